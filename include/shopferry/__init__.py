@@ -1,0 +1,1 @@
+"""shopferry moves a running online shop from its legacy store to its new shop."""

@@ -1,0 +1,35 @@
+"""Connections to the two stores, named so that on-call recognises them in pg_stat_activity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import psycopg
+
+from shopferry.errors import ConfigError
+
+Connection: TypeAlias = psycopg.Connection[Any]
+
+
+def connect(dsn: str, role: str, **options: Any) -> Connection:
+    """Open an autocommit connection; transactions are then the visible `with conn.transaction():` blocks.
+
+    `role` becomes the application name `shopferry <role>`. Raises psycopg.OperationalError when the server cannot
+    be reached (transient), ConfigError when the DSN cannot be parsed.
+    """
+    try:
+        return psycopg.connect(
+            dsn, autocommit=True, application_name=f"shopferry {role}", connect_timeout=10, **options
+        )
+    except psycopg.ProgrammingError as error:
+        raise ConfigError(f"the DSN of the {role} connection cannot be parsed: {error}") from None
+
+
+def queries(file: Path) -> dict[str, str]:
+    """Read a file of named queries: each begins with `-- name: <name>`, ends where the next begins."""
+    found: dict[str, str] = {}
+    for block in file.read_text().split("-- name: ")[1:]:
+        name, _, body = block.partition("\n")
+        found[name.strip()] = body.strip()
+    return found

@@ -1,0 +1,72 @@
+"""What can go wrong, as one tree.
+
+    ShopferryError
+    ├── ConfigError            a setting, DSN or file is wrong: nothing was changed
+    ├── MappingError           a mapping file is wrong: named with file and line
+    ├── PhaseError             a phase may not do this now: says what is missing or who holds it
+    ├── GateError              the cutover is refused: names the gate, its evidence, how to meet it
+    ├── FencedError            another consumer advanced our partition: this one must stop
+    ├── ReplayError            the stream cannot be applied safely: stop, never skip
+    │   ├── EventError         an event we do not understand (topic, partition, offset)
+    │   └── GapError           events are missing (slot lost, topic trimmed, broker emptied): resync
+    ├── VerificationError      the stores differ
+    ├── StackError             a server of the embedded stack did not come up
+    └── TransientError         worth another try: connection, deadlock, serialization, lock time-out
+
+`retriable` says whether trying the same thing again can help; the Airflow layer maps it to retry or fail.
+No text carries personal data: keys and reason codes only.
+"""
+
+from __future__ import annotations
+
+
+class ShopferryError(Exception):
+    """The root; `retriable` tells whether the same call may succeed later."""
+
+    retriable = False
+
+
+class ConfigError(ShopferryError):
+    """A setting, DSN or file is wrong; nothing was changed."""
+
+
+class MappingError(ShopferryError):
+    """A mapping file is wrong; the text names file and line."""
+
+
+class PhaseError(ShopferryError):
+    """A phase may not do this now; the text says what is missing or who holds it."""
+
+
+class GateError(ShopferryError):
+    """The cutover is refused; the text names the gate, its evidence and how to meet it."""
+
+
+class FencedError(ShopferryError):
+    """Another consumer advanced a partition that this one believed to hold."""
+
+
+class ReplayError(ShopferryError):
+    """The stream cannot be applied safely; replay stops and skips nothing."""
+
+
+class EventError(ReplayError):
+    """An event that is no event we know; the text names topic, partition and offset."""
+
+
+class GapError(ReplayError):
+    """Events are missing between what was applied and what the broker still has."""
+
+
+class VerificationError(ShopferryError):
+    """The stores differ; the text counts, the differences are in `ferry.difference`."""
+
+
+class StackError(ShopferryError):
+    """A server of the embedded stack did not come up; the text names its log."""
+
+
+class TransientError(ShopferryError):
+    """Worth another try: the connection broke, a lock timed out, a deadlock was resolved against us."""
+
+    retriable = True

@@ -1,0 +1,58 @@
+"""The one retry policy outside Airflow: transient faults back off and try again, all else goes up at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from shopferry.errors import ShopferryError
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying the same thing again can help: by class of error, or by SQLSTATE class 08, 40, 53, 55, 57."""
+    if isinstance(error, ShopferryError):
+        return error.retriable
+    if isinstance(error, psycopg.Error):
+        if error.sqlstate is None:
+            return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+        return error.sqlstate[:2] in {"08", "40", "53", "55", "57"}
+    return isinstance(error, (ConnectionError, TimeoutError))
+
+
+def describe(error: BaseException) -> str:
+    """An error as a log may show it: class, SQLSTATE and constraint, never a row's values."""
+    if isinstance(error, psycopg.Error):
+        parts = [type(error).__name__, error.sqlstate or "no SQLSTATE"]
+        if error.diag.constraint_name:
+            parts.append(f"constraint {error.diag.constraint_name}")
+        if error.sqlstate is None:
+            parts.append(str(error).splitlines()[0])  # libpq's own words: host and port, never data
+        return " ".join(parts)
+    return f"{type(error).__name__}: {error}" if isinstance(error, ShopferryError) else type(error).__name__
+
+
+def _report(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    wait = state.next_action.sleep if state.next_action else 0
+    log.warning("attempt %d failed (%s), next in %.1f s", state.attempt_number, describe(error) if error else "?", wait)
+
+
+def retrying(work: Callable[[], Result], *, give_up_after: float = 300.0) -> Result:
+    """Call `work` until it succeeds; transient faults are tried again for `give_up_after` seconds, then raised."""
+    for attempt in Retrying(
+        retry=retry_if_exception(is_transient),
+        wait=wait_random_exponential(multiplier=0.2, max=10),
+        stop=stop_after_delay(give_up_after),
+        before_sleep=_report,
+        reraise=True,
+    ):
+        with attempt:
+            return work()
+    raise AssertionError("tenacity either returns or raises")

@@ -1,0 +1,69 @@
+"""Where the stores are: the environment first, then the state file of the embedded stack."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from shopferry.errors import ConfigError
+
+PROJECT = Path(__file__).resolve().parents[2]
+SQL_ROOT = Path(__file__).resolve().parents[1] / "sql"
+
+
+def data_dir() -> Path:
+    """The one directory that holds all the embedded stack writes.
+
+    `SHOPFERRY_DATA` if set; else `.shopferry` in the project. PostgreSQL refuses to run as root, and the
+    account it gets instead often cannot enter the project's path, so for root it is below /var/tmp.
+    """
+    if chosen := os.environ.get("SHOPFERRY_DATA"):
+        return Path(chosen).resolve()
+    if os.geteuid() == 0:
+        return Path("/var/tmp") / f"shopferry-{hashlib.sha256(str(PROJECT).encode()).hexdigest()[:8]}"  # noqa: S108
+    return PROJECT / ".shopferry"
+
+
+def stack_state() -> dict[str, str]:
+    """What the embedded stack wrote when it came up (empty when there is none): DSNs, broker, URLs."""
+    file = data_dir() / "stack.json"
+    if not file.exists():
+        return {}
+    state: dict[str, str] = json.loads(file.read_text())
+    return state
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One route's stores and broker. DSNs are libpq URIs or key=value strings, `kafka` is host:port[,…]."""
+
+    legacy_dsn: str
+    shop_dsn: str
+    kafka: str
+    route: str = "demo"
+    connect: str = ""  # base URL of Kafka Connect; empty where the embedded connector runs
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read SHOPFERRY_LEGACY_DSN, _SHOP_DSN, _KAFKA, _ROUTE, _CONNECT; fall back to the embedded stack's state.
+
+        Raises ConfigError naming every value that is nowhere to be found.
+        """
+        state = stack_state()
+        found = {
+            key: os.environ.get(f"SHOPFERRY_{key.upper()}") or state.get(key, "")
+            for key in ("legacy_dsn", "shop_dsn", "kafka")
+        }
+        if missing := [f"SHOPFERRY_{key.upper()}" for key, value in found.items() if not value]:
+            raise ConfigError(
+                f"{', '.join(missing)} not set and no embedded stack is up: "
+                "export them, or run `shopferry stack up`"
+            )
+        route = os.environ.get("SHOPFERRY_ROUTE") or state.get("route") or "demo"
+        if not (SQL_ROOT / route).is_dir():
+            known = ", ".join(sorted(p.name for p in SQL_ROOT.iterdir() if p.is_dir()))
+            raise ConfigError(f"route {route!r} has no folder include/sql/{route} (known: {known}): set SHOPFERRY_ROUTE")
+        return cls(route=route, connect=os.environ.get("SHOPFERRY_CONNECT", ""), **found)
