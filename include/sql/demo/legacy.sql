@@ -1,0 +1,132 @@
+-- The legacy store of the demo route: a shop's database twenty years old, and it shows.
+-- No foreign keys, no checks, flags as letters, a date kept as text, local time (Europe/Warsaw) without zone,
+-- 0 where "nobody" is meant, addresses repeated inside orders. Columns that no mapping reads are left as they were found.
+
+CREATE TABLE customers (
+    id              serial PRIMARY KEY,
+    login           varchar(96),
+    email           varchar(255),
+    full_name       varchar(255),
+    phone           varchar(64),
+    pass_hash       varchar(255),          -- of every generation the shop has had
+    salt            varchar(40),
+    bill_company    varchar(255),
+    bill_street     varchar(255),
+    bill_postcode   varchar(20),
+    bill_city       varchar(128),
+    bill_country    varchar(64),
+    newsletter      char(1) DEFAULT 'N',   -- T/N
+    newsletter_date varchar(32),           -- "2011-03-05", "05.03.2011", "0000-00-00", …
+    active          char(1) DEFAULT 'T',
+    deleted         char(1) DEFAULT 'N',
+    last_ip         varchar(64),
+    last_login      timestamp,
+    created_at      timestamp
+);
+CREATE INDEX customers_email ON customers (email);
+
+CREATE TABLE addresses (
+    id           serial PRIMARY KEY,
+    customer_id  integer NOT NULL DEFAULT 0,
+    full_name    varchar(255),
+    company      varchar(255),
+    street       varchar(255),
+    postcode     varchar(20),
+    city         varchar(128),
+    country      varchar(64),
+    phone        varchar(64),
+    is_default   char(1) DEFAULT 'N',
+    deleted      char(1) DEFAULT 'N',
+    created_at   timestamp
+);
+CREATE INDEX addresses_customer ON addresses (customer_id);
+
+CREATE TABLE consents (
+    id           serial PRIMARY KEY,
+    customer_id  integer NOT NULL DEFAULT 0,
+    channel      varchar(16),              -- email, sms, phone, post; E, S, T, P in the oldest rows
+    granted      char(1),
+    granted_at   timestamp,
+    ip           varchar(64),
+    wording      varchar(32),              -- version of the text that was agreed to
+    withdrawn_at timestamp
+);
+CREATE INDEX consents_customer ON consents (customer_id);
+
+CREATE TABLE orders (
+    id            bigserial PRIMARY KEY,
+    number        varchar(32),
+    customer_id   integer DEFAULT 0,       -- 0 or NULL: a guest
+    email         varchar(255),
+    status_code   varchar(16),
+    total         numeric(14,4),
+    currency      varchar(8),
+    payment_code  varchar(32),
+    delivery_code varchar(32),
+    delivery_cost numeric(14,4) DEFAULT 0,
+    ship_name     varchar(255),
+    ship_street   varchar(255),
+    ship_postcode varchar(20),
+    ship_city     varchar(128),
+    ship_country  varchar(64),
+    ship_phone    varchar(64),
+    note          text,
+    created_at    timestamp
+);
+CREATE INDEX orders_customer ON orders (customer_id);
+CREATE INDEX orders_email ON orders (email);
+CREATE INDEX orders_created ON orders (created_at);
+
+CREATE TABLE order_items (
+    id         bigserial PRIMARY KEY,
+    order_id   bigint NOT NULL DEFAULT 0,
+    sku        varchar(64),
+    name       varchar(255),
+    quantity   integer,
+    unit_price numeric(14,4),
+    vat_rate   numeric(5,2),
+    line_total numeric(14,4)
+);
+CREATE INDEX order_items_order ON order_items (order_id);
+
+CREATE TABLE order_status_log (
+    id          bigserial PRIMARY KEY,
+    order_id    bigint NOT NULL DEFAULT 0,
+    status_code varchar(16),
+    changed_by  varchar(64),
+    note        varchar(255),
+    changed_at  timestamp
+);
+CREATE INDEX order_status_log_order ON order_status_log (order_id);
+
+CREATE TABLE loyalty_accounts (
+    id          serial PRIMARY KEY,
+    customer_id integer NOT NULL DEFAULT 0,
+    card_number varchar(32),
+    points      integer DEFAULT 0,
+    tier        varchar(16),
+    created_at  timestamp
+);
+CREATE INDEX loyalty_accounts_customer ON loyalty_accounts (customer_id);
+
+CREATE TABLE loyalty_log (
+    id         bigserial PRIMARY KEY,
+    account_id integer NOT NULL DEFAULT 0,
+    kind       char(1),                    -- E earned, S spent, X expired; the sign of points depends on the year
+    points     integer,
+    order_id   bigint DEFAULT 0,
+    note       varchar(255),
+    created_at timestamp
+);
+CREATE INDEX loyalty_log_account ON loyalty_log (account_id);
+
+CREATE TABLE loyalty_redemptions (
+    id         bigserial PRIMARY KEY,
+    account_id integer NOT NULL DEFAULT 0,
+    order_id   bigint DEFAULT 0,
+    reward     varchar(128),
+    points     integer,
+    status     varchar(16),                -- done, cancelled
+    created_at timestamp
+);
+CREATE INDEX loyalty_redemptions_account ON loyalty_redemptions (account_id);
