@@ -194,7 +194,7 @@ class Cluster:
         return True
 
     def create_database(self, name: str, template: str = "template1") -> str:
-        """Create the database if it is not there and return its DSN; `template` is copied, if nobody is in it."""
+        """Create the database if it is not there and return its DSN; nobody may be in the `template`."""
         with psycopg.connect(self.dsn(), autocommit=True) as conn:
             if not conn.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
                 create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")

