@@ -70,5 +70,5 @@ def make_db(cluster: postgres.Cluster) -> Iterator[MakeDb]:
 
 @pytest.fixture(scope="session")
 def make_template(cluster: postgres.Cluster) -> MakeDb:
-    """`make_template(prefix) -> dsn`: a database that lives as long as the run, to be filled once and copied."""
+    """`make_template(prefix) -> dsn`: a database as long-lived as the run, to be filled once and copied."""
     return lambda prefix="template", template="template1": _create(cluster, prefix, template)[1]

@@ -33,6 +33,7 @@ _SETTINGS = {
     "checkpoint_timeout": "15min",
     "max_parallel_workers_per_gather": "0",  # on two cores parallel plans only take the other server's time
     "jit": "off",
+    "search_path": "public",  # the default begins with the schema named as the user: ours would catch their tables
     "timezone": "UTC",
     "log_line_prefix": "%m [%p] %a ",
     "log_checkpoints": "off",
