@@ -1,0 +1,72 @@
+-- entity: shop.customer_order
+-- key:    id
+-- scope:  id
+-- source: legacy.orders(id), legacy.order_items(order_id), identity.customer
+-- counts: legacy.orders(id) as id
+-- after:  contacts/customer
+-- index:  legacy.orders(customer_id)
+-- index:  legacy.orders(email)
+-- standardize: email legacy.orders (email)
+-- standardize: currency legacy.orders (currency)
+-- standardize: text legacy.orders (note)
+-- Orders as they were; a guest whose e-mail is that of an account is that customer; orders of customers who have left
+-- stay, detached. The total is never recomputed: where the lines do not add up to it, the difference is shown.
+WITH status(code, status) AS (VALUES
+    ('NEW', 'pending'), ('1', 'pending'), ('N', 'pending'), ('PAID', 'paid'), ('2', 'paid'), ('P', 'paid'),
+    ('PROC', 'processing'), ('3', 'processing'), ('SENT', 'shipped'), ('4', 'shipped'), ('S', 'shipped'),
+    ('DONE', 'delivered'), ('5', 'delivered'), ('D', 'delivered'), ('CANC', 'cancelled'), ('6', 'cancelled'),
+    ('C', 'cancelled'), ('RET', 'returned'), ('7', 'returned'), ('REFUND', 'refunded'), ('8', 'refunded')
+)
+SELECT o.id,
+       btrim(o.number) AS number,
+       CASE WHEN o.customer_id > 0 THEN sc.id ELSE g.shop_key END AS customer_id,
+       CASE WHEN o.customer_id > 0 OR g.shop_key IS NOT NULL THEN NULL ELSE e.value END AS guest_email,
+       s.status::shop.order_status AS status,
+       u.value AS currency,
+       round(o.total, 2) AS total,
+       round(coalesce(o.delivery_cost, 0), 2) AS delivery_cost,
+       round(o.total, 2) - round(coalesce(o.delivery_cost, 0), 2) - l.total AS total_difference,
+       o.created_at AT TIME ZONE 'Europe/Warsaw' AS placed_at,
+       n.value AS note,
+       array_remove(ARRAY[
+           CASE WHEN o.customer_id > 0 AND (i.legacy_key IS NULL OR i.cluster LIKE '#% missing') THEN 'customer_missing'
+                WHEN o.customer_id > 0 AND sc.id IS NULL AND i.cluster NOT LIKE '#% deleted' THEN 'customer_quarantined'
+           END,
+           CASE WHEN coalesce(o.customer_id, 0) <= 0 AND e.value IS NULL AND btrim(o.email) <> ''
+                THEN coalesce(e.problem, 'email_invalid') END,
+           CASE WHEN s.status IS NULL THEN 'status_unknown' END,
+           CASE WHEN u.value IS NULL THEN 'currency_unknown' END,
+           CASE WHEN o.total IS NULL THEN 'total_missing' WHEN o.total < 0 THEN 'total_negative' END,
+           CASE WHEN o.delivery_cost < 0 THEN 'delivery_cost_negative' END,
+           CASE WHEN btrim(coalesce(o.number, '')) = '' THEN 'number_missing' END,
+           CASE WHEN o.created_at IS NULL THEN 'date_missing'
+                WHEN o.created_at < '1995-01-01' THEN 'date_implausible'
+                WHEN o.created_at >= '2035-01-01' THEN 'date_in_future' END
+       ], NULL) AS problems
+FROM affected a
+JOIN legacy.orders o ON o.id = a.key
+LEFT JOIN status s ON s.code = upper(btrim(o.status_code))
+LEFT JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = o.email
+LEFT JOIN ferry.standardized u ON u.kind = 'currency' AND u.raw = o.currency
+LEFT JOIN ferry.standardized n ON n.kind = 'text' AND n.raw = o.note
+LEFT JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = o.customer_id AND o.customer_id > 0
+LEFT JOIN shop.customer sc ON sc.id = i.shop_key
+LEFT JOIN LATERAL (
+    SELECT min(m.shop_key) AS shop_key
+    FROM ferry.identity m
+    JOIN shop.customer mc ON mc.id = m.shop_key
+    WHERE m.entity = 'customer' AND m.cluster = e.value AND coalesce(o.customer_id, 0) <= 0
+) g ON true
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(round(coalesce(t.line_total, t.quantity * t.unit_price), 2)), 0) AS total
+    FROM legacy.order_items t
+    WHERE t.order_id = o.id
+) l;
+
+-- lineage: identity.customer
+SELECT o.id FROM changed c JOIN legacy.orders o ON o.customer_id = c.legacy_key
+UNION
+SELECT o.id
+FROM changed c
+JOIN ferry.standardized s ON s.kind = 'email' AND s.value = c.cluster
+JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;

@@ -1,0 +1,43 @@
+-- entity: shop.order_event
+-- key:    id
+-- scope:  order_id
+-- source: legacy.order_status_log(order_id), legacy.orders(id), identity.customer
+-- counts: legacy.order_status_log(id) as id
+-- after:  orders/customer_order
+-- index:  legacy.orders(customer_id)
+-- index:  legacy.orders(email)
+-- standardize: text legacy.order_status_log (note)
+-- The status history, with the same codes as the orders themselves.
+WITH status(code, status) AS (VALUES
+    ('NEW', 'pending'), ('1', 'pending'), ('N', 'pending'), ('PAID', 'paid'), ('2', 'paid'), ('P', 'paid'),
+    ('PROC', 'processing'), ('3', 'processing'), ('SENT', 'shipped'), ('4', 'shipped'), ('S', 'shipped'),
+    ('DONE', 'delivered'), ('5', 'delivered'), ('D', 'delivered'), ('CANC', 'cancelled'), ('6', 'cancelled'),
+    ('C', 'cancelled'), ('RET', 'returned'), ('7', 'returned'), ('REFUND', 'refunded'), ('8', 'refunded')
+)
+SELECT t.id,
+       t.order_id,
+       s.status::shop.order_status AS status,
+       t.changed_at AT TIME ZONE 'Europe/Warsaw' AS happened_at,
+       nullif(btrim(t.changed_by), '') AS actor,
+       n.value AS note,
+       array_remove(ARRAY[
+           CASE WHEN o.id IS NULL THEN 'order_missing' WHEN co.id IS NULL THEN 'order_quarantined' END,
+           CASE WHEN s.status IS NULL THEN 'status_unknown' END,
+           CASE WHEN t.changed_at IS NULL THEN 'date_missing'
+                WHEN t.changed_at < '1995-01-01' THEN 'date_implausible'
+                WHEN t.changed_at >= '2035-01-01' THEN 'date_in_future' END
+       ], NULL) AS problems
+FROM affected a
+JOIN legacy.order_status_log t ON t.order_id = a.key
+LEFT JOIN legacy.orders o ON o.id = t.order_id
+LEFT JOIN shop.customer_order co ON co.id = t.order_id
+LEFT JOIN status s ON s.code = upper(btrim(t.status_code))
+LEFT JOIN ferry.standardized n ON n.kind = 'text' AND n.raw = t.note;
+
+-- lineage: identity.customer
+SELECT o.id FROM changed c JOIN legacy.orders o ON o.customer_id = c.legacy_key
+UNION
+SELECT o.id
+FROM changed c
+JOIN ferry.standardized s ON s.kind = 'email' AND s.value = c.cluster
+JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;
