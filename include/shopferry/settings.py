@@ -65,5 +65,5 @@ class Settings:
         route = os.environ.get("SHOPFERRY_ROUTE") or state.get("route") or "demo"
         if not (SQL_ROOT / route).is_dir():
             known = ", ".join(sorted(p.name for p in SQL_ROOT.iterdir() if p.is_dir()))
-            raise ConfigError(f"route {route!r} has no folder include/sql/{route} (known: {known}): set SHOPFERRY_ROUTE")
+            raise ConfigError(f"route {route!r} has no folder include/sql/{route} ({known}): set SHOPFERRY_ROUTE")
         return cls(route=route, connect=os.environ.get("SHOPFERRY_CONNECT", ""), **found)

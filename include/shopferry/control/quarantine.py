@@ -1,0 +1,66 @@
+"""Quarantine: what may not enter the shop yet, with its reason codes; never lost, always replayable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from shopferry.control.schema import SQL
+from shopferry.db import Connection, queries
+
+_Q = queries(SQL / "quarantine.sql")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row in quarantine: keys and reason codes, never the row's values."""
+
+    entity: str
+    row_key: str  # the row: the legacy id where the entity counts one, else the target's key
+    key: str  # the aggregate key to be merged again
+    reasons: list[str]
+    sqlstate: str | None
+    constraint_name: str | None
+    since: datetime
+
+
+def settle(conn: Connection, entity: str) -> None:
+    """Bring quarantine and left-out rows of pg_temp.affected to what pg_temp.outcome says.
+
+    `outcome(row_key, key, reasons, left_out)` is a temp table of this session, one row for each refused row.
+    """
+    for step in ("clear", "put", "leave_out"):
+        conn.execute(_Q[step], {"entity": entity})
+
+
+def refuse(
+    conn: Connection, entity: str, row_key: str, key: str, reason: str, sqlstate: str | None, constraint: str | None
+) -> None:
+    """Put one row into quarantine because the database refused it."""
+    conn.execute(
+        _Q["refuse"],
+        {
+            "entity": entity, "row_key": row_key, "key": key, "reasons": [reason],
+            "sqlstate": sqlstate, "constraint_name": constraint,
+        },
+    )  # fmt: skip
+
+
+def forget(conn: Connection, entity: str, row_key: str) -> None:
+    """Take one entry out, because its cause is gone."""
+    conn.execute(_Q["forget"], {"entity": entity, "row_key": row_key})
+
+
+def entries(
+    conn: Connection, *, entity: str | None = None, reason: str | None = None, limit: int = 1000
+) -> list[Entry]:
+    """The rows in quarantine, by entity and reason."""
+    with conn.cursor(row_factory=class_row(Entry)) as cur:
+        return cur.execute(_Q["entries"], {"entity": entity, "reason": reason, "limit": limit}).fetchall()
+
+
+def counts(conn: Connection) -> list[tuple[str, str, int]]:
+    """(entity, reason, rows), the most frequent reason of each entity first."""
+    return [(e, r, n) for e, r, n in conn.execute(_Q["counts"]).fetchall()]

@@ -1,0 +1,37 @@
+"""Create the control tables in the new shop and the marker tables in the legacy store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shopferry.db import Connection
+from shopferry.errors import ConfigError
+
+VERSION = 1
+SQL = Path(__file__).parent / "sql"
+_LOCK = 0x5F0F  # advisory lock: one migration of the control schema at a time
+
+
+def install_shop(conn: Connection) -> None:
+    """Create schema ferry and the mirror's schemas; does nothing where they stand.
+
+    Raises ConfigError when a newer shopferry has already changed them.
+    """
+    conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    present = conn.execute("SELECT to_regclass('ferry.meta')").fetchone()
+    if present and present[0]:
+        row = conn.execute("SELECT version FROM ferry.meta").fetchone()
+        if row and row[0] > VERSION:
+            raise ConfigError(f"control schema is version {row[0]}, this shopferry knows {VERSION}: upgrade shopferry")
+    conn.execute((SQL / "schema.sql").read_bytes())
+    conn.execute(
+        "INSERT INTO ferry.meta (version) VALUES (%s) "
+        "ON CONFLICT (singleton) DO UPDATE SET version = excluded.version",
+        (VERSION,),
+    )
+
+
+def install_legacy(conn: Connection) -> None:
+    """Create schema shopferry with the marker and heartbeat tables in the legacy store; idempotent."""
+    conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    conn.execute((SQL / "legacy.sql").read_bytes())

@@ -1,0 +1,203 @@
+-- The control tables, in schema ferry of the new shop's database. Idempotent; run under an advisory lock.
+
+CREATE SCHEMA IF NOT EXISTS ferry;
+CREATE SCHEMA IF NOT EXISTS mirror;   -- base tables of the mirror: mapped columns + _lsn, _gone, _generation
+CREATE SCHEMA IF NOT EXISTS legacy;   -- one view per mirror table: its live rows, as mappings read them
+
+CREATE TABLE IF NOT EXISTS ferry.meta (
+    singleton boolean PRIMARY KEY DEFAULT true CONSTRAINT meta_is_one_row CHECK (singleton),
+    version   integer NOT NULL
+);
+
+-- Which store the application writes to. The version grows with every switch.
+CREATE TABLE IF NOT EXISTS ferry.route (
+    route      text PRIMARY KEY,
+    active     text NOT NULL DEFAULT 'legacy' CONSTRAINT route_active_is_a_store CHECK (active IN ('legacy', 'shop')),
+    version    integer NOT NULL DEFAULT 1,
+    changed_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE IF NOT EXISTS ferry.phase (
+    route      text NOT NULL,
+    phase      text NOT NULL,
+    position   integer NOT NULL,             -- order of the phases
+    state      text NOT NULL DEFAULT 'new'
+        CONSTRAINT phase_state_is_known CHECK (state IN (
+            'new',        -- nothing done yet
+            'copying',    -- chunks are being copied into the mirror
+            'merging',    -- its entities are live: chunks and stream both merge them
+            'in_sync',    -- everything merged, applied watermark past the copy
+            'verified',   -- compared and found equal; the next phase may start
+            'cut_over')), -- the new shop owns the data; nothing is merged any more
+    holder     text,                         -- who runs it now; NULL when nobody does
+    held_since timestamptz,
+    held_until timestamptz,                  -- a holder that does not renew by then has died
+    chunk_size integer NOT NULL DEFAULT 10000 CONSTRAINT phase_chunk_size_is_sane CHECK (chunk_size BETWEEN 100 AND 1000000),
+    rows_per_second integer CONSTRAINT phase_throttle_is_positive CHECK (rows_per_second > 0),  -- NULL: unthrottled
+    sample     integer CONSTRAINT phase_sample_is_positive CHECK (sample > 0),  -- NULL: everything
+    generation integer NOT NULL DEFAULT 1,   -- of the mirror's rows; a resync begins the next one
+    started    timestamptz,
+    finished   timestamptz,
+    seconds    double precision NOT NULL DEFAULT 0,
+    updated    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (route, phase)
+);
+
+-- Units of work of a phase: key ranges of a legacy table (copy) or of an entity's keys (merge).
+CREATE TABLE IF NOT EXISTS ferry.chunk (
+    route    text NOT NULL,
+    phase    text NOT NULL,
+    kind     text NOT NULL CONSTRAINT chunk_kind_is_known CHECK (kind IN ('copy', 'merge')),
+    target   text NOT NULL,                  -- copy: legacy table; merge: mapping name
+    position integer NOT NULL,               -- of the target within its phase: merge order
+    no       integer NOT NULL,
+    low      jsonb,                          -- exclusive lower bound of the key, NULL: from the beginning
+    high     jsonb,                          -- inclusive upper bound, NULL: to the end
+    state    text NOT NULL DEFAULT 'planned'
+        CONSTRAINT chunk_state_is_known CHECK (state IN (
+            'planned',    -- waits for a worker
+            'done')),     -- committed together with its rows
+    rows     bigint NOT NULL DEFAULT 0,
+    attempts integer NOT NULL DEFAULT 0,
+    worker   text,
+    finished timestamptz,
+    seconds  double precision,
+    watermark pg_lsn,                        -- legacy's log position after the read (copy)
+    PRIMARY KEY (route, phase, kind, target, no)
+);
+
+-- The next offset to apply, per partition: committed with the rows it stands for.
+CREATE TABLE IF NOT EXISTS ferry.kafka_offset (
+    route     text NOT NULL,
+    topic     text NOT NULL,
+    partition integer NOT NULL,
+    next      bigint NOT NULL,
+    updated   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (route, topic, partition)
+);
+
+-- One row per replayed batch: lag, throughput, and whether the consumer lives.
+CREATE TABLE IF NOT EXISTS ferry.replay_batch (
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route    text NOT NULL,
+    at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    events   integer NOT NULL,
+    lag_ms   integer[] NOT NULL,             -- commit in legacy → applied, a sample of at most 50 events
+    apply_ms integer NOT NULL
+);
+CREATE INDEX IF NOT EXISTS replay_batch_at ON ferry.replay_batch (route, at);
+
+-- The consumer's sign of life, and why it stopped if it did.
+CREATE TABLE IF NOT EXISTS ferry.consumer (
+    route    text NOT NULL,
+    consumer text NOT NULL,
+    seen     timestamptz NOT NULL DEFAULT now(),
+    stopped  text,                           -- the clear error it stopped with; NULL while it runs
+    PRIMARY KEY (route, consumer)
+);
+
+-- Which legacy rows are which shop row; many legacy rows may be one shop row. The only place where identity lives.
+CREATE TABLE IF NOT EXISTS ferry.identity (
+    entity     text NOT NULL,
+    legacy_key bigint NOT NULL,
+    shop_key   bigint NOT NULL,
+    cluster    text NOT NULL,
+    PRIMARY KEY (entity, legacy_key)
+);
+CREATE INDEX IF NOT EXISTS identity_shop_key ON ferry.identity (entity, shop_key);
+CREATE INDEX IF NOT EXISTS identity_cluster ON ferry.identity USING hash (cluster);
+
+-- What the libraries made of each distinct raw value: the audit trail of every correction.
+CREATE TABLE IF NOT EXISTS ferry.standardized (
+    kind    text NOT NULL,
+    raw     text NOT NULL,
+    value   text,                            -- NULL: it cannot be used
+    problem text,                            -- reason code: why it cannot be used, or what was corrected
+    CONSTRAINT standardized_says_why CHECK (value IS NOT NULL OR problem IS NOT NULL)
+);
+-- Raw values may be longer than a B-tree entry can be.
+CREATE UNIQUE INDEX IF NOT EXISTS standardized_once ON ferry.standardized (kind, md5(raw));
+CREATE INDEX IF NOT EXISTS standardized_raw ON ferry.standardized USING hash (raw);
+CREATE INDEX IF NOT EXISTS standardized_value ON ferry.standardized USING hash (value);
+
+-- Rows that may not enter the shop yet. Replaced whenever their key is merged again.
+CREATE TABLE IF NOT EXISTS ferry.quarantine (
+    entity          text NOT NULL,
+    row_key         text NOT NULL,
+    key             text NOT NULL,           -- the aggregate key to merge again
+    reasons         text[] NOT NULL CONSTRAINT quarantine_has_a_reason CHECK (cardinality(reasons) > 0),
+    sqlstate        text,
+    constraint_name text,
+    since           timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (entity, row_key)
+);
+CREATE INDEX IF NOT EXISTS quarantine_key ON ferry.quarantine (entity, key);
+
+-- Rows that a named rule leaves out.
+CREATE TABLE IF NOT EXISTS ferry.left_out (
+    entity  text NOT NULL,
+    row_key text NOT NULL,
+    key     text NOT NULL,
+    reason  text NOT NULL,
+    PRIMARY KEY (entity, row_key)
+);
+CREATE INDEX IF NOT EXISTS left_out_key ON ferry.left_out (entity, key);
+
+-- What verification found; values are never stored, keys and columns are.
+CREATE TABLE IF NOT EXISTS ferry.difference (
+    route  text NOT NULL,
+    phase  text NOT NULL,
+    layer  text NOT NULL CONSTRAINT difference_layer_is_known CHECK (layer IN (
+        'mirror',        -- mirror ≠ legacy
+        'shop',          -- shop ≠ mapping(mirror)
+        'accounting')),  -- the three counts do not add up to the source
+    target text NOT NULL,
+    key    text NOT NULL,
+    kind   text NOT NULL CONSTRAINT difference_kind_is_known CHECK (kind IN ('missing', 'extra', 'differs', 'unaccounted')),
+    seen   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (route, phase, layer, target, key)
+);
+
+CREATE TABLE IF NOT EXISTS ferry.verification (
+    route         text NOT NULL,
+    phase         text NOT NULL,
+    at            timestamptz NOT NULL DEFAULT now(),
+    rows_compared bigint NOT NULL,
+    differences   bigint NOT NULL,
+    seconds       double precision NOT NULL,
+    accounting    jsonb NOT NULL,
+    PRIMARY KEY (route, phase, at)
+);
+
+-- The conditions of the cutover as last judged, with their evidence.
+CREATE TABLE IF NOT EXISTS ferry.gate (
+    route    text NOT NULL,
+    gate     text NOT NULL,
+    met      boolean NOT NULL,
+    evidence text NOT NULL,
+    remedy   text NOT NULL,
+    at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (route, gate)
+);
+
+-- Each step of a cutover or rollback, as it was done.
+CREATE TABLE IF NOT EXISTS ferry.cutover_step (
+    id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route   text NOT NULL,
+    version integer NOT NULL,                -- the route's version that this cutover makes
+    step    text NOT NULL,
+    at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ms      double precision NOT NULL,
+    who     text NOT NULL,
+    detail  text NOT NULL DEFAULT ''
+);
+
+-- The fence of the new shop: statements that are not the ferry's are refused until the cutover opens it.
+CREATE OR REPLACE FUNCTION ferry.refuse_write() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('shopferry.writer', true) = 'ferry' THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION 'moved: %.% is not open for writes (route %)', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_ARGV[0]
+        USING ERRCODE = 'SF001', HINT = 'Read ferry.route and write to the active store.';
+END $$;

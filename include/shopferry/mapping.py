@@ -1,0 +1,283 @@
+"""Read a route's mapping files: header, SELECT and lineage, ordered by dependency.
+
+The grammar is in docs/reference/mapping-files.md. A mapping is data here; running it is `merge`'s part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from shopferry.errors import MappingError
+from shopferry.settings import SQL_ROOT
+
+_HEADER = re.compile(r"^--\s*([a-z]+):\s*(.*?)\s*$")
+_SOURCE = re.compile(r"^(legacy|identity)\.([a-z_][a-z0-9_]*)(?:\(([a-z_][a-z0-9_]*)\))?$")
+_COUNTS = re.compile(r"^legacy\.([a-z_][a-z0-9_]*)\(([a-z_][a-z0-9_]*)\)\s+as\s+([a-z_][a-z0-9_]*)$")
+_COLUMN_OF = re.compile(r"^([a-z_]+)?\s*legacy\.([a-z_][a-z0-9_]*)\s*\((.+)\)$")
+_LEGACY_TABLE = re.compile(r"\blegacy\.([a-z_][a-z0-9_]*)\b")
+_ENTITY_WORDS = {"entity", "key", "scope", "source", "counts", "standardize", "index", "after", "lineage"}
+_IDENTITY_WORDS = {"identity", "sequence", "source", "standardize", "index", "after", "lineage"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What makes an entity's key affected: a legacy table or an identity, by column or by a lineage SELECT."""
+
+    relation: str  # 'legacy.orders' or 'identity.customer'
+    column: str | None  # the column that is the key; None: `lineage` says
+    lineage: str | None
+
+    @property
+    def changed(self) -> str:
+        """The temp table that holds the before and after images of this source's changed rows."""
+        return "changed_" + self.relation.removeprefix("legacy.").replace(".", "_")
+
+
+@dataclass(frozen=True)
+class Standardize:
+    """All distinct values of `expression` over `table` must stand in ferry.standardized under `kind`."""
+
+    kind: str
+    table: str
+    expression: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Which legacy row is accounted for by which target column."""
+
+    table: str
+    column: str
+    target_column: str
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What entity and identity mappings share: a SELECT over `affected(key)` and what makes a key affected."""
+
+    name: str  # '<phase>/<file stem>', as `after` names it
+    file: Path
+    line: int  # where the SELECT begins
+    body: str
+    sources: tuple[Source, ...]
+    standardize: tuple[Standardize, ...]
+    indexes: tuple[tuple[str, str], ...]  # (legacy table, column list)
+    after: tuple[str, ...]
+
+    @property
+    def phase(self) -> str:
+        """The phase that merges it first."""
+        return self.name.partition("/")[0]
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The legacy tables it reads, by any of its SELECTs."""
+        texts = [self.body, *(s.lineage or "" for s in self.sources)]
+        named = {m for text in texts for m in _LEGACY_TABLE.findall(text)}
+        named |= {s.relation.removeprefix("legacy.") for s in self.sources if s.relation.startswith("legacy.")}
+        return frozenset(named | {s.table for s in self.standardize})
+
+    @property
+    def simple_sources(self) -> tuple[Source, ...]:
+        """The sources whose column is the key: what the backfill walks over."""
+        return tuple(s for s in self.sources if s.column)
+
+
+@dataclass(frozen=True)
+class Mapping(Unit):
+    """One entity: how its rows come from the mirror, and which rows of the target they may replace."""
+
+    entity: str
+    key: tuple[str, ...]
+    scope: str
+    counts: Counts | None
+
+
+@dataclass(frozen=True)
+class Identity(Unit):
+    """One identity: which legacy rows are the same shop row, and where new shop keys come from."""
+
+    identity: str
+    sequence: str
+
+
+@dataclass(frozen=True)
+class Route:
+    """One pair of stores with its mappings, in the order in which they must be merged."""
+
+    name: str
+    units: tuple[Unit, ...]
+    phases: tuple[str, ...]
+
+    @classmethod
+    def load(cls, name: str, root: Path = SQL_ROOT) -> Route:
+        """Read every mapping of `<root>/<name>/<phase>/`. Raises MappingError with file and line."""
+        files = sorted((root / name).glob("*/*.sql"))
+        units = [_read(f, root) for f in files if f.parent.name not in {"checks", "reverse"}]
+        if not units:
+            raise MappingError(f"{root / name}: no mapping file <phase>/<entity>.sql: a route needs at least one")
+        ordered = _order(units)
+        phases = _phase_order(ordered)
+        return cls(name, tuple(sorted(ordered, key=lambda u: phases.index(u.phase))), phases)
+
+    def of(self, phase: str) -> tuple[Unit, ...]:
+        """The units of one phase, in merge order. Raises MappingError for an unknown phase."""
+        if phase not in self.phases:
+            raise MappingError(f"route {self.name} has no phase {phase!r}: its phases are {', '.join(self.phases)}")
+        return tuple(u for u in self.units if u.phase == phase)
+
+    @property
+    def mappings(self) -> tuple[Mapping, ...]:
+        """The entity mappings alone, in merge order."""
+        return tuple(u for u in self.units if isinstance(u, Mapping))
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """All captured legacy tables, sorted."""
+        return tuple(sorted({t for u in self.units for t in u.tables}))
+
+    def tables_of(self, phase: str) -> tuple[str, ...]:
+        """The legacy tables that this phase is the first to read."""
+        earlier = {t for p in self.phases[: self.phases.index(phase)] for u in self.of(p) for t in u.tables}
+        return tuple(sorted({t for u in self.of(phase) for t in u.tables} - earlier))
+
+
+def _read(file: Path, root: Path) -> Unit:
+    where = file.relative_to(root.parent)
+    words: dict[str, list[tuple[int, str]]] = {}
+    sections: list[tuple[str, int, list[str]]] = [("", 0, [])]
+    known = _IDENTITY_WORDS if file.name.endswith(".identity.sql") else _ENTITY_WORDS
+    for number, text in enumerate(file.read_text().splitlines(), 1):
+        header = _HEADER.match(text)
+        if header and header[1] in known:
+            value = header[2].split("  --")[0].strip()
+            if header[1] == "lineage":
+                sections.append((value, number, []))
+            words.setdefault(header[1], []).append((number, value))
+        elif header and header[1] in _ENTITY_WORDS | _IDENTITY_WORDS:
+            raise MappingError(f"{where}:{number}: header {header[1]!r} does not belong into this kind of file")
+        elif not text.lstrip().startswith("--") and (text.strip() or sections[-1][2]):
+            if not sections[-1][2]:
+                sections[-1] = (sections[-1][0], number, [])
+            sections[-1][2].append(text)
+        elif sections[-1][2]:
+            sections[-1][2].append(text)
+
+    def need(word: str) -> str:
+        if word not in words:
+            raise MappingError(f"{where}:1: header line `-- {word}:` is missing")
+        return words[word][0][1]
+
+    def each(word: str) -> Iterator[tuple[int, str]]:
+        for number, value in words.get(word, []):
+            for item in re.split(r",\s*(?![^()]*\))", value):
+                if item:
+                    yield number, item.strip()
+
+    body = "\n".join(sections[0][2]).strip().rstrip(";").rstrip()
+    if not body:
+        raise MappingError(f"{where}:1: there is no SELECT")
+    lineage = {name: ("\n".join(lines).strip().rstrip(";"), number) for name, number, lines in sections[1:]}
+    sources = []
+    for number, item in each("source"):
+        match = _SOURCE.match(item)
+        if not match:
+            raise MappingError(
+                f"{where}:{number}: source {item!r} is not legacy.<table>(<column>), identity.<name>(<column>), "
+                "or one of them without column and with a lineage section"
+            )
+        relation = f"{match[1]}.{match[2]}"
+        if not match[3] and relation not in lineage:
+            raise MappingError(
+                f"{where}:{number}: source {relation} has neither a column nor a `-- lineage: {relation}` section"
+            )
+        sources.append(Source(relation, match[3], None if match[3] else lineage[relation][0]))
+    need("source")
+    if stray := set(lineage) - {s.relation for s in sources if s.lineage}:
+        name = stray.pop()
+        raise MappingError(f"{where}:{lineage[name][1]}: lineage of {name}, which is no source without column here")
+    standardize = []
+    for number, item in words.get("standardize", []):
+        column_of = _COLUMN_OF.match(item)
+        if not column_of or not column_of[1]:
+            raise MappingError(
+                f"{where}:{number}: standardize wants `<kind> legacy.<table> (<expression>)`, not {item!r}"
+            )
+        standardize.append(Standardize(column_of[1], column_of[2], column_of[3]))
+    indexes = []
+    for number, item in words.get("index", []):
+        column_of = _COLUMN_OF.match(item)
+        if not column_of:
+            raise MappingError(f"{where}:{number}: index wants `legacy.<table>(<columns>)`, not {item!r}")
+        indexes.append((column_of[2], column_of[3]))
+    name = f"{file.parent.name}/{file.name.removesuffix('.sql')}"
+    shared: dict[str, Any] = {
+        "name": name, "file": where, "line": sections[0][1], "body": body, "sources": tuple(sources),
+        "standardize": tuple(standardize), "indexes": tuple(indexes), "after": tuple(v for _, v in each("after")),
+    }  # fmt: skip
+    if name.endswith(".identity"):
+        unit: Unit = Identity(**shared, identity=need("identity"), sequence=need("sequence"))
+    else:
+        counts = None
+        if "counts" in words:
+            number, value = words["counts"][0]
+            match = _COUNTS.match(value)
+            if not match:
+                raise MappingError(
+                    f"{where}:{number}: counts wants `legacy.<table>(<column>) as <target column>`, not {value!r}"
+                )
+            counts = Counts(match[1], match[2], match[3])
+        entity = need("entity")
+        key = tuple(c.strip() for c in need("key").split(","))
+        unit = Mapping(**shared, entity=entity, key=key, scope=need("scope"), counts=counts)
+    unread = unit.tables - {s.relation.removeprefix("legacy.") for s in sources}
+    if unread:
+        raise MappingError(
+            f"{where}:{sections[0][1]}: reads legacy.{min(unread)}, which is no source: "
+            "a change there would go unnoticed; name it in a `-- source:` line"
+        )
+    return unit
+
+
+def _order(units: list[Unit]) -> list[Unit]:
+    by_name = {u.name: u for u in units}
+    identities = {u.identity: u.name for u in units if isinstance(u, Identity)}
+    graph: dict[str, set[str]] = {}
+    for unit in units:
+        graph[unit.name] = set(unit.after)
+        for missing in sorted(graph[unit.name] - by_name.keys()):
+            raise MappingError(f"{unit.file}:1: after {missing!r}: there is no such mapping in this route")
+        for source in unit.sources:
+            kind, _, name = source.relation.partition(".")
+            if kind == "identity":
+                if name not in identities:
+                    raise MappingError(
+                        f"{unit.file}:1: source {source.relation}: no file <phase>/*.identity.sql defines it"
+                    )
+                graph[unit.name].add(identities[name])
+    try:
+        sorter = TopologicalSorter(dict(sorted(graph.items())))
+        return [by_name[n] for n in sorter.static_order()]
+    except CycleError as error:
+        cycle = " → ".join(error.args[1])
+        raise MappingError(f"{by_name[error.args[1][0]].file}:1: cycle in `after`: {cycle}") from None
+
+
+def _phase_order(ordered: list[Unit]) -> tuple[str, ...]:
+    """A phase comes after the phases its units depend on; units are already in dependency order."""
+    by_name = {u.name: u for u in ordered}
+    identities = {u.identity: u for u in ordered if isinstance(u, Identity)}
+    graph: dict[str, set[str]] = {u.phase: set() for u in ordered}
+    for unit in ordered:
+        needs = [by_name[a] for a in unit.after]
+        needs += [identities[s.relation[9:]] for s in unit.sources if s.relation.startswith("identity.")]
+        graph[unit.phase] |= {n.phase for n in needs} - {unit.phase}
+    try:
+        return tuple(TopologicalSorter(dict(sorted(graph.items()))).static_order())
+    except CycleError as error:
+        raise MappingError(f"phases depend on one another: {' → '.join(error.args[1])}") from None

@@ -1,0 +1,319 @@
+"""The mirror: captured legacy tables inside the shop's database, kept as they are, with a version and a tombstone.
+
+Base tables live in schema `mirror` (`_lsn` version, `_gone` tombstone, `_generation` of the backfill that the row is
+newer than); schema `legacy` has one view for each, showing the live rows only, so that a mapping just reads
+`legacy.orders` and can never see a tombstone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.sql import SQL, Composed, Identifier, Literal
+from sqlalchemy.dialects import postgresql
+
+from shopferry.db import Connection
+from shopferry.errors import ConfigError, MappingError
+from shopferry.mapping import Mapping as EntityMapping
+from shopferry.mapping import Route, Unit
+
+_DEPENDS = """
+SELECT DISTINCT t.relname, a.attname
+FROM pg_class v
+JOIN pg_rewrite r ON r.ev_class = v.oid
+JOIN pg_depend d ON d.objid = r.oid AND d.classid = 'pg_rewrite'::regclass
+JOIN pg_class t ON t.oid = d.refobjid
+JOIN pg_namespace n ON n.oid = t.relnamespace
+JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+WHERE v.relname = 'probe' AND d.refobjsubid > 0 AND (n.nspname = 'legacy' OR t.relname = 'changed')
+"""
+
+# Types that exist on every server and travel unchanged in binary COPY; all others (enums, domains, extensions) are
+# mirrored as text.
+_PLAIN = (
+    sa.Integer, sa.Numeric, sa.Float, sa.Boolean, sa.String, sa.Date, sa.Time, sa.DateTime, sa.LargeBinary, sa.Uuid,
+    postgresql.INTERVAL, postgresql.JSON, postgresql.JSONB, postgresql.INET, postgresql.CIDR, postgresql.MACADDR,
+    postgresql.BIT, postgresql.MONEY, postgresql.OID,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Column:
+    """One captured column: its type in the mirror, and whether legacy's type has to be cast to text to get there."""
+
+    name: str
+    type: str
+    cast: bool = False
+
+
+@dataclass(frozen=True)
+class MirrorTable:
+    """One captured legacy table: key and columns in legacy's order."""
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The captured columns' names."""
+        return tuple(c.name for c in self.columns)
+
+    @property
+    def base(self) -> Identifier:
+        """The base table, tombstones included."""
+        return Identifier("mirror", self.name)
+
+    @property
+    def changed(self) -> str:
+        """The temp table of before and after images."""
+        return f"changed_{self.name}"
+
+
+def reflect(legacy: Connection, tables: Iterable[str]) -> dict[str, MirrorTable]:
+    """Read the legacy catalogue: every column of each table.
+
+    Raises ConfigError for a table that is missing or has no primary key.
+    """
+    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: legacy, poolclass=sa.pool.StaticPool)
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    inspector = sa.inspect(engine)
+    present = set(inspector.get_table_names(schema="public"))
+    found = {}
+    for table in sorted(tables):
+        if table not in present:
+            raise ConfigError(f"legacy store has no table public.{table}, which the route maps: check DSN and route")
+        key = tuple(inspector.get_pk_constraint(table, schema="public")["constrained_columns"])
+        if not key:
+            raise ConfigError(f"legacy table {table} has no primary key: add one, chunks and replay need it")
+        columns = []
+        for column in inspector.get_columns(table, schema="public"):
+            kind = column["type"]
+            plain = isinstance(kind, _PLAIN) and not isinstance(kind, (sa.Enum, postgresql.DOMAIN))
+            columns.append(Column(column["name"], kind.compile(dialect=dialect) if plain else "text", cast=not plain))
+        found[table] = MirrorTable(table, key, tuple(columns))
+    return found
+
+
+def captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
+    """Cut the tables down to the columns that the route's SELECTs read, and check those SELECTs on the way.
+
+    PostgreSQL itself tells which columns a view depends on; the probe's tables and views are rolled back. Raises
+    MappingError with file and line for a SELECT that does not run.
+    """
+    used: dict[str, set[str]] = {name: set(table.key) for name, table in full.items()}
+    with shop.transaction(force_rollback=True):
+        shop.execute("ALTER SCHEMA legacy RENAME TO legacy_while_probing")
+        shop.execute("CREATE SCHEMA legacy")
+        for table in full.values():
+            body = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
+            shop.execute(SQL("CREATE TABLE legacy.{} ({})").format(Identifier(table.name), body))
+        for unit, select, line in _selects(route):
+            for name, column in _probe(shop, unit, full, select, line):
+                used[name].add(column)
+    return {
+        name: MirrorTable(name, table.key, tuple(c for c in table.columns if c.name in used[name]))
+        for name, table in full.items()
+    }
+
+
+def _selects(route: Route) -> Iterable[tuple[Unit, str, int]]:
+    for unit in route.units:
+        yield unit, unit.body, unit.line
+        for source in unit.sources:
+            if source.lineage:
+                yield unit, source.lineage, 0
+            elif source.relation.startswith("legacy."):
+                yield unit, f"SELECT {source.column} FROM {source.relation}", 0
+        for wanted in unit.standardize:
+            yield unit, f"SELECT ({wanted.expression})::text FROM legacy.{wanted.table}", 0
+        for table, columns in unit.indexes:
+            yield unit, f"SELECT {columns} FROM legacy.{table}", 0
+        if isinstance(unit, EntityMapping) and unit.counts:
+            yield unit, f"SELECT {unit.counts.column} FROM legacy.{unit.counts.table}", 0
+
+
+def _probe(
+    shop: Connection, unit: Unit, full: Mapping[str, MirrorTable], select: str, line: int
+) -> list[tuple[str, str]]:
+    """Make one SELECT a view and ask which (table, column) it depends on."""
+    lineage = next((s for s in unit.sources if s.lineage == select), None)
+    changed = "(legacy_key bigint, shop_key bigint, cluster text)"
+    if lineage and lineage.relation.startswith("legacy."):
+        changed = f"(LIKE {lineage.relation})"
+    prefix = "CREATE TEMP VIEW probe AS "
+    try:
+        with shop.transaction():
+            shop.execute(f"CREATE TEMP TABLE affected (key {key_type_of(unit, full)})".encode())
+            shop.execute(f"CREATE TEMP TABLE changed {changed}".encode())
+            shop.execute((prefix + select).encode())
+            rows = shop.execute(_DEPENDS).fetchall()
+            shop.execute("DROP VIEW probe; DROP TABLE affected, changed")
+    except psycopg.Error as error:
+        at = int(error.diag.statement_position or 0) - len(prefix) - 1
+        where = line + select[: max(at, 0)].count("\n") if line else 1
+        raise MappingError(f"{unit.file}:{where}: {error.diag.message_primary}") from None
+    source = lineage.relation.removeprefix("legacy.") if lineage else ""
+    named = [(source if name == "changed" else name, column) for name, column in rows]
+    return [(name, column) for name, column in named if name in full]
+
+
+def key_type_of(unit: Unit, tables: Mapping[str, MirrorTable]) -> str:
+    """The type of a unit's aggregate key, from its first simple source."""
+    for source in unit.simple_sources:
+        if source.relation.startswith("identity."):
+            return "bigint"
+        table = tables[source.relation.removeprefix("legacy.")]
+        for column in table.columns:
+            if column.name == source.column:
+                return column.type
+        raise MappingError(f"{unit.file}:1: source {source.relation} has no column {source.column}")
+    raise MappingError(f"{unit.file}:1: no source with a column: the backfill would not know which keys there are")
+
+
+def create(shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> None:
+    """Create the mirror's tables, views and the indexes that lineage needs; idempotent.
+
+    Raises ConfigError when a mirror table stands already and lacks a column that is mapped now.
+    """
+    standing = load(shop)
+    for name, table in tables.items():
+        if name in standing:
+            if missing := set(table.names) - set(standing[name].names):
+                raise ConfigError(
+                    f"mirror of {name} lacks {', '.join(sorted(missing))}, mapped since it was made: "
+                    "run `shopferry phase reset` and copy anew"
+                )
+            continue
+        columns = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
+        key = SQL(", ").join(map(Identifier, table.key))
+        shop.execute(
+            SQL(
+                "CREATE TABLE {} ({}, _lsn pg_lsn NOT NULL DEFAULT '0/0', _gone boolean NOT NULL DEFAULT false, "
+                "_generation integer NOT NULL DEFAULT 0, PRIMARY KEY ({}))"
+            ).format(table.base, columns, key)
+        )
+        names = SQL(", ").join(map(Identifier, table.names))
+        view = SQL("CREATE VIEW legacy.{} AS SELECT {} FROM {} WHERE NOT _gone")
+        shop.execute(view.format(Identifier(name), names, table.base))
+    for name, index in sorted(_indexes(route, tables)):
+        label = f"{name}_{''.join(c if c.isalnum() else '_' for c in index)}"[:60]
+        shop.execute(SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(
+            Identifier(label), tables[name].base, SQL(index)))  # fmt: skip
+
+
+def _indexes(route: Route, tables: Mapping[str, MirrorTable]) -> set[tuple[str, str]]:
+    """One index for each column that leads from a changed row to an affected key, and those a mapping asks for."""
+    wanted: set[tuple[str, str]] = set()
+    for unit in route.units:
+        wanted |= set(unit.indexes)
+        for source in unit.simple_sources:
+            name = source.relation.removeprefix("legacy.")
+            if source.relation.startswith("legacy.") and (source.column,) != tables[name].key[:1]:
+                wanted.add((name, str(source.column)))
+    return wanted
+
+
+def load(shop: Connection) -> dict[str, MirrorTable]:
+    """The mirror as it stands, from its own catalogue."""
+    rows = shop.execute(
+        """SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+                  coalesce(array_position(i.indkey::int2[], a.attnum), -1)
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+           JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+           WHERE n.nspname = 'mirror' AND c.relkind = 'r' AND left(a.attname, 1) <> '_'
+           ORDER BY c.relname, a.attnum"""
+    ).fetchall()
+    found: dict[str, MirrorTable] = {}
+    for name in sorted({r[0] for r in rows}):
+        mine = [r for r in rows if r[0] == name]
+        key = tuple(r[1] for r in sorted((r for r in mine if r[3] >= 0), key=lambda r: r[3]))
+        found[name] = MirrorTable(name, key, tuple(Column(r[1], r[2]) for r in mine))
+    return found
+
+
+def stage(shop: Connection, table: MirrorTable) -> None:
+    """Make the temp table `incoming` in the shape of the mirror's base table, for `COPY` or `json_populate_recordset`."""
+    shop.execute(SQL("CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT * FROM {} LIMIT 0").format(table.base))
+
+
+def apply_events(shop: Connection, table: MirrorTable, rows: bytes) -> int:
+    """Upsert and tombstone one table's events; leave before and after images in its `changed` temp table.
+
+    `rows` is a JSON array with one object per key: the row's columns beside _lsn, _gone and _generation. A row of the
+    mirror that is newer than its event stays as it is. Returns how many rows were written.
+    """
+    statements = _event_statements(table)
+    shop.execute(statements[0], (rows,))
+    for statement in statements[1:-1]:
+        shop.execute(statement)
+    written = shop.execute(statements[-1]).rowcount
+    keep_after_images(shop, table)
+    return written
+
+
+def _event_statements(table: MirrorTable) -> list[Composed]:
+    key = SQL(", ").join(map(Identifier, table.key))
+    names = [*table.names, "_lsn", "_gone", "_generation"]
+    # A bytea arrives as hex digits without PostgreSQL's \\x, so the recordset is read through a row type of its own.
+    shape = SQL(", ").join(
+        SQL("{} {}").format(Identifier(c.name), SQL("text" if c.type == "bytea" else c.type))
+        for c in table.columns
+    )
+    values = SQL(", ").join(
+        SQL("decode({0}, 'hex')").format(Identifier(c.name)) if c.type == "bytea" else Identifier(c.name)
+        for c in table.columns
+    )
+    columns = SQL(", ").join(map(Identifier, names))
+    assign = SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(n)) for n in names if n not in table.key)
+    return [
+        SQL(
+            "CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {}, _lsn, _gone, _generation FROM "
+            "json_to_recordset(%s::json) AS r ({}, _lsn pg_lsn, _gone boolean, _generation integer)"
+        ).format(values, shape),
+        *before_images(table),
+        SQL(
+            "INSERT INTO {} AS m ({}) SELECT {} FROM pg_temp.incoming ORDER BY {} ON CONFLICT ({}) DO UPDATE SET {} "
+            "WHERE m._lsn <= excluded._lsn"
+        ).format(table.base, columns, columns, key, key, assign),
+    ]
+
+
+def before_images(table: MirrorTable) -> list[Composed]:
+    """Statements that create the `changed` temp table with the live rows that `incoming` is about to change."""
+    names = SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names)
+    return [
+        SQL(
+            "CREATE TEMP TABLE {} ON COMMIT DROP AS "
+            "SELECT {} FROM {} m JOIN pg_temp.incoming i USING ({}) WHERE NOT m._gone"
+        ).format(
+            Identifier(table.changed), names, table.base, SQL(", ").join(map(Identifier, table.key))
+        ),
+    ]
+
+
+def keep_after_images(shop: Connection, table: MirrorTable) -> None:
+    """Add the live rows of `incoming`'s keys, as they are now, to the `changed` temp table, and drop `incoming`."""
+    names = SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names)
+    key = SQL(", ").join(map(Identifier, table.key))
+    shop.execute(
+        SQL("INSERT INTO {} SELECT {} FROM {} m JOIN pg_temp.incoming i USING ({}) WHERE NOT m._gone").format(
+            Identifier("pg_temp", table.changed), names, table.base, key
+        )
+    )
+    shop.execute("DROP TABLE pg_temp.incoming")
+
+
+def key_range(table_key: Sequence[str], low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
+    """The WHERE condition of a key range, `low` exclusive and `high` inclusive; open where None."""
+    key = SQL("({})").format(SQL(", ").join(map(Identifier, table_key)))
+    parts = []
+    if low is not None:
+        parts.append(SQL("{} > ({})").format(key, SQL(", ").join(map(Literal, low))))
+    if high is not None:
+        parts.append(SQL("{} <= ({})").format(key, SQL(", ").join(map(Literal, high))))
+    return SQL(" AND ").join(parts) if parts else Composed([SQL("true")])
