@@ -70,7 +70,7 @@ WITH account AS (
       AND (t.newsletter IN ('T', 'Y', '1') OR (t.newsletter IN ('N', '0') AND t.flag_dated))
     GROUP BY t.key, t.customer_id
 )
-SELECT d.customer_id,
+SELECT d.key AS customer_id,
        'marketing'::shop.consent_purpose AS purpose,
        d.channel::shop.contact_channel AS channel,
        (ARRAY['withdrawn', 'granted', 'unproven'])[d.state]::shop.consent_state AS state,
