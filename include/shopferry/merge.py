@@ -1,7 +1,7 @@
 """Merge: run the mappings for affected keys. The only write path into the shop's tables.
 
-Backfill, replay, repair and release all end here: they fill `affected(key)`, or say which mirror rows changed and let
-the lineage find the keys; the mapping's SELECT then says what the shop has to hold for those keys, and merge makes it so.
+Backfill, replay, repair and release all end here: they say which keys, or which mirror rows changed and let the lineage
+find the keys; the mapping's SELECT then says what the shop has to hold for those keys, and merge makes it so.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from shopferry import mirror
 from shopferry.control import identity, quarantine
 from shopferry.db import Connection
 from shopferry.errors import MappingError
@@ -165,16 +166,14 @@ class Merger:
         yielded = [c.name for c in conn.execute("SELECT * FROM pg_temp.yielded LIMIT 0").description or ()]
         target = self._target(unit, yielded)
         columns = [c for c in yielded if c not in RESERVED]
-        good = SQL("cardinality(y.problems) = 0")
-        if "left_out" in yielded:
-            good = SQL("cardinality(y.problems) = 0 AND y.left_out IS NULL")
+        good = good_rows(yielded)
         conn.execute(
             SQL(
                 "CREATE TEMP TABLE outcome ON COMMIT DROP AS SELECT {row_key}::text AS row_key, y.{scope}::text AS key, "
                 "CASE WHEN cardinality(y.problems) > 0 THEN y.problems END AS reasons, {left_out} AS left_out "
                 "FROM pg_temp.yielded y WHERE NOT ({good}) AND {row_key} IS NOT NULL"
             ).format(
-                row_key=_row_key(unit),
+                row_key=row_key(unit),
                 scope=Identifier(unit.scope),
                 left_out=SQL("CASE WHEN cardinality(y.problems) = 0 THEN y.left_out END")
                 if "left_out" in yielded
@@ -183,7 +182,7 @@ class Merger:
             )
         )
         quarantine.settle(conn, unit.entity)
-        table = Identifier(*unit.entity.split("."))
+        table = target_of(unit)
         match = SQL(" AND ").join(SQL("y.{0} = t.{0}").format(Identifier(k)) for k in unit.key)
         deleted = conn.execute(
             SQL(
@@ -206,7 +205,7 @@ class Merger:
         conn.execute("SET LOCAL shopferry.writer = 'ferry'")
         conn.execute(
             SQL("DELETE FROM {} t USING pg_temp.affected a WHERE t.{} = a.key").format(
-                Identifier(*unit.entity.split(".")), Identifier(unit.scope)
+                target_of(unit), Identifier(unit.scope)
             )
         )
         row = conn.execute("SELECT key::text FROM pg_temp.affected").fetchone()
@@ -217,12 +216,10 @@ class Merger:
 
     def _row_keys(self, unit: Mapping, key: str) -> list[str]:
         """The rows that a refused key stands for: what the mapping yields, or where even that fails, the key itself."""
-        row_key = SQL("SELECT {}::text FROM ({}) y WHERE {} IS NOT NULL").format(
-            _row_key(unit), SQL(unit.body), _row_key(unit)
-        )
+        rows = SQL("SELECT {0}::text FROM ({1}) y WHERE {0} IS NOT NULL").format(row_key(unit), SQL(unit.body))
         try:
             with self.conn.transaction():
-                return [r[0] for r in self.conn.execute(row_key).fetchall()] or [key]
+                return [r[0] for r in self.conn.execute(rows).fetchall()] or [key]
         except psycopg.DataError:
             return [key]
 
@@ -256,7 +253,36 @@ def is_refusal(error: psycopg.Error) -> bool:
     return (error.sqlstate or "")[:2] in {"22", "23"}
 
 
-def _row_key(unit: Mapping) -> Composed:
+def target_of(unit: Mapping) -> Identifier:
+    """The entity's table."""
+    return Identifier(*unit.entity.split("."))
+
+
+def good_rows(yielded: Sequence[str]) -> SQL:
+    """The condition on `yielded y` that a row may enter the shop, given the columns the mapping yields."""
+    if "left_out" in yielded:
+        return SQL("cardinality(y.problems) = 0 AND y.left_out IS NULL")
+    return SQL("cardinality(y.problems) = 0")
+
+
+def keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
+    """A SELECT of the aggregate keys in a range, from every source whose column is the key."""
+    selects = []
+    for source in unit.simple_sources:
+        kind, _, name = source.relation.partition(".")
+        column = str(source.column)
+        within = mirror.key_range([column], low, high)
+        if kind == "identity":
+            within = SQL("entity = {} AND {}").format(Literal(name), within)
+            relation = Identifier("ferry", "identity")
+        else:
+            relation = Identifier("legacy", name)
+        selects.append(SQL("SELECT {} AS key FROM {} WHERE {}").format(Identifier(column), relation, within))
+    return SQL(" UNION ALL ").join(selects)
+
+
+def row_key(unit: Mapping) -> Composed:
+    """What names a row of `yielded y` in quarantine: the legacy id where the entity counts one, else its key."""
     if unit.counts:
         return SQL("y.{}").format(Identifier(unit.counts.target_column))
     return SQL("concat_ws('/', {})").format(SQL(", ").join(SQL("y.{}").format(Identifier(k)) for k in unit.key))

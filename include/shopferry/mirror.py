@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from sqlalchemy.dialects import postgresql
 
 from shopferry.db import Connection
@@ -284,16 +284,22 @@ def _event_statements(table: MirrorTable) -> list[Composed]:
 
 
 def before_images(table: MirrorTable) -> list[Composed]:
-    """Statements that create the `changed` temp table with the live rows that `incoming` is about to change."""
+    """Statements that note, in the `changed` temp table, the live rows that `incoming` is about to change."""
     names = SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names)
+    changed = Identifier(table.changed)
     return [
-        SQL(
-            "CREATE TEMP TABLE {} ON COMMIT DROP AS "
-            "SELECT {} FROM {} m JOIN pg_temp.incoming i USING ({}) WHERE NOT m._gone"
-        ).format(
-            Identifier(table.changed), names, table.base, SQL(", ").join(map(Identifier, table.key))
+        SQL("CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DROP AS SELECT {} FROM {} m LIMIT 0").format(
+            changed, names, table.base
+        ),
+        SQL("INSERT INTO {} SELECT {} FROM {} m JOIN pg_temp.incoming i USING ({}) WHERE NOT m._gone").format(
+            changed, names, table.base, SQL(", ").join(map(Identifier, table.key))
         ),
     ]
+
+
+def no_change(shop: Connection, table: MirrorTable) -> None:
+    """Have the `changed` temp table there although nothing changed."""
+    shop.execute(before_images(table)[0])
 
 
 def keep_after_images(shop: Connection, table: MirrorTable) -> None:
@@ -317,3 +323,61 @@ def key_range(table_key: Sequence[str], low: Sequence[object] | None, high: Sequ
     if high is not None:
         parts.append(SQL("{} <= ({})").format(key, SQL(", ").join(map(Literal, high))))
     return SQL(" AND ").join(parts) if parts else Composed([SQL("true")])
+
+
+def load_chunk(shop: Connection, table: MirrorTable, within: Composed, generation: int) -> None:
+    """Bring the mirror's key range to what stands in `incoming`, but for rows the stream has touched in this generation.
+
+    Rows of the range that are not in `incoming` are gone from legacy. Leaves before and after images of what changed
+    in the `changed` temp table; `incoming` is used up.
+    """
+    key = SQL(", ").join(map(Identifier, table.key))
+    columns = SQL(", ").join(map(Identifier, table.names))
+    same = SQL(" AND ").join(SQL("m.{0} = i.{0}").format(Identifier(k)) for k in table.key)
+    mine = SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names)
+    theirs = SQL(", ").join(SQL("i.{}").format(Identifier(n)) for n in table.names)
+    shop.execute(
+        SQL(
+            "INSERT INTO pg_temp.incoming ({0}, _gone) SELECT {1}, true FROM {2} m WHERE {3} AND NOT m._gone "
+            "AND NOT EXISTS (SELECT FROM pg_temp.incoming i WHERE {4})"
+        ).format(key, SQL(", ").join(SQL("m.{}").format(Identifier(k)) for k in table.key), table.base, within, same)
+    )
+    # What the mirror already has, or has newer, is not touched at all.
+    shop.execute(
+        SQL(
+            "DELETE FROM pg_temp.incoming i USING {} m WHERE {} "
+            "AND (m._generation >= {} OR (NOT m._gone AND i._gone IS NULL AND ROW({})::text = ROW({})::text))"
+        ).format(table.base, same, Literal(generation), mine, theirs)
+    )
+    for statement in before_images(table):
+        shop.execute(statement)
+    assign = SQL(", ").join(
+        SQL("{0} = excluded.{0}").format(Identifier(n))
+        for n in (*table.names, "_lsn", "_gone", "_generation")
+        if n not in table.key
+    )
+    shop.execute(
+        SQL(
+            "INSERT INTO {0} AS m ({1}, _lsn, _gone, _generation) "
+            "SELECT {1}, '0/0', coalesce(_gone, false), {2} FROM pg_temp.incoming ORDER BY {3} "
+            "ON CONFLICT ({3}) DO UPDATE SET {4} WHERE m._generation < {5}"
+        ).format(table.base, columns, Literal(generation - 1), key, assign, Literal(generation))
+    )
+    keep_after_images(shop, table)
+
+
+def ranges(
+    conn: Connection, relation: Composable, key: Sequence[str], size: int
+) -> list[tuple[list[object] | None, list[object] | None]]:
+    """Cut a relation into key ranges of about `size` rows; the first and the last are open, so that they cover all."""
+    columns = SQL(", ").join(map(Identifier, key))
+    bounds = [
+        row[0]
+        for row in conn.execute(
+            SQL(
+                "SELECT json_build_array({0}) FROM (SELECT {0}, row_number() OVER (ORDER BY {0}) AS n FROM {1} r) k "
+                "WHERE n % {2} = 0 ORDER BY n"
+            ).format(columns, relation, Literal(size))
+        ).fetchall()
+    ]
+    return list(zip([None, *bounds], [*bounds, None], strict=True))

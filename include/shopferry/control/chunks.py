@@ -53,15 +53,22 @@ class Span:
     last: int | None = None
 
 
+EVERYTHING = Span()
+
 def plan(conn: Connection, route: str, phase: str, kind: str, chunks: Sequence[Chunk]) -> None:
     """Replace the plan of this phase and kind."""
     conn.execute(_Q["forget"], {"route": route, "phase": phase, "kind": kind})
+    add(conn, route, chunks)
+
+
+def add(conn: Connection, route: str, chunks: Sequence[Chunk]) -> None:
+    """Add chunks to the plan."""
     with conn.cursor() as cur:
         cur.executemany(
             _Q["plan"],
             [
                 {
-                    "route": route, "phase": phase, "kind": kind, "target": c.target,
+                    "route": route, "phase": c.phase, "kind": c.kind, "target": c.target,
                     "position": c.position, "no": c.no,
                     "low": Jsonb(c.low) if c.low is not None else None,
                     "high": Jsonb(c.high) if c.high is not None else None,
@@ -71,7 +78,7 @@ def plan(conn: Connection, route: str, phase: str, kind: str, chunks: Sequence[C
         )  # fmt: skip
 
 
-def claim(conn: Connection, route: str, phase: str, kind: str, span: Span = Span()) -> Chunk | None:
+def claim(conn: Connection, route: str, phase: str, kind: str, span: Span = EVERYTHING) -> Chunk | None:
     """The next chunk this transaction may do, locked until it ends; None when there is none to be had now."""
     given = {"route": route, "phase": phase, "kind": kind, **vars(span)}
     with conn.cursor(row_factory=class_row(Chunk)) as cur:
@@ -87,7 +94,7 @@ def done(
     conn.execute(_Q["done"], {**keys, **given})
 
 
-def still_open(conn: Connection, route: str, phase: str, kind: str, span: Span = Span()) -> int:
+def still_open(conn: Connection, route: str, phase: str, kind: str, span: Span = EVERYTHING) -> int:
     """How many chunks of the span are not done."""
     row = conn.execute(_Q["open"], {"route": route, "phase": phase, "kind": kind, **vars(span)}).fetchone()
     return int(row[0]) if row else 0

@@ -114,6 +114,11 @@ def hold(conn: Connection, route: str, phase: str, holder: str) -> None:
         raise PhaseError(f"phase {phase} is held by {found.holder} since {found.held_since:%Y-%m-%d %H:%M:%S}")
 
 
+def renew(conn: Connection, route: str, phase: str) -> None:
+    """Keep the holder's lease alive while work on the phase goes on."""
+    conn.execute(_Q["renew"], {"route": route, "phase": phase, "lease": LEASE})
+
+
 def release(conn: Connection, route: str, phase: str, holder: str) -> None:
     """Let go of a phase this holder held."""
     conn.execute(_Q["release"], {"route": route, "phase": phase, "holder": holder})

@@ -24,7 +24,7 @@ def ensure(conn: Connection, wanted: Iterable[Standardize], relation: Composable
         missing = SQL(
             "SELECT DISTINCT v.raw FROM (SELECT ({})::text AS raw FROM {}) v WHERE v.raw IS NOT NULL "
             "AND NOT EXISTS (SELECT FROM ferry.standardized s WHERE s.kind = %s AND s.raw = v.raw) ORDER BY v.raw"
-        ).format(SQL(column.expression), source)
+        ).format(SQL(column.expression.replace("%", "%%")), source)
         raws = [row[0] for row in conn.execute(missing, (column.kind,)).fetchall()]
         for start in range(0, len(raws), _BATCH):
             _judge(conn, column.kind, raws[start : start + _BATCH])

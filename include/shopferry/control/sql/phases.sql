@@ -32,6 +32,11 @@ WHERE route = %(route)s AND phase = %(phase)s
   AND (holder IS NULL OR holder = %(holder)s OR held_until < now())
 RETURNING holder;
 
+-- name: renew
+-- Whoever works on a phase keeps its holder's lease alive.
+UPDATE ferry.phase SET held_until = now() + %(lease)s::interval
+WHERE route = %(route)s AND phase = %(phase)s AND holder IS NOT NULL AND held_until < now() + %(lease)s::interval / 2;
+
 -- name: release
 UPDATE ferry.phase SET holder = NULL, held_since = NULL, held_until = NULL
 WHERE route = %(route)s AND phase = %(phase)s AND holder = %(holder)s;

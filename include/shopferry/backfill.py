@@ -1,0 +1,270 @@
+"""Backfill: plan chunks, copy them into the mirror, merge the mirror into the shop, while the stream runs.
+
+A chunk is one transaction; its claim is a row lock, so a worker that dies gives it back by dying. The stream beats the
+backfill: a row that an event has touched since this generation began is never overwritten by a chunk.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+import psycopg
+from psycopg import pq
+from psycopg.sql import SQL, Composed, Identifier
+
+from shopferry import mirror
+from shopferry.control import chunks, phases
+from shopferry.control.chunks import Chunk, Span
+from shopferry.control.phases import State
+from shopferry.db import Connection
+from shopferry.errors import PhaseError, TransientError
+from shopferry.mapping import Identity, Route, Unit
+from shopferry.merge import Merger, keys_between
+from shopferry.mirror import MirrorTable
+from shopferry.quality import registry
+
+log = logging.getLogger(__name__)
+
+MERGE_KEYS = 2_000  # affected keys of one merge chunk: under a second of work, so the stream never waits long for a lock
+_RELAY = 256 * 1024  # bytes handed on at once; larger is no faster
+_PLAN_LOCK = 0x5F10
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The two connections that a unit of backfill works on."""
+
+    legacy: Connection
+    shop: Connection
+    route: Route
+
+
+def plan_copy(stores: Stores, phase: str) -> int:
+    """Cut every legacy table of the phase into key ranges of the phase's chunk size; returns the number of chunks.
+
+    Reads only the primary key's index. With a sample set, the plan stops after that many rows of each table.
+    """
+    settings = phases.get(stores.shop, stores.route.name, phase)
+    tables = mirror.load(stores.shop)
+    planned: list[Chunk] = []
+    for position, name in enumerate(stores.route.tables_of(phase)):
+        ranges = mirror.ranges(
+            stores.legacy, Identifier("public", name), tables[name].key, settings.chunk_size
+        )
+        if settings.sample:
+            ranges = ranges[: -(-settings.sample // settings.chunk_size)]
+        planned += [Chunk(phase, "copy", name, position, no, low, high) for no, (low, high) in enumerate(ranges)]
+    with stores.shop.transaction():
+        chunks.plan(stores.shop, stores.route.name, phase, "copy", planned)
+        chunks.plan(stores.shop, stores.route.name, phase, "merge", [])
+    return len(planned)
+
+
+def copy_next(stores: Stores, phase: str, worker: str, span: Span = chunks.EVERYTHING) -> Chunk | None:
+    """Claim and copy one chunk, in one transaction; None when none is left to claim."""
+    started = time.monotonic()
+    with stores.shop.transaction():
+        states = phases.lock(stores.shop, stores.route.name)
+        chunk = chunks.claim(stores.shop, stores.route.name, phase, "copy", span)
+        if chunk is None:
+            return None
+        table = mirror.load(stores.shop)[chunk.target]
+        generation = next(g for p, _, g in states if p == phase)
+        live = [u for p, state, _ in states if state.live for u in stores.route.of(p)]
+        rows, watermark = _copy(stores, table, chunk, generation, live)
+        chunks.done(
+            stores.shop, stores.route.name, chunk, rows=rows, seconds=time.monotonic() - started,
+            worker=worker, watermark=watermark,
+        )  # fmt: skip
+    return chunk
+
+
+def _copy(
+    stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, live: list[Unit]
+) -> tuple[int, str]:
+    shop = stores.shop
+    mirror.stage(shop, table)
+    legacy_table = mirror.reflect(stores.legacy, [table.name])[table.name]
+    casts = {c.name: c.cast for c in legacy_table.columns}
+    if missing := [n for n in table.names if n not in casts]:
+        raise PhaseError(f"legacy table {table.name} has no column {', '.join(missing)} any more: mend the mapping, resync")
+    within = mirror.key_range(table.key, chunk.low, chunk.high)
+    columns = SQL(", ").join(
+        SQL("{}::text").format(Identifier(n)) if casts[n] else Identifier(n) for n in table.names
+    )
+    key = SQL(", ").join(map(Identifier, table.key))
+    relay(
+        stores.legacy,
+        SQL("COPY (SELECT {} FROM public.{} WHERE {} ORDER BY {}) TO STDOUT (FORMAT binary)").format(
+            columns, Identifier(table.name), within, key
+        ),
+        shop,
+        SQL("COPY pg_temp.incoming ({}) FROM STDIN (FORMAT binary)").format(
+            SQL(", ").join(map(Identifier, table.names))
+        ),
+    )
+    row = stores.legacy.execute("SELECT pg_current_wal_lsn()::text").fetchone()
+    watermark = str(row[0]) if row else "0/0"
+    shop.execute("ANALYZE pg_temp.incoming")
+    count = shop.execute("SELECT count(*) FROM pg_temp.incoming").fetchone()
+    affecting = [u for u in live if any(s.relation == f"legacy.{table.name}" for s in u.sources)]
+    if affecting:
+        # Replay holds this lock shared: nobody changes the table between our images of before and after.
+        shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{table.name}",))
+    mirror.load_chunk(shop, table, within, generation)
+    if affecting:
+        Merger(shop, stores.route).propagate(live, {f"legacy.{table.name}"})
+    return (int(count[0]) if count else 0), watermark
+
+
+def relay(source: Connection, out: Composed, target: Connection, into: Composed) -> None:
+    """Pipe `COPY … TO STDOUT` of one server into `COPY … FROM STDIN` of the other; no row becomes a Python object."""
+    reader, writer = source.pgconn, target.pgconn
+    _expect(reader.exec_(out.as_string(source).encode()), pq.ExecStatus.COPY_OUT)
+    _expect(writer.exec_(into.as_string(target).encode()), pq.ExecStatus.COPY_IN)
+    buffer = bytearray()
+    while True:
+        size, data = reader.get_copy_data(0)
+        if size < 0:
+            break
+        buffer += data
+        if len(buffer) >= _RELAY:
+            writer.put_copy_data(bytes(buffer))
+            buffer.clear()
+    broken = size == -2
+    if buffer and not broken:
+        writer.put_copy_data(bytes(buffer))
+    writer.put_copy_end(b"the source broke off" if broken else None)
+    _finish(reader)
+    _finish(writer)
+
+
+def _expect(result: pq.abc.PGresult, status: pq.ExecStatus) -> None:
+    if result.status != status:
+        raise psycopg.errors.error_from_result(result)
+
+
+def _finish(connection: pq.abc.PGconn) -> None:
+    """Read the results to their end, so that the connection is usable again; raise what the server said."""
+    failed = None
+    while (result := connection.get_result()) is not None:
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            failed = psycopg.errors.error_from_result(result)
+    if failed:
+        raise failed
+
+
+def standardize(stores: Stores, phase: str) -> int:
+    """Have every raw value of the phase judged that has no verdict yet; returns how many were new."""
+    judged = 0
+    for wanted in sorted({w for u in stores.route.of(phase) for w in u.standardize}, key=lambda w: w.kind):
+        with stores.shop.transaction():
+            judged += registry.ensure(stores.shop, [wanted])
+    return judged
+
+
+def begin_merge(stores: Stores, phase: str) -> None:
+    """Make the phase's entities live: from this commit on the stream merges them too. Forgets the last merge plan.
+
+    A sample is merged to look at, but never goes live: it lacks rows.
+    """
+    with stores.shop.transaction():
+        if phases.get(stores.shop, stores.route.name, phase).sample is None:
+            phases.move(stores.shop, stores.route.name, phase, State.MERGING)
+        chunks.plan(stores.shop, stores.route.name, phase, "merge", [])
+
+
+def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
+    """Claim and merge one chunk of the phase, in one transaction; None when there is none to be had now.
+
+    A unit's key ranges are planned when everything before it is merged, since identity makes keys.
+    """
+    started = time.monotonic()
+    shop, route = stores.shop, stores.route
+    with shop.transaction():
+        states = phases.lock(shop, route.name)
+        chunk = chunks.claim(shop, route.name, phase, "merge")
+        if chunk is None:
+            if not _plan_unit(stores, phase):
+                return None
+            chunk = chunks.claim(shop, route.name, phase, "merge")
+            if chunk is None:
+                return None
+        unit = next(u for u in route.units if u.name == chunk.target)
+        merger = Merger(shop, route)
+        merged = merger.merge(unit, keys_between(unit, chunk.low, chunk.high))
+        if isinstance(unit, Identity):
+            others = [u for p, state, _ in states if state.live and p != phase for u in route.of(p)]
+            merger.propagate(others, {f"identity.{unit.identity}"})
+        chunks.done(
+            shop, route.name, chunk, rows=merged.keys if merged else 0, seconds=time.monotonic() - started, worker=worker
+        )
+    return chunk
+
+
+def merge_is_done(stores: Stores, phase: str) -> bool:
+    """Whether every unit of the phase is planned and every chunk of the plan is done."""
+    planned = _planned(stores, phase)
+    return len(planned) == len(stores.route.of(phase)) and not chunks.still_open(
+        stores.shop, stores.route.name, phase, "merge"
+    )
+
+
+def _planned(stores: Stores, phase: str) -> set[str]:
+    rows = stores.shop.execute(
+        "SELECT DISTINCT target FROM ferry.chunk WHERE route = %s AND phase = %s AND kind = 'merge'",
+        (stores.route.name, phase),
+    ).fetchall()
+    return {r[0] for r in rows}
+
+
+def _plan_unit(stores: Stores, phase: str) -> bool:
+    """Plan the next unit if all chunks before it are done; whether there is something to claim now."""
+    shop, route = stores.shop, stores.route
+    shop.execute("SELECT pg_advisory_xact_lock(%s)", (_PLAN_LOCK,))
+    if chunks.still_open(shop, route.name, phase, "merge"):
+        return False
+    planned = _planned(stores, phase)
+    for position, unit in enumerate(route.of(phase)):
+        if unit.name in planned:
+            continue
+        keys = SQL("(SELECT DISTINCT key FROM ({}) u WHERE key IS NOT NULL)").format(keys_between(unit, None, None))
+        ranges = mirror.ranges(shop, keys, ["key"], MERGE_KEYS)
+        chunks.add(shop, route.name, [Chunk(phase, "merge", unit.name, position, no, *r) for no, r in enumerate(ranges)])
+        return True
+    return False
+
+
+def pace(stores: Stores, phase: str, *, lag_limit_s: float = 10.0, patience_s: float = 600.0) -> None:
+    """Wait while the phase is over its rows per second, or while the stream lags more than the limit.
+
+    Raises TransientError when the stream does not catch up within `patience_s`.
+    """
+    window = timedelta(seconds=5)
+    deadline = time.monotonic() + patience_s
+    phases.renew(stores.shop, stores.route.name, phase)
+    settings = phases.get(stores.shop, stores.route.name, phase)
+    while True:
+        lag = replay_lag(stores.shop, stores.route.name)
+        over = settings.rows_per_second and (
+            chunks.recent_rate(stores.shop, stores.route.name, phase, window) > settings.rows_per_second
+        )
+        if lag <= lag_limit_s and not over:
+            return
+        if time.monotonic() > deadline:
+            raise TransientError(f"backfill of {phase} paused for {patience_s:.0f} s: the stream lags {lag:.0f} s")
+        time.sleep(0.2)
+
+
+def replay_lag(shop: Connection, route: str) -> float:
+    """Seconds between commit in legacy and application, of the newest batches; 0 when none came in the last 10 s."""
+    row = shop.execute(
+        """SELECT coalesce(max(lag), 0) / 1000.0 FROM (
+               SELECT (SELECT max(l) FROM unnest(lag_ms) AS l) AS lag FROM ferry.replay_batch
+               WHERE route = %s AND at > clock_timestamp() - interval '10 seconds' ORDER BY at DESC LIMIT 3) b""",
+        (route,),
+    ).fetchone()
+    return float(row[0]) if row else 0.0

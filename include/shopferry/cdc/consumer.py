@@ -1,0 +1,177 @@
+"""The CDC consumer: poll the broker, replay each batch, keep its position in the shop's database.
+
+The offsets that count are those in ferry.kafka_offset, committed with the rows; what Kafka is told afterwards is for
+lag tools only. A message that is missing, unknown or unreadable stops replay; nothing is ever skipped.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+
+from shopferry import db, mirror
+from shopferry.cdc.envelope import Change, Message, decode
+from shopferry.cdc.replay import Replay
+from shopferry.control import offsets
+from shopferry.control.offsets import Partition
+from shopferry.errors import FencedError, GapError, TransientError
+from shopferry.mapping import Route
+from shopferry.retry import describe, retrying
+from shopferry.settings import Settings
+
+log = logging.getLogger(__name__)
+_BATCH = 2_000
+_POLL_MS = 100
+_SIGN_OF_LIFE_S = 2.0
+_NEW_TOPICS_MS = 5_000
+
+
+def topics(route: Route, tables: Iterable[str]) -> list[str]:
+    """The topics that carry the route's captured tables, and its markers."""
+    return [f"{route.name}.public.{t}" for t in sorted(tables)] + [f"{route.name}.shopferry.marker"]
+
+
+def end_offsets(kafka: str, names: Iterable[str]) -> dict[Partition, int]:
+    """The end offset of every partition of the topics, as the broker has it now. Raises TransientError if it cannot say."""
+    try:
+        consumer = KafkaConsumer(bootstrap_servers=kafka.split(","), enable_auto_commit=False)
+        try:
+            found = [TopicPartition(n, p) for n in names for p in consumer.partitions_for_topic(n) or ()]
+            return {(t.topic, t.partition): end for t, end in consumer.end_offsets(found).items()}
+        finally:
+            consumer.close()
+    except KafkaError as error:
+        raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
+
+
+@dataclass
+class Forward:
+    """The forward flow of one route: legacy's changes into the shop, until `stop` is set."""
+
+    settings: Settings
+    stop: threading.Event
+
+    @property
+    def name(self) -> str:
+        """Who this consumer is, in ferry.consumer and in pg_stat_activity."""
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+    def run(self) -> None:
+        """Replay until stopped. Raises what stopped it; the reason also stands in ferry.consumer."""
+        route = Route.load(self.settings.route)
+        while not self.stop.is_set():
+            try:
+                retrying(lambda: self._flow(route))
+            except FencedError as error:
+                log.warning("%s", error)  # partitions moved: read the positions anew
+            except Exception as error:
+                self._note(describe(error))
+                raise
+
+    def _note(self, stopped: str) -> None:
+        with db.connect(self.settings.shop_dsn, "sync note") as shop:
+            offsets.alive(shop, self.settings.route, self.name, stopped)
+
+    def _flow(self, route: Route) -> None:
+        with (
+            db.connect(self.settings.shop_dsn, "sync forward") as shop,
+            db.connect(self.settings.legacy_dsn, "sync re-read") as legacy,
+        ):
+            tables = frozenset(mirror.load(shop))
+            if not tables:
+                raise TransientError("the mirror is not there yet: run `shopferry phase init`")
+            consumer = KafkaConsumer(
+                bootstrap_servers=self.settings.kafka.split(","),
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                max_poll_records=_BATCH,
+                fetch_max_wait_ms=50,
+                metadata_max_age_ms=_NEW_TOPICS_MS,
+            )
+            try:
+                self._loop(route, shop, Replay(shop, legacy, route), consumer, tables)
+            except KafkaError as error:
+                raise TransientError(f"broker {self.settings.kafka}: {type(error).__name__}") from error
+            finally:
+                consumer.close()
+
+    def _loop(
+        self, route: Route, shop: db.Connection, replay: Replay, consumer: KafkaConsumer, tables: frozenset[str]
+    ) -> None:
+        wanted = topics(route, tables)
+        position: dict[Partition, int] = {}
+        seen = assigned = 0.0
+        while not self.stop.is_set():
+            if time.monotonic() - assigned > _NEW_TOPICS_MS / 1000:
+                self._assign(shop, consumer, wanted, position)
+                assigned = time.monotonic()
+            if time.monotonic() - seen > _SIGN_OF_LIFE_S:
+                offsets.alive(shop, route.name, self.name)
+                seen = time.monotonic()
+            if not position:
+                self.stop.wait(0.2)
+                continue
+            polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_BATCH)
+            if not polled:
+                continue
+            changes: list[Change] = []
+            steps: dict[Partition, tuple[int, int]] = {}
+            for source, records in polled.items():
+                partition = (source.topic, source.partition)
+                if records[0].offset > position[partition]:
+                    raise GapError(_gap(partition, position[partition], records[0].offset))
+                for r in records:
+                    change = decode(Message(r.topic, r.partition, r.offset, r.key, r.value), tables)
+                    if change is not None:
+                        changes.append(change)
+                steps[partition] = (position[partition], records[-1].offset + 1)
+            retrying(lambda c=changes, s=steps: replay.apply(c, s))  # type: ignore[misc]
+            position |= {p: following for p, (_, following) in steps.items()}
+            consumer.commit_async({TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in position.items()})
+
+    def _assign(
+        self, shop: db.Connection, consumer: KafkaConsumer, wanted: list[str], position: dict[Partition, int]
+    ) -> None:
+        """Take up partitions that have come, at the stored offset; notice what the broker has lost."""
+        route = self.settings.route
+        found = [TopicPartition(n, p) for n in wanted for p in consumer.partitions_for_topic(n) or ()]
+        stored = offsets.stored(shop, route)
+        if lost := sorted(set(stored) - {(t.topic, t.partition) for t in found}):
+            raise GapError(_gap(lost[0], stored[lost[0]], None))
+        first, last = consumer.beginning_offsets(found), consumer.end_offsets(found)
+        for source in found:
+            partition = (source.topic, source.partition)
+            if partition not in stored:
+                if first[source] > 0:
+                    raise GapError(_gap(partition, 0, first[source]))
+                with shop.transaction():
+                    offsets.begin(shop, route, partition, 0)
+                stored[partition] = 0
+            if not first[source] <= stored[partition] <= last[source]:
+                beyond = None if stored[partition] > last[source] else first[source]
+                raise GapError(_gap(partition, stored[partition], beyond))
+        new = [s for s in found if (s.topic, s.partition) not in position]
+        if new:
+            consumer.assign(found)
+            for source in found:
+                partition = (source.topic, source.partition)
+                position.setdefault(partition, stored[partition])
+                consumer.seek(source, position[partition])
+
+
+def _gap(partition: Partition, stored: int, found: int | None) -> str:
+    topic, number = partition
+    what = f"events {stored} to {found - 1} are gone" if found is not None else "the broker has forgotten it"
+    return (
+        f"{topic}[{number}]: applied up to offset {stored}, but {what}: changes are lost between broker and shop; "
+        "run `shopferry sync resync` to copy what legacy holds now"
+    )

@@ -1,0 +1,141 @@
+"""Decode Debezium's change events (JSON without schemas) without parsing the rows they carry. Pure: no Kafka, no database.
+
+A row's bytes are handed on as they came; PostgreSQL parses them once, in `mirror.apply_events`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from shopferry.errors import EventError, ReplayError
+
+PLACEHOLDER = b"__debezium_unavailable_value"
+# the same in the shapes that other column types give it: base64, hex, and a JSON array of its bytes
+_PLACEHOLDERS = (
+    PLACEHOLDER,
+    b"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==",
+    PLACEHOLDER.hex().encode(),
+    b"[" + b",".join(str(b).encode() for b in PLACEHOLDER) + b"]",
+)
+
+
+class _Source(msgspec.Struct):
+    schema: str
+    table: str
+    lsn: int | None = None
+    ts_ms: int | None = None
+    txId: int | None = None  # noqa: N815 (Debezium's name)
+
+
+class _Envelope(msgspec.Struct):
+    op: str
+    source: _Source
+    after: msgspec.Raw | None = None
+
+
+_decode = msgspec.json.Decoder(_Envelope).decode
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the broker delivered, and from where."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row's new state: `row` is its JSON object, None when the row is gone."""
+
+    table: str
+    key: bytes  # JSON object of the primary key
+    row: bytes | None
+    lsn: int
+    committed_ms: int  # epoch milliseconds of the commit in the source
+    topic: str
+    partition: int
+    offset: int
+
+    @property
+    def partial(self) -> bool:
+        """Whether a column is missing because PostgreSQL did not log its unchanged, out-of-line value."""
+        return self.row is not None and any(p in self.row for p in _PLACEHOLDERS)
+
+    @property
+    def where(self) -> str:
+        """Topic, partition and offset, as error texts name it."""
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
+
+def decode(message: Message, captured: frozenset[str]) -> Change | None:
+    """One message as a change; None for what carries no row (markers, heartbeats, tombstones, snapshot reads).
+
+    Raises EventError for what is no event we know, ReplayError for a TRUNCATE.
+    """
+    where = f"{message.topic}[{message.partition}]@{message.offset}"
+    if message.value is None:
+        return None
+    try:
+        event = _decode(message.value)
+    except msgspec.MsgspecError as error:
+        raise EventError(
+            f"{where}: not a change event in JSON without schemas ({error}): "
+            "check the connector's converters; replay stops here and skips nothing"
+        ) from None
+    if event.source.schema == "shopferry":
+        return None
+    table = event.source.table
+    if event.source.schema != "public" or table not in captured:
+        raise EventError(
+            f"{where}: an event of {event.source.schema}.{table}, which no mapping captures: "
+            "check the publication; replay stops here and skips nothing"
+        )
+    if event.op == "r":
+        return None  # a snapshot read is backfill, and backfill is ours
+    if event.op == "t":
+        raise ReplayError(
+            f"{where}: TRUNCATE of {table}: decide whether the shop shall lose these rows too, then "
+            f"`shopferry phase resync` its phase; replay stops here"
+        )
+    if event.op not in {"c", "u", "d"} or message.key is None or (event.op != "d" and event.after is None):
+        raise EventError(f"{where}: op {event.op!r} without what it needs; replay stops here and skips nothing")
+    row = None if event.op == "d" else bytes(event.after or b"")
+    return Change(
+        table, message.key, row, event.source.lsn or 0, event.source.ts_ms or int(time.time() * 1000),
+        message.topic, message.partition, message.offset,
+    )  # fmt: skip
+
+
+def collapse(changes: Iterable[Change]) -> dict[str, dict[bytes, Change]]:
+    """The last state per table and key. What a placeholder leaves out comes from the state before it, if that has it."""
+    last: dict[str, dict[bytes, Change]] = {}
+    for change in changes:
+        table = last.setdefault(change.table, {})
+        before = table.get(change.key)
+        if change.partial and before is not None and before.row is not None:
+            change = replace(change, row=fill(change.row or b"", before.row))
+        table[change.key] = change
+    return last
+
+
+def fill(row: bytes, older: bytes) -> bytes:
+    """The row with every placeholder replaced by the older row's value, where that has one."""
+    new = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
+    old = msgspec.json.decode(older, type=dict[str, msgspec.Raw])
+    for column, value in new.items():
+        if any(p in bytes(value) for p in _PLACEHOLDERS) and column in old:
+            new[column] = old[column]
+    return msgspec.json.encode(new)
+
+
+def drift(row: bytes, columns: Iterable[str]) -> list[str]:
+    """The columns a row lacks. Inside a JSON string a quote is always escaped, so looking for `"name":` is exact."""
+    return [c for c in columns if b'"%s":' % c.encode() not in row]

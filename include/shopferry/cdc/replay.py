@@ -1,0 +1,162 @@
+"""Replay one batch of changes: mirror, merge and offsets in one transaction. No Kafka in here.
+
+Order and locks are in docs/explanation/replay.md; the short of it is: states of all phases are held still, offsets
+must be where we left them, each table's changes go in by one statement, and lineage tells what to merge.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from shopferry import mirror
+from shopferry.cdc.envelope import Change, collapse, drift, fill
+from shopferry.control import offsets, phases, quarantine
+from shopferry.control.offsets import Partition
+from shopferry.db import Connection
+from shopferry.errors import ReplayError
+from shopferry.mapping import Route
+from shopferry.merge import Merged, Merger, is_refusal
+from shopferry.mirror import MirrorTable
+
+log = logging.getLogger(__name__)
+_LAG_SAMPLE = 50
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What one batch did: events taken in, rows written to the mirror, what each entity's merge did."""
+
+    events: int
+    rows: int
+    merged: dict[str, Merged]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A route's replay on one connection to the shop; `legacy` is read only for values the log left out."""
+
+    shop: Connection
+    legacy: Connection
+    route: Route
+    _tables: dict[str, MirrorTable] = field(default_factory=dict)
+
+    @property
+    def tables(self) -> dict[str, MirrorTable]:
+        """The mirror, read once."""
+        if not self._tables:
+            self._tables.update(mirror.load(self.shop))
+        return self._tables
+
+    def apply(self, changes: Sequence[Change], steps: Mapping[Partition, tuple[int, int]]) -> Applied:
+        """Apply changes and move partitions from their expected to their next offset, in one transaction.
+
+        Raises FencedError when another consumer was there first, ReplayError for schema drift; psycopg's transient
+        errors go up for the caller's retry. In every case nothing of the batch stays.
+        """
+        started = time.monotonic()
+        collapsed = collapse(changes)
+        with self.shop.transaction():
+            states = phases.lock(self.shop, self.route.name)
+            offsets.advance(self.shop, self.route.name, steps)
+            units = [u for phase, state, _ in states if state.live for u in self.route.of(phase)]
+            generations = {t: g for phase, _, g in states for t in self.route.tables_of(phase)}
+            written = 0
+            for table, rows in sorted(collapsed.items()):
+                self.shop.execute("SELECT pg_advisory_xact_lock_shared(hashtext(%s))", (f"mirror.{table}",))
+                whole = [self._whole(self.tables[table], change) for change in rows.values()]
+                written += self._mirror(self.tables[table], whole, generations.get(table, 1))
+            merged = Merger(self.shop, self.route).propagate(units, {f"legacy.{t}" for t in collapsed})
+            if changes:
+                now = time.time() * 1000
+                step = -(-len(changes) // _LAG_SAMPLE)
+                lags = [max(0, int(now - c.committed_ms)) for c in changes[::step]]
+                took = int((time.monotonic() - started) * 1000)
+                offsets.record_batch(self.shop, self.route.name, events=len(changes), lag_ms=lags, apply_ms=took)
+        return Applied(len(changes), written, merged)
+
+    def _whole(self, table: MirrorTable, change: Change) -> Change:
+        """The change with every value: from the mirror, or where that has none, read again from legacy."""
+        if change.row is None:
+            return change
+        if missing := drift(change.row, table.names):
+            raise ReplayError(
+                f"{change.where}: rows of {table.name} have no column {', '.join(missing)} any more, which is mapped: "
+                "mend the mapping, then `shopferry phase resync` its phase; replay stops here"
+            )
+        if not change.partial:
+            return change
+        key = msgspec.json.decode(change.key)
+        row = self._mirror_row(table, key)
+        filled = fill(change.row, row) if row else change.row
+        if row is None or Change(table.name, change.key, filled, 0, 0, "", 0, 0).partial:
+            return _with_row(change, self._legacy_row(table, key))
+        return _with_row(change, filled)
+
+    def _mirror_row(self, table: MirrorTable, key: Mapping[str, object]) -> bytes | None:
+        return _one_row(self.shop, Identifier("legacy", table.name), table, key)
+
+    def _legacy_row(self, table: MirrorTable, key: Mapping[str, object]) -> bytes | None:
+        """The row as legacy has it now. Newer than the event is fine: the events in between are still to come."""
+        return _one_row(self.legacy, Identifier("public", table.name), table, key)
+
+    def _mirror(self, table: MirrorTable, rows: Sequence[Change], generation: int) -> int:
+        """Write one table's changes; a row that no type of the mirror can hold is quarantined alone."""
+        try:
+            with self.shop.transaction():
+                return mirror.apply_events(self.shop, table, _array(rows, generation))
+        except psycopg.Error as error:
+            if not is_refusal(error):
+                raise
+            if len(rows) > 1:
+                half = len(rows) // 2
+                first = self._mirror(table, rows[:half], generation)
+                return first + self._mirror(table, rows[half:], generation)
+            log.warning("%s: refused by the mirror of %s (%s)", rows[0].where, table.name, error.sqlstate)
+            row_key = "/".join(str(v) for v in msgspec.json.decode(rows[0].key).values())
+            quarantine.refuse(
+                self.shop, f"legacy.{table.name}", row_key, row_key, "event_unreadable", error.sqlstate, None
+            )
+            mirror.no_change(self.shop, table)
+            return 0
+
+
+def _with_row(change: Change, row: bytes | None) -> Change:
+    return Change(
+        change.table, change.key, row, change.lsn, change.committed_ms, change.topic, change.partition, change.offset
+    )
+
+
+def _array(rows: Sequence[Change], generation: int) -> bytes:
+    """The batch as one JSON array: each row's bytes as they came, our three columns put in front."""
+    parts = []
+    for change in rows:
+        lsn = b"%X/%X" % (change.lsn >> 32, change.lsn & 0xFFFFFFFF)
+        gone = b"true" if change.row is None else b"false"
+        parts.append(
+            b'{"_lsn":"%s","_gone":%s,"_generation":%d,' % (lsn, gone, generation)
+            + (change.key if change.row is None else change.row).lstrip()[1:]
+        )
+    return b"[" + b",".join(parts) + b"]"
+
+
+def _one_row(
+    conn: Connection, relation: Identifier, table: MirrorTable, key: Mapping[str, object]
+) -> bytes | None:
+    """One row as JSON bytes in the shape Debezium gives it (bytea as hex), so that both can be mixed."""
+    columns = SQL(", ").join(
+        SQL("encode({0}, 'hex') AS {0}").format(Identifier(c.name)) if c.type == "bytea" else Identifier(c.name)
+        for c in table.columns
+    )
+    where = SQL(" AND ").join(SQL("{}::text = %s").format(Identifier(k)) for k in table.key)
+    row = conn.execute(
+        SQL("SELECT row_to_json(r)::text FROM (SELECT {} FROM {} WHERE {}) r").format(columns, relation, where),
+        [str(key[k]) for k in table.key],
+    ).fetchone()
+    return row[0].encode() if row else None

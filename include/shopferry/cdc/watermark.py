@@ -1,0 +1,83 @@
+"""Watermarks: prove that everything legacy committed up to a position is applied in the shop.
+
+The proof goes link by link: legacy's log position, the slot's confirmed position (which moves only after the broker
+has acknowledged everything before it), the broker's end offsets, the offsets stored in the shop's database.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from shopferry.control import offsets
+from shopferry.control.offsets import Partition
+from shopferry.db import Connection
+from shopferry.errors import GapError, TransientError
+
+_MARK_EVERY_S = 0.05
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """Everything legacy committed before `lsn` is applied; the seconds each link of the proof took."""
+
+    lsn: str
+    connector_s: float
+    consumer_s: float
+
+
+def mark(legacy: Connection) -> str:
+    """Write one marker row into legacy and return the log position after it."""
+    legacy.execute("INSERT INTO shopferry.marker DEFAULT VALUES")
+    row = legacy.execute("SELECT pg_current_wal_lsn()::text").fetchone()
+    return str(row[0]) if row else "0/0"
+
+
+def reached(legacy: Connection, slot: str, lsn: str) -> bool:
+    """Whether the broker has acknowledged everything before `lsn`. Raises GapError when the slot is lost."""
+    row = legacy.execute(
+        "SELECT confirmed_flush_lsn >= %s::pg_lsn, wal_status FROM pg_replication_slots WHERE slot_name = %s",
+        (lsn, slot),
+    ).fetchone()
+    if row is None or row[1] == "lost":
+        what = "does not exist" if row is None else "was invalidated"
+        raise GapError(f"replication slot {slot} {what}: changes since are lost; run `shopferry sync resync`")
+    return bool(row[0])
+
+
+def behind(stored: Mapping[Partition, int], ends: Mapping[Partition, int]) -> dict[Partition, int]:
+    """How many events each partition is behind the given ends; empty when nothing is."""
+    return {p: end - stored.get(p, 0) for p, end in ends.items() if stored.get(p, 0) < end}
+
+
+def await_applied(
+    legacy: Connection,
+    shop: Connection,
+    route: str,
+    slot: str,
+    ends: Callable[[], Mapping[Partition, int]],
+    *,
+    timeout_s: float,
+) -> Watermark:
+    """Wait until everything committed in legacy before this call is applied in the shop, and prove it.
+
+    `ends` asks the broker for its end offsets. Raises TransientError when that takes longer than `timeout_s`.
+    """
+    started = time.monotonic()
+    lsn = mark(legacy)
+    while not reached(legacy, slot, lsn):
+        _in_time(started, timeout_s, f"the connector has not passed {lsn}")
+        time.sleep(_MARK_EVERY_S)
+        legacy.execute("INSERT INTO shopferry.marker DEFAULT VALUES")  # the position trails the newest event
+    passed = time.monotonic()
+    goal = ends()
+    while left := behind(offsets.stored(shop, route), goal):
+        _in_time(started, timeout_s, f"the consumer is {sum(left.values())} events behind")
+        time.sleep(0.01)
+    return Watermark(lsn, passed - started, time.monotonic() - passed)
+
+
+def _in_time(started: float, timeout_s: float, what: str) -> None:
+    if time.monotonic() - started > timeout_s:
+        raise TransientError(f"not applied within {timeout_s:.0f} s: {what}")

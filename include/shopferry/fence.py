@@ -1,0 +1,49 @@
+"""Fences: what makes a store refuse writes that are not ours.
+
+A fence is a statement trigger on each table. As DDL it reaches every session at its next statement, whatever its
+isolation level; the refusal has its own SQLSTATE, so that an application can tell "moved" from a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg.sql import SQL, Identifier, Literal
+
+from shopferry.db import Connection
+
+MOVED = "SF001"  # SQLSTATE of a write that a fence refuses
+_NAME = "shopferry_fence"
+
+
+def raise_fence(conn: Connection, tables: Sequence[str], route: str) -> None:
+    """Put the fence on each schema-qualified table that has none; the caller's transaction makes it hold."""
+    for table in sorted(set(tables) - set(fenced(conn))):
+        conn.execute(
+            SQL(
+                "CREATE TRIGGER {} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {} "
+                "FOR EACH STATEMENT EXECUTE FUNCTION {}.refuse_write({})"
+            ).format(Identifier(_NAME), Identifier(*table.split(".")), Identifier(_home(conn)), Literal(route))
+        )
+
+
+def drop_fence(conn: Connection, tables: Sequence[str]) -> None:
+    """Take the fence off each table; idempotent."""
+    for table in tables:
+        conn.execute(SQL("DROP TRIGGER IF EXISTS {} ON {}").format(Identifier(_NAME), Identifier(*table.split("."))))
+
+
+def fenced(conn: Connection) -> list[str]:
+    """The tables of this store that have a fence."""
+    rows = conn.execute(
+        """SELECT n.nspname || '.' || c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+           JOIN pg_namespace n ON n.oid = c.relnamespace WHERE t.tgname = %s ORDER BY 1""",
+        (_NAME,),
+    ).fetchall()
+    return [r[0] for r in rows]
+
+
+def _home(conn: Connection) -> str:
+    """The schema of this store's fence function: ferry in the new shop, shopferry in legacy."""
+    row = conn.execute("SELECT to_regnamespace('ferry') IS NOT NULL").fetchone()
+    return "ferry" if row and row[0] else "shopferry"

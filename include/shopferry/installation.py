@@ -1,0 +1,60 @@
+"""Install what the migration needs in both stores: control tables, mirror, publication, fence of the new shop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from psycopg.sql import SQL, Composable, Identifier, Literal
+
+from shopferry import fence, mirror
+from shopferry.control import phases, schema
+from shopferry.db import Connection
+from shopferry.mapping import Route
+from shopferry.mirror import MirrorTable
+
+
+def install(legacy: Connection, shop: Connection, route: Route) -> None:
+    """Make both stores ready for the route's first phase; idempotent, changes no row of either shop.
+
+    Raises MappingError with file and line for a mapping that does not run, ConfigError for a table that is missing or
+    has no primary key; then nothing was changed.
+    """
+    with shop.transaction(), legacy.transaction():
+        schema.install_shop(shop)
+        phases.register(shop, route.name, route.phases)
+        tables = mirror.captured(shop, route, mirror.reflect(legacy, route.tables))
+        mirror.create(shop, route, tables)
+        if active(shop, route.name) == "legacy":
+            fence.raise_fence(shop, entities(route), route.name)
+        schema.install_legacy(legacy)
+        publish(legacy, route, tables)
+
+
+def publication(route: Route) -> str:
+    """The name of the route's publication, which is also its replication slot's."""
+    return f"shopferry_{route.name}"
+
+
+def publish(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> None:
+    """Create or replace the publication: mapped columns only, and the marker table."""
+    name = publication(route)
+    parts: list[Composable] = [
+        SQL("public.{} ({})").format(Identifier(t.name), SQL(", ").join(map(Identifier, t.names)))
+        for t in tables.values()
+    ]
+    listed = SQL(", ").join([*parts, SQL("shopferry.marker"), SQL("shopferry.heartbeat")])
+    standing = legacy.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", (name,)).fetchone()
+    verb = "ALTER PUBLICATION {} SET TABLE {}" if standing else "CREATE PUBLICATION {} FOR TABLE {}"
+    legacy.execute(SQL(verb).format(Identifier(name), listed))
+    legacy.execute("INSERT INTO shopferry.heartbeat (id, at) VALUES (1, now()) ON CONFLICT (id) DO NOTHING")
+
+
+def entities(route: Route) -> list[str]:
+    """The new shop's tables that the route fills, schema-qualified, each once."""
+    return sorted({m.entity for m in route.mappings})
+
+
+def active(shop: Connection, route: str) -> str:
+    """The store that the application writes to now: 'legacy' or 'shop'."""
+    row = shop.execute(SQL("SELECT active FROM ferry.route WHERE route = {}").format(Literal(route))).fetchone()
+    return str(row[0]) if row else "legacy"

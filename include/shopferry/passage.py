@@ -1,0 +1,212 @@
+"""One phase's passage, step by step: what the CLI runs in a row and Airflow runs as tasks.
+
+Each step opens its own connections, is safe to repeat, and leaves everything it knows in the control tables.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from shopferry import backfill, db, installation
+from shopferry.backfill import Stores
+from shopferry.cdc import consumer, watermark
+from shopferry.cdc.watermark import Watermark
+from shopferry.control import chunks, phases
+from shopferry.control.chunks import Span
+from shopferry.control.phases import State
+from shopferry.errors import VerificationError
+from shopferry.mapping import Route
+from shopferry.settings import Settings
+from shopferry.verify.verification import Verification, verify
+
+WORKERS = 2  # two servers and two workers saturate the small machines this was measured on
+_GROUPS = 4  # copy groups per table at most: a handful of tasks to look at, not a thousand
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run goes about it: rows per chunk, rows per second (None: unthrottled), sample rows (None: all)."""
+
+    chunk_size: int = 10_000
+    rows_per_second: int | None = None
+    sample: int | None = None
+
+
+@contextmanager
+def stores(settings: Settings, role: str) -> Iterator[Stores]:
+    """Both stores' connections and the route, for one step."""
+    route = Route.load(settings.route)
+    with db.connect(settings.legacy_dsn, role) as legacy, db.connect(settings.shop_dsn, role) as shop:
+        yield Stores(legacy, shop, route)
+
+
+def install(settings: Settings) -> None:
+    """Make both stores ready: control tables, mirror, publication, fence. Idempotent."""
+    with stores(settings, "install") as s:
+        installation.install(s.legacy, s.shop, s.route)
+
+
+def begin(settings: Settings, phase: str, holder: str, options: Options) -> None:
+    """Take the phase and start it. Raises PhaseError when it is out of order, held, or already cut over."""
+    with stores(settings, f"begin {phase}") as s, s.shop.transaction():
+        s.route.of(phase)
+        phases.require_start(s.shop, s.route.name, phase)
+        phases.hold(s.shop, s.route.name, phase, holder)
+        phases.configure(s.shop, s.route.name, phase, **vars(options))
+        if not State(phases.get(s.shop, s.route.name, phase).state).live:
+            phases.move(s.shop, s.route.name, phase, State.COPYING)
+
+
+def plan(settings: Settings, phase: str) -> list[Span]:
+    """Plan the copy and return it in groups, one for each worker task. A live phase is not copied again."""
+    with stores(settings, f"plan {phase}") as s:
+        if State(phases.get(s.shop, s.route.name, phase).state).live:
+            return []
+        if not chunks.still_open(s.shop, s.route.name, phase, "copy"):
+            backfill.plan_copy(s, phase)
+        groups = []
+        for target in chunks.progress(s.shop, s.route.name):
+            if target.phase == phase and target.kind == "copy":
+                size = max(1, -(-target.total // _GROUPS))
+                groups += [Span(target.target, no, no + size - 1) for no in range(0, target.total, size)]
+        return groups
+
+
+def copy(settings: Settings, phase: str, worker: str, span: Span = chunks.EVERYTHING) -> int:
+    """Copy the span's chunks until none is open; returns the rows this worker copied."""
+    rows = 0
+    with stores(settings, f"copy {phase}") as s:
+        while True:
+            backfill.pace(s, phase)
+            if backfill.copy_next(s, phase, worker, span):
+                continue
+            if not chunks.still_open(s.shop, s.route.name, phase, "copy", span):
+                break
+            time.sleep(0.2)  # another worker holds the last ones
+        rows = sum(p.rows for p in chunks.progress(s.shop, s.route.name) if p.phase == phase and p.kind == "copy")
+    return rows
+
+
+def go_live(settings: Settings, phase: str) -> None:
+    """Make the phase's entities live: the stream merges them from now on, and the merge is planned anew."""
+    with stores(settings, f"go live {phase}") as s:
+        backfill.begin_merge(s, phase)
+
+
+def standardize(settings: Settings, phase: str) -> int:
+    """Judge all raw values of the phase; returns how many were new."""
+    with stores(settings, f"standardize {phase}") as s:
+        return backfill.standardize(s, phase)
+
+
+def merge(settings: Settings, phase: str, worker: str) -> int:
+    """Merge chunks until the whole phase is merged, together with whoever else does; returns this worker's keys."""
+    keys = 0
+    with stores(settings, f"merge {phase}") as s:
+        while not backfill.merge_is_done(s, phase):
+            backfill.pace(s, phase)
+            chunk = backfill.merge_next(s, phase, worker)
+            if chunk is None:
+                time.sleep(0.1)
+            else:
+                keys += 1
+    return keys
+
+
+def await_applied(s: Stores, settings: Settings, timeout_s: float) -> Watermark:
+    """Prove that everything legacy has committed by now is applied."""
+    names = consumer.topics(s.route, s.route.tables)
+    return watermark.await_applied(
+        s.legacy, s.shop, s.route.name, installation.publication(s.route),
+        lambda: consumer.end_offsets(settings.kafka, names), timeout_s=timeout_s,
+    )  # fmt: skip
+
+
+def is_sample(settings: Settings, phase: str) -> bool:
+    """Whether the phase's present run is of a sample only, which ends after the merge: there is nothing to be in sync."""
+    with stores(settings, f"look at {phase}") as s:
+        return phases.get(s.shop, s.route.name, phase).sample is not None
+
+
+def await_sync(settings: Settings, phase: str, timeout_s: float = 300.0) -> Watermark:
+    """Wait for the stream to pass the copy's high watermark; then the phase is in sync."""
+    with stores(settings, f"await sync {phase}") as s:
+        passed = await_applied(s, settings, timeout_s)
+        with s.shop.transaction():
+            phases.move(s.shop, s.route.name, phase, State.IN_SYNC)
+        return passed
+
+
+def verify_phase(settings: Settings, phase: str) -> Verification:
+    """Verify the phase online. Raises VerificationError when anything differs."""
+    with stores(settings, f"verify {phase}") as s:
+        outcome = verify(s.legacy, s.shop, s.route, phase, lambda: await_applied(s, settings, 60.0))
+    if not outcome.clean:
+        layer, first = outcome.differences[0]
+        raise VerificationError(
+            f"phase {phase}: {len(outcome.differences)} differences, the first in {layer}: "
+            f"{first.target} {first.key} {first.kind}; all are in ferry.difference (`shopferry verify {phase}`)"
+        )
+    return outcome
+
+
+def finish(settings: Settings, phase: str, holder: str) -> None:
+    """Mark the phase verified and let go of it: the next one may start."""
+    with stores(settings, f"finish {phase}") as s, s.shop.transaction():
+        phases.move(s.shop, s.route.name, phase, State.VERIFIED)
+        phases.release(s.shop, s.route.name, phase, holder)
+
+
+def abandon(settings: Settings, phase: str, holder: str) -> None:
+    """Let go of a phase after a failure; what is done stays done."""
+    with stores(settings, f"abandon {phase}") as s, s.shop.transaction():
+        phases.release(s.shop, s.route.name, phase, holder)
+
+
+def book(settings: Settings, phase: str, seconds: float) -> None:
+    """Add working time to the phase."""
+    with stores(settings, f"book {phase}") as s, s.shop.transaction():
+        phases.add_seconds(s.shop, s.route.name, phase, seconds)
+
+
+def in_threads(work: Callable[[str], int], workers: int = WORKERS) -> None:
+    """Run `work` in as many threads, each with a name of its own; the first failure is raised."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(workers) as pool:
+        for done in [pool.submit(work, f"worker {n + 1}") for n in range(workers)]:
+            done.result()
+
+
+def run(
+    settings: Settings, phase: str, holder: str, options: Options, say: Callable[[str], None]
+) -> Verification | None:
+    """The whole passage without Airflow; None when it was a sample. Raises what stopped it, after letting go."""
+    started = time.monotonic()
+    install(settings)
+    begin(settings, phase, holder, options)
+    try:
+        groups = plan(settings, phase)
+        say(f"copying {len({g.target for g in groups})} tables")
+        in_threads(lambda worker: copy(settings, phase, worker))
+        say("merging")
+        go_live(settings, phase)
+        standardize(settings, phase)
+        in_threads(lambda worker: merge(settings, phase, worker))
+        if options.sample:
+            abandon(settings, phase, holder)
+            return None
+        say("waiting for the stream")
+        await_sync(settings, phase)
+        say("verifying")
+        outcome = verify_phase(settings, phase)
+        finish(settings, phase, holder)
+        return outcome
+    except BaseException:
+        abandon(settings, phase, holder)
+        raise
+    finally:
+        book(settings, phase, time.monotonic() - started)

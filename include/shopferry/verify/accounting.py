@@ -1,0 +1,59 @@
+"""Accounting: every legacy row is in the shop, in quarantine with a reason, or left out by a named rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Identifier, Literal
+
+from shopferry.db import Connection
+from shopferry.mapping import Mapping, Route
+from shopferry.merge import target_of
+
+
+@dataclass(frozen=True)
+class Account:
+    """One legacy table's rows by what became of them; `unaccounted` is what should not be."""
+
+    table: str
+    legacy_rows: int
+    migrated: int
+    quarantined: int
+    left_out: dict[str, int]
+    unaccounted: int
+
+
+def account(shop: Connection, route: Route, phase: str) -> list[Account]:
+    """The accounts of every legacy table that the phase's entities count, each by what really stands in the shop."""
+    return [
+        _account(shop, unit) for unit in route.of(phase) if isinstance(unit, Mapping) and unit.counts is not None
+    ]
+
+
+def _account(shop: Connection, mapping: Mapping) -> Account:
+    assert mapping.counts
+    rows = shop.execute(
+        SQL(
+            """SELECT CASE WHEN t.found AND q.row_key IS NULL AND l.row_key IS NULL THEN 'migrated'
+                           WHEN t.found IS NULL AND q.row_key IS NOT NULL AND l.row_key IS NULL THEN 'quarantined'
+                           WHEN t.found IS NULL AND q.row_key IS NULL AND l.row_key IS NOT NULL THEN 'left_out'
+                           ELSE 'unaccounted' END AS outcome, l.reason, count(*)
+               FROM legacy.{table} m
+               LEFT JOIN LATERAL (SELECT true AS found FROM {target} t WHERE t.{target_column} = m.{column}) t ON true
+               LEFT JOIN ferry.quarantine q ON q.entity = {entity} AND q.row_key = m.{column}::text
+               LEFT JOIN ferry.left_out l ON l.entity = {entity} AND l.row_key = m.{column}::text
+               GROUP BY 1, 2"""
+        ).format(
+            table=Identifier(mapping.counts.table), target=target_of(mapping), entity=Literal(mapping.entity),
+            target_column=Identifier(mapping.counts.target_column), column=Identifier(mapping.counts.column),
+        )
+    ).fetchall()  # fmt: skip
+
+    def total(outcome: str) -> int:
+        return sum(int(n) for what, _, n in rows if what == outcome)
+
+    left_out = {reason: int(n) for what, reason, n in rows if what == "left_out"}
+    return Account(
+        mapping.counts.table, sum(int(n) for _, _, n in rows), total("migrated"), total("quarantined"),
+        dict(sorted(left_out.items())), total("unaccounted"),
+    )  # fmt: skip
