@@ -1,0 +1,345 @@
+"""A legacy shop of any size: seeded, Polish with neighbours, with the defects of real shops. Rows go in by COPY.
+
+Faker makes pools of names and streets once; rows are drawn from the pools, since calling it per row would take hours
+for a million customers. The same seed gives the same shop; its last day is fixed, so that this stays true tomorrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from random import Random
+from typing import Final
+
+from faker import Faker
+from psycopg.sql import SQL, Identifier
+
+from shopferry.db import Connection
+from shopferry.demo import defects
+from shopferry.demo.defects import Rates
+from shopferry.settings import SQL_ROOT
+
+FIRST_DAY = datetime(2005, 3, 1)
+LAST_DAY = datetime(2025, 12, 31, 20)
+_SECONDS = int((LAST_DAY - FIRST_DAY).total_seconds())
+_CUSTOMERS_AT_ONCE = 5_000
+
+_DOMAINS = ("poczta.example.com", "mail.example.org", "example.net", "o2.example.com", "praca.example.org")
+_COUNTRIES: Final = {
+    "PL": ("PL", "Polska", "polska", "POL", "Poland", ""),
+    "DE": ("DE", "Niemcy", "Deutschland", "Germany"),
+    "CZ": ("CZ", "Czechy", "Česko", "Czech Republic"),
+    "GB": ("GB", "Wielka Brytania", "UK", "England"),
+}
+_LOCALES: Final = {"PL": "pl_PL", "DE": "de_DE", "CZ": "cs_CZ", "GB": "en_GB"}
+_CURRENCY: Final = {"PL": "PLN", "DE": "EUR", "CZ": "CZK", "GB": "GBP"}
+_STATUS_PATHS: Final = (
+    ("NEW",), ("NEW", "PAID"), ("NEW", "PAID", "SENT"), ("NEW", "PAID", "PROC", "SENT", "DONE"), ("NEW", "PAID", "SENT", "DONE"),
+    ("NEW", "SENT", "DONE"), ("NEW", "CANC"), ("NEW", "PAID", "SENT", "RET", "REFUND"),
+)  # fmt: skip
+_PATH_WEIGHTS: Final = (2, 2, 3, 25, 40, 20, 6, 2)
+_OLD_CODES: Final = {"NEW": "1", "PAID": "2", "PROC": "3", "SENT": "4", "DONE": "5", "CANC": "6", "RET": "7", "REFUND": "8"}
+_PAYMENTS = ("CARD", "BLIK", "PRZELEW", "P24", "COD", "POBRANIE", "PAYPAL", "karta")
+_DELIVERIES = ("DPD", "INPOST", "PACZKOMAT", "KURIER", "PP", "ODBIOR", "dhl")
+_GOODS = ("Kubek", "Koszulka", "Książka", "Lampka", "Świeca", "Poduszka", "Plecak", "Słuchawki", "Zegar", "Żeglarz", "Miś")
+_KINDS = ("biały", "czarny", "żółty", "mały", "duży", "dziecięcy", "ręcznie robiony", "na prezent", "zimowy", "nowy")
+_REWARDS = ("Kubek lojalnościowy", "Bon 20 zł", "Darmowa dostawa", "Torba płócienna")
+
+_COLUMNS: Final = {
+    "customers": "id login email full_name phone pass_hash salt bill_company bill_street bill_postcode bill_city bill_country "
+    "newsletter newsletter_date active deleted last_ip last_login created_at",
+    "addresses": "id customer_id full_name company street postcode city country phone is_default deleted created_at",
+    "consents": "id customer_id channel granted granted_at ip wording withdrawn_at",
+    "orders": "id number customer_id email status_code total currency payment_code delivery_code delivery_cost ship_name "
+    "ship_street ship_postcode ship_city ship_country ship_phone note created_at",
+    "order_items": "id order_id sku name quantity unit_price vat_rate line_total",
+    "order_status_log": "id order_id status_code changed_by note changed_at",
+    "loyalty_accounts": "id customer_id card_number points tier created_at",
+    "loyalty_log": "id account_id kind points order_id note created_at",
+    "loyalty_redemptions": "id account_id order_id reward points status created_at",
+}
+TABLES: Final = tuple(_COLUMNS)
+
+
+def create(conn: Connection) -> None:
+    """Create the legacy tables in a database that has none of them."""
+    conn.execute((SQL_ROOT / "demo" / "legacy.sql").read_bytes())
+
+
+def seed(conn: Connection, *, customers: int, seed: int = 7, rates: Rates | None = None) -> dict[str, int]:
+    """Fill the legacy store with a shop of that many customers; returns rows per table.
+
+    Creates the tables if they are missing; rows that are there stay, and the new ones are numbered after them.
+    One transaction: an interrupted seed leaves nothing.
+    """
+    with conn.transaction():
+        if conn.execute("SELECT to_regclass('public.customers')").fetchone() == (None,):
+            create(conn)
+        shop = _Shop(Random(seed), rates or Rates(), _pools(seed))  # noqa: S311
+        for table in TABLES:
+            row = conn.execute(SQL("SELECT coalesce(max(id), 0) FROM {}").format(Identifier(table))).fetchone()
+            shop.last[table] = int(row[0]) if row else 0
+        before = dict(shop.last)
+        for start in range(0, customers, _CUSTOMERS_AT_ONCE):
+            for _ in range(min(_CUSTOMERS_AT_ONCE, customers - start)):
+                shop.customer()
+            for table in TABLES:
+                _copy(conn, table, shop.rows[table])
+                shop.rows[table].clear()
+        for table in TABLES:
+            conn.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), greatest(%s, 1))", (table, shop.last[table]))
+    for table in TABLES:
+        conn.execute(SQL("ANALYZE {}").format(Identifier(table)))
+    return {table: shop.last[table] - before[table] for table in TABLES}
+
+
+def _copy(conn: Connection, table: str, rows: list[str]) -> None:
+    columns = SQL(", ").join(map(Identifier, _COLUMNS[table].split()))
+    with conn.cursor() as cursor, cursor.copy(SQL("COPY {} ({}) FROM STDIN").format(Identifier(table), columns)) as copy:
+        copy.write("".join(rows))
+
+
+def _line(values: Iterable[object]) -> str:
+    """One row in COPY's text format."""
+    return "\t".join(
+        "\\N" if v is None else (v.replace("\\", "\\\\") if isinstance(v, str) and "\\" in v else str(v)) for v in values
+    ) + "\n"  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Pools:
+    """Names and places of one country."""
+
+    names: list[tuple[str, str]]
+    streets: list[str]
+    places: list[tuple[str, str]]  # (postcode, city)
+
+
+def _pools(seed: int) -> dict[str, _Pools]:
+    pools = {}
+    for country, locale in _LOCALES.items():
+        fake = Faker(locale)
+        fake.seed_instance(seed)
+        size = 1500 if country == "PL" else 200
+        names = [(fake.first_name_female(), fake.last_name_female()) for _ in range(size)]
+        names += [(fake.first_name_male(), fake.last_name_male()) for _ in range(size)]
+        pools[country] = _Pools(
+            names,
+            [fake.street_name() for _ in range(size)],
+            [(fake.postcode(), fake.city()) for _ in range(size // 2)],
+        )
+    return pools
+
+
+_ASCII = str.maketrans("ąćęłńóśźżäöüßáčďéěíňřšťúůýž", "acelnoszzaousacdeeinrstuuyz")
+
+
+@dataclass
+class _Shop:
+    """The shop as it grows, customer by customer; rows wait in `rows` for the next COPY."""
+
+    rng: Random
+    rates: Rates
+    pools: dict[str, _Pools]
+    last: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, list[str]] = field(default_factory=lambda: {table: [] for table in TABLES})
+    known: list[tuple[str, str, str]] = field(default_factory=list)  # (e-mail, name, country) of recent accounts
+
+    def add(self, table: str, *values: object) -> int:
+        self.last[table] += 1
+        self.rows[table].append(_line((self.last[table], *values)))
+        return self.last[table]
+
+    def moment(self, after: datetime = FIRST_DAY) -> datetime:
+        span = int((LAST_DAY - after).total_seconds())
+        return after + timedelta(seconds=self.rng.randrange(max(span, 1)))
+
+    def recorded(self, when: datetime) -> datetime | None:
+        """A time as it was recorded: now and then wrong or missing."""
+        dice = self.rng.random()
+        if dice < self.rates.date_in_future:
+            return when.replace(year=when.year + 100, day=min(when.day, 28))
+        return None if dice < self.rates.date_in_future + self.rates.date_missing else when
+
+    def place(self, country: str) -> tuple[str, str | None, str, str]:
+        """(street, postcode, city, country) as somebody typed them."""
+        rng, rates, pool = self.rng, self.rates, self.pools[country]
+        postcode: str | None
+        postcode, city = rng.choice(pool.places)
+        if (dice := rng.random()) < rates.postcode_invalid:
+            postcode = rng.choice(("00", "brak", "12-34", "00-9500"))
+        elif dice < rates.postcode_invalid + rates.postcode_without_dash:
+            postcode = postcode.replace("-", "").replace(" ", "")
+        written = country
+        if (dice := rng.random()) < rates.country_unknown:
+            written = rng.choice(("Inny", "??", "Jugosławia"))
+        elif dice < rates.country_unknown + rates.country_by_name:
+            written = rng.choice(_COUNTRIES[country])
+        street = f"{rng.choice(pool.streets)} {rng.randrange(1, 160)}"
+        if rng.random() < 0.4:
+            street += f"/{rng.randrange(1, 90)}"
+        return defects.damaged(rng, rates, street), postcode, defects.damaged(rng, rates, city), written
+
+    def name(self, given: str, family: str) -> str:
+        rng, rates = self.rng, self.rates
+        dice = rng.random()
+        if dice < rates.name_too_long:
+            return f"{given} {family * 40}"[:250]
+        dice -= rates.name_too_long
+        if dice < rates.name_shouted:
+            return f"{given} {family}".upper()
+        if dice < rates.name_shouted + rates.name_reversed:
+            return f"{family}, {given}"
+        return defects.damaged(rng, rates, f"{given} {family}")
+
+    def customer(self) -> None:
+        rng, rates = self.rng, self.rates
+        created = self.moment()
+        if self.known and rng.random() < rates.duplicate:
+            email, full_name, country = rng.choice(self.known)
+            email = defects.email_variant(rng, email)
+        else:
+            country = rng.choices(("PL", "DE", "CZ", "GB"), (88, 6, 4, 2))[0]
+            given, family = rng.choice(self.pools[country].names)
+            full_name = self.name(given, family)
+            handle = f"{given}.{family}".lower().translate(_ASCII)
+            handle = "".join(c for c in handle if c.isascii() and (c.isalnum() or c == "."))
+            email = f"{handle}{self.last['customers'] + 1}@{rng.choice(_DOMAINS)}"
+            self.known.append((email, full_name, country))
+            if len(self.known) > 20_000:
+                self.known = self.known[10_000:]
+        if (dice := rng.random()) < rates.email_invalid:
+            email = rng.choice(("brak", "jan@", f"{email}@@", email.replace("@", "(at)")))
+        elif dice < rates.email_invalid + rates.email_missing:
+            email = ""
+        hash_, salt = defects.password(rng, rates)
+        newsletter = rng.random() < 0.4
+        said = defects.newsletter_date(rng, date(created.year, created.month, created.day)) if newsletter else None
+        if not newsletter and rng.random() < 0.05:
+            said = f"{created:%Y-%m-%d}"
+        key = self.add(
+            "customers", email.strip().lower()[:96], email, full_name, defects.phone(rng, rates, country), hash_, salt,
+            f"{full_name.split(' ')[-1]} sp. z o.o." if rng.random() < 0.06 else None,
+            *self.place(country),
+            "T" if newsletter else "N", said,
+            "N" if rng.random() < rates.blocked else "T", "T" if rng.random() < rates.soft_deleted else "N",
+            f"10.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(256)}",
+            self.moment(created) if rng.random() < 0.8 else None, self.recorded(created),
+        )  # fmt: skip
+        self.addresses(key, full_name, country, created)
+        self.consents(key, created)
+        orders = [self.order(key, email, full_name, country, created) for _ in range(int(rng.expovariate(1 / 3.5)))]
+        if rng.random() < 0.4:
+            self.loyalty(key, created, [o for o in orders if o])
+
+    def addresses(self, customer: int, full_name: str, country: str, created: datetime) -> None:
+        rng, rates = self.rng, self.rates
+        for n in range(rng.choices((0, 1, 2, 3), (30, 45, 20, 5))[0]):
+            owner = customer + 50_000_000 if rng.random() < rates.address_orphan else customer
+            self.add(
+                "addresses", owner, full_name, None, *self.place(country), defects.phone(rng, rates, country),
+                "T" if n == 0 else "N", "T" if rng.random() < rates.address_deleted else "N", self.recorded(created),
+            )  # fmt: skip
+
+    def consents(self, customer: int, created: datetime) -> None:
+        rng, rates = self.rng, self.rates
+        for channel in ("email", "sms", "phone", "post"):
+            if rng.random() >= 0.3:
+                continue
+            if rng.random() < 0.15:
+                channel = channel[0].upper() if channel != "phone" else "T"
+            if rng.random() < rates.channel_unknown:
+                channel = "fax"
+            granted: datetime | None = self.moment(created)
+            ip: str | None = f"192.168.{rng.randrange(256)}.{rng.randrange(256)}"
+            wording: str | None = f"v{rng.randrange(1, 6)}"
+            if rng.random() < rates.consent_unproven:
+                granted, wording, ip = rng.choice(((None, None, None), (granted, None, ip), (None, wording, None)))
+            withdrawn = None
+            if rng.random() < rates.consent_withdrawn:
+                withdrawn = self.moment(granted or created)
+            owner = customer + 50_000_000 if rng.random() < rates.consent_orphan else customer
+            self.add("consents", owner, channel, "T" if rng.random() < 0.9 else "N", granted, ip, wording, withdrawn)
+
+    def order(self, customer: int, email: str, name: str, country: str, since: datetime) -> tuple[int, datetime, float] | None:
+        """One order with its lines and log; (id, placed, total) where loyalty points may follow from it."""
+        rng, rates = self.rng, self.rates
+        placed = self.moment(since)
+        owner: int | None = customer
+        if rng.random() < rates.guest:
+            owner = rng.choice((0, None))
+            if rng.random() >= rates.guest_with_account:
+                email = f"gosc{self.last['orders'] + 1}@{rng.choice(_DOMAINS)}"
+            else:
+                email = defects.email_variant(rng, email)
+        elif rng.random() < rates.order_orphan:
+            owner = customer + 50_000_000
+        path = list(rng.choices(_STATUS_PATHS, _PATH_WEIGHTS)[0])
+        if rng.random() < rates.status_old_code:
+            path = [_OLD_CODES[code] for code in path]
+        currency = _CURRENCY[country]
+        if (dice := rng.random()) < rates.currency_unknown:
+            currency = rng.choice(("", "XBT?", "$"))
+        elif dice < rates.currency_unknown + rates.currency_odd:
+            currency = rng.choice((currency.lower(), f"{currency} ")) if country != "PL" else rng.choice(("zł", "pln"))
+        order = self.last["orders"] + 1
+        total = delivery = rng.choice((0.0, 9.99, 12.5, 14.99))
+        for _ in range(min(1 + int(rng.expovariate(0.42)), 12)):
+            quantity, price = rng.choices((1, 2, 3, 5), (70, 20, 7, 3))[0], rng.randrange(499, 29_999) / 100
+            article = rng.randrange(len(_GOODS) * len(_KINDS))
+            name_ = f"{_GOODS[article % len(_GOODS)]} {_KINDS[article // len(_GOODS)]}"
+            if rng.random() < rates.quantity_not_positive:
+                quantity = 0
+            total += round(quantity * price, 2)
+            self.add(
+                "order_items", order + 5_000_000_000 if rng.random() < rates.line_orphan else order, f"SKU-{article:05d}",
+                defects.damaged(rng, rates, name_), quantity, price, rng.choice((23, 23, 8, 5)), round(quantity * price, 2),
+            )  # fmt: skip
+        if rng.random() < rates.total_differs:
+            total += rng.choice((0.01, -0.01, 0.02, 5.0, -10.0)) if total > 10 else 0.01
+        at = placed
+        for code in path:
+            self.add("order_status_log", order, code, rng.choice(("system", "anna", "marek")), None, self.recorded(at))
+            at += timedelta(minutes=rng.randrange(10, 4000))
+        self.add(
+            "orders", f"Z/{placed.year}/{order:07d}", owner, email,
+            rng.choice(("99", "TEST", "???")) if rng.random() < rates.status_unknown else path[-1],
+            f"{total:.2f}", currency, "XYZ" if rng.random() < rates.payment_unknown else rng.choice(_PAYMENTS),
+            rng.choice(_DELIVERIES), delivery, name, *self.place(country), defects.phone(rng, rates, country),
+            "Proszę dzwonić przed dostawą" if rng.random() < 0.05 else None, self.recorded(placed),
+        )  # fmt: skip
+        return (order, placed, total) if owner == customer else None
+
+    def loyalty(self, customer: int, created: datetime, orders: list[tuple[int, datetime, float]]) -> None:
+        rng, rates = self.rng, self.rates
+        account = self.last["loyalty_accounts"] + 1
+        balance = 0
+
+        def entry(kind: str, points: int, order: int | None, note: str | None, when: datetime) -> None:
+            if rng.random() < rates.entry_kind_unknown:
+                kind = "?"
+            written = -points if kind in "SX" and when.year >= 2015 else points  # the sign came with a later release
+            self.add("loyalty_log", account, kind, written, order, note, self.recorded(when))
+
+        for order, placed, total in orders:
+            points = max(1, int(total // 10))
+            entry("E", points, order, "Zakupy", placed)
+            balance += points
+            if balance > 50 and rng.random() < 0.25:
+                spent = rng.randrange(10, balance)
+                balance -= spent
+                entry("S", spent, order, "Wymiana na nagrodę", placed)
+                self.add("loyalty_redemptions", account, order, rng.choice(_REWARDS), spent, "done", placed)
+        if balance > 20 and rng.random() < 0.1:
+            entry("X", balance // 2, 0, "Punkty wygasły", self.moment(created))
+            balance -= balance // 2
+        if rng.random() < rates.points_differ:
+            balance += rng.randrange(1, 60)
+        if rng.random() < rates.points_negative:
+            balance = -5
+        tier = "gold" if balance > 200 else "silver" if balance > 80 else rng.choice(("standard", "", "Bronze"))
+        if rng.random() < rates.tier_unknown:
+            tier = "DIAMOND?"
+        owner = customer + 50_000_000 if rng.random() < rates.account_orphan else customer
+        self.add("loyalty_accounts", owner, f"29{account:011d}", balance, tier, self.recorded(created))
