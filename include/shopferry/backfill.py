@@ -20,7 +20,7 @@ from shopferry.control import chunks, phases
 from shopferry.control.chunks import Chunk, Span
 from shopferry.control.phases import State
 from shopferry.db import Connection
-from shopferry.errors import PhaseError, TransientError
+from shopferry.errors import MappingError, TransientError
 from shopferry.mapping import Identity, Route, Unit
 from shopferry.merge import Merger, keys_between
 from shopferry.mirror import MirrorTable
@@ -87,25 +87,24 @@ def _copy(
 ) -> tuple[int, str]:
     shop = stores.shop
     mirror.stage(shop, table)
-    legacy_table = mirror.reflect(stores.legacy, [table.name])[table.name]
-    casts = {c.name: c.cast for c in legacy_table.columns}
-    if missing := [n for n in table.names if n not in casts]:
-        raise PhaseError(f"legacy table {table.name} has no column {', '.join(missing)} any more: mend the mapping, resync")
     within = mirror.key_range(table.key, chunk.low, chunk.high)
-    columns = SQL(", ").join(
-        SQL("{}::text").format(Identifier(n)) if casts[n] else Identifier(n) for n in table.names
-    )
     key = SQL(", ").join(map(Identifier, table.key))
-    relay(
-        stores.legacy,
-        SQL("COPY (SELECT {} FROM public.{} WHERE {} ORDER BY {}) TO STDOUT (FORMAT binary)").format(
-            columns, Identifier(table.name), within, key
-        ),
-        shop,
-        SQL("COPY pg_temp.incoming ({}) FROM STDIN (FORMAT binary)").format(
-            SQL(", ").join(map(Identifier, table.names))
-        ),
-    )
+    try:
+        relay(
+            stores.legacy,
+            SQL("COPY (SELECT {} FROM public.{} WHERE {} ORDER BY {}) TO STDOUT (FORMAT binary)").format(
+                mirror.values(table), Identifier(table.name), within, key
+            ),
+            shop,
+            SQL("COPY pg_temp.incoming ({}) FROM STDIN (FORMAT binary)").format(
+                SQL(", ").join(map(Identifier, table.names))
+            ),
+        )
+    except psycopg.errors.UndefinedColumn as error:
+        raise MappingError(
+            f"legacy table {table.name}: {error.diag.message_primary}, but a mapping reads it: mend the mapping, "
+            "then copy the phase anew"
+        ) from None
     row = stores.legacy.execute("SELECT pg_current_wal_lsn()::text").fetchone()
     watermark = str(row[0]) if row else "0/0"
     shop.execute("ANALYZE pg_temp.incoming")

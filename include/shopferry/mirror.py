@@ -42,11 +42,10 @@ _PLAIN = (
 
 @dataclass(frozen=True)
 class Column:
-    """One captured column: its type in the mirror, and whether legacy's type has to be cast to text to get there."""
+    """One captured column and its type in the mirror; what legacy has is cast to it."""
 
     name: str
     type: str
-    cast: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,12 @@ def reflect(legacy: Connection, tables: Iterable[str]) -> dict[str, MirrorTable]
 
     Raises ConfigError for a table that is missing or has no primary key.
     """
-    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: legacy, poolclass=sa.pool.StaticPool)
+    # A connection of its own: SQLAlchemy ends transactions as it likes, and the caller's is the caller's.
+    engine = sa.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(legacy.info.dsn, password=legacy.info.password),
+        poolclass=sa.pool.NullPool,
+    )
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     inspector = sa.inspect(engine)
     present = set(inspector.get_table_names(schema="public"))
@@ -93,7 +97,7 @@ def reflect(legacy: Connection, tables: Iterable[str]) -> dict[str, MirrorTable]
         for column in inspector.get_columns(table, schema="public"):
             kind = column["type"]
             plain = isinstance(kind, _PLAIN) and not isinstance(kind, (sa.Enum, postgresql.DOMAIN))
-            columns.append(Column(column["name"], kind.compile(dialect=dialect) if plain else "text", cast=not plain))
+            columns.append(Column(column["name"], kind.compile(dialect=dialect) if plain else "text"))
         found[table] = MirrorTable(table, key, tuple(columns))
     return found
 
@@ -381,3 +385,8 @@ def ranges(
         ).fetchall()
     ]
     return list(zip([None, *bounds], [*bounds, None], strict=True))
+
+
+def values(table: MirrorTable) -> Composed:
+    """The captured columns as legacy's SELECT must give them: in the mirror's types (for most columns a no-op)."""
+    return SQL(", ").join(SQL("{}::{}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)

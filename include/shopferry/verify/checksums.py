@@ -39,11 +39,7 @@ def compare(
     """Compare one table; returns (rows compared, differences). `await_applied` returns when the stream has caught up."""
     legacy.execute(_SESSION)
     shop.execute(_SESSION)
-    casts = {c.name: c.cast for c in mirror.reflect(legacy, [table.name])[table.name].columns}
-    text = SQL("ROW({})::text").format(
-        SQL(", ").join(SQL("{}::{}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
-    )
-    assert not (missing := [n for n in table.names if n not in casts]), missing
+    text = SQL("ROW({})::text").format(mirror.values(table))
     here, there = Identifier("legacy", table.name), Identifier("public", table.name)
     compared, suspects = 0, set()
     for low, high in mirror.ranges(legacy, there, table.key, RANGE):
