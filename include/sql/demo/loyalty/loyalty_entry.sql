@@ -30,6 +30,11 @@ WITH logged AS (
     LEFT JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = l.customer_id
     LEFT JOIN shop.loyalty_account sa ON sa.id = t.account_id
     LEFT JOIN ferry.standardized n ON n.kind = 'text' AND n.raw = t.note
+), booked AS (
+    SELECT t.key, sum(t.points)::integer AS points, max(t.created_at) AT TIME ZONE 'Europe/Warsaw' AS last
+    FROM logged t
+    WHERE cardinality(t.problems) = 0 AND NOT t.owner_deleted
+    GROUP BY t.key
 )
 SELECT t.key AS account_id,
        t.kind::shop.loyalty_entry_kind AS kind,
@@ -46,7 +51,7 @@ LEFT JOIN shop.customer_order co ON co.id = t.order_id
 UNION ALL
 SELECT sa.id,
        'adjustment',
-       sa.balance - g.points,
+       sa.balance - coalesce(g.points, 0),
        NULL,
        'points_differ_from_log',
        coalesce(g.last, sa.opened_at),
@@ -56,12 +61,8 @@ SELECT sa.id,
        NULL
 FROM affected a
 JOIN shop.loyalty_account sa ON sa.id = a.key
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(t.points), 0)::integer AS points, max(t.created_at) AT TIME ZONE 'Europe/Warsaw' AS last
-    FROM logged t
-    WHERE t.key = a.key AND cardinality(t.problems) = 0
-) g
-WHERE sa.balance <> g.points;
+LEFT JOIN booked g ON g.key = sa.id
+WHERE sa.balance <> coalesce(g.points, 0);
 
 -- lineage: legacy.orders
 SELECT t.account_id FROM changed c JOIN legacy.loyalty_log t ON t.order_id = c.id;
