@@ -20,7 +20,13 @@ def connect(dsn: str, role: str, **options: Any) -> Connection:
     """
     try:
         return psycopg.connect(
-            dsn, autocommit=True, application_name=f"shopferry {role}", connect_timeout=10, **options
+            dsn,
+            autocommit=True,
+            application_name=f"shopferry {role}",
+            connect_timeout=10,
+            # Temp tables of the same name come and go with other columns; a prepared plan would not survive that.
+            prepare_threshold=None,
+            **options,
         )
     except psycopg.ProgrammingError as error:
         raise ConfigError(f"the DSN of the {role} connection cannot be parsed: {error}") from None
