@@ -74,7 +74,7 @@ def _config(state: State) -> dict[str, dict[str, str]]:
         },
         "api_auth": {"jwt_secret": state["jwt_secret"]},
         "scheduler": {
-            "scheduler_idle_sleep_time": "0.5",
+            "scheduler_idle_sleep_time": "0.25",
             "enable_health_check": "False",
             "use_row_level_locking": "False",  # one scheduler
         },

