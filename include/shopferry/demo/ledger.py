@@ -1,0 +1,184 @@
+"""Was everything that was acknowledged kept? Looks up every fact of the writer's ledger in both stores.
+
+A fact names a row and what it must hold, or that it must be gone. A later fact on the same row and column takes the
+place of an earlier one, across the switch too: what legacy acknowledged is followed into the row that carries it in
+the new shop. A legacy row that the shop does not hold must stand in quarantine or be left out by a named rule.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from shopferry import db
+from shopferry.settings import SQL_ROOT
+
+_CARRIED_BY: Final = {
+    "customers": "customer", "addresses": "customer_address", "consents": "consent", "orders": "customer_order",
+    "order_items": "order_line", "order_status_log": "order_event", "loyalty_accounts": "loyalty_account",
+    "loyalty_log": "loyalty_entry", "loyalty_redemptions": "loyalty_redemption",
+}  # fmt: skip
+_GONE = "gone"
+_AROUND_S = 5.0  # how long before and after the switch gaps count as the switch's
+_QUERIES = db.queries(SQL_ROOT / "demo" / "ledger.sql")
+
+Row = tuple[str, int]  # table, id
+
+
+@dataclass(frozen=True)
+class LedgerReport:
+    """What the ledger says of the move; `missing` names `<write>:<store>.<table>/<id>` and the column."""
+
+    acknowledged: int
+    missing: list[str]
+    failed_for_the_user: int
+    longest_write_ms: float
+    longest_gap_ms: float
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """What one row must hold: column → (value, write); the column `gone` stands for its absence."""
+
+    columns: dict[str, tuple[Any, str]]
+
+    @property
+    def gone(self) -> bool:
+        return _GONE in self.columns
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """All records of a ledger file; an unfinished last line (the writer was killed) is no record."""
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerReport:
+    """Look up every acknowledged write in legacy, in the new shop, or in its quarantine and left-out rows.
+
+    To be called when all phases are applied. The connections are only read from.
+    """
+    records = read(path)
+    acknowledged = [r for r in records if r["acknowledged"] is not None]
+    # Within a store a row's facts come from one worker, in order; a store switched to is later than the one before.
+    acknowledged.sort(key=lambda r: (r["version"], r["acknowledged"]))
+    in_legacy: dict[Row, _Expected] = {}
+    in_shop: dict[Row, _Expected] = {}
+    legacy_rows = sorted({(t, i) for r in acknowledged if r["store"] == "legacy" for t, i, _ in r["facts"]})
+    carried = _carried(shop, legacy_rows)
+    dropped = {(t, i) for r in acknowledged for t, i, _ in r["facts"] if t.startswith("@")}
+    for record in acknowledged:
+        for table, key, columns in record["facts"]:
+            row = (table, key)
+            if record["store"] == "legacy":
+                _expect(in_legacy, row, columns, record["write"])
+                if row in carried:
+                    _expect(in_shop, carried[row], columns, record["write"])
+            elif not table.startswith("@"):
+                _expect(in_shop, row, columns, record["write"])
+    missing = _differ("legacy", in_legacy, _found(legacy, "legacy", in_legacy))
+    missing += _differ("shop", in_shop, _found(shop, "shop", in_shop))
+    lost = {
+        row: e for row, e in in_legacy.items()
+        if row not in carried and not e.gone and (f"@{row[0]}", row[1]) not in dropped
+        and not _expected_gone(in_shop, row)
+    }  # fmt: skip
+    accounted = _accounted(shop, lost)
+    missing += [
+        f"{write}:shop.{table}/{key} is neither carried nor accounted for"
+        for (table, key), e in lost.items() if (table, key) not in accounted
+        for write in [next(iter(e.columns.values()))[1]]
+    ]  # fmt: skip
+    return LedgerReport(
+        acknowledged=len(acknowledged),
+        missing=sorted(missing),
+        failed_for_the_user=len(records) - len(acknowledged),
+        longest_write_ms=max((r["ms"] for r in records), default=0.0),
+        longest_gap_ms=longest_gap_ms(records),
+    )
+
+
+def longest_gap_ms(records: Iterable[dict[str, Any]]) -> float:
+    """The longest time around a change of store in which no write was acknowledged, or one had to wait; 0 without one."""
+    done = sorted((r for r in records if r["acknowledged"]), key=lambda r: r["acknowledged"])
+    switches = [b["acknowledged"] for a, b in itertools.pairwise(done) if a["store"] != b["store"]]
+    longest = 0.0
+    for before, after in itertools.pairwise(done):
+        if any(abs(after["acknowledged"] - at) <= _AROUND_S for at in switches):
+            longest = max(longest, (after["acknowledged"] - before["acknowledged"]) * 1000, after["ms"])
+    return round(longest, 1)
+
+
+def _expect(expected: dict[Row, _Expected], row: Row, columns: dict[str, Any] | None, write: str) -> None:
+    if columns is None:
+        expected[row] = _Expected({_GONE: (True, write)})
+    else:
+        held = expected.setdefault(row, _Expected({})).columns
+        held.update({name: (value, write) for name, value in columns.items()})
+
+
+def _expected_gone(in_shop: dict[Row, _Expected], legacy_row: Row) -> bool:
+    """Whether the shop deleted, after the switch, the row that has the legacy row's own key."""
+    shop_row = in_shop.get((_CARRIED_BY[legacy_row[0]], legacy_row[1]))
+    return shop_row is not None and shop_row.gone and legacy_row[0] not in {"customers", "addresses", "consents", "loyalty_log"}
+
+
+def _by_table(rows: Iterable[Row]) -> dict[str, list[int]]:
+    tables: dict[str, list[int]] = {}
+    for table, key in rows:
+        tables.setdefault(table, []).append(key)
+    return tables
+
+
+def _carried(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, Row]:
+    """Legacy row → the shop row that carries it, for those that are carried."""
+    return {
+        (table, legacy_key): (_CARRIED_BY[table], shop_key)
+        for table, keys in _by_table(rows).items()
+        for legacy_key, shop_key in shop.execute(_QUERIES[f"carried.{table}"], {"ids": keys}).fetchall()
+    }
+
+
+def _found(store: db.Connection, name: str, rows: Iterable[Row]) -> dict[Row, dict[str, Any]]:
+    """Row → what the store holds of it, for the rows that are there."""
+    return {
+        (table, key): values
+        for table, keys in _by_table(rows).items()
+        for key, values in store.execute(_QUERIES[f"{name}.{table}"], {"ids": keys}).fetchall()
+    }
+
+
+def _accounted(shop: db.Connection, rows: Iterable[Row]) -> set[Row]:
+    """The legacy rows that stand in quarantine or are left out by a named rule."""
+    return {
+        (table, key)
+        for table, keys in _by_table(rows).items()
+        for (key,) in shop.execute(
+            _QUERIES["accounted"], {"entity": f"shop.{_CARRIED_BY[table]}", "keys": [str(k) for k in keys]}
+        ).fetchall()
+    }
+
+
+def _differ(store: str, expected: dict[Row, _Expected], found: dict[Row, dict[str, Any]]) -> list[str]:
+    """One line for each fact that does not hold."""
+    lines = []
+    for (table, key), wanted in expected.items():
+        held = found.get((table, key))
+        for column, (value, write) in wanted.columns.items():
+            if column == _GONE:
+                if held is not None:
+                    lines.append(f"{write}:{store}.{table}/{key} is still there")
+            elif held is None:
+                lines.append(f"{write}:{store}.{table}/{key} {column} is missing")
+            elif held.get(column) != value:
+                lines.append(f"{write}:{store}.{table}/{key} {column} differs")
+    return lines

@@ -1,0 +1,95 @@
+-- What the stores hold of the rows that the writer's facts name, in the facts' words. %(ids)s is a list of keys.
+
+-- name: legacy.customers
+SELECT id, jsonb_build_object('email', email, 'phone', phone, 'deleted', deleted = 'T') FROM customers WHERE id = ANY(%(ids)s)
+
+-- name: legacy.addresses
+SELECT id, jsonb_build_object('street', street, 'city', city) FROM addresses WHERE id = ANY(%(ids)s)
+
+-- name: legacy.consents
+SELECT id, jsonb_build_object('state', CASE WHEN withdrawn_at IS NOT NULL THEN 'withdrawn' ELSE 'granted' END)
+FROM consents WHERE id = ANY(%(ids)s)
+
+-- name: legacy.orders
+SELECT id, jsonb_build_object('total', round(total, 2)::text, 'status', CASE status_code
+    WHEN 'NEW' THEN 'pending' WHEN 'PAID' THEN 'paid' WHEN 'SENT' THEN 'shipped' WHEN 'DONE' THEN 'delivered'
+    WHEN 'CANC' THEN 'cancelled' END)
+FROM orders WHERE id = ANY(%(ids)s)
+
+-- name: legacy.order_items
+SELECT id, jsonb_build_object('quantity', quantity) FROM order_items WHERE id = ANY(%(ids)s)
+
+-- name: legacy.order_status_log
+SELECT id, jsonb_build_object('status', CASE status_code
+    WHEN 'NEW' THEN 'pending' WHEN 'PAID' THEN 'paid' WHEN 'SENT' THEN 'shipped' WHEN 'DONE' THEN 'delivered'
+    WHEN 'CANC' THEN 'cancelled' END)
+FROM order_status_log WHERE id = ANY(%(ids)s)
+
+-- name: legacy.loyalty_accounts
+SELECT id, jsonb_build_object('points', points) FROM loyalty_accounts WHERE id = ANY(%(ids)s)
+
+-- name: legacy.loyalty_log
+SELECT id, jsonb_build_object('points', points) FROM loyalty_log WHERE id = ANY(%(ids)s)
+
+-- name: legacy.loyalty_redemptions
+SELECT id, jsonb_build_object('points', points) FROM loyalty_redemptions WHERE id = ANY(%(ids)s)
+
+-- name: carried.customers
+SELECT legacy_customer_id, id FROM shop.customer WHERE legacy_customer_id = ANY(%(ids)s)
+
+-- name: carried.addresses
+SELECT legacy_address_id, id FROM shop.customer_address WHERE legacy_address_id = ANY(%(ids)s)
+
+-- name: carried.consents
+SELECT legacy_consent_id, id FROM shop.consent WHERE legacy_consent_id = ANY(%(ids)s)
+
+-- name: carried.orders
+SELECT id, id FROM shop.customer_order WHERE id = ANY(%(ids)s)
+
+-- name: carried.order_items
+SELECT id, id FROM shop.order_line WHERE id = ANY(%(ids)s)
+
+-- name: carried.order_status_log
+SELECT id, id FROM shop.order_event WHERE id = ANY(%(ids)s)
+
+-- name: carried.loyalty_accounts
+SELECT id, id FROM shop.loyalty_account WHERE id = ANY(%(ids)s)
+
+-- name: carried.loyalty_log
+SELECT legacy_log_id, id FROM shop.loyalty_entry WHERE legacy_log_id = ANY(%(ids)s)
+
+-- name: carried.loyalty_redemptions
+SELECT id, id FROM shop.loyalty_redemption WHERE id = ANY(%(ids)s)
+
+-- name: accounted
+SELECT row_key::bigint FROM ferry.quarantine WHERE entity = %(entity)s AND row_key = ANY(%(keys)s)
+UNION
+SELECT row_key::bigint FROM ferry.left_out WHERE entity = %(entity)s AND row_key = ANY(%(keys)s)
+
+-- name: shop.customer
+SELECT id, jsonb_build_object('email', email, 'phone', phone, 'blocked', status = 'blocked')
+FROM shop.customer WHERE id = ANY(%(ids)s)
+
+-- name: shop.customer_address
+SELECT id, jsonb_build_object('street', street, 'city', city) FROM shop.customer_address WHERE id = ANY(%(ids)s)
+
+-- name: shop.consent
+SELECT id, jsonb_build_object('state', state) FROM shop.consent WHERE id = ANY(%(ids)s)
+
+-- name: shop.customer_order
+SELECT id, jsonb_build_object('status', status, 'total', total::text) FROM shop.customer_order WHERE id = ANY(%(ids)s)
+
+-- name: shop.order_line
+SELECT id, jsonb_build_object('quantity', quantity) FROM shop.order_line WHERE id = ANY(%(ids)s)
+
+-- name: shop.order_event
+SELECT id, jsonb_build_object('status', status) FROM shop.order_event WHERE id = ANY(%(ids)s)
+
+-- name: shop.loyalty_account
+SELECT id, jsonb_build_object('points', balance) FROM shop.loyalty_account WHERE id = ANY(%(ids)s)
+
+-- name: shop.loyalty_entry
+SELECT id, jsonb_build_object('points', points) FROM shop.loyalty_entry WHERE id = ANY(%(ids)s)
+
+-- name: shop.loyalty_redemption
+SELECT id, jsonb_build_object('points', points) FROM shop.loyalty_redemption WHERE id = ANY(%(ids)s)

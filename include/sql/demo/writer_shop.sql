@@ -1,0 +1,176 @@
+-- The same business in the new shop; see writer_legacy.sql for what the rows mean. ["@addresses", id, null] says that what
+-- was carried over from that legacy row is gone.
+
+-- name: sign_up
+WITH c AS (
+    INSERT INTO shop.customer (email, given_name, family_name, phone, registered_at, last_seen_at)
+    VALUES (%(email)s, %(given)s, %(family)s, %(phone)s, now(), now()) RETURNING id, email, phone
+), p AS (
+    INSERT INTO shop.customer_credential (customer_id, login, scheme, hash) SELECT c.id, c.email, 'bcrypt', %(hash)s FROM c
+), a AS (
+    INSERT INTO shop.customer_address (customer_id, is_default, recipient, street, postcode, city, country_code, phone, created_at)
+    SELECT c.id, true, %(given)s || ' ' || %(family)s, %(street)s, %(postcode)s, %(city)s, 'PL', %(phone)s, now()
+    FROM c RETURNING id, street
+), s AS (
+    INSERT INTO shop.consent (customer_id, purpose, channel, state, granted_at, granted_ip, wording_version)
+    SELECT c.id, 'marketing', 'email', 'granted', now(), '10.0.0.1', 'v6' FROM c RETURNING id
+), w AS (
+    INSERT INTO shop.communication_preference (customer_id, channel, wanted, since) SELECT c.id, 'email', true, now() FROM c
+), l AS (
+    INSERT INTO shop.loyalty_account (customer_id, card_number, opened_at)
+    SELECT c.id, '28' || lpad(c.id::text, 11, '0'), now() FROM c WHERE c.id %% 2 = 0 RETURNING id
+)
+SELECT jsonb_build_array('customer', id, jsonb_build_object('email', email, 'phone', phone)) FROM c
+UNION ALL SELECT jsonb_build_array('customer_address', id, jsonb_build_object('street', street)) FROM a
+UNION ALL SELECT jsonb_build_array('consent', id, jsonb_build_object('state', 'granted')) FROM s
+UNION ALL SELECT jsonb_build_array('loyalty_account', id, jsonb_build_object('points', 0)) FROM l
+
+-- name: change_phone
+UPDATE shop.customer SET phone = %(phone)s
+WHERE id = (SELECT id FROM shop.customer WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer)
+            AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
+RETURNING jsonb_build_array('customer', id, jsonb_build_object('phone', phone))
+
+-- name: change_email
+UPDATE shop.customer SET email = %(email)s
+WHERE id = (SELECT id FROM shop.customer WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer)
+            AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
+RETURNING jsonb_build_array('customer', id, jsonb_build_object('email', email))
+
+-- name: leave
+UPDATE shop.customer SET status = 'blocked'
+WHERE id = (SELECT id FROM shop.customer WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer)
+            AND id %% %(workers)s = %(worker)s AND status = 'active' ORDER BY id LIMIT 1)
+RETURNING jsonb_build_array('customer', id, jsonb_build_object('blocked', true))
+
+-- name: add_address
+INSERT INTO shop.customer_address (customer_id, street, postcode, city, country_code, phone, created_at)
+SELECT id, %(street)s, %(postcode)s, %(city)s, 'PL', %(phone)s, now()
+FROM shop.customer
+WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer) AND id %% %(workers)s = %(worker)s
+ORDER BY id LIMIT 1
+RETURNING jsonb_build_array('customer_address', id, jsonb_build_object('street', street, 'city', city))
+
+-- name: change_address
+UPDATE shop.customer_address SET street = %(street)s, postcode = %(postcode)s, city = %(city)s, country_code = 'PL'
+WHERE id = (SELECT id FROM shop.customer_address WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer_address)
+            AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
+RETURNING jsonb_build_array('customer_address', id, jsonb_build_object('street', street, 'city', city))
+
+-- name: delete_address
+WITH d AS (
+    DELETE FROM shop.customer_address
+    WHERE id = (SELECT id FROM shop.customer_address WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer_address)
+                AND id %% %(workers)s = %(worker)s AND NOT is_billing ORDER BY id LIMIT 1)
+    RETURNING id, legacy_address_id
+)
+SELECT jsonb_build_array('customer_address', id, NULL) FROM d
+UNION ALL SELECT jsonb_build_array('@addresses', legacy_address_id, NULL) FROM d WHERE legacy_address_id IS NOT NULL
+
+-- name: consent
+INSERT INTO shop.consent AS s (customer_id, purpose, channel, state, granted_at, granted_ip, wording_version)
+SELECT id, 'marketing', %(channel)s::shop.contact_channel, 'granted', now(), '10.0.0.2', 'v6'
+FROM shop.customer
+WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer) AND id %% %(workers)s = %(worker)s
+ORDER BY id LIMIT 1
+ON CONFLICT (customer_id, purpose, channel) DO UPDATE
+SET state = 'granted', granted_at = now(), granted_ip = '10.0.0.2', wording_version = 'v6', withdrawn_at = NULL
+RETURNING jsonb_build_array('consent', id, jsonb_build_object('state', state))
+
+-- name: withdraw
+UPDATE shop.consent SET state = 'withdrawn', withdrawn_at = now()
+WHERE id = (SELECT id FROM shop.consent WHERE id >= %(dice)s * (SELECT max(id) FROM shop.consent)
+            AND customer_id %% %(workers)s = %(worker)s AND state <> 'withdrawn' ORDER BY id LIMIT 1)
+RETURNING jsonb_build_array('consent', id, jsonb_build_object('state', state))
+
+-- name: order
+WITH c AS (
+    SELECT id FROM shop.customer
+    WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer) AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1
+), o AS (
+    INSERT INTO shop.customer_order (number, customer_id, status, currency, total, delivery_cost, placed_at)
+    SELECT 'N/' || %(token)s, c.id, 'pending', 'PLN', %(price)s::numeric * 3 + 9.99, 9.99, now() FROM c RETURNING id, total
+), i AS (
+    INSERT INTO shop.order_line (order_id, sku, name, quantity, unit_price, vat_rate, total, currency)
+    SELECT o.id, 'SKU-' || n, 'Artykuł żółty ' || n, n, %(price)s, 23, %(price)s::numeric * n, 'PLN'
+    FROM o, generate_series(1, 2) AS n RETURNING id, quantity
+), s AS (
+    INSERT INTO shop.order_event (order_id, status, happened_at, actor) SELECT o.id, 'pending', now(), 'system' FROM o RETURNING id
+), p AS (
+    INSERT INTO shop.payment (order_id, method, state, amount, currency) SELECT o.id, 'blik', 'pending', o.total, 'PLN' FROM o
+), d AS (
+    INSERT INTO shop.delivery (order_id, method, state, cost, currency, street, postcode, city, country_code)
+    SELECT o.id, 'parcel_locker', 'waiting', 9.99, 'PLN', %(street)s, %(postcode)s, %(city)s, 'PL' FROM o
+)
+SELECT jsonb_build_array('customer_order', id, jsonb_build_object('status', 'pending', 'total', total::text)) FROM o
+UNION ALL SELECT jsonb_build_array('order_line', id, jsonb_build_object('quantity', quantity)) FROM i
+UNION ALL SELECT jsonb_build_array('order_event', id, jsonb_build_object('status', 'pending')) FROM s
+
+-- name: status
+WITH o AS (
+    UPDATE shop.customer_order
+    SET status = CASE status WHEN 'pending' THEN CASE WHEN %(dice)s < 0.1 THEN 'cancelled' ELSE 'paid' END
+                             WHEN 'paid' THEN 'shipped' ELSE 'delivered' END::shop.order_status
+    WHERE id = (SELECT id FROM shop.customer_order WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer_order)
+                AND id %% %(workers)s = %(worker)s AND status IN ('pending', 'paid', 'shipped') ORDER BY id LIMIT 1)
+    RETURNING id, status
+), s AS (
+    INSERT INTO shop.order_event (order_id, status, happened_at, actor)
+    SELECT o.id, o.status, now(), 'anna' FROM o RETURNING id, status
+), p AS (
+    UPDATE shop.payment SET state = CASE WHEN o.status = 'cancelled' THEN 'cancelled' ELSE 'paid' END::shop.payment_state
+    FROM o WHERE payment.order_id = o.id
+)
+SELECT jsonb_build_array('customer_order', id, jsonb_build_object('status', status)) FROM o
+UNION ALL SELECT jsonb_build_array('order_event', id, jsonb_build_object('status', status)) FROM s
+
+-- name: delete_order
+WITH o AS (
+    DELETE FROM shop.customer_order
+    WHERE id = (SELECT id FROM shop.customer_order r WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer_order)
+                AND id %% %(workers)s = %(worker)s AND status = 'cancelled'
+                AND NOT EXISTS (SELECT FROM shop.loyalty_entry e WHERE e.order_id = r.id)
+                AND NOT EXISTS (SELECT FROM shop.loyalty_redemption e WHERE e.order_id = r.id) ORDER BY id LIMIT 1)
+    RETURNING id
+), i AS (
+    DELETE FROM shop.order_line t USING o WHERE t.order_id = o.id RETURNING t.id
+), s AS (
+    DELETE FROM shop.order_event t USING o WHERE t.order_id = o.id RETURNING t.id
+), p AS (
+    DELETE FROM shop.payment t USING o WHERE t.order_id = o.id
+), d AS (
+    DELETE FROM shop.delivery t USING o WHERE t.order_id = o.id
+)
+SELECT jsonb_build_array('customer_order', id, NULL) FROM o
+UNION ALL SELECT jsonb_build_array('order_line', id, NULL) FROM i
+UNION ALL SELECT jsonb_build_array('order_event', id, NULL) FROM s
+
+-- name: earn
+WITH a AS (
+    UPDATE shop.loyalty_account SET balance = balance + %(points)s
+    WHERE id = (SELECT id FROM shop.loyalty_account WHERE id >= %(dice)s * (SELECT max(id) FROM shop.loyalty_account)
+                AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
+    RETURNING id, balance
+), l AS (
+    INSERT INTO shop.loyalty_entry (account_id, kind, points, reason, happened_at)
+    SELECT a.id, 'earned', %(points)s, 'Premia', now() FROM a RETURNING id, points
+)
+SELECT jsonb_build_array('loyalty_account', id, jsonb_build_object('points', balance)) FROM a
+UNION ALL SELECT jsonb_build_array('loyalty_entry', id, jsonb_build_object('points', points)) FROM l
+
+-- name: spend
+WITH a AS (
+    UPDATE shop.loyalty_account SET balance = balance - %(points)s
+    WHERE id = (SELECT id FROM shop.loyalty_account WHERE id >= %(dice)s * (SELECT max(id) FROM shop.loyalty_account)
+                AND id %% %(workers)s = %(worker)s AND balance >= %(points)s ORDER BY id LIMIT 1)
+    RETURNING id, balance
+), l AS (
+    INSERT INTO shop.loyalty_entry (account_id, kind, points, reason, happened_at)
+    SELECT a.id, 'spent', -%(points)s, 'Nagroda', now() FROM a RETURNING id, points
+), r AS (
+    INSERT INTO shop.loyalty_redemption (account_id, reward, points, state, redeemed_at)
+    SELECT a.id, 'Bon 20 zł', %(points)s, 'done', now() FROM a RETURNING id, points
+)
+SELECT jsonb_build_array('loyalty_account', id, jsonb_build_object('points', balance)) FROM a
+UNION ALL SELECT jsonb_build_array('loyalty_entry', id, jsonb_build_object('points', points)) FROM l
+UNION ALL SELECT jsonb_build_array('loyalty_redemption', id, jsonb_build_object('points', points)) FROM r
