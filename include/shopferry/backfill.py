@@ -16,7 +16,7 @@ from psycopg import pq
 from psycopg.sql import SQL, Composed, Identifier
 
 from shopferry import mirror
-from shopferry.control import chunks, phases
+from shopferry.control import chunks, offsets, phases
 from shopferry.control.chunks import Chunk, Span
 from shopferry.control.phases import State
 from shopferry.db import Connection
@@ -42,10 +42,11 @@ class Stores:
     route: Route
 
 
-def plan_copy(stores: Stores, phase: str) -> int:
+def plan_copy(stores: Stores, phase: str, kind: str = "copy") -> int:
     """Cut every legacy table of the phase into key ranges of the phase's chunk size; returns the number of chunks.
 
-    Reads only the primary key's index. With a sample set, the plan stops after that many rows of each table.
+    Reads only the primary key's index. With a sample set, the plan stops after that many rows of each table. `kind` is
+    copy or resync: the same work, planned side by side.
     """
     settings = phases.get(stores.shop, stores.route.name, phase)
     tables = mirror.load(stores.shop)
@@ -54,21 +55,49 @@ def plan_copy(stores: Stores, phase: str) -> int:
         ranges = mirror.ranges(
             stores.legacy, Identifier("public", name), tables[name].key, settings.chunk_size
         )
-        if settings.sample:
+        if settings.sample and kind == "copy":
             ranges = ranges[: -(-settings.sample // settings.chunk_size)]
-        planned += [Chunk(phase, "copy", name, position, no, low, high) for no, (low, high) in enumerate(ranges)]
+        planned += [Chunk(phase, kind, name, position, no, low, high) for no, (low, high) in enumerate(ranges)]
     with stores.shop.transaction():
-        chunks.plan(stores.shop, stores.route.name, phase, "copy", planned)
-        chunks.plan(stores.shop, stores.route.name, phase, "merge", [])
+        chunks.plan(stores.shop, stores.route.name, phase, kind, planned)
+        if kind == "copy":
+            chunks.plan(stores.shop, stores.route.name, phase, "merge", [])
     return len(planned)
 
 
-def copy_next(stores: Stores, phase: str, worker: str, span: Span = chunks.EVERYTHING) -> Chunk | None:
+def resync(stores: Stores, worker: str) -> int:
+    """Copy anew every table the stream has to keep, after changes were lost on the way; returns the rows looked at.
+
+    The broker's positions are forgotten first, so call it while no consumer runs. What differs is merged at once; what
+    events bring from then on wins over it. A phase that was never copied needs nothing.
+    """
+    with stores.shop.transaction():
+        offsets.reset(stores.shop, stores.route.name)
+    rows = 0
+    for phase in phases.all_phases(stores.shop, stores.route.name):
+        if phase.state in {State.NEW, State.CUT_OVER}:
+            continue
+        with stores.shop.transaction():
+            phases.next_generation(stores.shop, stores.route.name, phase.phase)
+        plan_copy(stores, phase.phase, "resync")
+        while chunk := copy_next(stores, phase.phase, worker, kind="resync"):
+            log.info("resync of %s: %s %d", chunk.phase, chunk.target, chunk.no)
+        rows += sum(
+            p.rows
+            for p in chunks.progress(stores.shop, stores.route.name)
+            if p.phase == phase.phase and p.kind == "resync"
+        )
+    return rows
+
+
+def copy_next(
+    stores: Stores, phase: str, worker: str, span: Span = chunks.EVERYTHING, kind: str = "copy"
+) -> Chunk | None:
     """Claim and copy one chunk, in one transaction; None when none is left to claim."""
     started = time.monotonic()
     with stores.shop.transaction():
         states = phases.lock(stores.shop, stores.route.name)
-        chunk = chunks.claim(stores.shop, stores.route.name, phase, "copy", span)
+        chunk = chunks.claim(stores.shop, stores.route.name, phase, kind, span)
         if chunk is None:
             return None
         table = mirror.load(stores.shop)[chunk.target]

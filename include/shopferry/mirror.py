@@ -189,7 +189,7 @@ def create(shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) ->
             if missing := set(table.names) - set(standing[name].names):
                 raise ConfigError(
                     f"mirror of {name} lacks {', '.join(sorted(missing))}, mapped since it was made: "
-                    "run `shopferry phase reset` and copy anew"
+                    "drop schemas mirror, legacy and ferry in the new shop and begin anew"
                 )
             continue
         columns = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)

@@ -6,16 +6,18 @@ Each step opens its own connections, is safe to repeat, and leaves everything it
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shopferry import backfill, db, installation
 from shopferry.backfill import Stores
-from shopferry.cdc import consumer, watermark
+from shopferry.cdc import watermark
+from shopferry.cdc.consumer import EndOffsets, topics
 from shopferry.cdc.watermark import Watermark
 from shopferry.control import chunks, phases
 from shopferry.control.chunks import Span
+from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.errors import VerificationError
 from shopferry.mapping import Route
@@ -116,13 +118,21 @@ def merge(settings: Settings, phase: str, worker: str) -> int:
     return keys
 
 
-def await_applied(s: Stores, settings: Settings, timeout_s: float) -> Watermark:
+@contextmanager
+def broker_ends(s: Stores, settings: Settings) -> Iterator[Callable[[], Mapping[Partition, int]]]:
+    """A connection to the broker that tells the end offsets of the route's topics, already made."""
+    ends = EndOffsets(settings.kafka, tuple(topics(s.route, s.route.tables)))
+    try:
+        ends()
+        yield ends
+    finally:
+        ends.close()
+
+
+def await_applied(s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float) -> Watermark:
     """Prove that everything legacy has committed by now is applied."""
-    names = consumer.topics(s.route, s.route.tables)
-    return watermark.await_applied(
-        s.legacy, s.shop, s.route.name, installation.publication(s.route),
-        lambda: consumer.end_offsets(settings.kafka, names), timeout_s=timeout_s,
-    )  # fmt: skip
+    slot = installation.publication(s.route)
+    return watermark.await_applied(s.legacy, s.shop, s.route.name, slot, ends, timeout_s=timeout_s)
 
 
 def is_sample(settings: Settings, phase: str) -> bool:
@@ -134,16 +144,22 @@ def is_sample(settings: Settings, phase: str) -> bool:
 def await_sync(settings: Settings, phase: str, timeout_s: float = 300.0) -> Watermark:
     """Wait for the stream to pass the copy's high watermark; then the phase is in sync."""
     with stores(settings, f"await sync {phase}") as s:
-        passed = await_applied(s, settings, timeout_s)
+        with broker_ends(s, settings) as ends:
+            passed = await_applied(s, ends, timeout_s)
         with s.shop.transaction():
             phases.move(s.shop, s.route.name, phase, State.IN_SYNC)
         return passed
 
 
+def compare(settings: Settings, phase: str) -> Verification:
+    """Verify the phase online and record the outcome; differences are the caller's to judge."""
+    with stores(settings, f"verify {phase}") as s, broker_ends(s, settings) as ends:
+        return verify(s.legacy, s.shop, s.route, phase, lambda: await_applied(s, ends, 60.0))
+
+
 def verify_phase(settings: Settings, phase: str) -> Verification:
     """Verify the phase online. Raises VerificationError when anything differs."""
-    with stores(settings, f"verify {phase}") as s:
-        outcome = verify(s.legacy, s.shop, s.route, phase, lambda: await_applied(s, settings, 60.0))
+    outcome = compare(settings, phase)
     if not outcome.clean:
         layer, first = outcome.differences[0]
         raise VerificationError(

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -40,17 +40,32 @@ def topics(route: Route, tables: Iterable[str]) -> list[str]:
     return [f"{route.name}.public.{t}" for t in sorted(tables)] + [f"{route.name}.shopferry.marker"]
 
 
-def end_offsets(kafka: str, names: Iterable[str]) -> dict[Partition, int]:
-    """The end offset of every partition of the topics, as the broker has it now. Raises TransientError if it cannot say."""
-    try:
-        consumer = KafkaConsumer(bootstrap_servers=kafka.split(","), enable_auto_commit=False)
+@dataclass(frozen=True)
+class EndOffsets:
+    """Asks the broker for the end offset of every partition of the topics; call it, close it."""
+
+    kafka: str
+    names: tuple[str, ...]
+    _consumers: list[KafkaConsumer] = field(default_factory=list)
+
+    def __call__(self) -> dict[Partition, int]:
+        """The end offsets as the broker has them now. Raises TransientError if it cannot say."""
         try:
-            found = [TopicPartition(n, p) for n in names for p in consumer.partitions_for_topic(n) or ()]
+            if not self._consumers:
+                self._consumers.append(
+                    KafkaConsumer(bootstrap_servers=self.kafka.split(","), enable_auto_commit=False)
+                )
+            consumer = self._consumers[0]
+            found = [TopicPartition(n, p) for n in self.names for p in consumer.partitions_for_topic(n) or ()]
             return {(t.topic, t.partition): end for t, end in consumer.end_offsets(found).items()}
-        finally:
-            consumer.close()
-    except KafkaError as error:
-        raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
+        except KafkaError as error:
+            self.close()
+            raise TransientError(f"broker {self.kafka} does not answer: {type(error).__name__}") from None
+
+    def close(self) -> None:
+        """Let the broker go."""
+        while self._consumers:
+            self._consumers.pop().close()
 
 
 @dataclass

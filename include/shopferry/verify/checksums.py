@@ -82,9 +82,13 @@ def _rows(
 def _rows_of(
     conn: Connection, relation: Identifier, table: MirrorTable, text: Composed, keys: set[str]
 ) -> dict[str, int]:
-    return _rows(
-        conn, relation, table, text, SQL("{} = ANY({})").format(_key_text(table), Literal(sorted(keys)))
-    )
+    """The hashes of named keys; a single-column key is looked up by its index."""
+    if len(table.key) == 1:
+        kind = next(c.type for c in table.columns if c.name == table.key[0])
+        within = SQL("{} = ANY({}::{}[])").format(Identifier(table.key[0]), Literal(sorted(keys)), SQL(kind))
+    else:
+        within = SQL("{} = ANY({})").format(_key_text(table), Literal(sorted(keys)))
+    return _rows(conn, relation, table, text, within)
 
 
 def _key_text(table: MirrorTable) -> Composed:
@@ -98,3 +102,23 @@ def _differing(left: dict[str, int], right: dict[str, int]) -> set[str]:
 def _difference(table: MirrorTable, key: str, legacy: dict[str, int], ours: dict[str, int]) -> Difference:
     kind = "missing" if key not in ours else "extra" if key not in legacy else "differs"
     return Difference(table.name, key, kind)
+
+
+def compare_hot(legacy: Connection, shop: Connection, table: MirrorTable, since: str) -> set[str]:
+    """The keys whose mirror row was written by an event after position `since` and differs from legacy.
+
+    Meant for the moment when legacy is locked: whatever differs then, differs.
+    """
+    legacy.execute(_SESSION)
+    shop.execute(_SESSION)
+    text = SQL("ROW({})::text").format(mirror.values(table))
+    hot = shop.execute(
+        SQL("SELECT {} FROM {} WHERE _lsn > {}::pg_lsn").format(_key_text(table), table.base, Literal(since))
+    ).fetchall()
+    keys = {r[0] for r in hot}
+    if not keys:
+        return set()
+    return _differing(
+        _rows_of(legacy, Identifier("public", table.name), table, text, keys),
+        _rows_of(shop, Identifier("legacy", table.name), table, text, keys),
+    )

@@ -14,7 +14,7 @@ FROM ferry.chunk c
 WHERE route = %(route)s AND phase = %(phase)s AND kind = %(kind)s AND state = 'planned'
   AND (%(target)s::text IS NULL OR target = %(target)s)
   AND (%(first)s::integer IS NULL OR no >= %(first)s) AND (%(last)s::integer IS NULL OR no <= %(last)s)
-  AND (kind = 'copy' OR NOT EXISTS (
+  AND (kind <> 'merge' OR NOT EXISTS (
         SELECT FROM ferry.chunk e
         WHERE e.route = c.route AND e.phase = c.phase AND e.kind = c.kind
           AND e.position < c.position AND e.state = 'planned'))

@@ -47,7 +47,10 @@ CREATE TABLE IF NOT EXISTS ferry.phase (
 CREATE TABLE IF NOT EXISTS ferry.chunk (
     route    text NOT NULL,
     phase    text NOT NULL,
-    kind     text NOT NULL CONSTRAINT chunk_kind_is_known CHECK (kind IN ('copy', 'merge')),
+    kind     text NOT NULL CONSTRAINT chunk_kind_is_known CHECK (kind IN (
+                 'copy',      -- of a legacy table into the mirror
+                 'resync',    -- the same again after changes were lost on the way
+                 'merge')),   -- of an entity's keys into the shop
     target   text NOT NULL,                  -- copy: legacy table; merge: mapping name
     position integer NOT NULL,               -- of the target within its phase: merge order
     no       integer NOT NULL,

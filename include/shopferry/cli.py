@@ -1,0 +1,375 @@
+"""The command line: a tree of verbs. Plain tables by default, `--json` for machines, the exit code is the verdict.
+
+Exit codes: 0 done, or all is well; 1 refused, different or failed, with the reason on stderr; 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+import psycopg
+
+from shopferry import db
+from shopferry.control import chunks, phases, quarantine
+from shopferry.errors import GapError, ShopferryError
+from shopferry.mapping import Route
+from shopferry.retry import describe
+from shopferry.settings import Settings
+
+Verb = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code, which the console script passes on."""
+    args = parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("kafka").setLevel(logging.ERROR)
+    try:
+        return int(args.run(args))
+    except ShopferryError as error:
+        print(f"shopferry: {error}", file=sys.stderr)
+    except psycopg.Error as error:
+        print(f"shopferry: {describe(error)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("shopferry: interrupted", file=sys.stderr)
+    return 1
+
+
+def show(args: argparse.Namespace, rows: Sequence[Any], columns: Sequence[str] | None = None) -> None:
+    """Print rows (mappings or dataclasses) as a table, or as JSON."""
+    plain = [asdict(r) if is_dataclass(r) and not isinstance(r, type) else dict(r) for r in rows]
+    if args.json:
+        print(json.dumps(plain, indent=2, default=str, ensure_ascii=False))
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    names = columns or list(plain[0]) if plain else list(columns or ())
+    table = Table(*(n.replace("_", " ") for n in names), box=SIMPLE_HEAD, pad_edge=False)
+    for row in plain:
+        table.add_row(*(_cell(row.get(n)) for n in names))
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width, highlight=False).print(table if plain else "nothing to show")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {v}" for k, v in value.items()) or "–"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def _who(args: argparse.Namespace) -> str:
+    return str(args.who or getpass.getuser())
+
+
+def stack_up(args: argparse.Namespace) -> int:
+    """Start the embedded stack and wait until it is ready."""
+    from shopferry import stack
+
+    state = stack.up(without=frozenset(args.without or ()), broker=args.broker)
+    shown = {k: v for k, v in state.items() if k in {"kafka", "airflow_url", "route", "legacy_dsn", "shop_dsn"}}
+    show(args, [{"what": k, "where": v} for k, v in shown.items()])
+    return 0
+
+
+def stack_down(args: argparse.Namespace) -> int:
+    """Stop every server of the embedded stack; its data stays, unless --purge."""
+    from shopferry import stack
+
+    stack.down(purge=args.purge)
+    return 0
+
+
+def stack_status(args: argparse.Namespace) -> int:
+    """Show every server of the embedded stack; exit 1 when one is not running."""
+    from shopferry import stack
+
+    services = stack.status()
+    show(args, services)
+    return 0 if services and all(s.state == "RUNNING" for s in services) else 1
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Move a generated shop under live writes, cut it over, and prove that nothing was lost."""
+    from shopferry.demo import run
+
+    return run.run(customers=args.customers, rate=args.rate, leave_up=not args.exit, report=args.report)
+
+
+def seed(args: argparse.Namespace) -> int:
+    """Fill the legacy store with a generated shop, and give the new shop its tables; both must be empty."""
+    from shopferry.demo import shop
+
+    settings = Settings.load()
+    show(args, [{"table": t, "rows": n} for t, n in shop.seed(settings, args.customers, args.seed).items()])
+    return 0
+
+
+def status(args: argparse.Namespace) -> int:
+    """Show phases, progress, the stream and the quarantine; exit 1 when something is wrong."""
+    from shopferry import passage, watch
+
+    settings = Settings.load()
+    with passage.stores(settings, "status") as s:
+        health = watch.measure(s)
+        wrong = watch.complaints(health)
+        if args.json:
+            found = {
+                "phases": [asdict(p) for p in phases.all_phases(s.shop, s.route.name)],
+                "progress": [asdict(p) for p in chunks.progress(s.shop, s.route.name)],
+                "sync": asdict(health), "complaints": wrong,
+            }  # fmt: skip
+            print(json.dumps(found, indent=2, default=str))
+        else:
+            show(args, phases.all_phases(s.shop, s.route.name), ["phase", "state", "holder", "seconds"])
+            show(args, [p for p in chunks.progress(s.shop, s.route.name) if p.done < p.total])
+            show(args, [{"sync": k.replace("_", " "), "value": v} for k, v in asdict(health).items()])
+            for complaint in wrong:
+                print(f"! {complaint}")
+    return 1 if wrong else 0
+
+
+def assess(args: argparse.Namespace) -> int:
+    """Look at both stores, the broker and the mappings before anything moves; changes nothing. Exit 1 when blocked."""
+    from shopferry import assess
+
+    found = assess.findings(Settings.load())
+    if args.json:
+        show(args, found)
+    else:
+        for finding in found:
+            print(finding)
+        if not any(f.blocking for f in found):
+            print("nothing blocks the first phase")
+    return 1 if any(f.blocking for f in found) else 0
+
+
+def phase_init(args: argparse.Namespace) -> int:
+    """Install control tables, mirror, publication and the new shop's fence; idempotent."""
+    from shopferry import passage
+
+    passage.install(Settings.load())
+    return 0
+
+
+def phase_run(args: argparse.Namespace) -> int:
+    """Run one phase from copy to verification, without Airflow."""
+    from shopferry import passage
+
+    options = passage.Options(args.chunk_size, args.rows_per_second, args.sample)
+    holder = f"cli:{getpass.getuser()}:{os.getpid()}"
+    outcome = passage.run(Settings.load(), args.phase, holder, options, lambda text: print(text, file=sys.stderr))
+    if outcome is None:
+        print("the sample is in the new shop to look at; run the phase without --sample to go on", file=sys.stderr)
+    else:
+        show(args, outcome.accounts)
+    return 0
+
+
+def phase_status(args: argparse.Namespace) -> int:
+    """Show every phase, its state, holder and progress."""
+    settings = Settings.load()
+    with db.connect(settings.shop_dsn, "status") as shop:
+        show(args, phases.all_phases(shop, settings.route), ["phase", "state", "holder", "chunk_size", "seconds"])
+        if not args.json:
+            show(args, chunks.progress(shop, settings.route))
+    return 0
+
+
+def sync_forward(args: argparse.Namespace) -> int:
+    """Replay legacy's changes into the new shop until SIGTERM; after a gap, resync and go on."""
+    from shopferry import passage
+    from shopferry.backfill import resync
+    from shopferry.cdc.consumer import Forward
+
+    settings = Settings.load()
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    while not stop.is_set():
+        try:
+            Forward(settings, stop).run()
+        except GapError as error:
+            if args.no_resync:
+                raise
+            logging.getLogger(__name__).error("%s; resyncing now", error)
+            with passage.stores(settings, "resync") as s:
+                resync(s, "sync forward")
+    return 0
+
+
+def sync_resync(args: argparse.Namespace) -> int:
+    """Copy anew all that the stream has to keep, after changes were lost; stop `sync forward` first."""
+    from shopferry import passage
+    from shopferry.backfill import resync
+
+    with passage.stores(Settings.load(), "resync") as s:
+        show(args, [{"rows": resync(s, "cli")}])
+    return 0
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Compare legacy, mirror and new shop of one phase or all; exit 1 when anything differs."""
+    from shopferry import passage
+
+    settings = Settings.load()
+    route = Route.load(settings.route)
+    rows, different = [], False
+    for phase in [args.phase] if args.phase else route.phases:
+        outcome = passage.compare(settings, phase)
+        different |= not outcome.clean
+        rows.append(
+            {"phase": phase, "rows_compared": outcome.rows_compared, "differences": len(outcome.differences),
+             "seconds": outcome.seconds}
+        )  # fmt: skip
+    show(args, rows)
+    return 1 if different else 0
+
+
+def quarantine_list(args: argparse.Namespace) -> int:
+    """Show what is in quarantine: counts by reason, or with --rows the keys. Never values."""
+    settings = Settings.load()
+    with db.connect(settings.shop_dsn, "quarantine") as shop:
+        if args.rows:
+            found = quarantine.entries(shop, entity=args.entity, reason=args.reason, limit=args.limit)
+            show(args, found)
+        else:
+            counts = [
+                {"entity": e, "reason": r, "rows": n}
+                for e, r, n in quarantine.counts(shop)
+                if args.entity in {None, e} and args.reason in {None, r}
+            ]
+            show(args, counts)
+    return 0
+
+
+def quarantine_release(args: argparse.Namespace) -> int:
+    """Merge quarantined rows again after their cause was mended; exit 1 when some are still refused."""
+    from shopferry import passage
+    from shopferry.release import release
+
+    with passage.stores(Settings.load(), "release") as s:
+        tried, left = release(s, entity=args.entity, reason=args.reason)
+    show(args, [{"tried": tried, "released": tried - left, "still_in_quarantine": left}])
+    return 1 if left else 0
+
+
+def cutover(args: argparse.Namespace) -> int:
+    """Judge the gates, then move the shop's writes to the new shop; --dry-run stops after the gates."""
+    from shopferry.cutover import gates, switch
+
+    settings = Settings.load()
+    if args.dry_run:
+        judged = gates.judge(settings)
+        show(args, judged)
+        return 0 if all(g.met for g in judged) else 1
+    done = switch.cut_over(settings, _who(args))
+    show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
+    return 0
+
+
+def rollback(args: argparse.Namespace) -> int:
+    """Give the shop back to legacy; refused once the new shop has accepted writes."""
+    from shopferry.cutover.rollback import roll_back
+
+    done = roll_back(Settings.load(), _who(args))
+    show(args, [{"route version": done.version, "active": "legacy"}])
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole tree of verbs; docs/reference/cli.md is made from it."""
+    top = argparse.ArgumentParser(
+        prog="shopferry", description="Moves a running online shop from its old database to its new one."
+    )
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(under: Any, name: str, run: Verb) -> argparse.ArgumentParser:
+        text = (run.__doc__ or "").strip()
+        made: argparse.ArgumentParser = under.add_parser(name, help=text, description=text)
+        made.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        made.set_defaults(run=run)
+        return made
+
+    def group(name: str, text: str) -> Any:
+        made = verbs.add_parser(name, help=text, description=text)
+        return made.add_subparsers(dest="subverb", required=True, metavar="VERB")
+
+    servers = group("stack", "The servers of the embedded stack.")
+    up = verb(servers, "up", stack_up)
+    up.add_argument("--without", action="append", choices=["airflow", "sync"], help="leave a part out (repeatable)")
+    up.add_argument("--broker", metavar="HOST:PORT", help="use an existing Kafka instead of the embedded broker")
+    verb(servers, "down", stack_down).add_argument("--purge", action="store_true", help="remove all data as well")
+    verb(servers, "status", stack_status)
+
+    show_all = verb(verbs, "demo", demo)
+    show_all.add_argument("--customers", type=_count, default=20_000, help="size of the shop (20000)")
+    show_all.add_argument("--rate", type=_count, default=50, help="writes per second of the running shop (50)")
+    show_all.add_argument("--exit", action="store_true", help="stop the stack at the end")
+    show_all.add_argument("--report", default="demo-report.json", help="where the report goes (demo-report.json)")
+    fill = verb(verbs, "seed", seed)
+    fill.add_argument("--customers", type=_count, default=20_000, help="size of the shop (20000)")
+    fill.add_argument("--seed", type=int, default=7, help="the same seed gives the same shop (7)")
+
+    verb(verbs, "status", status)
+    verb(verbs, "assess", assess)
+
+    passages = group("phase", "The phases of the migration.")
+    verb(passages, "init", phase_init)
+    one = verb(passages, "run", phase_run)
+    one.add_argument("phase", help="contacts, orders, loyalty, …")
+    one.add_argument("--chunk-size", type=_count, default=10_000, help="rows per chunk (10000)")
+    one.add_argument("--rows-per-second", type=_count, help="throttle of the copy (none)")
+    one.add_argument("--sample", type=_count, help="copy and merge only about so many rows per table, to look at")
+    verb(passages, "status", phase_status)
+
+    flows = group("sync", "The stream of changes.")
+    forward = verb(flows, "forward", sync_forward)
+    forward.add_argument("--no-resync", action="store_true", help="stop after a gap instead of copying anew")
+    verb(flows, "resync", sync_resync)
+
+    verb(verbs, "verify", verify).add_argument("phase", nargs="?", help="one phase only")
+
+    held = group("quarantine", "Rows that may not enter the new shop yet.")
+    listing = verb(held, "list", quarantine_list)
+    listing.add_argument("--rows", action="store_true", help="list keys instead of counts")
+    listing.add_argument("--limit", type=_count, default=100, help="rows listed at most (100)")
+    for made in (listing, verb(held, "release", quarantine_release)):
+        made.add_argument("--entity", help="only this entity, e.g. shop.customer_order")
+        made.add_argument("--reason", help="only this reason code")
+
+    switch = verb(verbs, "cutover", cutover)
+    switch.add_argument("--dry-run", action="store_true", help="judge the gates and stop")
+    for made in (switch, verb(verbs, "rollback", rollback)):
+        made.add_argument("--who", help="who decided it (the account that runs this)")
+    return top
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

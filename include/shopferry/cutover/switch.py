@@ -1,0 +1,174 @@
+"""The switch: one critical section from the lock on legacy to the open new shop.
+
+Until legacy's fence commits, PostgreSQL itself undoes everything if we fail or die, and legacy goes on. After that
+commit there is only forward, and every step left is idempotent: the next try completes it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg.sql import SQL, Identifier, Literal
+
+from shopferry import db, fence, installation, mirror
+from shopferry.backfill import Stores
+from shopferry.control import phases
+from shopferry.control.phases import State
+from shopferry.cutover import gates
+from shopferry.db import Connection
+from shopferry.errors import GateError, TransientError
+from shopferry.mapping import Route
+from shopferry.passage import await_applied, broker_ends
+from shopferry.settings import Settings
+from shopferry.verify import checksums
+
+LOCK_WAIT_S = 5
+APPLY_WAIT_S = 10.0
+_ONE_AT_A_TIME = 0x5F20
+
+
+@dataclass
+class Cutover:
+    """What a cutover did: the route's new version, and each step with its milliseconds."""
+
+    version: int
+    steps: list[tuple[str, float]] = field(default_factory=list)
+
+    @property
+    def closed_ms(self) -> float:
+        """How long no store took writes: from the lock on legacy to the open new shop."""
+        return sum(ms for step, ms in self.steps if step != "gates")
+
+
+def cut_over(settings: Settings, who: str, *, dry_run: bool = False) -> Cutover:
+    """Move the shop's writes from legacy to the new shop; completes a cutover that died after its point of no return.
+
+    Raises GateError when a gate is not met, TransientError when the lock or the stream takes too long: legacy then goes
+    on as before. `dry_run` judges the gates and stops.
+    """
+    route = Route.load(settings.route)
+    with (
+        db.connect(settings.legacy_dsn, "cutover") as legacy,
+        db.connect(settings.legacy_dsn, "cutover lock") as locked,
+        db.connect(settings.shop_dsn, "cutover") as shop,
+    ):
+        row = shop.execute("SELECT pg_try_advisory_lock(%s)", (_ONE_AT_A_TIME,)).fetchone()
+        if not row or not row[0]:
+            raise TransientError("another cutover or rollback of this shop is under way")
+        row = shop.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
+        active, version = row if row else ("legacy", 1)
+        if active == "shop":
+            return Cutover(version)
+        done = Cutover(version + 1)
+        clock = _Clock(done)
+        s = Stores(legacy, shop, route)
+        tables = [f"public.{t}" for t in route.tables]
+        if set(tables) - set(fence.fenced(legacy)):
+            gates.require(settings)
+            clock.lap("gates")
+            if dry_run:
+                return done
+            _close_legacy(s, locked, settings, tables, clock)
+        advance_sequences(shop, route)
+        clock.lap("sequences")
+        with shop.transaction():
+            for phase in route.phases:
+                phases.move(shop, route.name, phase, State.CUT_OVER)
+            fence.drop_fence(shop, installation.entities(route))
+            flip(shop, route.name, "shop", done.version)
+        clock.lap("open the new shop")
+        with shop.transaction():
+            record(shop, route.name, done, who)
+        return done
+
+
+@dataclass
+class _Clock:
+    """Notes how long each step took."""
+
+    cutover: Cutover
+    last: float = field(default_factory=time.monotonic)
+
+    def lap(self, step: str) -> None:
+        now = time.monotonic()
+        self.cutover.steps.append((step, (now - self.last) * 1000))
+        self.last = now
+
+
+def _close_legacy(s: Stores, locked: Connection, settings: Settings, tables: list[str], clock: _Clock) -> None:
+    """Lock, prove that everything is applied, look at the hot keys once more, fence; one transaction in legacy."""
+    since = _position(s.legacy)
+    # The broker's connection is made before the lock: nobody shall wait for a handshake.
+    with broker_ends(s, settings) as ends, locked.transaction():
+        locked.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(f"{LOCK_WAIT_S}s")))
+        names = SQL(", ").join(Identifier(*t.split(".")) for t in tables)
+        try:
+            # Open writers finish, new ones wait and do not fail; readers are not touched.
+            locked.execute(SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(names))
+        except psycopg.errors.LockNotAvailable:
+            raise TransientError(
+                f"a writer in legacy did not finish within {LOCK_WAIT_S} s: nothing was changed, try again"
+            ) from None
+        clock.lap("lock legacy")
+        await_applied(s, ends, APPLY_WAIT_S)
+        clock.lap("applied")
+        _last_look(s, since)
+        clock.lap("last look")
+        fence.raise_fence(locked, tables, s.route.name)
+    clock.lap("fence legacy")
+
+
+def _position(legacy: Connection) -> str:
+    """A log position a minute's worth of writes back, as far as the slot remembers: what counts as hot."""
+    row = legacy.execute("SELECT (pg_current_wal_lsn() - 16777216::numeric)::text").fetchone()
+    return str(row[0]) if row else "0/0"
+
+
+def _last_look(s: Stores, since: str) -> None:
+    """Compare the rows that moved last, now that nothing moves. Raises GateError when one differs."""
+    for name, table in mirror.load(s.shop).items():
+        if differing := checksums.compare_hot(s.legacy, s.shop, table, since):
+            raise GateError(
+                f"cutover given up, legacy goes on: {len(differing)} rows of {name} differ from the mirror although the "
+                "stream has caught up → run `shopferry verify`"
+            )
+
+
+def advance_sequences(shop: Connection, route: Route) -> None:
+    """Set every sequence of the shop's tables past the ids that came from legacy; never backwards."""
+    for entity in installation.entities(route):
+        rows = shop.execute(
+            """SELECT a.attname, pg_get_serial_sequence(%s, a.attname) FROM pg_attribute a
+               WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
+                 AND pg_get_serial_sequence(%s, a.attname) IS NOT NULL""",
+            (entity, entity, entity),
+        ).fetchall()
+        for column, sequence in rows:
+            shop.execute(
+                SQL(
+                    "SELECT setval({seq}, greatest((SELECT coalesce(max({column}), 0) FROM {table}) + 1, "
+                    "(SELECT last_value + 1 FROM {name})), false)"
+                ).format(
+                    seq=Literal(sequence), column=Identifier(column), table=Identifier(*entity.split(".")),
+                    name=Identifier(*sequence.replace('"', "").split(".")),
+                )
+            )  # fmt: skip
+
+
+def flip(shop: Connection, route: str, active: str, version: int) -> None:
+    """Tell the application where to write from now on."""
+    shop.execute(
+        "UPDATE ferry.route SET active = %s, version = %s, changed_at = clock_timestamp() WHERE route = %s",
+        (active, version, route),
+    )
+
+
+def record(shop: Connection, route: str, done: Cutover, who: str) -> None:
+    """Book the steps of a cutover or rollback, with who asked for it."""
+    with shop.cursor() as cur:
+        cur.executemany(
+            "INSERT INTO ferry.cutover_step (route, version, step, ms, who) VALUES (%s, %s, %s, %s, %s)",
+            [(route, done.version, step, ms, who) for step, ms in done.steps],
+        )
