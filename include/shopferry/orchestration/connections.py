@@ -1,0 +1,53 @@
+"""The stores as Airflow knows them: connections `legacy_db`, `shop_db` and `kafka`."""
+
+from __future__ import annotations
+
+import os
+
+from airflow.providers.postgres.hooks.postgres import PostgresHook
+from airflow.sdk import Connection
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
+from psycopg.conninfo import make_conninfo
+
+from shopferry.errors import ConfigError
+from shopferry.settings import SQL_ROOT, Settings
+
+
+def settings_from_connections() -> Settings:
+    """The route's settings out of Airflow's connections; the route is SHOPFERRY_ROUTE, else `demo`.
+
+    Raises ConfigError naming the connection that is missing or says too little.
+    """
+    route = os.environ.get("SHOPFERRY_ROUTE") or "demo"
+    if not (SQL_ROOT / route).is_dir():
+        raise ConfigError(f"route {route!r} has no folder include/sql/{route}: set SHOPFERRY_ROUTE for Airflow")
+    return Settings(_dsn("legacy_db"), _dsn("shop_db"), _brokers(), route, os.environ.get("SHOPFERRY_CONNECT", ""))
+
+
+def _dsn(name: str) -> str:
+    # The provider knows which of a connection's extras are libpq's; its own cursors would log every statement.
+    hook = PostgresHook(postgres_conn_id=name, log_sql=False)
+    try:
+        found = hook.connection
+    except (AirflowNotFoundException, AirflowRuntimeError):
+        raise _missing(name) from None
+    options = {k: str(v) for k, v in found.extra_dejson.items() if k not in {*hook.ignored_extra_options, "cursor"}}
+    return make_conninfo(
+        "", host=found.host, port=found.port, user=found.login, password=found.password, dbname=found.schema, **options
+    )
+
+
+def _brokers() -> str:
+    try:
+        found = Connection.get("kafka")
+    except (AirflowNotFoundException, AirflowRuntimeError):
+        raise _missing("kafka") from None
+    if servers := found.extra_dejson.get("bootstrap.servers"):
+        return str(servers)
+    if not found.host:
+        raise ConfigError("Airflow connection 'kafka' has neither a host nor bootstrap.servers in its extra")
+    return f"{found.host}:{found.port or 9092}"
+
+
+def _missing(name: str) -> ConfigError:
+    return ConfigError(f"Airflow connection {name!r} is not set: Admin, Connections, or AIRFLOW_CONN_{name.upper()}")

@@ -1,0 +1,95 @@
+"""The page `shopferry` in Airflow's navigation, and its JSON: phases, sync, quarantine and gates at a glance.
+
+A plugin's routes are public unless each says otherwise: so the dependency stands on the application, for all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+from airflow.api_fastapi.core_api.security import requires_access_view
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from shopferry.orchestration.connections import settings_from_connections
+from shopferry.retry import describe
+
+PREFIX = "/shopferry"
+_HTML = Path(__file__).with_name("page.html")
+
+
+def application() -> FastAPI:
+    """The application that Airflow mounts at PREFIX; whoever may see Airflow's website may see it, nobody else."""
+    app = FastAPI(
+        title="shopferry", docs_url=None, redoc_url=None, openapi_url=None,
+        dependencies=[Depends(requires_access_view(AccessView.WEBSITE))],
+    )  # fmt: skip
+
+    @app.get("/", response_class=HTMLResponse)
+    def page() -> str:
+        return _HTML.read_text()
+
+    @app.get("/api/status")
+    def status() -> dict[str, Any]:
+        return overview()
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": describe(error)}, 503)
+
+    return app
+
+
+def overview() -> dict[str, Any]:
+    """What the page shows: counts, keys and reason codes, nothing personal. Raises what keeps it from knowing."""
+    from shopferry import passage, watch
+    from shopferry.control import chunks, gates, phases
+
+    with passage.stores(settings_from_connections(), "page") as s:
+        health = watch.measure(s)
+        found: dict[str, Any] = {
+            "route": s.route.name,
+            "active": health.active,
+            "sync": asdict(health) | {"watched": health.watched},
+            "complaints": watch.complaints(health),
+            "phases": [{"phase": name, "state": "new"} for name in s.route.phases],
+            "gates": [],
+        }
+        if not health.phases:
+            return found
+        progress = chunks.progress(s.shop, s.route.name)
+        verifications = s.shop.execute(
+            """SELECT DISTINCT ON (phase) phase, rows_compared, differences, accounting FROM ferry.verification
+               WHERE route = %s ORDER BY phase, at DESC""",
+            (s.route.name,),
+        ).fetchall()
+        verified = {phase: rest for phase, *rest in verifications}
+        found["gates"] = [asdict(g) for g in gates.recorded(s.shop, s.route.name)]
+        found["phases"] = [
+            {
+                "phase": p.phase,
+                "state": p.state,
+                "holder": p.holder if p.held else None,
+                "seconds": round(p.seconds, 1),
+                "sample": p.sample,
+                "steps": [asdict(g) for g in progress if g.phase == p.phase],
+                "verification": _verification(verified.get(p.phase)),
+            }
+            for p in phases.all_phases(s.shop, s.route.name)
+        ]
+    return found
+
+
+def _verification(row: list[Any] | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    compared, differences, accounts = row
+    left_out: dict[str, int] = {}
+    for account in accounts:
+        for reason, rows in account["left_out"].items():
+            left_out[reason] = left_out.get(reason, 0) + rows
+    sums = {name: sum(a[name] for a in accounts) for name in ("legacy_rows", "migrated", "quarantined", "unaccounted")}
+    return {"rows_compared": compared, "differences": differences, **sums, "left_out": left_out}

@@ -1,0 +1,165 @@
+"""One phase as a DAG: the steps of shopferry.passage, each a task.
+
+What a task needs is imported inside it: files in dags/ are parsed again and again, tasks run once.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import DAG, Asset, Context, Param, get_current_context, task
+
+from shopferry.errors import ConfigError
+from shopferry.orchestration.connections import settings_from_connections
+from shopferry.orchestration.failures import DEFAULTS, reasoned
+from shopferry.orchestration.holding import held, holder_of, this_run
+from shopferry.orchestration.runbooks import runbook
+from shopferry.orchestration.sync import AwaitSync
+
+log = logging.getLogger(__name__)
+LEGACY_POOL, SHOP_POOL = "legacy_load", "shop_load"
+_WORKERS = ["worker 1", "worker 2"]  # as many as passage.WORKERS, without its imports
+
+_FORM = {
+    "sample": Param(
+        None, type=["null", "integer"], minimum=1, maximum=1_000_000, title="Sample size",
+        description="Copy and merge only about so many rows of each table, to look at; the phase does not go live. "
+        "Empty: everything.",
+    ),
+    "chunk_size": Param(
+        10_000, type="integer", minimum=100, maximum=1_000_000, title="Chunk size",
+        description="Rows of one chunk: the unit of copy, of retry and of progress.",
+    ),
+    "rows_per_second": Param(
+        None, type=["null", "integer"], minimum=100, maximum=10_000_000, title="Throttle",
+        description="Rows per second copied out of the legacy store by all workers together. Empty: as fast as it can.",
+    ),
+}  # fmt: skip
+
+
+def verified(phase: str) -> Asset:
+    """The asset that a phase publishes when it is verified; the next phase is scheduled by it."""
+    return Asset(name=f"{phase}_verified", uri=f"x-shopferry://phase/{phase}")
+
+
+def phase_dag(phase: str, *, after: str | None = None) -> DAG:
+    """The DAG of one phase; `after` names the phase whose asset starts it, else it is started by hand."""
+    with DAG(
+        dag_id=phase,
+        description=f"Copies, merges and verifies the phase {phase} while both stores stay open",
+        schedule=[verified(after)] if after else None,
+        params=_FORM,
+        max_active_runs=1,
+        catchup=False,
+        tags=["shopferry", "phase"],
+        default_args=DEFAULTS,
+        doc_md=runbook(phase),
+        on_failure_callback=_let_go,
+    ) as dag:
+
+        @task(doc_md="Ask both stores whether they are fit for the migration, and install what it needs. Idempotent.")
+        @reasoned
+        def assess() -> None:
+            from shopferry import assess as judge
+            from shopferry import passage
+
+            settings = settings_from_connections()
+            found = judge.findings(settings)
+            for finding in found:
+                log.warning("%s", finding)
+            if blocking := [str(f) for f in found if f.blocking]:
+                raise ConfigError("; ".join(blocking))
+            passage.install(settings)
+
+        @task(doc_md="Take the phase for this run, refuse it out of order, cut its tables into chunks.")
+        @reasoned
+        def plan() -> list[dict[str, Any]]:
+            from shopferry import passage
+            from shopferry.passage import Options
+
+            settings = settings_from_connections()
+            form = get_current_context()["params"]
+            options = Options(**{name: form[name] for name in _FORM})
+            passage.begin(settings, phase, this_run(), options)
+            return [vars(span) for span in passage.plan(settings, phase)]
+
+        @task(
+            pool=LEGACY_POOL, map_index_template="{{ part }}",
+            doc_md="Copy a range of chunks into the mirror. What is copied stays copied, whatever happens to this task.",
+        )  # fmt: skip
+        @reasoned
+        def copy(span: dict[str, Any]) -> None:
+            from shopferry import passage
+            from shopferry.control.chunks import Span
+
+            part = f"{span['target']} {span['first'] + 1}–{span['last'] + 1}"
+            get_current_context()["part"] = part  # type: ignore[typeddict-unknown-key]
+            passage.copy(held(phase), phase, part, Span(**span))
+
+        @task(
+            trigger_rule="none_failed",  # a phase that is live already has nothing to copy
+            doc_md="From here on the stream merges this phase too. Then judge every raw value that has no verdict yet.",
+        )
+        @reasoned
+        def standardize() -> int:
+            from shopferry import passage
+
+            settings = held(phase)
+            passage.go_live(settings, phase)
+            return passage.standardize(settings, phase)
+
+        @task(
+            pool=SHOP_POOL, map_index_template="{{ worker }}",
+            doc_md="Merge the phase's chunks together with the other worker, each chunk in one transaction.",
+        )  # fmt: skip
+        @reasoned
+        def merge(worker: str) -> None:
+            from shopferry import passage
+
+            get_current_context()["worker"] = worker  # type: ignore[typeddict-unknown-key]
+            passage.merge(held(phase), phase, worker)
+
+        await_sync = AwaitSync(
+            task_id="await_sync", phase=phase,
+            doc_md="Wait until the stream is provably past the copy. A sample ends here: all that follows is skipped.",
+        )  # fmt: skip
+
+        @task(doc_md="Compare mirror and legacy, shop and mapping, and the accounts, online. Any difference fails.")
+        @reasoned
+        def verify() -> str:
+            from shopferry import passage
+
+            outcome = passage.verify_phase(held(phase), phase)
+            return f"{outcome.rows_compared} rows compared in {outcome.seconds:.1f} s, no difference"
+
+        @task(outlets=[verified(phase)], doc_md="Mark the phase verified, let go of it, start the next one by its asset.")
+        @reasoned
+        def publish() -> None:
+            from shopferry import passage
+
+            settings = held(phase)
+            passage.finish(settings, phase, this_run())
+            passage.book(settings, phase, _elapsed(get_current_context()))
+
+        planned = plan()
+        merged = merge.expand(worker=_WORKERS)
+        assess() >> planned
+        copy.expand(span=planned) >> standardize() >> merged >> await_sync >> verify() >> publish()
+    return dag
+
+
+def _elapsed(context: Context) -> float:
+    started = context["dag_run"].start_date
+    return (datetime.now(UTC) - started).total_seconds() if started else 0.0
+
+
+def _let_go(context: Context) -> None:
+    """After a failed run: let go of the phase, so that the next run or the command line may take it. All done stays done."""
+    from shopferry import passage
+
+    run = context["dag_run"]
+    settings = settings_from_connections()
+    passage.abandon(settings, run.dag_id, holder_of(run.dag_id, run.run_id))
+    passage.book(settings, run.dag_id, _elapsed(context))

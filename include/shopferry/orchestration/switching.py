@@ -1,0 +1,126 @@
+"""The DAGs cutover and rollback: started by hand, approved by a named person, then one task that does it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, Param, task
+from airflow.sdk.api.datamodels._generated import DagRunType
+
+from shopferry.orchestration.connections import settings_from_connections
+from shopferry.orchestration.failures import DEFAULTS, reasoned
+from shopferry.orchestration.runbooks import runbook
+
+log = logging.getLogger(__name__)
+
+_FORM = {
+    "ticket": Param(
+        None, type=["null", "string"], maxLength=80, title="Change ticket",
+        description="Shown to whoever approves; kept with this run.",
+    ),
+}  # fmt: skip
+
+
+def cutover_dag() -> DAG:
+    """The DAG `cutover`: gates → approval → the critical section in one task → report."""
+    with _manual("cutover", "Moves the shop's writes from legacy to the new shop, once a named person approves") as dag:
+
+        @task(doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it.")
+        @reasoned
+        def gates() -> str:
+            from shopferry.cutover import gates as judged
+
+            return "\n".join(f"- {gate.gate}: {gate.evidence}" for gate in judged.require(settings_from_connections()))
+
+        approve = _approval(
+            "Cut over to the new shop?",
+            "Every gate is met:\n\n{{ ti.xcom_pull(task_ids='gates') }}\n\n"
+            "On approval legacy is closed for writes and the new shop opens, within seconds. "
+            "Ticket: {{ params.ticket or 'none' }}.",
+        )
+
+        @task(doc_md="The critical section. Until legacy's fence commits a failure changes nothing; after it, a retry completes.")
+        @reasoned
+        def cut_over(approval: dict[str, Any]) -> list[str]:
+            from shopferry.cutover import switch
+
+            done = switch.cut_over(settings_from_connections(), approver(approval))
+            return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
+
+        @task(doc_md="Which store is open now, and how long each step took.")
+        @reasoned
+        def report(steps: list[str], approval: dict[str, Any]) -> str:
+            return _report(steps, approval)
+
+        judged = gates()
+        judged >> approve
+        answer: Any = approve.output
+        done: Any = cut_over(answer)
+        report(done, answer)
+    return dag
+
+
+def rollback_dag() -> DAG:
+    """The DAG `rollback`: approval → rollback in one task → report."""
+    with _manual("rollback", "Gives the shop back to legacy, unless that would lose a write") as dag:
+        approve = _approval(
+            "Give the shop back to legacy?",
+            "The new shop is closed for writes and legacy opens again. This is refused, and changes nothing, "
+            "when it would lose a write that the new shop has accepted. Ticket: {{ params.ticket or 'none' }}.",
+        )
+
+        @task(doc_md="Close the new shop, compare, open legacy. A retry completes what a killed task left.")
+        @reasoned
+        def roll_back(approval: dict[str, Any]) -> list[str]:
+            from shopferry.cutover import rollback
+
+            done = rollback.roll_back(settings_from_connections(), approver(approval))
+            return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
+
+        @task(doc_md="Which store is open now, and how long each step took.")
+        @reasoned
+        def report(steps: list[str], approval: dict[str, Any]) -> str:
+            return _report(steps, approval)
+
+        answer: Any = approve.output
+        done: Any = roll_back(answer)
+        report(done, answer)
+    return dag
+
+
+def approver(approval: dict[str, Any]) -> str:
+    """The name of the person who approved."""
+    return str(approval["responded_by_user"]["name"])
+
+
+def _manual(dag_id: str, description: str) -> DAG:
+    return DAG(
+        dag_id=dag_id,
+        description=description,
+        schedule=None,
+        allowed_run_types=[DagRunType.MANUAL],
+        params=_FORM,
+        max_active_runs=1,
+        catchup=False,
+        tags=["shopferry", "switch"],
+        default_args=DEFAULTS,
+        doc_md=runbook(dag_id),
+    )
+
+
+def _approval(subject: str, body: str) -> ApprovalOperator:
+    # Without defaults and time-out: nobody's silence may ever answer for somebody.
+    return ApprovalOperator(task_id="approve", subject=subject, body=body, fail_on_reject=True)
+
+
+def _report(steps: list[str], approval: dict[str, Any]) -> str:
+    from shopferry import db, installation
+
+    settings = settings_from_connections()
+    with db.connect(settings.shop_dsn, "report") as shop:
+        active = installation.active(shop, settings.route)
+    text = f"approved by {approver(approval)}; writes go to {active}; " + (", ".join(steps) or "was done already")
+    log.warning("%s", text)  # also where logs are kept quiet
+    return text

@@ -1,0 +1,78 @@
+"""The DAG watch_sync: one look at the sync each minute; it fails where somebody should look too."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG, Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from shopferry.orchestration.connections import settings_from_connections
+from shopferry.orchestration.failures import DEFAULTS, reasoned
+from shopferry.orchestration.runbooks import runbook
+from shopferry.watch import MIB, Limits
+
+log = logging.getLogger(__name__)
+
+_FORM = {
+    "lag_seconds": Param(
+        int(Limits.lag_s), type="integer", minimum=1, maximum=3600, title="Lag in seconds",
+        description="Commit in legacy to application in the shop, of the newest batches.",
+    ),
+    "lag_mib": Param(
+        Limits.lag_bytes // MIB, type="integer", minimum=1, maximum=1_048_576, title="Lag in MiB",
+        description="Log that the broker has not acknowledged yet.",
+    ),
+    "retained_mib": Param(
+        Limits.retained_bytes // MIB, type="integer", minimum=1, maximum=1_048_576, title="Kept log in MiB",
+        description="Log that legacy must keep on its disk for the slot.",
+    ),
+    "silence_seconds": Param(
+        int(Limits.silence_s), type="integer", minimum=5, maximum=3600, title="Silence in seconds",
+        description="How long the consumer may give no sign of life.",
+    ),
+}  # fmt: skip
+
+
+def watch_dag() -> DAG:
+    """The DAG `watch_sync`."""
+    with DAG(
+        dag_id="watch_sync",
+        description="Lag, slot, quarantine and consumer, each minute; fails where somebody should look",
+        schedule=timedelta(minutes=1),
+        start_date=datetime(2025, 1, 1, tzinfo=UTC),
+        params=_FORM,
+        max_active_runs=1,
+        catchup=False,
+        tags=["shopferry", "watch"],
+        # No retries: the next look comes in a minute, and a failure shall be seen as it is.
+        default_args=DEFAULTS | {"owner": "oncall", "retries": 0},
+        doc_md=runbook("watch_sync"),
+    ) as dag:
+
+        @task(doc_md="Measure, and fail with every limit that is exceeded.")
+        @reasoned
+        def look() -> str:
+            from shopferry import passage, watch
+
+            form = get_current_context()["params"]
+            limits = Limits(
+                form["lag_seconds"], form["lag_mib"] * MIB, form["retained_mib"] * MIB, form["silence_seconds"]
+            )
+            with passage.stores(settings_from_connections(), "watch sync") as stores:
+                health = watch.measure(stores)
+            if not health.begun:
+                return "no phase has begun: nothing to watch yet"
+            if not health.watched:
+                return "cut over: the new shop is the source of truth, the forward flow is not watched any more"
+            if found := watch.complaints(health, limits):
+                raise AirflowFailException("; ".join(found))
+            lag = health.slot.lag_bytes if health.slot else 0
+            return (
+                f"{health.lag_s:.1f} s and {lag / MIB:.1f} MiB behind, "
+                f"{sum(health.quarantine.values())} in quarantine: {health.quarantine}"
+            )
+
+        look()
+    return dag

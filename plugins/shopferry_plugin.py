@@ -1,0 +1,16 @@
+"""Registers shopferry's page with Airflow, nothing else."""
+
+from typing import Any, ClassVar
+
+from airflow.plugins_manager import AirflowPlugin
+from shopferry.orchestration.page import PREFIX, application
+
+
+class ShopferryPlugin(AirflowPlugin):
+    """The page and its entry in the navigation."""
+
+    name = "shopferry"
+    fastapi_apps: ClassVar[list[Any]] = [{"app": application(), "url_prefix": PREFIX, "name": "shopferry"}]
+    external_views: ClassVar[list[Any]] = [
+        {"name": "shopferry", "href": f"{PREFIX}/", "url_route": "shopferry", "destination": "nav"}
+    ]
