@@ -7,7 +7,6 @@ lag tools only. A message that is missing, unknown or unreadable stops replay; n
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import threading
 import time
@@ -77,8 +76,8 @@ class Forward:
 
     @property
     def name(self) -> str:
-        """Who this consumer is, in ferry.consumer and in pg_stat_activity."""
-        return f"{socket.gethostname()}:{os.getpid()}"
+        """Who this consumer is, in ferry.consumer: the host, so that a restart is not somebody new."""
+        return socket.gethostname()
 
     def run(self) -> None:
         """Replay until stopped. Raises what stopped it; the reason also stands in ferry.consumer."""

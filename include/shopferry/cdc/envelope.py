@@ -34,7 +34,7 @@ class _Source(msgspec.Struct):
 class _Envelope(msgspec.Struct):
     op: str
     source: _Source
-    after: msgspec.Raw | None = None
+    after: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _decode = msgspec.json.Decoder(_Envelope).decode
@@ -105,9 +105,10 @@ def decode(message: Message, captured: frozenset[str]) -> Change | None:
             f"{where}: TRUNCATE of {table}: decide whether the shop shall lose these rows too, then "
             f"`shopferry phase resync` its phase; replay stops here"
         )
-    if event.op not in {"c", "u", "d"} or message.key is None or (event.op != "d" and event.after is None):
+    after = bytes(event.after)
+    if event.op not in {"c", "u", "d"} or message.key is None or (event.op != "d" and after == b"null"):
         raise EventError(f"{where}: op {event.op!r} without what it needs; replay stops here and skips nothing")
-    row = None if event.op == "d" else bytes(event.after or b"")
+    row = None if event.op == "d" else after
     return Change(
         table, message.key, row, event.source.lsn or 0, event.source.ts_ms or int(time.time() * 1000),
         message.topic, message.partition, message.offset,

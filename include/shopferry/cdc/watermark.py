@@ -73,9 +73,14 @@ def await_applied(
     passed = time.monotonic()
     goal = ends()
     while left := behind(offsets.stored(shop, route), goal):
-        _in_time(started, timeout_s, f"the consumer is {sum(left.values())} events behind")
+        _in_time(started, timeout_s, f"the consumer is {sum(left.values())} events behind{_stopped(shop, route)}")
         time.sleep(0.01)
     return Watermark(lsn, passed - started, time.monotonic() - passed)
+
+
+def _stopped(shop: Connection, route: str) -> str:
+    """Why the consumer stopped, if it did: on-call should not have to look it up."""
+    return "".join(f", it stopped: {c.stopped}" for c in offsets.consumers(shop, route)[:1] if c.stopped)
 
 
 def _in_time(started: float, timeout_s: float, what: str) -> None:
