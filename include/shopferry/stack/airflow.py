@@ -178,6 +178,12 @@ def is_healthy(state: State) -> bool:
     return all((health.get(part) or {}).get("status") == "healthy" for part in parts)
 
 
+def import_errors(state: State) -> dict[str, str]:
+    """The DAG files that could not be imported, each with its stack trace."""
+    found = _request(f"{state['airflow_url']}/api/v2/importErrors", token=token(state))["import_errors"]
+    return {error["filename"]: error["stack_trace"] for error in found}
+
+
 def has_parsed(state: State) -> bool:
     """Whether every file in dags/ has become a DAG (one per file) or an import error."""
     bearer = token(state)
