@@ -1,0 +1,1 @@
+UPDATE customers SET email = 'C@Example.com' WHERE id = 2;

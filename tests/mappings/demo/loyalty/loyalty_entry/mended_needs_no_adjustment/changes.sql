@@ -1,0 +1,1 @@
+UPDATE loyalty_log SET kind = 'S' WHERE id = 2;

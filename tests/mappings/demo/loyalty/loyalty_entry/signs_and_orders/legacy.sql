@@ -1,0 +1,6 @@
+INSERT INTO customers (id, email, full_name) VALUES (1, 'a@example.com', 'Anna Nowak');
+INSERT INTO orders (id, number, customer_id, email, status_code, total, currency, payment_code, delivery_code, delivery_cost, created_at) VALUES (100, 'Z/100', 1, 'a@example.com', 'DONE', 100.00, 'PLN', 'BLIK', 'INPOST', 10, '2020-01-15 12:00'),
+(101, 'Z/101', 1, 'a@example.com', '?', 100.00, 'PLN', 'BLIK', 'INPOST', 10, '2020-01-15 12:00');
+INSERT INTO loyalty_accounts (id, customer_id, card_number, points, tier, created_at) VALUES (10, 1, NULL, 50, '', NULL);
+INSERT INTO loyalty_log (id, account_id, kind, points, order_id, note, created_at) VALUES 
+(1, 10, 'E', 100, 100, 'Zakupy', '2012-01-15 12:00'), (2, 10, 'S', 20, 101, NULL, '2012-01-16'), (3, 10, 'S', -20, 0, NULL, '2018-01-16'), (4, 10, 'x', 10, NULL, NULL, '2019-01-16');

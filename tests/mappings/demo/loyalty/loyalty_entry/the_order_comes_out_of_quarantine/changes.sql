@@ -1,0 +1,1 @@
+UPDATE orders SET status_code = 'DONE' WHERE id = 100;

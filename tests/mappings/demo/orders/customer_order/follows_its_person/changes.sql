@@ -1,0 +1,1 @@
+UPDATE customers SET email = 'a@example.com' WHERE id = 2; UPDATE customers SET email = 'c@example.com' WHERE id = 3; INSERT INTO customers (id, email, full_name) VALUES (7, 'g@example.com', 'Gość'), (8, 'h@example.com', 'Ktoś');

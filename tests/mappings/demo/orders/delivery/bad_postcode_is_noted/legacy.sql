@@ -1,0 +1,2 @@
+INSERT INTO customers (id, email, full_name) VALUES (1, 'a@example.com', 'Anna Nowak');
+INSERT INTO orders (id, number, customer_id, status_code, total, currency, payment_code, delivery_code, created_at, ship_name, ship_street, ship_postcode, ship_city, ship_country, ship_phone) VALUES (100, 'Z1', 1, 'NEW', 1, 'PLN', 'BLIK', 'PP', '2020-01-15', 'Anna Nowak', 'ul. Długa 5', '12-34', 'Warszawa', 'PL', NULL);

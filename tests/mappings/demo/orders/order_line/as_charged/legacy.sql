@@ -1,0 +1,3 @@
+INSERT INTO customers (id, email, full_name) VALUES (1, 'a@example.com', 'Anna Nowak');
+INSERT INTO orders (id, number, customer_id, email, status_code, total, currency, payment_code, delivery_code, delivery_cost, created_at) VALUES (100, 'Z/100', 1, 'a@example.com', 'DONE', 100.00, 'PLN', 'BLIK', 'INPOST', 10, '2020-01-15 12:00');
+INSERT INTO order_items (id, order_id, sku, name, quantity, unit_price, vat_rate, line_total) VALUES (1, 100, 'A', E'Kubek &#380;&oacute;&#322;ty', 2, 10.005, 23, 20.01), (2, 100, 'SKU-2', '', 1, 5, 230, NULL), (3, 100, 'A', 'Świeca', 3, 1, 8, 3);

@@ -1,0 +1,1 @@
+UPDATE orders SET status_code = 'PAID', total = 120 WHERE id = 100;
