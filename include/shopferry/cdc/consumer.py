@@ -100,11 +100,13 @@ class Forward:
             db.connect(self.settings.shop_dsn, "sync forward") as shop,
             db.connect(self.settings.legacy_dsn, "sync re-read") as legacy,
         ):
+            self._stand_by(shop)
             tables = frozenset(mirror.load(shop))
             if not tables:
                 raise TransientError("the mirror is not there yet: run `shopferry phase init`")
             consumer = KafkaConsumer(
                 bootstrap_servers=self.settings.kafka.split(","),
+                group_id=f"shopferry-{route.name}",  # for lag tools: partitions are taken by hand, positions are ours
                 enable_auto_commit=False,
                 auto_offset_reset="none",
                 max_poll_records=_BATCH,
@@ -117,6 +119,14 @@ class Forward:
                 raise TransientError(f"broker {self.settings.kafka}: {type(error).__name__}") from error
             finally:
                 consumer.close()
+
+    def _stand_by(self, shop: db.Connection) -> None:
+        """Wait until no other consumer of this route is at work. The lock saves work; what protects are the offsets."""
+        while not self.stop.is_set():
+            row = shop.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (f"sync forward {self.settings.route}",))
+            if (found := row.fetchone()) and found[0]:
+                return
+            self.stop.wait(0.5)
 
     def _loop(
         self, route: Route, shop: db.Connection, replay: Replay, consumer: KafkaConsumer, tables: frozenset[str]
