@@ -1,0 +1,349 @@
+"""A pair of stores under test: legacy, the new shop, the log between them, and what must hold of all three."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from events import Log, Tap
+from psycopg.sql import SQL, Identifier
+from shopferry import backfill, installation, mirror
+from shopferry.backfill import Stores
+from shopferry.cdc.envelope import Change, decode
+from shopferry.cdc.replay import Applied, Replay
+from shopferry.control import offsets, phases
+from shopferry.control.offsets import Partition
+from shopferry.control.phases import State
+from shopferry.db import Connection
+from shopferry.mapping import Identity, Route
+from shopferry.merge import Merger, keys_between
+from shopferry.settings import SQL_ROOT
+from shopferry.verify.accounting import Account, account
+from shopferry.verify.verification import Verification, verify
+
+ROUTE = Route.load("demo")
+
+
+class KilledError(Exception):
+    """What a test raises where a process would have died."""
+
+
+class Watched(psycopg.Connection[Any]):
+    """A connection with pause points: `before(statement)` is called ahead of each statement, and may raise or wait."""
+
+    before: Callable[[str], None] | None = None
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> psycopg.Cursor[Any]:
+        """As psycopg's, after the pause point."""
+        if self.before is not None:
+            text = query.decode() if isinstance(query, bytes) else query if isinstance(query, str) else ""
+            self.before(text)
+        return super().execute(query, *args, **kwargs)
+
+
+def connect(dsn: str) -> Watched:
+    """A connection as the engine makes them (shopferry.db.connect), with pause points."""
+    return Watched.connect(dsn, autocommit=True, prepare_threshold=None)
+
+
+def prepare(legacy_dsn: str, shop_dsn: str, fill: Callable[[Connection], object]) -> None:
+    """Make two databases a pair: the demo's tables on both sides, legacy filled, the ferry installed."""
+    with connect(legacy_dsn) as legacy, connect(shop_dsn) as shop:
+        legacy.execute((SQL_ROOT / "demo" / "legacy.sql").read_bytes())
+        shop.execute((SQL_ROOT / "demo" / "shop.sql").read_bytes())
+        fill(legacy)
+        installation.install(legacy, shop, ROUTE)
+        # The shops of these tests have a handful of rows; without this they could not be cut into chunks.
+        shop.execute("ALTER TABLE ferry.phase DROP CONSTRAINT phase_chunk_size_is_sane")
+
+
+@dataclass
+class Pair:
+    """Two stores, the tap on the first one's log, and a consumer's position in what came out of it."""
+
+    legacy: Watched
+    shop: Watched
+    tap: Tap
+    log: Log = field(default_factory=Log)
+
+    @classmethod
+    def open(cls, legacy_dsn: str, shop_dsn: str) -> Pair:
+        """Connect to two prepared databases and tap legacy's log."""
+        legacy, shop = connect(legacy_dsn), connect(shop_dsn)
+        tap = Tap(legacy, installation.publication(ROUTE), "tap_" + legacy.info.dbname).open()
+        return cls(legacy, shop, tap)
+
+    def close(self) -> None:
+        """Let both stores go."""
+        self.legacy.close()
+        self.shop.close()
+
+    @property
+    def stores(self) -> Stores:
+        """What the backfill works on."""
+        return Stores(self.legacy, self.shop, ROUTE)
+
+    # -- the stream ------------------------------------------------------------------------------------------------
+
+    def capture(self) -> int:
+        """Have the connector bring what legacy committed since into the log; returns the number of events."""
+        return self.log.append(self.tap.read())
+
+    def pending(self) -> dict[Partition, int]:
+        """How many messages of each partition are not applied."""
+        stored = offsets.stored(self.shop, ROUTE.name)
+        left = {p: len(held) - stored.get(p, 0) for p, held in self.log.partitions.items()}
+        return {p: n for p, n in sorted(left.items()) if n > 0}
+
+    def batch(self, take: dict[Partition, int]) -> tuple[list[Change], dict[Partition, tuple[int, int]]]:
+        """The next messages of some partitions, decoded, with the steps that applying them makes."""
+        captured = frozenset(mirror.load(self.shop))
+        stored = offsets.stored(self.shop, ROUTE.name)
+        changes, steps = [], {}
+        for partition, count in take.items():
+            at = stored.get(partition, 0)
+            for held in self.log.partitions[partition][at : at + count]:
+                change = decode(held, captured)
+                if change is not None:
+                    changes.append(change)
+            with self.shop.transaction():
+                offsets.begin(self.shop, ROUTE.name, partition, 0)
+            steps[partition] = (at, min(at + count, len(self.log.partitions[partition])))
+        return changes, steps
+
+    def replay(self, take: dict[Partition, int] | None = None) -> Applied:
+        """Apply the next messages of some partitions, or all there are, in one batch."""
+        return Replay(self.shop, self.legacy, ROUTE).apply(*self.batch(self.pending() if take is None else take))
+
+    def sync(self) -> None:
+        """Capture and apply everything that legacy has committed."""
+        self.capture()
+        self.replay()
+
+    # -- the phases ------------------------------------------------------------------------------------------------
+
+    def start(self, phase: str, chunk_size: int = 10_000) -> None:
+        """Begin a phase and plan its copy."""
+        with self.shop.transaction():
+            phases.require_start(self.shop, ROUTE.name, phase)
+            phases.configure(self.shop, ROUTE.name, phase, chunk_size=chunk_size, rows_per_second=None, sample=None)
+            phases.move(self.shop, ROUTE.name, phase, State.COPYING)
+        backfill.plan_copy(self.stores, phase)
+
+    def copy(self, phase: str) -> None:
+        """Copy all chunks that are left."""
+        while backfill.copy_next(self.stores, phase, "test"):
+            pass
+
+    def merge(self, phase: str) -> None:
+        """Go live and merge everything."""
+        backfill.begin_merge(self.stores, phase)
+        backfill.standardize(self.stores, phase)
+        while not backfill.merge_is_done(self.stores, phase):
+            backfill.merge_next(self.stores, phase, "test")
+
+    def finish(self, phase: str) -> None:
+        """Catch up and declare the phase verified, so that the next may start."""
+        self.sync()
+        with self.shop.transaction():
+            phases.move(self.shop, ROUTE.name, phase, State.IN_SYNC)
+            phases.move(self.shop, ROUTE.name, phase, State.VERIFIED)
+
+    def pass_phases(self, names: Iterable[str] = ROUTE.phases) -> None:
+        """Bring whole phases through, one after the other."""
+        for phase in names:
+            self.start(phase)
+            self.copy(phase)
+            self.merge(phase)
+            self.finish(phase)
+
+    def state(self, phase: str) -> State:
+        """Where a phase is."""
+        return State(phases.get(self.shop, ROUTE.name, phase).state)
+
+    def live(self) -> list[str]:
+        """The phases that the stream merges."""
+        return [p.phase for p in phases.all_phases(self.shop, ROUTE.name) if State(p.state).live]
+
+    def verify(self, phase: str) -> Verification:
+        """The engine's own verification."""
+        return verify(self.legacy, self.shop, ROUTE, phase, self.sync)
+
+    def accounts(self, phase: str) -> dict[str, Account]:
+        """The engine's own accounts, by table."""
+        return {a.table: a for a in account(self.shop, ROUTE, phase)}
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def write(self, *statements: str) -> None:
+        """One transaction in legacy."""
+        with self.legacy.transaction():
+            for statement in statements:
+                self.legacy.execute(statement.encode())
+
+    def ask(self, query: str, *args: object) -> list[tuple[Any, ...]]:
+        """Rows of the new shop's database."""
+        return self.shop.execute(query.encode(), args or None).fetchall()
+
+    def one(self, query: str, *args: object) -> Any:
+        """The one value of the one row; None when there is no row."""
+        row = self.shop.execute(query.encode(), args or None).fetchone()
+        return row[0] if row else None
+
+    def quarantine(self, entity: str) -> dict[str, list[str]]:
+        """Reasons by row of one entity."""
+        return dict(self.ask("SELECT row_key, reasons FROM ferry.quarantine WHERE entity = %s", entity))
+
+    # -- what must hold --------------------------------------------------------------------------------------------
+
+    def mirrored(self, table: str) -> tuple[list[Any], list[Any]]:
+        """A captured table as legacy has it and as the mirror has it, captured columns only."""
+        names = SQL(", ").join(map(Identifier, mirror.load(self.shop)[table].names))
+        query = SQL("SELECT ROW({})::text FROM {} ORDER BY 1")
+        theirs = self.legacy.execute(query.format(names, Identifier("public", table))).fetchall()
+        ours = self.shop.execute(query.format(names, Identifier("legacy", table))).fetchall()
+        return theirs, ours
+
+    def exported(self, live: Sequence[str]) -> dict[str, list[str]]:
+        """Everything the live phases hold in the shop, with surrogate keys replaced by what they stand for."""
+        found = {}
+        for phase in live:
+            for unit in ROUTE.of(phase):
+                if not isinstance(unit, Identity):
+                    found[unit.entity] = self._exported(unit.entity)
+        entities = list(found)
+        found["identity"] = self._texts(
+            """SELECT cluster || ': ' || string_agg(legacy_key::text, ',' ORDER BY legacy_key)
+               FROM ferry.identity GROUP BY entity, cluster, shop_key"""
+        )
+        named = """SELECT entity || ' ' ||
+                          CASE WHEN entity IN ('shop.customer_credential', 'shop.communication_preference')
+                               THEN coalesce((SELECT min(legacy_key)::text FROM ferry.identity
+                                              WHERE shop_key::text = split_part(row_key, '/', 1)), '?')
+                               || '/' || split_part(row_key, '/', 2)
+                               ELSE row_key END || ' ' ||
+                          CASE WHEN entity IN ('shop.customer', 'shop.consent', 'shop.customer_credential',
+                                               'shop.communication_preference')
+                               THEN coalesce((SELECT min(legacy_key)::text FROM ferry.identity
+                                              WHERE shop_key::text = key), '?')
+                               ELSE key END || ' ' || {} FROM ferry.{} WHERE entity = ANY(%s)"""
+        found["quarantine"] = self._texts(
+            named.format("reasons::text || coalesce(sqlstate, '') || coalesce(constraint_name, '')", "quarantine"),
+            entities,
+        )
+        found["left_out"] = self._texts(named.format("reason", "left_out"), entities)
+        return found
+
+    def _exported(self, entity: str) -> list[str]:
+        columns = [
+            r[0]
+            for r in self.ask(
+                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum", entity
+            )
+        ]
+        surrogate = {"shop.customer", "shop.customer_address", "shop.consent", "shop.loyalty_entry"}
+        parts = []
+        for column in columns:
+            if column == "customer_id":
+                parts.append("(SELECT 'leader ' || c.legacy_customer_id FROM shop.customer c WHERE c.id = t.customer_id)")
+            elif column != "id" or entity not in surrogate:
+                parts.append(f"t.{column}")
+        return self._texts(f"SELECT ROW({', '.join(parts)})::text FROM {entity} t")
+
+    def _texts(self, query: str, *args: object) -> list[str]:
+        return sorted(str(r[0]) for r in self.ask(query, *args))
+
+    def exported_from_scratch(self, live: Sequence[str]) -> dict[str, list[str]]:
+        """What `exported` would be, were everything merged just now from the mirror as it stands. Leaves no trace."""
+        with self.shop.transaction(force_rollback=True):
+            self.empty_shop()
+            merger = Merger(self.shop, ROUTE)
+            for phase in live:
+                backfill.standardize(self.stores, phase)
+                for unit in ROUTE.of(phase):
+                    merger.merge(unit, keys_between(unit, None, None))
+                    if isinstance(unit, Identity):
+                        self.shop.execute(f"DROP TABLE pg_temp.changed_identity_{unit.identity}".encode())
+            return self.exported(live)
+
+    def empty_shop(self) -> None:
+        """Take everything out of the shop that mappings have put there, and forget who is who."""
+        self.shop.execute("SET LOCAL shopferry.writer = 'ferry'")
+        for unit in reversed(ROUTE.mappings):
+            self.shop.execute(f"DELETE FROM {unit.entity}".encode())
+        for table in ("identity", "quarantine", "left_out", "standardized"):
+            self.shop.execute(f"DELETE FROM ferry.{table}".encode())
+
+    def check(self) -> None:
+        """Invariants 1 to 4, at a moment when everything legacy committed is applied."""
+        assert self.pending() == {}
+        live = self.live()
+        for table in sorted({t for phase in live for t in ROUTE.tables_of(phase)}):
+            theirs, ours = self.mirrored(table)
+            assert ours == theirs, f"mirror of {table}"
+        here, there = self.exported(live), self.exported_from_scratch(live)
+        for what in here:
+            assert here[what] == there[what], f"{what}: by replay, and from scratch"
+        for phase in live:
+            for entry in account(self.shop, ROUTE, phase):
+                assert entry.unaccounted == 0, entry
+                (rows,) = self.legacy.execute(f"SELECT count(*) FROM {entry.table}".encode()).fetchone() or (None,)
+                total = entry.migrated + entry.quarantined + sum(entry.left_out.values())
+                assert rows == entry.legacy_rows == total, entry
+        stored = offsets.stored(self.shop, ROUTE.name)
+        assert {p: n for p, n in stored.items() if n} == {p: len(m) for p, m in self.log.partitions.items() if m}
+        for phase in live:
+            outcome = self.verify(phase)
+            assert outcome.clean, outcome.differences
+
+
+@dataclass
+class Late:
+    """A chunk on connections of its own that is read now and loaded when `load` is called: the slowest of workers."""
+
+    legacy_dsn: str
+    shop_dsn: str
+    phase: str
+    kind: str = "copy"
+    _read: threading.Event = field(default_factory=threading.Event)
+    _go: threading.Event = field(default_factory=threading.Event)
+    _failed: list[BaseException] = field(default_factory=list)
+    _die: bool = False
+    _thread: threading.Thread | None = None
+
+    def read(self) -> None:
+        """Read the chunk and stop before loading it; nothing happens when there is no chunk to claim."""
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+        self._read.wait()
+
+    def load(self, *, die: bool = False) -> None:
+        """Load what was read and commit; or die with it."""
+        self._die = die
+        self._go.set()
+        assert self._thread
+        self._thread.join()
+        if self._failed:
+            raise self._failed[0]
+
+    def _pause(self, statement: str) -> None:
+        if statement.startswith("ANALYZE pg_temp.incoming"):
+            self._read.set()
+            self._go.wait()
+            if self._die:
+                raise KilledError
+
+    def _work(self) -> None:
+        try:
+            with connect(self.legacy_dsn) as legacy, connect(self.shop_dsn) as shop:
+                shop.before = self._pause
+                backfill.copy_next(Stores(legacy, shop, ROUTE), self.phase, "late", kind=self.kind)
+        except KilledError:
+            pass
+        except BaseException as error:
+            self._failed.append(error)
+        finally:
+            self._read.set()
