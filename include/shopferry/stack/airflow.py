@@ -20,7 +20,6 @@ from shopferry.settings import PROJECT, data_dir
 from shopferry.stack.state import State
 
 USERS = {"admin": "ADMIN", "platform": "OP", "oncall": "USER", "viewer": "VIEWER"}  # password = name: loopback only
-POOLS = {"legacy_load": ("COPY out of the legacy store", 2), "shop_load": ("merges into the new shop", 2)}
 PROGRAMS = {
     "airflow-api": ["api-server", "--host", "127.0.0.1"],
     "airflow-scheduler": ["scheduler", "--skip-serve-logs"],
@@ -159,10 +158,9 @@ def token(state: State) -> str:
 def create_pools(state: State) -> None:
     """Create the pools that bound the load on the stores; needs the API server."""
     bearer = token(state)
-    for name, (description, slots) in POOLS.items():
-        pool = {"name": name, "slots": slots, "description": description, "include_deferred": False}
+    for name, pool in json.loads((PROJECT / "docker" / "pools.json").read_text()).items():
         try:
-            _request(f"{state['airflow_url']}/api/v2/pools", body=pool, token=bearer)
+            _request(f"{state['airflow_url']}/api/v2/pools", body={"name": name, **pool}, token=bearer)
         except urllib.error.HTTPError as error:
             if error.code != 409:  # already there
                 raise

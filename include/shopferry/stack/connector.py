@@ -61,7 +61,8 @@ def _published(conn: db.Connection, publication: str) -> list[str]:
     return [name for (name,) in rows]
 
 
-def _await_publication(conn: db.Connection, publication: str) -> list[str]:
+def await_publication(conn: db.Connection, publication: str) -> list[str]:
+    """The tables of the publication, once it exists."""
     said = 0.0
     while not (tables := _published(conn, publication)):
         if time.monotonic() - said > 60:
@@ -89,7 +90,7 @@ def _ensure_slot(conn: db.Connection, slot: str) -> None:
 def _prepare(settings: Settings, wanted: dict[str, str]) -> list[str]:
     """Wait until the route has something to stream, make sure of the slot, return the topics to come."""
     with db.connect(settings.legacy_dsn, "connector") as conn:
-        tables = _await_publication(conn, wanted["publication.name"])
+        tables = await_publication(conn, wanted["publication.name"])
         _ensure_slot(conn, wanted["slot.name"])
     prefix = wanted["topic.prefix"]
     own = [f"{prefix}.transaction", f"__debezium-heartbeat.{prefix}"]

@@ -63,7 +63,8 @@ def programs(now: State) -> list[Program]:
     for name in airflow.PROGRAMS:
         port = int(now["airflow_port"]) if name == "airflow-api" else None
         environment = own | airflow.environment(now)
-        found.append(Program(name, airflow.command(name), run, environment, port=port))
+        # The scheduler would wait for its running tasks; they may be killed at any time by design.
+        found.append(Program(name, airflow.command(name), run, environment, port=port, patience=8))
     return found
 
 

@@ -35,6 +35,7 @@ class Program:
     user: str = ""
     stop_signal: str = "TERM"
     port: int | None = None
+    patience: int = 20  # seconds from the stop signal to SIGKILL
 
     @property
     def log(self) -> Path:
@@ -53,7 +54,7 @@ class Program:
             "startsecs": "1",
             "startretries": "100000",  # with growing pauses; giving up would need somebody to notice
             "stopsignal": self.stop_signal,
-            "stopwaitsecs": "20",
+            "stopwaitsecs": str(self.patience),
             "killasgroup": "true",
             "redirect_stderr": "true",
             "stdout_logfile": _escape(str(self.log)),

@@ -1,0 +1,15 @@
+# The image of Airflow, of the sync service and of the one-shot services.
+FROM apache/airflow:3.3.2-python3.11
+
+COPY --chown=airflow:0 pyproject.toml constraints.txt README.md /opt/shopferry/
+COPY --chown=airflow:0 include /opt/shopferry/include
+COPY --chown=airflow:0 dags /opt/shopferry/dags
+COPY --chown=airflow:0 plugins /opt/shopferry/plugins
+COPY --chown=airflow:0 docker /opt/shopferry/docker
+
+# Editable, because the SQL of the mappings lies beside the package, not in it.
+RUN pip install --no-cache-dir -c /opt/shopferry/constraints.txt -e /opt/shopferry \
+ && mkdir -p /opt/airflow/auth /opt/airflow/logs
+
+ENV AIRFLOW__CORE__DAGS_FOLDER=/opt/shopferry/dags \
+    AIRFLOW__CORE__PLUGINS_FOLDER=/opt/shopferry/plugins
