@@ -39,9 +39,9 @@ def empty_stores(make_template: Any) -> tuple[str, str]:
     return legacy_dsn, shop_dsn
 
 
-def ferry(stores: Stores) -> None:
-    """All phases, one after the other, as the CLI would run them."""
-    for phase in ROUTE.phases:
+def ferry(stores: Stores, last: str) -> None:
+    """All phases up to the last, one after the other, as the CLI would run them."""
+    for phase in ROUTE.phases[: ROUTE.phases.index(last) + 1]:
         phases.move(stores.shop, ROUTE.name, phase, State.COPYING)
         plan_copy(stores, phase)
         while copy_next(stores, phase, "test"):
@@ -63,14 +63,14 @@ def test_case(case: Path, way: str, empty_stores: tuple[str, str], make_db: Any)
         if changes and way == "batch":
             legacy.execute(changes)
         stores = Stores(legacy, shop, ROUTE)
-        ferry(stores)
+        ferry(stores, case.parts[-3])
         if changes and way == "changes":
             legacy.execute(changes)
             resync(stores, "test")
         expected = json.loads((case / "expected.json").read_text())
         entity = f"shop.{case.parent.name}"
         assert outcome(shop, entity, expected) == fill(expected, entity, shop)
-        assert unaccounted(shop) == []
+        assert unaccounted(shop, case.parts[-3]) == []
 
 
 def outcome(shop: db.Connection, entity: str, expected: dict[str, Any]) -> dict[str, Any]:
@@ -111,11 +111,11 @@ def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True, default=str))
 
 
-def unaccounted(shop: db.Connection) -> list[str]:
-    """Tables whose live rows are not exactly those migrated, quarantined or left out."""
+def unaccounted(shop: db.Connection, phase: str) -> list[str]:
+    """The phase's tables whose live rows are not exactly those migrated, quarantined or left out."""
     wrong = []
     for unit in ROUTE.mappings:
-        if unit.counts is None:
+        if unit.counts is None or unit.phase != phase:
             continue
         total, parts = shop.execute(
             f"""SELECT (SELECT count(*) FROM legacy.{unit.counts.table}),
