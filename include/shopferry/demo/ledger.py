@@ -94,7 +94,7 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
     }  # fmt: skip
     accounted = _accounted(shop, lost)
     missing += [
-        f"{write}:shop.{table}/{key} is neither carried nor accounted for"
+        f"{write}:legacy.{table}/{key} is neither carried into the shop nor accounted for"
         for (table, key), e in lost.items() if (table, key) not in accounted
         for write in [next(iter(e.columns.values()))[1]]
     ]  # fmt: skip

@@ -1,0 +1,77 @@
+"""A small client of Airflow's REST API: start a DAG, watch it, answer its approval, as a person would in the UI."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from shopferry.errors import StackError
+
+_POLL_S = 0.5
+_ENDED = {"success", "failed"}
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """Airflow at `url`, as one of its users."""
+
+    url: str
+    user: str
+    password: str
+
+    def _call(self, method: str, path: str, **body: Any) -> Any:
+        login = httpx.post(f"{self.url}/auth/token", json={"username": self.user, "password": self.password}, timeout=30)
+        login.raise_for_status()
+        headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
+        answer = httpx.request(method, f"{self.url}/api/v2{path}", headers=headers, timeout=30, **body)
+        if answer.status_code >= 400:
+            raise StackError(f"Airflow answers {answer.status_code} to {method} {path}: {answer.text[:300]}")
+        return answer.json()
+
+    def trigger(self, dag: str, conf: dict[str, Any] | None = None) -> str:
+        """Start a run of a DAG by hand; returns the run's id."""
+        found = self._call("POST", f"/dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf or {}})
+        return str(found["dag_run_id"])
+
+    def newest_run(self, dag: str) -> str | None:
+        """The id of the DAG's newest run, None when it has none."""
+        found = self._call("GET", f"/dags/{dag}/dagRuns?order_by=-run_after&limit=1")["dag_runs"]
+        return str(found[0]["dag_run_id"]) if found else None
+
+    def state(self, dag: str, run: str) -> str:
+        """The state of a run: queued, running, success or failed."""
+        return str(self._call("GET", f"/dags/{dag}/dagRuns/{run}")["state"])
+
+    def failures(self, dag: str, run: str) -> str:
+        """The tasks of a run that failed, for a message."""
+        tasks = self._call("GET", f"/dags/{dag}/dagRuns/{run}/taskInstances")["task_instances"]
+        return ", ".join(sorted({t["task_id"] for t in tasks if t["state"] in {"failed", "up_for_retry"}}))
+
+    def await_end(self, dag: str, run: str, timeout_s: float) -> None:
+        """Wait for a run to succeed. Raises StackError naming the failed tasks, or when it takes too long."""
+        deadline = time.monotonic() + timeout_s
+        while (state := self.state(dag, run)) not in _ENDED:
+            if time.monotonic() > deadline:
+                raise StackError(f"Airflow's run {run} of {dag} is {state} after {timeout_s:.0f} s: see {self.url}/dags/{dag}")
+            time.sleep(_POLL_S)
+        if state == "failed":
+            raise StackError(f"Airflow's run {run} of {dag} failed in {self.failures(dag, run)}: see {self.url}/dags/{dag}")
+
+    def approve(self, dag: str, run: str, task: str, timeout_s: float) -> None:
+        """Answer the approval of a run as this user, as soon as it is asked for."""
+        deadline = time.monotonic() + timeout_s
+        where = f"/dags/{dag}/dagRuns/{run}"
+        while True:
+            asked = self._call("GET", f"{where}/hitlDetails")["hitl_details"]
+            if any(a["task_instance"]["task_id"] == task for a in asked):
+                break
+            if self.state(dag, run) in _ENDED or time.monotonic() > deadline:
+                raise StackError(
+                    f"Airflow's run {run} of {dag} ended before asking for approval "
+                    f"(failed: {self.failures(dag, run) or 'nothing'}): see {self.url}/dags/{dag}"
+                )
+            time.sleep(_POLL_S)
+        self._call("PATCH", f"{where}/taskInstances/{task}/-1/hitlDetails", json={"chosen_options": ["Approve"]})

@@ -1,0 +1,201 @@
+"""The demo: a generated shop moves under live writes, is cut over, and everything is checked and reported."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from shopferry import db, mirror, passage, stack
+from shopferry.control import chunks, phases
+from shopferry.control.phases import State
+from shopferry.demo import ledger, report, shop
+from shopferry.demo.airflow import Airflow
+from shopferry.errors import StackError
+from shopferry.mapping import Route
+from shopferry.settings import Settings, data_dir, stack_state
+from shopferry.verify import checksums
+
+PHASE_PATIENCE_S = 1_800.0
+AFTER_CUTOVER_S = 10.0  # how long the writer goes on in the new shop
+_POLL_S = 0.5
+
+
+def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
+    """Run the whole demo; returns 0 when nothing was lost, 1 otherwise. The stack stays up if `leave_up`."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
+    say = _Steps(console)
+    started = time.monotonic()
+    before = stack_state()
+    say("starting PostgreSQL ×3, broker, connector and sync")
+    stack.up(without={"airflow"})
+    if before:
+        stack.reset()
+    # Airflow takes longest to boot: it does so while the shop is being filled.
+    booting = _InBackground(stack.up)
+    settings = Settings.load()
+    say(f"filling the legacy store: {customers:,} customers")
+    rows = shop.seed(settings, customers)
+    console.print(f"         {sum(rows.values()):,} rows in {len(rows)} tables")
+    passage.install(settings)
+    say(f"the shop opens: {rate} writes per second from now on")
+    book = data_dir() / "demo" / "ledger.jsonl"
+    try:
+        with _writer(rate, book):
+            say("waiting for Airflow")
+            booting.join()
+            state = stack_state()
+            airflow = Airflow(state["airflow_url"], state["airflow_user"], state["airflow_password"])
+            say(f"the phases, through Airflow ({airflow.url}, user {airflow.user}, password {airflow.password})")
+            _phases(settings, airflow, console)
+            say("comparing both stores once more")
+            compared = _compare(settings)
+            say("cutover: gates, approval, switch")
+            cutover = airflow.trigger("cutover")
+            airflow.approve("cutover", cutover, "approve", timeout_s=180)
+            airflow.await_end("cutover", cutover, timeout_s=180)
+            say(f"the shop writes to its new store for {AFTER_CUTOVER_S:.0f} s")
+            time.sleep(AFTER_CUTOVER_S)
+        say("checking every write that was acknowledged")
+        with db.connect(settings.legacy_dsn, "check") as legacy, db.connect(settings.shop_dsn, "check") as new:
+            frozen = _frozen(settings, legacy, new)
+            compared = {name: compared[name] + frozen[name] for name in compared}
+            found = report.build(new, settings.route, ledger.check(book, legacy, new), compared)
+        report.write(found, report_to)
+        console.print()
+        report.show(found, console)
+        wrong = report.verdict(found)
+        for line in wrong:
+            console.print(f"[bold red]✗ {line}")
+        if not wrong:
+            console.print("[bold green]✓ nothing was lost")
+        console.print(f"report: {report_to}   took {time.monotonic() - started:.0f} s")
+        if leave_up:
+            console.print(
+                f"Airflow stays up: {airflow.url}  (admin/admin, platform/platform, oncall/oncall, viewer/viewer); "
+                "`.venv/bin/shopferry stack down` ends it"
+            )
+        return 1 if wrong else 0
+    finally:
+        if not leave_up:
+            stack.down()
+
+
+class _Steps:
+    """Prints each step with the time since the start."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.started = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        self.console.print(f"[cyan]{time.monotonic() - self.started:6.1f} s[/] {text}")
+
+
+class _InBackground:
+    """One call in a thread; `join` waits for it and raises what it raised."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, args=(work,), daemon=True)
+        self.thread.start()
+
+    def _run(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            self.error = error
+
+    def join(self) -> None:
+        self.thread.join()
+        if self.error:
+            raise self.error
+
+
+@contextmanager
+def _writer(rate: int, book: Path) -> Iterator[None]:
+    """The shop's application, writing in a process of its own for as long as the block lasts."""
+    book.parent.mkdir(parents=True, exist_ok=True)
+    book.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "shopferry.demo.writer", "--rate", str(rate), "--ledger", str(book)]
+    with (book.parent / "writer.log").open("w") as log:
+        writer = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"SHOPFERRY_DATA": str(data_dir())})
+        try:
+            yield
+            if writer.poll() is not None:
+                raise StackError(f"the writer ended with exit code {writer.returncode}: see {log.name}")
+        finally:
+            writer.terminate()
+            writer.wait(60)
+
+
+def _phases(settings: Settings, airflow: Airflow, console: Console) -> None:
+    """Start the first phase and watch all of them to the end, with a bar for each."""
+    route = Route.load(settings.route)
+    runs = {route.phases[0]: airflow.trigger(route.phases[0])}
+    columns = (
+        TextColumn("         {task.description:9}"), BarColumn(40), TaskProgressColumn(), TextColumn("{task.fields[state]:10}"),
+        TimeElapsedColumn(),
+    )  # fmt: skip
+    with db.connect(settings.shop_dsn, "demo") as new, Progress(*columns, console=console) as bars:
+        shown = {p: bars.add_task(p, total=1.0, start=False, state="waiting") for p in route.phases}
+        deadline = time.monotonic() + PHASE_PATIENCE_S
+        while True:
+            known = phases.all_phases(new, settings.route)
+            progress = chunks.progress(new, settings.route)
+            for phase in known:
+                if phase.state != State.NEW and not bars.tasks[shown[phase.phase]].started:
+                    bars.start_task(shown[phase.phase])
+                share = _share(phase.state, [p for p in progress if p.phase == phase.phase])
+                bars.update(shown[phase.phase], completed=share, state=phase.state)
+                if phase.state == State.VERIFIED:
+                    bars.stop_task(shown[phase.phase])
+            if all(p.state == State.VERIFIED for p in known):
+                return
+            for name in route.phases:
+                if name not in runs and (run := airflow.newest_run(name)):
+                    runs[name] = run
+            for name, run in runs.items():
+                if airflow.state(name, run) == "failed":
+                    failed = airflow.failures(name, run)
+                    raise StackError(f"phase {name} failed in Airflow's {failed}: see {airflow.url}/dags/{name}")
+            if time.monotonic() > deadline:
+                raise StackError(f"the phases are not done after {PHASE_PATIENCE_S:.0f} s: see {airflow.url}")
+            time.sleep(_POLL_S)
+
+
+def _share(state: str, progress: list[chunks.Progress]) -> float:
+    """A phase's bar: copy is the first part, merge the second, sync and verification the rest."""
+    if state == State.VERIFIED:
+        return 1.0
+    parts = 0.0
+    for kind, weight in (("copy", 0.3), ("merge", 0.55)):
+        of_kind = [p for p in progress if p.kind == kind]
+        total = sum(p.total for p in of_kind)
+        parts += weight * (sum(p.done for p in of_kind) / total if total else 0.0)
+    return min(parts, 0.85) + (0.1 if state == State.IN_SYNC else 0.0)
+
+
+def _compare(settings: Settings) -> dict[str, int]:
+    outcomes = [passage.compare(settings, phase) for phase in Route.load(settings.route).phases]
+    return {
+        "rows_compared": sum(o.rows_compared for o in outcomes),
+        "differences": sum(len(o.differences) for o in outcomes),
+    }
+
+
+def _frozen(settings: Settings, legacy: db.Connection, new: db.Connection) -> dict[str, int]:
+    """Compare the fenced legacy store with the mirror: what was acknowledged before the switch is all there."""
+    rows = differences = 0
+    for table in mirror.load(new).values():
+        compared, found = checksums.compare(legacy, new, table, lambda: None)
+        rows, differences = rows + compared, differences + len(found)
+    return {"rows_compared": rows, "differences": differences}

@@ -1,0 +1,148 @@
+"""The writer and its ledger: what is acknowledged is found, in both stores, and what is lost is told."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shopferry import db, fence, installation
+from shopferry.backfill import Stores, begin_merge, copy_next, merge_next, plan_copy, standardize
+from shopferry.control import phases
+from shopferry.control.phases import State
+from shopferry.demo import generator, ledger, writer
+from shopferry.mapping import Route
+from shopferry.settings import SQL_ROOT, Settings
+
+ROUTE = Route.load("demo")
+
+
+@pytest.fixture
+def settings(make_db: Any) -> Settings:
+    """A small legacy shop and an empty, fenced new one."""
+    legacy_dsn, shop_dsn = make_db("legacy"), make_db("shop")
+    with db.connect(legacy_dsn, "test") as legacy, db.connect(shop_dsn, "test") as shop:
+        generator.seed(legacy, customers=150)
+        shop.execute((SQL_ROOT / "demo" / "shop.sql").read_bytes())
+        installation.install(legacy, shop, ROUTE)
+    return Settings(legacy_dsn, shop_dsn, kafka="")
+
+
+def write_until(settings: Settings, path: Path, enough: Callable[[list[dict[str, Any]]], bool]) -> None:
+    """Run the writer until its ledger holds enough."""
+    stop = threading.Event()
+    thread = threading.Thread(target=writer.run, args=(settings, path), kwargs={"rate": 400.0, "stop": stop})
+    thread.start()
+    while thread.is_alive() and not (path.exists() and enough(ledger.read(path))):
+        time.sleep(0.05)
+    stop.set()
+    thread.join()
+
+
+def ferry(stores: Stores) -> None:
+    for phase in ROUTE.phases:
+        phases.move(stores.shop, ROUTE.name, phase, State.COPYING)
+        plan_copy(stores, phase)
+        while copy_next(stores, phase, "test"):
+            pass
+        standardize(stores, phase)
+        begin_merge(stores, phase)
+        while merge_next(stores, phase, "test"):
+            pass
+        phases.move(stores.shop, ROUTE.name, phase, State.IN_SYNC)
+        phases.move(stores.shop, ROUTE.name, phase, State.VERIFIED)
+
+
+def switch(stores: Stores) -> None:
+    """What the cutover comes down to for a writer: legacy fenced, sequences beyond the carried keys, route flipped."""
+    with stores.legacy.transaction():
+        fence.raise_fence(stores.legacy, [f"public.{t}" for t in generator.TABLES], ROUTE.name)
+    with stores.shop.transaction():
+        for entity in installation.entities(ROUTE):
+            stores.shop.execute(
+                f"""SELECT setval(s, (SELECT coalesce(max(id), 0) + 1 FROM {entity}), false)
+                    FROM pg_get_serial_sequence(%(e)s, 'id') s WHERE s IS NOT NULL"""
+                if entity not in {"shop.payment", "shop.delivery", "shop.customer_credential", "shop.communication_preference"}
+                else "SELECT %(e)s",
+                {"e": entity},
+            )
+        fence.drop_fence(stores.shop, installation.entities(ROUTE))
+        stores.shop.execute(
+            "INSERT INTO ferry.route (route, active, version) VALUES ('demo', 'shop', 2) "
+            "ON CONFLICT (route) DO UPDATE SET active = 'shop', version = 2"
+        )
+
+
+def test_every_acknowledged_write_is_found_across_the_switch(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
+        stores = Stores(legacy, shop, ROUTE)
+        write_until(settings, path, lambda records: len(records) >= 400)
+        ferry(stores)
+        before = ledger.check(path, legacy, shop)
+        assert (before.missing, before.failed_for_the_user) == ([], 0)
+        switch(stores)
+        write_until(settings, path, lambda records: sum(r["store"] == "shop" for r in records) >= 400)
+        after = ledger.check(path, legacy, shop)
+        assert (after.missing, after.failed_for_the_user) == ([], 0)
+        assert after.acknowledged >= 800
+        assert after.longest_gap_ms > 0
+        kinds = {(r["store"], r["kind"]) for r in ledger.read(path)}
+        assert {k for s, k in kinds if s == "legacy"} == {k for s, k in kinds if s == "shop"}
+
+
+def test_what_is_lost_is_told(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
+        write_until(settings, path, lambda records: len(records) >= 200)
+        ferry(Stores(legacy, shop, ROUTE))
+        fence.drop_fence(shop, installation.entities(ROUTE))
+        losses = [
+            (shop, "DELETE FROM shop.order_line WHERE id = (SELECT max(id) FROM shop.order_line)",
+             "legacy.order_items/.* is neither carried into the shop nor accounted for"),
+            (shop, "UPDATE shop.order_event SET status = 'refunded' WHERE id = (SELECT max(id) FROM shop.order_event)",
+             "shop.order_event/.* status differs"),
+            (legacy, "DELETE FROM addresses WHERE id = (SELECT max(id) FROM addresses)",
+             "legacy.addresses/.* is missing"),
+        ]  # fmt: skip
+        for conn, loss, told in losses:
+            with conn.transaction(force_rollback=True):
+                conn.execute(loss)
+                missing = ledger.check(path, legacy, shop).missing
+                assert any(re.search(told, m) for m in missing), (loss, missing)
+        assert ledger.check(path, legacy, shop).missing == []
+
+
+def test_a_fenced_store_is_waited_for_and_giving_up_is_a_failure(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    monkeypatch.setattr(writer, "GIVE_UP_AFTER_S", 0.5)
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
+        fence.raise_fence(legacy, [f"public.{t}" for t in generator.TABLES], ROUTE.name)
+        write_until(settings, path, lambda records: len(records) >= 4)
+        failed = [r for r in ledger.read(path) if r["error"]]
+        assert failed and all("SF001" in r["error"] and r["acknowledged"] is None and r["attempts"] > 1 for r in failed)
+        report = ledger.check(path, legacy, shop)
+        assert (report.acknowledged, report.failed_for_the_user) == (0, len(failed))
+
+
+def test_a_line_cut_short_is_no_record(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text(json.dumps({"write": "1"}) + '\n{"write": "2", "fac')
+    assert ledger.read(path) == [{"write": "1"}]
+
+
+def test_the_gap_is_that_of_the_switch() -> None:
+    def record(store: str, at: float, ms: float = 1.0) -> dict[str, Any]:
+        return {"store": store, "acknowledged": at, "ms": ms}
+
+    steady = [record("legacy", 0.02 * n) for n in range(100)]
+    assert ledger.longest_gap_ms(steady) == 0
+    assert ledger.longest_gap_ms([*steady, record("shop", 2.48, 300), record("shop", 2.5)]) == 500
+    assert ledger.longest_gap_ms([*steady, record("shop", 2.0, 900)]) == 900
