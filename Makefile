@@ -1,0 +1,37 @@
+# make demo [ARGS="--customers 2000 --exit"]   everything from nothing: install, move a running shop, report
+# make test [ARGS="-k quality"]                install, then all tests
+# make lint                                    install, then ruff, mypy and the rules of who imports whom
+# make clean                                   stop the stack and remove what these targets made
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint install clean
+
+demo: install
+	$(VENV)/bin/shopferry demo $(ARGS)
+
+test: install
+	$(VENV)/bin/pytest $(ARGS)
+
+lint: install
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "shopferry needs Python 3.11 or newer; choose one with: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "this Python has no venv/ensurepip; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,test,lint]'
+	@touch $@
+
+clean:
+	@if [ -x $(VENV)/bin/shopferry ]; then $(VENV)/bin/python -c 'from shopferry import stack; stack.down(purge=True)'; fi
+	rm -rf $(VENV) build include/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-report.json
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
