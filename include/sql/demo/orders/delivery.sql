@@ -15,7 +15,8 @@
 WITH method(code, method) AS (VALUES
     ('DPD', 'courier'), ('KURIER', 'courier'), ('UPS', 'courier'), ('DHL', 'courier'), ('GLS', 'courier'),
     ('INPOST', 'parcel_locker'), ('PACZKOMAT', 'parcel_locker'), ('PP', 'post'), ('POCZTA', 'post'),
-    ('POST', 'post'), ('ODBIOR', 'pickup'), ('PICKUP', 'pickup'), ('PALETA', 'freight'), ('DOWNLOAD', 'download')
+    ('POST', 'post'), ('CORREIOS', 'post'), ('FLAT SHIPPING RATE', 'courier'),
+    ('ODBIOR', 'pickup'), ('PICKUP', 'pickup'), ('PALETA', 'freight'), ('DOWNLOAD', 'download')
 )
 SELECT co.id AS order_id,
        m.method::shop.delivery_method AS method,

@@ -9,7 +9,7 @@
 WITH method(code, method) AS (VALUES
     ('CARD', 'card'), ('KARTA', 'card'), ('CC', 'card'), ('CREDIT_CARD', 'card'), ('DEBIT_CARD', 'card'), ('P24', 'transfer'),
     ('PRZELEW', 'transfer'), ('TRANSFER', 'transfer'), ('BANK', 'transfer'), ('BOLETO', 'transfer'),
-    ('COD', 'cash_on_delivery'), ('POBRANIE', 'cash_on_delivery'), ('BLIK', 'blik'), ('PAYPAL', 'wallet'),
+    ('COD', 'cash_on_delivery'), ('CASH ON DELIVERY', 'cash_on_delivery'), ('POBRANIE', 'cash_on_delivery'), ('BLIK', 'blik'), ('PAYPAL', 'wallet'),
     ('GPAY', 'wallet'), ('VOUCHER', 'voucher'), ('BON', 'voucher'), ('RATY', 'instalments')
 )
 SELECT co.id AS order_id,
