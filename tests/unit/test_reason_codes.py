@@ -1,0 +1,23 @@
+"""Every reason code that mappings and standardizers can give is explained in docs/reference/reason-codes.md."""
+
+from __future__ import annotations
+
+import re
+
+from shopferry.mapping import Route
+from shopferry.settings import PROJECT
+
+STANDARDIZERS = PROJECT / "include" / "shopferry" / "quality" / "standardize.py"
+PAGE = PROJECT / "docs" / "reference" / "reason-codes.md"
+SUFFIXES = (
+    "missing|invalid|unknown|negative|implausible|future|quarantined|positive|deleted|duplicate|long|empty|superseded|"
+    "several|guessed|padded|repaired|placeholder|log"
+)
+
+
+def test_every_code_is_explained() -> None:
+    explained = set(re.findall(r"`([a-z0-9_]+)`", PAGE.read_text()))
+    texts = [unit.body for unit in Route.load("demo").mappings] + [STANDARDIZERS.read_text()]
+    given = {code for text in texts for code in re.findall(rf"['\"]([a-z]+(?:_[a-z]+)*_(?:{SUFFIXES}))['\"]", text)}
+    assert len(given) > 50
+    assert given <= explained
