@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -130,6 +133,29 @@ def test_a_fenced_store_is_waited_for_and_giving_up_is_a_failure(
         assert failed and all("SF001" in r["error"] and r["acknowledged"] is None and r["attempts"] > 1 for r in failed)
         report = ledger.check(path, legacy, shop)
         assert (report.acknowledged, report.failed_for_the_user) == (0, len(failed))
+
+
+@pytest.mark.parametrize("end", ["signal", "stop file"])
+def test_the_process_ends_cleanly(settings: Settings, tmp_path: Path, end: str) -> None:
+    path, stop_file = tmp_path / "ledger.jsonl", tmp_path / "stop"
+    environment = {
+        **os.environ, "SHOPFERRY_LEGACY_DSN": settings.legacy_dsn, "SHOPFERRY_SHOP_DSN": settings.shop_dsn,
+        "SHOPFERRY_KAFKA": "127.0.0.1:1",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "shopferry.demo.writer", "--ledger", str(path), "--stop-file", str(stop_file)]
+    process = subprocess.Popen(command, env=environment)
+    while process.poll() is None and not (path.exists() and len(ledger.read(path)) >= 10):
+        time.sleep(0.05)
+    if end == "signal":
+        process.terminate()
+    else:
+        stop_file.touch()
+    assert process.wait() == 0
+    with db.connect(settings.legacy_dsn, "test") as legacy:
+        records = [r for r in ledger.read(path) if r["kind"] == "order"]
+        ids = [key for r in records for table, key, _ in r["facts"] if table == "orders"]
+        found = legacy.execute("SELECT count(*) FROM orders WHERE number LIKE 'W/%%' AND id = ANY(%s)", (ids,)).fetchone()
+        assert found == (len(ids),)
 
 
 def test_a_line_cut_short_is_no_record(tmp_path: Path) -> None:
