@@ -12,5 +12,5 @@ class ShopferryPlugin(AirflowPlugin):
     name = "shopferry"
     fastapi_apps: ClassVar[list[Any]] = [{"app": application(), "url_prefix": PREFIX, "name": "shopferry"}]
     external_views: ClassVar[list[Any]] = [
-        {"name": "shopferry", "href": f"{PREFIX}/", "url_route": "shopferry", "destination": "nav"}
+        {"name": "shopferry", "href": f"{PREFIX}/", "url_route": "shopferry", "nav_top_level": True}
     ]
