@@ -30,3 +30,9 @@ def held(phase: str) -> Settings:
     with db.connect(settings.shop_dsn, f"hold {phase}") as shop:
         phases.hold(shop, settings.route, phase, this_run())
     return settings
+
+
+def holds(settings: Settings, phase: str, holder: str) -> bool:
+    """Whether this holder has the phase."""
+    with db.connect(settings.shop_dsn, f"look at {phase}") as shop:
+        return phases.get(shop, settings.route, phase).holder == holder

@@ -14,12 +14,13 @@ from airflow.sdk import DAG, Asset, Context, Param, get_current_context, task
 from shopferry.errors import ConfigError
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, reasoned
-from shopferry.orchestration.holding import held, holder_of, this_run
+from shopferry.orchestration.holding import held, holder_of, holds, this_run
 from shopferry.orchestration.runbooks import runbook
 from shopferry.orchestration.sync import AwaitSync
 
 log = logging.getLogger(__name__)
 LEGACY_POOL, SHOP_POOL = "legacy_load", "shop_load"
+_FEW_CHUNKS = 40  # of 10,000 rows: a second's work
 _WORKERS = ["worker 1", "worker 2"]  # as many as passage.WORKERS, without its imports
 
 _FORM = {
@@ -83,7 +84,7 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
             form = get_current_context()["params"]
             options = Options(**{name: form[name] for name in _FORM})
             passage.begin(settings, phase, this_run(), options)
-            return [vars(span) for span in passage.plan(settings, phase)]
+            return worth_a_task([vars(span) for span in passage.plan(settings, phase)])
 
         @task(
             pool=LEGACY_POOL, map_index_template="{{ part }}",
@@ -94,7 +95,8 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
             from shopferry import passage
             from shopferry.control.chunks import Span
 
-            part = f"{span['target']} {span['first'] + 1}–{span['last'] + 1}"
+            first, last = span["first"] + 1, span["last"] + 1
+            part = f"{span['target']} {first}–{last}" if last > first else f"{span['target']} {first}"
             get_current_context()["part"] = part  # type: ignore[typeddict-unknown-key]
             passage.copy(held(phase), phase, part, Span(**span))
 
@@ -150,6 +152,18 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
     return dag
 
 
+def worth_a_task(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The spans of a copy, with those of a small table joined: starting a task costs more than copying a few chunks."""
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for span in spans:
+        tables.setdefault(span["target"], []).append(span)
+    worth = []
+    for parts in tables.values():
+        few = parts[-1]["last"] < _FEW_CHUNKS
+        worth += [parts[0] | {"last": parts[-1]["last"]}] if few else parts
+    return worth
+
+
 def _elapsed(context: Context) -> float:
     started = context["dag_run"].start_date
     return (datetime.now(UTC) - started).total_seconds() if started else 0.0
@@ -161,5 +175,7 @@ def _let_go(context: Context) -> None:
 
     run = context["dag_run"]
     settings = settings_from_connections()
-    passage.abandon(settings, run.dag_id, holder_of(run.dag_id, run.run_id))
-    passage.book(settings, run.dag_id, _elapsed(context))
+    holder = holder_of(run.dag_id, run.run_id)
+    if holds(settings, run.dag_id, holder):  # a run that was refused has nothing to let go of
+        passage.abandon(settings, run.dag_id, holder)
+        passage.book(settings, run.dag_id, _elapsed(context))

@@ -1,0 +1,327 @@
+"""The DAGs: what must hold of every one of them, and one passage through the real Airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from shopferry import db, stack
+from shopferry.demo import shop as demo_shop
+from shopferry.errors import ConfigError, TransientError
+from shopferry.mapping import Route
+from shopferry.settings import PROJECT, Settings
+from shopferry.stack import airflow as embedded
+
+pytestmark = pytest.mark.airflow
+
+PHASES = Route.load("demo").phases
+SWITCHES = ("cutover", "rollback")
+EVERY = (*PHASES, "watch_sync", *SWITCHES)
+
+
+@pytest.fixture(scope="module")
+def dags() -> dict[str, Any]:
+    """Every DAG by its id, parsed as Airflow parses dags/."""
+    os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="shopferry-airflow-"))  # its defaults go to ~ else
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(PROJECT / "dags")
+    assert bag.import_errors == {}
+    return dict(bag.dags)
+
+
+def test_each_file_is_one_dag(dags: dict[str, Any]) -> None:
+    assert sorted(dags) == sorted(EVERY) == sorted(f.stem for f in (PROJECT / "dags").glob("*.py"))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_dag_says_whose_it_is_and_what_to_do(dags: dict[str, Any], name: str) -> None:
+    dag = dags[name]
+    assert {t.owner for t in dag.tasks} <= {"platform", "oncall"}
+    assert "shopferry" in dag.tags
+    assert dag.description
+    assert dag.doc_md == (PROJECT / "docs" / "runbooks" / f"{name}.md").read_text()
+    assert dag.max_active_runs == 1
+    assert not dag.catchup
+    assert all(t.doc_md for t in dag.tasks if t.task_id != "approve")
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_one_retry_policy_for_all(dags: dict[str, Any], name: str) -> None:
+    from shopferry.orchestration.failures import ReasonedRetryPolicy
+
+    for task in dags[name].tasks:
+        assert isinstance(task.retry_policy, ReasonedRetryPolicy)
+        assert task.retries == (0 if name == "watch_sync" else 5)
+        assert isinstance(task.retry_exponential_backoff, float)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_form_takes_its_own_defaults(dags: dict[str, Any], name: str) -> None:
+    dags[name].params.validate()
+
+
+@pytest.mark.parametrize("given", [{"chunk_size": 99}, {"sample": 0}, {"rows_per_second": 1}, {"chunk_size": "many"}])
+def test_the_form_has_bounds(dags: dict[str, Any], given: dict[str, Any]) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    for name, value in given.items():
+        with pytest.raises(ParamValidationError):
+            dags["contacts"].params.get_param(name).resolve(value)
+
+
+def test_a_phase_takes_its_steps_in_order(dags: dict[str, Any]) -> None:
+    steps = ["assess", "plan", "copy", "standardize", "merge", "await_sync", "verify", "publish"]
+    for phase in PHASES:
+        for first, then in pairwise(steps):
+            assert dags[phase].get_task(first).downstream_task_ids == {then}
+        assert dags[phase].get_task("copy").pool == "legacy_load"
+        assert dags[phase].get_task("merge").pool == "shop_load"
+        assert dags[phase].on_failure_callback
+
+
+def test_each_phase_is_started_by_the_one_before(dags: dict[str, Any]) -> None:
+    assert not dags[PHASES[0]].timetable.can_be_scheduled
+    for before, phase in pairwise(PHASES):
+        [published] = dags[before].get_task("publish").outlets
+        [awaited] = dags[phase].timetable.asset_condition.objects
+        assert awaited == published
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_the_switch_is_a_persons_decision(dags: dict[str, Any], name: str) -> None:
+    dag = dags[name]
+    assert {str(t.value) for t in dag.allowed_run_types} == {"manual"}
+    approve = dag.get_task("approve")
+    assert approve.fail_on_reject
+    assert approve.defaults is None  # a default would answer for nobody
+    assert approve.response_timeout is None
+    [critical] = approve.downstream_task_ids - {"report"}
+    assert critical in {"cut_over", "roll_back"}
+
+
+def test_a_trigger_is_a_few_scalars(dags: dict[str, Any]) -> None:
+    from shopferry.orchestration.sync import SyncTrigger
+
+    classpath, given = SyncTrigger("contacts", 5.0).serialize()
+    assert classpath == "shopferry.orchestration.sync.SyncTrigger"
+    assert given == {"phase": "contacts", "patience_s": 5.0}
+    assert SyncTrigger(**given).serialize() == (classpath, given)
+    start = dags["orders"].get_task("await_sync").start_trigger_args
+    assert start.trigger_cls == classpath
+    assert start.trigger_kwargs == {"phase": "orders", "patience_s": 300.0}
+
+
+def test_what_is_transient_is_tried_again_and_all_else_fails_with_its_reason(dags: dict[str, Any]) -> None:
+    from airflow.sdk import RetryAction
+    from shopferry.orchestration.failures import ReasonedRetryPolicy
+
+    policy = ReasonedRetryPolicy()
+    again = policy.evaluate(TransientError("the broker does not answer"), 1, 5)
+    assert again.action is RetryAction.RETRY
+    assert again.reason == "TransientError: the broker does not answer"
+    assert policy.evaluate(ConfigError("x"), 1, 5).action is RetryAction.FAIL
+    assert policy.evaluate(KeyError("x"), 1, 5).action is RetryAction.FAIL
+
+
+def test_no_value_of_a_row_leaves_a_task(dags: dict[str, Any], make_db: Callable[..., str]) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+    from shopferry.orchestration.failures import reasoned
+
+    with db.connect(make_db("reasons"), "test") as conn:
+        conn.execute("CREATE TABLE t (email text CONSTRAINT once UNIQUE)")
+
+        @reasoned
+        def put() -> None:
+            conn.execute("INSERT INTO t VALUES ('jan@example.com'), ('jan@example.com')")
+
+        with pytest.raises(AirflowFailException) as failure:
+            put()
+
+        @reasoned
+        def cancel() -> None:
+            conn.execute("SET statement_timeout = 1; SELECT pg_sleep(1)")
+
+        with pytest.raises(TransientError):
+            cancel()
+    assert str(failure.value) == "UniqueViolation 23505 constraint once"
+    assert failure.value.__cause__ is None
+    assert failure.value.__context__ is None  # Airflow would log it, and it quotes the row
+
+
+def test_the_stores_are_airflows_connections(dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from psycopg.conninfo import conninfo_to_dict
+    from shopferry.orchestration.connections import settings_from_connections
+
+    monkeypatch.delenv("SHOPFERRY_ROUTE", raising=False)
+    monkeypatch.setenv("AIRFLOW_CONN_LEGACY_DB", "postgresql://me:p%40ss@old:5433/legacy?sslmode=require")
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", "postgresql://me@new/shop")
+    monkeypatch.setenv("AIRFLOW_CONN_KAFKA", json.dumps({"conn_type": "kafka", "host": "broker", "port": 9094}))
+    found = settings_from_connections()
+    assert conninfo_to_dict(found.legacy_dsn) == {
+        "host": "old", "port": "5433", "user": "me", "password": "p@ss", "dbname": "legacy", "sslmode": "require",
+    }  # fmt: skip
+    assert conninfo_to_dict(found.shop_dsn) == {"host": "new", "user": "me", "dbname": "shop"}
+    assert found.kafka == "broker:9094"
+    assert found.route == "demo"
+
+
+# The real thing, once.
+
+
+class Api:
+    """Airflow's REST API as one of its users."""
+
+    def __init__(self, state: stack.State, user: str) -> None:
+        self.base = state["airflow_url"]
+        self.token = ""
+        if user:
+            status, answer = self("POST", "/auth/token", {"username": user, "password": user})
+            assert status == 201
+            self.token = answer["access_token"]
+
+    def __call__(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        kind = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.base + path, method=method, headers=kind)  # noqa: S310
+        if body is not None:
+            request.data = json.dumps(body).encode()
+        if self.token:
+            request.add_header("Authorization", f"Bearer {self.token}")
+        try:
+            with urllib.request.urlopen(request) as answer:  # noqa: S310
+                text = answer.read()
+                return answer.status, json.loads(text) if text.startswith((b"{", b"[")) else text.decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def start(self, dag: str, **form: Any) -> str:
+        """Trigger a DAG run and return its id."""
+        status, run = self("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": form})
+        assert status == 200, run
+        return str(run["dag_run_id"])
+
+    def finished(self, dag: str, run: str) -> str:
+        """The state that the run ends in."""
+        while (state := self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")[1]["state"]) not in {"success", "failed"}:
+            time.sleep(0.5)
+        return str(state)
+
+    def first_run(self, dag: str) -> str:
+        """The id of the DAG's first run, as soon as there is one that is not by hand."""
+        while True:
+            for run in self("GET", f"/api/v2/dags/{dag}/dagRuns")[1]["dag_runs"]:
+                if run["run_type"] == "asset_triggered":
+                    return str(run["dag_run_id"])
+            time.sleep(0.5)
+
+    def tasks(self, dag: str, run: str) -> dict[str, str]:
+        """The state of each task, the last one where it is mapped."""
+        found = self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances")[1]["task_instances"]
+        return {t["task_id"]: t["state"] for t in found}
+
+    def answer(self, dag: str, run: str, option: str) -> None:
+        """Wait until the run asks, then answer."""
+        while not self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/hitlDetails")[1]["hitl_details"]:
+            assert self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")[1]["state"] != "failed", self.tasks(dag, run)
+            time.sleep(0.5)
+        path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/approve/-1/hitlDetails"
+        status, answer = self("PATCH", path, {"chosen_options": [option]})
+        assert status == 200, answer
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[stack.State]:
+    """The whole stack with a small shop in it, in a directory of its own."""
+    home = Path(tempfile.mkdtemp(prefix="shopferry-dags-"))
+    home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
+    before = os.environ.get("SHOPFERRY_DATA")
+    os.environ["SHOPFERRY_DATA"] = str(home)
+    try:
+        state = stack.up()
+        demo_shop.seed(Settings.load(), 200)
+        yield state
+    finally:
+        stack.down(purge=True)
+        os.environ.pop("SHOPFERRY_DATA")
+        if before is not None:
+            os.environ["SHOPFERRY_DATA"] = before
+
+
+def one(dsn: str, query: str) -> Any:
+    with psycopg.connect(dsn) as conn:
+        row = conn.execute(query).fetchone()
+        return row[0] if row else None
+
+
+@pytest.mark.stack
+def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
+    """In one go, since each boot takes most of a minute: the page, a sample, refusals, three phases, cutover, rollback."""
+    admin, oncall, viewer, nobody = (Api(running, user) for user in ("admin", "oncall", "viewer", ""))
+    assert admin("GET", "/api/v2/importErrors")[1]["total_entries"] == 0
+
+    for path in ("/shopferry/", "/shopferry/api/status"):
+        assert nobody("GET", path)[0] == 401
+        assert viewer("GET", path)[0] == 200
+    for path in ("/shopferry/docs", "/shopferry/openapi.json"):
+        assert nobody("GET", path)[0] in {401, 404}
+    [plugin] = [p for p in admin("GET", "/api/v2/plugins")[1]["plugins"] if p["name"] == "shopferry"]
+    assert plugin["external_views"][0]["destination"] == "nav"
+
+    # dag.test(), of a sample: it ends after the merge and lets go of the phase.
+    ran = subprocess.run(
+        [sys.executable, "-m", "airflow", "dags", "test", "contacts", "-c", json.dumps({"sample": 50, "chunk_size": 100})],
+        env=embedded.clean_environment() | embedded.environment(running), capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    shop = running["shop_dsn"]
+    assert one(shop, "SELECT state || coalesce(holder, '') FROM ferry.phase WHERE phase = 'contacts'") == "copying"
+    assert 0 < one(shop, "SELECT count(*) FROM shop.customer") < 150
+
+    refused = oncall.start("orders")
+    assert oncall.finished("orders", refused) == "failed"
+    assert oncall.tasks("orders", refused)["plan"] == "failed"
+    log = str(oncall("GET", f"/api/v2/dags/orders/dagRuns/{refused}/taskInstances/plan/logs/1")[1])
+    assert "contacts comes first and is copying, not verified" in log
+    refused = oncall.start("cutover")
+    assert oncall.finished("cutover", refused) == "failed"
+    assert oncall.tasks("cutover", refused)["gates"] == "failed"
+
+    assert oncall.finished("contacts", oncall.start("contacts", chunk_size=100)) == "success"
+    for phase in ("orders", "loyalty"):
+        assert oncall.finished(phase, oncall.first_run(phase)) == "success"
+    states = "SELECT string_agg(DISTINCT state, ' ') || count(holder) || bool_and(seconds > 0) FROM ferry.phase"
+    assert one(shop, states) == "verified0true"
+    shown = viewer("GET", "/shopferry/api/status")[1]
+    assert [p["verification"]["differences"] for p in shown["phases"]] == [0, 0, 0]
+    assert shown["complaints"] == []
+    watched = oncall.start("watch_sync")
+    assert oncall.finished("watch_sync", watched) == "success"
+
+    rejected = oncall.start("cutover")
+    oncall.answer("cutover", rejected, "Reject")
+    assert oncall.finished("cutover", rejected) == "failed"
+    assert one(shop, "SELECT active FROM ferry.route") == "legacy"
+    approved = admin.start("cutover", ticket="CHG-1")
+    oncall.answer("cutover", approved, "Approve")
+    assert oncall.finished("cutover", approved) == "success"
+    assert one(shop, "SELECT active FROM ferry.route") == "shop"
+    assert one(shop, "SELECT string_agg(DISTINCT who, ' ') FROM ferry.cutover_step") == "oncall"
+    watched = oncall.start("watch_sync")
+    assert oncall.finished("watch_sync", watched) == "success"
+
+    back = oncall.start("rollback")
+    oncall.answer("rollback", back, "Approve")
+    assert oncall.finished("rollback", back) == "success"
+    assert one(shop, "SELECT active FROM ferry.route") == "legacy"
