@@ -145,7 +145,7 @@ def _shop(shop: Connection, route: Route) -> Iterator[Finding]:
 
 
 def _route(legacy: Connection, shop: Connection, route: Route) -> Iterator[Finding]:
-    full = {}
+    full: dict[str, mirror.MirrorTable] = {}
     for table in route.tables:
         try:
             full |= mirror.reflect(legacy, [table])
@@ -170,8 +170,8 @@ def _route(legacy: Connection, shop: Connection, route: Route) -> Iterator[Findi
                 f"legacy table {name}", False, f"columns with data that no mapping reads: {', '.join(holding)}",
                 "map them, or be content that they stay behind",
             )  # fmt: skip
-    for name, table in captured.items():
-        kinds = {c.name: c.type for c in table.columns if c.type.startswith(("MONEY", "BIT")) or c.type.endswith("[]")}
+    for name, kept in captured.items():
+        kinds = {c.name: c.type for c in kept.columns if c.type.startswith(("MONEY", "BIT")) or c.type.endswith("[]")}
         for column, kind in kinds.items():
             yield Finding(
                 f"legacy table {name}", False, f"column {column} is {kind}, which change events do not carry exactly",

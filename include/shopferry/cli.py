@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code, which the console script passes on."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what matters of it, we say ourselves
     try:
         return int(args.run(args))
@@ -112,7 +114,7 @@ def demo(args: argparse.Namespace) -> int:
     """Move a generated shop under live writes, cut it over, and prove that nothing was lost."""
     from shopferry.demo import run
 
-    return run.run(customers=args.customers, rate=args.rate, leave_up=not args.exit, report=args.report)
+    return run.run(customers=args.customers, rate=args.rate, leave_up=not args.exit, report_to=Path(args.report))
 
 
 def seed(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kafka import KafkaConsumer, TopicPartition
@@ -32,6 +32,7 @@ _BATCH = 2_000
 _POLL_MS = 100
 _SIGN_OF_LIFE_S = 2.0
 _NEW_TOPICS_MS = 5_000
+_SECOND_LOOK_S = 5.0
 
 
 def topics(route: Route, tables: Iterable[str]) -> list[str]:
@@ -152,7 +153,7 @@ class Forward:
             for source, records in polled.items():
                 partition = (source.topic, source.partition)
                 if records[0].offset > position[partition]:
-                    raise GapError(_gap(partition, position[partition], records[0].offset))
+                    raise GapError(_gap(partition, position[partition], f"the broker goes on at {records[0].offset}"))
                 for r in records:
                     change = decode(Message(r.topic, r.partition, r.offset, r.key, r.value), tables)
                     if change is not None:
@@ -167,24 +168,25 @@ class Forward:
     ) -> None:
         """Take up partitions that have come, at the stored offset; notice what the broker has lost."""
         route = self.settings.route
-        found = [TopicPartition(n, p) for n in wanted for p in consumer.partitions_for_topic(n) or ()]
+        found = _partitions(consumer, wanted)
         stored = offsets.stored(shop, route)
-        if lost := sorted(set(stored) - {(t.topic, t.partition) for t in found}):
-            raise GapError(_gap(lost[0], stored[lost[0]], None))
         first, last = consumer.beginning_offsets(found), consumer.end_offsets(found)
+        if _lost(stored, first, last):
+            # A broker that is busy or just up may not know everything yet: only a second look a while later convicts it.
+            self.stop.wait(_SECOND_LOOK_S)
+            found = _partitions(consumer, wanted)
+            first, last = consumer.beginning_offsets(found), consumer.end_offsets(found)
+            if lost := _lost(stored, first, last):
+                raise GapError(lost)
         for source in found:
             partition = (source.topic, source.partition)
             if partition not in stored:
                 if first[source] > 0:
-                    raise GapError(_gap(partition, 0, first[source]))
+                    raise GapError(_gap(partition, 0, f"the broker begins at {first[source]}"))
                 with shop.transaction():
                     offsets.begin(shop, route, partition, 0)
                 stored[partition] = 0
-            if not first[source] <= stored[partition] <= last[source]:
-                beyond = None if stored[partition] > last[source] else first[source]
-                raise GapError(_gap(partition, stored[partition], beyond))
-        new = [s for s in found if (s.topic, s.partition) not in position]
-        if new:
+        if any((s.topic, s.partition) not in position for s in found):
             consumer.assign(found)
             for source in found:
                 partition = (source.topic, source.partition)
@@ -192,9 +194,27 @@ class Forward:
                 consumer.seek(source, position[partition])
 
 
-def _gap(partition: Partition, stored: int, found: int | None) -> str:
+def _partitions(consumer: KafkaConsumer, wanted: Iterable[str]) -> list[TopicPartition]:
+    return [TopicPartition(n, p) for n in wanted for p in sorted(consumer.partitions_for_topic(n) or ())]
+
+
+def _lost(
+    stored: Mapping[Partition, int], first: Mapping[TopicPartition, int], last: Mapping[TopicPartition, int]
+) -> str | None:
+    """What the broker does not have any more of what we have not applied yet, or what it has forgotten that we have."""
+    for partition, offset in sorted(stored.items()):
+        source = TopicPartition(*partition)
+        if source not in last:
+            return _gap(partition, offset, "the broker does not have this partition any more")
+        if offset > last[source]:
+            return _gap(partition, offset, f"the broker ends at {last[source]}")
+        if offset < first[source]:
+            return _gap(partition, offset, f"the broker begins at {first[source]}")
+    return None
+
+
+def _gap(partition: Partition, stored: int, what: str) -> str:
     topic, number = partition
-    what = f"events {stored} to {found - 1} are gone" if found is not None else "the broker has forgotten it"
     return (
         f"{topic}[{number}]: applied up to offset {stored}, but {what}: changes are lost between broker and shop; "
         "run `shopferry sync resync` to copy what legacy holds now"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -22,10 +23,14 @@ class Airflow:
     user: str
     password: str
 
-    def _call(self, method: str, path: str, **body: Any) -> Any:
+    @cached_property
+    def _token(self) -> str:
         login = httpx.post(f"{self.url}/auth/token", json={"username": self.user, "password": self.password}, timeout=30)
         login.raise_for_status()
-        headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
+        return str(login.json()["access_token"])
+
+    def _call(self, method: str, path: str, **body: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self._token}"}
         answer = httpx.request(method, f"{self.url}/api/v2{path}", headers=headers, timeout=30, **body)
         if answer.status_code >= 400:
             raise StackError(f"Airflow answers {answer.status_code} to {method} {path}: {answer.text[:300]}")
