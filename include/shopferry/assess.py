@@ -146,9 +146,9 @@ def _shop(shop: Connection, route: Route) -> Iterator[Finding]:
 
 def _route(legacy: Connection, shop: Connection, route: Route) -> Iterator[Finding]:
     full: dict[str, mirror.MirrorTable] = {}
-    for table in route.tables:
+    for wanted in route.tables:
         try:
-            full |= mirror.reflect(legacy, [table])
+            full |= mirror.reflect(legacy, [wanted])
         except ShopferryError as error:
             yield Finding("legacy store", True, str(error), "see the words before")
     if len(full) < len(route.tables):
@@ -181,8 +181,8 @@ def _route(legacy: Connection, shop: Connection, route: Route) -> Iterator[Findi
 
 def _holds_data(legacy: Connection, table: str, column: str) -> bool:
     row = legacy.execute(
-        SQL("SELECT EXISTS (SELECT FROM (SELECT {0} FROM public.{1} LIMIT 10000) s WHERE nullif({0}::text, '') IS NOT NULL)").format(
-            Identifier(column), Identifier(table)
-        )
+        SQL(
+            "SELECT EXISTS (SELECT FROM (SELECT {0} FROM public.{1} LIMIT 10000) s WHERE nullif({0}::text, '') IS NOT NULL)"
+        ).format(Identifier(column), Identifier(table))
     ).fetchone()
     return bool(row and row[0])
