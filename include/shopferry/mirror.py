@@ -252,7 +252,7 @@ def apply_events(shop: Connection, table: MirrorTable, rows: bytes) -> int:
     mirror that is newer than its event stays as it is. Returns how many rows were written.
     """
     statements = _event_statements(table)
-    shop.execute(statements[0], (rows,))
+    shop.execute(statements[0], (rows.decode(),))  # as bytes it would travel as bytea, which is no json
     for statement in statements[1:-1]:
         shop.execute(statement)
     written = shop.execute(statements[-1]).rowcount

@@ -27,6 +27,7 @@ from shopferry.mirror import MirrorTable
 
 log = logging.getLogger(__name__)
 _LAG_SAMPLE = 50
+_LAG_MAX = 2**31 - 1  # milliseconds that the control table can hold: 24 days
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Replay:
             if changes:
                 now = time.time() * 1000
                 step = -(-len(changes) // _LAG_SAMPLE)
-                lags = [max(0, int(now - c.committed_ms)) for c in changes[::step]]
+                lags = [min(max(0, int(now - c.committed_ms)), _LAG_MAX) for c in changes[::step]]
                 took = int((time.monotonic() - started) * 1000)
                 offsets.record_batch(self.shop, self.route.name, events=len(changes), lag_ms=lags, apply_ms=took)
         return Applied(len(changes), written, merged)
