@@ -46,7 +46,8 @@ class Watched(psycopg.Connection[Any]):
 
 def connect(dsn: str) -> Watched:
     """A connection as the engine makes them (shopferry.db.connect), with pause points."""
-    return Watched.connect(dsn, autocommit=True, prepare_threshold=None)
+    # A slot shows only what is flushed, and the tests' cluster is in no hurry to flush.
+    return Watched.connect(dsn, autocommit=True, prepare_threshold=None, options="-c synchronous_commit=on")
 
 
 def prepare(legacy_dsn: str, shop_dsn: str, fill: Callable[[Connection], object]) -> None:

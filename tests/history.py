@@ -1,0 +1,175 @@
+"""Random histories of a legacy shop: small values from small pools, so that rows meet each other often.
+
+A write is a list of operations, one transaction. Every pool holds what the mappings accept, what they quarantine, what
+they leave out and what only the new shop's types refuse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+from psycopg.sql import SQL, Identifier, Literal
+from shopferry.db import Connection
+
+# Out of line in the table and not compressible: PostgreSQL does not log it again when another column changes.
+_LONG = [" ".join(f"{(n * m) % 99991:x}" for n in range(1, 1400)) for m in (7919, 104729)]
+_DATES = ["2019-05-01 10:00", "2021-11-30 23:59:59.5", "1960-01-01 00:00", "2099-01-01 00:00", None]
+_CUSTOMERS = [0, 1, 2, 3, 4, 6]  # 0: nobody; 6 never exists
+_ORDERS = [0, 1, 2, 3, 9]
+_CARDS = [1, 2, 9]
+_EMAILS = ["jan@example.com", " Jan@Example.COM ", "ala@example.org", "ALA@example.org", "ola@example.net", "nobody at", "", None]
+_NAMES = ["Jan Kowalski", "Ala Nowak", "Ala  NOWAK ", "Q" * 120 + " Nowak", "Ola", None]
+
+# table → ids, columns a row is born with, pools its columns change within
+_TABLES: dict[str, tuple[list[int], dict[str, object], dict[str, list[Any]]]] = {
+    "customers": (
+        [1, 2, 3, 4],
+        {"email": "jan@example.com", "full_name": "Jan Kowalski", "created_at": "2015-03-03", "pass_hash": "a" * 32},
+        {
+            "email": _EMAILS, "full_name": _NAMES, "deleted": ["N", "N", "T"], "active": ["T", "N"],
+            "newsletter": ["T", "N"], "newsletter_date": ["2011-03-05", "05.03.2011", "0000-00-00", None],
+            "phone": ["601 234 567", "12345", None], "last_login": _DATES, "created_at": _DATES,
+            "pass_hash": ["a" * 32, "plain", None], "bill_street": ["Długa 1", None], "bill_city": ["Łódź", None],
+            "bill_postcode": ["90-001", "90001", "9"], "bill_country": ["PL", "Atlantyda", "Niemcy", None],
+        },
+    ),
+    "addresses": (
+        [1, 2, 3],
+        {"customer_id": 1, "street": "Krótka 2", "city": "Kraków", "postcode": "30-001", "country": "PL"},
+        {
+            "customer_id": _CUSTOMERS, "street": ["Krótka 2", None], "city": ["Kraków", None],
+            "postcode": ["30-001", "3"], "country": ["PL", "Atlantyda", None], "deleted": ["N", "T"],
+        },
+    ),
+    "consents": (
+        [1, 2, 3, 4],
+        {"customer_id": 1, "channel": "email", "granted": "T", "granted_at": "2020-02-02", "wording": "v1"},
+        {
+            "customer_id": _CUSTOMERS, "channel": ["email", "sms", "E", "fax"], "granted": ["T", "N", None],
+            "granted_at": _DATES, "wording": ["v1", None], "ip": ["10.0.0.1", "none"], "withdrawn_at": [*_DATES[:2], None],
+        },
+    ),
+    "orders": (
+        [1, 2, 3],
+        {
+            "number": "A-1", "customer_id": 1, "email": "jan@example.com", "status_code": "NEW", "total": "10.00",
+            "currency": "PLN", "payment_code": "CARD", "delivery_code": "DPD", "created_at": "2020-05-05",
+        },
+        {
+            "customer_id": [*_CUSTOMERS, None], "email": _EMAILS, "status_code": ["NEW", "paid", "DONE", "??"],
+            "total": ["10.00", "99.9999", "-1", None], "currency": ["PLN", "zł", "?"], "note": [*_LONG, "short", None],
+            "payment_code": ["CARD", "BLIK", "??"], "delivery_code": ["DPD", "??"], "created_at": _DATES,
+            "number": ["A-1", "", "A-2"], "ship_country": ["PL", "Atlantyda"], "ship_phone": ["601234567", "1"],
+        },
+    ),
+    "order_items": (
+        [1, 2, 3, 4],
+        {"order_id": 1, "sku": "S1", "name": "Kubek", "quantity": 1, "unit_price": "10.00", "line_total": "10.00"},
+        {
+            "order_id": _ORDERS, "quantity": [1, 3, 0, 2_000_000_000], "unit_price": ["10.00", "9999999999", None],
+            "line_total": ["10.00", None], "name": ["Kubek", None], "sku": ["S1", None],
+        },
+    ),
+    "order_status_log": (
+        [1, 2, 3],
+        {"order_id": 1, "status_code": "NEW", "changed_at": "2020-05-05"},
+        {"order_id": _ORDERS, "status_code": ["NEW", "SENT", "??"], "changed_at": _DATES, "note": ["x", None]},
+    ),
+    "loyalty_accounts": (
+        [1, 2],
+        {"customer_id": 1, "card_number": "C1", "points": 100, "tier": "GOLD", "created_at": "2016-06-06"},
+        {"customer_id": _CUSTOMERS, "points": [100, 0, -5, None], "tier": ["GOLD", "??", None]},
+    ),
+    "loyalty_log": (
+        [1, 2, 3],
+        {"account_id": 1, "kind": "E", "points": 100, "order_id": 1, "created_at": "2018-08-08"},
+        {
+            "account_id": _CARDS, "kind": ["E", "S", "X", "?"], "points": [100, -40, None, -2_147_483_648],
+            "order_id": _ORDERS, "created_at": _DATES,
+        },
+    ),
+    "loyalty_redemptions": (
+        [1, 2],
+        {"account_id": 1, "order_id": 1, "reward": "Kubek", "points": 40, "status": "done", "created_at": "2019-09-09"},
+        {"account_id": _CARDS, "order_id": _ORDERS, "points": [40, 0, None], "status": ["done", "c", "??"], "created_at": _DATES},
+    ),
+}  # fmt: skip
+TABLES = tuple(_TABLES)
+_ASIDE = 1_000_000  # where a key waits while two are exchanged
+
+
+@dataclass(frozen=True)
+class Put:
+    """Insert a row, or change these columns of the one that is there."""
+
+    table: str
+    id: int
+    values: dict[str, object]
+
+    def run(self, conn: Connection) -> None:
+        """Do it."""
+        row = {"id": self.id, **_TABLES[self.table][1], **self.values}
+        names = SQL(", ").join(map(Identifier, row))
+        values = SQL(", ").join(map(Literal, row.values()))
+        change = SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(n)) for n in self.values)
+        conn.execute(
+            SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT (id) DO UPDATE SET {}").format(
+                Identifier(self.table), names, values, change if self.values else SQL("id = excluded.id")
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete a row, if it is there."""
+
+    table: str
+    id: int
+
+    def run(self, conn: Connection) -> None:
+        """Do it."""
+        conn.execute(SQL("DELETE FROM {} WHERE id = {}").format(Identifier(self.table), Literal(self.id)))
+
+
+@dataclass(frozen=True)
+class Rekey:
+    """Give a row another key; where that is taken, exchange the two."""
+
+    table: str
+    id: int
+    to: int
+
+    def run(self, conn: Connection) -> None:
+        """Do it."""
+        for old, new in ((self.to, _ASIDE), (self.id, self.to), (_ASIDE, self.id)):
+            conn.execute(
+                SQL("UPDATE {} SET id = {} WHERE id = {}").format(Identifier(self.table), Literal(new), Literal(old))
+            )
+
+
+Operation = Put | Delete | Rekey
+
+
+def _operations(table: str) -> st.SearchStrategy[Operation]:
+    ids, _, pools = _TABLES[table]
+    some_id = st.sampled_from(ids)
+    columns = st.dictionaries(st.sampled_from(sorted(pools)), st.integers(0, 9), max_size=3)
+    put = st.builds(
+        lambda key, chosen: Put(table, key, {c: pools[c][n % len(pools[c])] for c, n in sorted(chosen.items())}),
+        some_id, columns,
+    )  # fmt: skip
+    return st.one_of(
+        put, put, put, put,
+        st.builds(Delete, st.just(table), some_id),
+        st.builds(Rekey, st.just(table), some_id, some_id),
+    )  # fmt: skip
+
+
+# Customers and orders are what everything hangs on.
+operations = st.sampled_from([*TABLES, "customers", "customers", "orders"]).flatmap(_operations)
+writes = st.lists(operations, min_size=1, max_size=5)
+openings = st.lists(
+    st.sampled_from([(t, i) for t in TABLES for i in _TABLES[t][0]]).map(lambda at: Put(*at, {})), max_size=20
+)

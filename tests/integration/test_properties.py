@@ -1,0 +1,265 @@
+"""Invariants 1 to 4 over random histories: whatever legacy does, whenever chunks and batches come, whatever dies.
+
+The short profile runs with the other tests. `SHOPFERRY_PROFILE=long` runs thousands of longer histories;
+`SHOPFERRY_SEED=<number>` repeats a run; a failure prints its seed and the shortest history that shows it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+
+import history
+import psycopg
+import pytest
+from history import Operation
+from hypothesis import HealthCheck, Phase, Verbosity, note, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from pair import ROUTE, KilledError, Late, Pair, connect
+from shopferry import backfill
+from shopferry.cdc.replay import Replay
+from shopferry.control import chunks, offsets, phases
+from shopferry.control.phases import State
+from shopferry.errors import FencedError
+
+_LONG = os.environ.get("SHOPFERRY_PROFILE") == "long"
+_PROFILE = settings(
+    max_examples=2_000 if _LONG else int(os.environ.get("SHOPFERRY_EXAMPLES", "25")),
+    stateful_step_count=60 if _LONG else 20,
+    deadline=None,
+    print_blob=True,
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+    phases=tuple(Phase) if os.environ.get("SHOPFERRY_SHRINK") else (Phase.generate,),
+    verbosity=Verbosity.normal,
+)
+_crash = st.one_of(st.none(), st.none(), st.integers(1, 60))  # the statement before which the process dies
+
+
+class Ferry(RuleBasedStateMachine):
+    """A legacy shop that lives, a ferry that works and dies, and what must hold whenever both stand still."""
+
+    pair: Pair  # given by the test
+
+    def __init__(self) -> None:
+        super().__init__()
+        _empty(self.pair)
+        self.other = connect(self.pair.legacy.info.dsn + " password=" + self.pair.legacy.info.password)
+        for conn in (self.pair.legacy, self.other):
+            conn.execute("SET lock_timeout = '15ms'")
+        self.late: Late | None = None
+
+    @initialize(opening=history.openings, passed=st.integers(0, len(ROUTE.phases)))
+    def open(self, opening: list[Operation], passed: int) -> None:
+        """A shop that is some way through already."""
+        self._write(self.pair.legacy, opening)
+        self.pair.pass_phases(ROUTE.phases[:passed])
+
+    # -- the shop lives --------------------------------------------------------------------------------------------
+
+    @rule(operations=history.writes, commit=st.sampled_from([True, True, True, False]))
+    def write(self, operations: list[Operation], commit: bool) -> None:
+        """One transaction, committed or not."""
+        self._write(self.pair.legacy, operations, commit)
+
+    @rule(operations=history.writes)
+    def write_slowly(self, operations: list[Operation]) -> None:
+        """A transaction that stays open while others come and go."""
+        if not self._in_transaction():
+            self.other.execute("BEGIN")
+        try:
+            for operation in operations:
+                operation.run(self.other)
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.UniqueViolation):
+            self.other.execute("ROLLBACK")
+
+    @precondition(lambda self: self._in_transaction())
+    @rule(commit=st.booleans())
+    def end_slow_write(self, commit: bool) -> None:
+        """It ends at last."""
+        self.other.execute("COMMIT" if commit else "ROLLBACK")
+
+    # -- the stream ------------------------------------------------------------------------------------------------
+
+    @rule(cuts=st.lists(st.integers(0, 6), min_size=1, max_size=8), crash=_crash)
+    def replay(self, cuts: list[int], crash: int | None) -> None:
+        """A batch of whatever partitions the broker gives, cut anywhere."""
+        self.pair.capture()
+        take = {p: min(n, cuts[i % len(cuts)]) for i, (p, n) in enumerate(self.pair.pending().items())}
+        before = offsets.stored(self.pair.shop, ROUTE.name)
+        if not self._dies(crash, lambda: self.pair.replay({p: n for p, n in take.items() if n})):
+            return
+        after = offsets.stored(self.pair.shop, ROUTE.name)
+        assert {p: n for p, n in after.items() if n} == {p: n for p, n in before.items() if n}
+
+    @rule(count=st.integers(1, 12))
+    def deliver_again(self, count: int) -> None:
+        """The connector died before it could note its position."""
+        self.pair.capture()
+        self.pair.log.again(count)
+
+    @precondition(lambda self: self.pair.pending())
+    @rule()
+    def zombie(self) -> None:
+        """A consumer that slept while another took over its partitions must change nothing."""
+        stale = self.pair.batch(self.pair.pending())
+        self.pair.replay()
+        live = self.pair.live()
+        stored, held = offsets.stored(self.pair.shop, ROUTE.name), self.pair.exported(live)
+        with pytest.raises(FencedError):
+            Replay(self.pair.shop, self.pair.legacy, ROUTE).apply(*stale)
+        assert offsets.stored(self.pair.shop, ROUTE.name) == stored
+        assert self.pair.exported(live) == held
+
+    # -- the backfill ----------------------------------------------------------------------------------------------
+
+    @rule(crash=_crash)
+    def advance(self, crash: int | None) -> None:
+        """The next natural step of the first phase that is not through."""
+        pair, phase = self.pair, self._phase()
+        if phase is None:
+            return
+        state = pair.state(phase)
+        if state is State.COPYING and chunks.still_open(pair.shop, ROUTE.name, phase, "copy"):
+            if self.late:
+                self.load_late(False)
+            else:
+                self._dies(crash, lambda: backfill.copy_next(pair.stores, phase, "test"))
+        elif state is State.MERGING and not backfill.merge_is_done(pair.stores, phase):
+            self._dies(crash, lambda: backfill.standardize(pair.stores, phase))
+            self._dies(crash, lambda: backfill.merge_next(pair.stores, phase, "test"))
+        else:
+            self._settle()
+            if state is State.NEW:
+                pair.start(phase, chunk_size=2)
+            elif state is State.COPYING:
+                backfill.begin_merge(pair.stores, phase)
+            else:
+                pair.finish(phase)
+
+    @precondition(lambda self: self._copying() and not self.late)
+    @rule()
+    def read_late(self) -> None:
+        """A chunk is read from legacy, and its worker is slow to load it."""
+        phase = self._phase()
+        assert phase
+        password = self.pair.legacy.info.password
+        dsns = (f"{c.info.dsn} password={password}" for c in (self.pair.legacy, self.pair.shop))
+        self.late = Late(*dsns, phase)
+        self.late.read()
+
+    @precondition(lambda self: self.late)
+    @rule(die=st.booleans())
+    def load_late(self, die: bool) -> None:
+        """The slow worker loads what it read, or dies with it."""
+        assert self.late
+        late, self.late = self.late, None
+        late.load(die=die)
+
+    # -- standing still --------------------------------------------------------------------------------------------
+
+    @rule(look=st.sampled_from([True, False, False, False]))
+    def stand_still(self, look: bool) -> None:
+        """Everything that was committed is applied; now all must hold."""
+        self._settle()
+        self.pair.capture()
+        self.pair.replay()
+        if not look:
+            return
+        phase = self._phase()
+        if phase and self.pair.state(phase) is State.COPYING:
+            if not chunks.still_open(self.pair.shop, ROUTE.name, phase, "copy"):
+                for table in ROUTE.tables_of(phase):
+                    theirs, ours = self.pair.mirrored(table)
+                    assert ours == theirs, f"mirror of {table}"
+        elif phase and self.pair.state(phase) is State.MERGING:
+            while not backfill.merge_is_done(self.pair.stores, phase):
+                backfill.standardize(self.pair.stores, phase)
+                backfill.merge_next(self.pair.stores, phase, "test")
+        self.pair.check()
+
+    def teardown(self) -> None:
+        """A history ends standing still."""
+        try:
+            self.stand_still(True)
+        finally:
+            if self.late:
+                self.late.load(die=True)
+            self.other.close()
+
+    # -- helpers ---------------------------------------------------------------------------------------------------
+
+    def _phase(self) -> str | None:
+        found = phases.all_phases(self.pair.shop, ROUTE.name)
+        return next((p.phase for p in found if p.state != State.VERIFIED), None)
+
+    def _copying(self) -> bool:
+        phase = self._phase()
+        return bool(
+            phase
+            and self.pair.state(phase) is State.COPYING
+            and chunks.still_open(self.pair.shop, ROUTE.name, phase, "copy")
+        )
+
+    def _in_transaction(self) -> bool:
+        return self.other.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE
+
+    def _settle(self) -> None:
+        """A phase cannot change its state while a chunk is under way."""
+        if self.late:
+            self.load_late(False)
+
+    def _write(self, conn: psycopg.Connection, operations: list[Operation], commit: bool = True) -> None:
+        try:
+            with conn.transaction(force_rollback=not commit):
+                for operation in operations:
+                    operation.run(conn)
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.UniqueViolation) as error:
+            note(f"rolled back: {type(error).__name__}")
+
+    def _dies(self, crash: int | None, work: Callable[[], object]) -> bool:
+        """Do the work, or die before its statement number `crash`; whether it died."""
+        left = crash or 0
+
+        def count(_: str) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise KilledError
+
+        self.pair.shop.before = count
+        try:
+            work()
+        except KilledError:
+            return True
+        finally:
+            self.pair.shop.before = None
+        return False
+
+
+def _empty(pair: Pair) -> None:
+    """Both stores as they were before the history."""
+    for conn in (pair.legacy,):
+        with conn.transaction():
+            for table in history.TABLES:
+                conn.execute(f"DELETE FROM {table}".encode())
+    pair.tap.skip()
+    with pair.shop.transaction():
+        pair.empty_shop()
+        for table in history.TABLES:
+            pair.shop.execute(f"DELETE FROM mirror.{table}".encode())
+        for table in ("chunk", "kafka_offset", "replay_batch", "difference", "verification"):
+            pair.shop.execute(f"DELETE FROM ferry.{table}".encode())
+        pair.shop.execute("UPDATE ferry.phase SET state = 'new', generation = 1")
+    pair.log.partitions.clear()
+    pair.log.order.clear()
+
+
+def test_invariants_hold_whatever_happens(make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "MERGE_KEYS", 2)
+    number = int(os.environ.get("SHOPFERRY_SEED") or random.SystemRandom().randrange(2**32))
+    print(f"SHOPFERRY_SEED={number}")
+    machine = type("Machine", (Ferry,), {"pair": make_pair()})
+    run_state_machine_as_test(seed(number)(lambda: machine()), settings=_PROFILE)
