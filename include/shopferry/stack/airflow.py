@@ -134,8 +134,8 @@ def initialise(state: State, log: Path) -> None:
 
 
 def clean_environment() -> dict[str, str]:
-    """Our environment without what would redirect Airflow or PostgreSQL elsewhere."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "PG"))}
+    """Our environment without what would lead Airflow, PostgreSQL or shopferry to other servers than the stack's."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "PG", "SHOPFERRY_"))}
 
 
 def _request(url: str, *, body: Any = None, token: str = "") -> Any:

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ def _as_account(owner: pwd.struct_passwd | None) -> dict[str, Any]:
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
+@cache
 def _runs(binaries: Path, owner: pwd.struct_passwd | None) -> bool:
     try:
         command = [str(binaries / "postgres"), "--version"]

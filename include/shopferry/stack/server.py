@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import shutil
+import socket
 import sys
 import time
 import xmlrpc.client
@@ -53,7 +54,11 @@ def programs(now: State) -> list[Program]:
             # INT is PostgreSQL's fast shutdown: it does not wait for its clients
             Program(f"{name}-db", cluster.command(), cluster.directory, {}, user, "INT", cluster.port)
         )
-    own = {"SHOPFERRY_DATA": str(data_dir())}
+    own = {
+        "SHOPFERRY_DATA": str(data_dir()),
+        "SHOPFERRY_KAFKA": now["kafka"],  # a change of the broker is a change of the program: it is started anew
+        "SHOPFERRY_ROUTE": now["route"],
+    }
     if not now.get("external_kafka"):
         command = [sys.executable, "-m", "shopferry.stack.broker", now["kafka_port"]]
         found.append(Program("broker", command, run, own, port=int(now["kafka_port"])))
@@ -99,7 +104,10 @@ def up(*, without: frozenset[str] | set[str] = frozenset(), broker: str | None =
         for name, database in CLUSTERS.items():
             _await(now, f"{name}-db", state.cluster(now, name).ready)
             state.cluster(now, name).create_database(database)
-        _await(now, "broker", lambda: _answers(now["kafka"]))
+        if not now.get("external_kafka"):
+            _await(now, "broker", lambda: _answers(now["kafka"]))
+        elif not _answers(now["kafka"]):
+            raise StackError(f"the broker at {now['kafka']} does not answer")
         _start(now, "connector")
         if "sync" not in without:
             _start(now, "sync")
@@ -209,8 +217,7 @@ def _await(now: State, name: str, ready: Callable[[], bool]) -> None:
     while not ready():
         if time.monotonic() > deadline:
             raise StackError(f"{name} is not ready after {_PATIENCE:.0f} s: see {_log(name)}")
-        if not now.get("external_kafka") or name != "broker":
-            _check_alive(now, name)
+        _check_alive(now, name)
         time.sleep(_POLL)
 
 
@@ -225,7 +232,10 @@ def _check_alive(now: State, name: str) -> None:
 
 def _answers(servers: str) -> bool:
     with suppress(KafkaError, OSError):
-        admin = KafkaAdminClient(bootstrap_servers=servers.split(","), bootstrap_timeout_ms=2000)
+        for server in servers.split(","):  # the client would log at length that nobody listens yet
+            host, _, port = server.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=5).close()
+        admin = KafkaAdminClient(bootstrap_servers=servers.split(","), bootstrap_timeout_ms=5000)
         try:
             admin.list_topics()
         finally:

@@ -68,9 +68,8 @@ def prepare(broker: str | None, *, running: bool) -> State:
     state.setdefault("fernet_key", urlsafe_b64encode(secrets.token_bytes(32)).decode())
     state.setdefault("socket", _socket())
     state["route"] = os.environ.get("SHOPFERRY_ROUTE") or state.get("route", "demo")
-    if broker is not None:
-        state["external_kafka"] = broker
-    state["kafka"] = state.get("external_kafka") or f"127.0.0.1:{state['kafka_port']}"
+    state["external_kafka"] = state.get("external_kafka", "") if broker is None else broker
+    state["kafka"] = state["external_kafka"] or f"127.0.0.1:{state['kafka_port']}"
     state["legacy_dsn"] = cluster(state, "legacy").dsn("legacy")
     state["shop_dsn"] = cluster(state, "shop").dsn("shop")
     state["airflow_db_dsn"] = cluster(state, "airflow").dsn("airflow")

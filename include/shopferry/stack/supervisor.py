@@ -138,8 +138,7 @@ def ensure(state: State, programs: list[Program]) -> None:
         sweep()  # servers whose supervisor was killed
         with (data_dir() / "log" / "supervisor.out").open("w") as output:
             command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(file)]
-            environment = clean_environment() | {"SHOPFERRY_DATA": str(data_dir())}
-            result = subprocess.run(command, stdout=output, stderr=output, env=environment)
+            result = subprocess.run(command, stdout=output, stderr=output, env=clean_environment())
         if result.returncode:
             raise StackError(f"the supervisor did not start: see {output.name}")
         while not is_running(state):
