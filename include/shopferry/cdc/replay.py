@@ -1,6 +1,6 @@
 """Replay one batch of changes: mirror, merge and offsets in one transaction. No Kafka in here.
 
-Order and locks are in docs/explanation/replay.md; the short of it is: states of all phases are held still, offsets
+Order and locks are in docs/explanation/how-it-works.md; the short of it is: states of all phases are held still, offsets
 must be where we left them, each table's changes go in by one statement, and lineage tells what to merge.
 """
 
