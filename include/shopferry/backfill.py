@@ -142,7 +142,7 @@ def _copy(
     if affecting:
         # Replay holds this lock shared: nobody changes the table between our images of before and after.
         shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{table.name}",))
-    mirror.load_chunk(shop, table, within, generation)
+    mirror.load_chunk(shop, table, within, generation, images=bool(affecting))
     if affecting:
         Merger(shop, stores.route).propagate(live, {f"legacy.{table.name}"})
     return (int(count[0]) if count else 0), watermark

@@ -20,7 +20,6 @@ from shopferry.mapping import Identity, Mapping, Route, Unit
 from shopferry.quality import registry
 
 RESERVED = ("problems", "left_out")
-_MANY = 500  # affected keys from which fresh statistics are worth their price
 
 
 @dataclass
@@ -112,15 +111,13 @@ class Merger:
                FROM pg_temp.affected""",
             (unit.name,),
         ).fetchone()
-        count = int(row[0]) if row else 0
-        if count > _MANY:
-            self.conn.execute("ANALYZE pg_temp.affected")
-        return count
+        # Without statistics the planner takes a temp table for a thousand rows and reads whole tables even for one key.
+        self.conn.execute("ANALYZE pg_temp.affected")
+        return int(row[0]) if row else 0
 
     def _identify(self, unit: Identity, count: int) -> Merged:
         self.conn.execute(SQL("CREATE TEMP TABLE wanted ON COMMIT DROP AS {}").format(SQL(unit.body)))
-        if count > _MANY:
-            self.conn.execute("ANALYZE pg_temp.wanted")
+        self.conn.execute("ANALYZE pg_temp.wanted")
         moved = identity.resolve(self.conn, unit.identity, unit.sequence, f"changed_identity_{unit.identity}")
         self.conn.execute("DROP TABLE pg_temp.wanted")
         return Merged(keys=count, written=moved)
@@ -159,10 +156,8 @@ class Merger:
         """One pass over pg_temp.affected: outcomes into quarantine and left_out, rows into the target."""
         conn = self.conn
         conn.execute("SET LOCAL shopferry.writer = 'ferry'")
-        cursor = conn.execute(SQL("CREATE TEMP TABLE yielded ON COMMIT DROP AS {}").format(SQL(unit.body)))
-        many = cursor.rowcount > _MANY
-        if many:
-            conn.execute("ANALYZE pg_temp.yielded")
+        conn.execute(SQL("CREATE TEMP TABLE yielded ON COMMIT DROP AS {}").format(SQL(unit.body)))
+        conn.execute("ANALYZE pg_temp.yielded")
         yielded = [c.name for c in conn.execute("SELECT * FROM pg_temp.yielded LIMIT 0").description or ()]
         target = self._target(unit, yielded)
         columns = [c for c in yielded if c not in RESERVED]

@@ -295,6 +295,7 @@ def before_images(table: MirrorTable) -> list[Composed]:
         SQL("CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DROP AS SELECT {} FROM {} m LIMIT 0").format(
             changed, names, table.base
         ),
+        Composed([SQL("ANALYZE pg_temp.incoming")]),
         SQL("INSERT INTO {} SELECT {} FROM {} m JOIN pg_temp.incoming i USING ({}) WHERE NOT m._gone").format(
             changed, names, table.base, SQL(", ").join(map(Identifier, table.key))
         ),
@@ -315,6 +316,7 @@ def keep_after_images(shop: Connection, table: MirrorTable) -> None:
             Identifier("pg_temp", table.changed), names, table.base, key
         )
     )
+    shop.execute(SQL("ANALYZE {}").format(Identifier("pg_temp", table.changed)))
     shop.execute("DROP TABLE pg_temp.incoming")
 
 
@@ -329,17 +331,19 @@ def key_range(table_key: Sequence[str], low: Sequence[object] | None, high: Sequ
     return SQL(" AND ").join(parts) if parts else Composed([SQL("true")])
 
 
-def load_chunk(shop: Connection, table: MirrorTable, within: Composed, generation: int) -> None:
+def load_chunk(shop: Connection, table: MirrorTable, within: Composed, generation: int, *, images: bool) -> None:
     """Bring the mirror's key range to what stands in `incoming`, but for rows the stream has touched in this generation.
 
-    Rows of the range that are not in `incoming` are gone from legacy. Leaves before and after images of what changed
-    in the `changed` temp table; `incoming` is used up.
+    Rows of the range that are not in `incoming` are gone from legacy. `images` leaves before and after images of
+    what changed in the `changed` temp table. `incoming` is used up.
     """
     key = SQL(", ").join(map(Identifier, table.key))
     columns = SQL(", ").join(map(Identifier, table.names))
     same = SQL(" AND ").join(SQL("m.{0} = i.{0}").format(Identifier(k)) for k in table.key)
     mine = SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names)
     theirs = SQL(", ").join(SQL("i.{}").format(Identifier(n)) for n in table.names)
+    # The mirror grows faster than its statistics: a range is always read through the key's index.
+    shop.execute("SET LOCAL enable_seqscan = off")
     shop.execute(
         SQL(
             "INSERT INTO pg_temp.incoming ({0}, _gone) SELECT {1}, true FROM {2} m WHERE {3} AND NOT m._gone "
@@ -353,8 +357,9 @@ def load_chunk(shop: Connection, table: MirrorTable, within: Composed, generatio
             "AND (m._generation >= {} OR (NOT m._gone AND i._gone IS NULL AND ROW({})::text = ROW({})::text))"
         ).format(table.base, same, Literal(generation), mine, theirs)
     )
-    for statement in before_images(table):
-        shop.execute(statement)
+    if images:
+        for statement in before_images(table):
+            shop.execute(statement)
     assign = SQL(", ").join(
         SQL("{0} = excluded.{0}").format(Identifier(n))
         for n in (*table.names, "_lsn", "_gone", "_generation")
@@ -367,7 +372,11 @@ def load_chunk(shop: Connection, table: MirrorTable, within: Composed, generatio
             "ON CONFLICT ({3}) DO UPDATE SET {4} WHERE m._generation < {5}"
         ).format(table.base, columns, Literal(generation - 1), key, assign, Literal(generation))
     )
-    keep_after_images(shop, table)
+    if images:
+        keep_after_images(shop, table)
+    else:
+        shop.execute("DROP TABLE pg_temp.incoming")
+    shop.execute("SET LOCAL enable_seqscan = on")
 
 
 def ranges(

@@ -67,6 +67,7 @@ def plan(settings: Settings, phase: str) -> list[Span]:
     with stores(settings, f"plan {phase}") as s:
         if State(phases.get(s.shop, s.route.name, phase).state).live:
             return []
+        watermark.await_slot(s.legacy, installation.publication(s.route), timeout_s=60.0)
         if not chunks.still_open(s.shop, s.route.name, phase, "copy"):
             backfill.plan_copy(s, phase)
         groups = []

@@ -34,6 +34,17 @@ def mark(legacy: Connection) -> str:
     return str(row[0]) if row else "0/0"
 
 
+def await_slot(legacy: Connection, slot: str, *, timeout_s: float) -> None:
+    """Wait until the connector's slot exists: what is committed before it is never streamed, so no chunk is read before.
+
+    Raises TransientError when it does not appear in time.
+    """
+    started = time.monotonic()
+    while not legacy.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", (slot,)).fetchall():
+        _in_time(started, timeout_s, f"replication slot {slot} does not exist, is the connector running?")
+        time.sleep(0.1)
+
+
 def reached(legacy: Connection, slot: str, lsn: str) -> bool:
     """Whether the broker has acknowledged everything before `lsn`. Raises GapError when the slot is lost."""
     row = legacy.execute(
@@ -85,4 +96,4 @@ def _stopped(shop: Connection, route: str) -> str:
 
 def _in_time(started: float, timeout_s: float, what: str) -> None:
     if time.monotonic() - started > timeout_s:
-        raise TransientError(f"not applied within {timeout_s:.0f} s: {what}")
+        raise TransientError(f"waited {timeout_s:.0f} s in vain: {what}")
