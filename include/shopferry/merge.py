@@ -24,11 +24,12 @@ RESERVED = ("problems", "left_out")
 
 @dataclass
 class Merged:
-    """What a merge did to one entity, in rows."""
+    """What a merge did to one entity, in rows; `settled` are the keys that a refusal took out of the shop or gave back."""
 
     keys: int = 0
     written: int = 0
     deleted: int = 0
+    settled: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Merger:
                     )
             if merged := self.merge(unit, SQL(" UNION ALL ").join(found)):
                 done[unit.name] = merged
+                touched |= self.ripple(unit, merged.settled)
             if isinstance(unit, Identity):
                 touched.add(f"identity.{unit.identity}")
         return done
@@ -95,10 +97,46 @@ class Merger:
             if not count:
                 return None
             assert isinstance(unit, Mapping)
-            return self._merge_or_bisect(unit, count)
+            before = self._refused(unit)
+            merged = self._merge_or_bisect(unit, count)
+            merged.settled = before ^ self._refused(unit)
+            return merged
         finally:
             if conn.info.transaction_status is not psycopg.pq.TransactionStatus.INERROR:
                 conn.execute("DROP TABLE pg_temp.affected")
+
+    def ripple(self, unit: Unit, keys: frozenset[str]) -> set[str]:
+        """Have these aggregates of a unit count as changed, for whoever reads the unit's table; returns the relations.
+
+        A refused row leaves the shop without a change of its identity or its parents; those after it must see it go.
+        """
+        touched = set()
+        for source in unit.simple_sources if keys else ():
+            kind, _, name = source.relation.partition(".")
+            relation = SQL("(SELECT legacy_key, shop_key, cluster FROM ferry.identity WHERE entity = {})").format(Literal(name))
+            if kind == "legacy":
+                relation = Composed([Identifier("legacy", name)])
+            self.conn.execute(
+                SQL("CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DROP AS SELECT * FROM {} r LIMIT 0").format(
+                    Identifier(source.changed), relation
+                )
+            )
+            self.conn.execute(
+                SQL("INSERT INTO {} SELECT * FROM {} r WHERE r.{}::text = ANY({})").format(
+                    Identifier("pg_temp", source.changed), relation, Identifier(str(source.column)), Literal(sorted(keys))
+                )
+            )
+            touched.add(source.relation)
+        return touched
+
+    def _refused(self, unit: Mapping) -> frozenset[str]:
+        """The affected keys that the database itself keeps out of the shop."""
+        rows = self.conn.execute(
+            "SELECT DISTINCT q.key FROM ferry.quarantine q JOIN pg_temp.affected a ON a.key::text = q.key "
+            "WHERE q.entity = %s AND q.sqlstate IS NOT NULL",
+            (unit.entity,),
+        ).fetchall()
+        return frozenset(r[0] for r in rows)
 
     def _lock(self, unit: Unit) -> int:
         """Lock the affected keys, so that two transactions never interleave on one aggregate; returns their number.
@@ -123,10 +161,37 @@ class Merger:
         return Merged(keys=count, written=moved)
 
     def _merge_or_bisect(self, unit: Mapping, count: int) -> Merged:
-        """Merge all affected keys at once; if the data is refused, halve until the refused key is alone."""
+        """Merge all affected keys at once; if the data is refused, find the refused keys and merge the others."""
         try:
             with self.conn.transaction():
                 merged = self._merge(unit)
+                self._compare_rows(unit)
+            merged.keys = count
+            return merged
+        except psycopg.Error as error:
+            if not is_refusal(error):
+                raise
+        # Constraints between rows (unique, foreign key) look at all keys together: while halving, a key may miss what
+        # another half has still to bring.
+        try:
+            with self.conn.transaction():
+                merged = self._halve(unit, count, compare=False)
+                self._compare_rows(unit)
+                return merged
+        except psycopg.Error as error:
+            if not is_refusal(error):
+                raise
+        # Two rows cannot both be: all affected rows leave, so that each key meets only those let in before it.
+        self._take_out(unit)
+        return self._halve(unit, count, compare=True)
+
+    def _halve(self, unit: Mapping, count: int, *, compare: bool) -> Merged:
+        """Merge the affected keys, by halves where they are refused, until each refused key is alone."""
+        try:
+            with self.conn.transaction():
+                merged = self._merge(unit)
+                if compare:
+                    self._compare_rows(unit)
             merged.keys = count
             return merged
         except psycopg.Error as error:
@@ -137,19 +202,20 @@ class Merger:
                 return Merged(keys=1)
         total = Merged()
         keys = [r[0] for r in self.conn.execute("SELECT key FROM pg_temp.affected ORDER BY key").fetchall()]
-        self.conn.execute("ALTER TABLE pg_temp.affected RENAME TO all_affected")
+        aside = Identifier(f"affected_{count}")
+        self.conn.execute(SQL("ALTER TABLE pg_temp.affected RENAME TO {}").format(aside))
         half = Literal(keys[(count - 1) // 2])
         for condition in (SQL("key <= {}").format(half), SQL("key > {}").format(half)):
             self.conn.execute(
-                SQL("CREATE TEMP TABLE affected ON COMMIT DROP AS SELECT key FROM pg_temp.all_affected WHERE {}").format(
-                    condition
+                SQL("CREATE TEMP TABLE affected ON COMMIT DROP AS SELECT key FROM pg_temp.{} WHERE {}").format(
+                    aside, condition
                 )
             )
             row = self.conn.execute("SELECT count(*) FROM pg_temp.affected").fetchone()
-            part = self._merge_or_bisect(unit, int(row[0]) if row else 0)
+            part = self._halve(unit, int(row[0]) if row else 0, compare=compare)
             total = Merged(total.keys + part.keys, total.written + part.written, total.deleted + part.deleted)
             self.conn.execute("DROP TABLE pg_temp.affected")
-        self.conn.execute("ALTER TABLE pg_temp.all_affected RENAME TO affected")
+        self.conn.execute(SQL("ALTER TABLE pg_temp.{} RENAME TO affected").format(aside))
         return total
 
     def _merge(self, unit: Mapping) -> Merged:
@@ -186,37 +252,55 @@ class Merger:
             ).format(table, Identifier(unit.scope), good, match)
         ).rowcount
         written = conn.execute(_upsert(unit, table, columns, target, good)).rowcount
-        if target.deferrable:
-            names = SQL(", ").join(Identifier(unit.entity.split(".")[0], n) for n in target.deferrable)
-            # Refusals must surface here, where the key can still be told, not at commit.
-            conn.execute(SQL("SET CONSTRAINTS {} IMMEDIATE").format(names))
-            conn.execute(SQL("SET CONSTRAINTS {} DEFERRED").format(names))
         conn.execute("DROP TABLE pg_temp.yielded, pg_temp.outcome")
         return Merged(0, written, deleted)
 
-    def _refuse(self, unit: Mapping, error: psycopg.Error) -> None:
-        """Quarantine the one affected key whose rows the database refused, and take its rows out of the shop."""
-        conn = self.conn
-        conn.execute("SET LOCAL shopferry.writer = 'ferry'")
-        conn.execute(
+    def _compare_rows(self, unit: Mapping) -> None:
+        """Check the deferred constraints now: refusals must surface where the key can still be told, not at commit."""
+        target = self._targets.get(unit.name)
+        if target and target.deferrable:
+            names = SQL(", ").join(Identifier(unit.entity.split(".")[0], n) for n in target.deferrable)
+            self.conn.execute(SQL("SET CONSTRAINTS {} IMMEDIATE").format(names))
+            self.conn.execute(SQL("SET CONSTRAINTS {} DEFERRED").format(names))
+
+    def _take_out(self, unit: Mapping) -> None:
+        self.conn.execute("SET LOCAL shopferry.writer = 'ferry'")
+        self.conn.execute(
             SQL("DELETE FROM {} t USING pg_temp.affected a WHERE t.{} = a.key").format(
                 target_of(unit), Identifier(unit.scope)
             )
         )
+
+    def _refuse(self, unit: Mapping, error: psycopg.Error) -> None:
+        """Quarantine the one affected key whose rows the database refused, and take its rows out of the shop."""
+        conn = self.conn
+        self._take_out(unit)
         row = conn.execute("SELECT key::text FROM pg_temp.affected").fetchone()
         key = str(row[0]) if row else ""
         reason = "refused_by_constraint" if error.diag.constraint_name else "refused_by_type"
-        for row_key in self._row_keys(unit, key):
-            quarantine.refuse(conn, unit.entity, row_key, key, reason, error.sqlstate, error.diag.constraint_name)
+        quarantine.refuse_key(
+            conn, unit.entity, self._row_keys(unit, key), key, reason, error.sqlstate, error.diag.constraint_name
+        )
 
     def _row_keys(self, unit: Mapping, key: str) -> list[str]:
-        """The rows that a refused key stands for: what the mapping yields, or where even that fails, the key itself."""
+        """The rows that a refused key stands for: what the mapping yields, or where even that fails, what it counts."""
         rows = SQL("SELECT {0}::text FROM ({1}) y WHERE {0} IS NOT NULL").format(row_key(unit), SQL(unit.body))
         try:
             with self.conn.transaction():
                 return [r[0] for r in self.conn.execute(rows).fetchall()] or [key]
         except psycopg.DataError:
+            counts = unit.counts
+        source = next((s for s in unit.sources if counts and s.relation == f"legacy.{counts.table}"), None)
+        if counts is None or source is None:
             return [key]
+        lineage = SQL("SELECT changed.{} FROM changed").format(Identifier(source.column or ""))
+        if source.lineage:
+            lineage = Composed([SQL(source.lineage)])
+        counted = SQL(
+            "SELECT DISTINCT t.{}::text FROM legacy.{} t CROSS JOIN LATERAL (WITH changed AS (SELECT t.*) {}) AS l (key) "
+            "JOIN pg_temp.affected a ON a.key = l.key"
+        ).format(Identifier(counts.column), Identifier(counts.table), lineage)
+        return [r[0] for r in self.conn.execute(counted).fetchall()] or [key]
 
     def _target(self, unit: Mapping, yielded: Sequence[str]) -> _Target:
         if unit.name in self._targets:

@@ -63,6 +63,7 @@ class Change:
     topic: str
     partition: int
     offset: int
+    born: bool = False  # came with no row before it: whatever the mirror holds under this key is another row's
 
     @property
     def partial(self) -> bool:
@@ -111,7 +112,7 @@ def decode(message: Message, captured: frozenset[str]) -> Change | None:
     row = None if event.op == "d" else after
     return Change(
         table, message.key, row, event.source.lsn or 0, event.source.ts_ms or int(time.time() * 1000),
-        message.topic, message.partition, message.offset,
+        message.topic, message.partition, message.offset, event.op == "c",
     )  # fmt: skip
 
 
@@ -121,8 +122,8 @@ def collapse(changes: Iterable[Change]) -> dict[str, dict[bytes, Change]]:
     for change in changes:
         table = last.setdefault(change.table, {})
         before = table.get(change.key)
-        if change.partial and before is not None and before.row is not None:
-            change = replace(change, row=fill(change.row or b"", before.row))
+        if change.partial and not change.born and before is not None and before.row is not None:
+            change = replace(change, row=fill(change.row or b"", before.row), born=before.born)
         table[change.key] = change
     return last
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import psycopg
@@ -94,11 +94,10 @@ class Replay:
         if not change.partial:
             return change
         key = msgspec.json.decode(change.key)
-        row = self._mirror_row(table, key)
-        filled = fill(change.row, row) if row else change.row
-        if row is None or Change(table.name, change.key, filled, 0, 0, "", 0, 0).partial:
-            return _with_row(change, self._legacy_row(table, key))
-        return _with_row(change, filled)
+        # A row whose key was changed comes as a new one, and still without the values that were not logged again.
+        row = None if change.born else self._mirror_row(table, key)
+        filled = replace(change, row=fill(change.row, row) if row else change.row)
+        return replace(change, row=self._legacy_row(table, key)) if filled.partial else filled
 
     def _mirror_row(self, table: MirrorTable, key: Mapping[str, object]) -> bytes | None:
         return _one_row(self.shop, Identifier("legacy", table.name), table, key)
@@ -128,12 +127,6 @@ class Replay:
             return 0
 
 
-def _with_row(change: Change, row: bytes | None) -> Change:
-    return Change(
-        change.table, change.key, row, change.lsn, change.committed_ms, change.topic, change.partition, change.offset
-    )
-
-
 def _array(rows: Sequence[Change], generation: int) -> bytes:
     """The batch as one JSON array: each row's bytes as they came, our three columns put in front."""
     parts = []
@@ -155,7 +148,14 @@ def _one_row(
         SQL("encode({0}, 'hex') AS {0}").format(Identifier(c.name)) if c.type == "bytea" else Identifier(c.name)
         for c in table.columns
     )
-    where = SQL(" AND ").join(SQL("{}::text = %s").format(Identifier(k)) for k in table.key)
+    types = {c.name: c.type for c in table.columns}
+    # A key that is mirrored as text is of a type that may be unknown here; all others are looked up by their index.
+    where = SQL(" AND ").join(
+        SQL("{}::text = %s").format(Identifier(k))
+        if types[k] == "text"
+        else SQL("{} = %s::{}").format(Identifier(k), SQL(types[k]))
+        for k in table.key
+    )
     row = conn.execute(
         SQL("SELECT row_to_json(r)::text FROM (SELECT {} FROM {} WHERE {}) r").format(columns, relation, where),
         [str(key[k]) for k in table.key],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +47,15 @@ def refuse(
             "sqlstate": sqlstate, "constraint_name": constraint,
         },
     )  # fmt: skip
+
+
+def refuse_key(
+    conn: Connection, entity: str, rows: Sequence[str], key: str, reason: str, sqlstate: str | None, constraint: str | None
+) -> None:
+    """Put all rows of one aggregate key into quarantine, in the place of whatever was known of them."""
+    conn.execute(_Q["clear_key"], {"entity": entity, "key": key, "rows": list(rows)})
+    for row in rows:
+        refuse(conn, entity, row, key, reason, sqlstate, constraint)
 
 
 def forget(conn: Connection, entity: str, row_key: str) -> None:

@@ -29,6 +29,13 @@ VALUES (%(entity)s, %(row_key)s, %(key)s, %(reasons)s, %(sqlstate)s, %(constrain
 ON CONFLICT (entity, row_key) DO UPDATE
 SET key = excluded.key, reasons = excluded.reasons, sqlstate = excluded.sqlstate, constraint_name = excluded.constraint_name;
 
+-- name: clear_key
+-- What was known of a key and its rows, before all of them are refused.
+WITH q AS (
+    DELETE FROM ferry.quarantine WHERE entity = %(entity)s AND key = %(key)s AND row_key <> ALL(%(rows)s)
+)
+DELETE FROM ferry.left_out WHERE entity = %(entity)s AND (key = %(key)s OR row_key = ANY(%(rows)s));
+
 -- name: forget
 DELETE FROM ferry.quarantine WHERE entity = %(entity)s AND row_key = %(row_key)s;
 
