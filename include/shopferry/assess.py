@@ -13,7 +13,7 @@ from shopferry.cdc.consumer import EndOffsets
 from shopferry.control import schema
 from shopferry.db import Connection
 from shopferry.errors import ShopferryError
-from shopferry.installation import entities
+from shopferry.installation import entities, is_current
 from shopferry.mapping import Route
 from shopferry.settings import Settings
 
@@ -154,9 +154,12 @@ def _route(legacy: Connection, shop: Connection, route: Route) -> Iterator[Findi
     if len(full) < len(route.tables):
         return
     try:
-        with shop.transaction(force_rollback=True):
-            schema.install_shop(shop)
-            captured = mirror.captured(shop, route, full)
+        if is_current(shop, route):
+            captured = mirror.load(shop)
+        else:
+            with shop.transaction(force_rollback=True):
+                schema.install_shop(shop)
+                captured = mirror.captured(shop, route, full)
     except ShopferryError as error:
         yield Finding("mappings", True, str(error), "mend the file")
         return

@@ -16,9 +16,12 @@ from shopferry.mirror import MirrorTable
 def install(legacy: Connection, shop: Connection, route: Route) -> None:
     """Make both stores ready for the route's first phase; idempotent, changes no row of either shop.
 
+    What is installed already for the same mappings is left alone: its locks would stand in the stream's way.
     Raises MappingError with file and line for a mapping that does not run, ConfigError for a table that is missing or
     has no primary key; then nothing was changed.
     """
+    if is_current(shop, route):
+        return
     with shop.transaction(), legacy.transaction():
         schema.install_shop(shop)
         phases.register(shop, route.name, route.phases)
@@ -28,6 +31,19 @@ def install(legacy: Connection, shop: Connection, route: Route) -> None:
             fence.raise_fence(shop, entities(route), route.name)
         schema.install_legacy(legacy)
         publish(legacy, route, tables)
+        shop.execute("UPDATE ferry.route SET installed = %s WHERE route = %s", (route.fingerprint, route.name))
+
+
+def is_current(shop: Connection, route: Route) -> bool:
+    """Whether this version of shopferry and of the route's mappings is what is installed."""
+    known = shop.execute("SELECT to_regclass('ferry.meta') IS NOT NULL").fetchone()
+    if not known or not known[0]:
+        return False
+    row = shop.execute(
+        "SELECT version = %s AND installed = %s FROM ferry.meta, ferry.route WHERE route = %s",
+        (schema.VERSION, route.fingerprint, route.name),
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def publication(route: Route) -> str:

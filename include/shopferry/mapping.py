@@ -5,6 +5,7 @@ The grammar is in docs/reference/mapping-files.md. A mapping is data here; runni
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -124,6 +125,11 @@ class Route:
         ordered = _order(units)
         phases = _phase_order(ordered)
         return cls(name, tuple(sorted(ordered, key=lambda u: phases.index(u.phase))), phases)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same mappings: whether what is installed is what the files say."""
+        return hashlib.sha256(repr(self.units).encode()).hexdigest()
 
     def of(self, phase: str) -> tuple[Unit, ...]:
         """The units of one phase, in merge order. Raises MappingError for an unknown phase."""

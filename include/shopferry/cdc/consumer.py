@@ -33,6 +33,7 @@ _POLL_MS = 100
 _SIGN_OF_LIFE_S = 2.0
 _NEW_TOPICS_MS = 5_000
 _SECOND_LOOK_S = 5.0
+_PATIENCE_S = 10.0
 
 
 def topics(route: Route, tables: Iterable[str]) -> list[str]:
@@ -49,15 +50,30 @@ class EndOffsets:
     _consumers: list[KafkaConsumer] = field(default_factory=list)
 
     def __call__(self) -> dict[Partition, int]:
-        """The end offsets as the broker has them now. Raises TransientError if it cannot say."""
+        """The end offsets as the broker has them now. Raises TransientError if it cannot say.
+
+        A broker may list an end that lies before its newest batch (the embedded one does), so what counts is the high
+        watermark that a fetch from the listed end comes back with.
+        """
         try:
             if not self._consumers:
                 self._consumers.append(
-                    KafkaConsumer(bootstrap_servers=self.kafka.split(","), enable_auto_commit=False)
+                    KafkaConsumer(
+                        bootstrap_servers=self.kafka.split(","), enable_auto_commit=False, fetch_max_wait_ms=10
+                    )
                 )
             consumer = self._consumers[0]
-            found = [TopicPartition(n, p) for n in self.names for p in consumer.partitions_for_topic(n) or ()]
-            return {(t.topic, t.partition): end for t, end in consumer.end_offsets(found).items()}
+            found = _partitions(consumer, self.names)
+            listed = consumer.end_offsets(found)
+            consumer.assign(found)
+            for source in found:
+                consumer.seek(source, listed[source])
+            deadline = time.monotonic() + _PATIENCE_S
+            while any(consumer.highwater(source) is None for source in found):
+                if time.monotonic() > deadline:
+                    raise TransientError(f"broker {self.kafka} lists partitions but does not serve them")
+                consumer.poll(timeout_ms=10)
+            return {(s.topic, s.partition): max(listed[s], consumer.highwater(s)) for s in found}
         except KafkaError as error:
             self.close()
             raise TransientError(f"broker {self.kafka} does not answer: {type(error).__name__}") from None
@@ -132,12 +148,12 @@ class Forward:
     def _loop(
         self, route: Route, shop: db.Connection, replay: Replay, consumer: KafkaConsumer, tables: frozenset[str]
     ) -> None:
-        wanted = topics(route, tables)
+        ends = EndOffsets(self.settings.kafka, tuple(topics(route, tables)))
         position: dict[Partition, int] = {}
         seen = assigned = 0.0
         while not self.stop.is_set():
             if time.monotonic() - assigned > _NEW_TOPICS_MS / 1000:
-                self._assign(shop, consumer, wanted, position)
+                self._assign(shop, consumer, ends, position)
                 assigned = time.monotonic()
             if time.monotonic() - seen > _SIGN_OF_LIFE_S:
                 offsets.alive(shop, route.name, self.name)
@@ -164,19 +180,19 @@ class Forward:
             consumer.commit_async({TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in position.items()})
 
     def _assign(
-        self, shop: db.Connection, consumer: KafkaConsumer, wanted: list[str], position: dict[Partition, int]
+        self, shop: db.Connection, consumer: KafkaConsumer, ends: EndOffsets, position: dict[Partition, int]
     ) -> None:
         """Take up partitions that have come, at the stored offset; notice what the broker has lost."""
-        route = self.settings.route
+        route, wanted = self.settings.route, ends.names
         found = _partitions(consumer, wanted)
         stored = offsets.stored(shop, route)
-        first, last = consumer.beginning_offsets(found), consumer.end_offsets(found)
-        if _lost(stored, first, last):
+        first = consumer.beginning_offsets(found)
+        if _lost(stored, first, ends()):
             # A broker that is busy or just up may not know everything yet: only a second look a while later convicts it.
             self.stop.wait(_SECOND_LOOK_S)
             found = _partitions(consumer, wanted)
-            first, last = consumer.beginning_offsets(found), consumer.end_offsets(found)
-            if lost := _lost(stored, first, last):
+            first = consumer.beginning_offsets(found)
+            if lost := _lost(stored, first, ends()):
                 raise GapError(lost)
         for source in found:
             partition = (source.topic, source.partition)
@@ -199,15 +215,15 @@ def _partitions(consumer: KafkaConsumer, wanted: Iterable[str]) -> list[TopicPar
 
 
 def _lost(
-    stored: Mapping[Partition, int], first: Mapping[TopicPartition, int], last: Mapping[TopicPartition, int]
+    stored: Mapping[Partition, int], first: Mapping[TopicPartition, int], last: Mapping[Partition, int]
 ) -> str | None:
     """What the broker does not have any more of what we have not applied yet, or what it has forgotten that we have."""
     for partition, offset in sorted(stored.items()):
         source = TopicPartition(*partition)
-        if source not in last:
+        if partition not in last or source not in first:
             return _gap(partition, offset, "the broker does not have this partition any more")
-        if offset > last[source]:
-            return _gap(partition, offset, f"the broker ends at {last[source]}")
+        if offset > last[partition]:
+            return _gap(partition, offset, f"the broker ends at {last[partition]}")
         if offset < first[source]:
             return _gap(partition, offset, f"the broker begins at {first[source]}")
     return None

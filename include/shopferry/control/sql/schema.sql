@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS ferry.meta (
 -- Which store the application writes to. The version grows with every switch.
 CREATE TABLE IF NOT EXISTS ferry.route (
     route      text PRIMARY KEY,
+    installed  text,                         -- fingerprint of the mappings that the mirror was made for
     active     text NOT NULL DEFAULT 'legacy' CONSTRAINT route_active_is_a_store CHECK (active IN ('legacy', 'shop')),
     version    integer NOT NULL DEFAULT 1,
     changed_at timestamptz NOT NULL DEFAULT now()
