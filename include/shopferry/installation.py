@@ -40,7 +40,7 @@ def is_current(shop: Connection, route: Route) -> bool:
     if not known or not known[0]:
         return False
     row = shop.execute(
-        "SELECT version = %s AND installed = %s FROM ferry.meta, ferry.route WHERE route = %s",
+        "SELECT m.version = %s AND r.installed = %s FROM ferry.meta m, ferry.route r WHERE r.route = %s",
         (schema.VERSION, route.fingerprint, route.name),
     ).fetchone()
     return bool(row and row[0])
