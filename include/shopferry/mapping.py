@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Source:
     relation: str  # 'legacy.orders' or 'identity.customer'
     column: str | None  # the column that is the key; None: `lineage` says
     lineage: str | None
+    line: int = field(default=1, compare=False)  # where the lineage's SELECT begins, or the header names the source
 
     @property
     def changed(self) -> str:
@@ -46,6 +47,7 @@ class Standardize:
     kind: str
     table: str
     expression: str
+    line: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,10 @@ def _read(file: Path, root: Path) -> Unit:
             raise MappingError(
                 f"{where}:{number}: source {relation} has neither a column nor a `-- lineage: {relation}` section"
             )
-        sources.append(Source(relation, match[3], None if match[3] else lineage[relation][0]))
+        if match[3]:
+            sources.append(Source(relation, match[3], None, number))
+        else:
+            sources.append(Source(relation, None, *lineage[relation]))
     need("source")
     if stray := set(lineage) - {s.relation for s in sources if s.lineage}:
         name = stray.pop()
@@ -214,7 +219,7 @@ def _read(file: Path, root: Path) -> Unit:
             raise MappingError(
                 f"{where}:{number}: standardize wants `<kind> legacy.<table> (<expression>)`, not {item!r}"
             )
-        standardize.append(Standardize(column_of[1], column_of[2], column_of[3]))
+        standardize.append(Standardize(column_of[1], column_of[2], column_of[3], number))
     indexes = []
     for number, item in words.get("index", []):
         column_of = _COLUMN_OF.match(item)
@@ -286,4 +291,5 @@ def _phase_order(ordered: list[Unit]) -> tuple[str, ...]:
     try:
         return tuple(TopologicalSorter(dict(sorted(graph.items()))).static_order())
     except CycleError as error:
-        raise MappingError(f"phases depend on one another: {' → '.join(error.args[1])}") from None
+        first = next(u for u in ordered if u.phase == error.args[1][0])
+        raise MappingError(f"{first.file}:1: phases depend on one another: {' → '.join(error.args[1])}") from None

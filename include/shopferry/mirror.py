@@ -129,11 +129,11 @@ def _selects(route: Route) -> Iterable[tuple[Unit, str, int]]:
         yield unit, unit.body, unit.line
         for source in unit.sources:
             if source.lineage:
-                yield unit, source.lineage, 0
+                yield unit, source.lineage, source.line
             elif source.relation.startswith("legacy."):
-                yield unit, f"SELECT {source.column} FROM {source.relation}", 0
+                yield unit, f"SELECT {source.column} FROM {source.relation}", source.line
         for wanted in unit.standardize:
-            yield unit, f"SELECT ({wanted.expression})::text FROM legacy.{wanted.table}", 0
+            yield unit, f"SELECT ({wanted.expression})::text FROM legacy.{wanted.table}", wanted.line
         for table, columns in unit.indexes:
             yield unit, f"SELECT {columns} FROM legacy.{table}", 0
         if isinstance(unit, EntityMapping) and unit.counts:
