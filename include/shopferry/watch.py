@@ -6,6 +6,7 @@ Shared by `shopferry status`, the DAG watch_sync and the page. Reads only, and n
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from shopferry import backfill, installation
 from shopferry.backfill import Stores
@@ -24,6 +25,7 @@ class Limits:
     lag_bytes: int = 256 * MIB
     retained_bytes: int = 2048 * MIB
     silence_s: float = 30.0
+    grace_s: float = 60.0  # after the first phase's start: connector and consumer begin when it has installed
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class SyncHealth:
     begun: bool
     active: str = "legacy"  # the store that the application writes to
     phases: dict[str, str] = field(default_factory=dict)
+    age_s: float = 0.0  # since the first phase was started
     lag_s: float = 0.0
     slot: Slot | None = None
     consumer: Consumer | None = None  # the latest one seen
@@ -64,7 +67,9 @@ def measure(stores: Stores) -> SyncHealth:
     present = shop.execute("SELECT to_regclass('ferry.phase') IS NOT NULL").fetchone()
     if not present or not present[0]:
         return SyncHealth(begun=False)
-    states = {p.phase: p.state for p in phases.all_phases(shop, route)}
+    known = phases.all_phases(shop, route)
+    states = {p.phase: p.state for p in known}
+    started = min((p.started for p in known if p.started), default=None)
     by_reason: dict[str, int] = {}
     for _, reason, rows in quarantine.counts(shop):
         by_reason[reason] = by_reason.get(reason, 0) + rows
@@ -74,6 +79,7 @@ def measure(stores: Stores) -> SyncHealth:
         begun=any(s != State.NEW for s in states.values()),
         active=installation.active(shop, route),
         phases=states,
+        age_s=(datetime.now(UTC) - started).total_seconds() if started else 0.0,
         lag_s=backfill.replay_lag(shop, route),
         slot=_slot(stores),
         consumer=seen[0] if seen else None,
@@ -98,7 +104,7 @@ def _slot(stores: Stores) -> Slot | None:
 
 def complaints(health: SyncHealth, limits: Limits = Limits()) -> list[str]:
     """What is wrong, one sentence each, with what to do; empty when all is well or there is nothing to watch."""
-    if not health.watched:
+    if not health.watched or health.age_s < limits.grace_s:
         return []
     found = []
     slot, consumer = health.slot, health.consumer

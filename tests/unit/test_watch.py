@@ -10,7 +10,7 @@ from shopferry.watch import MIB, Limits, Slot, SyncHealth, complaints
 
 SLOT = Slot("shopferry_demo", True, "reserved", 1000, 2000)
 WELL = SyncHealth(
-    begun=True, phases={"contacts": "merging"}, lag_s=0.3, slot=SLOT, consumer=Consumer("host", 1.0, None),
+    begun=True, phases={"contacts": "merging"}, age_s=600.0, lag_s=0.3, slot=SLOT, consumer=Consumer("host", 1.0, None),
     quarantine={"status_unknown": 100_000},
 )  # fmt: skip
 
@@ -46,3 +46,9 @@ def test_the_limits_are_the_callers() -> None:
 def test_quiet_before_the_first_phase_and_after_the_cutover(health: SyncHealth) -> None:
     assert not health.watched
     assert complaints(health) == []
+
+
+def test_connector_and_consumer_have_a_minute_to_begin() -> None:
+    beginning = replace(WELL, age_s=20.0, slot=None, consumer=None)
+    assert complaints(beginning) == []
+    assert len(complaints(replace(beginning, age_s=61.0))) == 2

@@ -46,8 +46,8 @@ def watch_dag() -> DAG:
         max_active_runs=1,
         catchup=False,
         tags=["shopferry", "watch"],
-        # No retries: the next look comes in a minute, and a failure shall be seen as it is.
-        default_args=DEFAULTS | {"owner": "oncall", "retries": 0},
+        # What it finds is never tried again, and a store that is away is looked at again in a minute.
+        default_args=DEFAULTS | {"owner": "oncall", "retries": 1},
         doc_md=runbook("watch_sync"),
     ) as dag:
 
@@ -58,7 +58,7 @@ def watch_dag() -> DAG:
 
             form = get_current_context()["params"]
             limits = Limits(
-                form["lag_seconds"], form["lag_mib"] * MIB, form["retained_mib"] * MIB, form["silence_seconds"]
+                form["lag_seconds"], form["lag_mib"] * MIB, form["retained_mib"] * MIB, form["silence_seconds"],
             )
             with passage.stores(settings_from_connections(), "watch sync") as stores:
                 health = watch.measure(stores)
