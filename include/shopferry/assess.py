@@ -13,7 +13,7 @@ from shopferry.cdc.consumer import EndOffsets
 from shopferry.control import schema
 from shopferry.db import Connection
 from shopferry.errors import ShopferryError
-from shopferry.installation import entities, is_current
+from shopferry.installation import entities, is_current, pause
 from shopferry.mapping import Route
 from shopferry.settings import Settings
 
@@ -158,6 +158,7 @@ def _route(legacy: Connection, shop: Connection, route: Route) -> Iterator[Findi
             captured = mirror.load(shop)
         else:
             with shop.transaction(force_rollback=True):
+                pause(shop, route)
                 schema.install_shop(shop)
                 captured = mirror.captured(shop, route, full)
     except ShopferryError as error:

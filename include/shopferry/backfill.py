@@ -166,31 +166,37 @@ def relay(source: Connection, out: Composed, target: Connection, into: Composed)
     if buffer and not broken:
         writer.put_copy_data(bytes(buffer))
     writer.put_copy_end(b"the source broke off" if broken else None)
-    _finish(reader)
-    _finish(writer)
+    # Both are read to their end whatever happened: the shop's side must be able to roll back.
+    if failed := [error for error in (_finish(reader), _finish(writer)) if error]:
+        raise failed[0]
 
 
 def _expect(result: pq.abc.PGresult, status: pq.ExecStatus) -> None:
     if result.status != status:
-        raise psycopg.errors.error_from_result(result)
+        raise _error(result)
 
 
-def _finish(connection: pq.abc.PGconn) -> None:
-    """Read the results to their end, so that the connection is usable again; raise what the server said."""
+def _error(result: pq.abc.PGresult) -> psycopg.Error:
+    """What the server said; where it said nothing, the connection is gone, which another try may mend."""
+    error = psycopg.errors.error_from_result(result)
+    return error if error.sqlstate else psycopg.OperationalError(str(error))
+
+
+def _finish(connection: pq.abc.PGconn) -> psycopg.Error | None:
+    """Read the results to their end, so that the connection is usable again; returns what went wrong."""
     failed = None
     while (result := connection.get_result()) is not None:
         if result.status == pq.ExecStatus.FATAL_ERROR:
-            failed = psycopg.errors.error_from_result(result)
-    if failed:
-        raise failed
+            failed = _error(result)
+    return failed
 
 
 def standardize(stores: Stores, phase: str) -> int:
     """Have every raw value of the phase judged that has no verdict yet; returns how many were new."""
     judged = 0
     for wanted in sorted({w for u in stores.route.of(phase) for w in u.standardize}, key=lambda w: w.kind):
-        with stores.shop.transaction():
-            judged += registry.ensure(stores.shop, [wanted])
+        # No transaction around it: verdicts are true by themselves, and the stream must not wait for a whole column.
+        judged += registry.ensure(stores.shop, [wanted])
     return judged
 
 

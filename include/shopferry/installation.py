@@ -23,6 +23,7 @@ def install(legacy: Connection, shop: Connection, route: Route) -> None:
     if is_current(shop, route):
         return
     with shop.transaction(), legacy.transaction():
+        pause(shop, route)
         schema.install_shop(shop)
         phases.register(shop, route.name, route.phases)
         tables = mirror.captured(shop, route, mirror.reflect(legacy, route.tables))
@@ -32,6 +33,13 @@ def install(legacy: Connection, shop: Connection, route: Route) -> None:
         schema.install_legacy(legacy)
         publish(legacy, route, tables)
         shop.execute("UPDATE ferry.route SET installed = %s WHERE route = %s", (route.fingerprint, route.name))
+
+
+def pause(shop: Connection, route: Route) -> None:
+    """Keep replay and backfill out until this transaction ends: they lock the phases first, as we do, so none deadlocks."""
+    known = shop.execute("SELECT to_regclass('ferry.phase') IS NOT NULL").fetchone()
+    if known and known[0]:
+        shop.execute("SELECT FROM ferry.phase WHERE route = %s ORDER BY position FOR UPDATE", (route.name,))
 
 
 def is_current(shop: Connection, route: Route) -> bool:

@@ -21,6 +21,7 @@ from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.errors import VerificationError
 from shopferry.mapping import Route
+from shopferry.retry import retrying
 from shopferry.settings import Settings
 from shopferry.verify.verification import Verification, verify
 
@@ -84,7 +85,7 @@ def copy(settings: Settings, phase: str, worker: str, span: Span = chunks.EVERYT
     with stores(settings, f"copy {phase}") as s:
         while True:
             backfill.pace(s, phase)
-            if backfill.copy_next(s, phase, worker, span):
+            if retrying(lambda: backfill.copy_next(s, phase, worker, span), s.legacy, s.shop):
                 continue
             if not chunks.still_open(s.shop, s.route.name, phase, "copy", span):
                 break
@@ -111,7 +112,7 @@ def merge(settings: Settings, phase: str, worker: str) -> int:
     with stores(settings, f"merge {phase}") as s:
         while not backfill.merge_is_done(s, phase):
             backfill.pace(s, phase)
-            chunk = backfill.merge_next(s, phase, worker)
+            chunk = retrying(lambda: backfill.merge_next(s, phase, worker), s.shop)
             if chunk is None:
                 time.sleep(0.1)
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
@@ -44,10 +44,13 @@ def _report(state: RetryCallState) -> None:
     log.warning("attempt %d failed (%s), next in %.1f s", state.attempt_number, describe(error) if error else "?", wait)
 
 
-def retrying(work: Callable[[], Result], *, give_up_after: float = 300.0) -> Result:
-    """Call `work` until it succeeds; transient faults are tried again for `give_up_after` seconds, then raised."""
+def retrying(work: Callable[[], Result], *conns: psycopg.Connection[Any], give_up_after: float = 300.0) -> Result:
+    """Call `work` until it succeeds; transient faults are tried again for `give_up_after` seconds, then raised.
+
+    `conns` are the connections it works on: once one of them is closed, only the caller can help, with a new one.
+    """
     for attempt in Retrying(
-        retry=retry_if_exception(is_transient),
+        retry=retry_if_exception(lambda e: is_transient(e) and not any(c.closed for c in conns)),
         wait=wait_random_exponential(multiplier=0.2, max=10),
         stop=stop_after_delay(give_up_after),
         before_sleep=_report,

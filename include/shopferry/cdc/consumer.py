@@ -175,7 +175,7 @@ class Forward:
                     if change is not None:
                         changes.append(change)
                 steps[partition] = (position[partition], records[-1].offset + 1)
-            retrying(lambda c=changes, s=steps: replay.apply(c, s))  # type: ignore[misc]
+            retrying(lambda c=changes, s=steps: replay.apply(c, s), shop, replay.legacy)  # type: ignore[misc]
             position |= {p: following for p, (_, following) in steps.items()}
             consumer.commit_async({TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in position.items()})
 

@@ -10,7 +10,7 @@ from shopferry.db import Connection
 from shopferry.mapping import Standardize
 from shopferry.quality.standardize import standardize
 
-_BATCH = 20_000  # raw values judged between two inserts: keeps memory flat at any size
+_BATCH = 2_000  # raw values judged between two inserts: who needs one of them waits for no more than these
 
 
 def ensure(conn: Connection, wanted: Iterable[Standardize], relation: Composable | None = None) -> int:
