@@ -170,7 +170,7 @@ def operations(draw: st.DrawFn) -> Operation:
     return Delete(table, key) if kind == "delete" else Rekey(table, key, draw(st.sampled_from(ids)))
 
 
-writes = st.lists(operations(), min_size=1, max_size=8)
+writes = st.lists(operations(), min_size=2, max_size=12)
 # Most rows are there already when a history begins.
 openings = st.lists(st.sampled_from([(t, i) for t in TABLES for i in _TABLES[t][0]]), max_size=8).map(
     lambda missing: [Put(t, i, {}) for t in TABLES for i in _TABLES[t][0] if (t, i) not in missing]

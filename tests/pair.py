@@ -14,7 +14,8 @@ from shopferry import backfill, installation, mirror
 from shopferry.backfill import Stores
 from shopferry.cdc.envelope import Change, decode
 from shopferry.cdc.replay import Applied, Replay
-from shopferry.control import offsets, phases
+from shopferry.control import chunks, offsets, phases
+from shopferry.control.chunks import Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.db import Connection
@@ -308,7 +309,7 @@ class Late:
     legacy_dsn: str
     shop_dsn: str
     phase: str
-    kind: str = "copy"
+    span: Span = chunks.EVERYTHING
     _read: threading.Event = field(default_factory=threading.Event)
     _go: threading.Event = field(default_factory=threading.Event)
     _failed: list[BaseException] = field(default_factory=list)
@@ -341,7 +342,7 @@ class Late:
         try:
             with connect(self.legacy_dsn) as legacy, connect(self.shop_dsn) as shop:
                 shop.before = self._pause
-                backfill.copy_next(Stores(legacy, shop, ROUTE), self.phase, "late", kind=self.kind)
+                backfill.copy_next(Stores(legacy, shop, ROUTE), self.phase, "late", self.span)
         except KilledError:
             pass
         except BaseException as error:

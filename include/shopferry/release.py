@@ -30,5 +30,11 @@ def release(stores: Stores, *, entity: str | None = None, reason: str | None = N
         if reason:
             keys = SQL("{} AND {} = ANY(reasons)").format(keys, Literal(reason))
         with stores.shop.transaction():
-            Merger(stores.shop, stores.route).merge(unit, keys)
+            tried = frozenset(
+                str(k) for (k,) in stores.shop.execute(SQL("SELECT DISTINCT key::text FROM ({}) q").format(keys)).fetchall()
+            )
+            merger = Merger(stores.shop, stores.route)
+            merger.merge(unit, keys)
+            later = stores.route.units[stores.route.units.index(unit) + 1 :]
+            merger.propagate([u for u in later if u.phase in live], merger.ripple(unit, tried))
     return before, len(quarantine.entries(stores.shop, entity=entity, reason=reason, limit=10_000_000))

@@ -83,9 +83,12 @@ class Ferry(RuleBasedStateMachine):
 
     # -- the stream ------------------------------------------------------------------------------------------------
 
-    @rule(cuts=st.lists(st.integers(0, 6), min_size=1, max_size=8), crash=_crash)
-    def replay(self, cuts: list[int], crash: int | None) -> None:
+    @rule(
+        operations=history.writes, cuts=st.lists(st.integers(0, 9), min_size=1, max_size=8), crash=_crash
+    )
+    def replay(self, operations: list[Operation], cuts: list[int], crash: int | None) -> None:
         """A batch of whatever partitions the broker gives, cut anywhere."""
+        self._write(self.pair.legacy, operations)
         self.pair.capture()
         take = {p: min(n, cuts[i % len(cuts)]) for i, (p, n) in enumerate(self.pair.pending().items())}
         before = offsets.stored(self.pair.shop, ROUTE.name)

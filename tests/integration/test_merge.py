@@ -1,0 +1,137 @@
+"""Merge: what the shop itself refuses is quarantined alone, with SQLSTATE and constraint, and comes back when mended."""
+
+from __future__ import annotations
+
+import pytest
+from pair import Pair
+from psycopg.sql import SQL
+from shopferry.control import quarantine
+from shopferry.errors import MappingError
+from shopferry.mapping import Route
+from shopferry.merge import Merger
+from shopferry.release import release
+from test_backfill import order
+
+CUSTOMER = "INSERT INTO customers (id, email, full_name) VALUES ({0}, 'c{0}@example.com', 'Jan Kowalski')"
+
+
+def test_a_row_that_a_constraint_refuses_is_quarantined_and_the_rest_goes_on(pair: Pair) -> None:
+    pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total <> 13)")
+    pair.pass_phases()
+    pair.write(*[order(n, total=str(n)) for n in range(1, 41)])
+    pair.sync()
+    (entry,) = quarantine.entries(pair.shop, entity="shop.customer_order")
+    assert (entry.row_key, entry.reasons, entry.sqlstate, entry.constraint_name) == (
+        "13", ["refused_by_constraint"], "23514", "order_is_not_unlucky",
+    )  # fmt: skip
+    assert pair.one("SELECT count(*) FROM shop.customer_order") == 39
+    assert pair.accounts("orders")["orders"].quarantined == 1
+    pair.check()
+
+
+def test_a_value_that_the_shops_type_cannot_hold_is_quarantined_with_its_sqlstate(pair: Pair) -> None:
+    pair.write(order(1, total="9999999999.9999"), order(2))
+    pair.pass_phases()
+    (entry,) = quarantine.entries(pair.shop, entity="shop.customer_order")
+    assert (entry.row_key, entry.reasons, entry.sqlstate) == ("1", ["refused_by_type"], "22003")
+    pair.check()
+
+
+def test_a_refused_parent_takes_its_children_along_and_brings_them_back(pair: Pair) -> None:
+    pair.write(
+        order(1),
+        "INSERT INTO order_items (id, order_id, name, quantity, unit_price) VALUES (1, 1, 'Kubek', 1, 1)",
+        "INSERT INTO order_status_log (id, order_id, status_code, changed_at) VALUES (1, 1, 'NEW', '2020-01-01')",
+        CUSTOMER.format(1),
+        "INSERT INTO loyalty_accounts (id, customer_id, points, created_at) VALUES (1, 1, 10, '2020-01-01')",
+        "INSERT INTO loyalty_log (id, account_id, kind, points, order_id, created_at) VALUES (1, 1, 'E', 10, 1, '2020-01-01')",
+    )
+    pair.pass_phases()
+    assert pair.one("SELECT order_id FROM shop.loyalty_entry") == 1
+    pair.write("UPDATE order_items SET quantity = 2, unit_price = 9999999999")  # an item alone makes the order impossible
+    pair.sync()
+    assert pair.quarantine("shop.customer_order") == {"1": ["refused_by_type"]}
+    assert pair.quarantine("shop.order_event") == {"1": ["order_quarantined"]}
+    assert pair.ask("SELECT order_id FROM shop.payment") == [] == pair.ask("SELECT order_id FROM shop.delivery")
+    assert pair.one("SELECT order_id FROM shop.loyalty_entry") is None
+    pair.check()
+    pair.write("UPDATE order_items SET quantity = 1, unit_price = 1")
+    pair.sync()
+    assert pair.ask("SELECT entity FROM ferry.quarantine") == []
+    assert pair.ask("SELECT order_id FROM shop.payment") == [(1,)] == pair.ask("SELECT order_id FROM shop.delivery")
+    assert pair.one("SELECT order_id FROM shop.loyalty_entry") == 1
+    pair.check()
+
+
+def test_a_refused_customer_takes_addresses_orders_and_cards_along(pair: Pair) -> None:
+    pair.shop.execute("ALTER TABLE shop.customer ADD CONSTRAINT not_ola CHECK (given_name <> 'Ola')")
+    pair.write(
+        CUSTOMER.format(1),
+        "INSERT INTO customers (id, email, full_name) VALUES (2, 'C1@example.com', 'Jan Kowalski')",  # the same person
+        "INSERT INTO addresses (id, customer_id, street, city, postcode) VALUES (1, 2, 'Długa 1', 'Łódź', '90-001')",
+        order(1), "UPDATE orders SET customer_id = 2",
+        "INSERT INTO loyalty_accounts (id, customer_id, points) VALUES (1, 2, 0)",
+    )  # fmt: skip
+    pair.pass_phases()
+    pair.write("UPDATE customers SET full_name = 'Ola Nowak' WHERE id = 1")
+    pair.sync()
+    assert pair.quarantine("shop.customer") == {"1": ["refused_by_constraint"], "2": ["refused_by_constraint"]}
+    assert pair.quarantine("shop.customer_address") == {"1": ["customer_quarantined"]}
+    assert pair.quarantine("shop.customer_order") == {"1": ["customer_quarantined"]}
+    assert pair.quarantine("shop.loyalty_account") == {"1": ["customer_quarantined"]}
+    pair.check()
+    pair.write("UPDATE customers SET full_name = 'Jan Nowak' WHERE id = 1")
+    pair.sync()
+    assert pair.ask("SELECT entity FROM ferry.quarantine") == []
+    pair.check()
+
+
+def test_a_refused_row_does_not_make_its_neighbours_refused(pair: Pair) -> None:
+    """Exchanged e-mails are only possible together; halving the batch for a refused third must not tear them apart."""
+    pair.shop.execute("ALTER TABLE shop.customer ADD CONSTRAINT not_ola CHECK (given_name <> 'Ola')")
+    pair.write(*[CUSTOMER.format(n) for n in range(1, 9)])
+    pair.pass_phases()
+    pair.write(
+        "UPDATE customers SET email = CASE id WHEN 1 THEN 'c8@example.com' ELSE 'c1@example.com' END WHERE id IN (1, 8)",
+        "UPDATE customers SET full_name = 'Ola Nowak' WHERE id = 4",
+    )
+    pair.sync()
+    assert pair.quarantine("shop.customer") == {"4": ["refused_by_constraint"]}
+    assert pair.ask("SELECT legacy_customer_id, email FROM shop.customer WHERE legacy_customer_id IN (1, 8) ORDER BY 1") == [
+        (1, "c8@example.com"), (8, "c1@example.com"),
+    ]  # fmt: skip
+    pair.check()
+
+
+def test_rows_that_cannot_both_be_are_told_apart(pair: Pair) -> None:
+    pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT number_once UNIQUE (number) DEFERRABLE INITIALLY DEFERRED")
+    pair.pass_phases()
+    pair.write(order(1), order(2), order(3), "UPDATE orders SET number = 'same' WHERE id IN (1, 3)")
+    pair.sync()
+    assert pair.ask("SELECT id FROM shop.customer_order ORDER BY id") == [(1,), (2,)]
+    (entry,) = quarantine.entries(pair.shop, entity="shop.customer_order")
+    assert (entry.row_key, entry.sqlstate, entry.constraint_name) == ("3", "23505", "number_once")
+    assert pair.verify("orders").clean
+
+
+def test_what_was_refused_is_released_once_the_shop_can_hold_it(pair: Pair) -> None:
+    pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total <> 13)")
+    pair.write(order(1, total="13"), "INSERT INTO order_items (id, order_id, name, quantity, unit_price) VALUES (1, 1, 'K', 1, 1)")
+    pair.pass_phases()
+    assert pair.quarantine("shop.order_line") == {"1": ["order_quarantined"]}
+    pair.shop.execute("ALTER TABLE shop.customer_order DROP CONSTRAINT order_is_not_unlucky")
+    assert release(pair.stores) == (2, 0)
+    assert pair.ask("SELECT order_id FROM shop.payment") == [(1,)]
+    pair.check()
+
+
+def test_a_column_that_the_target_lacks_is_named_with_file_and_line(pair: Pair) -> None:
+    pair.write(order(1))
+    pair.pass_phases(["contacts"])
+    pair.shop.execute("ALTER TABLE shop.customer_order RENAME COLUMN note TO remark")
+    unit = next(u for u in Route.load("demo").mappings if u.entity == "shop.customer_order")
+    with (
+        pytest.raises(MappingError, match=rf"{unit.file}:{unit.line}: shop\.customer_order has no column 'note'"),
+        pair.shop.transaction(),
+    ):
+        Merger(pair.shop, Route.load("demo")).merge(unit, SQL("SELECT 1::bigint AS key").format())

@@ -1,0 +1,231 @@
+"""Replay of what legacy's own log says: redelivery, fences, keys that change, values that are not logged again."""
+
+from __future__ import annotations
+
+import pytest
+from events import envelope, message, topic_of
+from pair import ROUTE, Pair
+from shopferry import mirror
+from shopferry.cdc.envelope import decode
+from shopferry.cdc.replay import Replay
+from shopferry.control import offsets
+from shopferry.errors import EventError, FencedError, ReplayError
+from test_backfill import order
+
+LONG = " ".join(f"{(n * 7919) % 99991:x}" for n in range(1, 1400))
+OTHER = " ".join(f"{(n * 104729) % 99991:x}" for n in range(1, 1400))
+
+
+def notes(pair: Pair) -> dict[int, str | None]:
+    """The notes of all orders as the mirror has them."""
+    return dict(pair.ask("SELECT id, note FROM legacy.orders"))
+
+
+def test_changes_arrive_in_the_shop(filled: Pair) -> None:
+    filled.pass_phases()
+    filled.write(
+        order(900_001, "PAID"),
+        "INSERT INTO order_items (id, order_id, name, quantity, unit_price, line_total) VALUES (900001, 900001, 'Żuk', 2, 1, 2)",
+        "UPDATE order_items SET order_id = 900001 WHERE id = (SELECT min(id) FROM order_items)",
+        "DELETE FROM order_items WHERE id = (SELECT max(id) FROM order_items WHERE id < 900001)",
+        "DELETE FROM customers WHERE id = (SELECT min(id) FROM customers)",
+    )
+    filled.sync()
+    assert filled.one("SELECT status::text FROM shop.customer_order WHERE id = 900001") == "paid"
+    assert filled.one("SELECT count(*) FROM shop.order_line WHERE order_id = 900001") == 2
+    filled.check()
+
+
+def test_the_last_events_delivered_again_change_nothing(pair: Pair) -> None:
+    pair.write(order(1))
+    pair.pass_phases()
+    for status in ("PAID", "SENT", "DONE"):
+        pair.write(f"UPDATE orders SET status_code = '{status}' WHERE id = 1")
+    pair.write("DELETE FROM orders WHERE id = 1")
+    pair.sync()
+    pair.log.again(4)
+    for partition, count in pair.pending().items():
+        for _ in range(count):
+            pair.replay({partition: 1})
+            assert pair.ask("SELECT id FROM shop.customer_order") == []
+    pair.check()
+
+
+def test_of_two_consumers_at_one_place_the_second_is_fenced_and_nothing_of_it_stays(pair: Pair) -> None:
+    pair.write(order(1))
+    pair.pass_phases()
+    pair.write("UPDATE orders SET status_code = 'PAID' WHERE id = 1")
+    pair.capture()
+    stale = pair.batch(pair.pending())
+    pair.replay()
+    pair.write("UPDATE orders SET status_code = 'SENT' WHERE id = 1")
+    pair.sync()
+    stored, batches = offsets.stored(pair.shop, "demo"), pair.one("SELECT count(*) FROM ferry.replay_batch")
+    with pytest.raises(FencedError, match=r"demo\.public\.orders\[\d\] is not at offset"):
+        Replay(pair.shop, pair.legacy, ROUTE).apply(*stale)
+    assert offsets.stored(pair.shop, "demo") == stored
+    assert pair.one("SELECT count(*) FROM ferry.replay_batch") == batches
+    assert pair.one("SELECT status_code FROM legacy.orders") == "SENT"
+
+
+def test_a_key_that_changes_is_a_row_that_goes_and_one_that_comes(pair: Pair) -> None:
+    pair.write(order(1))
+    pair.pass_phases()
+    pair.write("UPDATE orders SET id = 9 WHERE id = 1")
+    pair.sync()
+    assert pair.ask("SELECT id FROM shop.customer_order") == [(9,)]
+    pair.check()
+
+
+def test_a_value_that_is_not_logged_again_is_kept_from_the_mirror(pair: Pair) -> None:
+    pair.write(order(1), f"UPDATE orders SET note = '{LONG}'")
+    pair.pass_phases()
+    pair.write("UPDATE orders SET status_code = 'PAID' WHERE id = 1")
+    pair.capture()
+    changes, steps = pair.batch(pair.pending())
+    assert [c.partial for c in changes] == [True]
+    pair.legacy.execute("ALTER TABLE orders RENAME TO not_to_be_asked")
+    Replay(pair.shop, pair.legacy, ROUTE).apply(changes, steps)
+    pair.legacy.execute("ALTER TABLE not_to_be_asked RENAME TO orders")
+    assert notes(pair) == {1: LONG}
+    pair.check()
+
+
+def test_a_value_that_nobody_here_has_is_read_again_from_legacy(pair: Pair) -> None:
+    pair.write(order(1), f"UPDATE orders SET note = '{LONG}'")
+    pair.tap.skip()
+    pair.write("UPDATE orders SET status_code = 'PAID' WHERE id = 1")
+    pair.sync()  # before any chunk was read
+    assert notes(pair) == {1: LONG}
+    pair.pass_phases()
+    pair.check()
+
+
+def test_a_value_of_a_row_that_is_gone_by_now_is_not_missed(pair: Pair) -> None:
+    pair.write(order(1), f"UPDATE orders SET note = '{LONG}'")
+    pair.tap.skip()
+    pair.write("UPDATE orders SET status_code = 'PAID' WHERE id = 1")
+    pair.write("DELETE FROM orders")
+    pair.capture()
+    while pending := pair.pending():
+        pair.replay(dict.fromkeys(pending, 1))
+    assert notes(pair) == {}
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_exchanged_keys_keep_their_unlogged_values_apart(pair: Pair, size: int) -> None:
+    pair.write(order(1), order(2), f"UPDATE orders SET note = CASE id WHEN 1 THEN '{LONG}' ELSE '{OTHER}' END")
+    pair.pass_phases()
+    pair.write(*[f"UPDATE orders SET id = {new} WHERE id = {old}" for old, new in ((1, 3), (2, 1), (3, 2))])
+    pair.capture()
+    while pending := pair.pending():
+        pair.replay({p: min(n, size) for p, n in pending.items()})
+    assert notes(pair) == {1: OTHER, 2: LONG}
+    pair.check()
+
+
+def test_a_key_deleted_and_born_again_in_one_transaction_and_in_two(pair: Pair) -> None:
+    pair.write(order(1), order(2))
+    pair.pass_phases()
+    pair.write("DELETE FROM orders WHERE id = 1", order(1, "PAID"))
+    pair.write("DELETE FROM orders WHERE id = 2")
+    pair.write(order(2, "SENT"))
+    pair.sync()
+    assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY id") == [(1, "paid"), (2, "shipped")]
+    pair.check()
+
+
+def test_a_child_before_its_parent_waits_in_quarantine_and_an_orphan_goes_back_there(pair: Pair) -> None:
+    pair.pass_phases()
+    pair.write("INSERT INTO order_items (id, order_id, name, quantity, unit_price) VALUES (1, 7, 'Kubek', 1, 5)")
+    pair.sync()
+    assert pair.quarantine("shop.order_line") == {"1": ["order_missing"]}
+    pair.write(order(7))
+    pair.sync()
+    assert pair.quarantine("shop.order_line") == {}
+    assert pair.ask("SELECT id, order_id FROM shop.order_line") == [(1, 7)]
+    pair.write("DELETE FROM orders")
+    pair.sync()
+    assert pair.quarantine("shop.order_line") == {"1": ["order_missing"]}
+    pair.check()
+
+
+def test_what_is_rolled_back_never_was(pair: Pair) -> None:
+    pair.pass_phases()
+    with pair.legacy.transaction():
+        pair.legacy.execute(order(1).encode())
+        with pair.legacy.transaction(force_rollback=True):
+            pair.legacy.execute(order(2).encode())
+    with pair.legacy.transaction(force_rollback=True):
+        pair.legacy.execute(order(3).encode())
+    pair.sync()
+    assert pair.ask("SELECT id FROM shop.customer_order") == [(1,)]
+
+
+def test_a_truncate_stops_replay(pair: Pair) -> None:
+    pair.write(order(1))
+    pair.pass_phases()
+    pair.write("TRUNCATE orders")
+    with pytest.raises(ReplayError, match="TRUNCATE of orders: decide"):
+        pair.sync()
+    assert pair.ask("SELECT id FROM shop.customer_order") == [(1,)]
+
+
+def test_a_mapped_column_that_is_gone_stops_replay(pair: Pair) -> None:
+    pair.pass_phases()
+    stored = offsets.stored(pair.shop, "demo")
+    row: dict[str, object] = {"id": 1, "number": "A-1"}
+    change = decode(message(topic_of("orders"), {"id": 1}, envelope("public", "orders", "c", 1, row)), frozenset({"orders"}))
+    assert change
+    with pytest.raises(ReplayError, match=r"demo\.public\.orders\[0\]@0: rows of orders have no column .*status_code.* mapped"):
+        Replay(pair.shop, pair.legacy, ROUTE).apply([change], {})
+    assert offsets.stored(pair.shop, "demo") == stored
+    assert pair.ask("SELECT id FROM legacy.orders") == []
+
+
+def test_a_column_that_nobody_maps_may_come_and_go(pair: Pair) -> None:
+    pair.write("INSERT INTO customers (id, email, full_name) VALUES (1, 'jan@example.com', 'Jan Kowalski')")
+    pair.pass_phases()
+    pair.write("ALTER TABLE customers ADD COLUMN colour text", "ALTER TABLE customers DROP COLUMN last_ip")
+    pair.write("UPDATE customers SET colour = 'red', full_name = 'Ala Nowak'")
+    pair.sync()
+    assert pair.one("SELECT given_name FROM shop.customer") == "Ala"
+    pair.check()
+
+
+def test_only_mapped_columns_leave_legacy(pair: Pair) -> None:
+    pair.write("INSERT INTO customers (id, email, last_ip) VALUES (1, 'jan@example.com', '10.9.8.7')")
+    ((_, _, event),) = pair.tap.read()
+    tables = mirror.load(pair.shop)
+    assert isinstance(event["after"], dict)
+    assert set(event["after"]) == set(tables["customers"].names)
+    assert "last_ip" not in event["after"]
+
+
+def test_an_event_that_is_none_stops_and_nothing_is_skipped(pair: Pair) -> None:
+    pair.pass_phases()
+    pair.write(order(1))
+    pair.capture()
+    ((partition, held),) = [(p, m) for p, m in pair.log.partitions.items() if m]
+    held.append(message(partition[0], {"id": 2}, b"{broken", partition=partition[1], offset=len(held)))
+    with pytest.raises(EventError, match=r"@1: not a change event"):
+        pair.replay()
+    assert offsets.stored(pair.shop, "demo").get(partition, 0) == 0
+
+
+def test_an_event_that_the_mirrors_type_refuses_is_quarantined_alone(pair: Pair) -> None:
+    pair.pass_phases()
+    pair.write(*[order(n) for n in range(1, 20)])
+    changes = []
+    for topic, key, event in pair.tap.read():
+        after = event["after"]
+        assert key and isinstance(after, dict)
+        if key == {"id": 7}:
+            after["total"] = "a lot"
+        changes.append(decode(message(topic, key, event), frozenset({"orders"})))
+    Replay(pair.shop, pair.legacy, ROUTE).apply([c for c in changes if c], {})
+    assert pair.ask("SELECT entity, row_key, reasons, sqlstate FROM ferry.quarantine") == [
+        ("legacy.orders", "7", ["event_unreadable"], "22P02"),
+    ]  # fmt: skip
+    assert pair.one("SELECT count(*) FROM shop.customer_order") == 18
+    assert not pair.verify("orders").clean  # the mirror lacks the row, and verification says so
