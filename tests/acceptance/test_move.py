@@ -1,0 +1,164 @@
+"""A whole move on the real stack, without Airflow: phases under live writes, kills, cutover, way back, every write found."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import real_input
+from shopferry import db, fence, mirror, passage, stack
+from shopferry.control import phases
+from shopferry.cutover import gates, switch
+from shopferry.cutover.rollback import roll_back
+from shopferry.demo import ledger, shop
+from shopferry.errors import GateError, PhaseError
+from shopferry.mapping import Route
+from shopferry.passage import Options
+from shopferry.settings import Settings
+from shopferry.verify import checksums
+from shopferry.verify.accounting import Account
+
+pytestmark = pytest.mark.stack
+OPTIONS = Options(chunk_size=500)
+
+
+@pytest.fixture
+def settings() -> Iterator[Settings]:
+    """A stack of this test's own, both stores empty."""
+    home = Path(tempfile.mkdtemp(prefix="shopferry-move-"))
+    home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
+    before = os.environ.get("SHOPFERRY_DATA")
+    os.environ["SHOPFERRY_DATA"] = str(home)
+    try:
+        stack.up(without={"airflow"})
+        yield Settings.load()
+    finally:
+        stack.down(purge=True)
+        os.environ.pop("SHOPFERRY_DATA")
+        if before is not None:
+            os.environ["SHOPFERRY_DATA"] = before
+
+
+@contextmanager
+def writer(book: Path) -> Iterator[None]:
+    """The shop's application, in a process of its own."""
+    command = [sys.executable, "-m", "shopferry.demo.writer", "--rate", "40", "--ledger", str(book)]
+    with (book.parent / "writer.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            until(lambda: book.exists() and book.stat().st_size > 0)
+            yield
+            assert process.poll() is None, (book.parent / "writer.log").read_text()
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def until(check: Callable[[], object]) -> None:
+    while not check():
+        time.sleep(0.05)
+
+
+def kill(name: str) -> None:
+    """Kill a server of the stack the hard way and wait until the supervisor has another in its place."""
+    old = next(s.pid for s in stack.status() if s.name == name)
+    assert old
+    os.kill(old, signal.SIGKILL)
+    until(lambda: any(s.name == name and s.state == "RUNNING" and s.pid != old for s in stack.status()))
+
+
+def ferry(settings: Settings) -> list[Account]:
+    """All phases; returns the accounts of all tables, which must add up with no difference anywhere."""
+    accounts = []
+    for phase in Route.load(settings.route).phases:
+        outcome = passage.run(settings, phase, "test", OPTIONS, lambda _: None)
+        assert outcome is not None and outcome.clean
+        accounts += outcome.accounts
+    for a in accounts:
+        assert a.legacy_rows == a.migrated + a.quarantined + sum(a.left_out.values()), a
+        assert a.unaccounted == 0, a
+    return accounts
+
+
+def differences(settings: Settings) -> list[object]:
+    """What differs in any phase, compared online."""
+    return [d for p in Route.load(settings.route).phases for d in passage.compare(settings, p).differences]
+
+
+def frozen_differences(settings: Settings) -> list[object]:
+    """What differs between the fenced legacy store and the mirror."""
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+        return [d for t in mirror.load(new).values() for d in checksums.compare(legacy, new, t, lambda: None)[1]]
+
+
+def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -> None:
+    book = tmp_path / "ledger.jsonl"
+    shop.seed(settings, 200)
+    passage.install(settings)
+    with pytest.raises(PhaseError, match="contacts comes first and is new"):
+        passage.begin(settings, "orders", "test", OPTIONS)
+    with pytest.raises(GateError, match="phases verified"):
+        gates.require(settings)
+    with writer(book):
+        ferry(settings)
+        for name in ("sync", "connector", "broker", "shop-db", "legacy-db"):
+            kill(name)
+        until(lambda: all(g.met for g in gates.judge(settings) if g.gate in {"consumer alive", "stream caught up"}))
+        assert not differences(settings)
+        done = switch.cut_over(settings, "test")
+        assert [step for step, _ in done.steps][-1] == "open the new shop"
+        assert switch.cut_over(settings, "test").steps == []  # once more: nothing left to do
+        time.sleep(3)
+    assert not frozen_differences(settings)
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+        report = ledger.check(book, legacy, new)
+        assert len(fence.fenced(legacy)) == len(Route.load(settings.route).tables)
+        assert {p.state for p in phases.all_phases(new, settings.route)} == {"cut_over"}
+    assert report.acknowledged > 0
+    assert report.missing == []
+    assert report.failed_for_the_user == 0
+    stores = {r["store"] for r in ledger.read(book) if r["acknowledged"]}
+    assert stores == {"legacy", "shop"}
+    with pytest.raises(GateError, match="accepted writes since the cutover"):
+        roll_back(settings, "test")
+
+
+def test_rollback_before_the_first_write_gives_the_shop_back(settings: Settings) -> None:
+    shop.seed(settings, 50)
+    ferry(settings)
+    switch.cut_over(settings, "test")
+    done = roll_back(settings, "test")
+    assert done.version == 3
+    with db.connect(settings.legacy_dsn, "test") as legacy:
+        assert fence.fenced(legacy) == []
+        legacy.execute("UPDATE customers SET phone = '601 000 001' WHERE id = (SELECT min(id) FROM customers)")
+    assert not differences(settings)
+    assert switch.cut_over(settings, "test").version == 4
+
+
+@pytest.mark.skipif(not real_input.available(), reason="the real input is not beside the project (../shared/data)")
+def test_real_shops_move_under_live_writes(settings: Settings, tmp_path: Path) -> None:
+    book = tmp_path / "ledger.jsonl"
+    shop.seed(settings, 50)
+    with db.connect(settings.legacy_dsn, "test") as legacy:
+        real_input.load(legacy)
+    with writer(book):
+        accounts = ferry(settings)
+        switch.cut_over(settings, "test")
+        time.sleep(2)
+    assert not frozen_differences(settings)
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+        report = ledger.check(book, legacy, new)
+    assert report.missing == []
+    assert report.failed_for_the_user == 0
+    orders = next(a for a in accounts if a.table == "orders")
+    assert orders.legacy_rows > 5_000
+    assert orders.migrated > 0.9 * orders.legacy_rows
