@@ -26,7 +26,7 @@ from shopferry.settings import Settings
 from shopferry.verify.verification import Verification, verify
 
 WORKERS = 2  # two servers and two workers saturate the small machines this was measured on
-_GROUPS = 4  # copy groups per table at most: a handful of tasks to look at, not a thousand
+_GROUPS = 2  # copy groups per table at most: a task costs seconds to start, and its chunks are what is retried
 
 
 @dataclass(frozen=True)
