@@ -24,7 +24,7 @@ from airflow.utils.state import TaskInstanceState
 
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import for_airflow
-from shopferry.orchestration.holding import holder_of
+from shopferry.orchestration.holding import holder_of, this_run
 from shopferry.retry import describe, is_transient
 
 _ROUND_S = 5.0  # one blocking call in a thread: how long a cancelled trigger goes on at most
@@ -95,7 +95,10 @@ class AwaitSync(BaseOperator):
 
     def resume(self, context: Context, event: Any) -> None:
         """Raise what the trigger could not: this process knows the retry policy."""
-        if event == TaskInstanceState.SKIPPED:
+        if event == TaskInstanceState.SKIPPED:  # a trigger that runs within `dag.test()` does not know its run
+            from shopferry import passage
+
+            passage.abandon(settings_from_connections(), self.phase, this_run())
             raise AirflowSkipException(f"phase {self.phase} was a sample: there is nothing to be in sync")
         if event != TaskInstanceState.SUCCESS:
             raise for_airflow(event["reason"], transient=event["transient"])
