@@ -229,7 +229,7 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
                 return None
         unit = next(u for u in route.units if u.name == chunk.target)
         merger = Merger(shop, route)
-        merged = merger.merge(unit, keys_between(unit, chunk.low, chunk.high))
+        merged = merger.merge(unit, keys_between(unit, chunk.low, chunk.high), disjoint=True)
         if isinstance(unit, Identity):
             others = [u for p, state, _ in states if state.live and p != phase for u in route.of(p)]
             merger.propagate(others, {f"identity.{unit.identity}"})

@@ -6,7 +6,7 @@ find the keys; the mapping's SELECT then says what the shop has to hold for thos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -56,13 +56,14 @@ class Merger:
         """
         touched = set(changed)
         done: dict[str, Merged] = {}
+        # All verdicts before the first key is locked, so that these two kinds of lock are always taken in one order.
+        for wanted in sorted({w for u in units for w in u.standardize}, key=repr):
+            if f"legacy.{wanted.table}" in touched:
+                registry.ensure(self.conn, [wanted], Identifier("pg_temp", f"changed_{wanted.table}"))
         for unit in units:
             sources = [s for s in unit.sources if s.relation in touched]
             if not sources:
                 continue
-            for wanted in unit.standardize:
-                if f"legacy.{wanted.table}" in touched:
-                    registry.ensure(self.conn, [wanted], Identifier("pg_temp", f"changed_{wanted.table}"))
             found = []
             for source in sources:
                 relation = Identifier("pg_temp", source.changed)
@@ -81,8 +82,12 @@ class Merger:
                 touched.add(f"identity.{unit.identity}")
         return done
 
-    def merge(self, unit: Unit, keys: Composed) -> Merged | None:
-        """Merge one unit for the keys that a SELECT yields; None when it yields none."""
+    def merge(self, unit: Unit, keys: Composed, *, disjoint: bool = False) -> Merged | None:
+        """Merge one unit for the keys that a SELECT yields; None when it yields none.
+
+        `disjoint` promises that nobody else who says so at the same time has any of these keys: chunks of one plan need
+        not wait for one another, only for the stream.
+        """
         conn = self.conn
         conn.execute(
             SQL(
@@ -90,7 +95,7 @@ class Merger:
             ).format(keys)
         )
         try:
-            count = self._lock(unit)
+            count = self._lock(unit, "_shared" if disjoint else "")
             if isinstance(unit, Identity):
                 # also without a key: its `changed` temp table is what later lineage reads
                 return self._identify(unit, count)
@@ -138,16 +143,17 @@ class Merger:
         ).fetchall()
         return frozenset(r[0] for r in rows)
 
-    def _lock(self, unit: Unit) -> int:
+    def _lock(self, unit: Unit, mode: str) -> int:
         """Lock the affected keys, so that two transactions never interleave on one aggregate; returns their number.
 
         Buckets instead of keys bound the lock table; the order is the same for everybody, against deadlock.
         """
         row = self.conn.execute(
-            """SELECT count(*), (SELECT count(pg_advisory_xact_lock(hashtext(%s), bucket))
+            SQL(
+                """SELECT count(*), (SELECT count({}(hashtext({}), bucket))
                       FROM (SELECT DISTINCT hashtext(key::text) & 1023 AS bucket FROM pg_temp.affected ORDER BY 1) b)
-               FROM pg_temp.affected""",
-            (unit.name,),
+                   FROM pg_temp.affected"""
+            ).format(Identifier(f"pg_advisory_xact_lock{mode}"), Literal(unit.name))
         ).fetchone()
         # Without statistics the planner takes a temp table for a thousand rows and reads whole tables even for one key.
         self.conn.execute("ANALYZE pg_temp.affected")
@@ -251,7 +257,7 @@ class Merger:
                 "AND NOT EXISTS (SELECT FROM pg_temp.yielded y WHERE {} AND {})"
             ).format(table, Identifier(unit.scope), good, match)
         ).rowcount
-        written = conn.execute(_upsert(unit, table, columns, target, good)).rowcount
+        written = sum(conn.execute(write).rowcount for write in _writes(unit, table, columns, target, good))
         conn.execute("DROP TABLE pg_temp.yielded, pg_temp.outcome")
         return Merged(0, written, deleted)
 
@@ -367,19 +373,35 @@ def row_key(unit: Mapping) -> Composed:
     return SQL("concat_ws('/', {})").format(SQL(", ").join(SQL("y.{}").format(Identifier(k)) for k in unit.key))
 
 
-def _upsert(
+def _writes(
     unit: Mapping, table: Identifier, columns: Sequence[str], target: _Target, good: SQL
-) -> Composed:
+) -> Iterator[Composed]:
+    """Update what stands there and differs, then insert what does not.
+
+    Not one upsert for both: `ON CONFLICT DO UPDATE` locks each row as if its keys changed, and would so stand in the way
+    of everybody who checks a foreign key on it; `UPDATE` looks at what really changes.
+    """
     key = SQL(", ").join(map(Identifier, unit.key))
-    values = SQL(", ").join(SQL("y.{}::{}").format(Identifier(c), SQL(target.casts[c])) for c in columns)
+    same = SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in unit.key)
+    cast = {c: SQL("y.{}::{}").format(Identifier(c), SQL(target.casts[c])) for c in columns}
     rest = [c for c in columns if c not in unit.key]
-    action = SQL("NOTHING")
+    action = SQL("DO NOTHING")
     if rest:
-        action = SQL("UPDATE SET {} WHERE ({}) IS DISTINCT FROM ({})").format(
-            SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(c)) for c in rest),
+        yield SQL("UPDATE {} t SET {} FROM pg_temp.yielded y WHERE {} AND {} AND ROW({}) IS DISTINCT FROM ROW({})").format(
+            table,
+            SQL(", ").join(SQL("{} = {}").format(Identifier(c), cast[c]) for c in rest),
+            same,
+            good,
             SQL(", ").join(SQL("t.{}").format(Identifier(c)) for c in rest),
-            SQL(", ").join(SQL("excluded.{}").format(Identifier(c)) for c in rest),
-        )  # type: ignore[assignment]
-    return SQL("INSERT INTO {} AS t ({}) SELECT {} FROM pg_temp.yielded y WHERE {} ORDER BY {} ON CONFLICT ({}) DO {}").format(
-        table, SQL(", ").join(map(Identifier, columns)), values, good, key, key, action
-    )
+            SQL(", ").join(cast[c] for c in rest),
+        )
+        action = SQL("DO UPDATE SET {}").format(  # type: ignore[assignment]
+            SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(c)) for c in rest)
+        )
+    yield SQL(
+        "INSERT INTO {} ({}) SELECT {} FROM pg_temp.yielded y WHERE {} "
+        "AND NOT EXISTS (SELECT FROM {} t WHERE {}) ORDER BY {} ON CONFLICT ({}) {}"
+    ).format(
+        table, SQL(", ").join(map(Identifier, columns)), SQL(", ").join(cast[c] for c in columns), good,
+        table, same, key, key, action,
+    )  # fmt: skip

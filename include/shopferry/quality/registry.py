@@ -34,8 +34,11 @@ def ensure(conn: Connection, wanted: Iterable[Standardize], relation: Composable
 
 def _judge(conn: Connection, kind: str, raws: list[str]) -> None:
     verdicts = [standardize(kind, raw) for raw in raws]
-    conn.execute(
-        "INSERT INTO ferry.standardized (kind, raw, value, problem) "
-        "SELECT %s, r, v, p FROM unnest(%s::text[], %s::text[], %s::text[]) AS u (r, v, p) ON CONFLICT DO NOTHING",
-        (kind, raws, [v.value for v in verdicts], [v.problem for v in verdicts]),
-    )
+    with conn.transaction():
+        # One writer of verdicts at a time: two that meet in the middle of their lists would deadlock.
+        conn.execute("SELECT pg_advisory_xact_lock(hashtext('ferry.standardized'))")
+        conn.execute(
+            "INSERT INTO ferry.standardized (kind, raw, value, problem) "
+            "SELECT %s, r, v, p FROM unnest(%s::text[], %s::text[], %s::text[]) AS u (r, v, p) ON CONFLICT DO NOTHING",
+            (kind, raws, [v.value for v in verdicts], [v.problem for v in verdicts]),
+        )
