@@ -116,7 +116,8 @@ def test_rows_that_cannot_both_be_are_told_apart(pair: Pair) -> None:
 
 def test_what_was_refused_is_released_once_the_shop_can_hold_it(pair: Pair) -> None:
     pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total <> 13)")
-    pair.write(order(1, total="13"), "INSERT INTO order_items (id, order_id, name, quantity, unit_price) VALUES (1, 1, 'K', 1, 1)")
+    item = "INSERT INTO order_items (id, order_id, name, quantity, unit_price) VALUES (1, 1, 'K', 1, 1)"
+    pair.write(order(1, total="13"), item)
     pair.pass_phases()
     assert pair.quarantine("shop.order_line") == {"1": ["order_quarantined"]}
     pair.shop.execute("ALTER TABLE shop.customer_order DROP CONSTRAINT order_is_not_unlucky")

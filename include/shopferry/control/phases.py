@@ -93,6 +93,7 @@ def move(conn: Connection, route: str, phase: str, target: State) -> None:
 
 def require_start(conn: Connection, route: str, phase: str) -> None:
     """Refuse a phase out of order: all earlier ones must be verified. Raises PhaseError saying what is missing."""
+    get(conn, route, phase)
     for earlier in all_phases(conn, route):
         if earlier.phase == phase:
             if earlier.state == State.CUT_OVER:
@@ -103,7 +104,6 @@ def require_start(conn: Connection, route: str, phase: str) -> None:
                 f"phase {phase} cannot start: {earlier.phase} comes first and is {earlier.state}, not verified; "
                 f"run `shopferry phase run {earlier.phase}`"
             )
-    get(conn, route, phase)
 
 
 def hold(conn: Connection, route: str, phase: str, holder: str) -> None:

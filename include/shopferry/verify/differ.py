@@ -66,7 +66,7 @@ def _compare_range(
     within = mirror.key_range([mapping.scope], low, high)
     rows = shop.execute(
         SQL(
-            "SELECT coalesce({key_y}, {key_t}), CASE WHEN t.* IS NULL THEN 'missing' WHEN y.* IS NULL THEN 'extra' "
+            "SELECT coalesce(nullif({key_y}, ''), {key_t}), CASE WHEN t.* IS NULL THEN 'missing' WHEN y.* IS NULL THEN 'extra' "
             "ELSE 'differs' END FROM (SELECT * FROM pg_temp.yielded y WHERE {good}) y "
             "FULL JOIN (SELECT * FROM {target} WHERE {within}) t ON {same} WHERE {wanted} IS DISTINCT FROM {standing}"
         ).format(

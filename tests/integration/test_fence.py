@@ -1,0 +1,89 @@
+"""Fences: a store that is not open says so with an SQLSTATE of its own, whatever the statement and the session."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from pair import ROUTE, Pair, connect
+from shopferry import fence, installation
+from test_backfill import dsns, order
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO shop.customer (email) VALUES ('jan@example.com')",
+        "UPDATE shop.customer SET email = 'x'",
+        "DELETE FROM shop.customer WHERE false",
+        "TRUNCATE shop.customer CASCADE",
+        "COPY shop.customer (email) FROM STDIN",
+        "WITH w AS (DELETE FROM shop.customer RETURNING 1) SELECT * FROM w",
+    ],
+)
+def test_the_new_shop_refuses_whatever_is_not_the_ferrys(pair: Pair, statement: str) -> None:
+    with pytest.raises(psycopg.DatabaseError) as caught, pair.shop.cursor() as cursor:
+        if statement.startswith("COPY"):
+            with cursor.copy(statement.encode()) as copy:
+                copy.write("jan@example.com\n")
+        else:
+            cursor.execute(statement.encode())
+    assert caught.value.sqlstate == fence.MOVED == "SF001"
+    assert "moved: shop.customer is not open for writes (route demo)" in str(caught.value)
+
+
+def test_every_table_that_a_mapping_fills_is_fenced(pair: Pair) -> None:
+    assert fence.fenced(pair.shop) == installation.entities(ROUTE)
+
+
+def test_the_ferry_may_write_and_only_within_its_transaction(pair: Pair) -> None:
+    with pair.shop.transaction():
+        pair.shop.execute("SET LOCAL shopferry.writer = 'ferry'")
+        pair.shop.execute("INSERT INTO shop.customer (email) VALUES ('jan@example.com')")
+    with pytest.raises(psycopg.DatabaseError, match="moved"):
+        pair.shop.execute("DELETE FROM shop.customer")
+
+
+def test_reading_goes_on_behind_the_fence(pair: Pair) -> None:
+    assert pair.ask("SELECT count(*) FROM shop.customer") == [(0,)]
+
+
+def test_legacy_is_fenced_by_the_same_means_and_opened_again(pair: Pair) -> None:
+    tables = [f"public.{t}" for t in ROUTE.tables]
+    pair.write(order(1))
+    with pair.legacy.transaction():
+        fence.raise_fence(pair.legacy, tables, "demo")
+    with pytest.raises(psycopg.DatabaseError) as caught:
+        pair.write(order(2))
+    assert caught.value.sqlstate == "SF001"
+    with pair.legacy.transaction():
+        fence.raise_fence(pair.legacy, tables, "demo")  # again is no harm
+        fence.drop_fence(pair.legacy, tables)
+        fence.drop_fence(pair.legacy, tables)
+    pair.write(order(2))
+    assert fence.fenced(pair.legacy) == []
+
+
+def test_a_fence_that_is_rolled_back_never_stood(pair: Pair) -> None:
+    with pair.legacy.transaction(force_rollback=True):
+        fence.raise_fence(pair.legacy, ["public.orders"], "demo")
+    pair.write(order(1))
+
+
+def test_a_session_that_was_there_before_the_fence_meets_it_at_its_next_statement(pair: Pair) -> None:
+    with connect(dsns(pair)[0]) as early:
+        early.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        early.execute("SELECT count(*) FROM customers")
+        with pair.legacy.transaction():
+            fence.raise_fence(pair.legacy, ["public.orders"], "demo")
+        with pytest.raises(psycopg.DatabaseError) as caught:
+            early.execute(order(1).encode())
+        assert caught.value.sqlstate == "SF001"
+
+
+def test_installing_again_changes_nothing(filled: Pair) -> None:
+    filled.pass_phases(["contacts"])
+    held = filled.exported(["contacts"])
+    installation.install(filled.legacy, filled.shop, ROUTE)
+    assert filled.exported(["contacts"]) == held
+    assert fence.fenced(filled.shop) == installation.entities(ROUTE)
+    filled.check()

@@ -1,0 +1,106 @@
+"""The mirror: only what is mapped is captured, tombstones never show, and a mapping that does not run is named."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pair import ROUTE, Pair, connect
+from shopferry import installation, mirror
+from shopferry.errors import ConfigError, MappingError
+from shopferry.mapping import Route
+from shopferry.settings import SQL_ROOT
+from test_backfill import order
+
+
+@pytest.fixture
+def bare(make_db: Callable[..., str]) -> tuple[str, str]:
+    """Two databases with the demo's tables, in which nothing is installed."""
+    stores = make_db("legacy"), make_db("shop")
+    for dsn, file in zip(stores, ("legacy.sql", "shop.sql"), strict=True):
+        with connect(dsn) as conn:
+            conn.execute((SQL_ROOT / "demo" / file).read_bytes())
+    return stores
+
+
+def install(bare: tuple[str, str], route: Route = ROUTE) -> None:
+    with connect(bare[0]) as legacy, connect(bare[1]) as shop:
+        installation.install(legacy, shop, route)
+
+
+def changed(tmp_path: Path, file: str, old: str, new: str) -> Route:
+    """The demo route with one file changed."""
+    shutil.copytree(SQL_ROOT / "demo", tmp_path / "sql" / "demo")
+    path = tmp_path / "sql" / "demo" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return Route.load("demo", tmp_path / "sql")
+
+
+def untouched(bare: tuple[str, str]) -> bool:
+    """Whether no schema of ours stands in either store."""
+    schemas = "SELECT 1 FROM pg_namespace WHERE nspname IN ('ferry', 'mirror', 'legacy', 'shopferry')"
+    with connect(bare[0]) as legacy, connect(bare[1]) as shop:
+        return not legacy.execute(schemas).fetchall() and not shop.execute(schemas).fetchall()
+
+
+def test_only_mapped_columns_are_captured(pair: Pair) -> None:
+    tables = mirror.load(pair.shop)
+    assert set(tables) == set(ROUTE.tables)
+    assert {"id", "email", "full_name", "pass_hash"} <= set(tables["customers"].names)
+    assert "last_ip" not in tables["customers"].names
+    assert tables["customers"].key == ("id",)
+    published = pair.legacy.execute(
+        "SELECT tablename, attnames FROM pg_publication_tables WHERE pubname = 'shopferry_demo' AND schemaname = 'public'"
+    ).fetchall()
+    assert {name: set(columns) for name, columns in published} == {n: set(t.names) for n, t in tables.items()}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        ("orders/customer_order.sql", "btrim(o.number)", "btrim(o.numero)", r"customer_order\.sql:24: .*numero"),
+        ("orders/customer_order.sql", "SELECT o.id FROM changed", "SELECT o.idd FROM changed", r"customer_order\.sql:\d\d: .*idd"),
+        ("orders/order_line.sql", "legacy.order_items(order_id)", "legacy.order_items(ordr)", r"order_line\.sql:(1|4): .*ordr"),
+        ("orders/order_line.sql", "legacy.order_items (name)", "legacy.order_items (nom)", r"order_line\.sql:9: .*nom"),
+        ("contacts/customer.identity.sql", "LEFT JOIN legacy", "LEFT JION legacy", r"customer\.identity\.sql:\d\d: "),
+    ],
+)  # fmt: skip
+def test_a_mapping_that_does_not_run_is_named_with_file_and_line(
+    bare: tuple[str, str], tmp_path: Path, file: str, old: str, new: str, says: str
+) -> None:
+    route = changed(tmp_path, file, old, new)
+    with pytest.raises(MappingError, match=says):
+        install(bare, route)
+    assert untouched(bare)
+
+
+def test_a_table_that_is_missing_or_has_no_key_is_named_and_nothing_is_changed(bare: tuple[str, str]) -> None:
+    with connect(bare[0]) as legacy:
+        legacy.execute("ALTER TABLE consents DROP CONSTRAINT consents_pkey")
+    with pytest.raises(ConfigError, match="legacy table consents has no primary key"):
+        install(bare)
+    with connect(bare[0]) as legacy:
+        legacy.execute("DROP TABLE consents")
+    with pytest.raises(ConfigError, match=r"no table public\.consents"):
+        install(bare)
+    assert untouched(bare)
+
+
+def test_a_tombstone_stands_but_never_shows(pair: Pair) -> None:
+    pair.pass_phases()
+    pair.write(order(1), order(2))
+    pair.write("DELETE FROM orders WHERE id = 1")
+    pair.sync()
+    assert pair.ask("SELECT id FROM legacy.orders") == [(2,)]
+    assert pair.ask("SELECT id, _gone FROM mirror.orders ORDER BY id") == [(1, True), (2, False)]
+
+
+def test_a_column_mapped_later_is_asked_for_and_not_missed_silently(bare: tuple[str, str], tmp_path: Path) -> None:
+    install(bare)
+    route = changed(tmp_path, "contacts/customer.sql", "SELECT a.key, c.id, c.email,", "SELECT a.key, c.id, c.last_ip, c.email,")
+    with pytest.raises(ConfigError, match="mirror of customers lacks last_ip, mapped since"):
+        install(bare, route)
