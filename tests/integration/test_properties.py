@@ -1,7 +1,8 @@
 """Invariants 1 to 4 over random histories: whatever legacy does, whenever chunks and batches come, whatever dies.
 
-The short profile runs with the other tests. `SHOPFERRY_PROFILE=long` runs thousands of longer histories;
-`SHOPFERRY_SEED=<number>` repeats a run; a failure prints its seed and the shortest history that shows it.
+The short profile runs with the other tests; a failure prints its seed and the history that led there.
+`SHOPFERRY_SEED=<number>` repeats a run and `SHOPFERRY_SHRINK=1` then finds the shortest such history, which may take
+minutes. `SHOPFERRY_PROFILE=long` runs thousands of longer histories and shrinks; `SHOPFERRY_EXAMPLES=<number>` says how many.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import history
 import psycopg
 import pytest
 from history import Operation
-from hypothesis import HealthCheck, Phase, Verbosity, note, seed, settings
+from hypothesis import HealthCheck, Phase, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from pair import ROUTE, KilledError, Late, Pair, connect
@@ -25,15 +26,16 @@ from shopferry.control.phases import State
 from shopferry.errors import FencedError
 
 _LONG = os.environ.get("SHOPFERRY_PROFILE") == "long"
+_SHRINK = _LONG or bool(os.environ.get("SHOPFERRY_SHRINK"))
 _PROFILE = settings(
-    max_examples=2_000 if _LONG else int(os.environ.get("SHOPFERRY_EXAMPLES", "25")),
+    max_examples=int(os.environ.get("SHOPFERRY_EXAMPLES") or (2_000 if _LONG else 30)),
     stateful_step_count=60 if _LONG else 20,
     deadline=None,
     print_blob=True,
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
-    phases=tuple(Phase) if os.environ.get("SHOPFERRY_SHRINK") else (Phase.generate,),
-    verbosity=Verbosity.normal,
+    phases=(Phase.generate, Phase.shrink) if _SHRINK else (Phase.generate,),
+    database=None,
 )
 _crash = st.one_of(st.none(), st.none(), st.integers(1, 60))  # the statement before which the process dies
 
@@ -102,6 +104,18 @@ class Ferry(RuleBasedStateMachine):
         """The connector died before it could note its position."""
         self.pair.capture()
         self.pair.log.again(count)
+
+    @rule(operations=history.writes, late=st.booleans())
+    def lose(self, operations: list[Operation], late: bool) -> None:
+        """The slot was lost and made anew: what was committed between is in no topic, and a resync must bring it."""
+        self._settle()
+        self.pair.capture()
+        if late:
+            self.pair.replay()
+        self._write(self.pair.legacy, operations)
+        self.pair.tap.skip()
+        ends = {p: len(held) for p, held in self.pair.log.partitions.items()}
+        backfill.resync(self.pair.stores, "test", ends)
 
     @precondition(lambda self: self.pair.pending())
     @rule()
@@ -244,10 +258,9 @@ class Ferry(RuleBasedStateMachine):
 
 def _empty(pair: Pair) -> None:
     """Both stores as they were before the history."""
-    for conn in (pair.legacy,):
-        with conn.transaction():
-            for table in history.TABLES:
-                conn.execute(f"DELETE FROM {table}".encode())
+    with pair.legacy.transaction():
+        for table in history.TABLES:
+            pair.legacy.execute(f"DELETE FROM {table}".encode())
     pair.tap.skip()
     with pair.shop.transaction():
         pair.empty_shop()
