@@ -200,7 +200,6 @@ def phase_status(args: argparse.Namespace) -> int:
 def sync_forward(args: argparse.Namespace) -> int:
     """Replay legacy's changes into the new shop until SIGTERM; after a gap, resync and go on."""
     from shopferry import passage
-    from shopferry.backfill import resync
     from shopferry.cdc.consumer import Forward
 
     settings = Settings.load()
@@ -214,18 +213,15 @@ def sync_forward(args: argparse.Namespace) -> int:
             if args.no_resync:
                 raise
             logging.getLogger(__name__).error("%s; resyncing now", error)
-            with passage.stores(settings, "resync") as s:
-                resync(s, "sync forward")
+            passage.resync(settings, "sync forward")
     return 0
 
 
 def sync_resync(args: argparse.Namespace) -> int:
     """Copy anew all that the stream has to keep, after changes were lost; stop `sync forward` first."""
     from shopferry import passage
-    from shopferry.backfill import resync
 
-    with passage.stores(Settings.load(), "resync") as s:
-        show(args, [{"rows": resync(s, "cli")}])
+    show(args, [{"rows": passage.resync(Settings.load(), "cli")}])
     return 0
 
 

@@ -75,7 +75,7 @@ def plan(settings: Settings, phase: str) -> list[Span]:
         for target in chunks.progress(s.shop, s.route.name):
             if target.phase == phase and target.kind == "copy":
                 size = max(1, -(-target.total // _GROUPS))
-                groups += [Span(target.target, no, no + size - 1) for no in range(0, target.total, size)]
+                groups += [Span(target.target, no, min(no + size, target.total) - 1) for no in range(0, target.total, size)]
         return groups
 
 
@@ -129,6 +129,12 @@ def broker_ends(s: Stores, settings: Settings) -> Iterator[Callable[[], Mapping[
         yield ends
     finally:
         ends.close()
+
+
+def resync(settings: Settings, worker: str) -> int:
+    """Copy anew all that the stream has to keep, after changes were lost on the way; returns the rows looked at."""
+    with stores(settings, "resync") as s, broker_ends(s, settings) as ends:
+        return backfill.resync(s, worker, ends())
 
 
 def await_applied(s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float) -> Watermark:

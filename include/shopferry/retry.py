@@ -32,6 +32,9 @@ def describe(error: BaseException) -> str:
         parts = [type(error).__name__, error.sqlstate or "no SQLSTATE"]
         if error.diag.constraint_name:
             parts.append(f"constraint {error.diag.constraint_name}")
+        if error.sqlstate == "40P01":
+            # Who waited for what: locks, relations and process numbers, no values.
+            parts += [" ".join(text.split()) for text in (error.diag.message_detail, error.diag.context) if text]
         if error.sqlstate is None:
             parts.append(str(error).splitlines()[0])  # libpq's own words: host and port, never data
         return " ".join(parts)

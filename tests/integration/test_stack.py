@@ -30,7 +30,7 @@ LEGACY = """
 CREATE SCHEMA shopferry;
 CREATE TABLE shopferry.marker (id bigserial PRIMARY KEY, at timestamptz);
 CREATE TABLE shopferry.heartbeat (id int PRIMARY KEY, at timestamptz);
-CREATE TABLE customers (id bigint PRIMARY KEY, name text, never_mapped text, amount numeric(12,2));
+CREATE TABLE customers (id bigint PRIMARY KEY, name text, never_mapped text, amount numeric(12,2) DEFAULT 0);
 CREATE PUBLICATION shopferry_demo
   FOR TABLE customers (id, name, amount), shopferry.marker, shopferry.heartbeat;
 """
@@ -125,6 +125,12 @@ def test_a_write_arrives_as_an_event_with_the_published_columns(running: stack.S
     assert event["op"] == "c"
     assert event["after"] == {"id": 1, "name": "Jan", "amount": "12.50"}
     assert event["source"]["lsn"] > 0
+
+
+def test_null_in_a_column_with_a_default_stays_null(running: stack.State) -> None:
+    execute(running["legacy_dsn"], "INSERT INTO customers (id, name, amount) VALUES (77, 'x', NULL)")
+    [(_, event)] = arrived(running, 77)
+    assert event["after"]["amount"] is None
 
 
 def test_all_events_of_a_key_come_in_order_in_one_partition(running: stack.State) -> None:

@@ -104,7 +104,7 @@ def decode(message: Message, captured: frozenset[str]) -> Change | None:
     if event.op == "t":
         raise ReplayError(
             f"{where}: TRUNCATE of {table}: decide whether the shop shall lose these rows too, then "
-            f"`shopferry phase resync` its phase; replay stops here"
+            f"`shopferry sync resync`; replay stops here"
         )
     after = bytes(event.after)
     if event.op not in {"c", "u", "d"} or message.key is None or (event.op != "d" and after == b"null"):

@@ -89,7 +89,7 @@ class Replay:
         if missing := drift(change.row, table.names):
             raise ReplayError(
                 f"{change.where}: rows of {table.name} have no column {', '.join(missing)} any more, which is mapped: "
-                "mend the mapping, then `shopferry phase resync` its phase; replay stops here"
+                "mend the mapping, then `shopferry sync resync`; replay stops here"
             )
         if not change.partial:
             return change

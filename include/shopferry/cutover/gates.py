@@ -13,7 +13,7 @@ from shopferry.settings import Settings
 
 FRESH_HOURS = 24  # a verification older than this says little of a moving shop
 SIGN_OF_LIFE_S = 15.0
-LAG_LIMIT_S = 5.0
+LAG_LIMIT_S = 10.0
 OLD_TRANSACTION_S = 60.0  # a writer that old would hold up the lock
 QUARANTINE_LIMIT = 0.05  # of a phase's legacy rows
 

@@ -12,6 +12,7 @@ import httpx
 from shopferry.errors import StackError
 
 _POLL_S = 0.5
+_SETTLED_S = 2.0
 _ENDED = {"success", "failed"}
 
 
@@ -65,18 +66,22 @@ class Airflow:
         if state == "failed":
             raise StackError(f"Airflow's run {run} of {dag} failed in {self.failures(dag, run)}: see {self.url}/dags/{dag}")
 
-    def approve(self, dag: str, run: str, task: str, timeout_s: float) -> None:
-        """Answer the approval of a run as this user, as soon as it is asked for."""
+    def approve_and_await(self, dag: str, run: str, task: str, timeout_s: float) -> None:
+        """Answer the approval of a run as this user whenever it is asked for, until the run has succeeded.
+
+        An answer that comes before the scheduler has seen the task's process end is lost, and Airflow asks again: so the
+        task must be waiting for a while before it is answered, and is answered as often as it waits.
+        """
         deadline = time.monotonic() + timeout_s
-        where = f"/dags/{dag}/dagRuns/{run}"
-        while True:
-            asked = self._call("GET", f"{where}/hitlDetails")["hitl_details"]
-            if any(a["task_instance"]["task_id"] == task for a in asked):
-                break
-            if self.state(dag, run) in _ENDED or time.monotonic() > deadline:
-                raise StackError(
-                    f"Airflow's run {run} of {dag} ended before asking for approval "
-                    f"(failed: {self.failures(dag, run) or 'nothing'}): see {self.url}/dags/{dag}"
-                )
+        instance = f"/dags/{dag}/dagRuns/{run}/taskInstances/{task}"
+        waiting = 0
+        while (state := self.state(dag, run)) not in _ENDED:
+            waits = self._call("GET", instance)["state"] == "awaiting_input"
+            waiting = waiting + 1 if waits else 0
+            if waiting * _POLL_S > _SETTLED_S:
+                self._call("PATCH", f"{instance}/-1/hitlDetails", json={"chosen_options": ["Approve"]})
+                waiting = 0
+            if time.monotonic() > deadline:
+                raise StackError(f"Airflow's run {run} of {dag} is {state} after {timeout_s:.0f} s: see {self.url}/dags/{dag}")
             time.sleep(_POLL_S)
-        self._call("PATCH", f"{where}/taskInstances/{task}/-1/hitlDetails", json={"chosen_options": ["Approve"]})
+        self.await_end(dag, run, timeout_s)
