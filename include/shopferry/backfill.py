@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -23,8 +23,8 @@ from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.db import Connection
 from shopferry.errors import MappingError, TransientError
-from shopferry.mapping import Identity, Route, Unit
-from shopferry.merge import Merger, keys_between
+from shopferry.mapping import Identity, Mapping, Route, Unit
+from shopferry.merge import Merger, keys_between, target_of
 from shopferry.mirror import MirrorTable
 from shopferry.quality import registry
 
@@ -67,7 +67,7 @@ def plan_copy(stores: Stores, phase: str, kind: str = "copy") -> int:
     return len(planned)
 
 
-def resync(stores: Stores, worker: str, ends: Mapping[Partition, int] | None = None) -> int:
+def resync(stores: Stores, worker: str, ends: Map[Partition, int] | None = None) -> int:
     """Copy anew every table the stream has to keep, after changes were lost on the way; returns the rows looked at.
 
     Replay goes on from `ends`, the broker's end offsets as they are now: what lies before them was committed before
@@ -203,6 +203,7 @@ def standardize(stores: Stores, phase: str) -> int:
     for wanted in sorted({w for u in stores.route.of(phase) for w in u.standardize}, key=lambda w: w.kind):
         # No transaction around it: verdicts are true by themselves, and the stream must not wait for a whole column.
         judged += registry.ensure(stores.shop, [wanted])
+    stores.shop.execute("ANALYZE ferry.standardized")
     return judged
 
 
@@ -211,6 +212,9 @@ def begin_merge(stores: Stores, phase: str) -> None:
 
     A sample is merged to look at, but never goes live: it lacks rows.
     """
+    # Tables that were just filled have no statistics yet, and autovacuum comes too late for what reads them now.
+    for name in stores.route.tables_of(phase):
+        stores.shop.execute(SQL("ANALYZE {}").format(Identifier("mirror", name)))
     with stores.shop.transaction():
         if phases.get(stores.shop, stores.route.name, phase).sample is None:
             phases.move(stores.shop, stores.route.name, phase, State.MERGING)
@@ -270,7 +274,11 @@ def _plan_unit(stores: Stores, phase: str) -> bool:
     planned = _planned(stores, phase)
     for position, unit in enumerate(route.of(phase)):
         if unit.name in planned:
+            last = unit
             continue
+        if planned:
+            filled = target_of(last) if isinstance(last, Mapping) else Identifier("ferry", "identity")
+            shop.execute(SQL("ANALYZE {}").format(filled))
         keys = SQL("(SELECT DISTINCT key FROM ({}) u WHERE key IS NOT NULL)").format(keys_between(unit, None, None))
         ranges = mirror.ranges(shop, keys, ["key"], MERGE_KEYS)
         chunks.add(shop, route.name, [Chunk(phase, "merge", unit.name, position, no, *r) for no, r in enumerate(ranges)])

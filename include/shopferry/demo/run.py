@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -31,6 +32,8 @@ _POLL_S = 0.5
 
 def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
     """Run the whole demo; returns 0 when nothing was lost, 1 otherwise. The stack stays up if `leave_up`."""
+    # Ended from outside, the demo still ends what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
     say = _Steps(console)
     started = time.monotonic()
