@@ -16,12 +16,14 @@ import pytest
 import real_input
 from shopferry import db, fence, mirror, passage, stack
 from shopferry.control import phases
+from shopferry.control.gates import Gate
 from shopferry.cutover import gates, switch
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
 from shopferry.errors import GateError, PhaseError
 from shopferry.mapping import Route
 from shopferry.passage import Options
+from shopferry.retry import retrying
 from shopferry.settings import Settings
 from shopferry.verify import checksums
 from shopferry.verify.accounting import Account
@@ -75,6 +77,11 @@ def kill(name: str) -> None:
     until(lambda: any(s.name == name and s.state == "RUNNING" and s.pid != old for s in stack.status()))
 
 
+def judged(settings: Settings) -> list[Gate]:
+    """The gates, as soon as both stores answer again."""
+    return retrying(lambda: gates.judge(settings))
+
+
 def ferry(settings: Settings) -> list[Account]:
     """All phases; returns the accounts of all tables, which must add up with no difference anywhere."""
     accounts = []
@@ -111,7 +118,7 @@ def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -
         ferry(settings)
         for name in ("sync", "connector", "broker", "shop-db", "legacy-db"):
             kill(name)
-        until(lambda: all(g.met for g in gates.judge(settings) if g.gate in {"consumer alive", "stream caught up"}))
+        until(lambda: all(g.met for g in judged(settings) if g.gate in {"consumer alive", "stream caught up"}))
         assert not differences(settings)
         done = switch.cut_over(settings, "test")
         assert [step for step, _ in done.steps][-1] == "open the new shop"
