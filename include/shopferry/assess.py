@@ -77,7 +77,7 @@ def _reach(dsn: str, subject: str, setting: str) -> tuple[Connection | None, Fin
 def _broker(settings: Settings) -> Iterator[Finding]:
     ends = EndOffsets(settings.kafka, ())
     try:
-        ends()
+        ends.warm()
     except ShopferryError as error:
         yield Finding("broker", True, str(error), "check SHOPFERRY_KAFKA or connection kafka, and that the broker is up")
     finally:

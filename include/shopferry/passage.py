@@ -125,7 +125,7 @@ def broker_ends(s: Stores, settings: Settings) -> Iterator[Callable[[], Mapping[
     """A connection to the broker that tells the end offsets of the route's topics, already made."""
     ends = EndOffsets(settings.kafka, tuple(topics(s.route, s.route.tables)))
     try:
-        ends()
+        ends.warm()
         yield ends
     finally:
         ends.close()

@@ -43,26 +43,36 @@ def topics(route: Route, tables: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class EndOffsets:
-    """Asks the broker for the end offset of every partition of the topics; call it, close it."""
+    """Asks the broker for the end offset of every partition of the topics; warm it up, call it, close it."""
 
     kafka: str
     names: tuple[str, ...]
-    _consumers: list[KafkaConsumer] = field(default_factory=list)
+    _warm: list[KafkaConsumer] = field(default_factory=list)
+
+    def warm(self) -> None:
+        """Connect now, so that the next call need not. Raises TransientError if the broker does not answer."""
+        if self._warm:
+            return
+        try:
+            consumer = KafkaConsumer(
+                bootstrap_servers=self.kafka.split(","), enable_auto_commit=False, fetch_max_wait_ms=10
+            )
+            self._warm.append(consumer)
+            consumer.end_offsets(_partitions(consumer, self.names))
+        except KafkaError as error:
+            self.close()
+            raise TransientError(f"broker {self.kafka} does not answer: {type(error).__name__}") from None
 
     def __call__(self) -> dict[Partition, int]:
         """The end offsets as the broker has them now. Raises TransientError if it cannot say.
 
         A broker may list an end that lies before its newest batch (the embedded one does), so what counts is the high
-        watermark that a fetch from the listed end comes back with.
+        watermark that a fetch from the listed end comes back with. Each call fetches with a consumer that has never
+        fetched before: an older answer still under way must not be taken for this one.
         """
+        self.warm()
+        consumer = self._warm.pop()
         try:
-            if not self._consumers:
-                self._consumers.append(
-                    KafkaConsumer(
-                        bootstrap_servers=self.kafka.split(","), enable_auto_commit=False, fetch_max_wait_ms=10
-                    )
-                )
-            consumer = self._consumers[0]
             found = _partitions(consumer, self.names)
             listed = consumer.end_offsets(found)
             consumer.assign(found)
@@ -75,13 +85,14 @@ class EndOffsets:
                 consumer.poll(timeout_ms=10)
             return {(s.topic, s.partition): max(listed[s], consumer.highwater(s)) for s in found}
         except KafkaError as error:
-            self.close()
             raise TransientError(f"broker {self.kafka} does not answer: {type(error).__name__}") from None
+        finally:
+            consumer.close()
 
     def close(self) -> None:
         """Let the broker go."""
-        while self._consumers:
-            self._consumers.pop().close()
+        while self._warm:
+            self._warm.pop().close()
 
 
 @dataclass
@@ -186,8 +197,8 @@ class Forward:
         route, wanted = self.settings.route, ends.names
         found = _partitions(consumer, wanted)
         stored = offsets.stored(shop, route)
-        first = consumer.beginning_offsets(found)
-        if _lost(stored, first, ends()):
+        first, listed = consumer.beginning_offsets(found), consumer.end_offsets(found)
+        if _lost(stored, first, {(s.topic, s.partition): end for s, end in listed.items()}):
             # A broker that is busy or just up may not know everything yet: only a second look a while later convicts it.
             self.stop.wait(_SECOND_LOOK_S)
             found = _partitions(consumer, wanted)
