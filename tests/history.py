@@ -21,13 +21,14 @@ _CUSTOMERS = [0, 1, 2, 3, 4, 6]  # 0: nobody; 6 never exists
 _ORDERS = [0, 1, 2, 3, 9]
 _CARDS = [1, 2, 9]
 _EMAILS = ["jan@example.com", " Jan@Example.COM ", "ala@example.org", "ALA@example.org", "ola@example.net", "nobody at", "", None]
+_ACCOUNTS = ["jan@example.com", "ala@example.org", " Jan@Example.COM ", "ola@example.net"]
 _NAMES = ["Jan Kowalski", "Ala Nowak", "Ala  NOWAK ", "Q" * 120 + " Nowak", "Ola", None]
 
-# table → ids, columns a row is born with, pools its columns change within
+# table → ids, what a row is born with (a list: by its id), pools its columns change within
 _TABLES: dict[str, tuple[list[int], dict[str, object], dict[str, list[Any]]]] = {
     "customers": (
         [1, 2, 3, 4],
-        {"email": "jan@example.com", "full_name": "Jan Kowalski", "created_at": "2015-03-03", "pass_hash": "a" * 32},
+        {"email": _ACCOUNTS, "full_name": "Jan Kowalski", "created_at": "2015-03-03", "pass_hash": "a" * 32},
         {
             "email": _EMAILS, "full_name": _NAMES, "deleted": ["N", "N", "T"], "active": ["T", "N"],
             "newsletter": ["T", "N"], "newsletter_date": ["2011-03-05", "05.03.2011", "0000-00-00", None],
@@ -38,7 +39,7 @@ _TABLES: dict[str, tuple[list[int], dict[str, object], dict[str, list[Any]]]] = 
     ),
     "addresses": (
         [1, 2, 3],
-        {"customer_id": 1, "street": "Krótka 2", "city": "Kraków", "postcode": "30-001", "country": "PL"},
+        {"customer_id": [1, 2, 3], "street": "Krótka 2", "city": "Kraków", "postcode": "30-001", "country": "PL"},
         {
             "customer_id": _CUSTOMERS, "street": ["Krótka 2", None], "city": ["Kraków", None],
             "postcode": ["30-001", "3"], "country": ["PL", "Atlantyda", None], "deleted": ["N", "T"],
@@ -46,7 +47,7 @@ _TABLES: dict[str, tuple[list[int], dict[str, object], dict[str, list[Any]]]] = 
     ),
     "consents": (
         [1, 2, 3, 4],
-        {"customer_id": 1, "channel": "email", "granted": "T", "granted_at": "2020-02-02", "wording": "v1"},
+        {"customer_id": [1, 2, 3, 1], "channel": "email", "granted": "T", "granted_at": "2020-02-02", "wording": "v1"},
         {
             "customer_id": _CUSTOMERS, "channel": ["email", "sms", "E", "fax"], "granted": ["T", "N", None],
             "granted_at": _DATES, "wording": ["v1", None], "ip": ["10.0.0.1", "none"], "withdrawn_at": [*_DATES[:2], None],
@@ -55,7 +56,8 @@ _TABLES: dict[str, tuple[list[int], dict[str, object], dict[str, list[Any]]]] = 
     "orders": (
         [1, 2, 3],
         {
-            "number": "A-1", "customer_id": 1, "email": "jan@example.com", "status_code": "NEW", "total": "10.00",
+            "number": "A-1", "customer_id": [1, 0, 2], "email": ["jan@example.com", "ala@example.org", None],
+            "status_code": "NEW", "total": "10.00",
             "currency": "PLN", "payment_code": "CARD", "delivery_code": "DPD", "created_at": "2020-05-05", "note": _LONG[0],
         },
         {
@@ -67,7 +69,7 @@ _TABLES: dict[str, tuple[list[int], dict[str, object], dict[str, list[Any]]]] = 
     ),
     "order_items": (
         [1, 2, 3, 4],
-        {"order_id": 1, "sku": "S1", "name": "Kubek", "quantity": 1, "unit_price": "10.00", "line_total": "10.00"},
+        {"order_id": [1, 2, 3, 1], "sku": "S1", "name": "Kubek", "quantity": 1, "unit_price": "10.00", "line_total": "10.00"},
         {
             "order_id": _ORDERS, "quantity": [1, 3, 0], "unit_price": ["10.00", _TOO_MUCH, None],
             "line_total": ["10.00", None, _TOO_MUCH], "name": ["Kubek", None], "sku": ["S1", None],
@@ -75,17 +77,17 @@ _TABLES: dict[str, tuple[list[int], dict[str, object], dict[str, list[Any]]]] = 
     ),
     "order_status_log": (
         [1, 2, 3],
-        {"order_id": 1, "status_code": "NEW", "changed_at": "2020-05-05"},
+        {"order_id": [1, 2, 3], "status_code": "NEW", "changed_at": "2020-05-05"},
         {"order_id": _ORDERS, "status_code": ["NEW", "SENT", "??"], "changed_at": _DATES, "note": ["x", None]},
     ),
     "loyalty_accounts": (
         [1, 2],
-        {"customer_id": 1, "card_number": "C1", "points": 100, "tier": "GOLD", "created_at": "2016-06-06"},
+        {"customer_id": [1, 2], "card_number": "C1", "points": 100, "tier": "GOLD", "created_at": "2016-06-06"},
         {"customer_id": _CUSTOMERS, "points": [100, 0, -5, None], "tier": ["GOLD", "??", None]},
     ),
     "loyalty_log": (
         [1, 2, 3],
-        {"account_id": 1, "kind": "E", "points": 100, "order_id": 1, "created_at": "2018-08-08"},
+        {"account_id": [1, 2, 1], "kind": "E", "points": 100, "order_id": [1, 2, 3], "created_at": "2018-08-08"},
         {
             "account_id": _CARDS, "kind": ["E", "S", "X", "?"], "points": [100, -40, None, -2_147_483_648],
             "order_id": _ORDERS, "created_at": _DATES,
@@ -111,7 +113,11 @@ class Put:
 
     def run(self, conn: Connection) -> None:
         """Do it."""
-        row = {"id": self.id, **_TABLES[self.table][1], **self.values}
+        born = {
+            name: value[(self.id - 1) % len(value)] if isinstance(value, list) else value
+            for name, value in _TABLES[self.table][1].items()
+        }
+        row = {"id": self.id, **born, **self.values}
         names = SQL(", ").join(map(Identifier, row))
         values = SQL(", ").join(map(Literal, row.values()))
         change = SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(n)) for n in self.values)

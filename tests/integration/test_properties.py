@@ -22,13 +22,14 @@ from pair import ROUTE, KilledError, Late, Pair, connect
 from shopferry import backfill
 from shopferry.cdc.replay import Replay
 from shopferry.control import chunks, offsets, phases
+from shopferry.control.chunks import Span
 from shopferry.control.phases import State
 from shopferry.errors import FencedError
 
 _LONG = os.environ.get("SHOPFERRY_PROFILE") == "long"
 _SHRINK = _LONG or bool(os.environ.get("SHOPFERRY_SHRINK"))
 _PROFILE = settings(
-    max_examples=int(os.environ.get("SHOPFERRY_EXAMPLES") or (2_000 if _LONG else 30)),
+    max_examples=int(os.environ.get("SHOPFERRY_EXAMPLES") or (2_000 if _LONG else 24)),
     stateful_step_count=60 if _LONG else 20,
     deadline=None,
     print_blob=True,
@@ -58,6 +59,8 @@ class Ferry(RuleBasedStateMachine):
         """A shop that is some way through already."""
         self._write(self.pair.legacy, opening)
         self.pair.pass_phases(ROUTE.phases[:passed])
+        if phase := self._phase():
+            self.pair.start(phase, chunk_size=2)
 
     # -- the shop lives --------------------------------------------------------------------------------------------
 
@@ -94,16 +97,22 @@ class Ferry(RuleBasedStateMachine):
         self.pair.capture()
         take = {p: min(n, cuts[i % len(cuts)]) for i, (p, n) in enumerate(self.pair.pending().items())}
         before = offsets.stored(self.pair.shop, ROUTE.name)
+        versions = self._versions()
         if not self._dies(crash, lambda: self.pair.replay({p: n for p, n in take.items() if n})):
+            self._only_forward(versions)
             return
         after = offsets.stored(self.pair.shop, ROUTE.name)
         assert {p: n for p, n in after.items() if n} == {p: n for p, n in before.items() if n}
 
-    @rule(count=st.integers(1, 12))
-    def deliver_again(self, count: int) -> None:
+    @rule(count=st.integers(1, 40), size=st.integers(1, 5))
+    def deliver_again(self, count: int, size: int) -> None:
         """The connector died before it could note its position."""
         self.pair.capture()
         self.pair.log.again(count)
+        while pending := self.pair.pending():
+            versions = self._versions()
+            self.pair.replay({p: min(n, size) for p, n in pending.items()})
+            self._only_forward(versions)
 
     @rule(operations=history.writes, late=st.booleans())
     def lose(self, operations: list[Operation], late: bool) -> None:
@@ -158,15 +167,20 @@ class Ferry(RuleBasedStateMachine):
                 pair.finish(phase)
 
     @precondition(lambda self: self._copying() and not self.late)
-    @rule()
-    def read_late(self) -> None:
-        """A chunk is read from legacy, and its worker is slow to load it."""
+    @rule(operations=history.writes, applied=st.booleans())
+    def read_late(self, operations: list[Operation], applied: bool) -> None:
+        """A chunk is read from legacy, and its worker is slow to load it: its rows change, and the stream may be faster."""
         phase = self._phase()
         assert phase
+        mine = [o for o in operations if o.table in ROUTE.tables_of(phase)]
+        span = Span(mine[0].table) if mine else chunks.EVERYTHING
         password = self.pair.legacy.info.password
         dsns = (f"{c.info.dsn} password={password}" for c in (self.pair.legacy, self.pair.shop))
-        self.late = Late(*dsns, phase)
+        self.late = Late(*dsns, phase, span)
         self.late.read()
+        self._write(self.pair.legacy, operations)
+        if applied:
+            self.pair.sync()
 
     @precondition(lambda self: self.late)
     @rule(die=st.booleans())
@@ -208,6 +222,15 @@ class Ferry(RuleBasedStateMachine):
             self.other.close()
 
     # -- helpers ---------------------------------------------------------------------------------------------------
+
+    def _versions(self) -> dict[tuple[str, int], int]:
+        """The log position that each row of the mirror was last changed at."""
+        parts = [f"SELECT '{t}', id, (_lsn - '0/0'::pg_lsn)::bigint FROM mirror.{t}" for t in history.TABLES]
+        return {(table, key): lsn for table, key, lsn in self.pair.ask(" UNION ALL ".join(parts))}
+
+    def _only_forward(self, before: dict[tuple[str, int], int]) -> None:
+        now = self._versions()
+        assert not [row for row, lsn in before.items() if now[row] < lsn], "a row went back in time"
 
     def _phase(self) -> str | None:
         found = phases.all_phases(self.pair.shop, ROUTE.name)
