@@ -30,7 +30,7 @@ from shopferry.quality import registry
 
 log = logging.getLogger(__name__)
 
-MERGE_KEYS = 2_000  # affected keys of one merge chunk: under a second of work, so the stream never waits long for a lock
+MERGE_KEYS = 1_000  # affected keys of one merge chunk: what the stream may have to wait for, well under a second
 _RELAY = 256 * 1024  # bytes handed on at once; larger is no faster
 _PLAN_LOCK = 0x5F10
 

@@ -299,7 +299,8 @@ def _empty(pair: Pair) -> None:
 
 def test_invariants_hold_whatever_happens(make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "MERGE_KEYS", 2)
-    number = int(os.environ.get("SHOPFERRY_SEED") or random.SystemRandom().randrange(2**32))
+    chosen = random.SystemRandom().randrange(2**32) if _LONG else 2026  # the short profile is the same for everybody
+    number = int(os.environ.get("SHOPFERRY_SEED") or chosen)
     print(f"SHOPFERRY_SEED={number}")
     machine = type("Machine", (Ferry,), {"pair": make_pair()})
     run_state_machine_as_test(seed(number)(lambda: machine()), settings=_PROFILE)
