@@ -293,6 +293,7 @@ def _empty(pair: Pair) -> None:
         for table in ("chunk", "kafka_offset", "replay_batch", "difference", "verification"):
             pair.shop.execute(f"DELETE FROM ferry.{table}".encode())
         pair.shop.execute("UPDATE ferry.phase SET state = 'new', generation = 1")
+    pair.shop.execute("VACUUM")  # thousands of temp tables would slow down the catalogue
     pair.log.partitions.clear()
     pair.log.order.clear()
 
