@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -18,10 +19,10 @@ from shopferry.control import chunks, offsets, phases
 from shopferry.control.chunks import Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
-from shopferry.db import Connection
+from shopferry.db import NEVER_BY_ITSELF, Connection
 from shopferry.mapping import Identity, Route
-from shopferry.merge import Merger, keys_between
 from shopferry.settings import SQL_ROOT
+from shopferry.statements import keys_between
 from shopferry.verify.accounting import Account, account
 from shopferry.verify.verification import Verification, verify
 
@@ -48,7 +49,9 @@ class Watched(psycopg.Connection[Any]):
 def connect(dsn: str) -> Watched:
     """A connection as the engine makes them (shopferry.db.connect), with pause points."""
     # A slot shows only what is flushed, and the tests' cluster is in no hurry to flush.
-    return Watched.connect(dsn, autocommit=True, prepare_threshold=None, options="-c synchronous_commit=on")
+    return Watched.connect(
+        dsn, autocommit=True, prepare_threshold=NEVER_BY_ITSELF, options="-c synchronous_commit=on"
+    )
 
 
 def prepare(legacy_dsn: str, shop_dsn: str, fill: Callable[[Connection], object]) -> None:
@@ -83,10 +86,15 @@ class Pair:
         self.legacy.close()
         self.shop.close()
 
-    @property
+    @cached_property
     def stores(self) -> Stores:
         """What the backfill works on."""
         return Stores(self.legacy, self.shop, ROUTE)
+
+    @cached_property
+    def consumer(self) -> Replay:
+        """The replay of one consumer's life."""
+        return Replay(self.shop, self.legacy, ROUTE)
 
     # -- the stream ------------------------------------------------------------------------------------------------
 
@@ -118,7 +126,7 @@ class Pair:
 
     def replay(self, take: dict[Partition, int] | None = None) -> Applied:
         """Apply the next messages of some partitions, or all there are, in one batch."""
-        return Replay(self.shop, self.legacy, ROUTE).apply(*self.batch(self.pending() if take is None else take))
+        return self.consumer.apply(*self.batch(self.pending() if take is None else take))
 
     def sync(self) -> None:
         """Capture and apply everything that legacy has committed."""
@@ -260,15 +268,14 @@ class Pair:
 
     def exported_from_scratch(self, live: Sequence[str]) -> dict[str, list[str]]:
         """What `exported` would be, were everything merged just now from the mirror as it stands. Leaves no trace."""
+        merger = self.consumer.merger
+        merger.stage(ROUTE.units)
         with self.shop.transaction(force_rollback=True):
             self.empty_shop()
-            merger = Merger(self.shop, ROUTE)
             for phase in live:
                 backfill.standardize(self.stores, phase)
                 for unit in ROUTE.of(phase):
                     merger.merge(unit, keys_between(unit, None, None))
-                    if isinstance(unit, Identity):
-                        self.shop.execute(f"DROP TABLE pg_temp.changed_identity_{unit.identity}".encode())
             return self.exported(live)
 
     def empty_shop(self) -> None:

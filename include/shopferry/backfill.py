@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 import psycopg
 from psycopg import pq
@@ -24,9 +25,10 @@ from shopferry.control.phases import State
 from shopferry.db import Connection
 from shopferry.errors import MappingError, TransientError
 from shopferry.mapping import Identity, Mapping, Route, Unit
-from shopferry.merge import Merger, keys_between, target_of
+from shopferry.merge import Merger
 from shopferry.mirror import MirrorTable
 from shopferry.quality import registry
+from shopferry.statements import keys_between, target_of
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,11 @@ class Stores:
     legacy: Connection
     shop: Connection
     route: Route
+
+    @cached_property
+    def merger(self) -> Merger:
+        """The route's merge on the shop's connection."""
+        return Merger(self.shop, self.route)
 
 
 def plan_copy(stores: Stores, phase: str, kind: str = "copy") -> int:
@@ -101,6 +108,7 @@ def copy_next(
 ) -> Chunk | None:
     """Claim and copy one chunk, in one transaction; None when none is left to claim."""
     started = time.monotonic()
+    stores.merger.stage(stores.route.units)
     with stores.shop.transaction():
         states = phases.lock(stores.shop, stores.route.name)
         chunk = chunks.claim(stores.shop, stores.route.name, phase, kind, span)
@@ -150,7 +158,7 @@ def _copy(
         shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{table.name}",))
     mirror.load_chunk(shop, table, within, generation, images=bool(affecting))
     if affecting:
-        Merger(shop, stores.route).propagate(live, {f"legacy.{table.name}"})
+        stores.merger.propagate(live, {f"legacy.{table.name}"})
     return (int(count[0]) if count else 0), watermark
 
 
@@ -202,7 +210,7 @@ def standardize(stores: Stores, phase: str) -> int:
     judged = 0
     for wanted in sorted({w for u in stores.route.of(phase) for w in u.standardize}, key=lambda w: w.kind):
         # No transaction around it: verdicts are true by themselves, and the stream must not wait for a whole column.
-        judged += registry.ensure(stores.shop, [wanted])
+        judged += registry.ensure(stores.shop, wanted)
     stores.shop.execute("ANALYZE ferry.standardized")
     return judged
 
@@ -228,6 +236,7 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
     """
     started = time.monotonic()
     shop, route = stores.shop, stores.route
+    stores.merger.stage(route.units)
     with shop.transaction():
         states = phases.lock(shop, route.name)
         chunk = chunks.claim(shop, route.name, phase, "merge")
@@ -238,11 +247,12 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
             if chunk is None:
                 return None
         unit = next(u for u in route.units if u.name == chunk.target)
-        merger = Merger(shop, route)
-        merged = merger.merge(unit, keys_between(unit, chunk.low, chunk.high), disjoint=True)
+        others = [u for p, state, _ in states if state.live and p != phase for u in route.of(p)]
+        if isinstance(unit, Identity) and others:
+            stores.merger.serialize()  # before the first key is locked, as everybody who propagates
+        merged = stores.merger.merge(unit, keys_between(unit, chunk.low, chunk.high), disjoint=True)
         if isinstance(unit, Identity):
-            others = [u for p, state, _ in states if state.live and p != phase for u in route.of(p)]
-            merger.propagate(others, {f"identity.{unit.identity}"})
+            stores.merger.propagate(others, {f"identity.{unit.identity}"})
         chunks.done(
             shop, route.name, chunk, rows=merged.keys if merged else 0, seconds=time.monotonic() - started, worker=worker
         )

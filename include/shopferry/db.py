@@ -10,6 +10,8 @@ import psycopg
 from shopferry.errors import ConfigError
 
 Connection: TypeAlias = psycopg.Connection[Any]
+NEVER_BY_ITSELF = 2**31 - 1  # as many executions until psycopg prepares a statement unasked
+PREPARED = 1_000  # a route's statements, with room: one that must go has to be planned again
 
 
 def connect(dsn: str, role: str, **options: Any) -> Connection:
@@ -19,15 +21,18 @@ def connect(dsn: str, role: str, **options: Any) -> Connection:
     be reached (transient), ConfigError when the DSN cannot be parsed.
     """
     try:
-        return psycopg.connect(
+        conn = psycopg.connect(
             dsn,
             autocommit=True,
             application_name=f"shopferry {role}",
             connect_timeout=10,
-            # Temp tables of the same name come and go with other columns; a prepared plan would not survive that.
-            prepare_threshold=None,
+            # Only what asks for it is prepared: elsewhere temp tables of the same name come and go with other columns,
+            # and a plan would not survive that.
+            prepare_threshold=NEVER_BY_ITSELF,
             **options,
         )
+        conn.prepared_max = PREPARED
+        return conn
     except psycopg.ProgrammingError as error:
         raise ConfigError(f"the DSN of the {role} connection cannot be parsed: {error}") from None
 

@@ -25,6 +25,11 @@ _ENTITY_WORDS = {"entity", "key", "scope", "source", "counts", "standardize", "i
 _IDENTITY_WORDS = {"identity", "sequence", "source", "standardize", "index", "after", "lineage"}
 
 
+def changed_table(relation: str) -> str:
+    """The temp table of images of a relation's changed rows: of `legacy.orders` it is `changed_orders`."""
+    return "changed_" + relation.removeprefix("legacy.").replace(".", "_")
+
+
 @dataclass(frozen=True)
 class Source:
     """What makes an entity's key affected: a legacy table or an identity, by column or by a lineage SELECT."""
@@ -37,7 +42,7 @@ class Source:
     @property
     def changed(self) -> str:
         """The temp table that holds the before and after images of this source's changed rows."""
-        return "changed_" + self.relation.removeprefix("legacy.").replace(".", "_")
+        return changed_table(self.relation)
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,11 @@ class Unit:
         return self.name.partition("/")[0]
 
     @property
+    def slug(self) -> str:
+        """Its name as part of a temp table's."""
+        return re.sub(r"\W", "_", self.name)[:50]
+
+    @property
     def tables(self) -> frozenset[str]:
         """The legacy tables it reads, by any of its SELECTs."""
         texts = [self.body, *(s.lineage or "" for s in self.sources)]
@@ -107,6 +117,11 @@ class Identity(Unit):
 
     identity: str
     sequence: str
+
+    @property
+    def changed(self) -> str:
+        """The temp table that holds the before and after images of the identities that moved."""
+        return changed_table(f"identity.{self.identity}")
 
 
 @dataclass(frozen=True)

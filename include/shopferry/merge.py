@@ -6,20 +6,24 @@ find the keys; the mapping's SELECT then says what the shop has to hold for thos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from shopferry import mirror
-from shopferry.control import identity, quarantine
+from shopferry import statements
+from shopferry.control import quarantine
 from shopferry.db import Connection
-from shopferry.errors import MappingError
-from shopferry.mapping import Identity, Mapping, Route, Unit
+from shopferry.mapping import Identity, Mapping, Route, Unit, changed_table
 from shopferry.quality import registry
+from shopferry.statements import Statements, row_key, target_of
 
-RESERVED = ("problems", "left_out")
+# Within a merge few keys meet large tables: always by their index, whatever the statistics of fresh tables say.
+_SESSION = "SELECT set_config('shopferry.writer', 'ferry', true), set_config('enable_seqscan', 'off', true), " \
+    "set_config('random_page_cost', '1.1', true)"
+_TIDY_AFTER = 50_000  # rows that went through the temp tables: dead ones are read again and again until a vacuum
 
 
 @dataclass
@@ -32,50 +36,117 @@ class Merged:
     settled: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class _Target:
-    """What the catalogue says of a mapping's target: the casts of its columns, and its deferrable constraints."""
-
-    casts: dict[str, str]
-    deferrable: tuple[str, ...]
+class _RefusedBeforeError(Exception):
+    """Among the affected keys is one that the database had refused: whether it comes back, others must see."""
 
 
-@dataclass(frozen=True)
+@dataclass
+class _Written:
+    """A merge whose statements are sent and whose results may still be under way."""
+
+    keys: int
+    refused: psycopg.Cursor[Any] | None
+    writes: list[psycopg.Cursor[Any]]
+
+    def result(self, unit: Unit) -> Merged:
+        """What it did, once everything sent has been answered."""
+        rows = [max(w.rowcount, 0) for w in self.writes]
+        if isinstance(unit, Identity):
+            return Merged(self.keys, sum(rows[1:]))  # the first only locks
+        return Merged(self.keys, sum(rows[1:]), rows[0])
+
+
+@dataclass
 class Merger:
-    """The units of a route on one connection; what the catalogue says of their targets is read once."""
+    """The units of a route on one connection; their statements are composed once."""
 
     conn: Connection
     route: Route
-    _targets: dict[str, _Target] = field(default_factory=dict)
+    _staged: dict[str, Statements] = field(default_factory=dict)
+    _rows: int = 0
+
+    def stage(self, units: Iterable[Unit]) -> None:
+        """Have the units' temp tables there and their statements composed. Call it outside of a transaction.
+
+        Raises MappingError where a mapping does not yield what its target needs.
+        """
+        fresh = [u for u in units if u.name not in self._staged]
+        # What is made within a transaction may go with it, and nobody here would notice.
+        assert not fresh or self.conn.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+        for unit in fresh:
+            self._staged[unit.name] = statements.stage(self.conn, unit)
+        if fresh or self._rows > _TIDY_AFTER:
+            self._rows = 0
+            # A vacuumed empty table is planned by its true size, one that was never looked at as if it had ten pages.
+            tables = [table for s in self._staged.values() for table in (s.affected, s.yielded)]
+            tables += [Identifier("pg_temp", name) for name in sorted(self._images())]
+            self.conn.execute(SQL("VACUUM {}").format(SQL(", ").join(tables)))
+
+    def serialize(self) -> None:
+        """Wait until nobody else propagates in this route, until this transaction ends.
+
+        Lineage is read from a snapshot: of two that propagate at once, one could move an identity while the other finds
+        by the old one whom its rows affect, and then neither would merge them where they belong.
+        """
+        self.conn.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"propagate {self.route.name}",))
 
     def propagate(self, units: Sequence[Unit], changed: Iterable[str]) -> dict[str, Merged]:
         """Merge whatever the changed relations affect, in dependency order.
 
         `changed` names relations ('legacy.orders') whose before and after images stand in their `changed_…` temp
-        tables. An identity that moves becomes a changed relation itself. Runs in the caller's transaction.
+        tables, which are empty afterwards. An identity that moves becomes a changed relation itself. Runs in the caller's
+        transaction: at first everything at once, and only if the data is refused unit by unit.
         """
         touched = set(changed)
-        done: dict[str, Merged] = {}
-        # All verdicts before the first key is locked, so that these two kinds of lock are always taken in one order.
-        for wanted in sorted({w for u in units for w in u.standardize}, key=repr):
-            if f"legacy.{wanted.table}" in touched:
-                registry.ensure(self.conn, [wanted], Identifier("pg_temp", f"changed_{wanted.table}"))
         for unit in units:
-            sources = [s for s in unit.sources if s.relation in touched]
-            if not sources:
+            self._statements(unit)
+        self.serialize()
+        # All verdicts before the first key is locked, so that these two kinds of lock are always taken in one order.
+        if wanted := {w for u in units for w in u.standardize if f"legacy.{w.table}" in touched}:
+            registry.judge(self.conn, registry.missing(self.conn, wanted))
+        try:
+            with self.conn.transaction():
+                done = self._at_once(units, set(touched))
+        except _RefusedBeforeError:
+            done = self._one_by_one(units, touched)
+        except psycopg.Error as error:
+            if not is_refusal(error):
+                raise
+            done = self._one_by_one(units, touched)
+        self._forget_changes(units, touched)
+        return done
+
+    def _at_once(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
+        """Merge all units without waiting for each statement's answer. Raises the first refusal, of whatever unit."""
+        sent: list[tuple[Unit, _Written]] = []
+        with self.conn.pipeline():
+            self._do(_SESSION)
+            for unit in units:
+                if touched.isdisjoint(s.relation for s in unit.sources):
+                    continue
+                own = self._statements(unit)
+                row = self._do(own.take).fetchone()
+                if count := int(row[0]) if row else 0:
+                    sent.append((unit, self._write(unit, count)))
+                    self._do(own.empty)
+                if isinstance(unit, Identity):
+                    touched.add(f"identity.{unit.identity}")
+            # Whatever is checked at commit is checked here, where there is still a way back.
+            self._do("SET CONSTRAINTS ALL IMMEDIATE")
+            self._do("SET CONSTRAINTS ALL DEFERRED")
+        for _, written in sent:
+            if written.refused is not None and (row := written.refused.fetchone()) and row[0]:
+                raise _RefusedBeforeError
+        self._rows += sum(w.keys for _, w in sent)
+        return {unit.name: written.result(unit) for unit, written in sent}
+
+    def _one_by_one(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
+        """Merge unit by unit, each as far as the shop lets its rows in."""
+        done: dict[str, Merged] = {}
+        for unit in units:
+            if touched.isdisjoint(s.relation for s in unit.sources):
                 continue
-            found = []
-            for source in sources:
-                relation = Identifier("pg_temp", source.changed)
-                if source.column:
-                    found.append(SQL("SELECT {} AS key FROM {}").format(Identifier(source.column), relation))
-                else:
-                    found.append(
-                        SQL("SELECT key FROM (WITH changed AS (TABLE {}) {}) AS lineage (key)").format(
-                            relation, SQL(str(source.lineage))
-                        )
-                    )
-            if merged := self.merge(unit, SQL(" UNION ALL ").join(found)):
+            if merged := self._take_and_merge(unit, self._statements(unit).take):
                 done[unit.name] = merged
                 touched |= self.ripple(unit, merged.settled)
             if isinstance(unit, Identity):
@@ -88,27 +159,26 @@ class Merger:
         `disjoint` promises that nobody else who says so at the same time has any of these keys: chunks of one plan need
         not wait for one another, only for the stream.
         """
-        conn = self.conn
-        conn.execute(
-            SQL(
-                "CREATE TEMP TABLE affected ON COMMIT DROP AS SELECT DISTINCT key FROM ({}) k WHERE key IS NOT NULL"
-            ).format(keys)
-        )
-        try:
-            count = self._lock(unit, "_shared" if disjoint else "")
-            if isinstance(unit, Identity):
-                # also without a key: its `changed` temp table is what later lineage reads
-                return self._identify(unit, count)
-            if not count:
-                return None
+        own = self._statements(unit)
+        take = statements.taken(unit, own.affected, own.key_type, keys, "_shared" if disjoint else "")
+        return self._take_and_merge(unit, take.as_string(self.conn))
+
+    def _take_and_merge(self, unit: Unit, take: str) -> Merged | None:
+        conn, own = self.conn, self._statements(unit)
+        conn.execute(_SESSION)
+        row = conn.execute(take.encode()).fetchone()
+        if not row or not (count := int(row[0])):
+            return None
+        conn.execute(SQL("ANALYZE {}").format(own.affected))
+        if isinstance(unit, Identity):
+            merged = self._write(unit, count).result(unit)
+        else:
             assert isinstance(unit, Mapping)
             before = self._refused(unit)
             merged = self._merge_or_bisect(unit, count)
             merged.settled = before ^ self._refused(unit)
-            return merged
-        finally:
-            if conn.info.transaction_status is not psycopg.pq.TransactionStatus.INERROR:
-                conn.execute("DROP TABLE pg_temp.affected")
+        conn.execute(SQL("TRUNCATE {}, {}").format(own.affected, own.yielded))
+        return merged
 
     def ripple(self, unit: Unit, keys: frozenset[str]) -> set[str]:
         """Have these aggregates of a unit count as changed, for whoever reads the unit's table; returns the relations.
@@ -116,164 +186,125 @@ class Merger:
         A refused row leaves the shop without a change of its identity or its parents; those after it must see it go.
         """
         touched = set()
+        key_type = self._statements(unit).key_type
         for source in unit.simple_sources if keys else ():
             kind, _, name = source.relation.partition(".")
-            relation = SQL("(SELECT legacy_key, shop_key, cluster FROM ferry.identity WHERE entity = {})").format(Literal(name))
-            if kind == "legacy":
-                relation = Composed([Identifier("legacy", name)])
-            self.conn.execute(
-                SQL("CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DROP AS SELECT * FROM {} r LIMIT 0").format(
-                    Identifier(source.changed), relation
+            relation: Composable = Identifier("legacy", name)
+            if kind == "identity":
+                relation = SQL("(SELECT legacy_key, shop_key, cluster FROM ferry.identity WHERE entity = {})").format(
+                    Literal(name)
                 )
-            )
             self.conn.execute(
-                SQL("INSERT INTO {} SELECT * FROM {} r WHERE r.{}::text = ANY({})").format(
-                    Identifier("pg_temp", source.changed), relation, Identifier(str(source.column)), Literal(sorted(keys))
+                SQL("INSERT INTO {} SELECT * FROM {} r WHERE r.{} = ANY({}::{}[])").format(
+                    Identifier("pg_temp", source.changed), relation, Identifier(str(source.column)),
+                    Literal(sorted(keys)), SQL(key_type),
                 )
-            )
+            )  # fmt: skip
             touched.add(source.relation)
         return touched
+
+    def _statements(self, unit: Unit) -> Statements:
+        if unit.name not in self._staged:
+            self.stage([unit])
+        return self._staged[unit.name]
+
+    def _do(self, statement: str) -> psycopg.Cursor[Any]:
+        return self.conn.execute(statement.encode(), prepare=True)
+
+    def _images(self) -> set[str]:
+        """The temp tables of images that the staged units read or fill."""
+        staged = [u for u in self.route.units if u.name in self._staged]
+        read = {s.changed for u in staged for s in u.sources}
+        return read | {u.changed for u in staged if isinstance(u, Identity)}
+
+    def _forget_changes(self, units: Iterable[Unit], touched: Iterable[str]) -> None:
+        """Empty the temp tables of images that were filled."""
+        filled = {changed_table(t) for t in touched} | {u.changed for u in units if isinstance(u, Identity)}
+        with self.conn.pipeline():
+            for name in sorted(filled & self._images()):
+                self._do(f"DELETE FROM pg_temp.{name}")
 
     def _refused(self, unit: Mapping) -> frozenset[str]:
         """The affected keys that the database itself keeps out of the shop."""
         rows = self.conn.execute(
-            "SELECT DISTINCT q.key FROM ferry.quarantine q JOIN pg_temp.affected a ON a.key::text = q.key "
-            "WHERE q.entity = %s AND q.sqlstate IS NOT NULL",
-            (unit.entity,),
+            SQL(
+                "SELECT DISTINCT q.key FROM ferry.quarantine q JOIN {} a ON a.key::text = q.key "
+                "WHERE q.entity = {} AND q.sqlstate IS NOT NULL"
+            ).format(self._statements(unit).affected, Literal(unit.entity))
         ).fetchall()
         return frozenset(r[0] for r in rows)
 
-    def _lock(self, unit: Unit, mode: str) -> int:
-        """Lock the affected keys, so that two transactions never interleave on one aggregate; returns their number.
-
-        Buckets instead of keys bound the lock table; the order is the same for everybody, against deadlock.
-        """
-        row = self.conn.execute(
-            SQL(
-                """SELECT count(*), (SELECT count({}(hashtext({}), bucket))
-                      FROM (SELECT DISTINCT hashtext(key::text) & 1023 AS bucket FROM pg_temp.affected ORDER BY 1) b)
-                   FROM pg_temp.affected"""
-            ).format(Identifier(f"pg_advisory_xact_lock{mode}"), Literal(unit.name))
-        ).fetchone()
-        # Without statistics the planner takes a temp table for a thousand rows and reads whole tables even for one key.
-        self.conn.execute("ANALYZE pg_temp.affected")
-        return int(row[0]) if row else 0
-
-    def _identify(self, unit: Identity, count: int) -> Merged:
-        self.conn.execute(SQL("CREATE TEMP TABLE wanted ON COMMIT DROP AS {}").format(SQL(unit.body)))
-        self.conn.execute("ANALYZE pg_temp.wanted")
-        moved = identity.resolve(self.conn, unit.identity, unit.sequence, f"changed_identity_{unit.identity}")
-        self.conn.execute("DROP TABLE pg_temp.wanted")
-        return Merged(keys=count, written=moved)
+    def _write(self, unit: Unit, count: int) -> _Written:
+        """One pass over the affected keys: outcomes into quarantine and left_out, rows into the target."""
+        own = self._statements(unit)
+        self._do(own.fill)
+        refused = None if isinstance(unit, Identity) else self._do(own.settle)
+        return _Written(count, refused, [self._do(write) for write in own.writes])
 
     def _merge_or_bisect(self, unit: Mapping, count: int) -> Merged:
         """Merge all affected keys at once; if the data is refused, find the refused keys and merge the others."""
         try:
             with self.conn.transaction():
-                merged = self._merge(unit)
+                merged = self._write(unit, count).result(unit)
                 self._compare_rows(unit)
-            merged.keys = count
             return merged
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
+        own = self._statements(unit)
+        keys = [r[0] for r in self.conn.execute(SQL("SELECT key FROM {} ORDER BY key").format(own.affected)).fetchall()]
         # Constraints between rows (unique, foreign key) look at all keys together: while halving, a key may miss what
         # another half has still to bring.
         try:
             with self.conn.transaction():
-                merged = self._halve(unit, count, compare=False)
+                merged = self._halve(unit, keys, compare=False)
                 self._compare_rows(unit)
-                return merged
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
-        # Two rows cannot both be: all affected rows leave, so that each key meets only those let in before it.
-        self._take_out(unit)
-        return self._halve(unit, count, compare=True)
+            # Two rows cannot both be: all affected rows leave, so that each key meets only those let in before it.
+            self._take_out(unit)
+            merged = self._halve(unit, keys, compare=True)
+        self._affect(unit, keys)
+        return merged
 
-    def _halve(self, unit: Mapping, count: int, *, compare: bool) -> Merged:
-        """Merge the affected keys, by halves where they are refused, until each refused key is alone."""
+    def _halve(self, unit: Mapping, keys: Sequence[object], *, compare: bool) -> Merged:
+        """Merge these keys, by halves where they are refused, until each refused key is alone."""
+        self._affect(unit, keys)
         try:
             with self.conn.transaction():
-                merged = self._merge(unit)
+                merged = self._write(unit, len(keys)).result(unit)
                 if compare:
                     self._compare_rows(unit)
-            merged.keys = count
             return merged
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
-            if count == 1:
+            if len(keys) == 1:
                 self._refuse(unit, error)
                 return Merged(keys=1)
-        total = Merged()
-        keys = [r[0] for r in self.conn.execute("SELECT key FROM pg_temp.affected ORDER BY key").fetchall()]
-        aside = Identifier(f"affected_{count}")
-        self.conn.execute(SQL("ALTER TABLE pg_temp.affected RENAME TO {}").format(aside))
-        half = Literal(keys[(count - 1) // 2])
-        for condition in (SQL("key <= {}").format(half), SQL("key > {}").format(half)):
-            self.conn.execute(
-                SQL("CREATE TEMP TABLE affected ON COMMIT DROP AS SELECT key FROM pg_temp.{} WHERE {}").format(
-                    aside, condition
-                )
-            )
-            row = self.conn.execute("SELECT count(*) FROM pg_temp.affected").fetchone()
-            part = self._halve(unit, int(row[0]) if row else 0, compare=compare)
-            total = Merged(total.keys + part.keys, total.written + part.written, total.deleted + part.deleted)
-            self.conn.execute("DROP TABLE pg_temp.affected")
-        self.conn.execute(SQL("ALTER TABLE pg_temp.{} RENAME TO affected").format(aside))
-        return total
+        middle = len(keys) // 2
+        parts = [self._halve(unit, half, compare=compare) for half in (keys[:middle], keys[middle:])]
+        return Merged(len(keys), sum(p.written for p in parts), sum(p.deleted for p in parts))
 
-    def _merge(self, unit: Mapping) -> Merged:
-        """One pass over pg_temp.affected: outcomes into quarantine and left_out, rows into the target."""
-        conn = self.conn
-        conn.execute("SET LOCAL shopferry.writer = 'ferry'")
-        conn.execute(SQL("CREATE TEMP TABLE yielded ON COMMIT DROP AS {}").format(SQL(unit.body)))
-        conn.execute("ANALYZE pg_temp.yielded")
-        yielded = [c.name for c in conn.execute("SELECT * FROM pg_temp.yielded LIMIT 0").description or ()]
-        target = self._target(unit, yielded)
-        columns = [c for c in yielded if c not in RESERVED]
-        good = good_rows(yielded)
-        conn.execute(
-            SQL(
-                "CREATE TEMP TABLE outcome ON COMMIT DROP AS SELECT {row_key}::text AS row_key, y.{scope}::text AS key, "
-                "CASE WHEN cardinality(y.problems) > 0 THEN y.problems END AS reasons, {left_out} AS left_out "
-                "FROM pg_temp.yielded y WHERE NOT ({good}) AND {row_key} IS NOT NULL"
-            ).format(
-                row_key=row_key(unit),
-                scope=Identifier(unit.scope),
-                left_out=SQL("CASE WHEN cardinality(y.problems) = 0 THEN y.left_out END")
-                if "left_out" in yielded
-                else SQL("NULL::text"),
-                good=good,
-            )
+    def _affect(self, unit: Mapping, keys: Sequence[object]) -> None:
+        """Have these keys, which are locked already, be the affected ones."""
+        own = self._statements(unit)
+        self.conn.execute(SQL("TRUNCATE {}, {}").format(own.affected, own.yielded))
+        self.conn.execute(
+            SQL("INSERT INTO {} SELECT unnest(%s::{}[])").format(own.affected, SQL(own.key_type)), (list(keys),)
         )
-        quarantine.settle(conn, unit.entity)
-        table = target_of(unit)
-        match = SQL(" AND ").join(SQL("y.{0} = t.{0}").format(Identifier(k)) for k in unit.key)
-        deleted = conn.execute(
-            SQL(
-                "DELETE FROM {} t USING pg_temp.affected a WHERE t.{} = a.key "
-                "AND NOT EXISTS (SELECT FROM pg_temp.yielded y WHERE {} AND {})"
-            ).format(table, Identifier(unit.scope), good, match)
-        ).rowcount
-        written = sum(conn.execute(write).rowcount for write in _writes(unit, table, columns, target, good))
-        conn.execute("DROP TABLE pg_temp.yielded, pg_temp.outcome")
-        return Merged(0, written, deleted)
 
     def _compare_rows(self, unit: Mapping) -> None:
         """Check the deferred constraints now: refusals must surface where the key can still be told, not at commit."""
-        target = self._targets.get(unit.name)
-        if target and target.deferrable:
-            names = SQL(", ").join(Identifier(unit.entity.split(".")[0], n) for n in target.deferrable)
+        if names := SQL(", ").join(self._statements(unit).deferrable):
             self.conn.execute(SQL("SET CONSTRAINTS {} IMMEDIATE").format(names))
             self.conn.execute(SQL("SET CONSTRAINTS {} DEFERRED").format(names))
 
     def _take_out(self, unit: Mapping) -> None:
-        self.conn.execute("SET LOCAL shopferry.writer = 'ferry'")
         self.conn.execute(
-            SQL("DELETE FROM {} t USING pg_temp.affected a WHERE t.{} = a.key").format(
-                target_of(unit), Identifier(unit.scope)
+            SQL("DELETE FROM {} t USING {} a WHERE t.{} = a.key").format(
+                target_of(unit), self._statements(unit).affected, Identifier(unit.scope)
             )
         )
 
@@ -281,7 +312,7 @@ class Merger:
         """Quarantine the one affected key whose rows the database refused, and take its rows out of the shop."""
         conn = self.conn
         self._take_out(unit)
-        row = conn.execute("SELECT key::text FROM pg_temp.affected").fetchone()
+        row = conn.execute(SQL("SELECT key::text FROM {}").format(self._statements(unit).affected)).fetchone()
         key = str(row[0]) if row else ""
         reason = "refused_by_constraint" if error.diag.constraint_name else "refused_by_type"
         quarantine.refuse_key(
@@ -290,7 +321,10 @@ class Merger:
 
     def _row_keys(self, unit: Mapping, key: str) -> list[str]:
         """The rows that a refused key stands for: what the mapping yields, or where even that fails, what it counts."""
-        rows = SQL("SELECT {0}::text FROM ({1}) y WHERE {0} IS NOT NULL").format(row_key(unit), SQL(unit.body))
+        affected = self._statements(unit).affected
+        rows = SQL("WITH affected AS (TABLE {1}) SELECT {0}::text FROM ({2}) y WHERE {0} IS NOT NULL").format(
+            row_key(unit), affected, SQL(unit.body)
+        )
         try:
             with self.conn.transaction():
                 return [r[0] for r in self.conn.execute(rows).fetchall()] or [key]
@@ -304,104 +338,11 @@ class Merger:
             lineage = Composed([SQL(source.lineage)])
         counted = SQL(
             "SELECT DISTINCT t.{}::text FROM legacy.{} t CROSS JOIN LATERAL (WITH changed AS (SELECT t.*) {}) AS l (key) "
-            "JOIN pg_temp.affected a ON a.key = l.key"
-        ).format(Identifier(counts.column), Identifier(counts.table), lineage)
+            "JOIN {} a ON a.key = l.key"
+        ).format(Identifier(counts.column), Identifier(counts.table), lineage, affected)
         return [r[0] for r in self.conn.execute(counted).fetchall()] or [key]
-
-    def _target(self, unit: Mapping, yielded: Sequence[str]) -> _Target:
-        if unit.name in self._targets:
-            return self._targets[unit.name]
-        rows = self.conn.execute(
-            """SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
-               WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped""",
-            (unit.entity,),
-        ).fetchall()
-        casts = dict(rows)
-        if not casts:
-            raise MappingError(f"{unit.file}:1: entity {unit.entity} does not exist in the new shop")
-        for needed in ("problems", unit.scope, *unit.key):
-            if needed not in yielded:
-                raise MappingError(f"{unit.file}:{unit.line}: the SELECT yields no column {needed!r}")
-        for column in yielded:
-            if column not in RESERVED and column not in casts:
-                raise MappingError(f"{unit.file}:{unit.line}: {unit.entity} has no column {column!r}")
-        deferrable = self.conn.execute(
-            "SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(%s) AND condeferrable ORDER BY 1",
-            (unit.entity,),
-        ).fetchall()
-        self._targets[unit.name] = _Target(casts, tuple(r[0] for r in deferrable))
-        return self._targets[unit.name]
 
 
 def is_refusal(error: psycopg.Error) -> bool:
     """Whether the database refused the data itself (class 22 or 23), so that another try cannot help."""
     return (error.sqlstate or "")[:2] in {"22", "23"}
-
-
-def target_of(unit: Mapping) -> Identifier:
-    """The entity's table."""
-    return Identifier(*unit.entity.split("."))
-
-
-def good_rows(yielded: Sequence[str]) -> SQL:
-    """The condition on `yielded y` that a row may enter the shop, given the columns the mapping yields."""
-    if "left_out" in yielded:
-        return SQL("cardinality(y.problems) = 0 AND y.left_out IS NULL")
-    return SQL("cardinality(y.problems) = 0")
-
-
-def keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
-    """A SELECT of the aggregate keys in a range, from every source whose column is the key."""
-    selects = []
-    for source in unit.simple_sources:
-        kind, _, name = source.relation.partition(".")
-        column = str(source.column)
-        within = mirror.key_range([column], low, high)
-        if kind == "identity":
-            within = SQL("entity = {} AND {}").format(Literal(name), within)
-            relation = Identifier("ferry", "identity")
-        else:
-            relation = Identifier("legacy", name)
-        selects.append(SQL("SELECT {} AS key FROM {} WHERE {}").format(Identifier(column), relation, within))
-    return SQL(" UNION ALL ").join(selects)
-
-
-def row_key(unit: Mapping) -> Composed:
-    """What names a row of `yielded y` in quarantine: the legacy id where the entity counts one, else its key."""
-    if unit.counts:
-        return SQL("y.{}").format(Identifier(unit.counts.target_column))
-    return SQL("concat_ws('/', {})").format(SQL(", ").join(SQL("y.{}").format(Identifier(k)) for k in unit.key))
-
-
-def _writes(
-    unit: Mapping, table: Identifier, columns: Sequence[str], target: _Target, good: SQL
-) -> Iterator[Composed]:
-    """Update what stands there and differs, then insert what does not.
-
-    Not one upsert for both: `ON CONFLICT DO UPDATE` locks each row as if its keys changed, and would so stand in the way
-    of everybody who checks a foreign key on it; `UPDATE` looks at what really changes.
-    """
-    key = SQL(", ").join(map(Identifier, unit.key))
-    same = SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in unit.key)
-    cast = {c: SQL("y.{}::{}").format(Identifier(c), SQL(target.casts[c])) for c in columns}
-    rest = [c for c in columns if c not in unit.key]
-    action = SQL("DO NOTHING")
-    if rest:
-        yield SQL("UPDATE {} t SET {} FROM pg_temp.yielded y WHERE {} AND {} AND ROW({}) IS DISTINCT FROM ROW({})").format(
-            table,
-            SQL(", ").join(SQL("{} = {}").format(Identifier(c), cast[c]) for c in rest),
-            same,
-            good,
-            SQL(", ").join(SQL("t.{}").format(Identifier(c)) for c in rest),
-            SQL(", ").join(cast[c] for c in rest),
-        )
-        action = SQL("DO UPDATE SET {}").format(  # type: ignore[assignment]
-            SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(c)) for c in rest)
-        )
-    yield SQL(
-        "INSERT INTO {} ({}) SELECT {} FROM pg_temp.yielded y WHERE {} "
-        "AND NOT EXISTS (SELECT FROM {} t WHERE {}) ORDER BY {} ON CONFLICT ({}) {}"
-    ).format(
-        table, SQL(", ").join(map(Identifier, columns)), SQL(", ").join(cast[c] for c in columns), good,
-        table, same, key, key, action,
-    )  # fmt: skip

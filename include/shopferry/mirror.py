@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
@@ -18,7 +20,7 @@ from sqlalchemy.dialects import postgresql
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError
 from shopferry.mapping import Mapping as EntityMapping
-from shopferry.mapping import Route, Unit
+from shopferry.mapping import Route, Unit, changed_table
 
 _DEPENDS = """
 SELECT DISTINCT t.relname, a.attname
@@ -69,7 +71,7 @@ class MirrorTable:
     @property
     def changed(self) -> str:
         """The temp table of before and after images."""
-        return f"changed_{self.name}"
+        return changed_table(f"legacy.{self.name}")
 
 
 def reflect(legacy: Connection, tables: Iterable[str]) -> dict[str, MirrorTable]:
@@ -245,23 +247,19 @@ def stage(shop: Connection, table: MirrorTable) -> None:
     shop.execute(SQL("CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT * FROM {} LIMIT 0").format(table.base))
 
 
-def apply_events(shop: Connection, table: MirrorTable, rows: bytes) -> int:
-    """Upsert and tombstone one table's events; leave before and after images in its `changed` temp table.
+def apply_events(shop: Connection, table: MirrorTable, rows: bytes, *, images: bool) -> psycopg.Cursor[Any]:
+    """Upsert and tombstone one table's events in one statement; its result is how many rows were written.
 
     `rows` is a JSON array with one object per key: the row's columns beside _lsn, _gone and _generation. A row of the
-    mirror that is newer than its event stays as it is. Returns how many rows were written.
+    mirror that is newer than its event stays as it is. `images` leaves the live rows of these keys, as they were before
+    and as they are then, in the table's `changed` temp table, which must be there.
     """
-    statements = _event_statements(table)
-    shop.execute(statements[0], (rows.decode(),))  # as bytes it would travel as bytea, which is no json
-    for statement in statements[1:-1]:
-        shop.execute(statement)
-    written = shop.execute(statements[-1]).rowcount
-    keep_after_images(shop, table)
-    return written
+    # as bytes the rows would travel as bytea, which is no json
+    return shop.execute(_event_statement(table, images), (rows.decode(),), prepare=True)
 
 
-def _event_statements(table: MirrorTable) -> list[Composed]:
-    key = SQL(", ").join(map(Identifier, table.key))
+@cache
+def _event_statement(table: MirrorTable, images: bool) -> bytes:
     names = [*table.names, "_lsn", "_gone", "_generation"]
     # A bytea arrives as hex digits without PostgreSQL's \\x, so the recordset is read through a row type of its own.
     shape = SQL(", ").join(
@@ -269,55 +267,40 @@ def _event_statements(table: MirrorTable) -> list[Composed]:
         for c in table.columns
     )
     values = SQL(", ").join(
-        SQL("decode({0}, 'hex')").format(Identifier(c.name)) if c.type == "bytea" else Identifier(c.name)
+        SQL("decode({0}, 'hex') AS {0}").format(Identifier(c.name)) if c.type == "bytea" else Identifier(c.name)
         for c in table.columns
     )
-    columns = SQL(", ").join(map(Identifier, names))
-    assign = SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(n)) for n in names if n not in table.key)
-    return [
-        SQL(
-            "CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {}, _lsn, _gone, _generation FROM "
-            "json_to_recordset(%s::json) AS r ({}, _lsn pg_lsn, _gone boolean, _generation integer)"
-        ).format(values, shape),
-        *before_images(table),
-        SQL(
-            "INSERT INTO {} AS m ({}) SELECT {} FROM pg_temp.incoming ORDER BY {} ON CONFLICT ({}) DO UPDATE SET {} "
-            "WHERE m._lsn <= excluded._lsn"
-        ).format(table.base, columns, columns, key, key, assign),
-    ]
+    before = SQL(
+        "INSERT INTO {changed} SELECT {mine} FROM {base} m JOIN incoming i USING ({key}) WHERE NOT m._gone"
+    ) if images else SQL("SELECT")
+    after = SQL(
+        "INSERT INTO {changed} SELECT {mine} FROM written m WHERE NOT m._gone"
+    ) if images else SQL("SELECT")
+    given = {
+        "base": table.base, "changed": Identifier("pg_temp", table.changed), "values": values, "shape": shape,
+        "key": SQL(", ").join(map(Identifier, table.key)), "columns": SQL(", ").join(map(Identifier, names)),
+        "mine": SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names),
+        "assign": SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(n)) for n in names if n not in table.key),
+    }  # fmt: skip
+    return SQL(
+        """WITH incoming AS MATERIALIZED (
+               SELECT {values}, _lsn, _gone, _generation
+               FROM json_to_recordset(%s::json) AS r ({shape}, _lsn pg_lsn, _gone boolean, _generation integer)
+           ), before AS ({before}), written AS (
+               INSERT INTO {base} AS m ({columns}) SELECT {columns} FROM incoming ORDER BY {key}
+               ON CONFLICT ({key}) DO UPDATE SET {assign} WHERE m._lsn <= excluded._lsn
+               RETURNING m.*
+           ), after AS ({after})
+           SELECT count(*) FROM written"""
+    ).format(before=before.format(**given), after=after.format(**given), **given).as_string(None).encode()
 
 
-def before_images(table: MirrorTable) -> list[Composed]:
-    """Statements that note, in the `changed` temp table, the live rows that `incoming` is about to change."""
-    names = SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names)
-    changed = Identifier(table.changed)
-    return [
-        SQL("CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DROP AS SELECT {} FROM {} m LIMIT 0").format(
-            changed, names, table.base
-        ),
-        Composed([SQL("ANALYZE pg_temp.incoming")]),
-        SQL("INSERT INTO {} SELECT {} FROM {} m JOIN pg_temp.incoming i USING ({}) WHERE NOT m._gone").format(
-            changed, names, table.base, SQL(", ").join(map(Identifier, table.key))
-        ),
-    ]
-
-
-def no_change(shop: Connection, table: MirrorTable) -> None:
-    """Have the `changed` temp table there although nothing changed."""
-    shop.execute(before_images(table)[0])
-
-
-def keep_after_images(shop: Connection, table: MirrorTable) -> None:
-    """Add the live rows of `incoming`'s keys, as they are now, to the `changed` temp table, and drop `incoming`."""
-    names = SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names)
-    key = SQL(", ").join(map(Identifier, table.key))
-    shop.execute(
-        SQL("INSERT INTO {} SELECT {} FROM {} m JOIN pg_temp.incoming i USING ({}) WHERE NOT m._gone").format(
-            Identifier("pg_temp", table.changed), names, table.base, key
-        )
-    )
-    shop.execute(SQL("ANALYZE {}").format(Identifier("pg_temp", table.changed)))
-    shop.execute("DROP TABLE pg_temp.incoming")
+def note_images(table: MirrorTable) -> Composed:
+    """The statement that notes, in the `changed` temp table, the live rows of `incoming`'s keys as they stand."""
+    return SQL("INSERT INTO {} SELECT {} FROM {} m JOIN pg_temp.incoming i USING ({}) WHERE NOT m._gone").format(
+        Identifier("pg_temp", table.changed), SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names),
+        table.base, SQL(", ").join(map(Identifier, table.key)),
+    )  # fmt: skip
 
 
 def key_range(table_key: Sequence[str], low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
@@ -358,8 +341,8 @@ def load_chunk(shop: Connection, table: MirrorTable, within: Composed, generatio
         ).format(table.base, same, Literal(generation), mine, theirs)
     )
     if images:
-        for statement in before_images(table):
-            shop.execute(statement)
+        shop.execute("ANALYZE pg_temp.incoming")
+        shop.execute(note_images(table))
     assign = SQL(", ").join(
         SQL("{0} = excluded.{0}").format(Identifier(n))
         for n in (*table.names, "_lsn", "_gone", "_generation")
@@ -373,9 +356,8 @@ def load_chunk(shop: Connection, table: MirrorTable, within: Composed, generatio
         ).format(table.base, columns, Literal(generation - 1), key, assign, Literal(generation))
     )
     if images:
-        keep_after_images(shop, table)
-    else:
-        shop.execute("DROP TABLE pg_temp.incoming")
+        shop.execute(note_images(table))  # and so as they are now
+    shop.execute("DROP TABLE pg_temp.incoming")
     shop.execute("SET LOCAL enable_seqscan = on")
 
 

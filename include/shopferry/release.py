@@ -8,7 +8,6 @@ from shopferry import mirror
 from shopferry.backfill import Stores
 from shopferry.control import phases, quarantine
 from shopferry.mapping import Mapping
-from shopferry.merge import Merger
 
 
 def release(stores: Stores, *, entity: str | None = None, reason: str | None = None) -> tuple[int, int]:
@@ -18,6 +17,7 @@ def release(stores: Stores, *, entity: str | None = None, reason: str | None = N
     that the stream keeps are touched.
     """
     tables = mirror.load(stores.shop)
+    stores.merger.stage(stores.route.units)
     before = len(quarantine.entries(stores.shop, entity=entity, reason=reason, limit=10_000_000))
     with stores.shop.transaction():
         live = {phase for phase, state, _ in phases.lock(stores.shop, stores.route.name) if state.live}
@@ -33,8 +33,7 @@ def release(stores: Stores, *, entity: str | None = None, reason: str | None = N
             tried = frozenset(
                 str(k) for (k,) in stores.shop.execute(SQL("SELECT DISTINCT key::text FROM ({}) q").format(keys)).fetchall()
             )
-            merger = Merger(stores.shop, stores.route)
-            merger.merge(unit, keys)
+            stores.merger.merge(unit, keys)
             later = stores.route.units[stores.route.units.index(unit) + 1 :]
-            merger.propagate([u for u in later if u.phase in live], merger.ripple(unit, tried))
+            stores.merger.propagate([u for u in later if u.phase in live], stores.merger.ripple(unit, tried))
     return before, len(quarantine.entries(stores.shop, entity=entity, reason=reason, limit=10_000_000))

@@ -10,6 +10,8 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import msgspec
 import psycopg
@@ -40,6 +42,16 @@ class Applied:
 
 
 @dataclass(frozen=True)
+class _Part:
+    """One table's part of a batch; `images`: somebody wants to know what it changes."""
+
+    table: MirrorTable
+    rows: Sequence[Change]
+    generation: int
+    images: bool
+
+
+@dataclass(frozen=True)
 class Replay:
     """A route's replay on one connection to the shop; `legacy` is read only for values the log left out."""
 
@@ -47,6 +59,11 @@ class Replay:
     legacy: Connection
     route: Route
     _tables: dict[str, MirrorTable] = field(default_factory=dict)
+
+    @cached_property
+    def merger(self) -> Merger:
+        """The route's merge on the shop's connection."""
+        return Merger(self.shop, self.route)
 
     @property
     def tables(self) -> dict[str, MirrorTable]:
@@ -63,17 +80,20 @@ class Replay:
         """
         started = time.monotonic()
         collapsed = collapse(changes)
+        self.merger.stage(self.route.units)
         with self.shop.transaction():
             states = phases.lock(self.shop, self.route.name)
             offsets.advance(self.shop, self.route.name, steps)
             units = [u for phase, state, _ in states if state.live for u in self.route.of(phase)]
+            read = {s.relation for u in units for s in u.sources}
             generations = {t: g for phase, _, g in states for t in self.route.tables_of(phase)}
-            written = 0
-            for table, rows in sorted(collapsed.items()):
-                self.shop.execute("SELECT pg_advisory_xact_lock_shared(hashtext(%s))", (f"mirror.{table}",))
-                whole = [self._whole(self.tables[table], change) for change in rows.values()]
-                written += self._mirror(self.tables[table], whole, generations.get(table, 1))
-            merged = Merger(self.shop, self.route).propagate(units, {f"legacy.{t}" for t in collapsed})
+            parts = []
+            for name, rows in sorted(collapsed.items()):
+                table = self.tables[name]
+                whole = [self._whole(table, change) for change in rows.values()]
+                parts.append(_Part(table, whole, generations.get(name, 1), f"legacy.{name}" in read))
+            written = self._mirror(parts)
+            merged = self.merger.propagate(units, {f"legacy.{p.table.name}" for p in parts})
             if changes:
                 now = time.time() * 1000
                 step = -(-len(changes) // _LAG_SAMPLE)
@@ -106,24 +126,42 @@ class Replay:
         """The row as legacy has it now. Newer than the event is fine: the events in between are still to come."""
         return _one_row(self.legacy, Identifier("public", table.name), table, key)
 
-    def _mirror(self, table: MirrorTable, rows: Sequence[Change], generation: int) -> int:
-        """Write one table's changes; a row that no type of the mirror can hold is quarantined alone."""
+    def _mirror(self, parts: Sequence[_Part]) -> int:
+        """Write all tables' changes without waiting for each answer; if a type refuses one, go table by table."""
         try:
             with self.shop.transaction():
-                return mirror.apply_events(self.shop, table, _array(rows, generation))
+                with self.shop.pipeline():
+                    sent = [self._apply(part) for part in parts]
+                return sum(int(row[0]) for cursor in sent if (row := cursor.fetchone()))
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
-            if len(rows) > 1:
-                half = len(rows) // 2
-                first = self._mirror(table, rows[:half], generation)
-                return first + self._mirror(table, rows[half:], generation)
-            log.warning("%s: refused by the mirror of %s (%s)", rows[0].where, table.name, error.sqlstate)
-            row_key = "/".join(str(v) for v in msgspec.json.decode(rows[0].key).values())
+        return sum(self._bisect(part) for part in parts)
+
+    def _apply(self, part: _Part) -> psycopg.Cursor[Any]:
+        # Shared among consumers; a chunk that wants to note images of its own takes it alone.
+        lock = "SELECT pg_advisory_xact_lock_shared(hashtext(%s))"
+        self.shop.execute(lock, (f"mirror.{part.table.name}",), prepare=True)
+        return mirror.apply_events(self.shop, part.table, _array(part.rows, part.generation), images=part.images)
+
+    def _bisect(self, part: _Part) -> int:
+        """Write one table's changes; a row that no type of the mirror can hold is quarantined alone."""
+        try:
+            with self.shop.transaction():
+                row = self._apply(part).fetchone()
+                return int(row[0]) if row else 0
+        except psycopg.Error as error:
+            if not is_refusal(error):
+                raise
+            if len(part.rows) > 1:
+                half = len(part.rows) // 2
+                return sum(self._bisect(replace(part, rows=rows)) for rows in (part.rows[:half], part.rows[half:]))
+            change, table = part.rows[0], part.table
+            log.warning("%s: refused by the mirror of %s (%s)", change.where, table.name, error.sqlstate)
+            row_key = "/".join(str(v) for v in msgspec.json.decode(change.key).values())
             quarantine.refuse(
                 self.shop, f"legacy.{table.name}", row_key, row_key, "event_unreadable", error.sqlstate, None
             )
-            mirror.no_change(self.shop, table)
             return 0
 
 

@@ -5,30 +5,22 @@ from __future__ import annotations
 from psycopg import sql
 
 from shopferry.control.schema import SQL
-from shopferry.db import Connection, queries
+from shopferry.db import queries
 
 _Q = queries(SQL / "identity.sql")
+_STEPS = ("lock", "before", "leave", "join")
 
 
-def resolve(conn: Connection, entity: str, sequence: str, changed: str) -> int:
-    """Bring ferry.identity to what pg_temp.wanted says of pg_temp.affected, and fill `changed` with what moved.
+def resolution(
+    entity: str, sequence: str, *, affected: sql.Identifier, wanted: sql.Identifier, changed: sql.Identifier
+) -> list[sql.Composed]:
+    """The statements that bring ferry.identity to what `wanted` says of `affected`, to be run in this order.
 
-    `wanted(legacy_key, cluster)` and `affected(key)` are temp tables of this session; the temp table `changed`
-    (legacy_key, shop_key, cluster) is created and receives the before and after images. Returns its row count.
+    `wanted(legacy_key, cluster)` and `affected(key)` are temp tables; `changed(legacy_key, shop_key, cluster)`, another
+    one, receives the images of what moved, before and after.
     """
-    given = {"entity": entity, "sequence": sequence}
-    name = sql.Identifier("pg_temp", changed)
-    conn.execute(_Q["lock"], given)
-    conn.execute(_Q["known"], given)
-    conn.execute(
-        sql.SQL("CREATE TEMP TABLE {} (legacy_key bigint, shop_key bigint, cluster text) ON COMMIT DROP").format(
-            sql.Identifier(changed)
-        )
-    )
-    conn.execute(sql.SQL(_Q["before"]).format(changed=name), given)
-    conn.execute(_Q["leave"], given)
-    conn.execute(_Q["join"], given)
-    conn.execute(sql.SQL(_Q["after"]).format(changed=name), given)
-    conn.execute("DROP TABLE pg_temp.known")
-    row = conn.execute(sql.SQL("SELECT count(*) FROM {}").format(name)).fetchone()
-    return int(row[0]) if row else 0
+    given = {"entity": sql.Literal(entity), "sequence": sql.Literal(sequence)}
+    return [
+        sql.SQL(_Q[step].rstrip(";")).format(affected=affected, wanted=wanted, changed=changed, **given)
+        for step in _STEPS
+    ]

@@ -49,9 +49,14 @@ def begin(conn: Connection, route: str, partition: Partition, offset: int) -> No
 
 def advance(conn: Connection, route: str, steps: Mapping[Partition, tuple[int, int]]) -> None:
     """Move partitions from the expected to the next offset. Raises FencedError when one is not where we left it."""
-    for (topic, partition), (expected, following) in sorted(steps.items()):
-        given = {"route": route, "topic": topic, "partition": partition, "expected": expected, "next": following}
-        if conn.execute(_Q["advance"], given).fetchone() is None:
+    ordered = sorted(steps.items())
+    given = {
+        "route": route, "topics": [topic for (topic, _), _ in ordered], "partitions": [number for (_, number), _ in ordered],
+        "expected": [expected for _, (expected, _) in ordered], "next": [following for _, (_, following) in ordered],
+    }  # fmt: skip
+    moved = set(conn.execute(_Q["advance"], given).fetchall())
+    for (topic, partition), (expected, _) in ordered:
+        if (topic, partition) not in moved:
             raise FencedError(
                 f"{topic}[{partition}] is not at offset {expected} any more: another consumer has advanced it; "
                 "this one stops and reads the positions anew"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg import sql
 from psycopg.rows import class_row
 
 from shopferry.control.schema import SQL
@@ -27,13 +28,15 @@ class Entry:
     since: datetime
 
 
-def settle(conn: Connection, entity: str) -> None:
-    """Bring quarantine and left-out rows of pg_temp.affected to what pg_temp.outcome says.
+def settlement(entity: str, *, affected: sql.Identifier, outcome: sql.Composable) -> sql.Composed:
+    """The statement that brings quarantine and left-out rows of `affected(key)` to what `outcome` says.
 
-    `outcome(row_key, key, reasons, left_out)` is a temp table of this session, one row for each refused row.
+    `outcome` is a SELECT of (row_key, key, reasons, left_out), one row for each refused row. The statement yields how many
+    of the affected keys' rows the database itself had refused before.
     """
-    for step in ("clear", "put", "leave_out"):
-        conn.execute(_Q[step], {"entity": entity})
+    return sql.SQL(_Q["settle"].rstrip(";")).format(
+        entity=sql.Literal(entity), affected=affected, outcome=outcome
+    )
 
 
 def refuse(

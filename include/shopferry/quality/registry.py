@@ -2,43 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
-from psycopg.sql import SQL, Composable, Identifier
+from psycopg.sql import SQL, Identifier, Literal
 
 from shopferry.db import Connection
-from shopferry.mapping import Standardize
+from shopferry.mapping import Standardize, changed_table
 from shopferry.quality.standardize import standardize
 
 _BATCH = 2_000  # raw values judged between two inserts: who needs one of them waits for no more than these
+Raw = tuple[str, str]  # kind, raw value
 
 
-def ensure(conn: Connection, wanted: Iterable[Standardize], relation: Composable | None = None) -> int:
-    """Judge every raw value of the wanted columns that has no verdict yet; returns how many were new.
+def ensure(conn: Connection, column: Standardize) -> int:
+    """Judge every raw value of one column of the mirror that has no verdict yet; returns how many were new.
 
-    `relation` is where to look instead of the whole mirror view: the temp table of changed rows, when replaying.
+    Commits as it goes: verdicts are true by themselves.
     """
-    judged = 0
-    for column in sorted(set(wanted), key=lambda w: (w.kind, w.table, w.expression)):
-        source = relation or SQL("legacy.{}").format(Identifier(column.table))
-        missing = SQL(
-            "SELECT DISTINCT v.raw FROM (SELECT ({})::text AS raw FROM {}) v WHERE v.raw IS NOT NULL "
-            "AND NOT EXISTS (SELECT FROM ferry.standardized s WHERE s.kind = %s AND s.raw = v.raw) ORDER BY v.raw"
-        ).format(SQL(column.expression.replace("%", "%%")), source)
-        raws = [row[0] for row in conn.execute(missing, (column.kind,)).fetchall()]
-        for start in range(0, len(raws), _BATCH):
-            _judge(conn, column.kind, raws[start : start + _BATCH])
-        judged += len(raws)
-    return judged
+    found: list[Raw] = conn.execute(_missing((column,), ("legacy", column.table))).fetchall()
+    judge(conn, found)
+    return len(found)
 
 
-def _judge(conn: Connection, kind: str, raws: list[str]) -> None:
-    verdicts = [standardize(kind, raw) for raw in raws]
-    with conn.transaction():
-        # One writer of verdicts at a time: two that meet in the middle of their lists would deadlock.
-        conn.execute("SELECT pg_advisory_xact_lock(hashtext('ferry.standardized'))")
-        conn.execute(
-            "INSERT INTO ferry.standardized (kind, raw, value, problem) "
-            "SELECT %s, r, v, p FROM unnest(%s::text[], %s::text[], %s::text[]) AS u (r, v, p) ON CONFLICT DO NOTHING",
-            (kind, raws, [v.value for v in verdicts], [v.problem for v in verdicts]),
+def missing(conn: Connection, wanted: Iterable[Standardize]) -> list[Raw]:
+    """The raw values among the changed rows (in their temp tables of images) that have no verdict yet."""
+    return conn.execute(_missing(tuple(sorted(set(wanted), key=repr))), prepare=True).fetchall()
+
+
+@cache
+def _missing(columns: tuple[Standardize, ...], relation: tuple[str, str] | None = None) -> bytes:
+    """The query for raw values without a verdict, in a relation or else in the tables' images of changed rows."""
+    raws = SQL(" UNION ALL ").join(
+        SQL("SELECT {} AS kind, ({})::text AS raw FROM {}").format(
+            Literal(c.kind), SQL(c.expression), Identifier(*relation or ("pg_temp", changed_table(f"legacy.{c.table}")))
         )
+        for c in columns
+    )
+    return SQL(
+        "SELECT DISTINCT v.kind, v.raw FROM ({}) v WHERE v.raw IS NOT NULL "
+        "AND NOT EXISTS (SELECT FROM ferry.standardized s WHERE s.kind = v.kind AND s.raw = v.raw) ORDER BY 1, 2"
+    ).format(raws).as_string(None).encode()
+
+
+def judge(conn: Connection, raws: Sequence[Raw]) -> None:
+    """Judge raw values and keep the verdicts."""
+    for batch in _batches(raws):
+        verdicts = [standardize(kind, raw) for kind, raw in batch]
+        with conn.transaction():
+            # One writer of verdicts at a time: two that meet in the middle of their lists would deadlock.
+            conn.execute("SELECT pg_advisory_xact_lock(hashtext('ferry.standardized'))")
+            conn.execute(
+                "INSERT INTO ferry.standardized (kind, raw, value, problem) SELECT * FROM "
+                "unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS u (k, r, v, p) ON CONFLICT DO NOTHING",
+                (
+                    [kind for kind, _ in batch], [raw for _, raw in batch],
+                    [v.value for v in verdicts], [v.problem for v in verdicts],
+                ),
+            )  # fmt: skip
+
+
+def _batches(raws: Sequence[Raw]) -> Iterator[Sequence[Raw]]:
+    for start in range(0, len(raws), _BATCH):
+        yield raws[start : start + _BATCH]

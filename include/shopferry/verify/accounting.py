@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from shopferry.db import Connection
 from shopferry.mapping import Mapping, Route
-from shopferry.merge import target_of
+from shopferry.statements import target_of
 
 
 @dataclass(frozen=True)

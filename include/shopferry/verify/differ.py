@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from shopferry import mirror
 from shopferry.db import Connection
 from shopferry.mapping import Mapping
-from shopferry.merge import RESERVED, good_rows, keys_between, row_key, target_of
+from shopferry.statements import RESERVED, good_rows, keys_between, row_key, target_of
 from shopferry.verify.checksums import Difference
 
 RANGE = 20_000  # aggregate keys compared at once

@@ -1,12 +1,13 @@
--- Every query works on pg_temp: affected(key) holds legacy keys, wanted(legacy_key, cluster) what the mapping yields.
+-- Every query works on temp tables: affected(key) holds legacy keys, wanted(legacy_key, cluster) what the mapping yields,
+-- changed(legacy_key, shop_key, cluster) the images of what moved, before and after.
 
 -- name: lock
 -- Nobody else may join or leave these clusters until we commit. Buckets keep the lock table small; sorted against deadlock.
-SELECT pg_advisory_xact_lock(hashtext('cluster ' || %(entity)s), bucket)
+SELECT pg_advisory_xact_lock(hashtext('cluster ' || {entity}), bucket)
 FROM (SELECT DISTINCT hashtext(cluster) & 1023 AS bucket
-      FROM (SELECT cluster FROM pg_temp.wanted
-            UNION SELECT i.cluster FROM ferry.identity i JOIN pg_temp.affected a ON a.key = i.legacy_key
-                  WHERE i.entity = %(entity)s) c
+      FROM (SELECT cluster FROM {wanted}
+            UNION SELECT i.cluster FROM ferry.identity i JOIN {affected} a ON a.key = i.legacy_key
+                  WHERE i.entity = {entity}) c
       ORDER BY 1) b;
 
 -- name: before
@@ -14,29 +15,29 @@ FROM (SELECT DISTINCT hashtext(cluster) & 1023 AS bucket
 INSERT INTO {changed} (legacy_key, shop_key, cluster)
 SELECT i.legacy_key, i.shop_key, i.cluster
 FROM ferry.identity i
-JOIN pg_temp.affected a ON a.key = i.legacy_key
-LEFT JOIN pg_temp.wanted w ON w.legacy_key = i.legacy_key
-WHERE i.entity = %(entity)s AND w.cluster IS DISTINCT FROM i.cluster;
+JOIN {affected} a ON a.key = i.legacy_key
+LEFT JOIN {wanted} w ON w.legacy_key = i.legacy_key
+WHERE i.entity = {entity} AND w.cluster IS DISTINCT FROM i.cluster;
 
 -- name: leave
-DELETE FROM ferry.identity i USING pg_temp.affected a
-WHERE i.entity = %(entity)s AND i.legacy_key = a.key
-  AND NOT EXISTS (SELECT FROM pg_temp.wanted w WHERE w.legacy_key = a.key);
+DELETE FROM ferry.identity i USING {affected} a
+WHERE i.entity = {entity} AND i.legacy_key = a.key
+  AND NOT EXISTS (SELECT FROM {wanted} w WHERE w.legacy_key = a.key);
 
 -- name: join
 -- A cluster keeps its shop key while a member stays; a key that nobody stays with goes along with the member that
 -- leaves; all others get a new one from the shop's own sequence.
 WITH moved AS MATERIALIZED (
     SELECT w.legacy_key, w.cluster, i.shop_key AS old
-    FROM pg_temp.wanted w
-    LEFT JOIN ferry.identity i ON i.entity = %(entity)s AND i.legacy_key = w.legacy_key
+    FROM {wanted} w
+    LEFT JOIN ferry.identity i ON i.entity = {entity} AND i.legacy_key = w.legacy_key
     WHERE i.cluster IS DISTINCT FROM w.cluster
 ), clusters AS MATERIALIZED (
     SELECT cluster, min(legacy_key) AS first FROM moved GROUP BY cluster
 ), stays AS MATERIALIZED (
     SELECT i.cluster, min(i.shop_key) AS shop_key
     FROM clusters c JOIN ferry.identity i ON i.cluster = c.cluster
-    WHERE i.entity = %(entity)s AND NOT EXISTS (SELECT FROM moved m WHERE m.legacy_key = i.legacy_key)
+    WHERE i.entity = {entity} AND NOT EXISTS (SELECT FROM moved m WHERE m.legacy_key = i.legacy_key)
     GROUP BY i.cluster
 ), free AS (
     SELECT DISTINCT ON (m.old) m.old AS shop_key, m.cluster
@@ -44,32 +45,20 @@ WITH moved AS MATERIALIZED (
     WHERE m.old IS NOT NULL
       AND NOT EXISTS (SELECT FROM stays s WHERE s.cluster = m.cluster)
       AND NOT EXISTS (SELECT FROM ferry.identity i
-                      WHERE i.entity = %(entity)s AND i.shop_key = m.old
+                      WHERE i.entity = {entity} AND i.shop_key = m.old
                         AND NOT EXISTS (SELECT FROM moved o WHERE o.legacy_key = i.legacy_key))
     ORDER BY m.old, m.legacy_key
 ), taken_along AS (
     SELECT cluster, min(shop_key) AS shop_key FROM free GROUP BY cluster
 ), assigned AS MATERIALIZED (
-    SELECT c.cluster, coalesce(s.shop_key, t.shop_key, nextval(%(sequence)s::regclass)) AS shop_key
+    SELECT c.cluster, coalesce(s.shop_key, t.shop_key, nextval({sequence}::regclass)) AS shop_key
     FROM (SELECT cluster FROM clusters ORDER BY first) c
     LEFT JOIN stays s USING (cluster) LEFT JOIN taken_along t USING (cluster)
+), joined AS (
+    INSERT INTO ferry.identity AS i (entity, legacy_key, shop_key, cluster)
+    SELECT {entity}, m.legacy_key, a.shop_key, m.cluster
+    FROM moved m JOIN assigned a USING (cluster)
+    ON CONFLICT (entity, legacy_key) DO UPDATE SET shop_key = excluded.shop_key, cluster = excluded.cluster
+    RETURNING i.legacy_key, i.shop_key, i.cluster
 )
-INSERT INTO ferry.identity AS i (entity, legacy_key, shop_key, cluster)
-SELECT %(entity)s, m.legacy_key, a.shop_key, m.cluster
-FROM moved m JOIN assigned a USING (cluster)
-ON CONFLICT (entity, legacy_key) DO UPDATE SET shop_key = excluded.shop_key, cluster = excluded.cluster;
-
--- name: after
-INSERT INTO {changed} (legacy_key, shop_key, cluster)
-SELECT i.legacy_key, i.shop_key, i.cluster
-FROM ferry.identity i
-JOIN pg_temp.wanted w ON w.legacy_key = i.legacy_key
-WHERE i.entity = %(entity)s
-  AND NOT EXISTS (SELECT FROM pg_temp.known k
-                  WHERE k.legacy_key = i.legacy_key AND k.cluster = i.cluster);
-
--- name: known
--- What stood before anything was changed, to tell afterwards what did.
-CREATE TEMP TABLE known ON COMMIT DROP AS
-SELECT i.legacy_key, i.cluster FROM ferry.identity i JOIN pg_temp.affected a ON a.key = i.legacy_key
-WHERE i.entity = %(entity)s;
+INSERT INTO {changed} (legacy_key, shop_key, cluster) SELECT legacy_key, shop_key, cluster FROM joined;

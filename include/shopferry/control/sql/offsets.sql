@@ -7,10 +7,12 @@ INSERT INTO ferry.kafka_offset (route, topic, partition, next)
 VALUES (%(route)s, %(topic)s, %(partition)s, %(next)s) ON CONFLICT DO NOTHING;
 
 -- name: advance
--- From where we believed to be; no row comes back when another consumer has been there.
-UPDATE ferry.kafka_offset SET next = %(next)s, updated = now()
-WHERE route = %(route)s AND topic = %(topic)s AND partition = %(partition)s AND next = %(expected)s
-RETURNING next;
+-- From where we believed to be; a partition that does not come back is where another consumer has been.
+UPDATE ferry.kafka_offset o SET next = s.next, updated = now()
+FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(expected)s::bigint[], %(next)s::bigint[])
+     AS s (topic, partition, expected, next)
+WHERE o.route = %(route)s AND o.topic = s.topic AND o.partition = s.partition AND o.next = s.expected
+RETURNING o.topic, o.partition;
 
 -- name: reset
 DELETE FROM ferry.kafka_offset WHERE route = %(route)s;

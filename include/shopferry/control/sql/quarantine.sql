@@ -1,26 +1,29 @@
--- name: clear
--- Forget what these keys had in quarantine or left out and do not have any more.
-WITH q AS (
-    DELETE FROM ferry.quarantine q USING pg_temp.affected a
-    WHERE q.entity = %(entity)s AND q.key = a.key::text
-      AND NOT EXISTS (SELECT FROM pg_temp.outcome o WHERE o.row_key = q.row_key AND o.reasons IS NOT NULL)
+-- name: settle
+-- Bring quarantine and left-out rows of the affected keys to what the mapping says of them. `outcome` is a SELECT of
+-- (row_key, key, reasons, left_out), one row for each that may not enter the shop. Tells how many rows of these keys the
+-- database itself had refused before.
+WITH outcome AS MATERIALIZED ({outcome}), released AS (
+    DELETE FROM ferry.quarantine q USING {affected} a
+    WHERE q.entity = {entity} AND q.key = a.key::text
+      AND q.row_key NOT IN (SELECT o.row_key FROM outcome o WHERE o.reasons IS NOT NULL)
+), let_in AS (
+    DELETE FROM ferry.left_out l USING {affected} a
+    WHERE l.entity = {entity} AND l.key = a.key::text
+      AND l.row_key NOT IN (SELECT o.row_key FROM outcome o WHERE o.left_out IS NOT NULL)
+), quarantined AS (
+    INSERT INTO ferry.quarantine AS q (entity, row_key, key, reasons)
+    SELECT {entity}, row_key, key, reasons FROM outcome WHERE reasons IS NOT NULL
+    ON CONFLICT (entity, row_key) DO UPDATE
+    SET key = excluded.key, reasons = excluded.reasons, sqlstate = NULL, constraint_name = NULL
+    WHERE (q.key, q.reasons, q.sqlstate) IS DISTINCT FROM (excluded.key, excluded.reasons, NULL)
+), left_out AS (
+    INSERT INTO ferry.left_out AS l (entity, row_key, key, reason)
+    SELECT {entity}, row_key, key, left_out FROM outcome WHERE left_out IS NOT NULL
+    ON CONFLICT (entity, row_key) DO UPDATE SET key = excluded.key, reason = excluded.reason
+    WHERE (l.key, l.reason) IS DISTINCT FROM (excluded.key, excluded.reason)
 )
-DELETE FROM ferry.left_out l USING pg_temp.affected a
-WHERE l.entity = %(entity)s AND l.key = a.key::text
-  AND NOT EXISTS (SELECT FROM pg_temp.outcome o WHERE o.row_key = l.row_key AND o.left_out IS NOT NULL);
-
--- name: put
-INSERT INTO ferry.quarantine AS q (entity, row_key, key, reasons)
-SELECT %(entity)s, row_key, key, reasons FROM pg_temp.outcome WHERE reasons IS NOT NULL
-ON CONFLICT (entity, row_key) DO UPDATE
-SET key = excluded.key, reasons = excluded.reasons, sqlstate = NULL, constraint_name = NULL
-WHERE (q.key, q.reasons, q.sqlstate) IS DISTINCT FROM (excluded.key, excluded.reasons, NULL);
-
--- name: leave_out
-INSERT INTO ferry.left_out AS l (entity, row_key, key, reason)
-SELECT %(entity)s, row_key, key, left_out FROM pg_temp.outcome WHERE left_out IS NOT NULL
-ON CONFLICT (entity, row_key) DO UPDATE SET key = excluded.key, reason = excluded.reason
-WHERE (l.key, l.reason) IS DISTINCT FROM (excluded.key, excluded.reason);
+SELECT count(*) FROM ferry.quarantine q JOIN {affected} a ON a.key::text = q.key
+WHERE q.entity = {entity} AND q.sqlstate IS NOT NULL;
 
 -- name: refuse
 -- One row that the shop's own constraints refuse.

@@ -1,0 +1,246 @@
+"""The SQL that merges one unit, composed once from its mapping and from what the catalogue says of its target.
+
+A unit has two temp tables in each session that merges it: `affected_<unit>` (key) and `yielded_<unit>`, what its SELECT
+yields for those keys. Between transactions they are empty. They outlive transactions because making them anew for each
+batch cost more than all merging, and because the statements over them can then be prepared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from shopferry import mirror
+from shopferry.control import identity, quarantine
+from shopferry.db import Connection
+from shopferry.errors import MappingError
+from shopferry.mapping import Identity, Mapping, Source, Unit
+
+RESERVED = ("problems", "left_out")
+_BUCKETS = 256  # per unit: bounds the lock table, whatever the size of a batch
+
+
+@dataclass(frozen=True)
+class Statements:
+    """One unit's statements, as text; `writes` are run in their order, `refused` counts keys refused before."""
+
+    affected: Identifier
+    yielded: Identifier
+    key_type: str
+    take: str  # the changed rows' keys into `affected`, locked; yields their number
+    fill: str  # what the SELECT yields for them into `yielded`
+    settle: str  # quarantine and left-out rows; yields how many of the keys the database had refused before
+    writes: tuple[str, ...]  # delete, update, insert; of an identity: lock, before, leave, join, after
+    empty: str
+    deferrable: tuple[Identifier, ...]  # the target's constraints that are checked at commit
+
+
+def stage(conn: Connection, unit: Unit) -> Statements:
+    """Make sure of the unit's temp tables in this session and compose its statements.
+
+    Raises MappingError where the SELECT does not yield what its header or its target needs.
+    """
+    affected, yielded = Identifier("pg_temp", f"affected_{unit.slug}"), Identifier("pg_temp", f"yielded_{unit.slug}")
+    for source in unit.sources:
+        stage_changed(conn, source.relation, source.changed)
+    conn.execute(
+        SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS SELECT key FROM ({}) k WITH NO DATA").format(
+            Identifier(f"affected_{unit.slug}"), keys_between(unit, None, None)
+        )
+    )
+    select = SQL("WITH affected AS (TABLE {}) SELECT * FROM ({}) y").format(affected, SQL(unit.body))
+    conn.execute(
+        SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS {} WITH NO DATA").format(Identifier(f"yielded_{unit.slug}"), select)
+    )
+    key_type = columns(conn, f"pg_temp.affected_{unit.slug}")["key"]
+    fill = SQL("INSERT INTO {} {}").format(yielded, select)
+    empty = SQL("WITH a AS (DELETE FROM {}) DELETE FROM {}").format(affected, yielded)
+    take = taken(unit, affected, key_type, _changed_keys(unit), "")
+    settle: Composable = SQL("SELECT 0")
+    deferrable: tuple[Identifier, ...] = ()
+    if isinstance(unit, Identity):
+        stage_changed(conn, f"identity.{unit.identity}", unit.changed)
+        changed = Identifier("pg_temp", unit.changed)
+        writes = identity.resolution(unit.identity, unit.sequence, affected=affected, wanted=yielded, changed=changed)
+    else:
+        assert isinstance(unit, Mapping)
+        names = list(columns(conn, f"pg_temp.yielded_{unit.slug}"))
+        casts = _casts(conn, unit, names)
+        settle = quarantine.settlement(unit.entity, affected=affected, outcome=_outcome(unit, yielded, names))
+        writes = _writes(unit, affected, yielded, names, casts)
+        deferrable = _deferrable(conn, unit)
+    return Statements(
+        affected, yielded, key_type, take.as_string(conn), fill.as_string(conn), settle.as_string(conn),
+        tuple(w.as_string(conn) for w in writes), empty.as_string(conn), deferrable,
+    )  # fmt: skip
+
+
+def stage_changed(conn: Connection, relation: str, name: str) -> None:
+    """Make sure of the temp table that holds the before and after images of a relation's changed rows."""
+    rows: Composable = SQL("SELECT legacy_key, shop_key, cluster FROM ferry.identity")
+    if relation.startswith("legacy."):
+        rows = SQL("SELECT * FROM {}").format(Identifier(*relation.split(".")))
+    conn.execute(SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS {} WITH NO DATA").format(Identifier(name), rows))
+
+
+def columns(conn: Connection, relation: str) -> dict[str, str]:
+    """The columns of a relation, each with its type; empty when there is no such relation."""
+    return dict(
+        conn.execute(
+            """SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+               WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum""",
+            (relation,),
+        ).fetchall()
+    )
+
+
+def taken(unit: Unit, affected: Identifier, key_type: str, keys: Composable, mode: str) -> Composed:
+    """Put these keys into `affected` and lock them (`mode` '' or '_shared'), so that no two transactions interleave on
+    one aggregate; yields their number.
+
+    What is locked are ranges of keys: a chunk, whose keys are neighbours, so stands in the way of few. Their order is
+    the same for everybody, against deadlock.
+    """
+    bucket = SQL("hashtext(key::text) & {}").format(Literal(_BUCKETS - 1))
+    if key_type in {"smallint", "integer", "bigint"}:
+        bucket = SQL("((key >> 10) & {})::integer").format(Literal(_BUCKETS - 1))
+    return SQL(
+        """WITH found AS (INSERT INTO {} SELECT DISTINCT key FROM ({}) k WHERE key IS NOT NULL RETURNING key)
+           SELECT count(*), (SELECT count({}(hashtext({}), bucket))
+                             FROM (SELECT DISTINCT {} AS bucket FROM found ORDER BY 1) b) FROM found"""
+    ).format(affected, keys, Identifier(f"pg_advisory_xact_lock{mode}"), Literal(unit.name), bucket)
+
+
+def _changed_keys(unit: Unit) -> Composed:
+    """A SELECT of the keys that the changed rows of any source affect."""
+    return SQL(" UNION ALL ").join(_keys_of(source) for source in unit.sources)
+
+
+def _keys_of(source: Source) -> Composed:
+    changed = Identifier("pg_temp", source.changed)
+    if source.column:
+        return SQL("SELECT {} AS key FROM {}").format(Identifier(source.column), changed)
+    return SQL("SELECT key FROM (WITH changed AS (TABLE {}) {}) AS lineage (key)").format(
+        changed, SQL(str(source.lineage))
+    )
+
+
+def keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
+    """A SELECT of the aggregate keys in a range, from every source whose column is the key."""
+    selects = []
+    for source in unit.simple_sources:
+        kind, _, name = source.relation.partition(".")
+        column = str(source.column)
+        within = mirror.key_range([column], low, high)
+        if kind == "identity":
+            within = SQL("entity = {} AND {}").format(Literal(name), within)
+            relation = Identifier("ferry", "identity")
+        else:
+            relation = Identifier("legacy", name)
+        selects.append(SQL("SELECT {} AS key FROM {} WHERE {}").format(Identifier(column), relation, within))
+    return SQL(" UNION ALL ").join(selects)
+
+
+def target_of(unit: Mapping) -> Identifier:
+    """The entity's table."""
+    return Identifier(*unit.entity.split("."))
+
+
+def good_rows(yielded: Sequence[str]) -> SQL:
+    """The condition on `yielded y` that a row may enter the shop, given the columns the mapping yields."""
+    if "left_out" in yielded:
+        return SQL("cardinality(y.problems) = 0 AND y.left_out IS NULL")
+    return SQL("cardinality(y.problems) = 0")
+
+
+def row_key(unit: Mapping) -> Composed:
+    """What names a row of `yielded y` in quarantine: the legacy id where the entity counts one, else its key."""
+    if unit.counts:
+        return SQL("y.{}").format(Identifier(unit.counts.target_column))
+    return SQL("concat_ws('/', {})").format(SQL(", ").join(SQL("y.{}").format(Identifier(k)) for k in unit.key))
+
+
+def _outcome(unit: Mapping, yielded: Identifier, names: Sequence[str]) -> Composed:
+    """A SELECT of (row_key, key, reasons, left_out) of every yielded row that may not enter the shop."""
+    left_out = "CASE WHEN cardinality(y.problems) = 0 THEN y.left_out END" if "left_out" in names else "NULL::text"
+    return SQL(
+        "SELECT {row_key}::text AS row_key, y.{scope}::text AS key, "
+        "CASE WHEN cardinality(y.problems) > 0 THEN y.problems END AS reasons, {left_out} AS left_out "
+        "FROM {yielded} y WHERE NOT ({good}) AND {row_key} IS NOT NULL"
+    ).format(
+        row_key=row_key(unit), scope=Identifier(unit.scope), left_out=SQL(left_out), yielded=yielded,
+        good=good_rows(names),
+    )  # fmt: skip
+
+
+def _casts(conn: Connection, unit: Mapping, names: Sequence[str]) -> dict[str, str]:
+    """The type in the target of each column that the mapping yields."""
+    casts = columns(conn, unit.entity)
+    if not casts:
+        raise MappingError(f"{unit.file}:1: entity {unit.entity} does not exist in the new shop")
+    for needed in ("problems", unit.scope, *unit.key):
+        if needed not in names:
+            raise MappingError(f"{unit.file}:{unit.line}: the SELECT yields no column {needed!r}")
+    for column in names:
+        if column not in RESERVED and column not in casts:
+            raise MappingError(f"{unit.file}:{unit.line}: {unit.entity} has no column {column!r}")
+    return casts
+
+
+def _deferrable(conn: Connection, unit: Mapping) -> tuple[Identifier, ...]:
+    rows = conn.execute(
+        "SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(%s) AND condeferrable ORDER BY 1", (unit.entity,)
+    ).fetchall()
+    return tuple(Identifier(unit.entity.split(".")[0], r[0]) for r in rows)
+
+
+def _writes(
+    unit: Mapping, affected: Identifier, yielded: Identifier, names: Sequence[str], casts: dict[str, str]
+) -> list[Composed]:
+    """Delete what is not yielded any more, update what stands there and differs, insert what does not.
+
+    Not one upsert for both: `ON CONFLICT DO UPDATE` locks each row as if its keys changed, and would so stand in the way
+    of everybody who checks a foreign key on it; `UPDATE` looks at what really changes.
+    """
+    table, good = target_of(unit), good_rows(names)
+    cast = {c: SQL("y.{}::{}").format(Identifier(c), SQL(casts[c])) for c in names if c not in RESERVED}
+    key, theirs = _row(unit.key, "t"), SQL(", ").join(cast[k] for k in unit.key)
+    same = SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in unit.key)
+    known = SQL(" AND ").join(SQL("y.{} IS NOT NULL").format(Identifier(k)) for k in unit.key)
+    listed = SQL(", ").join(map(Identifier, unit.key))
+    rest = [c for c in cast if c not in unit.key]
+    # NOT IN is hashed whatever the planner believes of the temp tables' size; a row without a key is not yielded.
+    statements = [
+        SQL(
+            "DELETE FROM {} t USING {} a WHERE t.{} = a.key "
+            "AND ({} NOT IN (SELECT {} FROM {} y WHERE {} AND {})) IS NOT FALSE"
+        ).format(table, affected, Identifier(unit.scope), key, theirs, yielded, good, known)
+    ]
+    action = SQL("DO NOTHING")
+    if rest:
+        mine = SQL(", ").join(cast[c] for c in rest)
+        statements.append(
+            SQL("UPDATE {} t SET {} FROM {} y WHERE {} AND {} AND {} IS DISTINCT FROM ROW({})").format(
+                table, SQL(", ").join(SQL("{} = {}").format(Identifier(c), cast[c]) for c in rest),
+                yielded, same, good, _row(rest, "t"), mine,
+            )
+        )  # fmt: skip
+        action = SQL("DO UPDATE SET {}").format(  # type: ignore[assignment]
+            SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(c)) for c in rest)
+        )
+    statements.append(
+        SQL(
+            "INSERT INTO {} ({}) SELECT {} FROM {} y WHERE {} "
+            "AND NOT EXISTS (SELECT FROM {} t WHERE {}) ORDER BY {} ON CONFLICT ({}) {}"
+        ).format(
+            table, SQL(", ").join(map(Identifier, cast)), SQL(", ").join(cast.values()), yielded, good,
+            table, same, listed, listed, action,
+        )
+    )  # fmt: skip
+    return statements
+
+
+def _row(names: Sequence[str], alias: str) -> Composed:
+    return SQL("ROW({})").format(SQL(", ").join(SQL("{}.{}").format(SQL(alias), Identifier(c)) for c in names))
