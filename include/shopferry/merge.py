@@ -20,10 +20,11 @@ from shopferry.mapping import Identity, Mapping, Route, Unit, changed_table
 from shopferry.quality import registry
 from shopferry.statements import Statements, row_key, target_of
 
-# Within a merge few keys meet large tables: always by their index, whatever the statistics of fresh tables say.
+# Few keys meet large tables here: always by their index, whatever the statistics of fresh tables say.
 _SESSION = "SELECT set_config('shopferry.writer', 'ferry', true), set_config('enable_seqscan', 'off', true), " \
     "set_config('random_page_cost', '1.1', true)"
-_TIDY_AFTER = 50_000  # rows that went through the temp tables: dead ones are read again and again until a vacuum
+_TIDY_AFTER = 10_000  # keys that went through the temp tables: dead rows are read again and again until they are cleared
+_MANY = 300  # keys: a plan made for few would join so many with each other, so these are planned for themselves
 
 
 @dataclass
@@ -77,10 +78,9 @@ class Merger:
             self._staged[unit.name] = statements.stage(self.conn, unit)
         if fresh or self._rows > _TIDY_AFTER:
             self._rows = 0
-            # A vacuumed empty table is planned by its true size, one that was never looked at as if it had ten pages.
             tables = [table for s in self._staged.values() for table in (s.affected, s.yielded)]
             tables += [Identifier("pg_temp", name) for name in sorted(self._images())]
-            self.conn.execute(SQL("VACUUM {}").format(SQL(", ").join(tables)))
+            _tidy(self.conn, tables)
 
     def serialize(self) -> None:
         """Wait until nobody else propagates in this route, until this transaction ends.
@@ -101,6 +101,7 @@ class Merger:
         for unit in units:
             self._statements(unit)
         self.serialize()
+        self._do(_SESSION)
         # All verdicts before the first key is locked, so that these two kinds of lock are always taken in one order.
         if wanted := {w for u in units for w in u.standardize if f"legacy.{w.table}" in touched}:
             registry.judge(self.conn, registry.missing(self.conn, wanted))
@@ -120,7 +121,6 @@ class Merger:
         """Merge all units without waiting for each statement's answer. Raises the first refusal, of whatever unit."""
         sent: list[tuple[Unit, _Written]] = []
         with self.conn.pipeline():
-            self._do(_SESSION)
             for unit in units:
                 if touched.isdisjoint(s.relation for s in unit.sources):
                     continue
@@ -169,7 +169,6 @@ class Merger:
         row = conn.execute(take.encode()).fetchone()
         if not row or not (count := int(row[0])):
             return None
-        conn.execute(SQL("ANALYZE {}").format(own.affected))
         if isinstance(unit, Identity):
             merged = self._write(unit, count).result(unit)
         else:
@@ -177,7 +176,8 @@ class Merger:
             before = self._refused(unit)
             merged = self._merge_or_bisect(unit, count)
             merged.settled = before ^ self._refused(unit)
-        conn.execute(SQL("TRUNCATE {}, {}").format(own.affected, own.yielded))
+        self._do(own.empty)
+        self._rows += count
         return merged
 
     def ripple(self, unit: Unit, keys: frozenset[str]) -> set[str]:
@@ -208,8 +208,8 @@ class Merger:
             self.stage([unit])
         return self._staged[unit.name]
 
-    def _do(self, statement: str) -> psycopg.Cursor[Any]:
-        return self.conn.execute(statement.encode(), prepare=True)
+    def _do(self, statement: str, *, prepare: bool = True) -> psycopg.Cursor[Any]:
+        return self.conn.execute(statement.encode(), prepare=prepare)
 
     def _images(self) -> set[str]:
         """The temp tables of images that the staged units read or fill."""
@@ -236,10 +236,10 @@ class Merger:
 
     def _write(self, unit: Unit, count: int) -> _Written:
         """One pass over the affected keys: outcomes into quarantine and left_out, rows into the target."""
-        own = self._statements(unit)
-        self._do(own.fill)
-        refused = None if isinstance(unit, Identity) else self._do(own.settle)
-        return _Written(count, refused, [self._do(write) for write in own.writes])
+        own, few = self._statements(unit), count < _MANY
+        self._do(own.fill, prepare=few)
+        refused = None if isinstance(unit, Identity) else self._do(own.settle, prepare=few)
+        return _Written(count, refused, [self._do(write, prepare=few) for write in own.writes])
 
     def _merge_or_bisect(self, unit: Mapping, count: int) -> Merged:
         """Merge all affected keys at once; if the data is refused, find the refused keys and merge the others."""
@@ -290,7 +290,7 @@ class Merger:
     def _affect(self, unit: Mapping, keys: Sequence[object]) -> None:
         """Have these keys, which are locked already, be the affected ones."""
         own = self._statements(unit)
-        self.conn.execute(SQL("TRUNCATE {}, {}").format(own.affected, own.yielded))
+        self._do(own.empty)
         self.conn.execute(
             SQL("INSERT INTO {} SELECT unnest(%s::{}[])").format(own.affected, SQL(own.key_type)), (list(keys),)
         )
@@ -346,3 +346,19 @@ class Merger:
 def is_refusal(error: psycopg.Error) -> bool:
     """Whether the database refused the data itself (class 22 or 23), so that another try cannot help."""
     return (error.sqlstate or "")[:2] in {"22", "23"}
+
+
+def _tidy(conn: Connection, tables: Sequence[Identifier]) -> None:
+    """Empty temp tables for good, and have the planner believe that a page of them holds few rows.
+
+    One that was never looked at is planned as if it had ten full pages, for which reading whole tables looks cheap.
+    """
+    listed = SQL(", ").join(tables)
+    with conn.pipeline():
+        conn.execute(SQL("TRUNCATE {}").format(listed))
+        for table in tables:
+            conn.execute(SQL("INSERT INTO {} SELECT FROM generate_series(1, 5)").format(table))
+    conn.execute(SQL("VACUUM {}").format(listed))
+    with conn.pipeline():
+        for table in tables:
+            conn.execute(SQL("DELETE FROM {}").format(table))

@@ -198,8 +198,8 @@ class Forward:
         found = _partitions(consumer, wanted)
         stored = offsets.stored(shop, route)
         first, listed = consumer.beginning_offsets(found), consumer.end_offsets(found)
-        if _lost(stored, first, {(s.topic, s.partition): end for s, end in listed.items()}):
-            # A broker that is busy or just up may not know everything yet: only a second look a while later convicts it.
+        if _lost(stored, first, {(s.topic, s.partition): end for s, end in listed.items()}) and _lost(stored, first, ends()):
+            # A broker that is busy or just up may not know everything yet: only another look a while later convicts it.
             self.stop.wait(_SECOND_LOOK_S)
             found = _partitions(consumer, wanted)
             first = consumer.beginning_offsets(found)
