@@ -53,7 +53,8 @@ BEGIN
         IF what < 0.2 THEN
             UPDATE customers SET phone = '601' || lpad((random() * 999999)::integer::text, 6, '0') WHERE id = key;
         ELSIF what < 0.6 THEN
-            UPDATE orders SET status_code = (ARRAY['NEW', 'PAID', 'SENT', 'DONE'])[1 + floor(random() * 4)::integer] WHERE id = key;
+            UPDATE orders SET status_code = (ARRAY['NEW', 'PAID', 'SENT', 'DONE'])[1 + floor(random() * 4)::integer]
+            WHERE id = key;
         ELSE
             UPDATE order_items SET quantity = 1 + floor(random() * 5)::integer WHERE id = key;
         END IF;
