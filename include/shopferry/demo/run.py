@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -187,7 +188,8 @@ def _share(state: str, progress: list[chunks.Progress]) -> float:
 
 
 def _compare(settings: Settings) -> dict[str, int]:
-    outcomes = [passage.compare(settings, phase) for phase in Route.load(settings.route).phases]
+    with ThreadPoolExecutor(passage.WORKERS) as pool:
+        outcomes = list(pool.map(lambda phase: passage.compare(settings, phase), Route.load(settings.route).phases))
     return {
         "rows_compared": sum(o.rows_compared for o in outcomes),
         "differences": sum(len(o.differences) for o in outcomes),
