@@ -69,6 +69,8 @@ class Complaint:
 def complaints(health: SyncHealth, limits: Limits = Limits()) -> list[Complaint]:
     """What is wrong; empty when all is well or there is nothing to watch. What could not be looked at is wrong."""
     found = [*_away(health)]
+    if "shop" in health.away and health.slot:
+        found += _standing(health.slot, limits)
     if health.watched:
         found += [*_slot(health, limits), *_broker(health), *_consumers(health, limits), *_late(health, limits)]
     young = health.age_s < limits.grace_s

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from shopferry.complaints import MIB, Complaint, Limits
 from shopferry.watch import SyncHealth, Topic
 
-_TOPICS = 12  # lines; those that wait come first
+_HEIGHT = 40
+_TOPICS = 3  # lines at least
 _REASONS = 8
 _LABEL = 12
 _STATES = {"in_sync": "in sync", "cut_over": "cut over", "new": "not begun"}
@@ -17,14 +18,17 @@ _STATES = {"in_sync": "in sync", "cut_over": "cut over", "new": "not begun"}
 def lines(
     health: SyncHealth, found: Sequence[Complaint], width: int = 120, grace_s: float = Limits.grace_s
 ) -> list[str]:
-    """The screen, line by line; complaints begin with `!` and come first."""
-    shown = [_headline(health, found, grace_s)]
+    """The screen, line by line; complaints begin with `!` and come first. The more of them, the fewer idle topics."""
+    above = [_headline(health, found, grace_s)]
     for complaint in found:
-        shown += _wrapped(f"! {complaint.text}", width, "  ")
-        shown.append(f"  → {complaint.anchor}")
+        above += _wrapped(f"! {complaint.text} → {complaint.anchor}", width, "  ")
+    above.append("")
     if "shop" in health.away:
-        return shown
-    return [line.rstrip() for line in [*shown, "", *_phases(health), *_stream(health, width), *_quarantine(health, width)]]
+        return above + (list(_slot(health, width)) if health.slot else [])
+    above += _phases(health)
+    below = [*_stream(health, width), *_quarantine(health, width)]
+    waits = _topics(health, _HEIGHT - len(above) - len(below)) if health.watched else []
+    return [line.rstrip() if len(line) <= width else line[: width - 1] + "…" for line in [*above, *waits, *below]]
 
 
 def _headline(health: SyncHealth, found: Sequence[Complaint], grace_s: float) -> str:
@@ -47,6 +51,7 @@ def _phases(health: SyncHealth) -> Iterator[str]:
         held = "" if not p.holder else f"  {p.holder}" if p.alive else f"  {p.holder} (died)"
         worked = f"{p.seconds:,.0f} s" if p.seconds else "–"
         steps = f"{_share(p.copied):>12}{_share(p.merged):>14}"
+        # In a narrow window the holder's name is what may be cut off.
         yield f"{p.phase:{_LABEL}}{_STATES.get(p.state, p.state):11}{steps}{worked:>10}{held}"
     yield ""
 
@@ -60,8 +65,6 @@ def _stream(health: SyncHealth, width: int) -> Iterator[str]:
     if not health.begun:
         return
     if health.watched:
-        yield from _topics(health)
-        yield ""
         yield from _slot(health, width)
     if health.position:
         yield (
@@ -76,17 +79,17 @@ def _stream(health: SyncHealth, width: int) -> Iterator[str]:
         yield from _consumers(health)
 
 
-def _topics(health: SyncHealth) -> Iterator[str]:
-    yield f"{'waits':{_LABEL}}{'events':>12}{'seconds':>11}{'bytes':>12}   topic"
+def _topics(health: SyncHealth, room: int) -> list[str]:
+    """What waits, by topic: those that are missing or wait longest first, the rest in one line when there is no room."""
+    head = f"{'waits':{_LABEL}}{'events':>12}{'seconds':>11}{'bytes':>12}   topic"
     if "broker" in health.away:
-        yield f"{'':{_LABEL}}{'?':>12}{'?':>11}{'?':>12}   the broker cannot be looked at"
-        return
+        return [head, f"{'':{_LABEL}}{'?':>12}{'?':>11}{'?':>12}   the broker cannot be looked at", ""]
     ordered = sorted(health.topics, key=lambda t: (t.events is not None, -(t.events or 0)))
-    for t in ordered[:_TOPICS]:
-        yield _topic(t)
-    if rest := ordered[_TOPICS:]:
-        yield _topic(_sum(rest, f"{len(rest)} others"))
-    yield _topic(_sum(health.topics, "all"))
+    room = max(_TOPICS, room - 3)  # this head, the sum, the empty line
+    shown = ordered if len(ordered) <= room else ordered[: room - 1]
+    rest = ordered[len(shown) :]
+    others = [_topic(_sum(rest, f"{len(rest)} others"))] if rest else []
+    return [head, *map(_topic, shown), *others, _topic(_sum(health.topics, "all")), ""]
 
 
 def _topic(t: Topic) -> str:
@@ -164,4 +167,6 @@ def size(amount: int) -> str:
         return f"{amount:,} B"
     if amount < 10 * MIB:
         return f"{amount / 1024:,.0f} KiB"
-    return f"{amount / MIB:,.0f} MiB"
+    if amount < 10 * 1024 * MIB:
+        return f"{amount / MIB:,.0f} MiB"
+    return f"{amount / MIB / 1024:,.0f} GiB"

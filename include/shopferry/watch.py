@@ -127,7 +127,15 @@ def measure(settings: Settings) -> SyncHealth:
         with db.connect(settings.shop_dsn, "watch") as shop:
             return _measure(settings, route, shop, away)
     except (psycopg.Error, ShopferryError) as error:
-        return SyncHealth(route.name, begun=False, away={"shop": describe(error)})
+        away = {"shop": describe(error)}
+    # Legacy's disk fills while the shop is away, so the slot is looked at even when nothing else is known.
+    slot = None
+    try:
+        with db.connect(settings.legacy_dsn, "watch") as legacy:
+            slot = _slot(legacy, route)
+    except (psycopg.Error, ShopferryError) as error:
+        away["legacy"] = describe(error)
+    return SyncHealth(route.name, begun=False, away=away, slot=slot)
 
 
 def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str, str]) -> SyncHealth:

@@ -1,6 +1,6 @@
 """What the consumer tells Prometheus and whoever asks for its health, over HTTP; docs/reference/metrics.md lists it.
 
-Labels are tables, topics, entities and reason codes: never a key, never a value of a row.
+Labels are tables, topics, mappings and reason codes: never a key, never a value of a row.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 import psycopg
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from shopferry.control import quarantine
@@ -32,6 +40,7 @@ log = logging.getLogger(__name__)
 SILENCE_S = 30.0  # a look longer ago than this is no look any more
 _COUNT_EVERY_S = 15.0  # quarantine is counted by reading all of it
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and say only when we started
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 BUILD = Gauge("shopferry_build_info", "Always 1: the version that runs, and its route.", ["version", "route"], registry=REGISTRY)
@@ -43,7 +52,7 @@ BYTES = Counter(
 )
 MIRROR_ROWS = Counter("shopferry_mirror_rows_written", "Rows that events changed in the mirror.", registry=REGISTRY)
 SHOP_ROWS = Counter(
-    "shopferry_shop_rows_written", "Rows that merges wrote to or deleted from the new shop.", ["entity", "change"],
+    "shopferry_shop_rows_written", "Rows that merges wrote to or deleted from the new shop.", ["mapping", "change"],
     registry=REGISTRY,
 )  # fmt: skip
 BATCHES = Counter("shopferry_batches_applied", "Batches committed.", registry=REGISTRY)
@@ -144,9 +153,9 @@ def batch() -> Iterator[Callable[[Applied], None]]:
         for (topic, _), tally in applied.tallies.items():
             EVENTS.labels(topic, table_of(topic)).inc(tally.events)
             BYTES.labels(topic, table_of(topic)).inc(tally.bytes)
-        for entity, merged in applied.merged.items():
-            SHOP_ROWS.labels(entity, "written").inc(merged.written)
-            SHOP_ROWS.labels(entity, "deleted").inc(merged.deleted)
+        for mapping, merged in applied.merged.items():
+            SHOP_ROWS.labels(mapping, "written").inc(merged.written)
+            SHOP_ROWS.labels(mapping, "deleted").inc(merged.deleted)
         for lag in applied.lag_ms:
             LAG_SECONDS.observe(lag / 1000)
         HEALTH.looked("shop")

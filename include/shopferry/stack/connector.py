@@ -30,7 +30,7 @@ from shopferry.retry import describe, retrying
 from shopferry.settings import PROJECT, Settings, data_dir
 from shopferry.stack.publisher import Publisher
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("shopferry.stack.connector")  # not __main__, which it is when it runs
 FOLDER = PROJECT / "include" / "connector"
 _POLL = 0.2
 

@@ -20,7 +20,7 @@ from shopferry.retry import describe, retrying
 from shopferry.settings import Settings
 from shopferry.stack.connector import await_publication, properties
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("shopferry.stack.registration")
 
 
 def _ask(url: str, body: Any = None) -> Any:
