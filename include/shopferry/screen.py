@@ -81,9 +81,9 @@ def _stream(health: SyncHealth, width: int) -> Iterator[str]:
 
 def _topics(health: SyncHealth, room: int) -> list[str]:
     """What waits, by topic: those that are missing or wait longest first, the rest in one line when there is no room."""
-    head = f"{'waits':{_LABEL}}{'events':>12}{'seconds':>11}{'bytes':>12}   topic"
+    head = f"{'waits':7}{'events':>13}{'seconds':>10}{'bytes':>11}  topic"
     if "broker" in health.away:
-        return [head, f"{'':{_LABEL}}{'?':>12}{'?':>11}{'?':>12}   the broker cannot be looked at", ""]
+        return [head, f"{'':7}{'?':>13}{'?':>10}{'?':>11}  the broker cannot be looked at", ""]
     ordered = sorted(health.topics, key=lambda t: (t.events is not None, -(t.events or 0)))
     room = max(_TOPICS, room - 3)  # this head, the sum, the empty line
     shown = ordered if len(ordered) <= room else ordered[: room - 1]
@@ -95,7 +95,7 @@ def _topics(health: SyncHealth, room: int) -> list[str]:
 def _topic(t: Topic) -> str:
     events = "?" if t.events is None else f"{t.events:,}"
     seconds = "?" if t.seconds is None else f"{t.seconds:,.1f}"
-    return f"{'':{_LABEL}}{events:>12}{seconds:>11}{_about(t):>12}   {t.topic}"
+    return f"{'':7}{events:>13}{seconds:>10}{_about(t):>11}  {t.topic}"
 
 
 def _about(t: Topic) -> str:
