@@ -94,7 +94,7 @@ def resync(stores: Stores, worker: str, ends: Map[Partition, int] | None = None)
             phases.next_generation(stores.shop, stores.route.name, phase.phase)
         plan_copy(stores, phase.phase, "resync")
         while chunk := copy_next(stores, phase.phase, worker, kind="resync"):
-            log.info("resync of %s: %s %d", chunk.phase, chunk.target, chunk.no)
+            log.info("chunk copied anew", extra={"phase": chunk.phase, "table": chunk.target, "no": chunk.no})
         rows += sum(
             p.rows
             for p in chunks.progress(stores.shop, stores.route.name)

@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-from shopferry import db
+from shopferry import db, logs
 from shopferry.control import chunks, phases, quarantine
 from shopferry.errors import GapError, ShopferryError
 from shopferry.mapping import Route
@@ -33,9 +33,7 @@ Verb = Callable[[argparse.Namespace], int]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code, which the console script passes on."""
     args = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what matters of it, we say ourselves
+    logs.configure()
     try:
         return int(args.run(args))
     except ShopferryError as error:
@@ -127,26 +125,24 @@ def seed(args: argparse.Namespace) -> int:
 
 
 def status(args: argparse.Namespace) -> int:
-    """Show phases, progress, the stream and the quarantine; exit 1 when something is wrong."""
-    from shopferry import passage, watch
+    """Show on one screen what is wrong, the phases, what waits, slot, position, rate, quarantine; exit 1 when something is."""
+    from shopferry import complaints, screen, watch
 
-    settings = Settings.load()
-    with passage.stores(settings, "status") as s:
-        health = watch.measure(s)
-        wrong = watch.complaints(health)
-        if args.json:
-            found = {
-                "phases": [asdict(p) for p in phases.all_phases(s.shop, s.route.name)],
-                "progress": [asdict(p) for p in chunks.progress(s.shop, s.route.name)],
-                "sync": asdict(health), "complaints": wrong,
-            }  # fmt: skip
-            print(json.dumps(found, indent=2, default=str))
-        else:
-            show(args, phases.all_phases(s.shop, s.route.name), ["phase", "state", "holder", "seconds"])
-            show(args, [p for p in chunks.progress(s.shop, s.route.name) if p.done < p.total])
-            show(args, [{"sync": k.replace("_", " "), "value": v} for k, v in asdict(health).items()])
-            for complaint in wrong:
-                print(f"! {complaint}")
+    health = watch.measure(Settings.load())
+    wrong = complaints.complaints(health)
+    if args.json:
+        found = {
+            **asdict(health), "watched": health.watched, "lag_s": health.lag_s,
+            "complaints": [{"code": c.code, "text": c.text, "runbook": c.anchor} for c in wrong],
+        }  # fmt: skip
+        print(json.dumps(found, indent=2, default=str, ensure_ascii=False))
+        return 1 if wrong else 0
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    for line in screen.lines(health, wrong, console.width):
+        console.print(Text(line, "bold red" if line.startswith("!") else ""), soft_wrap=True)
     return 1 if wrong else 0
 
 
@@ -200,20 +196,26 @@ def phase_status(args: argparse.Namespace) -> int:
 def sync_forward(args: argparse.Namespace) -> int:
     """Replay legacy's changes into the new shop until SIGTERM; after a gap, resync and go on."""
     from shopferry import passage
+    from shopferry.cdc import metrics
     from shopferry.cdc.consumer import Forward
 
     settings = Settings.load()
+    log = logging.getLogger("shopferry.sync")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    while not stop.is_set():
-        try:
-            Forward(settings, stop).run()
-        except GapError as error:
-            if args.no_resync:
-                raise
-            logging.getLogger(__name__).error("%s; resyncing now", error)
-            passage.resync(settings, "sync forward")
+    with metrics.serving(settings.metrics, settings.route):
+        while not stop.is_set():
+            try:
+                Forward(settings, stop).run()
+            except GapError as error:
+                if args.no_resync:
+                    raise
+                log.error("resyncing after a gap: %s", error)
+                passage.resync(settings, "sync forward")
+            except (ShopferryError, psycopg.Error) as error:
+                log.error("stopped: %s", describe(error))
+                return 1
     return 0
 
 

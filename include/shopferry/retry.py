@@ -41,22 +41,32 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if isinstance(error, ShopferryError) else type(error).__name__
 
 
-def _report(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    wait = state.next_action.sleep if state.next_action else 0
-    log.warning("attempt %d failed (%s), next in %.1f s", state.attempt_number, describe(error) if error else "?", wait)
-
-
-def retrying(work: Callable[[], Result], *conns: psycopg.Connection[Any], give_up_after: float = 300.0) -> Result:
+def retrying(
+    work: Callable[[], Result],
+    *conns: psycopg.Connection[Any],
+    give_up_after: float = 300.0,
+    notice: Callable[[BaseException], None] | None = None,
+) -> Result:
     """Call `work` until it succeeds; transient faults are tried again for `give_up_after` seconds, then raised.
 
     `conns` are the connections it works on: once one of them is closed, only the caller can help, with a new one.
+    `notice` is told each fault that is tried again.
     """
+
+    def report(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        wait = state.next_action.sleep if state.next_action else 0.0
+        if error:
+            extra = {"attempt": state.attempt_number, "wait_s": round(wait, 1)}
+            log.warning("trying again: %s", describe(error), extra=extra)
+            if notice:
+                notice(error)
+
     for attempt in Retrying(
         retry=retry_if_exception(lambda e: is_transient(e) and not any(c.closed for c in conns)),
         wait=wait_random_exponential(multiplier=0.2, max=10),
         stop=stop_after_delay(give_up_after),
-        before_sleep=_report,
+        before_sleep=report,
         reraise=True,
     ):
         with attempt:

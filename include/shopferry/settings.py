@@ -11,6 +11,7 @@ from pathlib import Path
 from shopferry.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]
+METRICS = "127.0.0.1:9474"
 SQL_ROOT = Path(__file__).resolve().parents[1] / "sql"
 
 
@@ -45,10 +46,11 @@ class Settings:
     kafka: str
     route: str = "demo"
     connect: str = ""  # base URL of Kafka Connect; empty where the embedded connector runs
+    metrics: str = ""  # host:port or port (on loopback) where the consumer serves metrics and health; empty: nowhere
 
     @classmethod
     def load(cls) -> Settings:
-        """Read SHOPFERRY_LEGACY_DSN, _SHOP_DSN, _KAFKA, _ROUTE, _CONNECT; fall back to the embedded stack's state.
+        """Read SHOPFERRY_LEGACY_DSN, _SHOP_DSN, _KAFKA, _ROUTE, _CONNECT, _METRICS; fall back to the embedded stack's state.
 
         Raises ConfigError naming every value that is nowhere to be found.
         """
@@ -66,4 +68,5 @@ class Settings:
         if not (SQL_ROOT / route).is_dir():
             known = ", ".join(sorted(p.name for p in SQL_ROOT.iterdir() if p.is_dir()))
             raise ConfigError(f"route {route!r} has no folder include/sql/{route} ({known}): set SHOPFERRY_ROUTE")
-        return cls(route=route, connect=os.environ.get("SHOPFERRY_CONNECT", ""), **found)
+        metrics = os.environ.get("SHOPFERRY_METRICS", state.get("metrics", METRICS))
+        return cls(route=route, connect=os.environ.get("SHOPFERRY_CONNECT", ""), metrics=metrics, **found)

@@ -1,141 +1,294 @@
-"""Watch the sync: one measurement of the forward flow, and what is wrong with it.
+"""Watch the sync: one measurement of the forward flow, from both stores and the broker.
 
-Shared by `shopferry status`, the DAG watch_sync and the page. Reads only, and needs nothing but the two connections.
+Shared by `shopferry status`, the DAG watch_sync and the page. Reads only. What cannot be reached is said, and the rest is
+measured all the same; `complaints` judges what comes out, `screen` shows it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from shopferry import backfill, installation
-from shopferry.backfill import Stores
-from shopferry.control import offsets, phases, quarantine
-from shopferry.control.offsets import Consumer
+import psycopg
+
+from shopferry import backfill, db, installation, mirror
+from shopferry.cdc.consumer import Backlog, backlog, topics
+from shopferry.control import chunks, offsets, phases, quarantine
+from shopferry.control.offsets import Consumer, Partition, Position
 from shopferry.control.phases import State
+from shopferry.db import Connection
+from shopferry.errors import ShopferryError
+from shopferry.mapping import Route
+from shopferry.mirror import MirrorTable
+from shopferry.retry import describe
+from shopferry.settings import Settings
 
-MIB = 1024 * 1024
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Limits:
-    """From where on something is wrong; the reasons stand in docs/runbooks/watch_sync.md."""
+class PhaseProgress:
+    """One phase: its state, its chunks (done, total) of copy and merge, and who holds it (`alive`: not just in name)."""
 
-    lag_s: float = 60.0
-    lag_bytes: int = 256 * MIB
-    retained_bytes: int = 2048 * MIB
-    silence_s: float = 30.0
-    grace_s: float = 60.0  # after the first phase's start: connector and consumer begin when it has installed
+    phase: str
+    state: str
+    copied: tuple[int, int] = (0, 0)
+    merged: tuple[int, int] = (0, 0)
+    holder: str | None = None
+    alive: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What one topic holds that is not applied; None is what could not be found out.
+
+    `seconds` is the age of the oldest of those events, from its commit in legacy; `bytes` is their number times the mean
+    size of the events of this topic that were applied.
+    """
+
+    topic: str
+    events: int | None = None
+    seconds: float | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A partition that the broker does not hold as we left it: the offset we stand at, and what is wrong with it."""
+
+    topic: str
+    partition: int
+    stored: int
+    what: str
 
 
 @dataclass(frozen=True)
 class Slot:
-    """The replication slot: how many bytes of log the broker has not acknowledged, how many legacy must keep for it."""
+    """The replication slot: how many bytes of log the broker has not acknowledged, how many legacy must keep for it.
+
+    `limit_bytes` is max_slot_wal_keep_size and `headroom_bytes` how much log may still be written before the slot is in
+    danger; both None where there is no limit.
+    """
 
     name: str
     active: bool
     wal_status: str  # PostgreSQL's word: reserved, extended, unreserved, lost
     lag_bytes: int
     retained_bytes: int
+    limit_bytes: int | None = None
+    headroom_bytes: int | None = None
 
 
 @dataclass(frozen=True)
 class SyncHealth:
-    """The forward flow at one moment. Not `begun`: no phase was ever started, there is nothing to watch yet."""
+    """The forward flow at one moment. Not `begun`: no phase was ever started, there is nothing to watch yet.
 
+    `away` says of each server that could not be looked at why: `shop`, `legacy`, `broker`.
+    """
+
+    route: str
     begun: bool
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    away: Mapping[str, str] = field(default_factory=dict)
     active: str = "legacy"  # the store that the application writes to
-    phases: dict[str, str] = field(default_factory=dict)
+    phases: tuple[PhaseProgress, ...] = ()
     age_s: float = 0.0  # since the first phase was started
-    lag_s: float = 0.0
+    topics: tuple[Topic, ...] = ()
+    gaps: tuple[Gap, ...] = ()
     slot: Slot | None = None
-    consumer: Consumer | None = None  # the latest one seen
-    quarantine: dict[str, int] = field(default_factory=dict)  # rows by reason code
-    events: int = 0
+    unpublished: tuple[str, ...] = ()  # what of the mirror's tables the publication does not publish (any more)
+    position: Position | None = None
+    applied_lag_s: float = 0.0  # commit to application, of the newest batches
+    events_per_s: float = 0.0  # over the last minute, as are the percentiles
     lag_ms_p50: int = 0
     lag_ms_p99: int = 0
+    events: int = 0  # ever applied
+    consumers: tuple[Consumer, ...] = ()  # the latest first
+    quarantine: Mapping[str, int] = field(default_factory=dict)  # rows by reason code, the most frequent first
 
     @property
     def watched(self) -> bool:
         """Whether the forward flow has to run now: from the first phase's start until the cutover."""
         return self.begun and self.active == "legacy"
 
+    @property
+    def lag_s(self) -> float:
+        """How late changes arrive: the oldest that waits, or what the newest batches took."""
+        return max([self.applied_lag_s, *(t.seconds for t in self.topics if t.seconds is not None)])
 
-def measure(stores: Stores) -> SyncHealth:
-    """Measure the forward flow of the route now. Works before anything is installed."""
-    shop, route = stores.shop, stores.route.name
-    present = shop.execute("SELECT to_regclass('ferry.phase') IS NOT NULL").fetchone()
-    if not present or not present[0]:
-        return SyncHealth(begun=False)
-    known = phases.all_phases(shop, route)
-    states = {p.phase: p.state for p in known}
+
+def measure(settings: Settings) -> SyncHealth:
+    """Measure the forward flow of the route now. Works before anything is installed, and with any of the servers away."""
+    route = Route.load(settings.route)
+    away: dict[str, str] = {}
+    try:
+        with db.connect(settings.shop_dsn, "watch") as shop:
+            return _measure(settings, route, shop, away)
+    except (psycopg.Error, ShopferryError) as error:
+        away = {"shop": describe(error)}
+    # Legacy's disk fills while the shop is away, so the slot is looked at even when nothing else is known.
+    slot = None
+    try:
+        with db.connect(settings.legacy_dsn, "watch") as legacy:
+            slot = _slot(legacy, route)
+    except (psycopg.Error, ShopferryError) as error:
+        away["legacy"] = describe(error)
+    return SyncHealth(route.name, begun=False, away=away, slot=slot)
+
+
+def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str, str]) -> SyncHealth:
+    if not _exists(shop, "ferry.phase"):
+        return SyncHealth(route.name, begun=False, phases=tuple(PhaseProgress(p, State.NEW) for p in route.phases))
+    name = route.name
+    known = phases.all_phases(shop, name)
     started = min((p.started for p in known if p.started), default=None)
+    begun, active = any(p.state != State.NEW for p in known), installation.active(shop, name)
+    tables = mirror.load(shop)
+    slot: Slot | None = None
+    unpublished: list[str] = []
+    waiting: list[Topic] = []
+    gaps: list[Gap] = []
+    if begun and active == "legacy":
+        try:
+            with db.connect(settings.legacy_dsn, "watch") as legacy:
+                slot, unpublished = _slot(legacy, route), _unpublished(legacy, route, tables)
+        except (psycopg.Error, ShopferryError) as error:
+            away["legacy"] = describe(error)
+        names, stored = topics(route, tables), offsets.stored(shop, name)
+        held: dict[Partition, Backlog] | None = None
+        try:
+            held = backlog(settings.kafka, names, stored)
+        except ShopferryError as error:
+            away["broker"] = describe(error)
+        waiting = _topics(names, held, stored, offsets.applied(shop, name))
+        gaps = _gaps(held, stored) if held is not None else []
+    recent = offsets.figures(shop, name, datetime.now(UTC) - _MINUTE)
     by_reason: dict[str, int] = {}
     for _, reason, rows in quarantine.counts(shop):
         by_reason[reason] = by_reason.get(reason, 0) + rows
-    figures = offsets.figures(shop, route)
-    seen = offsets.consumers(shop, route)
     return SyncHealth(
-        begun=any(s != State.NEW for s in states.values()),
-        active=installation.active(shop, route),
-        phases=states,
+        name,
+        begun,
+        away=away,
+        active=active,
+        phases=_phases(shop, route),
         age_s=(datetime.now(UTC) - started).total_seconds() if started else 0.0,
-        lag_s=backfill.replay_lag(shop, route),
-        slot=_slot(stores),
-        consumer=seen[0] if seen else None,
+        topics=tuple(waiting),
+        gaps=tuple(gaps),
+        slot=slot,
+        unpublished=tuple(unpublished),
+        position=offsets.position(shop, name),
+        applied_lag_s=backfill.replay_lag(shop, name),
+        events_per_s=recent.events / _MINUTE.total_seconds(),
+        lag_ms_p50=recent.lag_ms_p50,
+        lag_ms_p99=recent.lag_ms_p99,
+        events=sum(events for events, _ in offsets.applied(shop, name).values()),
+        consumers=tuple(offsets.consumers(shop, name)),
         quarantine=dict(sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))),
-        events=figures.events,
-        lag_ms_p50=figures.lag_ms_p50,
-        lag_ms_p99=figures.lag_ms_p99,
     )
 
 
-def _slot(stores: Stores) -> Slot | None:
-    name = installation.publication(stores.route)
-    row = stores.legacy.execute(
+def _exists(conn: Connection, table: str) -> bool:
+    row = conn.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()
+    return bool(row and row[0])
+
+
+def _phases(shop: Connection, route: Route) -> tuple[PhaseProgress, ...]:
+    progress = chunks.progress(shop, route.name)
+
+    def steps(phase: str, kind: str) -> tuple[int, int]:
+        of = [p for p in progress if (p.phase, p.kind) == (phase, kind)]
+        return sum(p.done for p in of), sum(p.total for p in of)
+
+    return tuple(
+        PhaseProgress(
+            p.phase, p.state, steps(p.phase, "copy"), steps(p.phase, "merge"), p.holder, bool(p.held), p.seconds
+        )
+        for p in phases.all_phases(shop, route.name)
+    )
+
+
+def _slot(legacy: Connection, route: Route) -> Slot | None:
+    name = installation.publication(route)
+    row = legacy.execute(
         """SELECT active, coalesce(wal_status, 'unknown'),
                   coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn), 0)::bigint,
-                  coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint
+                  coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint,
+                  (SELECT nullif(setting, '-1')::bigint * 1024 * 1024 FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
+                  safe_wal_size
            FROM pg_replication_slots WHERE slot_name = %s""",
         (name,),
     ).fetchone()
     return Slot(name, *row) if row else None
 
 
-def complaints(health: SyncHealth, limits: Limits = Limits()) -> list[str]:
-    """What is wrong, one sentence each, with what to do; empty when all is well or there is nothing to watch."""
-    if not health.watched or health.age_s < limits.grace_s:
-        return []
+def _unpublished(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> list[str]:
+    """Tables and columns that the mirror needs and the publication does not give, and whole kinds of changes."""
+    name = installation.publication(route)
+    kinds = legacy.execute(
+        "SELECT pubinsert, pubupdate, pubdelete, pubtruncate FROM pg_publication WHERE pubname = %s", (name,)
+    ).fetchone()
+    if kinds is None:
+        return [f"publication {name}"]
+    rows = legacy.execute(
+        "SELECT schemaname || '.' || tablename, attnames::text[], rowfilter FROM pg_publication_tables WHERE pubname = %s",
+        (name,),
+    ).fetchall()
+    given = {table: frozenset(columns) for table, columns, _ in rows}
+    lacking = [f"its {kind}s" for kind, there in zip(("insert", "update", "delete", "truncate"), kinds, strict=True) if not there]
+    lacking += [f"some rows of {table} (a row filter)" for table, _, rule in rows if rule]
+    wanted = {f"public.{t.name}": frozenset(t.names) for t in tables.values()}
+    for table, columns in sorted(wanted.items() | {"shopferry.marker": frozenset(), "shopferry.heartbeat": frozenset()}.items()):
+        if table not in given:
+            lacking.append(table)
+        elif missing := sorted(columns - given[table]):
+            lacking.append(f"{table} ({', '.join(missing)})")
+    return lacking
+
+
+def _topics(
+    names: list[str],
+    held: Mapping[Partition, Backlog] | None,
+    stored: Mapping[Partition, int],
+    applied: Mapping[str, tuple[int, int]],
+) -> list[Topic]:
     found = []
-    slot, consumer = health.slot, health.consumer
-    if slot is None:
-        found.append("the replication slot is gone, and with it every change since: all phases need a resync")
-    elif slot.wal_status == "lost":
-        found.append(f"slot {slot.name} was invalidated, changes are lost: all phases need a resync")
-    else:
-        if not slot.active:
-            found.append(f"nobody reads slot {slot.name}: start the connector, read its log")
-        if slot.lag_bytes > limits.lag_bytes:
-            found.append(
-                f"the connector is {slot.lag_bytes / MIB:.0f} MiB behind (limit {limits.lag_bytes / MIB:.0f}): "
-                "see whether the broker takes its events"
-            )
-        if slot.retained_bytes > limits.retained_bytes:
-            found.append(
-                f"legacy keeps {slot.retained_bytes / MIB:.0f} MiB of log for slot {slot.name} "
-                f"(limit {limits.retained_bytes / MIB:.0f}): watch its disk"
-            )
-    if consumer is None:
-        found.append("no consumer was ever seen: start `shopferry sync forward`")
-    elif consumer.stopped:
-        found.append(f"the consumer has stopped: {consumer.stopped}")
-    elif consumer.age_s > limits.silence_s:
+    for name in names:
+        mine = {p: b for p, b in (held or {}).items() if p[0] == name}
+        if not mine:
+            found.append(Topic(name))
+            continue
+        behind = {p: max(0, b.end - stored.get(p, 0)) for p, b in mine.items()}
+        events = sum(behind.values())
+        ages = [None if mine[p].oldest_ms is None else _age(mine[p].oldest_ms) for p, n in behind.items() if n]
+        known = [a for a in ages if a is not None]
+        number, size = applied.get(name, (0, 0))
         found.append(
-            f"the consumer was last seen {consumer.age_s:.0f} s ago (limit {limits.silence_s:.0f}): "
-            "start `shopferry sync forward`, read its log"
+            Topic(
+                name,
+                events,
+                max(known) if known else None if ages else 0.0,
+                0 if not events else events * size // number if number else None,
+            )
         )
-    if health.lag_s > limits.lag_s:
-        found.append(
-            f"changes arrive {health.lag_s:.0f} s late (limit {limits.lag_s:.0f}): see what the shop's database waits for"
-        )
+    return found
+
+
+def _age(epoch_ms: int | None) -> float:
+    return max(0.0, datetime.now(UTC).timestamp() - (epoch_ms or 0) / 1000)
+
+
+def _gaps(held: Mapping[Partition, Backlog], stored: Mapping[Partition, int]) -> list[Gap]:
+    """Where the broker has lost what we have not applied, or does not know what we have."""
+    found = []
+    for (topic, number), offset in sorted(stored.items()):
+        at = held.get((topic, number))
+        if at is None:
+            found.append(Gap(topic, number, offset, "the broker does not have this partition any more"))
+        elif offset > at.end:
+            found.append(Gap(topic, number, offset, f"the broker ends at {at.end}"))
+        elif offset < at.first:
+            found.append(Gap(topic, number, offset, f"the broker begins at {at.first}"))
     return found

@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from shopferry.cdc.metrics import address
 from shopferry.settings import Settings
 from shopferry.stack import airflow, connector
 
@@ -101,6 +102,13 @@ def test_our_services_find_every_setting() -> None:
             settings = Settings.load()
         assert (settings.route, settings.kafka) == ("demo", "kafka:29092")
         assert settings.connect == "http://connect:8083"
+
+
+def test_the_consumers_health_is_what_its_check_asks_for() -> None:
+    where = address(SERVICES["sync"]["environment"]["SHOPFERRY_METRICS"])
+    assert where
+    assert f"http://localhost:{where[1]}/healthz" in SERVICES["sync"]["healthcheck"]["test"][1]
+    assert "ports" not in SERVICES["sync"]  # nobody outside is told
 
 
 def test_every_command_exists() -> None:

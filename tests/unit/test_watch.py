@@ -1,54 +1,145 @@
-"""What the watch complains of, and when it keeps quiet."""
+"""What the watch complains of, where the runbook says more, and what the screen shows of it."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
-from shopferry.control.offsets import Consumer
-from shopferry.watch import MIB, Limits, Slot, SyncHealth, complaints
+from shopferry import screen
+from shopferry.complaints import MIB, RUNBOOK, Code, Limits, complaints
+from shopferry.control.offsets import Consumer, Position
+from shopferry.settings import PROJECT
+from shopferry.watch import Gap, PhaseProgress, Slot, SyncHealth, Topic
 
 SLOT = Slot("shopferry_demo", True, "reserved", 1000, 2000)
+TABLES = ("addresses", "consents", "customers", "loyalty_accounts", "loyalty_log", "loyalty_redemptions", "order_items",
+          "order_status_log", "orders")  # fmt: skip
+TOPICS = (*(Topic(f"demo.public.{t}", 0, 0.0, 0) for t in TABLES), Topic("demo.shopferry.marker", 0, 0.0, 0))
 WELL = SyncHealth(
-    begun=True, phases={"contacts": "merging"}, age_s=600.0, lag_s=0.3, slot=SLOT, consumer=Consumer("host", 1.0, None),
-    quarantine={"status_unknown": 100_000},
+    "demo", begun=True, at=datetime(2026, 3, 1, 12, tzinfo=UTC), age_s=600.0, applied_lag_s=0.3, slot=SLOT, topics=TOPICS,
+    phases=(PhaseProgress("contacts", "verified", (7, 7), (14, 14), None, False, 41.0),
+            PhaseProgress("orders", "merging", (44, 44), (103, 512), "airflow:orders:manual__2026-03-01", True, 230.0),
+            PhaseProgress("loyalty", "new")),
+    position=Position("2/1A2B3C4D", datetime(2026, 3, 1, 11, 59, 59, tzinfo=UTC), 1.0), events_per_s=81.5, lag_ms_p50=90,
+    consumers=(Consumer("host", 1.0, None),), quarantine={"status_unknown": 100_000},
 )  # fmt: skip
+OTHER = Consumer("other", 1.0, None)
+
+WRONG = [
+    (replace(WELL, away={"shop": "OperationalError no SQLSTATE"}, begun=False, slot=None), Code.SHOP_AWAY, "new shop cannot"),
+    (replace(WELL, away={"legacy": "OperationalError"}, slot=None), Code.LEGACY_AWAY, "slot and publication were not"),
+    (replace(WELL, away={"broker": "no answer"}, topics=()), Code.BROKER_AWAY, "what waits there was not looked at: no answer"),
+    (replace(WELL, slot=None), Code.SLOT_GONE, "slot is gone"),
+    (replace(WELL, slot=replace(SLOT, wal_status="lost")), Code.SLOT_LOST, "invalidated"),
+    (replace(WELL, slot=replace(SLOT, active=False)), Code.SLOT_INACTIVE, "nobody reads slot"),
+    (replace(WELL, slot=replace(SLOT, lag_bytes=300 * MIB)), Code.SLOT_BEHIND, "300 MiB behind (limit 256 MiB)"),
+    (replace(WELL, slot=replace(SLOT, retained_bytes=3000 * MIB)), Code.SLOT_RETAINS, "3000 MiB of log"),
+    (replace(WELL, slot=replace(SLOT, limit_bytes=1000 * MIB, headroom_bytes=200 * MIB)), Code.SLOT_HEADROOM, "200 MiB more"),
+    (replace(WELL, slot=replace(SLOT, limit_bytes=9 * MIB, headroom_bytes=9 * MIB, wal_status="unreserved")),
+     Code.SLOT_HEADROOM, "unreserved"),
+    (replace(WELL, unpublished=("public.orders (note)",)), Code.UNPUBLISHED, "public.orders (note)"),
+    (replace(WELL, topics=(*TOPICS[1:], Topic("demo.public.x"))), Code.TOPIC_MISSING, "no topic demo.public.x"),
+    (replace(WELL, gaps=(Gap("t", 1, 40, "the broker ends at 7"),)), Code.EVENTS_MISSING, "offset 40, but the broker ends at 7"),
+    (replace(WELL, consumers=()), Code.CONSUMER_MISSING, "no consumer was ever seen"),
+    (replace(WELL, consumers=(Consumer("host", 1.0, "EventError: t[0]@7"),)), Code.CONSUMER_STOPPED, "t[0]@7"),
+    (replace(WELL, consumers=(OTHER, Consumer("host", 9.0, "EventError: x"))), Code.CONSUMER_STOPPED, "host has stopped"),
+    (replace(WELL, consumers=(Consumer("host", 90000.0, "EventError: x"),)), Code.CONSUMER_STOPPED, "host has stopped"),
+    (replace(WELL, consumers=(Consumer("host", 31.0, None),)), Code.CONSUMER_SILENT, "last seen 31 s ago (limit 30)"),
+    (replace(WELL, applied_lag_s=61.0), Code.LATE, "61 s late (limit 60)"),
+    (replace(WELL, topics=(Topic("t", 3, 75.0, 90), *TOPICS)), Code.LATE, "75 s late (limit 60)"),
+]  # fmt: skip
 
 
 def test_all_is_well_however_many_rows_wait_in_quarantine() -> None:
     assert complaints(WELL) == []
+    assert "all is well" in screen.lines(WELL, [])[0]
 
 
-@pytest.mark.parametrize(
-    ("health", "said"),
-    [
-        (replace(WELL, slot=None), "slot is gone"),
-        (replace(WELL, slot=replace(SLOT, wal_status="lost")), "invalidated"),
-        (replace(WELL, slot=replace(SLOT, active=False)), "nobody reads slot"),
-        (replace(WELL, slot=replace(SLOT, lag_bytes=300 * MIB)), "300 MiB behind (limit 256)"),
-        (replace(WELL, slot=replace(SLOT, retained_bytes=3000 * MIB)), "3000 MiB of log"),
-        (replace(WELL, consumer=None), "no consumer was ever seen"),
-        (replace(WELL, consumer=Consumer("host", 1.0, "EventError: t[0]@7")), "t[0]@7"),
-        (replace(WELL, consumer=Consumer("host", 31.0, None)), "last seen 31 s ago (limit 30)"),
-        (replace(WELL, lag_s=61.0), "61 s late (limit 60)"),
-    ],
-)
-def test_each_limit_has_its_complaint(health: SyncHealth, said: str) -> None:
+@pytest.mark.parametrize(("health", "code", "said"), WRONG)
+def test_each_limit_has_its_complaint(health: SyncHealth, code: Code, said: str) -> None:
     [complaint] = complaints(health)
-    assert said in complaint
+    assert complaint.code == code
+    assert said in complaint.text
+    assert complaint.anchor == f"docs/runbooks/watch_sync.md#{code}"
+
+
+def test_every_complaint_is_tried_here() -> None:
+    assert {code for _, code, _ in WRONG} == set(Code)
+
+
+def test_the_runbook_has_a_section_for_each_complaint_and_no_other() -> None:
+    text = (PROJECT / RUNBOOK).read_text()
+    _, _, complained = text.partition("\n## Complaints\n")
+    sections = re.split(r"^### ", complained.partition("\n## ")[0], flags=re.MULTILINE)[1:]
+    # A heading's anchor, as it is made by whoever renders Markdown.
+    anchors = [re.sub(r"[^\w\- ]", "", s.partition("\n")[0]).strip().lower().replace(" ", "-") for s in sections]
+    assert sorted(anchors) == sorted(Code)
+    for section in sections:
+        for part in ("**Means.**", "**Look.**", "**Do.**"):
+            assert part in section, section.partition("\n")[0]
 
 
 def test_the_limits_are_the_callers() -> None:
     assert complaints(WELL, Limits(lag_s=0.1))
 
 
-@pytest.mark.parametrize("health", [SyncHealth(begun=False), replace(WELL, active="shop", slot=None, consumer=None)])
+def test_who_left_is_not_missed_while_another_consumer_works() -> None:
+    assert complaints(replace(WELL, consumers=(OTHER, Consumer("host", 90.0, None)))) == []
+    assert complaints(replace(WELL, consumers=(OTHER, Consumer("host", 900.0, "EventError: t[0]@7")))) == []
+
+
+@pytest.mark.parametrize(
+    "health", [SyncHealth("demo", begun=False), replace(WELL, active="shop", slot=None, consumers=(), topics=())]
+)
 def test_quiet_before_the_first_phase_and_after_the_cutover(health: SyncHealth) -> None:
     assert not health.watched
     assert complaints(health) == []
+    assert "all is well" not in "\n".join(screen.lines(health, []))
 
 
 def test_connector_and_consumer_have_a_minute_to_begin() -> None:
-    beginning = replace(WELL, age_s=20.0, slot=None, consumer=None)
+    beginning = replace(WELL, age_s=20.0, slot=None, consumers=())
     assert complaints(beginning) == []
+    assert "40 s left" in screen.lines(beginning, [])[0]
     assert len(complaints(replace(beginning, age_s=61.0))) == 2
+
+
+def test_nothing_is_forgiven_a_beginner_but_that_it_has_not_begun() -> None:
+    beginning = replace(WELL, age_s=20.0, away={"broker": "no answer"}, topics=(), slot=replace(SLOT, wal_status="lost"))
+    assert {c.code for c in complaints(beginning)} == {Code.BROKER_AWAY, Code.SLOT_LOST}
+
+
+def test_the_slot_is_watched_while_the_shop_is_away() -> None:
+    health = SyncHealth("demo", begun=False, away={"shop": "x"}, slot=replace(SLOT, retained_bytes=3000 * MIB))
+    assert {c.code for c in complaints(health)} == {Code.SHOP_AWAY, Code.SLOT_RETAINS}
+    assert any(line.startswith("slot") for line in screen.lines(health, complaints(health)))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_worst_day_fits_one_screen(width: int) -> None:
+    tables = [Topic(f"demo.public.table_with_a_long_name_{n}", 1_234_567 * n, 86_400.0, 10**9 * n) for n in range(40)]
+    slot = Slot("shopferry_demo", False, "extended", 3000 * MIB, 9000 * MIB, 10_000 * MIB, 1000 * MIB)
+    worst = replace(
+        WELL, topics=tuple(tables), slot=slot, gaps=(Gap("demo.public.orders", 1, 40, "the broker ends at 7"),),
+        consumers=(Consumer("a-host-with-a-name", 40.0, "EventError: demo.public.orders[1]@123456: not a change event in JSON"),),
+        quarantine={f"reason_number_{n}": 10_000 - n for n in range(40)}, unpublished=("public.orders (note)",),
+    )  # fmt: skip
+    found = complaints(worst)
+    assert len(found) > 5
+    shown = screen.lines(worst, found, width)
+    assert len(shown) <= (40 if width == 120 else 45)
+    assert max(map(len, shown)) <= width
+    assert sum(line.startswith("!") for line in shown) == len(found)
+    assert any("others" in line for line in shown)
+    assert any("table_with_a_long_name_39" in line for line in shown)
+
+
+def test_what_could_not_be_looked_at_is_a_question_mark_and_no_zero() -> None:
+    health = replace(WELL, away={"broker": "no answer", "legacy": "no answer"}, topics=(), slot=None)
+    shown = screen.lines(health, complaints(health))
+    assert "2 THINGS ARE WRONG" in shown[0]
+    [waits] = [line for line in shown if "the broker cannot be looked at" in line and "?" in line]
+    assert waits.split()[:3] == ["?", "?", "?"]
+    assert any(line.startswith("slot") and "?" in line for line in shown)

@@ -10,7 +10,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kafka import KafkaConsumer, TopicPartition
@@ -18,7 +18,8 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from shopferry import db, mirror
-from shopferry.cdc.envelope import Change, Message, decode
+from shopferry.cdc import metrics
+from shopferry.cdc.envelope import Change, Message, committed_ms, decode
 from shopferry.cdc.replay import Replay
 from shopferry.control import offsets
 from shopferry.control.offsets import Partition
@@ -34,6 +35,7 @@ _SIGN_OF_LIFE_S = 2.0
 _NEW_TOPICS_MS = 5_000
 _SECOND_LOOK_S = 5.0
 _PATIENCE_S = 10.0
+_GLANCE_MS = 3_000
 
 
 def topics(route: Route, tables: Iterable[str]) -> list[str]:
@@ -95,6 +97,57 @@ class EndOffsets:
             self._warm.pop().close()
 
 
+@dataclass(frozen=True)
+class Backlog:
+    """One partition at the broker: its first and its end offset, and when the oldest that waits was committed (epoch ms)."""
+
+    first: int
+    end: int
+    oldest_ms: int | None = None
+
+
+def backlog(kafka: str, names: Sequence[str], stored: Mapping[Partition, int]) -> dict[Partition, Backlog]:
+    """What the broker holds of the topics, next to the stored positions: one look, for whoever watches from outside.
+
+    A topic that the broker does not have is missing from the answer. Raises TransientError if the broker does not answer.
+    """
+    ends = EndOffsets(kafka, tuple(names))
+    try:
+        consumer = KafkaConsumer(
+            bootstrap_servers=kafka.split(","), enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=10,
+            max_partition_fetch_bytes=64 * 1024, bootstrap_timeout_ms=_GLANCE_MS,
+        )  # fmt: skip
+        try:
+            first = {(s.topic, s.partition): o for s, o in consumer.beginning_offsets(_partitions(consumer, names)).items()}
+            end = ends()
+            behind = {p: o for p, o in stored.items() if p in first and first[p] <= o < end.get(p, 0)}
+            oldest = _oldest(consumer, behind)
+        finally:
+            consumer.close()
+    except KafkaError as error:
+        raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
+    finally:
+        ends.close()
+    return {p: Backlog(first[p], end[p], oldest.get(p)) for p in sorted(first) if p in end}
+
+
+def _oldest(consumer: KafkaConsumer, positions: Mapping[Partition, int]) -> dict[Partition, int]:
+    """The commit times of the messages that stand at these positions, of those that say one and come in time."""
+    found: dict[Partition, int] = {}
+    left = {TopicPartition(*p): offset for p, offset in positions.items()}
+    deadline = time.monotonic() + _GLANCE_MS / 1000
+    consumer.assign(list(left))
+    for source, offset in left.items():
+        consumer.seek(source, offset)
+    while left and time.monotonic() < deadline:
+        for source, records in consumer.poll(timeout_ms=50).items():
+            if left.pop(source, None) is not None:
+                consumer.pause(source)
+                if (committed := committed_ms(records[0].value)) is not None:
+                    found[source.topic, source.partition] = committed
+    return found
+
+
 @dataclass
 class Forward:
     """The forward flow of one route: legacy's changes into the shop, until `stop` is set."""
@@ -112,10 +165,11 @@ class Forward:
         route = Route.load(self.settings.route)
         while not self.stop.is_set():
             try:
-                retrying(lambda: self._flow(route))
+                retrying(lambda: self._flow(route), notice=metrics.retried)
             except FencedError as error:
                 log.warning("%s", error)  # partitions moved: read the positions anew
             except Exception as error:
+                metrics.HEALTH.stop(describe(error))
                 self._note(describe(error))
                 raise
 
@@ -166,8 +220,10 @@ class Forward:
             if time.monotonic() - assigned > _NEW_TOPICS_MS / 1000:
                 self._assign(shop, consumer, ends, position)
                 assigned = time.monotonic()
+                metrics.HEALTH.looked("broker")
             if time.monotonic() - seen > _SIGN_OF_LIFE_S:
-                offsets.alive(shop, route.name, self.name)
+                metrics.alive(shop, offsets.alive(shop, route.name, self.name))
+                metrics.standing(position, {p: consumer.highwater(TopicPartition(*p)) for p in position})
                 seen = time.monotonic()
             if not position:
                 self.stop.wait(0.2)
@@ -186,7 +242,8 @@ class Forward:
                     if change is not None:
                         changes.append(change)
                 steps[partition] = (position[partition], records[-1].offset + 1)
-            retrying(lambda c=changes, s=steps: replay.apply(c, s), shop, replay.legacy)  # type: ignore[misc]
+            with metrics.batch() as booked:
+                booked(retrying(lambda c=changes, s=steps: replay.apply(c, s), shop, replay.legacy, notice=metrics.retried))  # type: ignore[misc]
             position |= {p: following for p, (_, following) in steps.items()}
             consumer.commit_async({TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in position.items()})
 

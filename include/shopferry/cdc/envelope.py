@@ -64,6 +64,7 @@ class Change:
     partition: int
     offset: int
     born: bool = False  # came with no row before it: whatever the mirror holds under this key is another row's
+    size: int = 0  # bytes of the whole message
 
     @property
     def partial(self) -> bool:
@@ -112,8 +113,16 @@ def decode(message: Message, captured: frozenset[str]) -> Change | None:
     row = None if event.op == "d" else after
     return Change(
         table, message.key, row, event.source.lsn or 0, event.source.ts_ms or int(time.time() * 1000),
-        message.topic, message.partition, message.offset, event.op == "c",
+        message.topic, message.partition, message.offset, event.op == "c", len(message.key) + len(message.value),
     )  # fmt: skip
+
+
+def committed_ms(value: bytes | None) -> int | None:
+    """When legacy committed what a message carries, in epoch milliseconds; None when it does not say."""
+    try:
+        return _decode(value).source.ts_ms if value is not None else None
+    except msgspec.MsgspecError:
+        return None
 
 
 def collapse(changes: Iterable[Change]) -> dict[str, dict[bytes, Change]]:

@@ -18,9 +18,10 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from shopferry import mirror
+from shopferry.cdc import metrics
 from shopferry.cdc.envelope import Change, collapse, drift, fill
 from shopferry.control import offsets, phases, quarantine
-from shopferry.control.offsets import Partition
+from shopferry.control.offsets import Partition, Tally
 from shopferry.db import Connection
 from shopferry.errors import ReplayError
 from shopferry.mapping import Route
@@ -34,11 +35,13 @@ _LAG_MAX = 2**31 - 1  # milliseconds that the control table can hold: 24 days
 
 @dataclass(frozen=True)
 class Applied:
-    """What one batch did: events taken in, rows written to the mirror, what each entity's merge did."""
+    """What one batch did: events taken in, rows written to the mirror, what each entity's merge did, lags of a sample."""
 
     events: int
     rows: int
     merged: dict[str, Merged]
+    tallies: Mapping[Partition, Tally] = field(default_factory=dict)
+    lag_ms: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Replay:
         errors go up for the caller's retry. In every case nothing of the batch stays.
         """
         started = time.monotonic()
-        collapsed = collapse(changes)
+        collapsed, tallies, lags = collapse(changes), _tallies(changes), list[int]()
         self.merger.stage(self.route.units)
         with self.shop.transaction():
             states = phases.lock(self.shop, self.route.name)
@@ -99,8 +102,10 @@ class Replay:
                 step = -(-len(changes) // _LAG_SAMPLE)
                 lags = [min(max(0, int(now - c.committed_ms)), _LAG_MAX) for c in changes[::step]]
                 took = int((time.monotonic() - started) * 1000)
-                offsets.record_batch(self.shop, self.route.name, events=len(changes), lag_ms=lags, apply_ms=took)
-        return Applied(len(changes), written, merged)
+                offsets.record_batch(
+                    self.shop, self.route.name, events=len(changes), lag_ms=lags, apply_ms=took, tallies=tallies
+                )
+        return Applied(len(changes), written, merged, tallies, lags)
 
     def _whole(self, table: MirrorTable, change: Change) -> Change:
         """The change with every value: from the mirror, or where that has none, read again from legacy."""
@@ -124,6 +129,7 @@ class Replay:
 
     def _legacy_row(self, table: MirrorTable, key: Mapping[str, object]) -> bytes | None:
         """The row as legacy has it now. Newer than the event is fine: the events in between are still to come."""
+        metrics.REREADS.labels(table.name).inc()
         return _one_row(self.legacy, Identifier("public", table.name), table, key)
 
     def _mirror(self, parts: Sequence[_Part]) -> int:
@@ -157,12 +163,24 @@ class Replay:
                 half = len(part.rows) // 2
                 return sum(self._bisect(replace(part, rows=rows)) for rows in (part.rows[:half], part.rows[half:]))
             change, table = part.rows[0], part.table
-            log.warning("%s: refused by the mirror of %s (%s)", change.where, table.name, error.sqlstate)
+            extra = {"where": change.where, "table": table.name, "sqlstate": error.sqlstate}
+            log.warning("an event that the mirror cannot hold is quarantined", extra=extra)
             row_key = "/".join(str(v) for v in msgspec.json.decode(change.key).values())
             quarantine.refuse(
                 self.shop, f"legacy.{table.name}", row_key, row_key, "event_unreadable", error.sqlstate, None
             )
             return 0
+
+
+def _tallies(changes: Sequence[Change]) -> dict[Partition, Tally]:
+    """What the batch holds of each partition."""
+    by_partition: dict[Partition, list[Change]] = {}
+    for change in changes:
+        by_partition.setdefault((change.topic, change.partition), []).append(change)
+    return {
+        p: Tally(len(of), sum(c.size for c in of), max(c.lsn for c in of), max(c.committed_ms for c in of))
+        for p, of in by_partition.items()
+    }
 
 
 def _array(rows: Sequence[Change], generation: int) -> bytes:

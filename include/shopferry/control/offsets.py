@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from psycopg.rows import class_row
@@ -16,6 +16,7 @@ from shopferry.errors import FencedError
 _Q = queries(SQL / "offsets.sql")
 Partition: TypeAlias = tuple[str, int]  # topic, partition
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_MEMORY = timedelta(seconds=10)  # of new life after which the reason of the last stop is forgotten
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,25 @@ class Consumer:
     consumer: str
     age_s: float
     stopped: str | None
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far the newest change applied reaches in legacy's log, when legacy committed it, and how long ago that is."""
+
+    lsn: str
+    committed: datetime
+    age_s: float
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What one batch applied of one partition: events, their bytes, the newest position (bytes of log) and commit."""
+
+    events: int
+    bytes: int
+    lsn: int
+    committed_ms: int
 
 
 @dataclass(frozen=True)
@@ -68,14 +88,42 @@ def reset(conn: Connection, route: str) -> None:
     conn.execute(_Q["reset"], {"route": route})
 
 
-def record_batch(conn: Connection, route: str, *, events: int, lag_ms: Sequence[int], apply_ms: int) -> None:
-    """Book one replayed batch with a sample of its lags."""
+def record_batch(
+    conn: Connection, route: str, *, events: int, lag_ms: Sequence[int], apply_ms: int, tallies: Mapping[Partition, Tally]
+) -> None:
+    """Book one replayed batch with a sample of its lags, and per partition what it applied."""
     conn.execute(_Q["batch"], {"route": route, "events": events, "lag_ms": list(lag_ms), "apply_ms": apply_ms})
+    ordered = sorted(tallies.items())
+    given = {
+        "route": route, "topics": [topic for (topic, _), _ in ordered], "partitions": [number for (_, number), _ in ordered],
+        "events": [t.events for _, t in ordered], "bytes": [t.bytes for _, t in ordered],
+        "lsns": [f"{t.lsn >> 32:X}/{t.lsn & 0xFFFFFFFF:X}" for _, t in ordered],
+        "committed": [t.committed_ms for _, t in ordered],
+    }  # fmt: skip
+    conn.execute(_Q["tally"], given)
 
 
-def alive(conn: Connection, route: str, consumer: str, stopped: str | None = None) -> None:
-    """Leave a sign of life, or the error this consumer stopped with."""
-    conn.execute(_Q["alive"], {"route": route, "consumer": consumer, "stopped": stopped})
+def applied(conn: Connection, route: str) -> dict[str, tuple[int, int]]:
+    """Changes applied and their bytes, per topic, since its positions were first booked."""
+    rows = conn.execute(_Q["applied"], {"route": route}).fetchall()
+    return {topic: (events, size) for topic, events, size in rows}
+
+
+def position(conn: Connection, route: str) -> Position | None:
+    """How far the applied changes reach; None before the first."""
+    with conn.cursor(row_factory=class_row(Position)) as cur:
+        return cur.execute(_Q["position"], {"route": route}).fetchone()
+
+
+def alive(conn: Connection, route: str, consumer: str, stopped: str | None = None) -> str | None:
+    """Leave a sign of life, or the error this consumer stopped with; returns the error that others see now.
+
+    The error of a stop is shown for the first ten seconds of the next life too: who stops again and again is not well
+    in between.
+    """
+    given = {"route": route, "consumer": consumer, "stopped": stopped, "memory": _MEMORY}
+    row = conn.execute(_Q["alive"], given).fetchone()
+    return row[0] if row else None
 
 
 def consumers(conn: Connection, route: str) -> list[Consumer]:

@@ -24,7 +24,7 @@ from typing import Any, Final, TextIO
 
 import psycopg
 
-from shopferry import db, fence
+from shopferry import db, fence, logs
 from shopferry.retry import describe, is_transient
 from shopferry.settings import SQL_ROOT, Settings
 
@@ -104,7 +104,7 @@ class Worker:
                 error = describe(fault)
                 self._after(fault)
                 if not (is_transient(fault) or _is_moved(fault)) or time.monotonic() - clock > GIVE_UP_AFTER_S:
-                    log.warning("%s failed for the user: %s", kind, error)
+                    log.warning("failed for the user: %s", error, extra={"kind": kind})
                     break
                 time.sleep(_RETRY_S)
         if not facts and error is None:
@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=WORKERS, help="connections that write at once")
     parser.add_argument("--seed", type=int, default=7, help="of the dice")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.configure()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

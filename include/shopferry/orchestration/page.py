@@ -45,29 +45,32 @@ def application() -> FastAPI:
 
 def overview() -> dict[str, Any]:
     """What the page shows: counts, keys and reason codes, nothing personal. Raises what keeps it from knowing."""
-    from shopferry import passage, watch
+    from shopferry import complaints, db, watch
     from shopferry.control import chunks, gates, phases
+    from shopferry.mapping import Route
 
-    with passage.stores(settings_from_connections(), "page") as s:
-        health = watch.measure(s)
-        found: dict[str, Any] = {
-            "route": s.route.name,
-            "active": health.active,
-            "sync": asdict(health) | {"watched": health.watched},
-            "complaints": watch.complaints(health),
-            "phases": [{"phase": name, "state": "new"} for name in s.route.phases],
-            "gates": [],
-        }
-        if not health.phases:
-            return found
-        progress = chunks.progress(s.shop, s.route.name)
-        verifications = s.shop.execute(
+    settings = settings_from_connections()
+    route = Route.load(settings.route)
+    health = watch.measure(settings)
+    found: dict[str, Any] = {
+        "route": route.name,
+        "active": health.active,
+        "sync": asdict(health) | {"watched": health.watched, "lag_s": health.lag_s},
+        "complaints": [{"text": c.text, "runbook": c.anchor} for c in complaints.complaints(health)],
+        "phases": [{"phase": name, "state": "new"} for name in route.phases],
+        "gates": [],
+    }
+    if not health.begun:
+        return found
+    with db.connect(settings.shop_dsn, "page") as shop:
+        progress = chunks.progress(shop, route.name)
+        verifications = shop.execute(
             """SELECT DISTINCT ON (phase) phase, rows_compared, differences, accounting FROM ferry.verification
                WHERE route = %s ORDER BY phase, at DESC""",
-            (s.route.name,),
+            (route.name,),
         ).fetchall()
         verified = {phase: rest for phase, *rest in verifications}
-        found["gates"] = [asdict(g) for g in gates.recorded(s.shop, s.route.name)]
+        found["gates"] = [asdict(g) for g in gates.recorded(shop, route.name)]
         found["phases"] = [
             {
                 "phase": p.phase,
@@ -78,7 +81,7 @@ def overview() -> dict[str, Any]:
                 "steps": [asdict(g) for g in progress if g.phase == p.phase],
                 "verification": _verification(verified.get(p.phase)),
             }
-            for p in phases.all_phases(s.shop, s.route.name)
+            for p in phases.all_phases(shop, route.name)
         ]
     return found
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Param, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
 
+from shopferry.complaints import AWAY, MIB, Limits
 from shopferry.orchestration.connections import settings_from_connections
-from shopferry.orchestration.failures import DEFAULTS, reasoned
+from shopferry.orchestration.failures import DEFAULTS, for_airflow, reasoned
 from shopferry.orchestration.runbooks import runbook
-from shopferry.watch import MIB, Limits
-
-log = logging.getLogger(__name__)
 
 _FORM = {
     "lag_seconds": Param(
@@ -54,25 +50,21 @@ def watch_dag() -> DAG:
         @task(doc_md="Measure, and fail with every limit that is exceeded.")
         @reasoned
         def look() -> str:
-            from shopferry import passage, watch
+            from shopferry import complaints, screen, watch
 
             form = get_current_context()["params"]
             limits = Limits(
                 form["lag_seconds"], form["lag_mib"] * MIB, form["retained_mib"] * MIB, form["silence_seconds"],
             )
-            with passage.stores(settings_from_connections(), "watch sync") as stores:
-                health = watch.measure(stores)
-            if not health.begun:
-                return "no phase has begun: nothing to watch yet"
-            if not health.watched:
-                return "cut over: the new shop is the source of truth, the forward flow is not watched any more"
-            if found := watch.complaints(health, limits):
-                raise AirflowFailException("; ".join(found))
-            lag = health.slot.lag_bytes if health.slot else 0
-            return (
-                f"{health.lag_s:.1f} s and {lag / MIB:.1f} MiB behind, "
-                f"{sum(health.quarantine.values())} in quarantine: {health.quarantine}"
-            )
+            health = watch.measure(settings_from_connections())
+            found = complaints.complaints(health, limits)
+            shown = screen.lines(health, found)
+            for line in shown:
+                print(line)
+            if found:
+                # A server that is away may be back at the next try; all else is looked at again in a minute.
+                raise for_airflow("; ".join(map(str, found)), transient=all(c.code in AWAY for c in found))
+            return shown[0]
 
         look()
     return dag

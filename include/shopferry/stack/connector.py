@@ -24,13 +24,13 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from shopferry import db
+from shopferry import db, logs
 from shopferry.errors import ShopferryError, StackError
 from shopferry.retry import describe, retrying
 from shopferry.settings import PROJECT, Settings, data_dir
 from shopferry.stack.publisher import Publisher
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("shopferry.stack.connector")  # not __main__, which it is when it runs
 FOLDER = PROJECT / "include" / "connector"
 _POLL = 0.2
 
@@ -67,7 +67,7 @@ def await_publication(conn: db.Connection, publication: str) -> list[str]:
     while not (tables := _published(conn, publication)):
         if time.monotonic() - said > 60:
             said = time.monotonic()
-            log.info("waiting for publication %s in the legacy store", publication)
+            log.info("waiting for the publication in the legacy store", extra={"publication": publication})
         time.sleep(_POLL)
     return tables
 
@@ -82,7 +82,7 @@ def _ensure_slot(conn: db.Connection, slot: str) -> None:
                 f"(SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')) and resync all phases"
             )
         conn.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
-        log.info("created replication slot %s", slot)
+        log.info("created the replication slot", extra={"slot": slot})
     remembered.parent.mkdir(parents=True, exist_ok=True)
     remembered.touch()
 
@@ -164,7 +164,7 @@ def run(settings: Settings) -> int:
     worker = threading.Thread(target=engine.run, name="debezium", daemon=True)
     streaming.set()
     worker.start()
-    log.info("streaming publication %s to %s", wanted["publication.name"], settings.kafka)
+    log.info("streaming", extra={"publication": wanted["publication.name"], "broker": settings.kafka})
     while worker.is_alive() and not stopping.wait(_POLL):
         pass
     if not stopping.is_set():
@@ -178,8 +178,7 @@ def run(settings: Settings) -> int:
 
 def main() -> None:
     """Entry point of the supervised program."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # a dead broker is one line of ours, not hundreds
+    logs.configure()
     try:
         code = run(Settings.load())
     except (ShopferryError, psycopg.Error) as error:

@@ -50,7 +50,7 @@ class Publisher:
             )
             try:
                 self._admin.create_topics([new])
-                log.info("created topic %s with %d partitions", topic, self._partitions)
+                log.info("created a topic", extra={"topic": topic, "partitions": self._partitions})
             except TopicAlreadyExistsError:
                 pass
             self._known.add(topic)

@@ -14,13 +14,13 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from shopferry import db
+from shopferry import db, logs
 from shopferry.errors import ConfigError, ShopferryError, StackError, TransientError
 from shopferry.retry import describe, retrying
 from shopferry.settings import Settings
 from shopferry.stack.connector import await_publication, properties
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("shopferry.stack.registration")
 
 
 def _ask(url: str, body: Any = None) -> Any:
@@ -58,7 +58,7 @@ def register(settings: Settings) -> None:
         tasks = retrying(lambda: _ask(f"{base}/status"))["tasks"]
         states = {task["state"] for task in tasks}
         if states == {"RUNNING"}:
-            log.info("connector %s runs", name)
+            log.info("the connector runs", extra={"connector": name})
             return
         if "FAILED" in states:
             raise StackError(f"the task of connector {name} failed: see the log of Kafka Connect")
@@ -67,7 +67,7 @@ def register(settings: Settings) -> None:
 
 def main() -> int:
     """Entry point of the one-shot service."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure()
     try:
         settings = Settings.load()
         if not settings.connect:

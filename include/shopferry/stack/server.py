@@ -64,7 +64,7 @@ def programs(now: State) -> list[Program]:
         found.append(Program("broker", command, run, own, port=int(now["kafka_port"])))
     found.append(Program("connector", [sys.executable, "-m", "shopferry.stack.connector"], run, own))
     cli = str(Path(sys.executable).with_name("shopferry"))
-    found.append(Program("sync", [cli, "sync", "forward"], run, own))
+    found.append(Program("sync", [cli, "sync", "forward"], run, own, port=int(now["metrics_port"])))
     for name in airflow.PROGRAMS:
         port = int(now["airflow_port"]) if name == "airflow-api" else None
         environment = own | airflow.environment(now)

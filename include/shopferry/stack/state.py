@@ -19,7 +19,7 @@ from shopferry.stack.postgres import Cluster
 State: TypeAlias = dict[str, str]
 
 CLUSTERS = {"legacy": "legacy", "shop": "shop", "airflow": "airflow"}  # cluster's directory → its database
-_PORTS = ("legacy", "shop", "airflow_db", "kafka", "airflow", "worker_log", "trigger_log")
+_PORTS = ("legacy", "shop", "airflow_db", "kafka", "airflow", "worker_log", "trigger_log", "metrics")
 
 
 def free_port(taken: set[int]) -> int:
@@ -73,6 +73,7 @@ def prepare(broker: str | None, *, running: bool) -> State:
     state["legacy_dsn"] = cluster(state, "legacy").dsn("legacy")
     state["shop_dsn"] = cluster(state, "shop").dsn("shop")
     state["airflow_db_dsn"] = cluster(state, "airflow").dsn("airflow")
+    state["metrics"] = f"127.0.0.1:{state['metrics_port']}"
     state["airflow_url"] = f"http://127.0.0.1:{state['airflow_port']}"
     state |= {"airflow_user": "admin", "airflow_password": "admin"}
     save(state)

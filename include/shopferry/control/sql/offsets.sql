@@ -21,13 +21,38 @@ DELETE FROM ferry.kafka_offset WHERE route = %(route)s;
 INSERT INTO ferry.replay_batch (route, events, lag_ms, apply_ms)
 VALUES (%(route)s, %(events)s, %(lag_ms)s, %(apply_ms)s);
 
+-- name: tally
+-- Count what was applied, per partition; the position's row is this transaction's already.
+UPDATE ferry.kafka_offset o
+SET events = o.events + s.events, bytes = o.bytes + s.bytes, lsn = greatest(o.lsn, s.lsn),
+    committed = greatest(o.committed, to_timestamp(s.committed_ms / 1000.0))
+FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(events)s::bigint[], %(bytes)s::bigint[], %(lsns)s::pg_lsn[],
+            %(committed)s::bigint[]) AS s (topic, partition, events, bytes, lsn, committed_ms)
+WHERE o.route = %(route)s AND o.topic = s.topic AND o.partition = s.partition;
+
 -- name: alive
-INSERT INTO ferry.consumer (route, consumer, seen, stopped) VALUES (%(route)s, %(consumer)s, now(), %(stopped)s)
-ON CONFLICT (route, consumer) DO UPDATE SET seen = now(), stopped = excluded.stopped;
+-- A consumer that stops is started again at once and stops again: so its reason outlasts the first seconds of a new life.
+INSERT INTO ferry.consumer AS c (route, consumer, seen, stopped, stopped_at)
+VALUES (%(route)s, %(consumer)s, now(), %(stopped)s::text, CASE WHEN %(stopped)s::text IS NOT NULL THEN now() END)
+ON CONFLICT (route, consumer) DO UPDATE
+SET seen = now(),
+    stopped = CASE WHEN excluded.stopped IS NULL AND c.stopped_at > now() - %(memory)s::interval
+                   THEN c.stopped ELSE excluded.stopped END,
+    stopped_at = CASE WHEN excluded.stopped IS NULL AND c.stopped_at > now() - %(memory)s::interval
+                      THEN c.stopped_at ELSE excluded.stopped_at END
+RETURNING stopped;
 
 -- name: consumers
 SELECT consumer, extract(epoch FROM now() - seen)::float AS age_s, stopped FROM ferry.consumer
 WHERE route = %(route)s ORDER BY seen DESC;
+
+-- name: applied
+SELECT topic, sum(events)::bigint, sum(bytes)::bigint FROM ferry.kafka_offset WHERE route = %(route)s GROUP BY topic;
+
+-- name: position
+-- How far the newest change that was applied reaches in legacy's log.
+SELECT lsn::text, committed, extract(epoch FROM now() - committed)::float AS age_s FROM ferry.kafka_offset
+WHERE route = %(route)s AND lsn IS NOT NULL ORDER BY lsn DESC LIMIT 1;
 
 -- name: sync
 -- Events replayed and the percentiles of their lag, since a moment.

@@ -79,6 +79,12 @@ CREATE TABLE IF NOT EXISTS ferry.kafka_offset (
     updated   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (route, topic, partition)
 );
+-- What was applied of it since the position was first booked, and how far in legacy's log that reaches.
+ALTER TABLE ferry.kafka_offset
+    ADD COLUMN IF NOT EXISTS events    bigint NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS bytes     bigint NOT NULL DEFAULT 0,  -- of those events, as the broker delivered them
+    ADD COLUMN IF NOT EXISTS lsn       pg_lsn,                     -- of the newest change applied
+    ADD COLUMN IF NOT EXISTS committed timestamptz;                -- when legacy committed that change
 
 -- One row per replayed batch: lag, throughput, and whether the consumer lives.
 CREATE TABLE IF NOT EXISTS ferry.replay_batch (
@@ -99,6 +105,7 @@ CREATE TABLE IF NOT EXISTS ferry.consumer (
     stopped  text,                           -- the clear error it stopped with; NULL while it runs
     PRIMARY KEY (route, consumer)
 );
+ALTER TABLE ferry.consumer ADD COLUMN IF NOT EXISTS stopped_at timestamptz;  -- when; kept for the first seconds of a new life
 
 -- Which legacy rows are which shop row; many legacy rows may be one shop row. The only place where identity lives.
 CREATE TABLE IF NOT EXISTS ferry.identity (

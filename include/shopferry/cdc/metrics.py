@@ -1,0 +1,233 @@
+"""What the consumer tells Prometheus and whoever asks for its health, over HTTP; docs/reference/metrics.md lists it.
+
+Labels are tables, topics, mappings and reason codes: never a key, never a value of a row.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import psycopg
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from shopferry.control import quarantine
+from shopferry.control.offsets import Partition
+from shopferry.db import Connection
+from shopferry.errors import ConfigError
+from shopferry.retry import describe
+
+if TYPE_CHECKING:
+    from shopferry.cdc.replay import Applied
+
+log = logging.getLogger(__name__)
+SILENCE_S = 30.0  # a look longer ago than this is no look any more
+_COUNT_EVERY_S = 15.0  # quarantine is counted by reading all of it
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and say only when we started
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+BUILD = Gauge("shopferry_build_info", "Always 1: the version that runs, and its route.", ["version", "route"], registry=REGISTRY)
+EVENTS = Counter(
+    "shopferry_events_applied", "Change events applied, committed with their rows.", ["topic", "table"], registry=REGISTRY
+)
+BYTES = Counter(
+    "shopferry_event_bytes_applied", "Bytes of the change events applied.", ["topic", "table"], registry=REGISTRY
+)
+MIRROR_ROWS = Counter("shopferry_mirror_rows_written", "Rows that events changed in the mirror.", registry=REGISTRY)
+SHOP_ROWS = Counter(
+    "shopferry_shop_rows_written", "Rows that merges wrote to or deleted from the new shop.", ["mapping", "change"],
+    registry=REGISTRY,
+)  # fmt: skip
+BATCHES = Counter("shopferry_batches_applied", "Batches committed.", registry=REGISTRY)
+BATCH_SECONDS = Histogram(
+    "shopferry_batch_seconds", "From the poll's end to the commit of a batch, retries included.", registry=REGISTRY,
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)  # fmt: skip
+LAG_SECONDS = Histogram(
+    "shopferry_lag_seconds", "Commit in legacy to application in the shop, of at most 50 events of each batch.",
+    registry=REGISTRY, buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+)  # fmt: skip
+LAG_EVENTS = Gauge("shopferry_lag_events", "Events at the broker that are not applied yet.", ["topic"], registry=REGISTRY)
+POSITION = Gauge("shopferry_position_offset", "The next offset to apply.", ["topic", "partition"], registry=REGISTRY)
+QUARANTINED = Gauge(
+    "shopferry_quarantine_rows", "Rows in quarantine; a row with two reasons counts for both.", ["entity", "reason"],
+    registry=REGISTRY,
+)  # fmt: skip
+REREADS = Counter(
+    "shopferry_rereads", "Rows read again from legacy because an event left a value out.", ["table"], registry=REGISTRY
+)
+RETRIES = Counter(
+    "shopferry_retries", "Transient faults that were tried again, by SQLSTATE or class of error.", ["reason"],
+    registry=REGISTRY,
+)  # fmt: skip
+LAST_BATCH = Gauge("shopferry_last_batch_timestamp_seconds", "When the newest batch was committed.", registry=REGISTRY)
+HEALTHY = Gauge("shopferry_healthy", "1 while /healthz answers 200, else 0.", registry=REGISTRY)
+
+
+@dataclass
+class Health:
+    """Whether the consumer goes round: what it looked at and when, and what stopped it or troubled it last."""
+
+    looks: dict[str, float] = field(default_factory=dict)
+    stopped: str | None = None
+    trouble: str | None = None
+
+    def looked(self, at: str) -> None:
+        """The shop or the broker has just answered."""
+        self.looks[at] = time.monotonic()
+        self.trouble = None
+
+    def stop(self, reason: str) -> None:
+        """The consumer ends with this error."""
+        self.stopped = reason
+
+    def wrong(self, silence_s: float = SILENCE_S) -> str | None:
+        """Why the consumer is not well; None when it is."""
+        if self.stopped:
+            return f"stopped: {self.stopped}"
+        for at in ("shop", "broker"):
+            if at not in self.looks:
+                return f"has not reached the {at} yet" + self._because()
+            if (age := time.monotonic() - self.looks[at]) > silence_s:
+                return f"the {at} last answered {age:.0f} s ago" + self._because()
+        return None
+
+    def _because(self) -> str:
+        return f": {self.trouble}" if self.trouble else ""
+
+
+HEALTH = Health()
+_counted = 0.0
+
+
+def alive(shop: Connection, stopped: str | None) -> None:
+    """The shop took our sign of life; `stopped` is the error it still shows of the life before. Counts the quarantine."""
+    global _counted
+    HEALTH.looked("shop")
+    HEALTH.stopped = stopped
+    if time.monotonic() - _counted > _COUNT_EVERY_S:
+        rows = {(entity, reason): n for entity, reason, n in quarantine.counts(shop)}
+        shown = {(s.labels["entity"], s.labels["reason"]) for family in QUARANTINED.collect() for s in family.samples}
+        for labels in {*rows, *shown}:
+            QUARANTINED.labels(*labels).set(rows.get(labels, 0))
+        _counted = time.monotonic()
+
+
+def standing(position: Mapping[Partition, int], ends: Mapping[Partition, int | None]) -> None:
+    """Where the consumer stands, and how far the broker goes; an end that no fetch has told yet is no lag."""
+    lag: dict[str, int] = {}
+    for (topic, number), offset in position.items():
+        POSITION.labels(topic, number).set(offset)
+        lag[topic] = lag.get(topic, 0) + max(0, (ends.get((topic, number)) or 0) - offset)
+    for topic, events in lag.items():
+        LAG_EVENTS.labels(topic).set(events)
+
+
+@contextmanager
+def batch() -> Iterator[Callable[[Applied], None]]:
+    """Times one batch; what is yielded books it once it is committed."""
+    started = time.monotonic()
+
+    def book(applied: Applied) -> None:
+        BATCH_SECONDS.observe(time.monotonic() - started)
+        BATCHES.inc()
+        LAST_BATCH.set_to_current_time()
+        MIRROR_ROWS.inc(applied.rows)
+        for (topic, _), tally in applied.tallies.items():
+            EVENTS.labels(topic, table_of(topic)).inc(tally.events)
+            BYTES.labels(topic, table_of(topic)).inc(tally.bytes)
+        for mapping, merged in applied.merged.items():
+            SHOP_ROWS.labels(mapping, "written").inc(merged.written)
+            SHOP_ROWS.labels(mapping, "deleted").inc(merged.deleted)
+        for lag in applied.lag_ms:
+            LAG_SECONDS.observe(lag / 1000)
+        HEALTH.looked("shop")
+
+    yield book
+
+
+def retried(error: BaseException) -> None:
+    """A transient fault is tried again."""
+    HEALTH.trouble = describe(error)
+    sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
+    RETRIES.labels(sqlstate or type(error).__name__).inc()
+
+
+def table_of(topic: str) -> str:
+    """`orders` of `demo.public.orders`."""
+    return topic.rsplit(".", 1)[-1]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        wrong = HEALTH.wrong()
+        HEALTHY.set(0 if wrong else 1)
+        if self.path.partition("?")[0] == "/metrics":
+            self._answer(200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY))
+        elif self.path == "/healthz":
+            self._answer(503 if wrong else 200, "text/plain; charset=utf-8", f"{wrong or 'ok'}\n".encode())
+        else:
+            self._answer(404, "text/plain; charset=utf-8", b"/metrics or /healthz\n")
+
+    def _answer(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """A scrape is no event."""
+
+
+def address(text: str) -> tuple[str, int] | None:
+    """`host:port` or `port` (then on loopback); None for "", which is off. Raises ConfigError for what is neither."""
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or not 0 <= int(port) < 65536:
+        raise ConfigError(f"SHOPFERRY_METRICS is {text!r}: host:port or port, or empty for no metrics")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+@contextmanager
+def serving(where: str, route: str) -> Iterator[int | None]:
+    """Serve /metrics and /healthz while the block runs; yields the port, None when off or when it is taken.
+
+    A port that is taken is logged and no more: replay does not depend on being watched. Raises ConfigError as `address`.
+    """
+    BUILD.labels(metadata.version("shopferry"), route).set(1)
+    found = address(where)
+    try:
+        server = ThreadingHTTPServer(found, _Handler) if found else None
+    except OSError as error:
+        log.error("no metrics", extra={"address": where, "reason": error.strerror or type(error).__name__})
+        server = None
+    if server is None:
+        yield None
+        return
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    log.info("serving metrics", extra={"address": f"{server.server_address[0]!s}:{server.server_port}"})
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
