@@ -77,8 +77,10 @@ CREATE TABLE IF NOT EXISTS ferry.kafka_offset (
     partition integer NOT NULL,
     next      bigint NOT NULL,
     updated   timestamptz NOT NULL DEFAULT now(),
+    topic_id  text,                          -- the broker's, so that a topic made anew is not taken for this one
     PRIMARY KEY (route, topic, partition)
 );
+ALTER TABLE ferry.kafka_offset ADD COLUMN IF NOT EXISTS topic_id text;
 
 -- One row per replayed batch: lag, throughput, and whether the consumer lives.
 CREATE TABLE IF NOT EXISTS ferry.replay_batch (
