@@ -26,8 +26,9 @@ from typing import Any
 import psycopg
 from kafka import KafkaConsumer, TopicPartition
 from shopferry import db, mirror, passage, stack
-from shopferry.cdc.consumer import EndOffsets, Forward, topics
+from shopferry.cdc.consumer import EndOffsets, topics
 from shopferry.cdc.envelope import Message, decode
+from shopferry.cdc.forward import Forward
 from shopferry.cdc.watermark import mark, reached
 from shopferry.control import offsets
 from shopferry.control.offsets import Partition
@@ -103,7 +104,7 @@ def polled(settings: Settings) -> tuple[int, float]:
     goal = ends(settings)
     consumer = KafkaConsumer(
         bootstrap_servers=settings.kafka.split(","), enable_auto_commit=False, auto_offset_reset="none",
-        max_poll_records=5_000, fetch_max_wait_ms=50,
+        max_poll_records=5_000, fetch_max_wait_ms=50, max_partition_fetch_bytes=4 << 20,
     )  # fmt: skip
     consumer.assign([TopicPartition(*p) for p in goal])
     for partition in goal:
@@ -122,7 +123,7 @@ def applied(settings: Settings) -> float:
     """Seconds that the consumer takes to apply what is in the broker now."""
     goal = ends(settings)
     stop = threading.Event()
-    worker = threading.Thread(target=Forward(settings, stop).run)
+    worker = threading.Thread(target=Forward(settings, stop, "benchmark").run)
     with db.connect(settings.shop_dsn, "benchmark") as conn:
         started = time.perf_counter()
         worker.start()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from datetime import timedelta
@@ -74,18 +75,16 @@ def plan_copy(stores: Stores, phase: str, kind: str = "copy") -> int:
     return len(planned)
 
 
-def resync(stores: Stores, worker: str, ends: Map[Partition, int] | None = None) -> int:
+def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] = dict) -> int:
     """Copy anew every table the stream has to keep, after changes were lost on the way; returns the rows looked at.
 
-    Replay goes on from `ends`, the broker's end offsets as they are now: what lies before them was committed before
-    the copy reads, and an old event replayed again would undo a lost one that the copy has brought. Call it while no
-    consumer runs. What differs is merged at once; what events bring from then on wins over it. A phase that was never
-    copied needs nothing.
+    Replay goes on from `ends`, the broker's end offsets as they are when asked for: what lies before them was committed
+    before the copy reads, and an old event replayed again would undo a lost one that the copy has brought. A consumer
+    that runs meanwhile is fenced out and goes on from there too. What differs is merged at once; what events bring from
+    then on wins over it. A phase that was never copied needs nothing.
     """
     with stores.shop.transaction():
-        offsets.reset(stores.shop, stores.route.name)
-        for partition, end in sorted((ends or {}).items()):
-            offsets.begin(stores.shop, stores.route.name, partition, end)
+        offsets.reset(stores.shop, stores.route.name, ends)
     rows = 0
     for phase in phases.all_phases(stores.shop, stores.route.name):
         if phase.state in {State.NEW, State.CUT_OVER}:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -197,7 +198,7 @@ def sync_forward(args: argparse.Namespace) -> int:
     """Replay legacy's changes into the new shop until SIGTERM; after a gap, resync and go on."""
     from shopferry import passage
     from shopferry.cdc import metrics
-    from shopferry.cdc.consumer import Forward
+    from shopferry.cdc.forward import Forward
 
     settings = Settings.load()
     log = logging.getLogger("shopferry.sync")
@@ -207,12 +208,13 @@ def sync_forward(args: argparse.Namespace) -> int:
     with metrics.serving(settings.metrics, settings.route):
         while not stop.is_set():
             try:
-                Forward(settings, stop).run()
+                Forward(settings, stop, args.name).run()
             except GapError as error:
                 if args.no_resync:
                     raise
                 log.error("resyncing after a gap: %s", error)
-                passage.resync(settings, "sync forward")
+                if passage.resync(settings, "sync forward") is None:
+                    log.info("another consumer has resynced, looking again")
             except (ShopferryError, psycopg.Error) as error:
                 log.error("stopped: %s", describe(error))
                 return 1
@@ -220,7 +222,7 @@ def sync_forward(args: argparse.Namespace) -> int:
 
 
 def sync_resync(args: argparse.Namespace) -> int:
-    """Copy anew all that the stream has to keep, after changes were lost; stop `sync forward` first."""
+    """Copy anew all that the stream has to keep, after changes were lost; waits for another one under way."""
     from shopferry import passage
 
     show(args, [{"rows": passage.resync(Settings.load(), "cli")}])
@@ -345,6 +347,9 @@ def parser() -> argparse.ArgumentParser:
     flows = group("sync", "The stream of changes.")
     forward = verb(flows, "forward", sync_forward)
     forward.add_argument("--no-resync", action="store_true", help="stop after a gap instead of copying anew")
+    forward.add_argument(
+        "--name", default=socket.gethostname(), help="who this consumer is, where two run on one host (the host's name)"
+    )
     verb(flows, "resync", sync_resync)
 
     verb(verbs, "verify", verify).add_argument("phase", nargs="?", help="one phase only")

@@ -131,10 +131,18 @@ def broker_ends(s: Stores, settings: Settings) -> Iterator[Callable[[], Mapping[
         ends.close()
 
 
-def resync(settings: Settings, worker: str) -> int:
-    """Copy anew all that the stream has to keep, after changes were lost on the way; returns the rows looked at."""
+def resync(settings: Settings, worker: str) -> int | None:
+    """Copy anew all that the stream has to keep, after changes were lost on the way; returns the rows looked at.
+
+    None when somebody else was at it, and is done by now: whoever still misses something may look again.
+    """
+    lock = f"resync {settings.route}"
     with stores(settings, "resync") as s, broker_ends(s, settings) as ends:
-        return backfill.resync(s, worker, ends())
+        free = s.shop.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (lock,)).fetchone()
+        if free and free[0]:
+            return backfill.resync(s, worker, ends)
+        s.shop.execute("SELECT pg_advisory_lock(hashtext(%s))", (lock,))
+        return None
 
 
 def await_applied(s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float) -> Watermark:

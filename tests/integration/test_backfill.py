@@ -167,7 +167,7 @@ def test_a_resync_brings_what_the_stream_has_lost_and_old_events_do_not_undo_it(
     assert {(layer, d.target, d.key, d.kind) for layer, d in outcome.differences} == {
         ("mirror", "orders", "1", "differs"), ("mirror", "orders", "2", "extra"), ("mirror", "orders", "4", "missing"),
     }  # fmt: skip
-    backfill.resync(pair.stores, "test", {p: len(held) for p, held in pair.log.partitions.items()})
+    backfill.resync(pair.stores, "test", lambda: {p: len(held) for p, held in pair.log.partitions.items()})
     pair.write("UPDATE orders SET status_code = 'PROC' WHERE id = 3")
     pair.sync()
     assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY id") == [

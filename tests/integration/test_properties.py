@@ -125,7 +125,7 @@ class Ferry(RuleBasedStateMachine):
         self.pair.tap.skip()
         self.pair.log.order.clear()  # a new slot begins after them: the connector can deliver none of these again
         ends = {p: len(held) for p, held in self.pair.log.partitions.items()}
-        backfill.resync(self.pair.stores, "test", ends)
+        backfill.resync(self.pair.stores, "test", lambda: ends)
 
     @precondition(lambda self: self.pair.pending())
     @rule()

@@ -1,39 +1,42 @@
-"""The CDC consumer: poll the broker, replay each batch, keep its position in the shop's database.
+"""The consumer: the route's topics at the broker, and this process' share of their partitions. The only kafka in cdc.
 
-The offsets that count are those in ferry.kafka_offset, committed with the rows; what Kafka is told afterwards is for
-lag tools only. A message that is missing, unknown or unreadable stops replay; nothing is ever skipped.
+Several consumers of a route are one Kafka group, which divides the partitions among them. The group only divides the
+work; positions are always those of ferry.kafka_offset, and what Kafka is told of them is for lag tools. A member that
+believes to hold a partition that has moved on, as after a long sleep, finds its offset advanced and is fenced out.
+
+The embedded broker's groups take 5 s for every change of members, 18 s after the death of the only one, and a member
+with a lasting name (`group.instance.id`) may be left without partitions until the other one leaves (Tansu 0.6,
+measured). So there one consumer takes all partitions by hand and the others stand by; the safety is the same.
 """
 
 from __future__ import annotations
 
-import logging
-import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import MemberToRemove
+from kafka.errors import FencedInstanceIdError, KafkaError
 from kafka.structs import OffsetAndMetadata
 
-from shopferry import db, mirror
-from shopferry.cdc import metrics
-from shopferry.cdc.envelope import Change, Message, committed_ms, decode
-from shopferry.cdc.replay import Replay
+from shopferry import db
+from shopferry.cdc import metrics, positions
+from shopferry.cdc.envelope import committed_ms
+from shopferry.cdc.positions import Held
 from shopferry.control import offsets
 from shopferry.control.offsets import Partition
-from shopferry.errors import FencedError, GapError, TransientError
+from shopferry.errors import ConfigError, GapError, ReplayError, TransientError
 from shopferry.mapping import Route
-from shopferry.retry import describe, retrying
 from shopferry.settings import Settings
 
-log = logging.getLogger(__name__)
-_BATCH = 2_000
 _POLL_MS = 100
-_SIGN_OF_LIFE_S = 2.0
-_NEW_TOPICS_MS = 5_000
+_LOOK_EVERY_S = 5.0
 _SECOND_LOOK_S = 5.0
+_EMBEDDED = "tansu_cluster"  # how the embedded broker calls itself
 _PATIENCE_S = 10.0
 _GLANCE_MS = 3_000
 
@@ -57,10 +60,11 @@ class EndOffsets:
             return
         try:
             consumer = KafkaConsumer(
-                bootstrap_servers=self.kafka.split(","), enable_auto_commit=False, fetch_max_wait_ms=10
-            )
+                bootstrap_servers=self.kafka.split(","), enable_auto_commit=False, fetch_max_wait_ms=10,
+                allow_auto_create_topics=False,
+            )  # fmt: skip
             self._warm.append(consumer)
-            consumer.end_offsets(_partitions(consumer, self.names))
+            _offsets(consumer.end_offsets, _partitions(consumer, self.names))
         except KafkaError as error:
             self.close()
             raise TransientError(f"broker {self.kafka} does not answer: {type(error).__name__}") from None
@@ -76,7 +80,7 @@ class EndOffsets:
         consumer = self._warm.pop()
         try:
             found = _partitions(consumer, self.names)
-            listed = consumer.end_offsets(found)
+            listed = _offsets(consumer.end_offsets, found)
             consumer.assign(found)
             for source in found:
                 consumer.seek(source, listed[source])
@@ -148,158 +152,204 @@ def _oldest(consumer: KafkaConsumer, positions: Mapping[Partition, int]) -> dict
     return found
 
 
+class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notices that partitions were dealt anew; nothing of them is fetched until they are placed."""
+
+    def __init__(self, consumer: KafkaConsumer) -> None:
+        self.consumer = consumer
+        self.changed = False
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Also called when they are lost. Offsets are never behind the rows: there is nothing to save."""
+        self.changed = True
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Hold them still. Runs in the client's thread, which must not wait for a database."""
+        for source in assigned:
+            self.consumer.seek(source, 0)  # anywhere: else the client asks Kafka for a position, and there is none
+        self.consumer.pause(*assigned)
+        self.changed = True
+
+
 @dataclass
-class Forward:
-    """The forward flow of one route: legacy's changes into the shop, until `stop` is set."""
+class Stream:
+    """A route's topics at one broker, and where we are in those of their partitions that are ours."""
 
     settings: Settings
-    stop: threading.Event
+    names: tuple[str, ...]
+    shop: db.Connection
+    member: str
+    shared: bool  # whether the broker's groups divide the partitions; else whoever polls takes them all
+    admin: KafkaAdminClient
+    consumer: KafkaConsumer
+    position: dict[Partition, int] = field(default_factory=dict)
 
-    @property
-    def name(self) -> str:
-        """Who this consumer is, in ferry.consumer: the host, so that a restart is not somebody new."""
-        return socket.gethostname()
+    def __post_init__(self) -> None:
+        self._assignment = _Assignment(self.consumer)
+        self._looked = float("-inf")
 
-    def run(self) -> None:
-        """Replay until stopped. Raises what stopped it; the reason also stands in ferry.consumer."""
-        route = Route.load(self.settings.route)
-        while not self.stop.is_set():
-            try:
-                retrying(lambda: self._flow(route), notice=metrics.retried)
-            except FencedError as error:
-                log.warning("%s", error)  # partitions moved: read the positions anew
-            except Exception as error:
-                metrics.HEALTH.stop(describe(error))
-                self._note(describe(error))
-                raise
+    def poll(self, most: int, stop: threading.Event) -> dict[Partition, list[Any]]:
+        """The next records of our partitions, at most so many; none when there are none, or none are ours now.
 
-    def _note(self, stopped: str) -> None:
-        with db.connect(self.settings.shop_dsn, "sync note") as shop:
-            offsets.alive(shop, self.settings.route, self.name, stopped)
+        Raises GapError when records are missing, ReplayError when a topic has got more partitions.
+        """
+        if self._assignment.changed or time.monotonic() - self._looked > _LOOK_EVERY_S:
+            self._look(stop)
+            self._place()
+        polled = self.consumer.poll(timeout_ms=_POLL_MS, max_records=most)
+        if self._assignment.changed:
+            return {}
+        found = {(s.topic, s.partition): records for s, records in polled.items()}
+        for partition, records in found.items():
+            if records[0].offset > self.position[partition]:
+                what = f"the broker goes on at {records[0].offset}"
+                raise GapError(positions.gap(partition, self.position[partition], what))
+        return found
 
-    def _flow(self, route: Route) -> None:
-        with (
-            db.connect(self.settings.shop_dsn, "sync forward") as shop,
-            db.connect(self.settings.legacy_dsn, "sync re-read") as legacy,
-        ):
-            self._stand_by(shop)
-            tables = frozenset(mirror.load(shop))
-            if not tables:
-                raise TransientError("the mirror is not there yet: run `shopferry phase init`")
-            consumer = KafkaConsumer(
-                bootstrap_servers=self.settings.kafka.split(","),
-                group_id=f"shopferry-{route.name}",  # for lag tools: partitions are taken by hand, positions are ours
-                enable_auto_commit=False,
-                auto_offset_reset="none",
-                max_poll_records=_BATCH,
-                fetch_max_wait_ms=50,
-                metadata_max_age_ms=_NEW_TOPICS_MS,
-            )
-            try:
-                self._loop(route, shop, Replay(shop, legacy, route), consumer, tables)
-            except KafkaError as error:
-                raise TransientError(f"broker {self.settings.kafka}: {type(error).__name__}") from error
-            finally:
-                consumer.close()
+    def applied(self, following: Mapping[Partition, int]) -> None:
+        """Go on from there: these offsets are committed in the shop. Tells Kafka, for lag tools."""
+        self.position |= following
+        told = {TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in following.items()}
+        self.consumer.commit_async(told)
 
-    def _stand_by(self, shop: db.Connection) -> None:
-        """Wait until no other consumer of this route is at work. The lock saves work; what protects are the offsets."""
-        while not self.stop.is_set():
-            row = shop.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (f"sync forward {self.settings.route}",))
-            if (found := row.fetchone()) and found[0]:
-                return
-            self.stop.wait(0.5)
-
-    def _loop(
-        self, route: Route, shop: db.Connection, replay: Replay, consumer: KafkaConsumer, tables: frozenset[str]
-    ) -> None:
-        ends = EndOffsets(self.settings.kafka, tuple(topics(route, tables)))
-        position: dict[Partition, int] = {}
-        seen = assigned = 0.0
-        while not self.stop.is_set():
-            if time.monotonic() - assigned > _NEW_TOPICS_MS / 1000:
-                self._assign(shop, consumer, ends, position)
-                assigned = time.monotonic()
-                metrics.HEALTH.looked("broker")
-            if time.monotonic() - seen > _SIGN_OF_LIFE_S:
-                metrics.alive(shop, offsets.alive(shop, route.name, self.name))
-                metrics.standing(position, {p: consumer.highwater(TopicPartition(*p)) for p in position})
-                seen = time.monotonic()
-            if not position:
-                self.stop.wait(0.2)
-                continue
-            polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_BATCH)
-            if not polled:
-                continue
-            changes: list[Change] = []
-            steps: dict[Partition, tuple[int, int]] = {}
-            for source, records in polled.items():
-                partition = (source.topic, source.partition)
-                if records[0].offset > position[partition]:
-                    raise GapError(_gap(partition, position[partition], f"the broker goes on at {records[0].offset}"))
-                for r in records:
-                    change = decode(Message(r.topic, r.partition, r.offset, r.key, r.value), tables)
-                    if change is not None:
-                        changes.append(change)
-                steps[partition] = (position[partition], records[-1].offset + 1)
-            with metrics.batch() as booked:
-                booked(retrying(lambda c=changes, s=steps: replay.apply(c, s), shop, replay.legacy, notice=metrics.retried))  # type: ignore[misc]
-            position |= {p: following for p, (_, following) in steps.items()}
-            consumer.commit_async({TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in position.items()})
-
-    def _assign(
-        self, shop: db.Connection, consumer: KafkaConsumer, ends: EndOffsets, position: dict[Partition, int]
-    ) -> None:
-        """Take up partitions that have come, at the stored offset; notice what the broker has lost."""
-        route, wanted = self.settings.route, ends.names
-        found = _partitions(consumer, wanted)
-        stored = offsets.stored(shop, route)
-        first, listed = consumer.beginning_offsets(found), consumer.end_offsets(found)
-        if _lost(stored, first, {(s.topic, s.partition): end for s, end in listed.items()}) and _lost(stored, first, ends()):
+    def _look(self, stop: threading.Event) -> None:
+        """Notice what the broker has lost and what has come; take part in all topics that are there."""
+        route = self.settings.route
+        # Positions first: another consumer may move them on, but never beyond ends that are asked for later.
+        stored, ids = offsets.stored(self.shop, route), offsets.topic_ids(self.shop, route)
+        held = self._held()
+        if positions.lost(stored, ids, held) and positions.lost(stored, ids, self._held_for_sure()):
             # A broker that is busy or just up may not know everything yet: only another look a while later convicts it.
-            self.stop.wait(_SECOND_LOOK_S)
-            found = _partitions(consumer, wanted)
-            first = consumer.beginning_offsets(found)
-            if lost := _lost(stored, first, ends()):
-                raise GapError(lost)
-        for source in found:
+            stop.wait(_SECOND_LOOK_S)
+            stored, ids = offsets.stored(self.shop, route), offsets.topic_ids(self.shop, route)
+            held = self._held_for_sure()
+            if gap := positions.lost(stored, ids, held):
+                raise GapError(gap)
+        if moved := positions.raised(stored, held):
+            raise ReplayError(moved)
+        if held.keys() - stored.keys() or {topic for topic, _ in held} - ids.keys():
+            positions.take_up(self.shop, route, stored, held)
+        sources = {TopicPartition(*p) for p in held}
+        if self.shared:
+            # Only what is there: a topic that comes is then a change of what we subscribe to, which always deals anew.
+            if (there := {s.topic for s in sources}) != (self.consumer.subscription() or set()):
+                self.consumer.subscribe(sorted(there), listener=self._assignment)
+        elif sources != self.consumer.assignment():
+            self.consumer.assign(sorted(sources))
+            self._assignment.on_partitions_assigned(sources)
+        self._looked = time.monotonic()
+        metrics.HEALTH.looked("broker")
+
+    def _place(self) -> None:
+        """Go to the stored offset of every partition that was newly assigned."""
+        if not self._assignment.changed:
+            return
+        self._assignment.changed = False
+        self.position = {}
+        stored = offsets.stored(self.shop, self.settings.route)
+        for source in self.consumer.assignment():
             partition = (source.topic, source.partition)
-            if partition not in stored:
-                if first[source] > 0:
-                    raise GapError(_gap(partition, 0, f"the broker begins at {first[source]}"))
-                with shop.transaction():
-                    offsets.begin(shop, route, partition, 0)
-                stored[partition] = 0
-        if any((s.topic, s.partition) not in position for s in found):
-            consumer.assign(found)
-            for source in found:
-                partition = (source.topic, source.partition)
-                position.setdefault(partition, stored[partition])
-                consumer.seek(source, position[partition])
+            if partition in stored:
+                self.position[partition] = stored[partition]
+                self.consumer.seek(source, stored[partition])
+                self.consumer.resume(source)
+            else:
+                self._assignment.changed = True  # the group knew of it before us: look again, it stays paused till then
+
+    def _held(self) -> dict[Partition, Held]:
+        described = {t["name"]: t for t in self.admin.describe_topics(list(self.names)) if not t["error_code"]}
+        sources = [
+            TopicPartition(name, p["partition_index"]) for name, t in described.items() for p in t["partitions"]
+        ]
+        first, end = _offsets(self.consumer.beginning_offsets, sources), _offsets(self.consumer.end_offsets, sources)
+        return {
+            (s.topic, s.partition): Held(str(described[s.topic]["topic_id"]), first[s], end[s]) for s in sources
+        }
+
+    def _held_for_sure(self) -> dict[Partition, Held]:
+        """The same with end offsets that are asked for by a fetch: slower, and never behind the truth."""
+        with closing(EndOffsets(self.settings.kafka, self.names)) as ends:
+            found = ends()
+        return {p: replace(h, end=max(h.end, found.get(p, 0))) for p, h in self._held().items()}
+
+    def ends(self) -> dict[Partition, int | None]:
+        """The end of each of our partitions as far as fetching has told."""
+        return {p: self.consumer.highwater(TopicPartition(*p)) for p in self.position}
+
+    def leave(self) -> None:
+        """Let the others have our partitions now: a member with a lasting name is else missed only after its session."""
+        if self.shared:
+            with suppress(KafkaError):
+                member = MemberToRemove(group_instance_id=self.member)
+                self.admin.remove_group_members(group(self.settings.route), [member])
+
+
+@contextmanager
+def stream(settings: Settings, names: tuple[str, ...], shop: db.Connection, member: str) -> Iterator[Stream]:
+    """The route's topics at the broker. Leaves the group at the end, unless that was an error worth another try.
+
+    Raises TransientError for the broker's, ConfigError when another member has taken our name.
+    """
+    servers = settings.kafka.split(",")
+    try:
+        with (
+            closing(KafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=10_000)) as admin,
+            closing(_consumer(settings, servers, member if (shared := _shared(admin)) else None)) as consumer,
+        ):
+            made = Stream(settings, names, shop, member, shared, admin, consumer)
+            try:
+                yield made
+            except ReplayError:
+                made.leave()
+                raise
+            made.leave()
+    except FencedInstanceIdError:
+        raise ConfigError(
+            f"another consumer has come by the name {member}: start each one with a --name of its own"
+        ) from None
+    except KafkaError as error:
+        raise TransientError(f"broker {settings.kafka}: {type(error).__name__}") from error
+
+
+def _shared(admin: KafkaAdminClient) -> bool:
+    return bool(admin.describe_cluster()["cluster_id"] != _EMBEDDED)
+
+
+def _consumer(settings: Settings, servers: list[str], member: str | None) -> KafkaConsumer:
+    return KafkaConsumer(
+        bootstrap_servers=servers,
+        group_id=group(settings.route),
+        group_instance_id=member,  # who comes back by this name goes on at once, without waiting for its own death
+        session_timeout_ms=10_000,
+        heartbeat_interval_ms=3_000,
+        max_poll_interval_ms=60_000,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        allow_auto_create_topics=False,
+        max_partition_fetch_bytes=4 << 20,
+        fetch_max_wait_ms=50,
+        metadata_max_age_ms=int(_LOOK_EVERY_S * 1000),
+    )
+
+
+def group(route: str) -> str:
+    """The Kafka group of a route's consumers."""
+    return f"shopferry-{route}"
 
 
 def _partitions(consumer: KafkaConsumer, wanted: Iterable[str]) -> list[TopicPartition]:
     return [TopicPartition(n, p) for n in wanted for p in sorted(consumer.partitions_for_topic(n) or ())]
 
 
-def _lost(
-    stored: Mapping[Partition, int], first: Mapping[TopicPartition, int], last: Mapping[Partition, int]
-) -> str | None:
-    """What the broker does not have any more of what we have not applied yet, or what it has forgotten that we have."""
-    for partition, offset in sorted(stored.items()):
-        source = TopicPartition(*partition)
-        if partition not in last or source not in first:
-            return _gap(partition, offset, "the broker does not have this partition any more")
-        if offset > last[partition]:
-            return _gap(partition, offset, f"the broker ends at {last[partition]}")
-        if offset < first[source]:
-            return _gap(partition, offset, f"the broker begins at {first[source]}")
-    return None
-
-
-def _gap(partition: Partition, stored: int, what: str) -> str:
-    topic, number = partition
-    return (
-        f"{topic}[{number}]: applied up to offset {stored}, but {what}: changes are lost between broker and shop; "
-        "run `shopferry sync resync` to copy what legacy holds now"
-    )
+def _offsets(
+    ask: Callable[[list[TopicPartition]], dict[TopicPartition, int]], sources: list[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """First or end offsets. Raises TransientError when the broker lists a partition and does not serve it for long."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return ask(sources)
+        except KeyError:  # what the client makes of a partition that was just created and has no leader yet
+            if time.monotonic() > deadline:
+                raise TransientError("the broker lists partitions but does not serve them") from None
+            time.sleep(0.05)

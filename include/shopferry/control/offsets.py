@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -67,6 +67,16 @@ def begin(conn: Connection, route: str, partition: Partition, offset: int) -> No
     conn.execute(_Q["first"], {"route": route, "topic": partition[0], "partition": partition[1], "next": offset})
 
 
+def topic_ids(conn: Connection, route: str) -> dict[str, str]:
+    """The broker's id of each topic that was looked at since its positions were begun."""
+    return dict(conn.execute(_Q["topic_ids"], {"route": route}).fetchall())
+
+
+def recognise(conn: Connection, route: str, topic: str, topic_id: str) -> None:
+    """Remember the broker's id of a topic, for those of its partitions that have none yet."""
+    conn.execute(_Q["recognise"], {"route": route, "topic": topic, "topic_id": topic_id})
+
+
 def advance(conn: Connection, route: str, steps: Mapping[Partition, tuple[int, int]]) -> None:
     """Move partitions from the expected to the next offset. Raises FencedError when one is not where we left it."""
     ordered = sorted(steps.items())
@@ -83,9 +93,13 @@ def advance(conn: Connection, route: str, steps: Mapping[Partition, tuple[int, i
             )
 
 
-def reset(conn: Connection, route: str) -> None:
-    """Forget all positions: the broker is another one now (a resync follows)."""
+def reset(conn: Connection, route: str, ends: Callable[[], Mapping[Partition, int]]) -> None:
+    """Forget all positions and go on from `ends` (a resync follows); nobody can advance between the asking and the commit."""
+    conn.execute(_Q["hold"])
+    following = ends()
     conn.execute(_Q["reset"], {"route": route})
+    for partition, offset in sorted(following.items()):
+        begin(conn, route, partition, offset)
 
 
 def record_batch(

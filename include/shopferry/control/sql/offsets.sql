@@ -6,6 +6,17 @@ SELECT topic, partition, next FROM ferry.kafka_offset WHERE route = %(route)s;
 INSERT INTO ferry.kafka_offset (route, topic, partition, next)
 VALUES (%(route)s, %(topic)s, %(partition)s, %(next)s) ON CONFLICT DO NOTHING;
 
+-- name: topic_ids
+SELECT DISTINCT topic, topic_id FROM ferry.kafka_offset WHERE route = %(route)s AND topic_id IS NOT NULL;
+
+-- name: recognise
+UPDATE ferry.kafka_offset SET topic_id = %(topic_id)s
+WHERE route = %(route)s AND topic = %(topic)s AND topic_id IS NULL;
+
+-- name: hold
+-- Waits for batches under way; whoever wants to advance waits for us, and then finds its position gone.
+LOCK TABLE ferry.kafka_offset IN SHARE ROW EXCLUSIVE MODE;
+
 -- name: advance
 -- From where we believed to be; a partition that does not come back is where another consumer has been.
 UPDATE ferry.kafka_offset o SET next = s.next, updated = now()

@@ -79,8 +79,10 @@ CREATE TABLE IF NOT EXISTS ferry.kafka_offset (
     updated   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (route, topic, partition)
 );
--- What was applied of it since the position was first booked, and how far in legacy's log that reaches.
+-- The topic's id at the broker, what was applied of it since the position was first booked, and how far in legacy's log
+-- that reaches.
 ALTER TABLE ferry.kafka_offset
+    ADD COLUMN IF NOT EXISTS topic_id  text,                       -- so that a topic made anew is not taken for this one
     ADD COLUMN IF NOT EXISTS events    bigint NOT NULL DEFAULT 0,
     ADD COLUMN IF NOT EXISTS bytes     bigint NOT NULL DEFAULT 0,  -- of those events, as the broker delivered them
     ADD COLUMN IF NOT EXISTS lsn       pg_lsn,                     -- of the newest change applied

@@ -1,0 +1,116 @@
+"""The forward flow: poll, replay each batch, for ever. No Kafka in here but its name.
+
+A message that is missing, unknown or unreadable stops replay; nothing is ever skipped.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from shopferry import db, mirror
+from shopferry.cdc import metrics
+from shopferry.cdc.consumer import Stream, stream, topics
+from shopferry.cdc.envelope import Change, Message, decode
+from shopferry.cdc.replay import Applied, Replay
+from shopferry.control import offsets
+from shopferry.control.offsets import Partition
+from shopferry.errors import FencedError, TransientError
+from shopferry.mapping import Route
+from shopferry.retry import describe, retrying
+from shopferry.settings import Settings
+
+log = logging.getLogger(__name__)
+_SMALLEST, _LARGEST = 250, 8_000  # events in a batch
+_QUICK_S, _SLOW_S = 0.25, 0.75  # a batch that took less may grow, one that took more has to shrink
+_SIGN_OF_LIFE_S = 2.0
+_ASLEEP = b"30s"  # a consumer that says nothing to the shop for so long loses its transaction and its locks there
+
+
+@dataclass
+class Forward:
+    """The forward flow of one route: legacy's changes into the shop, until `stop` is set.
+
+    `name` is who this consumer is, in ferry.consumer and in the group: by the same name a restart is nobody new, and two
+    at the same time need two.
+    """
+
+    settings: Settings
+    stop: threading.Event
+    name: str
+
+    def run(self) -> None:
+        """Replay until stopped. Raises what stopped it; the reason also stands in ferry.consumer."""
+        route = Route.load(self.settings.route)
+        while not self.stop.is_set():
+            try:
+                retrying(lambda: self._flow(route), notice=metrics.retried)
+            except FencedError as error:
+                log.warning("%s", error)  # partitions moved: read the positions anew
+            except Exception as error:
+                metrics.HEALTH.stop(describe(error))
+                self._note(describe(error))
+                raise
+
+    def _note(self, stopped: str) -> None:
+        with db.connect(self.settings.shop_dsn, "sync note") as shop:
+            offsets.alive(shop, self.settings.route, self.name, stopped)
+
+    def _flow(self, route: Route) -> None:
+        with (
+            db.connect(self.settings.shop_dsn, "sync forward") as shop,
+            db.connect(self.settings.legacy_dsn, "sync re-read") as legacy,
+        ):
+            # Whoever is stopped for longer than the group waits must not hold up those who go on in its place.
+            shop.execute(b"SET idle_session_timeout = '%s'" % _ASLEEP)
+            shop.execute(b"SET idle_in_transaction_session_timeout = '%s'" % _ASLEEP)
+            if not (tables := frozenset(mirror.load(shop))):
+                raise TransientError("the mirror is not there yet: run `shopferry phase init`")
+            with stream(self.settings, tuple(topics(route, tables)), shop, self.name) as source:
+                if not source.shared:
+                    self._stand_by(shop)
+                self._replay(source, Replay(shop, legacy, route), tables)
+
+    def _stand_by(self, shop: db.Connection) -> None:
+        """Wait until no other consumer of this route is at work. The lock saves work; what protects are the offsets."""
+        while not self.stop.is_set():
+            row = shop.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (f"sync forward {self.settings.route}",))
+            if (found := row.fetchone()) and found[0]:
+                return
+            self.stop.wait(0.5)
+
+    def _replay(self, source: Stream, replay: Replay, tables: frozenset[str]) -> None:
+        seen, most = float("-inf"), _SMALLEST
+        while not self.stop.is_set():
+            if time.monotonic() - seen > _SIGN_OF_LIFE_S:
+                metrics.alive(replay.shop, offsets.alive(replay.shop, replay.route.name, self.name))
+                metrics.standing(source.position, source.ends())
+                seen = time.monotonic()
+            changes: list[Change] = []
+            steps: dict[Partition, tuple[int, int]] = {}
+            for partition, records in source.poll(most, self.stop).items():
+                for r in records:
+                    change = decode(Message(r.topic, r.partition, r.offset, r.key, r.value), tables)
+                    if change is not None:
+                        changes.append(change)
+                steps[partition] = (source.position[partition], records[-1].offset + 1)
+            if not steps:
+                continue
+            started = time.monotonic()
+            with metrics.batch() as booked:
+                booked(self._apply(replay, changes, steps))
+            took = time.monotonic() - started
+            source.applied({partition: following for partition, (_, following) in steps.items()})
+            # Batches grow as long as they come full and are quick; with little to do, a batch is what there is.
+            if took > _SLOW_S:
+                most = max(_SMALLEST, most // 2)
+            elif took < _QUICK_S and sum(following - first for first, following in steps.values()) >= most:
+                most = min(_LARGEST, most * 2)
+
+    def _apply(
+        self, replay: Replay, changes: Sequence[Change], steps: Mapping[Partition, tuple[int, int]]
+    ) -> Applied:
+        return retrying(lambda: replay.apply(changes, steps), replay.shop, replay.legacy, notice=metrics.retried)

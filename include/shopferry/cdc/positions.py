@@ -1,0 +1,87 @@
+"""Positions: where each partition stands in the shop's database, held against what the broker has. No Kafka in here.
+
+A topic is known by its id as well as by its name: one that was deleted and made anew begins again at offset 0, and once
+it has grown past where we were, nothing but the id would tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shopferry.control import offsets
+from shopferry.control.offsets import Partition
+from shopferry.db import Connection
+from shopferry.errors import GapError
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the broker holds of one partition: offsets from `first` up to, not including, `end` of one topic."""
+
+    topic_id: str
+    first: int
+    end: int
+
+
+def lost(
+    stored: Mapping[Partition, int], ids: Mapping[str, str], held: Mapping[Partition, Held]
+) -> str | None:
+    """What the broker does not have any more of what we have not applied yet, or what it has forgotten that we have."""
+    for partition, offset in sorted(stored.items()):
+        if partition not in held:
+            return gap(partition, offset, "the broker does not have this partition any more")
+        found = held[partition]
+        if ids.get(partition[0], found.topic_id) != found.topic_id:
+            return gap(partition, offset, "the topic was deleted and made anew")
+        if offset > found.end:
+            return gap(partition, offset, f"the broker ends at {found.end}")
+        if offset < found.first:
+            return gap(partition, offset, f"the broker begins at {found.first}")
+    return None
+
+
+def gap(partition: Partition, stored: int, what: str) -> str:
+    """The text of a GapError."""
+    topic, number = partition
+    return (
+        f"{topic}[{number}]: applied up to offset {stored}, but {what}: changes are lost between broker and shop; "
+        "run `shopferry sync resync` to copy what legacy holds now"
+    )
+
+
+def raised(stored: Mapping[Partition, int], held: Mapping[Partition, Held]) -> str | None:
+    """What to say when a topic has more partitions than it had: replay cannot go on safely then, and stops.
+
+    The producer chooses a key's partition by their number, so keys move, and nothing orders the events before the move
+    against those after it: they lie in different partitions. The mirror's guard, the higher log position per row, does
+    keep an older state from replacing a newer one. But a newer event that leaves out an unchanged long value is completed
+    from the mirror, and when it overtakes the older event that set this value, the row keeps the value from before both,
+    for good. So somebody has to see to it that the producer has moved all keys, which takes it up to its
+    `metadata.max.age.ms` or a restart; a resync after that copies every row anew and goes on behind the move.
+    """
+    for topic in sorted({t for t, _ in stored}):
+        known = sum(1 for t, _ in stored if t == topic)
+        now = sum(1 for t, _ in held if t == topic)
+        if now > known:
+            return (
+                f"{topic} has {now} partitions, it had {known}: its keys move to other partitions, and the order of a "
+                "row's events is lost on the way; restart the connector, so that it counts them too, then "
+                "`shopferry sync resync`; replay stops here"
+            )
+    return None
+
+
+def take_up(shop: Connection, route: str, stored: Mapping[Partition, int], held: Mapping[Partition, Held]) -> None:
+    """Begin partitions that were never applied before, and remember the ids of their topics.
+
+    Raises GapError when the broker does not have such a partition from its beginning.
+    """
+    with shop.transaction():
+        for partition, found in sorted(held.items()):
+            if partition not in stored:
+                if found.first > 0:
+                    raise GapError(gap(partition, 0, f"the broker begins at {found.first}"))
+                offsets.begin(shop, route, partition, 0)
+        for topic, topic_id in sorted({(topic, found.topic_id) for (topic, _), found in held.items()}):
+            offsets.recognise(shop, route, topic, topic_id)

@@ -1,0 +1,68 @@
+"""A whole line from legacy to the shop, over Apache Kafka and Kafka Connect."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from servers import Broker, Connect, Consumer, environment, until
+from shopferry import db
+from shopferry.settings import Settings
+from shopferry.stack import registration
+
+
+@dataclass
+class Line:
+    """A whole line from legacy to the shop: connector, broker and any number of consumers."""
+
+    home: Path
+    settings: Settings
+    broker: Broker
+    connect: Connect
+    consumers: list[Consumer] = field(default_factory=list)
+
+    def register(self) -> None:
+        """Register the connector as docker-compose.yml does; returns when it runs."""
+        registration.register(self.settings)
+
+    def consumer(self, name: str, *options: str) -> Consumer:
+        """Start a consumer of this name."""
+        made = Consumer(self.home / name, "", settings=self.settings, name=name)
+        made.start(*options)
+        self.consumers.append(made)
+        return made
+
+    @contextmanager
+    def writer(self, rate: int) -> Iterator[Path]:
+        """The shop's application, in a process of its own; yields its ledger."""
+        book = self.home / "ledger.jsonl"
+        command = [sys.executable, "-m", "shopferry.demo.writer", "--rate", str(rate), "--ledger", str(book)]
+        with (self.home / "writer.log").open("w") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(self.settings))
+            try:
+                until(lambda: book.exists() and book.stat().st_size > 0)
+                yield book
+                assert process.poll() is None, (self.home / "writer.log").read_text()
+            finally:
+                process.terminate()
+                process.wait()
+
+    def legacy(self, *statements: str) -> None:
+        """One transaction in legacy."""
+        with db.connect(self.settings.legacy_dsn, "test") as conn, conn.transaction():
+            for statement in statements:
+                conn.execute(statement.encode())
+
+    def shop(self, query: str) -> list[tuple[object, ...]]:
+        """Rows of the new shop's database."""
+        with db.connect(self.settings.shop_dsn, "test") as conn:
+            return conn.execute(query.encode()).fetchall()
+
+    def close(self) -> None:
+        """End all that runs."""
+        for server in (*self.consumers, self.connect, self.broker):
+            server.kill()
