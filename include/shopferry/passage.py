@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from shopferry import backfill, db, installation
+from shopferry import backfill, db, installation, mirror
 from shopferry.backfill import Stores
 from shopferry.cdc import watermark
 from shopferry.cdc.consumer import EndOffsets, topics
@@ -135,6 +135,13 @@ def resync(settings: Settings, worker: str) -> int:
     """Copy anew all that the stream has to keep, after changes were lost on the way; returns the rows looked at."""
     with stores(settings, "resync") as s, broker_ends(s, settings) as ends:
         return backfill.resync(s, worker, ends())
+
+
+def finish_resync(settings: Settings, worker: str) -> None:
+    """Finish a resync that was broken off; nothing to do before the first phase. To be called before replay begins."""
+    with stores(settings, "resync") as s:
+        if mirror.load(s.shop):
+            backfill.finish_resync(s, worker)
 
 
 def await_applied(s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float) -> Watermark:
