@@ -85,13 +85,20 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
     """
     with stores.shop.transaction():
         offsets.reset(stores.shop, stores.route.name, ends)
+        # With the positions goes all that could tell of the gap: so what is left to do is booked with them.
+        for phase in phases.all_phases(stores.shop, stores.route.name):
+            if phase.state not in {State.NEW, State.CUT_OVER}:
+                phases.next_generation(stores.shop, stores.route.name, phase.phase)
+                plan_copy(stores, phase.phase, "resync")
+    return finish_resync(stores, worker)
+
+
+def finish_resync(stores: Stores, worker: str) -> int:
+    """Copy what a resync has planned and nobody has copied yet, because who began it died; returns the rows looked at."""
     rows = 0
     for phase in phases.all_phases(stores.shop, stores.route.name):
-        if phase.state in {State.NEW, State.CUT_OVER}:
+        if not chunks.still_open(stores.shop, stores.route.name, phase.phase, "resync"):
             continue
-        with stores.shop.transaction():
-            phases.next_generation(stores.shop, stores.route.name, phase.phase)
-        plan_copy(stores, phase.phase, "resync")
         while chunk := copy_next(stores, phase.phase, worker, kind="resync"):
             log.info("chunk copied anew", extra={"phase": chunk.phase, "table": chunk.target, "no": chunk.no})
         rows += sum(

@@ -25,7 +25,7 @@ from shopferry import db, logs
 from shopferry.control import chunks, phases, quarantine
 from shopferry.errors import GapError, ShopferryError
 from shopferry.mapping import Route
-from shopferry.retry import describe
+from shopferry.retry import describe, retrying
 from shopferry.settings import Settings
 
 Verb = Callable[[argparse.Namespace], int]
@@ -208,6 +208,7 @@ def sync_forward(args: argparse.Namespace) -> int:
     with metrics.serving(settings.metrics, settings.route):
         while not stop.is_set():
             try:
+                retrying(lambda: passage.finish_resync(settings, "sync forward"))
                 Forward(settings, stop, args.name).run()
             except GapError as error:
                 if args.no_resync:

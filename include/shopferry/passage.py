@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from shopferry import backfill, db, installation
+from shopferry import backfill, db, installation, mirror
 from shopferry.backfill import Stores
 from shopferry.cdc import watermark
 from shopferry.cdc.consumer import EndOffsets, topics
@@ -143,6 +143,13 @@ def resync(settings: Settings, worker: str) -> int | None:
             return backfill.resync(s, worker, ends)
         s.shop.execute("SELECT pg_advisory_lock(hashtext(%s))", (lock,))
         return None
+
+
+def finish_resync(settings: Settings, worker: str) -> None:
+    """Finish a resync that was broken off; nothing to do before the first phase. To be called before replay begins."""
+    with stores(settings, "resync") as s:
+        if mirror.load(s.shop):
+            backfill.finish_resync(s, worker)
 
 
 def await_applied(s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float) -> Watermark:

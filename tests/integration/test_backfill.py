@@ -6,11 +6,11 @@ import threading
 
 import psycopg
 import pytest
-from pair import ROUTE, Late, Pair, connect
+from pair import ROUTE, KilledError, Late, Pair, connect
 from psycopg.sql import SQL
 from shopferry import backfill
 from shopferry.backfill import Stores, relay
-from shopferry.control import chunks
+from shopferry.control import chunks, offsets
 from shopferry.control.chunks import Span
 from shopferry.retry import is_transient
 
@@ -173,4 +173,42 @@ def test_a_resync_brings_what_the_stream_has_lost_and_old_events_do_not_undo_it(
     assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY id") == [
         (1, "shipped"), (3, "processing"), (4, "pending"),
     ]  # fmt: skip
+    pair.check()
+
+
+@pytest.mark.parametrize(
+    ("dies_before", "time", "booked"),
+    [("generation = generation + 1", 2, False), ("FOR SHARE", 1, True), ("FOR SHARE", 6, True)],
+    ids=["positions not yet moved", "positions moved, nothing copied", "some chunks copied"],
+)
+def test_a_resync_that_dies_is_finished_by_the_next_who_looks(
+    pair: Pair, dies_before: str, time: int, booked: bool
+) -> None:
+    pair.write(order(1), order(2))
+    pair.pass_phases()
+    pair.write("UPDATE orders SET total = 2 WHERE id = 1")
+    pair.capture()
+    pair.write("UPDATE orders SET status_code = 'SENT' WHERE id = 1", "DELETE FROM orders WHERE id = 2", order(3))
+    pair.tap.skip()  # nobody will ever see these
+    ends = {p: len(held) for p, held in pair.log.partitions.items()}
+    left = time
+
+    def die(statement: str) -> None:
+        nonlocal left
+        left -= dies_before in statement
+        if left == 0:
+            raise KilledError
+
+    pair.shop.before = die
+    with pytest.raises(KilledError):
+        backfill.resync(pair.stores, "test", lambda: ends)
+    pair.shop.before = None
+    assert (offsets.stored(pair.shop, ROUTE.name) == ends) is booked  # else the gap shows as before
+    open_chunks = sum(chunks.still_open(pair.shop, ROUTE.name, p, "resync") for p in ROUTE.phases)
+    assert (open_chunks > 0) is booked
+    if booked:
+        backfill.finish_resync(pair.stores, "test")
+    else:
+        backfill.resync(pair.stores, "test", lambda: ends)
+    pair.sync()
     pair.check()
