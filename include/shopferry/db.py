@@ -13,6 +13,12 @@ Connection: TypeAlias = psycopg.Connection[Any]
 NEVER_BY_ITSELF = 2**31 - 1  # as many executions until psycopg prepares a statement unasked
 PREPARED = 1_000  # a route's statements, with room: one that must go has to be planned again
 
+# A value's text, and a SELECT that casts, must mean the same on both servers and in every process, whatever their settings.
+_SESSION = (
+    "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; "
+    "SET extra_float_digits = 1"
+)
+
 
 def connect(dsn: str, role: str, **options: Any) -> Connection:
     """Open an autocommit connection; transactions are then the visible `with conn.transaction():` blocks.
@@ -32,6 +38,7 @@ def connect(dsn: str, role: str, **options: Any) -> Connection:
             **options,
         )
         conn.prepared_max = PREPARED
+        conn.execute(_SESSION)
         return conn
     except psycopg.ProgrammingError as error:
         raise ConfigError(f"the DSN of the {role} connection cannot be parsed: {error}") from None
