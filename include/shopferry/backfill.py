@@ -18,7 +18,7 @@ from psycopg import pq
 from psycopg.sql import SQL, Composed, Identifier
 
 from shopferry import mirror
-from shopferry.control import chunks, offsets, phases
+from shopferry.control import chunks, continuity, offsets, phases
 from shopferry.control.chunks import Chunk, Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
@@ -84,6 +84,7 @@ def resync(stores: Stores, worker: str, ends: Map[Partition, int] | None = None)
     """
     with stores.shop.transaction():
         offsets.reset(stores.shop, stores.route.name)
+        continuity.reset(stores.shop, stores.route.name)
         for partition, end in sorted((ends or {}).items()):
             offsets.begin(stores.shop, stores.route.name, partition, end)
     rows = 0

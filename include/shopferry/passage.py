@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from shopferry import backfill, db, installation
+from shopferry import backfill, db, installation, mirror
 from shopferry.backfill import Stores
-from shopferry.cdc import watermark
+from shopferry.cdc import consumer, source, watermark
 from shopferry.cdc.consumer import EndOffsets, topics
 from shopferry.cdc.watermark import Watermark
-from shopferry.control import chunks, phases
+from shopferry.control import chunks, continuity, phases
 from shopferry.control.chunks import Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
-from shopferry.errors import VerificationError
+from shopferry.errors import PhaseError, VerificationError
 from shopferry.mapping import Route
 from shopferry.retry import retrying
 from shopferry.settings import Settings
@@ -132,8 +132,20 @@ def broker_ends(s: Stores, settings: Settings) -> Iterator[Callable[[], Mapping[
 
 
 def resync(settings: Settings, worker: str) -> int:
-    """Copy anew all that the stream has to keep, after changes were lost on the way; returns the rows looked at."""
+    """Copy anew all that the stream has to keep, after changes were lost on the way; returns the rows looked at.
+
+    What legacy lacks of slot and publication is made anew before. Raises PhaseError while a consumer runs.
+    """
     with stores(settings, "resync") as s, broker_ends(s, settings) as ends:
+        if not consumer.stand_in(s.shop, s.route.name, patience_s=30.0):
+            raise PhaseError("a consumer replays this route: stop `shopferry sync forward` first, then resync")
+        name, tables = installation.publication(s.route), mirror.load(s.shop)
+        if source.faults(s.legacy, name, tables) or continuity.known(s.shop, s.route.name).lost:
+            with s.legacy.transaction():
+                installation.publish(s.legacy, s.route, tables)
+            # Also a slot that stands: what was committed without the publication cannot be decoded with it.
+            source.renew_slot(s.legacy, name)
+            source.await_reader(s.legacy, name, patience_s=30.0)
         return backfill.resync(s, worker, ends())
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from shopferry import backfill, installation
+from shopferry import backfill, installation, mirror
 from shopferry.backfill import Stores
-from shopferry.control import offsets, phases, quarantine
+from shopferry.cdc import source
+from shopferry.control import continuity, offsets, phases, quarantine
 from shopferry.control.offsets import Consumer
 from shopferry.control.phases import State
 
@@ -50,6 +51,7 @@ class SyncHealth:
     lag_s: float = 0.0
     slot: Slot | None = None
     consumer: Consumer | None = None  # the latest one seen
+    faults: list[str] = field(default_factory=list)  # what keeps, or kept, changes from the stream
     quarantine: dict[str, int] = field(default_factory=dict)  # rows by reason code
     events: int = 0
     lag_ms_p50: int = 0
@@ -82,12 +84,22 @@ def measure(stores: Stores) -> SyncHealth:
         age_s=(datetime.now(UTC) - started).total_seconds() if started else 0.0,
         lag_s=backfill.replay_lag(shop, route),
         slot=_slot(stores),
+        faults=_faults(stores),
         consumer=seen[0] if seen else None,
         quarantine=dict(sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))),
         events=figures.events,
         lag_ms_p50=figures.lag_ms_p50,
         lag_ms_p99=figures.lag_ms_p99,
     )
+
+
+def _faults(stores: Stores) -> list[str]:
+    """What is wrong at the source now; else what was, and no resync has followed."""
+    tables = mirror.load(stores.shop)
+    if not tables:
+        return []
+    lost = continuity.known(stores.shop, stores.route.name).lost
+    return source.faults(stores.legacy, installation.publication(stores.route), tables) or ([lost] if lost else [])
 
 
 def _slot(stores: Stores) -> Slot | None:
@@ -108,11 +120,12 @@ def complaints(health: SyncHealth, limits: Limits = Limits()) -> list[str]:
         return []
     found = []
     slot, consumer = health.slot, health.consumer
-    if slot is None:
+    found += [f"{fault}: changes since are lost, run `shopferry sync resync`" for fault in health.faults]
+    if slot is None and not found:
         found.append("the replication slot is gone, and with it every change since: all phases need a resync")
-    elif slot.wal_status == "lost":
+    elif slot is not None and slot.wal_status == "lost" and not found:
         found.append(f"slot {slot.name} was invalidated, changes are lost: all phases need a resync")
-    else:
+    elif slot is not None and slot.wal_status != "lost":
         if not slot.active:
             found.append(f"nobody reads slot {slot.name}: start the connector, read its log")
         if slot.lag_bytes > limits.lag_bytes:

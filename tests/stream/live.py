@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 from events import Tap
 from pair import Pair
+from psycopg.sql import SQL, Identifier
 from shopferry import db, installation, passage, stack, watch
 from shopferry.backfill import Stores
 from shopferry.control import offsets
@@ -27,6 +28,19 @@ from shopferry.settings import Settings
 from shopferry.stack import State, supervisor
 from shopferry.watch import Limits
 
+LONG = " ".join(f"{(n * 7919) % 99991:x}" for n in range(1, 1800))
+OTHER = " ".join(f"{(n * 104729) % 99991:x}" for n in range(1, 1800))
+NOISE = "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 400) i)"
+TOASTED = {  # long values of each type that PostgreSQL keeps out of line
+    "carried": {
+        "words": NOISE, "docb": f"to_jsonb({NOISE})", "doc": f"to_json({NOISE})", "raw": f"convert_to({NOISE}, 'UTF8')",
+        "exact": "(SELECT string_agg(((i * 7919) % 99991)::text, '')::numeric FROM generate_series(1, 4000) i)",
+    },
+    "lossy": {
+        "words": f"ARRAY[{NOISE}, NULL]", "words2": NOISE,
+        "numbers": "(SELECT array_agg((i * 7919) % 99991) FROM generate_series(1, 9000) i)",
+    },
+}  # fmt: skip
 PATIENCE_S = 120.0  # a wait that is over says what it waited for
 
 
@@ -46,6 +60,17 @@ def order(number: int, status: str = "NEW", customer: int = 0) -> str:
     )
 
 
+def insert(legacy: Connection, table: str, number: int, sample: dict[str, object]) -> None:
+    """One row of a table, with a sample's columns."""
+    columns = [Identifier(c) for c in ("id", *sample)]
+    legacy.execute(
+        SQL("INSERT INTO {} ({}) VALUES ({})").format(
+            Identifier(table), SQL(", ").join(columns), SQL(", ").join(SQL("%s") for _ in columns)
+        ),
+        (number, *sample.values()),
+    )
+
+
 @dataclass
 class Flow:
     """A running stack: both stores, the servers between them, and what must hold of them."""
@@ -53,6 +78,7 @@ class Flow:
     settings: Settings
     state: State
     environment: Mapping[str, str]
+    notes: dict[str, Any] = field(default_factory=dict)  # what was seen while it was filled
     _conns: dict[str, Connection] = field(default_factory=dict)
 
     def close(self) -> None:
@@ -126,7 +152,8 @@ class Flow:
                     passage.await_applied(stores, ends, 5.0)
                 return
             except TransientError:
-                assert not self.stopped(), self.stopped()
+                # What it stopped with stands until it is past it.
+                assert not self.stopped() or time.monotonic() - waited < 30, self.stopped()
                 if time.monotonic() - waited > PATIENCE_S:
                     raise
 
@@ -209,7 +236,7 @@ def here(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def running(fill: Callable[[Settings], object], **environment: str) -> Iterator[Flow]:
+def running(fill: Callable[[Flow], object], **environment: str) -> Iterator[Flow]:
     """A stack without Airflow in a directory of its own, filled, with all phases verified and live."""
     home = Path(tempfile.mkdtemp(prefix="shopferry-stream-"))
     home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
@@ -219,7 +246,7 @@ def running(fill: Callable[[Settings], object], **environment: str) -> Iterator[
         with here(environment):
             state = stack.up(without={"airflow"})
             found = Flow(Settings.load(), state, environment)
-            fill(found.settings)
+            fill(found)
             for phase in found.route.phases:
                 outcome = passage.run(found.settings, phase, "test", Options(chunk_size=500), lambda _: None)
                 assert outcome is not None and outcome.clean

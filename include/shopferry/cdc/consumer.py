@@ -18,12 +18,15 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from shopferry import db, mirror
+from shopferry.cdc import source
 from shopferry.cdc.envelope import Change, Message, decode
 from shopferry.cdc.replay import Replay
 from shopferry.control import offsets
 from shopferry.control.offsets import Partition
+from shopferry.db import Connection
 from shopferry.errors import FencedError, GapError, TransientError
 from shopferry.mapping import Route
+from shopferry.mirror import MirrorTable
 from shopferry.retry import describe, retrying
 from shopferry.settings import Settings
 
@@ -37,8 +40,14 @@ _PATIENCE_S = 10.0
 
 
 def topics(route: Route, tables: Iterable[str]) -> list[str]:
-    """The topics that carry the route's captured tables, and its markers."""
-    return [f"{route.name}.public.{t}" for t in sorted(tables)] + [f"{route.name}.shopferry.marker"]
+    """The topics that carry the route's captured tables, its markers and its beats."""
+    own = [f"{route.name}.shopferry.marker", beats(route)]
+    return [f"{route.name}.public.{t}" for t in sorted(tables)] + own
+
+
+def beats(route: Route) -> str:
+    """The topic of legacy's beats."""
+    return f"{route.name}.shopferry.heartbeat"
 
 
 @dataclass(frozen=True)
@@ -76,10 +85,10 @@ class EndOffsets:
             found = _partitions(consumer, self.names)
             listed = consumer.end_offsets(found)
             consumer.assign(found)
-            for source in found:
-                consumer.seek(source, listed[source])
+            for whence in found:
+                consumer.seek(whence, listed[whence])
             deadline = time.monotonic() + _PATIENCE_S
-            while any(consumer.highwater(source) is None for source in found):
+            while any(consumer.highwater(whence) is None for whence in found):
                 if time.monotonic() > deadline:
                     raise TransientError(f"broker {self.kafka} lists partitions but does not serve them")
                 consumer.poll(timeout_ms=10)
@@ -93,6 +102,18 @@ class EndOffsets:
         """Let the broker go."""
         while self._warm:
             self._warm.pop().close()
+
+
+def stand_in(shop: Connection, route: str, *, patience_s: float) -> bool:
+    """Be the only one that replays or resyncs this route, until the connection ends; whether that came about in time."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        row = shop.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (f"sync forward {route}",)).fetchone()
+        if row and row[0]:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
 
 
 @dataclass
@@ -129,7 +150,7 @@ class Forward:
             db.connect(self.settings.legacy_dsn, "sync re-read") as legacy,
         ):
             self._stand_by(shop)
-            tables = frozenset(mirror.load(shop))
+            tables = mirror.load(shop)
             if not tables:
                 raise TransientError("the mirror is not there yet: run `shopferry phase init`")
             consumer = KafkaConsumer(
@@ -151,23 +172,29 @@ class Forward:
     def _stand_by(self, shop: db.Connection) -> None:
         """Wait until no other consumer of this route is at work. The lock saves work; what protects are the offsets."""
         while not self.stop.is_set():
-            row = shop.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (f"sync forward {self.settings.route}",))
-            if (found := row.fetchone()) and found[0]:
+            if stand_in(shop, self.settings.route, patience_s=0.5):
                 return
-            self.stop.wait(0.5)
 
     def _loop(
-        self, route: Route, shop: db.Connection, replay: Replay, consumer: KafkaConsumer, tables: frozenset[str]
+        self, route: Route, shop: db.Connection, replay: Replay, consumer: KafkaConsumer, tables: Mapping[str, MirrorTable]
     ) -> None:
+        captured = frozenset(tables)
         ends = EndOffsets(self.settings.kafka, tuple(topics(route, tables)))
         position: dict[Partition, int] = {}
+        goal: dict[Partition, int] = {}
         seen = assigned = 0.0
         while not self.stop.is_set():
             if time.monotonic() - assigned > _NEW_TOPICS_MS / 1000:
+                source.look(replay.legacy, shop, route.name, f"shopferry_{route.name}", tables)
                 self._assign(shop, consumer, ends, position)
+                goal = goal or ends()  # once: who has come that far is past whatever stopped the one before
                 assigned = time.monotonic()
             if time.monotonic() - seen > _SIGN_OF_LIFE_S:
-                offsets.alive(shop, route.name, self.name)
+                if all(position.get(p, 0) >= end for p, end in goal.items()):
+                    offsets.alive(shop, route.name, self.name)
+                else:
+                    offsets.seen(shop, route.name, self.name)
+                source.beat(replay.legacy)
                 seen = time.monotonic()
             if not position:
                 self.stop.wait(0.2)
@@ -177,12 +204,15 @@ class Forward:
                 continue
             changes: list[Change] = []
             steps: dict[Partition, tuple[int, int]] = {}
-            for source, records in polled.items():
-                partition = (source.topic, source.partition)
+            for whence, records in polled.items():
+                partition = (whence.topic, whence.partition)
                 if records[0].offset > position[partition]:
                     raise GapError(_gap(partition, position[partition], f"the broker goes on at {records[0].offset}"))
                 for r in records:
-                    change = decode(Message(r.topic, r.partition, r.offset, r.key, r.value), tables)
+                    if r.topic == beats(route):
+                        source.follow(shop, route.name, r.value)
+                        continue
+                    change = decode(Message(r.topic, r.partition, r.offset, r.key, r.value), captured)
                     if change is not None:
                         changes.append(change)
                 steps[partition] = (position[partition], records[-1].offset + 1)
@@ -205,20 +235,20 @@ class Forward:
             first = consumer.beginning_offsets(found)
             if lost := _lost(stored, first, ends()):
                 raise GapError(lost)
-        for source in found:
-            partition = (source.topic, source.partition)
+        for whence in found:
+            partition = (whence.topic, whence.partition)
             if partition not in stored:
-                if first[source] > 0:
-                    raise GapError(_gap(partition, 0, f"the broker begins at {first[source]}"))
+                if first[whence] > 0:
+                    raise GapError(_gap(partition, 0, f"the broker begins at {first[whence]}"))
                 with shop.transaction():
                     offsets.begin(shop, route, partition, 0)
                 stored[partition] = 0
         if any((s.topic, s.partition) not in position for s in found):
             consumer.assign(found)
-            for source in found:
-                partition = (source.topic, source.partition)
+            for whence in found:
+                partition = (whence.topic, whence.partition)
                 position.setdefault(partition, stored[partition])
-                consumer.seek(source, position[partition])
+                consumer.seek(whence, position[partition])
 
 
 def _partitions(consumer: KafkaConsumer, wanted: Iterable[str]) -> list[TopicPartition]:
@@ -230,13 +260,13 @@ def _lost(
 ) -> str | None:
     """What the broker does not have any more of what we have not applied yet, or what it has forgotten that we have."""
     for partition, offset in sorted(stored.items()):
-        source = TopicPartition(*partition)
-        if partition not in last or source not in first:
+        whence = TopicPartition(*partition)
+        if partition not in last or whence not in first:
             return _gap(partition, offset, "the broker does not have this partition any more")
         if offset > last[partition]:
             return _gap(partition, offset, f"the broker ends at {last[partition]}")
-        if offset < first[source]:
-            return _gap(partition, offset, f"the broker begins at {first[source]}")
+        if offset < first[whence]:
+            return _gap(partition, offset, f"the broker begins at {first[whence]}")
     return None
 
 

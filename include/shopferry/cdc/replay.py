@@ -108,6 +108,11 @@ class Replay:
         fidelity = self._fidelities.setdefault(table.name, Fidelity.of(table))
         whole, from_mirror, from_legacy = list(changes), [], []
         for n, change in enumerate(changes):
+            if not fidelity.ordinary(change.key):
+                raise ReplayError(
+                    f"{change.where}: the key of {table.name} holds a value that events do not carry exactly (infinity, a year "
+                    "before 1 or after 9999, 24:00): change that row in legacy, then `shopferry sync resync`; replay stops here"
+                )
             if change.row is None:
                 continue
             if missing := drift(change.row, [c for c in table.names if c not in fidelity.lost]):

@@ -78,6 +78,11 @@ def alive(conn: Connection, route: str, consumer: str, stopped: str | None = Non
     conn.execute(_Q["alive"], {"route": route, "consumer": consumer, "stopped": stopped})
 
 
+def seen(conn: Connection, route: str, consumer: str) -> None:
+    """Leave a sign of life and let stand what it stopped with: it has still to show that it gets past that."""
+    conn.execute(_Q["seen"], {"route": route, "consumer": consumer})
+
+
 def consumers(conn: Connection, route: str) -> list[Consumer]:
     """All consumers ever seen, the latest first."""
     with conn.cursor(row_factory=class_row(Consumer)) as cur:

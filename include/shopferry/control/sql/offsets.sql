@@ -25,6 +25,11 @@ VALUES (%(route)s, %(events)s, %(lag_ms)s, %(apply_ms)s);
 INSERT INTO ferry.consumer (route, consumer, seen, stopped) VALUES (%(route)s, %(consumer)s, now(), %(stopped)s)
 ON CONFLICT (route, consumer) DO UPDATE SET seen = now(), stopped = excluded.stopped;
 
+-- name: seen
+-- Alive, but not yet past what it stopped at, if it did.
+INSERT INTO ferry.consumer (route, consumer, seen) VALUES (%(route)s, %(consumer)s, now())
+ON CONFLICT (route, consumer) DO UPDATE SET seen = now();
+
 -- name: consumers
 SELECT consumer, extract(epoch FROM now() - seen)::float AS age_s, stopped FROM ferry.consumer
 WHERE route = %(route)s ORDER BY seen DESC;
