@@ -175,12 +175,13 @@ def _route(legacy: Connection, shop: Connection, route: Route) -> Iterator[Findi
                 "map them, or be content that they stay behind",
             )  # fmt: skip
     for name, kept in captured.items():
-        kinds = {c.name: c.type for c in kept.columns if c.type.startswith(("MONEY", "BIT")) or c.type.endswith("[]")}
-        for column, kind in kinds.items():
-            yield Finding(
-                f"legacy table {name}", False, f"column {column} is {kind}, which change events do not carry exactly",
-                "verification finds what differs, resync re-reads it",
-            )  # fmt: skip
+        for column in kept.columns:
+            if not column.carried:
+                yield Finding(
+                    f"legacy table {name}", False,
+                    f"column {column.name} is {column.legacy}, which change events do not carry exactly",
+                    "nothing to do: replay reads such rows again from legacy, one query per batch",
+                )  # fmt: skip
 
 
 def _holds_data(legacy: Connection, table: str, column: str) -> bool:

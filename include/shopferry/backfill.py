@@ -19,7 +19,7 @@ from psycopg import pq
 from psycopg.sql import SQL, Composed, Identifier
 
 from shopferry import mirror
-from shopferry.control import chunks, offsets, phases
+from shopferry.control import chunks, continuity, offsets, phases
 from shopferry.control.chunks import Chunk, Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
@@ -85,6 +85,7 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
     """
     with stores.shop.transaction():
         offsets.reset(stores.shop, stores.route.name, ends)
+        continuity.reset(stores.shop, stores.route.name)
         # With the positions goes all that could tell of the gap: so what is left to do is booked with them.
         for phase in phases.all_phases(stores.shop, stores.route.name):
             if phase.state not in {State.NEW, State.CUT_OVER}:

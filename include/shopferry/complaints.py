@@ -38,6 +38,7 @@ class Code(StrEnum):
     SLOT_RETAINS = "slot-retains"
     SLOT_HEADROOM = "slot-headroom"
     UNPUBLISHED = "unpublished"
+    CHANGES_LOST = "changes-lost"
     TOPIC_MISSING = "topic-missing"
     EVENTS_MISSING = "events-missing"
     CONSUMER_MISSING = "consumer-missing"
@@ -101,11 +102,14 @@ def _slot(health: SyncHealth, limits: Limits) -> Iterator[Complaint]:
         )
     else:
         yield from _standing(health.slot, limits)
-    if health.unpublished:
+    if health.withheld:
         yield Complaint(
             Code.UNPUBLISHED,
-            f"changes do not come any more of: {', '.join(health.unpublished)}: mend the publication, then resync",
+            f"changes do not come any more: {'; '.join(health.withheld)}: mend legacy if it is about a column, "
+            "then `shopferry sync resync`",
         )
+    elif health.lost and health.slot is not None:
+        yield Complaint(Code.CHANGES_LOST, f"{health.lost}: changes were lost then, run `shopferry sync resync`")
 
 
 def _standing(slot: Slot, limits: Limits) -> Iterator[Complaint]:

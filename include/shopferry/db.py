@@ -13,6 +13,14 @@ Connection: TypeAlias = psycopg.Connection[Any]
 NEVER_BY_ITSELF = 2**31 - 1  # as many executions until psycopg prepares a statement unasked
 PREPARED = 1_000  # a route's statements, with room: one that must go has to be planned again
 
+# A value's text, and a SELECT that casts, must mean the same on both servers and in every process, whatever their settings.
+_SESSION = (
+    "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; "
+    "SET extra_float_digits = 1; "
+    # These are for the application: a copy or a merge may take longer, and what is too long is ours to judge.
+    "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0"
+)
+
 
 def connect(dsn: str, role: str, **options: Any) -> Connection:
     """Open an autocommit connection; transactions are then the visible `with conn.transaction():` blocks.
@@ -32,6 +40,7 @@ def connect(dsn: str, role: str, **options: Any) -> Connection:
             **options,
         )
         conn.prepared_max = PREPARED
+        conn.execute(_SESSION)
         return conn
     except psycopg.ProgrammingError as error:
         raise ConfigError(f"the DSN of the {role} connection cannot be parsed: {error}") from None

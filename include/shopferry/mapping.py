@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shopferry.errors import MappingError
-from shopferry.settings import SQL_ROOT
+from shopferry.settings import routes_dir
 
 _HEADER = re.compile(r"^--\s*([a-z]+):\s*(.*?)\s*$")
 _SOURCE = re.compile(r"^(legacy|identity)\.([a-z_][a-z0-9_]*)(?:\(([a-z_][a-z0-9_]*)\))?$")
@@ -133,8 +133,12 @@ class Route:
     phases: tuple[str, ...]
 
     @classmethod
-    def load(cls, name: str, root: Path = SQL_ROOT) -> Route:
-        """Read every mapping of `<root>/<name>/<phase>/`. Raises MappingError with file and line."""
+    def load(cls, name: str, root: Path | None = None) -> Route:
+        """Read every mapping of `<root>/<name>/<phase>/`, in the folder of routes if none is given.
+
+        Raises MappingError with file and line.
+        """
+        root = root or routes_dir()
         files = sorted((root / name).glob("*/*.sql"))
         units = [_read(f, root) for f in files if f.parent.name not in {"checks", "reverse"}]
         if not units:

@@ -7,6 +7,8 @@ newer than); schema `legacy` has one view for each, showing the live rows only, 
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +23,8 @@ from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError
 from shopferry.mapping import Mapping as EntityMapping
 from shopferry.mapping import Route, Unit, changed_table
+
+_MODIFIER = re.compile(r"\(.*?\)")
 
 _DEPENDS = """
 SELECT DISTINCT t.relname, a.attname
@@ -42,12 +46,57 @@ _PLAIN = (
 )  # fmt: skip
 
 
+# What change events carry exactly, but for single values (cdc/fidelity.py). All else is read again from legacy.
+_CARRIED = frozenset((
+    "smallint", "integer", "bigint", "oid", "real", "double precision", "numeric", "boolean", "text", "character varying",
+    "character", "citext", "date", "timestamp without time zone", "timestamp with time zone", "time without time zone",
+    "uuid", "bytea", "json", "jsonb", "inet", "cidr", "macaddr",
+))  # fmt: skip
+
+# Each column's type in legacy: that of a domain is what it is made of, and an enum says that it is one.
+_TYPES = """
+SELECT c.relname, a.attname, CASE t.typtype WHEN 'e' THEN 'enum ' || format_type(a.atttypid, -1)
+       WHEN 'd' THEN format_type(t.typbasetype, t.typtypmod) ELSE format_type(a.atttypid, a.atttypmod) END
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_type t ON t.oid = a.atttypid
+WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND c.relname = ANY(%s)
+"""
+
+
 @dataclass(frozen=True)
 class Column:
-    """One captured column and its type in the mirror; what legacy has is cast to it."""
+    """One captured column and its type in the mirror, to which what legacy has is cast; `legacy` is its type there."""
 
     name: str
     type: str
+    legacy: str = ""  # empty where the mirror was made before that was noted
+
+    @property
+    def legacy_base(self) -> str:
+        """Legacy's type without length, precision and scale."""
+        return _MODIFIER.sub("", self.legacy or self.type)
+
+    @property
+    def legacy_type(self) -> str:
+        """What legacy's own SQL calls the type."""
+        return self.legacy.removeprefix("enum ") or self.type
+
+    @property
+    def carried(self) -> bool:
+        """Whether change events carry ordinary values of this type exactly."""
+        return self.legacy_base in _CARRIED or self.legacy.startswith("enum ")
+
+    @property
+    def boxed(self) -> bool:
+        """Whether an event carries it as a text that says less than PostgreSQL's: hex digits, or JSON inside a string."""
+        return self.type.lower() in {"bytea", "json", "jsonb"}
+
+    def unboxed(self, value: Composable) -> Composable:
+        """The SQL that makes an event's value one of the mirror's type."""
+        if self.type.lower() == "bytea":
+            return SQL("decode({}, 'hex')").format(value)
+        return SQL("{}::{}").format(value, SQL(self.type)) if self.boxed else value
 
 
 @dataclass(frozen=True)
@@ -77,7 +126,7 @@ class MirrorTable:
 def reflect(legacy: Connection, tables: Iterable[str]) -> dict[str, MirrorTable]:
     """Read the legacy catalogue: every column of each table.
 
-    Raises ConfigError for a table that is missing or has no primary key.
+    Raises ConfigError for a table that is missing, has no primary key, or one whose type events do not carry.
     """
     # A connection of its own: SQLAlchemy ends transactions as it likes, and the caller's is the caller's.
     engine = sa.create_engine(
@@ -89,6 +138,7 @@ def reflect(legacy: Connection, tables: Iterable[str]) -> dict[str, MirrorTable]
     inspector = sa.inspect(engine)
     present = set(inspector.get_table_names(schema="public"))
     found = {}
+    types = types_in_legacy(legacy, tables)
     for table in sorted(tables):
         if table not in present:
             raise ConfigError(f"legacy store has no table public.{table}, which the route maps: check DSN and route")
@@ -96,12 +146,38 @@ def reflect(legacy: Connection, tables: Iterable[str]) -> dict[str, MirrorTable]
         if not key:
             raise ConfigError(f"legacy table {table} has no primary key: add one, chunks and replay need it")
         columns = []
-        for column in inspector.get_columns(table, schema="public"):
-            kind = column["type"]
-            plain = isinstance(kind, _PLAIN) and not isinstance(kind, (sa.Enum, postgresql.DOMAIN))
-            columns.append(Column(column["name"], kind.compile(dialect=dialect) if plain else "text"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", sa.exc.SAWarning)  # a type that SQLAlchemy does not know is mirrored as text
+            listed = inspector.get_columns(table, schema="public")
+        for column in listed:
+            kind = _mirrored(column["type"])
+            columns.append(
+                Column(column["name"], kind.compile(dialect=dialect) if kind else "text", types[table, column["name"]])
+            )
         found[table] = MirrorTable(table, key, tuple(columns))
+        if unfit := [c for c in columns if c.name in key and not c.carried]:
+            raise ConfigError(
+                f"legacy table {table}: change events do not carry its key {unfit[0].name} ({unfit[0].legacy}) exactly: "
+                "give it a primary key of another type"
+            )
     return found
+
+
+def _mirrored(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any] | None:
+    """The type in the mirror; None: as text."""
+    if isinstance(kind, postgresql.DOMAIN):
+        return _mirrored(kind.data_type)
+    if isinstance(kind, sa.ARRAY):
+        return kind if _mirrored(kind.item_type) is kind.item_type else None
+    if isinstance(kind, postgresql.MONEY):
+        return sa.Numeric()  # money means another amount under another lc_monetary
+    return kind if isinstance(kind, _PLAIN) and not isinstance(kind, sa.Enum) else None
+
+
+def types_in_legacy(legacy: Connection, tables: Iterable[str]) -> dict[tuple[str, str], str]:
+    """The type of every column of these tables, by (table, column), as legacy's catalogue has it now."""
+    rows = legacy.execute(_TYPES, (sorted(tables),)).fetchall()
+    return {(table, column): kind for table, column, kind in rows}
 
 
 def captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
@@ -202,6 +278,11 @@ def create(shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) ->
                 "_generation integer NOT NULL DEFAULT 0, PRIMARY KEY ({}))"
             ).format(table.base, columns, key)
         )
+        for column in table.columns:
+            # The mirror's own catalogue remembers what legacy's said: by it replay knows what events may get wrong.
+            shop.execute(
+                SQL("COMMENT ON COLUMN {}.{} IS {}").format(table.base, Identifier(column.name), Literal(column.legacy))
+            )
         names = SQL(", ").join(map(Identifier, table.names))
         view = SQL("CREATE VIEW legacy.{} AS SELECT {} FROM {} WHERE NOT _gone")
         shop.execute(view.format(Identifier(name), names, table.base))
@@ -227,7 +308,7 @@ def load(shop: Connection) -> dict[str, MirrorTable]:
     """The mirror as it stands, from its own catalogue."""
     rows = shop.execute(
         """SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
-                  coalesce(array_position(i.indkey::int2[], a.attnum), -1)
+                  coalesce(array_position(i.indkey::int2[], a.attnum), -1), coalesce(col_description(c.oid, a.attnum), '')
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
            JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
@@ -238,7 +319,7 @@ def load(shop: Connection) -> dict[str, MirrorTable]:
     for name in sorted({r[0] for r in rows}):
         mine = [r for r in rows if r[0] == name]
         key = tuple(r[1] for r in sorted((r for r in mine if r[3] >= 0), key=lambda r: r[3]))
-        found[name] = MirrorTable(name, key, tuple(Column(r[1], r[2]) for r in mine))
+        found[name] = MirrorTable(name, key, tuple(Column(r[1], r[2], r[4]) for r in mine))
     return found
 
 
@@ -261,15 +342,11 @@ def apply_events(shop: Connection, table: MirrorTable, rows: bytes, *, images: b
 @cache
 def _event_statement(table: MirrorTable, images: bool) -> bytes:
     names = [*table.names, "_lsn", "_gone", "_generation"]
-    # A bytea arrives as hex digits without PostgreSQL's \\x, so the recordset is read through a row type of its own.
+    # Some types arrive as another text than PostgreSQL's, so the recordset is read through a row type of its own.
     shape = SQL(", ").join(
-        SQL("{} {}").format(Identifier(c.name), SQL("text" if c.type == "bytea" else c.type))
-        for c in table.columns
+        SQL("{} {}").format(Identifier(c.name), SQL("text" if c.boxed else c.type)) for c in table.columns
     )
-    values = SQL(", ").join(
-        SQL("decode({0}, 'hex') AS {0}").format(Identifier(c.name)) if c.type == "bytea" else Identifier(c.name)
-        for c in table.columns
-    )
+    values = SQL(", ").join(SQL("{} AS {}").format(c.unboxed(Identifier(c.name)), Identifier(c.name)) for c in table.columns)
     before = SQL(
         "INSERT INTO {changed} SELECT {mine} FROM {base} m JOIN incoming i USING ({key}) WHERE NOT m._gone"
     ) if images else SQL("SELECT")

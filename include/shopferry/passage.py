@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from shopferry import backfill, db, installation, mirror
 from shopferry.backfill import Stores
-from shopferry.cdc import watermark
+from shopferry.cdc import source, watermark
 from shopferry.cdc.consumer import EndOffsets, topics
 from shopferry.cdc.watermark import Watermark
-from shopferry.control import chunks, phases
+from shopferry.control import chunks, continuity, phases
 from shopferry.control.chunks import Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
@@ -134,15 +134,23 @@ def broker_ends(s: Stores, settings: Settings) -> Iterator[Callable[[], Mapping[
 def resync(settings: Settings, worker: str) -> int | None:
     """Copy anew all that the stream has to keep, after changes were lost on the way; returns the rows looked at.
 
-    None when somebody else was at it, and is done by now: whoever still misses something may look again.
+    What legacy lacks of slot and publication is made anew before. None when somebody else was at it, and is done by now:
+    whoever still misses something may look again.
     """
     lock = f"resync {settings.route}"
     with stores(settings, "resync") as s, broker_ends(s, settings) as ends:
         free = s.shop.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (lock,)).fetchone()
-        if free and free[0]:
-            return backfill.resync(s, worker, ends)
-        s.shop.execute("SELECT pg_advisory_lock(hashtext(%s))", (lock,))
-        return None
+        if not free or not free[0]:
+            s.shop.execute("SELECT pg_advisory_lock(hashtext(%s))", (lock,))
+            return None
+        name, tables = installation.publication(s.route), mirror.load(s.shop)
+        if source.faults(s.legacy, name, tables) or continuity.known(s.shop, s.route.name).lost:
+            with s.legacy.transaction():
+                installation.publish(s.legacy, s.route, tables)
+            # Also a slot that stands: what was committed without the publication cannot be decoded with it.
+            source.renew_slot(s.legacy, name)
+            source.await_reader(s.legacy, name, patience_s=30.0)
+        return backfill.resync(s, worker, ends)
 
 
 def finish_resync(settings: Settings, worker: str) -> None:

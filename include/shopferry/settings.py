@@ -28,6 +28,11 @@ def data_dir() -> Path:
     return PROJECT / ".shopferry"
 
 
+def routes_dir() -> Path:
+    """The folder of routes: `SHOPFERRY_ROUTES` if set, for routes that live beside this project; else include/sql."""
+    return Path(os.environ["SHOPFERRY_ROUTES"]).resolve() if os.environ.get("SHOPFERRY_ROUTES") else SQL_ROOT
+
+
 def stack_state() -> dict[str, str]:
     """What the embedded stack wrote when it came up (empty when there is none): DSNs, broker, URLs."""
     file = data_dir() / "stack.json"
@@ -65,8 +70,14 @@ class Settings:
                 "export them, or run `shopferry stack up`"
             )
         route = os.environ.get("SHOPFERRY_ROUTE") or state.get("route") or "demo"
-        if not (SQL_ROOT / route).is_dir():
-            known = ", ".join(sorted(p.name for p in SQL_ROOT.iterdir() if p.is_dir()))
-            raise ConfigError(f"route {route!r} has no folder include/sql/{route} ({known}): set SHOPFERRY_ROUTE")
+        require_route(route)
         metrics = os.environ.get("SHOPFERRY_METRICS", state.get("metrics", METRICS))
         return cls(route=route, connect=os.environ.get("SHOPFERRY_CONNECT", ""), metrics=metrics, **found)
+
+
+def require_route(route: str) -> None:
+    """Raise ConfigError when there is no such route, naming those there are."""
+    root = routes_dir()
+    if not (root / route).is_dir():
+        known = ", ".join(sorted(p.name for p in root.iterdir() if p.is_dir())) if root.is_dir() else "no such folder"
+        raise ConfigError(f"route {route!r} has no folder {root / route} ({known}): set SHOPFERRY_ROUTE or SHOPFERRY_ROUTES")

@@ -20,6 +20,7 @@ from shopferry.mapping import Identity, Mapping, Source, Unit
 
 RESERVED = ("problems", "left_out")
 _BUCKETS = 256  # per unit: bounds the lock table, whatever the size of a batch
+_UNEQUAL = {"json", "xml", "point", "polygon"}
 
 
 @dataclass(frozen=True)
@@ -220,11 +221,14 @@ def _writes(
     ]
     action = SQL("DO NOTHING")
     if rest:
-        mine = SQL(", ").join(cast[c] for c in rest)
+        # Some types have no equality; their text has.
+        text = {c: SQL("::text" if casts[c] in _UNEQUAL else "") for c in rest}
+        mine = SQL(", ").join(cast[c] + text[c] for c in rest)
+        stands = SQL(", ").join(SQL("t.{}").format(Identifier(c)) + text[c] for c in rest)
         statements.append(
-            SQL("UPDATE {} t SET {} FROM {} y WHERE {} AND {} AND {} IS DISTINCT FROM ROW({})").format(
+            SQL("UPDATE {} t SET {} FROM {} y WHERE {} AND {} AND ROW({}) IS DISTINCT FROM ROW({})").format(
                 table, SQL(", ").join(SQL("{} = {}").format(Identifier(c), cast[c]) for c in rest),
-                yielded, same, good, _row(rest, "t"), mine,
+                yielded, same, good, stands, mine,
             )
         )  # fmt: skip
         action = SQL("DO UPDATE SET {}").format(  # type: ignore[assignment]

@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from shopferry import backfill, db, installation, mirror
+from shopferry.cdc import source
 from shopferry.cdc.consumer import Backlog, backlog, topics
-from shopferry.control import chunks, offsets, phases, quarantine
+from shopferry.control import chunks, continuity, offsets, phases, quarantine
 from shopferry.control.offsets import Consumer, Partition, Position
 from shopferry.control.phases import State
 from shopferry.db import Connection
 from shopferry.errors import ShopferryError
 from shopferry.mapping import Route
-from shopferry.mirror import MirrorTable
 from shopferry.retry import describe
 from shopferry.settings import Settings
 
@@ -98,7 +98,8 @@ class SyncHealth:
     topics: tuple[Topic, ...] = ()
     gaps: tuple[Gap, ...] = ()
     slot: Slot | None = None
-    unpublished: tuple[str, ...] = ()  # what of the mirror's tables the publication does not publish (any more)
+    withheld: tuple[str, ...] = ()  # what keeps changes of the mirror's tables from the stream, one clause each
+    lost: str | None = None  # what changes were lost by, until a resync brings them
     position: Position | None = None
     applied_lag_s: float = 0.0  # commit to application, of the newest batches
     events_per_s: float = 0.0  # over the last minute, as are the percentiles
@@ -147,13 +148,13 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
     begun, active = any(p.state != State.NEW for p in known), installation.active(shop, name)
     tables = mirror.load(shop)
     slot: Slot | None = None
-    unpublished: list[str] = []
+    withheld: list[str] = []
     waiting: list[Topic] = []
     gaps: list[Gap] = []
     if begun and active == "legacy":
         try:
             with db.connect(settings.legacy_dsn, "watch") as legacy:
-                slot, unpublished = _slot(legacy, route), _unpublished(legacy, route, tables)
+                slot, withheld = _slot(legacy, route), source.withheld(legacy, installation.publication(route), tables)
         except (psycopg.Error, ShopferryError) as error:
             away["legacy"] = describe(error)
         names, stored = topics(route, tables), offsets.stored(shop, name)
@@ -178,7 +179,8 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
         topics=tuple(waiting),
         gaps=tuple(gaps),
         slot=slot,
-        unpublished=tuple(unpublished),
+        withheld=tuple(withheld),
+        lost=continuity.known(shop, name).lost,
         position=offsets.position(shop, name),
         applied_lag_s=backfill.replay_lag(shop, name),
         events_per_s=recent.events / _MINUTE.total_seconds(),
@@ -222,30 +224,6 @@ def _slot(legacy: Connection, route: Route) -> Slot | None:
         (name,),
     ).fetchone()
     return Slot(name, *row) if row else None
-
-
-def _unpublished(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> list[str]:
-    """Tables and columns that the mirror needs and the publication does not give, and whole kinds of changes."""
-    name = installation.publication(route)
-    kinds = legacy.execute(
-        "SELECT pubinsert, pubupdate, pubdelete, pubtruncate FROM pg_publication WHERE pubname = %s", (name,)
-    ).fetchone()
-    if kinds is None:
-        return [f"publication {name}"]
-    rows = legacy.execute(
-        "SELECT schemaname || '.' || tablename, attnames::text[], rowfilter FROM pg_publication_tables WHERE pubname = %s",
-        (name,),
-    ).fetchall()
-    given = {table: frozenset(columns) for table, columns, _ in rows}
-    lacking = [f"its {kind}s" for kind, there in zip(("insert", "update", "delete", "truncate"), kinds, strict=True) if not there]
-    lacking += [f"some rows of {table} (a row filter)" for table, _, rule in rows if rule]
-    wanted = {f"public.{t.name}": frozenset(t.names) for t in tables.values()}
-    for table, columns in sorted(wanted.items() | {"shopferry.marker": frozenset(), "shopferry.heartbeat": frozenset()}.items()):
-        if table not in given:
-            lacking.append(table)
-        elif missing := sorted(columns - given[table]):
-            lacking.append(f"{table} ({', '.join(missing)})")
-    return lacking
 
 
 def _topics(

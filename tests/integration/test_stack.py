@@ -29,7 +29,7 @@ pytestmark = pytest.mark.stack
 LEGACY = """
 CREATE SCHEMA shopferry;
 CREATE TABLE shopferry.marker (id bigserial PRIMARY KEY, at timestamptz);
-CREATE TABLE shopferry.heartbeat (id int PRIMARY KEY, at timestamptz);
+CREATE TABLE shopferry.heartbeat (id int PRIMARY KEY, at timestamptz, n bigint NOT NULL DEFAULT 0);
 CREATE TABLE customers (id bigint PRIMARY KEY, name text, never_mapped text, amount numeric(12,2) DEFAULT 0);
 CREATE PUBLICATION shopferry_demo
   FOR TABLE customers (id, name, amount), shopferry.marker, shopferry.heartbeat;

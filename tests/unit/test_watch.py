@@ -39,7 +39,8 @@ WRONG = [
     (replace(WELL, slot=replace(SLOT, limit_bytes=1000 * MIB, headroom_bytes=200 * MIB)), Code.SLOT_HEADROOM, "200 MiB more"),
     (replace(WELL, slot=replace(SLOT, limit_bytes=9 * MIB, headroom_bytes=9 * MIB, wal_status="unreserved")),
      Code.SLOT_HEADROOM, "unreserved"),
-    (replace(WELL, unpublished=("public.orders (note)",)), Code.UNPUBLISHED, "public.orders (note)"),
+    (replace(WELL, withheld=("column public.orders.note is not in publication x",)), Code.UNPUBLISHED, "public.orders.note"),
+    (replace(WELL, lost="table public.orders is not in publication x"), Code.CHANGES_LOST, "public.orders"),
     (replace(WELL, topics=(*TOPICS[1:], Topic("demo.public.x"))), Code.TOPIC_MISSING, "no topic demo.public.x"),
     (replace(WELL, gaps=(Gap("t", 1, 40, "the broker ends at 7"),)), Code.EVENTS_MISSING, "offset 40, but the broker ends at 7"),
     (replace(WELL, consumers=()), Code.CONSUMER_MISSING, "no consumer was ever seen"),
@@ -124,7 +125,8 @@ def test_the_worst_day_fits_one_screen(width: int) -> None:
     worst = replace(
         WELL, topics=tuple(tables), slot=slot, gaps=(Gap("demo.public.orders", 1, 40, "the broker ends at 7"),),
         consumers=(Consumer("a-host-with-a-name", 40.0, "EventError: demo.public.orders[1]@123456: not a change event in JSON"),),
-        quarantine={f"reason_number_{n}": 10_000 - n for n in range(40)}, unpublished=("public.orders (note)",),
+        quarantine={f"reason_number_{n}": 10_000 - n for n in range(40)},
+        withheld=("column public.orders.note is not in publication x",),
     )  # fmt: skip
     found = complaints(worst)
     assert len(found) > 5

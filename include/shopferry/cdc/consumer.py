@@ -42,8 +42,14 @@ _GLANCE_MS = 3_000
 
 
 def topics(route: Route, tables: Iterable[str]) -> list[str]:
-    """The topics that carry the route's captured tables, and its markers."""
-    return [f"{route.name}.public.{t}" for t in sorted(tables)] + [f"{route.name}.shopferry.marker"]
+    """The topics that carry the route's captured tables, its markers and its beats."""
+    own = [f"{route.name}.shopferry.marker", beats(route)]
+    return [f"{route.name}.public.{t}" for t in sorted(tables)] + own
+
+
+def beats(route: Route) -> str:
+    """The topic of legacy's beats."""
+    return f"{route.name}.shopferry.heartbeat"
 
 
 @dataclass(frozen=True)
@@ -268,9 +274,13 @@ class Stream:
 
     def _held_for_sure(self) -> dict[Partition, Held]:
         """The same with end offsets that are asked for by a fetch: slower, and never behind the truth."""
-        with closing(EndOffsets(self.settings.kafka, self.names)) as ends:
-            found = ends()
+        found = self.all_ends()
         return {p: replace(h, end=max(h.end, found.get(p, 0))) for p, h in self._held().items()}
+
+    def all_ends(self) -> dict[Partition, int]:
+        """The end of every partition of the topics, whoever has it."""
+        with closing(EndOffsets(self.settings.kafka, self.names)) as ends:
+            return ends()
 
     def ends(self) -> dict[Partition, int | None]:
         """The end of each of our partitions as far as fetching has told."""

@@ -14,11 +14,13 @@ import msgspec
 from shopferry.errors import EventError, ReplayError
 
 PLACEHOLDER = b"__debezium_unavailable_value"
-# the same in the shapes that other column types give it: base64, hex, and a JSON array of its bytes
+# As whole JSON values, since a text may speak of it; and in the shapes that other column types and settings give it:
+# base64, hex, a JSON array of its bytes. Seen with ours: the plain string, also for bytea; arrays are read again anyway.
 _PLACEHOLDERS = (
-    PLACEHOLDER,
-    b"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==",
-    PLACEHOLDER.hex().encode(),
+    b'"%s"' % PLACEHOLDER,
+    b'["%s"]' % PLACEHOLDER,
+    b'"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="',
+    b'"%s"' % PLACEHOLDER.hex().encode(),
     b"[" + b",".join(str(b).encode() for b in PLACEHOLDER) + b"]",
 )
 
@@ -65,6 +67,7 @@ class Change:
     offset: int
     born: bool = False  # came with no row before it: whatever the mirror holds under this key is another row's
     size: int = 0  # bytes of the whole message
+    xid: int = 0  # the lower half of the number of the transaction in legacy
 
     @property
     def partial(self) -> bool:
@@ -114,6 +117,7 @@ def decode(message: Message, captured: frozenset[str]) -> Change | None:
     return Change(
         table, message.key, row, event.source.lsn or 0, event.source.ts_ms or int(time.time() * 1000),
         message.topic, message.partition, message.offset, event.op == "c", len(message.key) + len(message.value),
+        event.source.txId or 0,
     )  # fmt: skip
 
 
@@ -142,7 +146,7 @@ def fill(row: bytes, older: bytes) -> bytes:
     new = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
     old = msgspec.json.decode(older, type=dict[str, msgspec.Raw])
     for column, value in new.items():
-        if any(p in bytes(value) for p in _PLACEHOLDERS) and column in old:
+        if bytes(value) in _PLACEHOLDERS and column in old:
             new[column] = old[column]
     return msgspec.json.encode(new)
 

@@ -12,14 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shopferry import db, mirror
-from shopferry.cdc import metrics
+from shopferry.cdc import metrics, source
 from shopferry.cdc.consumer import Stream, stream, topics
+from shopferry.cdc.consumer import beats as beats_of
 from shopferry.cdc.envelope import Change, Message, decode
 from shopferry.cdc.replay import Applied, Replay
 from shopferry.control import offsets
 from shopferry.control.offsets import Partition
 from shopferry.errors import FencedError, TransientError
 from shopferry.mapping import Route
+from shopferry.mirror import MirrorTable
 from shopferry.retry import describe, retrying
 from shopferry.settings import Settings
 
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 _SMALLEST, _LARGEST = 250, 8_000  # events in a batch
 _QUICK_S, _SLOW_S = 0.25, 0.75  # a batch that took less may grow, one that took more has to shrink
 _SIGN_OF_LIFE_S = 2.0
+_LOOK_EVERY_S = 5.0
 _ASLEEP = b"30s"  # a consumer that says nothing to the shop for so long loses its transaction and its locks there
 
 
@@ -67,12 +70,12 @@ class Forward:
             # Whoever is stopped for longer than the group waits must not hold up those who go on in its place.
             shop.execute(b"SET idle_session_timeout = '%s'" % _ASLEEP)
             shop.execute(b"SET idle_in_transaction_session_timeout = '%s'" % _ASLEEP)
-            if not (tables := frozenset(mirror.load(shop))):
+            if not (tables := mirror.load(shop)):
                 raise TransientError("the mirror is not there yet: run `shopferry phase init`")
-            with stream(self.settings, tuple(topics(route, tables)), shop, self.name) as source:
-                if not source.shared:
+            with stream(self.settings, tuple(topics(route, tables)), shop, self.name) as made:
+                if not made.shared:
                     self._stand_by(shop)
-                self._replay(source, Replay(shop, legacy, route), tables)
+                self._replay(made, Replay(shop, legacy, route), tables)
 
     def _stand_by(self, shop: db.Connection) -> None:
         """Wait until no other consumer of this route is at work. The lock saves work; what protects are the offsets."""
@@ -82,28 +85,41 @@ class Forward:
                 return
             self.stop.wait(0.5)
 
-    def _replay(self, source: Stream, replay: Replay, tables: frozenset[str]) -> None:
-        seen, most = float("-inf"), _SMALLEST
+    def _replay(self, stream: Stream, replay: Replay, tables: Mapping[str, MirrorTable]) -> None:
+        shop, route = replay.shop, replay.route
+        captured, beats = frozenset(tables), beats_of(route)
+        seen, looked, most = float("-inf"), float("-inf"), _SMALLEST
+        goal: dict[Partition, int] = {}
         while not self.stop.is_set():
+            if time.monotonic() - looked > _LOOK_EVERY_S:
+                source.look(replay.legacy, shop, route.name, f"shopferry_{route.name}", tables)
+                goal = goal or stream.all_ends()  # once: who has come that far is past whatever stopped the one before
+                looked = time.monotonic()
             if time.monotonic() - seen > _SIGN_OF_LIFE_S:
-                metrics.alive(replay.shop, offsets.alive(replay.shop, replay.route.name, self.name))
-                metrics.standing(source.position, source.ends())
+                there = all(stream.position.get(p, end) >= end for p, end in goal.items())
+                sign = offsets.alive if there else offsets.seen
+                metrics.alive(shop, sign(shop, route.name, self.name))
+                metrics.standing(stream.position, stream.ends())
+                source.beat(replay.legacy)
                 seen = time.monotonic()
             changes: list[Change] = []
             steps: dict[Partition, tuple[int, int]] = {}
-            for partition, records in source.poll(most, self.stop).items():
+            for partition, records in stream.poll(most, self.stop).items():
                 for r in records:
-                    change = decode(Message(r.topic, r.partition, r.offset, r.key, r.value), tables)
+                    if r.topic == beats:
+                        source.follow(shop, route.name, r.value)
+                        continue
+                    change = decode(Message(r.topic, r.partition, r.offset, r.key, r.value), captured)
                     if change is not None:
                         changes.append(change)
-                steps[partition] = (source.position[partition], records[-1].offset + 1)
+                steps[partition] = (stream.position[partition], records[-1].offset + 1)
             if not steps:
                 continue
             started = time.monotonic()
             with metrics.batch() as booked:
                 booked(self._apply(replay, changes, steps))
             took = time.monotonic() - started
-            source.applied({partition: following for partition, (_, following) in steps.items()})
+            stream.applied({partition: following for partition, (_, following) in steps.items()})
             # Batches grow as long as they come full and are quick; with little to do, a batch is what there is.
             if took > _SLOW_S:
                 most = max(_SMALLEST, most // 2)

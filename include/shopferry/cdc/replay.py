@@ -15,11 +15,11 @@ from typing import Any
 
 import msgspec
 import psycopg
-from psycopg.sql import SQL, Identifier
 
 from shopferry import mirror
 from shopferry.cdc import metrics
 from shopferry.cdc.envelope import Change, collapse, drift, fill
+from shopferry.cdc.fidelity import Fidelity, Wanted, read_again, standing
 from shopferry.control import offsets, phases, quarantine
 from shopferry.control.offsets import Partition, Tally
 from shopferry.db import Connection
@@ -56,12 +56,13 @@ class _Part:
 
 @dataclass(frozen=True)
 class Replay:
-    """A route's replay on one connection to the shop; `legacy` is read only for values the log left out."""
+    """A route's replay on one connection to the shop; `legacy` is read only for what events do not carry."""
 
     shop: Connection
     legacy: Connection
     route: Route
     _tables: dict[str, MirrorTable] = field(default_factory=dict)
+    _fidelities: dict[str, Fidelity] = field(default_factory=dict)
 
     @cached_property
     def merger(self) -> Merger:
@@ -93,7 +94,7 @@ class Replay:
             parts = []
             for name, rows in sorted(collapsed.items()):
                 table = self.tables[name]
-                whole = [self._whole(table, change) for change in rows.values()]
+                whole = self._whole(table, list(rows.values()))
                 parts.append(_Part(table, whole, generations.get(name, 1), f"legacy.{name}" in read))
             written = self._mirror(parts)
             merged = self.merger.propagate(units, {f"legacy.{p.table.name}" for p in parts})
@@ -107,30 +108,41 @@ class Replay:
                 )
         return Applied(len(changes), written, merged, tallies, lags)
 
-    def _whole(self, table: MirrorTable, change: Change) -> Change:
-        """The change with every value: from the mirror, or where that has none, read again from legacy."""
-        if change.row is None:
-            return change
-        if missing := drift(change.row, table.names):
-            raise ReplayError(
-                f"{change.where}: rows of {table.name} have no column {', '.join(missing)} any more, which is mapped: "
-                "mend the mapping, then `shopferry sync resync`; replay stops here"
-            )
-        if not change.partial:
-            return change
-        key = msgspec.json.decode(change.key)
-        # A row whose key was changed comes as a new one, and still without the values that were not logged again.
-        row = None if change.born else self._mirror_row(table, key)
-        filled = replace(change, row=fill(change.row, row) if row else change.row)
-        return replace(change, row=self._legacy_row(table, key)) if filled.partial else filled
-
-    def _mirror_row(self, table: MirrorTable, key: Mapping[str, object]) -> bytes | None:
-        return _one_row(self.shop, Identifier("legacy", table.name), table, key)
-
-    def _legacy_row(self, table: MirrorTable, key: Mapping[str, object]) -> bytes | None:
-        """The row as legacy has it now. Newer than the event is fine: the events in between are still to come."""
-        metrics.REREADS.labels(table.name).inc()
-        return _one_row(self.legacy, Identifier("public", table.name), table, key)
+    def _whole(self, table: MirrorTable, changes: Sequence[Change]) -> list[Change]:
+        """The changes with every value, exactly: what events leave out or get wrong comes from the mirror or from legacy."""
+        fidelity = self._fidelities.setdefault(table.name, Fidelity.of(table))
+        whole, from_mirror, from_legacy = list(changes), [], []
+        for n, change in enumerate(changes):
+            if not fidelity.ordinary(change.key):
+                raise ReplayError(
+                    f"{change.where}: the key of {table.name} holds a value that events do not carry exactly (infinity, a year "
+                    "before 1 or after 9999, 24:00): change that row in legacy, then `shopferry sync resync`; replay stops here"
+                )
+            if change.row is None:
+                continue
+            if missing := drift(change.row, [c for c in table.names if c not in fidelity.lost]):
+                raise ReplayError(
+                    f"{change.where}: rows of {table.name} have no column {', '.join(missing)} any more, which is mapped: "
+                    "mend the mapping, then `shopferry sync resync`; replay stops here"
+                )
+            # A row whose key was changed comes as a new one, and still without the values that were not logged again.
+            if not fidelity.exact(change.row) or (change.partial and change.born):
+                from_legacy.append(n)
+            elif change.partial:
+                from_mirror.append(n)
+        if from_mirror:
+            held = standing(self.shop, table, [_wanted(changes[n]) for n in from_mirror])
+            for n in from_mirror:
+                if row := held.get(changes[n].key):
+                    whole[n] = replace(changes[n], row=fill(changes[n].row or b"", row))
+                if whole[n].partial:
+                    from_legacy.append(n)
+        if from_legacy:
+            metrics.REREADS.labels(table.name).inc(len(from_legacy))
+            read = read_again(self.legacy, table, [_wanted(changes[n]) for n in from_legacy])
+            for n in from_legacy:
+                whole[n] = replace(changes[n], row=read.get(changes[n].key))
+        return whole
 
     def _mirror(self, parts: Sequence[_Part]) -> int:
         """Write all tables' changes without waiting for each answer; if a type refuses one, go table by table."""
@@ -196,24 +208,5 @@ def _array(rows: Sequence[Change], generation: int) -> bytes:
     return b"[" + b",".join(parts) + b"]"
 
 
-def _one_row(
-    conn: Connection, relation: Identifier, table: MirrorTable, key: Mapping[str, object]
-) -> bytes | None:
-    """One row as JSON bytes in the shape Debezium gives it (bytea as hex), so that both can be mixed."""
-    columns = SQL(", ").join(
-        SQL("encode({0}, 'hex') AS {0}").format(Identifier(c.name)) if c.type == "bytea" else Identifier(c.name)
-        for c in table.columns
-    )
-    types = {c.name: c.type for c in table.columns}
-    # A key that is mirrored as text is of a type that may be unknown here; all others are looked up by their index.
-    where = SQL(" AND ").join(
-        SQL("{}::text = %s").format(Identifier(k))
-        if types[k] == "text"
-        else SQL("{} = %s::{}").format(Identifier(k), SQL(types[k]))
-        for k in table.key
-    )
-    row = conn.execute(
-        SQL("SELECT row_to_json(r)::text FROM (SELECT {} FROM {} WHERE {}) r").format(columns, relation, where),
-        [str(key[k]) for k in table.key],
-    ).fetchone()
-    return row[0].encode() if row else None
+def _wanted(change: Change) -> Wanted:
+    return Wanted(change.key, change.xid, change.where)

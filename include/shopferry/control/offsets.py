@@ -140,6 +140,12 @@ def alive(conn: Connection, route: str, consumer: str, stopped: str | None = Non
     return row[0] if row else None
 
 
+def seen(conn: Connection, route: str, consumer: str) -> str | None:
+    """Leave a sign of life and let stand what it stopped with, which is returned: it has still to get past that."""
+    row = conn.execute(_Q["seen"], {"route": route, "consumer": consumer}).fetchone()
+    return row[0] if row else None
+
+
 def consumers(conn: Connection, route: str) -> list[Consumer]:
     """All consumers ever seen, the latest first."""
     with conn.cursor(row_factory=class_row(Consumer)) as cur:

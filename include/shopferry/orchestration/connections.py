@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 from psycopg.conninfo import make_conninfo
 
 from shopferry.errors import ConfigError
-from shopferry.settings import SQL_ROOT, Settings
+from shopferry.settings import Settings, require_route
 
 
 def settings_from_connections() -> Settings:
@@ -19,8 +19,7 @@ def settings_from_connections() -> Settings:
     Raises ConfigError naming the connection that is missing or says too little.
     """
     route = os.environ.get("SHOPFERRY_ROUTE") or "demo"
-    if not (SQL_ROOT / route).is_dir():
-        raise ConfigError(f"route {route!r} has no folder include/sql/{route}: set SHOPFERRY_ROUTE for Airflow")
+    require_route(route)
     return Settings(_dsn("legacy_db"), _dsn("shop_db"), _brokers(), route, os.environ.get("SHOPFERRY_CONNECT", ""))
 
 

@@ -25,6 +25,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from shopferry import db, logs
+from shopferry.cdc import source
 from shopferry.errors import ShopferryError, StackError
 from shopferry.retry import describe, retrying
 from shopferry.settings import PROJECT, Settings, data_dir
@@ -78,10 +79,10 @@ def _ensure_slot(conn: db.Connection, slot: str) -> None:
     if not conn.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", [slot]).fetchall():
         if remembered.exists():
             raise StackError(
-                f"replication slot {slot} is gone, and with it every change since: create it anew "
-                f"(SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')) and resync all phases"
+                f"replication slot {slot} is gone, and with it every change since: run `shopferry sync resync`, "
+                "which makes it anew and copies what was lost"
             )
-        conn.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
+        source.create_slot(conn, slot)
         log.info("created the replication slot", extra={"slot": slot})
     remembered.parent.mkdir(parents=True, exist_ok=True)
     remembered.touch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import shutil
 import socket
 import sys
@@ -19,7 +20,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from shopferry.errors import StackError
-from shopferry.settings import data_dir, stack_state
+from shopferry.settings import data_dir, routes_dir, stack_state
 from shopferry.stack import airflow, postgres, state, supervisor
 from shopferry.stack.state import CLUSTERS, State
 from shopferry.stack.supervisor import Program
@@ -59,6 +60,8 @@ def programs(now: State) -> list[Program]:
         "SHOPFERRY_KAFKA": now["kafka"],  # a change of the broker is a change of the program: it is started anew
         "SHOPFERRY_ROUTE": now["route"],
     }
+    if os.environ.get("SHOPFERRY_ROUTES"):
+        own["SHOPFERRY_ROUTES"] = str(routes_dir())
     if not now.get("external_kafka"):
         command = [sys.executable, "-m", "shopferry.stack.broker", now["kafka_port"]]
         found.append(Program("broker", command, run, own, port=int(now["kafka_port"])))

@@ -8,11 +8,12 @@ CREATE TABLE IF NOT EXISTS shopferry.marker (
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- The connector touches this row, so that an idle shop does not hold back the log.
+-- Connector and consumer touch this row: an idle shop must not hold back the log, and a beat that never arrives is a gap.
 CREATE TABLE IF NOT EXISTS shopferry.heartbeat (
     id integer PRIMARY KEY,
     at timestamptz NOT NULL
 );
+ALTER TABLE shopferry.heartbeat ADD COLUMN IF NOT EXISTS n bigint NOT NULL DEFAULT 0;
 
 -- The fence of the legacy store, put on the captured tables at the cutover.
 CREATE OR REPLACE FUNCTION shopferry.refuse_write() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -53,6 +53,12 @@ SET seen = now(),
                       THEN c.stopped_at ELSE excluded.stopped_at END
 RETURNING stopped;
 
+-- name: seen
+-- Alive, but not yet past what it stopped at, if it did.
+INSERT INTO ferry.consumer (route, consumer, seen) VALUES (%(route)s, %(consumer)s, now())
+ON CONFLICT (route, consumer) DO UPDATE SET seen = now()
+RETURNING stopped;
+
 -- name: consumers
 SELECT consumer, extract(epoch FROM now() - seen)::float AS age_s, stopped FROM ferry.consumer
 WHERE route = %(route)s ORDER BY seen DESC;

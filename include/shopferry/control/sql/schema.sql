@@ -88,6 +88,15 @@ ALTER TABLE ferry.kafka_offset
     ADD COLUMN IF NOT EXISTS lsn       pg_lsn,                     -- of the newest change applied
     ADD COLUMN IF NOT EXISTS committed timestamptz;                -- when legacy committed that change
 
+-- Whether the stream is whole: what came through it, what the slot was when last looked at, what was lost.
+CREATE TABLE IF NOT EXISTS ferry.stream (
+    route          text PRIMARY KEY,
+    beat           bigint,                   -- the last of legacy's beats that arrived; a hole before the next is a gap
+    slot_txns      bigint,                   -- transactions the slot had decoded; fewer of them: it is another slot
+    legacy_started timestamptz,              -- since when legacy's server ran then: a crash forgets the count as well
+    lost           text                      -- what kept changes from us; only a resync clears it
+);
+
 -- One row per replayed batch: lag, throughput, and whether the consumer lives.
 CREATE TABLE IF NOT EXISTS ferry.replay_batch (
     id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,0 +1,258 @@
+"""A running stack under test: both stores, the servers between them, and what must hold of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from events import Tap
+from pair import Pair
+from psycopg.sql import SQL, Identifier
+from shopferry import db, installation, passage, stack, watch
+from shopferry.backfill import Stores
+from shopferry.control import offsets
+from shopferry.db import Connection
+from shopferry.errors import TransientError
+from shopferry.mapping import Route
+from shopferry.passage import Options
+from shopferry.retry import retrying
+from shopferry.settings import Settings
+from shopferry.stack import State, supervisor
+from shopferry.watch import Limits
+
+LONG = " ".join(f"{(n * 7919) % 99991:x}" for n in range(1, 1800))
+OTHER = " ".join(f"{(n * 104729) % 99991:x}" for n in range(1, 1800))
+NOISE = "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 400) i)"
+TOASTED = {  # long values of each type that PostgreSQL keeps out of line
+    "carried": {
+        "words": NOISE, "docb": f"to_jsonb({NOISE})", "doc": f"to_json({NOISE})", "raw": f"convert_to({NOISE}, 'UTF8')",
+        "exact": "(SELECT string_agg(((i * 7919) % 99991)::text, '')::numeric FROM generate_series(1, 4000) i)",
+    },
+    "lossy": {
+        "words": f"ARRAY[{NOISE}, NULL]", "words2": NOISE,
+        "numbers": "(SELECT array_agg((i * 7919) % 99991) FROM generate_series(1, 9000) i)",
+    },
+}  # fmt: skip
+PATIENCE_S = 120.0  # a wait that is over says what it waited for
+
+
+def until(check: Callable[[], Any]) -> Any:
+    """What `check` returns once that is true."""
+    while not (found := check()):
+        time.sleep(0.05)
+    return found
+
+
+def order(number: int, status: str = "NEW", customer: int = 0) -> str:
+    """A statement that inserts a good order of a guest, or of a customer."""
+    return (
+        "INSERT INTO orders (id, number, customer_id, email, status_code, total, currency, payment_code, delivery_code, "
+        f"created_at) VALUES ({number}, 'T-{number}', {customer}, 'guest{number}@example.com', '{status}', 10, 'PLN', "
+        "'CARD', 'DPD', '2024-03-01 10:00')"
+    )
+
+
+def insert(legacy: Connection, table: str, number: int, sample: dict[str, object]) -> None:
+    """One row of a table, with a sample's columns."""
+    columns = [Identifier(c) for c in ("id", *sample)]
+    legacy.execute(
+        SQL("INSERT INTO {} ({}) VALUES ({})").format(
+            Identifier(table), SQL(", ").join(columns), SQL(", ").join(SQL("%s") for _ in columns)
+        ),
+        (number, *sample.values()),
+    )
+
+
+@dataclass
+class Flow:
+    """A running stack: both stores, the servers between them, and what must hold of them."""
+
+    settings: Settings
+    state: State
+    environment: Mapping[str, str]
+    notes: dict[str, Any] = field(default_factory=dict)  # what was seen while it was filled
+    _conns: dict[str, Connection] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Let the stores go."""
+        for conn in self._conns.values():
+            conn.close()
+
+    # -- the stores ------------------------------------------------------------------------------------------------
+
+    def _conn(self, name: str, dsn: str) -> Connection:
+        """A connection that is opened again when a test has restarted its server."""
+        held = self._conns.get(name)
+        if held is not None:
+            try:
+                held.execute("SELECT 1")
+            except psycopg.Error:
+                held.close()
+        if held is None or held.closed:
+            self._conns[name] = retrying(lambda: db.connect(dsn, "test"))
+        return self._conns[name]
+
+    @property
+    def legacy(self) -> Connection:
+        """The legacy store."""
+        return self._conn("legacy", self.settings.legacy_dsn)
+
+    @property
+    def shop(self) -> Connection:
+        """The new shop."""
+        return self._conn("shop", self.settings.shop_dsn)
+
+    @property
+    def route(self) -> Route:
+        """The route's mappings."""
+        return Route.load(self.settings.route)
+
+    @property
+    def stores(self) -> Stores:
+        """Both stores, as the engine's parts want them."""
+        return Stores(self.legacy, self.shop, self.route)
+
+    @property
+    def slot(self) -> str:
+        """The replication slot, and the publication."""
+        return installation.publication(self.route)
+
+    def write(self, *statements: str) -> None:
+        """One transaction in legacy."""
+        legacy = self.legacy
+        with legacy.transaction():
+            for statement in statements:
+                legacy.execute(statement.encode())
+
+    def ask(self, query: str, *args: object) -> list[tuple[Any, ...]]:
+        """Rows of the new shop's database."""
+        return self.shop.execute(query.encode(), args or None).fetchall()
+
+    def one(self, query: str, *args: object) -> Any:
+        """The one value of the one row; None when there is no row."""
+        row = self.shop.execute(query.encode(), args or None).fetchone()
+        return row[0] if row else None
+
+    # -- the stream ------------------------------------------------------------------------------------------------
+
+    def applied(self) -> None:
+        """Return when all that legacy has committed by now is applied, and proved to be."""
+        stores, waited = self.stores, time.monotonic()
+        while True:
+            try:
+                with passage.broker_ends(stores, self.settings) as ends:
+                    passage.await_applied(stores, ends, 5.0)
+                return
+            except TransientError:
+                # What it stopped with stands until it is past it.
+                assert not self.stopped() or time.monotonic() - waited < 30, self.stopped()
+                if time.monotonic() - waited > PATIENCE_S:
+                    raise
+
+    def differences(self) -> list[object]:
+        """What any phase's verification finds."""
+        return [d for p in self.route.phases for d in passage.compare(self.settings, p).differences]
+
+    def clean(self) -> None:
+        """All is applied, nothing differs anywhere, every row is accounted for."""
+        self.applied()
+        assert self.differences() == []
+
+    def like_from_scratch(self) -> None:
+        """The shop is what the same mappings make of the mirror when they begin with nothing."""
+        self.applied()
+        pair = Pair(self.legacy, self.shop, Tap(self.legacy, "", ""))  # type: ignore[arg-type]
+        live = self.route.phases
+        with self.paused("sync"):
+            here, there = pair.exported(live), pair.exported_from_scratch(live)
+        for what in here:
+            assert here[what] == there[what], what
+
+    def complaints(self) -> list[str]:
+        """What `shopferry status` would complain of now."""
+        return watch.complaints(watch.measure(self.stores), Limits(grace_s=0))
+
+    def stopped(self) -> str | None:
+        """Why the consumer stopped, if it has."""
+        seen = offsets.consumers(self.shop, self.route.name)
+        return seen[0].stopped if seen else None
+
+    def batches(self) -> int:
+        """Batches applied so far."""
+        return int(self.one("SELECT coalesce(max(id), 0) FROM ferry.replay_batch"))
+
+    # -- the servers -----------------------------------------------------------------------------------------------
+
+    def pid(self, name: str) -> int | None:
+        """A server's process, while it runs."""
+        return next(s.pid for s in stack.status() if s.name == name)
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Signal a server and wait until the supervisor has another in its place."""
+        old = until(lambda: self.pid(name))
+        os.kill(old, number)
+        until(lambda: self.pid(name) not in (None, old))
+
+    def log(self, name: str) -> str:
+        """What a server has written so far."""
+        file = next(s.log for s in stack.status() if s.name == name)
+        return file.read_text() if file.exists() else ""
+
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """Without this server for as long as the block lasts."""
+        server = supervisor.rpc(self.state)
+        server.stopProcess(name)
+        try:
+            yield
+        finally:
+            server.startProcess(name, False)
+            until(lambda: self.pid(name))
+
+    def resync(self) -> None:
+        """What on-call does after changes were lost: stop the consumer, copy anew, start it again."""
+        with self.paused("sync"):
+            passage.resync(self.settings, "test")
+
+
+@contextmanager
+def here(environment: Mapping[str, str]) -> Iterator[None]:
+    """This process belongs to the stack that these variables name, for as long as the block lasts."""
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@contextmanager
+def running(fill: Callable[[Flow], object], **environment: str) -> Iterator[Flow]:
+    """A stack without Airflow in a directory of its own, filled, with all phases verified and live."""
+    home = Path(tempfile.mkdtemp(prefix="shopferry-stream-"))
+    home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
+    environment["SHOPFERRY_DATA"] = str(home)
+    found = None
+    try:
+        with here(environment):
+            state = stack.up(without={"airflow"})
+            found = Flow(Settings.load(), state, environment)
+            fill(found)
+            for phase in found.route.phases:
+                outcome = passage.run(found.settings, phase, "test", Options(chunk_size=500), lambda _: None)
+                assert outcome is not None and outcome.clean
+        yield found
+    finally:
+        with here(environment):
+            if found:
+                found.close()
+            stack.down(purge=True)

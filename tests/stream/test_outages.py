@@ -1,0 +1,225 @@
+"""Stores that go away, fail over, are full or busy: each goes on by itself, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+from live import Flow, order, until
+from shopferry import db
+from shopferry.stack import postgres, state, supervisor
+
+pytestmark = pytest.mark.stack
+
+
+@contextmanager
+def writing(flow: Flow, first: int) -> Iterator[list[int]]:
+    """Orders, one after the other, for as long as the block lasts; yields those that legacy has acknowledged."""
+    import threading
+
+    done: list[int] = []
+    over = threading.Event()
+
+    def work() -> None:
+        number = first
+        while not over.is_set():
+            with suppress(psycopg.Error), psycopg.connect(flow.settings.legacy_dsn, autocommit=True) as conn:
+                while not over.is_set():
+                    conn.execute(order(number).encode())
+                    done.append(number)
+                    number += 1
+                    over.wait(0.01)
+            number += 1  # whether that one was written nobody knows
+            over.wait(0.05)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        until(lambda: done)
+        yield done
+        here = len(done)
+        until(lambda: len(done) > here)  # legacy takes writes again
+    finally:
+        over.set()
+        thread.join()
+
+
+def found(flow: Flow, numbers: list[int]) -> None:
+    """Every one of these orders is in the shop, and nothing differs."""
+    flow.clean()
+    here = {r[0] for r in flow.ask("SELECT id FROM shop.customer_order WHERE id >= %s", numbers[0])}
+    assert set(numbers) <= here
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "restarted"])
+@pytest.mark.parametrize("store", ["legacy-db", "shop-db"])
+def test_a_store_that_is_started_anew(flow: Flow, store: str, how: signal.Signals) -> None:
+    first = 9_000_000 + 10_000 * ["legacy-db", "shop-db"].index(store) + 5_000 * (how == signal.SIGINT)
+    with writing(flow, first) as done:
+        flow.kill(store, how)
+    found(flow, done)
+
+
+def test_legacy_fails_over_to_its_replica(flow: Flow) -> None:
+    """A physical replica with synchronised slots is promoted and takes over the address."""
+    primary = state.cluster(flow.state, "legacy")
+    copy = primary.directory.with_name("replica")
+    replica = postgres.Cluster(copy, state.free_port(set()), primary.password)
+    legacy = flow.legacy
+    legacy.execute("SELECT pg_create_physical_replication_slot('replica', true)")
+    legacy.execute("ALTER SYSTEM SET synchronized_standby_slots = 'replica'")
+    legacy.execute("SELECT pg_reload_conf()")
+    source = f"host=127.0.0.1 port={primary.port} user={postgres.ROLE} password={primary.password}"
+    replica._run("pg_basebackup", "-D", str(copy), "-d", source, "-S", "replica", "-R", "-X", "stream", "-c", "fast")
+    with (copy / "postgresql.auto.conf").open("a") as file:
+        file.write(f"primary_conninfo = '{source} dbname=legacy'\nhot_standby_feedback = on\nsync_replication_slots = on\n")
+        file.write("synchronized_standby_slots = ''\n")
+    conf = (copy / "shopferry.conf").read_text().replace(f"port = '{primary.port}'", f"port = '{replica.port}'")
+    (copy / "shopferry.conf").write_text(conf)
+    server = supervisor.rpc(flow.state)
+    replica.start()
+    try:
+        with psycopg.connect(replica.dsn("legacy"), autocommit=True) as standby, writing(flow, 9_100_000) as done:
+            synced = "SELECT FROM pg_replication_slots WHERE slot_name = %s AND synced AND NOT temporary"
+            until(lambda: standby.execute(synced, (flow.slot,)).fetchall())
+            flow.applied()
+            # What was acknowledged without waiting for the replica may be lost with the primary: that is the shop's choice.
+            acknowledged = len(done)
+            (position,) = legacy.execute("SELECT pg_current_wal_lsn()").fetchone() or ("",)
+            until(lambda: standby.execute("SELECT pg_last_wal_replay_lsn() >= %s", (position,)).fetchone() == (True,))
+            os.kill(flow.pid("legacy-db") or 0, signal.SIGSTOP)  # so that the supervisor does not start it anew
+            replica._run("pg_ctl", "-D", str(copy), "-w", "-s", "promote")
+            os.kill(flow.pid("legacy-db") or 0, signal.SIGCONT)
+            server.stopProcess("legacy-db")
+            standby.close()
+            replica.stop()
+            shutil.move(primary.directory, primary.directory.with_name("old"))
+            conf = (copy / "shopferry.conf").read_text().replace(f"port = '{replica.port}'", f"port = '{primary.port}'")
+            (copy / "shopferry.conf").write_text(conf)
+            (copy / "postgresql.auto.conf").write_text("")
+            shutil.move(copy, primary.directory)
+            server.startProcess("legacy-db")
+            done[:] = done[:acknowledged]
+        found(flow, done)
+        until(lambda: flow.complaints() == [])
+        assert not flow.log("sync").count("was made anew; resyncing now")
+    finally:
+        replica.stop()
+        with suppress(psycopg.Error):
+            flow.legacy.execute("SELECT pg_drop_replication_slot('replica')")
+
+
+def test_the_shops_disk_is_full(flow: Flow, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A tablespace on a small file system stands for the disk: the rows' writes fail with SQLSTATE 53100."""
+    disk = Path("/var/tmp") / f"shopferry-disk-{os.getpid()}"  # noqa: S108 - PostgreSQL's account must enter it
+    disk.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]).returncode:
+        disk.rmdir()
+        pytest.skip("a small file system can be mounted by root alone")
+    try:
+        owner = postgres.account()
+        assert owner
+        (disk / "ts").mkdir()
+        os.chown(disk / "ts", owner.pw_uid, owner.pw_gid)
+        flow.shop.execute(f"CREATE TABLESPACE small LOCATION '{disk / 'ts'}'".encode())
+        with flow.paused("sync"):
+            flow.shop.execute("ALTER TABLE mirror.orders SET TABLESPACE small")
+            flow.shop.execute("CREATE TABLE filler (x text) TABLESPACE small")
+            with pytest.raises(psycopg.errors.DiskFull):
+                flow.shop.execute("INSERT INTO filler SELECT repeat(md5(i::text), 30) FROM generate_series(1, 1000000) i")
+            # The failed statement's pages stay; what little is left goes to the last bytes of another file.
+            size = os.statvfs(disk)
+            (disk / "rest").write_bytes(b"x" * (size.f_bavail * size.f_frsize))
+        numbers = list(range(9_200_000, 9_203_000))
+        before = flow.log("sync").count("DiskFull")
+        flow.write(*[order(n) for n in numbers])
+        until(lambda: flow.log("sync").count("DiskFull") > before)
+        (disk / "rest").unlink()
+        flow.shop.execute("DROP TABLE filler")
+        found(flow, numbers)
+    finally:
+        with flow.paused("sync"):
+            flow.shop.execute("DROP TABLE IF EXISTS filler")
+            flow.shop.execute("ALTER TABLE mirror.orders SET TABLESPACE pg_default")
+            flow.shop.execute("CHECKPOINT")
+            flow.shop.execute("DROP TABLESPACE small")
+        subprocess.run(["umount", str(disk)], check=True)
+        disk.rmdir()
+
+
+@pytest.mark.parametrize("store", ["legacy", "shop"])
+def test_a_store_at_its_connection_limit(flow: Flow, store: str) -> None:
+    dsn = flow.settings.legacy_dsn if store == "legacy" else flow.settings.shop_dsn
+    flow.write(order(9_300_000 + (store == "shop")))
+    with ExitStack() as held:
+        server = supervisor.rpc(flow.state)
+        server.stopProcess("sync")
+        with suppress(psycopg.OperationalError):
+            while True:
+                held.enter_context(psycopg.connect(dsn))
+        before = flow.log("sync").count("too many clients")
+        server.startProcess("sync", False)
+        until(lambda: flow.log("sync").count("too many clients") > before)
+        flow._conns.pop(store, None)
+    found(flow, [9_300_000 + (store == "shop")])
+
+
+def test_time_outs_that_are_meant_for_the_application(flow: Flow) -> None:
+    for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+        flow.shop.execute(f"ALTER DATABASE shop SET {name} = '2ms'".encode())
+        flow.legacy.execute(f"ALTER DATABASE legacy SET {name} = '2ms'".encode())
+    try:
+        flow.kill("sync")
+        numbers = list(range(9_400_000, 9_400_500))
+        flow.write(*[order(n) for n in numbers])
+        found(flow, numbers)
+    finally:
+        for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+            flow.shop.execute(f"ALTER DATABASE shop RESET {name}".encode())
+            flow.legacy.execute(f"ALTER DATABASE legacy RESET {name}".encode())
+
+
+def waiting(flow: Flow) -> int:
+    """The consumer's backend that waits for a lock."""
+    query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'shopferry sync forward' AND wait_event_type = 'Lock'"
+    return int(until(lambda: flow.one(query)))
+
+
+@pytest.mark.parametrize("end", ["cancelled", "terminated", "let go"])
+def test_a_lock_that_somebody_holds(flow: Flow, end: str) -> None:
+    number = 9_500_000 + ["cancelled", "terminated", "let go"].index(end)
+    flow.write(order(number))
+    flow.applied()
+    with db.connect(flow.settings.shop_dsn, "holder") as holder:
+        with holder.transaction():
+            holder.execute("SELECT FROM shop.customer_order WHERE id = %s FOR UPDATE", (number,))
+            flow.write(f"UPDATE orders SET status_code = 'PAID' WHERE id = {number}")
+            pid = waiting(flow)
+            if end == "cancelled":  # as by a statement or lock time-out
+                flow.shop.execute("SELECT pg_cancel_backend(%s)", (pid,))
+                waiting(flow)  # and once more
+            elif end == "terminated":
+                flow.shop.execute("SELECT pg_terminate_backend(%s)", (pid,))
+        found(flow, [number])
+    assert flow.one("SELECT status::text FROM shop.customer_order WHERE id = %s", number) == "paid"
+
+
+def test_a_deadlock(flow: Flow) -> None:
+    flow.write(order(9_600_000))
+    flow.applied()
+    before = flow.log("sync").count("DeadlockDetected")
+    with db.connect(flow.settings.shop_dsn, "other") as other, other.transaction():
+        other.execute("SET LOCAL deadlock_timeout = '1h'")  # it is the consumer that gives in
+        other.execute("SELECT FROM shop.customer_order WHERE id = 9600000 FOR UPDATE")
+        flow.write("UPDATE orders SET status_code = 'PAID' WHERE id = 9600000")
+        waiting(flow)
+        other.execute("SELECT FROM mirror.orders WHERE id = 9600000 FOR UPDATE")  # which the consumer's batch has written
+    found(flow, [9_600_000])
+    assert flow.log("sync").count("DeadlockDetected") > before

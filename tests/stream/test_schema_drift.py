@@ -1,0 +1,94 @@
+"""Legacy's tables change under way: what is not mapped goes unnoticed, what is stops the stream and is named."""
+
+from __future__ import annotations
+
+import pytest
+from live import Flow, order, until
+
+pytestmark = pytest.mark.stack
+
+
+def named(flow: Flow, said: str) -> None:
+    """The consumer stops with a clear error, and it stays one of the complaints."""
+    until(lambda: said in (flow.stopped() or ""))
+    assert any(said in c for c in flow.complaints())
+
+
+def test_a_truncate_stops_the_stream_until_somebody_decides(flow: Flow) -> None:
+    flow.write(order(6_000_001), "INSERT INTO loyalty_redemptions (id, account_id, points) VALUES (6000001, 1, 1)")
+    flow.applied()
+    held = flow.one("SELECT count(*) FROM legacy.loyalty_redemptions")
+    assert held
+    flow.write("TRUNCATE loyalty_redemptions")
+    named(flow, "TRUNCATE of loyalty_redemptions")
+    assert flow.one("SELECT count(*) FROM legacy.loyalty_redemptions") == held  # nothing went by itself
+    flow.resync()
+    flow.clean()
+    assert flow.one("SELECT count(*) FROM legacy.loyalty_redemptions") == 0
+    until(lambda: flow.complaints() == [])
+
+
+def test_columns_that_no_mapping_reads_may_come_go_and_change(flow: Flow) -> None:
+    for number, change in enumerate([
+        "ALTER TABLE customers ADD COLUMN fax varchar(20) DEFAULT 'none'",
+        "ALTER TABLE customers RENAME COLUMN fax TO telefax",
+        "ALTER TABLE customers ALTER COLUMN telefax TYPE text",
+        "ALTER TABLE customers DROP COLUMN telefax",
+        "ALTER TABLE customers ALTER COLUMN last_ip TYPE text",
+    ]):  # fmt: skip
+        flow.write(change, f"UPDATE customers SET phone = '601 000 00{number}' WHERE id = (SELECT min(id) FROM customers)")
+    flow.clean()
+    assert flow.one("SELECT phone FROM legacy.customers ORDER BY id LIMIT 1") == "601 000 004"
+    assert flow.complaints() == []
+
+
+CHANGES = {
+    "column dropped": (
+        "ALTER TABLE consents DROP COLUMN wording CASCADE", "ALTER TABLE consents ADD COLUMN wording varchar(32)",
+        "public.consents",
+    ),
+    "column renamed": (
+        "ALTER TABLE consents RENAME COLUMN ip TO ip_address", "ALTER TABLE consents RENAME COLUMN ip_address TO ip",
+        "column public.consents.ip is gone or renamed",
+    ),
+    "column retyped": (
+        "ALTER TABLE order_status_log ALTER COLUMN changed_by TYPE varchar(200)",
+        "ALTER TABLE order_status_log ALTER COLUMN changed_by TYPE varchar(64)",
+        "order_status_log.changed_by is now character varying(200), it was character varying(64)",
+    ),
+    "table renamed": (
+        "ALTER TABLE consents RENAME TO agreements", "ALTER TABLE agreements RENAME TO consents", "table public.consents",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_a_mapping_reads_stops_the_stream_and_is_named(flow: Flow, what: str) -> None:
+    change, back, said = CHANGES[what]
+    number = 6_000_100 + list(CHANGES).index(what)
+    flow.write(change)
+    flow.write(order(number))
+    named(flow, said)
+    flow.write(back)
+    named(flow, said)  # mended by hand, changes are lost all the same
+    flow.resync()
+    flow.clean()
+    assert flow.one("SELECT count(*) FROM shop.customer_order WHERE id = %s", number) == 1
+    until(lambda: flow.complaints() == [])
+
+
+def test_an_enum_value_that_is_new_to_us_arrives(values: Flow) -> None:
+    values.write("ALTER TYPE mood ADD VALUE 'never seen'")
+    values.write("INSERT INTO carried (id, feeling) VALUES (6000, 'never seen')")
+    values.write("INSERT INTO lossy (id, feelings) VALUES (6000, '{good,\"never seen\"}')")
+    values.clean()
+    assert values.one("SELECT feeling FROM shop.carried WHERE id = 6000") == "never seen"
+    assert values.one("SELECT feelings FROM shop.lossy WHERE id = 6000") == '{good,"never seen"}'
+
+
+def test_a_status_that_is_new_to_us_waits_in_quarantine(flow: Flow) -> None:
+    flow.write(order(6_000_201, "LOST"))
+    flow.clean()
+    assert flow.one("SELECT reasons FROM ferry.quarantine WHERE row_key = '6000201' AND entity = 'shop.customer_order'") == [
+        "status_unknown"
+    ]
