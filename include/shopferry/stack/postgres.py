@@ -42,6 +42,9 @@ _SETTINGS = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
     "log_error_verbosity": "terse",  # without DETAIL, where constraint errors quote the row
+    # An error's own text may quote a value too (invalid input syntax for type integer: "…"). Whoever caused it is told,
+    # and ours log its SQLSTATE; the server's log keeps to what concerns the server.
+    "log_min_messages": "log",  # which is above ERROR
 }
 _THROW_AWAY = {
     "fsync": "off",
