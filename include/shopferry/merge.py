@@ -297,7 +297,8 @@ class Merger:
 
     def _compare_rows(self, unit: Mapping) -> None:
         """Check the deferred constraints now: refusals must surface where the key can still be told, not at commit."""
-        if names := SQL(", ").join(self._statements(unit).deferrable):
+        if deferrable := self._statements(unit).deferrable:
+            names = SQL(", ").join(deferrable)
             self.conn.execute(SQL("SET CONSTRAINTS {} IMMEDIATE").format(names))
             self.conn.execute(SQL("SET CONSTRAINTS {} DEFERRED").format(names))
 

@@ -77,6 +77,9 @@ def test_legacy_fails_over_to_its_replica(flow: Flow) -> None:
     legacy.execute("ALTER SYSTEM SET synchronized_standby_slots = 'replica'")
     legacy.execute("SELECT pg_reload_conf()")
     source = f"host=127.0.0.1 port={primary.port} user={postgres.ROLE} password={primary.password}"
+    copy.mkdir(mode=0o700)
+    if owner := postgres.account():
+        os.chown(copy, owner.pw_uid, owner.pw_gid)
     replica._run("pg_basebackup", "-D", str(copy), "-d", source, "-S", "replica", "-R", "-X", "stream", "-c", "fast")
     with (copy / "postgresql.auto.conf").open("a") as file:
         file.write(f"primary_conninfo = '{source} dbname=legacy'\nhot_standby_feedback = on\nsync_replication_slots = on\n")
