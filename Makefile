@@ -1,5 +1,7 @@
 # make demo [ARGS="--customers 2000 --exit"]   everything from nothing: install, move a running shop, report
 # make test [ARGS="-k quality"]                install, then all tests
+# make test-long [SEED=1] [EXAMPLES=2000]      install, then thousands of random histories instead of two dozen
+# make crash-matrix                            install, then every process killed at every point; writes the page of results
 # make lint                                    install, then ruff, mypy and the rules of who imports whom
 # make clean                                   stop the stack and remove what these targets made
 
@@ -7,13 +9,22 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint install clean
+.PHONY: demo test test-long crash-matrix lint install clean
 
 demo: install
 	$(VENV)/bin/shopferry demo $(ARGS)
 
 test: install
 	$(VENV)/bin/pytest $(ARGS)
+
+test-long: install
+	SHOPFERRY_PROFILE=long SHOPFERRY_SEED=$(SEED) SHOPFERRY_EXAMPLES=$(EXAMPLES) \
+	  $(VENV)/bin/pytest -s tests/integration/test_properties.py $(ARGS)
+
+crash-matrix: install
+	rm -f build/crash-matrix.jsonl
+	SHOPFERRY_MATRIX=$(CURDIR)/build/crash-matrix.jsonl $(VENV)/bin/pytest tests/crash $(ARGS); passed=$$?; \
+	  $(VENV)/bin/python tests/crash/page.py build/crash-matrix.jsonl > docs/reference/crash-matrix.md && exit $$passed
 
 lint: install
 	$(VENV)/bin/ruff check .

@@ -174,6 +174,8 @@ def phase_run(args: argparse.Namespace) -> int:
     """Run one phase from copy to verification, without Airflow."""
     from shopferry import passage
 
+    # Ended from outside, it still lets go of the phase.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options = passage.Options(args.chunk_size, args.rows_per_second, args.sample)
     holder = f"cli:{getpass.getuser()}:{os.getpid()}"
     outcome = passage.run(Settings.load(), args.phase, holder, options, lambda text: print(text, file=sys.stderr))

@@ -5,6 +5,7 @@ Each step opens its own connections, is safe to repeat, and leaves everything it
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -79,11 +80,13 @@ def plan(settings: Settings, phase: str) -> list[Span]:
         return groups
 
 
-def copy(settings: Settings, phase: str, worker: str, span: Span = chunks.EVERYTHING) -> int:
-    """Copy the span's chunks until none is open; returns the rows this worker copied."""
+def copy(
+    settings: Settings, phase: str, worker: str, span: Span = chunks.EVERYTHING, stop: threading.Event | None = None
+) -> int:
+    """Copy the span's chunks until none is open, or until told to stop; returns the rows this worker copied."""
     rows = 0
     with stores(settings, f"copy {phase}") as s:
-        while True:
+        while not (stop and stop.is_set()):
             backfill.pace(s, phase)
             if retrying(lambda: backfill.copy_next(s, phase, worker, span), s.legacy, s.shop):
                 continue
@@ -106,11 +109,14 @@ def standardize(settings: Settings, phase: str) -> int:
         return backfill.standardize(s, phase)
 
 
-def merge(settings: Settings, phase: str, worker: str) -> int:
-    """Merge chunks until the whole phase is merged, together with whoever else does; returns this worker's keys."""
+def merge(settings: Settings, phase: str, worker: str, stop: threading.Event | None = None) -> int:
+    """Merge chunks until the whole phase is merged, together with whoever else does, or until told to stop.
+
+    Returns this worker's chunks.
+    """
     keys = 0
     with stores(settings, f"merge {phase}") as s:
-        while not backfill.merge_is_done(s, phase):
+        while not (stop and stop.is_set()) and not backfill.merge_is_done(s, phase):
             backfill.pace(s, phase)
             chunk = retrying(lambda: backfill.merge_next(s, phase, worker), s.shop)
             if chunk is None:
@@ -219,13 +225,21 @@ def book(settings: Settings, phase: str, seconds: float) -> None:
         phases.add_seconds(s.shop, s.route.name, phase, seconds)
 
 
-def in_threads(work: Callable[[str], int], workers: int = WORKERS) -> None:
-    """Run `work` in as many threads, each with a name of its own; the first failure is raised."""
-    from concurrent.futures import ThreadPoolExecutor
+def in_threads(work: Callable[[str, threading.Event], int], workers: int = WORKERS) -> None:
+    """Run `work` in as many threads, each with a name of its own; the first failure is raised.
 
+    Whatever breaks it off, a failure or a signal, sets the event: the others then end after the chunk they are at.
+    """
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
+    stop = threading.Event()
     with ThreadPoolExecutor(workers) as pool:
-        for done in [pool.submit(work, f"worker {n + 1}") for n in range(workers)]:
-            done.result()
+        try:
+            for done in as_completed([pool.submit(work, f"worker {n + 1}", stop) for n in range(workers)]):
+                done.result()
+        except BaseException:
+            stop.set()
+            raise
 
 
 def run(
@@ -238,11 +252,11 @@ def run(
     try:
         groups = plan(settings, phase)
         say(f"copying {len({g.target for g in groups})} tables")
-        in_threads(lambda worker: copy(settings, phase, worker))
+        in_threads(lambda worker, stop: copy(settings, phase, worker, stop=stop))
         say("merging")
         go_live(settings, phase)
         standardize(settings, phase)
-        in_threads(lambda worker: merge(settings, phase, worker))
+        in_threads(lambda worker, stop: merge(settings, phase, worker, stop))
         if options.sample:
             abandon(settings, phase, holder)
             return None

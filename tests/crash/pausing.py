@@ -1,0 +1,63 @@
+"""The product with a pause point, attached from outside.
+
+    python tests/crash/pausing.py --at shopferry.control.offsets:advance#after --flag FILE --go FILE -- sync forward
+
+runs the command line as it is, but the first call of the named function touches the flag, before it begins or after it
+has ended, and waits until the go file is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import threading
+import time
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from shopferry import cli
+
+
+def attach(at: str, flag: Path, go: Path) -> None:
+    """Wrap the function `module:name#before` or `module:Class.name#after`. Raises AttributeError if there is none."""
+    module, _, rest = at.partition(":")
+    path, _, when = rest.partition("#")
+    owner: Any = importlib.import_module(module)
+    *parents, name = path.split(".")
+    for parent in parents:
+        owner = getattr(owner, parent)
+    original = getattr(owner, name)
+    first = threading.Lock()
+
+    def pause(moment: str) -> None:
+        if moment == when and first.acquire(blocking=False):
+            flag.touch()
+            while not go.exists():
+                time.sleep(0.02)
+
+    @wraps(original)
+    def paused(*args: Any, **kwargs: Any) -> Any:
+        pause("before")
+        result = original(*args, **kwargs)
+        pause("after")
+        return result
+
+    setattr(owner, name, paused)
+
+
+def main() -> int:
+    """Attach the pause point, run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--at", required=True, help="module:function#before or #after")
+    parser.add_argument("--flag", type=Path, required=True, help="touched when the point is reached")
+    parser.add_argument("--go", type=Path, required=True, help="it goes on when this file exists")
+    parser.add_argument("command", nargs="+", help="what follows shopferry on the command line")
+    given = parser.parse_args()
+    attach(given.at, given.flag, given.go)
+    return cli.main(given.command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Airflow's scheduler dies, is ended or sleeps while a phase runs: the run it had begun comes to its end all the same."""
+
+from __future__ import annotations
+
+import pytest
+from cells import AIRFLOW, TASKS, Cell
+from ground import Ground, until
+from shopferry import db, stack
+from shopferry.control import chunks, phases
+from shopferry.demo.airflow import Airflow
+from shopferry.mapping import Route
+from test_matrix import WHOLE
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.airflow,
+    pytest.mark.skipif(not WHOLE, reason="boots Airflow and waits for its time-outs: make crash-matrix"),
+]
+# Small chunks, and so slow that the copy is under way when it is looked at.
+FORM = {"chunk_size": 100, "rows_per_second": 100}
+PATIENCE_S = 1_800  # Airflow itself waits five minutes before it believes a task dead
+
+
+@pytest.fixture(scope="module")
+def airflow(shared_ground: Ground) -> Airflow:
+    """Airflow, joined to the running stack."""
+    state = stack.up()
+    assert state == shared_ground.state
+    return Airflow(state["airflow_url"], state["airflow_user"], state["airflow_password"])
+
+
+def under_way(land: Ground, kind: str) -> bool:
+    """Whether the first phase has begun this kind of work."""
+    with db.connect(land.settings.shop_dsn, "test") as conn:
+        if kind == "merge":
+            return phases.get(conn, land.settings.route, "contacts").state == "merging"
+        return any(p.done for p in chunks.progress(conn, land.settings.route) if p.phase == "contacts")
+
+
+@pytest.mark.parametrize("cell", AIRFLOW, ids=str)
+def test_scheduler(land: Ground, airflow: Airflow, cell: Cell) -> None:
+    land.unmove()
+    names = Route.load(land.settings.route).phases
+    before = {name: airflow.newest_run(name) for name in names}
+    with land.writer() as book:
+        airflow.trigger(names[0], FORM)
+        until(lambda: under_way(land, "merge" if cell.point == TASKS[1] else "copy"))
+        land.strike("airflow-scheduler", cell.signal)
+        for name in names:
+            until(lambda n=name: airflow.newest_run(n) != before[n])  # type: ignore[misc]
+            airflow.await_end(name, str(airflow.newest_run(name)), PATIENCE_S)
+    land.check(book)
