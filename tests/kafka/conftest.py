@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from line import Line
 from pair import prepare
-from servers import Broker, Connect
+from servers import Broker, Connect, until
 from shopferry.demo.generator import seed
 from shopferry.settings import Settings
 
@@ -34,8 +34,9 @@ def line(make_db: Callable[..., str], tmp_path: Path) -> Iterator[Line]:
     connect = Connect(tmp_path / "connect", JARS, kafka=broker.address)
     made = Line(tmp_path, Settings(legacy, shop, broker.address, "demo", connect.url), broker, connect)
     try:
-        broker.start()
-        connect.start()
+        broker.launch()
+        connect.launch()
+        until(lambda: broker.answers() and connect.answers())
         made.register()
         yield made
     finally:

@@ -95,7 +95,12 @@ class Broker(Server):
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, formatting its disk the first time; returns when it answers."""
+        """Start it; returns when it answers."""
+        self.launch()
+        until(self.answers)
+
+    def launch(self) -> None:
+        """Start it without waiting, formatting its disk the first time."""
         control = free_port({self.port})
         properties = composed("kafka", "KAFKA_") | {
             "controller.quorum.voters": f"1@127.0.0.1:{control}",
@@ -109,13 +114,13 @@ class Broker(Server):
         command = self._java("kafka.Kafka", "server.properties", properties)
         if not (self.home / "data").exists():
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().strip("=")
-            tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c"]
+            tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config"]
             with (self.home / "log").open("ab") as log:
                 subprocess.run([*command[:-2], *tool, command[-1]], check=True, stdout=log, stderr=log)
         self._run(*command)
-        until(self._answers)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it is ready. Complains when it has ended by itself."""
         self.check()
         if is_free(self.port):
             return False
@@ -153,7 +158,12 @@ class Connect(Server):
 
     def start(self) -> None:
         """Start it; returns when it answers."""
-        # The first five are the image's own names for these settings; the converters and factors are its defaults.
+        self.launch()
+        until(self.answers)
+
+    def launch(self) -> None:
+        """Start it without waiting; it waits for its broker."""
+        # The first four are the image's own names for these settings; the converters and factors are its defaults.
         named = ("GROUP_ID", "CONFIG_STORAGE_TOPIC", "OFFSET_STORAGE_TOPIC", "STATUS_STORAGE_TOPIC")
         image = {n.lower().replace("_", "."): SERVICES["connect"]["environment"][n] for n in named}
         converter = "org.apache.kafka.connect.json.JsonConverter"
@@ -166,9 +176,9 @@ class Connect(Server):
             "plugin.discovery": "service_load",
         }
         self._run(*self._java("org.apache.kafka.connect.cli.ConnectDistributed", "worker.properties", properties))
-        until(self._answers)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it is ready. Complains when it has ended by itself."""
         self.check()
         try:
             self.ask("GET", "/connectors")

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from line import Line
-from shopferry import passage
+from servers import until
+from shopferry import db, passage
+from shopferry.cdc.consumer import group, topics
+from shopferry.cdc.watermark import mark, reached
+from shopferry.demo import ledger
 from shopferry.mapping import Route
 from shopferry.passage import Options
 
+ROUTE = Route.load("demo")
 OPTIONS = Options(chunk_size=500)
+TOPICS = topics(ROUTE, ROUTE.tables)
 
 
 def ferry(line: Line, *phases: str) -> None:
@@ -17,13 +27,223 @@ def ferry(line: Line, *phases: str) -> None:
         assert outcome is not None and outcome.clean
 
 
-def differences(line: Line) -> list[object]:
-    """What differs in any phase, compared online."""
-    return [d for p in Route.load("demo").phases for d in passage.compare(line.settings, p).differences]
+def differences(line: Line, *phases: str) -> list[object]:
+    """What differs, compared online once everything that legacy has committed is applied."""
+    return [d for p in phases for d in passage.compare(line.settings, p).differences]
 
 
-def test_a_shop_moves_under_live_writes(line: Line) -> None:
+def held(line: Line) -> dict[TopicPartition, int]:
+    """The end offsets of the route's topics."""
+    consumer = KafkaConsumer(bootstrap_servers=line.broker.address, enable_auto_commit=False)
+    try:
+        found = [TopicPartition(t, p) for t in TOPICS for p in sorted(consumer.partitions_for_topic(t) or ())]
+        ends: dict[TopicPartition, int] = consumer.end_offsets(found)
+        return ends
+    finally:
+        consumer.close()
+
+
+def held_by(line: Line) -> dict[str, int]:
+    """How many partitions each member of the group has."""
+    with line.broker.admin() as admin:
+        members = admin.describe_groups([group("demo")])[group("demo")]["members"]
+    return {
+        m["group_instance_id"]: sum(len(t["partitions"]) for t in m["member_assignment"]["assigned_partitions"])
+        for m in members if m["member_assignment"]
+    }  # fmt: skip
+
+
+def copy_customers(line: Line, rows: int) -> None:
+    """COPY so many customers into legacy: PostgreSQL logs the rows of one page under one position."""
+    into = "COPY customers (id, email, full_name, active) FROM STDIN"
+    with db.connect(line.settings.legacy_dsn, "test") as conn, conn.cursor() as cursor, cursor.copy(into) as copy:
+        for number in range(rows):
+            copy.write_row((500_000 + number, f"k{number}@example.org", f"Jan Lis {number}", "T"))
+
+
+def stopped(line: Line) -> str:
+    """The reason that the only consumer gives in ferry.consumer, once it has one."""
+    reason = "SELECT stopped FROM ferry.consumer WHERE stopped IS NOT NULL ORDER BY seen DESC LIMIT 1"
+    return str(until(lambda: line.shop(reason))[0][0])
+
+
+def test_a_shop_moves_under_live_writes_though_the_only_consumer_is_killed(line: Line) -> None:
+    one = line.consumer("one")
+    with line.writer(rate=30) as book:
+        ferry(line, "contacts")
+        one.kill()
+        one.start()
+        ferry(line, "orders", "loyalty")
+    assert not differences(line, *ROUTE.phases)
+    with db.connect(line.settings.legacy_dsn, "test") as legacy, db.connect(line.settings.shop_dsn, "test") as shop:
+        report = ledger.check(book, legacy, shop)
+    assert report.acknowledged > 0
+    assert report.missing == []
+
+
+def test_two_consumers_share_the_partitions_and_nothing_falls_between_them(line: Line) -> None:
     line.consumer("one")
+    ferry(line, *ROUTE.phases)
+    line.consumer("two")
+    until(lambda: min(found := list(held_by(line).values()) or [0]) > 0 and len(found) == 2)
+
+    def sign_up(number: int) -> None:
+        key = 700_000 + number
+        line.legacy(
+            f"INSERT INTO customers (id, email, full_name, active) VALUES ({key}, 'k{key}@example.org', 'Jan Lis', 'T')",
+            f"INSERT INTO addresses (customer_id, full_name, street, postcode, city, country) "
+            f"VALUES ({key}, 'Jan Lis', 'Prosta {key}', '00-001', 'Warszawa', 'Polska')",
+            f"INSERT INTO consents (customer_id, channel, granted, granted_at, wording) "
+            f"VALUES ({key}, 'email', 'T', now(), 'v6')",
+            f"INSERT INTO orders (id, number, customer_id, email, status_code, total, currency, created_at) "
+            f"VALUES ({key}, 'Z{key}', {key}, 'k{key}@example.org', 'NEW', 10, 'PLN', now())",
+            f"INSERT INTO order_items (order_id, sku, name, quantity, unit_price, vat_rate, line_total) "
+            f"VALUES ({key}, 'S', 'N', 1, 10, 23, 10)",
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(pool.map(sign_up, range(1_500)))) == 1_500
+    assert not differences(line, *ROUTE.phases)
+    orders = "SELECT count(*) FROM shop.customer_order WHERE id >= 700000 AND customer_id IS NOT NULL"
+    assert line.shop(orders) == [(1_500,)]
+    assert min(held_by(line).values()) > 0
+
+
+def test_what_the_connector_loses_in_a_copy_is_found_and_brought(line: Line) -> None:
+    line.consumer("one")
+    ferry(line, "contacts")
+    before = sum(held(line).values())
+    with ThreadPoolExecutor() as pool:
+        copying = pool.submit(copy_customers, line, 10_000)
+        until(lambda: sum(held(line).values()) > before + 2_000)
+        line.connect.kill()
+        copying.result()
+    line.connect.start()
+    found = differences(line, "contacts")
+    print("differences", len(found), found[:2])
+    passage.resync(line.settings, "test")
+    assert not differences(line, "contacts")
+
+
+def test_events_that_come_again_change_nothing(line: Line) -> None:
+    line.consumer("one")
+    ferry(line, "contacts")
     with line.writer(rate=30):
-        ferry(line, "contacts", "orders", "loyalty")
-    assert not differences(line)
+        for number in range(30):
+            line.legacy(f"UPDATE customers SET phone = '601 000 {100 + number}'", "UPDATE addresses SET street = street || '.'")
+        until(lambda: sum(held(line).values()) > 10_000)
+        again(line, 10_000)
+    assert not differences(line, "contacts")
+
+
+def again(line: Line, count: int) -> None:
+    """Produce the last events once more, each to its partition, while new ones come between them."""
+    ends = held(line)
+    consumer = KafkaConsumer(bootstrap_servers=line.broker.address, enable_auto_commit=False, auto_offset_reset="earliest")
+    producer = KafkaProducer(bootstrap_servers=line.broker.address, acks="all")
+    try:
+        consumer.assign(list(ends))
+        found = []
+        while any(consumer.position(s) < end for s, end in ends.items()):
+            for records in consumer.poll(200, max_records=5_000).values():
+                found += records
+        newest = sorted(found, key=lambda r: (r.timestamp, r.offset))[-count:]
+        assert len(newest) == count
+        sent = [producer.send(r.topic, key=r.key, value=r.value, partition=r.partition) for r in newest]
+        assert all(future.get(30) for future in sent)
+    finally:
+        consumer.close()
+        producer.close()
+
+
+def test_a_consumer_that_wakes_when_its_partitions_have_moved_on_is_fenced_and_goes_on(line: Line) -> None:
+    one = line.consumer("one")
+    ferry(line, "contacts")
+    waits = "SELECT FROM pg_stat_activity WHERE application_name = 'shopferry sync forward' AND wait_event_type = 'Lock'"
+    with db.connect(line.settings.shop_dsn, "test") as conn, conn.transaction():
+        conn.execute("SELECT FROM ferry.phase FOR UPDATE")  # a batch can be in hand, and cannot begin
+        line.legacy("UPDATE customers SET phone = '601 000 001'")
+        until(lambda: line.shop(waits))
+        one.hold()
+        two = line.consumer("two")
+        until(lambda: set(held_by(line)) == {"two"})
+        until(lambda: len(line.shop(waits)) == 2)
+    assert not differences(line, "contacts")
+    one.wake()
+    until(lambda: "another consumer has advanced it" in one.text())
+    assert not differences(line, "contacts")
+    two.kill()
+    line.legacy("UPDATE customers SET phone = '601 000 002'")
+    assert not differences(line, "contacts")
+
+
+def test_what_the_broker_has_lost_is_named_and_brought(line: Line) -> None:
+    one = line.consumer("one")
+    ferry(line, "contacts")
+    customers = "demo.public.customers"
+    one.stop()
+    line.legacy("UPDATE customers SET phone = '601 000 001'")
+    with db.connect(line.settings.legacy_dsn, "test") as conn:
+        lsn = mark(conn)
+        until(lambda: reached(conn, "shopferry_demo", lsn) or not mark(conn))
+    with line.broker.admin() as admin:
+        ends = held(line)
+        admin.delete_records({s: end for s, end in ends.items() if s.topic == customers})
+    named(line, rf"{customers}\[\d\]: applied up to offset \d+, but the broker begins at \d+")
+    healed(line)
+
+    with line.broker.admin() as admin:
+        admin.delete_topics([customers])
+    named(line, rf"{customers}\[0\]: applied up to offset \d+, but the broker does not have this partition any more")
+    line.connect.kill()
+    line.connect.start()
+    line.legacy(*["UPDATE customers SET phone = '601 000 002'"] * 5)
+    until(lambda: sum(end for s, end in held(line).items() if s.topic == customers) > sum(ends.values()))
+    named(line, rf"{customers}\[0\]: applied up to offset \d+, but the topic was deleted and made anew")
+    healed(line)
+
+    line.connect.stop()
+    line.broker.kill()
+    line.broker.wipe()
+    line.broker.start()
+    named(line, r"demo\.\S+\[0\]: applied up to offset \d+, but the broker does not have this partition any more")
+    line.connect.start()
+    line.register()
+    healed(line)
+
+
+def named(line: Line, reason: str) -> None:
+    """A consumer that may not heal stops, and says why where on-call looks."""
+    consumer = line.consumer("strict", "--no-resync")
+    assert consumer.process
+    assert consumer.process.wait() == 1
+    assert re.search(reason, stopped(line)), stopped(line)
+    assert re.search(reason, consumer.text())
+
+
+def healed(line: Line) -> None:
+    """A consumer that may heal does, and goes on with the stream."""
+    one = line.consumer("one")
+    line.legacy("UPDATE customers SET phone = '601 000 003' WHERE id % 2 = 0")
+    until(lambda: "resyncing now" in one.text())
+    until(lambda: not differences(line, "contacts"))
+    one.stop()
+
+
+def test_more_partitions_stop_replay_until_the_keys_have_moved(line: Line) -> None:
+    one = line.consumer("one")
+    ferry(line, "contacts")
+    copy_customers(line, 100)
+    assert not differences(line, "contacts")
+    with line.broker.admin() as admin:
+        admin.create_partitions({"demo.public.customers": 4})
+    assert one.process
+    assert one.process.wait() == 1
+    assert "demo.public.customers has 4 partitions, it had 2: its keys move to other partitions" in stopped(line)
+    line.connect.stop()
+    line.connect.start()
+    passage.resync(line.settings, "test")
+    one.start()
+    line.legacy("UPDATE customers SET phone = '601 000 001' WHERE id >= 500000")
+    assert not differences(line, "contacts")
+    assert all(held(line)[TopicPartition("demo.public.customers", p)] > 0 for p in range(4))

@@ -33,7 +33,7 @@ from shopferry.errors import ConfigError, GapError, ReplayError, TransientError
 from shopferry.mapping import Route
 from shopferry.settings import Settings
 
-_POLL_MS = 100
+_POLL_MS = 1_000  # at most; records are taken as they come. Short polls run into what is told at `waiting_since`
 _LOOK_EVERY_S = 5.0
 _SECOND_LOOK_S = 5.0
 _EMBEDDED = "tansu_cluster"  # how the embedded broker calls itself
@@ -164,10 +164,12 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, consumer: KafkaConsumer) -> None:
         self.consumer = consumer
         self.changed = False
+        self.waiting_since: float | None = None
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Also called when they are lost. Offsets are never behind the rows: there is nothing to save."""
         self.changed = True
+        self.waiting_since = time.monotonic()
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Hold them still. Runs in the client's thread, which must not wait for a database."""
@@ -175,6 +177,7 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             self.consumer.seek(source, 0)  # anywhere: else the client asks Kafka for a position, and there is none
         self.consumer.pause(*assigned)
         self.changed = True
+        self.waiting_since = None
 
 
 @dataclass
@@ -204,6 +207,9 @@ class Stream:
             self._place()
         polled = self.consumer.poll(timeout_ms=_POLL_MS, max_records=most)
         if self._assignment.changed:
+            if time.monotonic() - (self._assignment.waiting_since or float("inf")) > _PATIENCE_S:
+                # kafka-python forgets a rejoin that ends between two polls, and then waits for ever without a heartbeat.
+                raise TransientError(f"group {group(self.settings.route)} has not dealt its partitions: joining anew")
             return {}
         found = {(s.topic, s.partition): records for s, records in polled.items()}
         for partition, records in found.items():
