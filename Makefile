@@ -1,6 +1,7 @@
 # make demo [ARGS="--customers 2000 --exit"]   everything from nothing: install, move a running shop, report
 # make test [ARGS="-k quality"]                install, then all tests
 # make test-long [SEED=1] [EXAMPLES=2000]      install, then thousands of random histories instead of two dozen
+# make test-kafka                              install, then the tests on Apache Kafka and Kafka Connect (java, mvn)
 # make crash-matrix                            install, then every process killed at every point; writes the page of results
 # make lint                                    install, then ruff, mypy and the rules of who imports whom
 # make clean                                   stop the stack and remove what these targets made
@@ -9,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long crash-matrix lint install clean
+.PHONY: demo test test-long test-kafka crash-matrix lint install clean
 
 demo: install
 	$(VENV)/bin/shopferry demo $(ARGS)
@@ -20,6 +21,13 @@ test: install
 test-long: install
 	SHOPFERRY_PROFILE=long SHOPFERRY_SEED=$(SEED) SHOPFERRY_EXAMPLES=$(EXAMPLES) \
 	  $(VENV)/bin/pytest -s tests/integration/test_properties.py $(ARGS)
+
+test-kafka: install
+	@mkdir -p build; if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then \
+	  echo "test-kafka: skipped, java or mvn is missing here"; \
+	elif ! mvn -q -B -f tests/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/build/kafka >build/mvn.log 2>&1; then \
+	  echo "test-kafka: skipped, mvn cannot resolve the servers here (build/mvn.log says why)"; \
+	else SHOPFERRY_KAFKA_JARS=$(CURDIR)/build/kafka $(VENV)/bin/pytest tests/kafka $(ARGS); fi
 
 crash-matrix: install
 	rm -f build/crash-matrix.jsonl

@@ -225,7 +225,7 @@ def healed(line: Line) -> None:
     """A consumer that may heal does, and goes on with the stream."""
     one = line.consumer("one")
     line.legacy("UPDATE customers SET phone = '601 000 003' WHERE id % 2 = 0")
-    until(lambda: "resyncing now" in one.text())
+    until(lambda: "resyncing after a gap" in one.text())
     until(lambda: not differences(line, "contacts"))
     one.stop()
 
