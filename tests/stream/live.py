@@ -18,6 +18,7 @@ from pair import Pair
 from psycopg.sql import SQL, Identifier
 from shopferry import db, installation, passage, stack, watch
 from shopferry.backfill import Stores
+from shopferry.complaints import Limits, complaints
 from shopferry.control import offsets
 from shopferry.db import Connection
 from shopferry.errors import TransientError
@@ -26,7 +27,6 @@ from shopferry.passage import Options
 from shopferry.retry import retrying
 from shopferry.settings import Settings
 from shopferry.stack import State, supervisor
-from shopferry.watch import Limits
 
 LONG = " ".join(f"{(n * 7919) % 99991:x}" for n in range(1, 1800))
 OTHER = " ".join(f"{(n * 104729) % 99991:x}" for n in range(1, 1800))
@@ -178,7 +178,7 @@ class Flow:
 
     def complaints(self) -> list[str]:
         """What `shopferry status` would complain of now."""
-        return watch.complaints(watch.measure(self.stores), Limits(grace_s=0))
+        return [str(c) for c in complaints(watch.measure(self.settings), Limits(grace_s=0))]
 
     def stopped(self) -> str | None:
         """Why the consumer stopped, if it has."""
