@@ -94,11 +94,12 @@ def _slot(health: SyncHealth, limits: Limits) -> Iterator[Complaint]:
         return
     if health.slot is None:
         yield Complaint(
-            Code.SLOT_GONE, "the replication slot is gone, and with it every change since: create it anew, resync all phases"
+            Code.SLOT_GONE,
+            f"replication slot shopferry_{health.route} is gone, and with it every change since: run `shopferry sync resync`",
         )
     elif health.slot.wal_status == "lost":
         yield Complaint(
-            Code.SLOT_LOST, f"slot {health.slot.name} was invalidated, changes are lost: create it anew, resync all phases"
+            Code.SLOT_LOST, f"slot {health.slot.name} was invalidated, changes are lost: run `shopferry sync resync`"
         )
     else:
         yield from _standing(health.slot, limits)
