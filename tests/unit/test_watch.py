@@ -31,7 +31,7 @@ WRONG = [
     (replace(WELL, away={"shop": "OperationalError no SQLSTATE"}, begun=False, slot=None), Code.SHOP_AWAY, "new shop cannot"),
     (replace(WELL, away={"legacy": "OperationalError"}, slot=None), Code.LEGACY_AWAY, "slot and publication were not"),
     (replace(WELL, away={"broker": "no answer"}, topics=()), Code.BROKER_AWAY, "what waits there was not looked at: no answer"),
-    (replace(WELL, slot=None), Code.SLOT_GONE, "slot is gone"),
+    (replace(WELL, slot=None), Code.SLOT_GONE, "is gone"),
     (replace(WELL, slot=replace(SLOT, wal_status="lost")), Code.SLOT_LOST, "invalidated"),
     (replace(WELL, slot=replace(SLOT, active=False)), Code.SLOT_INACTIVE, "nobody reads slot"),
     (replace(WELL, slot=replace(SLOT, lag_bytes=300 * MIB)), Code.SLOT_BEHIND, "300 MiB behind (limit 256 MiB)"),
