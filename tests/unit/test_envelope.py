@@ -121,6 +121,12 @@ def test_collapse_keeps_the_last_state_of_each_row() -> None:
     assert rows[b'{"id":2}'].row is None
 
 
+def test_collapse_is_not_turned_back_by_an_old_event_that_comes_again() -> None:
+    new, old = {"id": 1, "note": "new"}, {"id": 1, "note": "old"}
+    last = collapse([changed("u", new, lsn=101), changed("u", old, lsn=50, offset=1), changed("d", None, lsn=40, offset=2)])
+    assert last["orders"][b'{"id":1}'].row == json.dumps(new, separators=(",", ":")).encode()
+
+
 def test_collapse_fills_a_placeholder_from_the_state_before() -> None:
     last = collapse([changed("c", {"id": 1, "note": "long"}), changed("u", {"id": 1, "note": UNCHANGED})])
     assert json.loads(last["orders"][b'{"id":1}'].row or b"")["note"] == "long"

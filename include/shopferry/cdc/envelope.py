@@ -130,11 +130,16 @@ def committed_ms(value: bytes | None) -> int | None:
 
 
 def collapse(changes: Iterable[Change]) -> dict[str, dict[bytes, Change]]:
-    """The last state per table and key. What a placeholder leaves out comes from the state before it, if that has it."""
+    """The newest state per table and key. What a placeholder leaves out comes from the state before it, if that has it.
+
+    Newest by log position, not by order of arrival: an old event may come again behind a newer one.
+    """
     last: dict[str, dict[bytes, Change]] = {}
     for change in changes:
         table = last.setdefault(change.table, {})
         before = table.get(change.key)
+        if before is not None and change.lsn < before.lsn:
+            continue
         if change.partial and not change.born and before is not None and before.row is not None:
             change = replace(change, row=fill(change.row or b"", before.row), born=before.born)
         table[change.key] = change
