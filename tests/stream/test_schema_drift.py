@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from live import Flow, order, until
 
@@ -51,15 +52,15 @@ CHANGES = {
         "ALTER TABLE consents RENAME COLUMN ip TO ip_address", "ALTER TABLE consents RENAME COLUMN ip_address TO ip",
         "column public.consents.ip is gone or renamed",
     ),
-    "column retyped": (
-        "ALTER TABLE order_status_log ALTER COLUMN changed_by TYPE varchar(200)",
-        "ALTER TABLE order_status_log ALTER COLUMN changed_by TYPE varchar(64)",
-        "order_status_log.changed_by is now character varying(200), it was character varying(64)",
-    ),
     "table renamed": (
         "ALTER TABLE consents RENAME TO agreements", "ALTER TABLE agreements RENAME TO consents", "table public.consents",
     ),
 }  # fmt: skip
+
+
+def test_a_column_that_is_published_cannot_be_retyped(flow: Flow) -> None:
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="cannot alter type of a column used by a publication"):
+        flow.write("ALTER TABLE order_status_log ALTER COLUMN changed_by TYPE varchar(200)")
 
 
 @pytest.mark.parametrize("what", CHANGES)
