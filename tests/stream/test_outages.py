@@ -115,8 +115,9 @@ def test_legacy_fails_over_to_its_replica(flow: Flow) -> None:
         assert not flow.log("sync").count("was made anew; resyncing now")
     finally:
         replica.stop()
-        with suppress(psycopg.Error):
-            flow.legacy.execute("SELECT pg_drop_replication_slot('replica')")
+        flow.legacy.execute("ALTER SYSTEM RESET synchronized_standby_slots")
+        flow.legacy.execute("SELECT pg_reload_conf()")
+        flow.legacy.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'replica'")
 
 
 def test_the_shops_disk_is_full(flow: Flow, tmp_path_factory: pytest.TempPathFactory) -> None:

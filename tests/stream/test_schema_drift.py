@@ -43,6 +43,12 @@ def test_columns_that_no_mapping_reads_may_come_go_and_change(flow: Flow) -> Non
     assert flow.complaints() == []
 
 
+# PostgreSQL refuses to retype a published column; whoever knows that takes the table out meanwhile.
+AROUND = """
+ALTER PUBLICATION shopferry_demo DROP TABLE order_status_log;
+ALTER TABLE order_status_log ALTER COLUMN changed_by TYPE {};
+ALTER PUBLICATION shopferry_demo ADD TABLE order_status_log (id, order_id, status_code, changed_by, note, changed_at)
+"""
 CHANGES = {
     "column dropped": (
         "ALTER TABLE consents DROP COLUMN wording CASCADE", "ALTER TABLE consents ADD COLUMN wording varchar(32)",
@@ -51,6 +57,10 @@ CHANGES = {
     "column renamed": (
         "ALTER TABLE consents RENAME COLUMN ip TO ip_address", "ALTER TABLE consents RENAME COLUMN ip_address TO ip",
         "column public.consents.ip is gone or renamed",
+    ),
+    "column retyped": (
+        AROUND.format("varchar(200)"), AROUND.format("varchar(64)"),
+        "order_status_log.changed_by is now character varying(200), it was character varying(64)",
     ),
     "table renamed": (
         "ALTER TABLE consents RENAME TO agreements", "ALTER TABLE agreements RENAME TO consents", "table public.consents",

@@ -1,0 +1,24 @@
+"""The table of hard cases names tests that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from shopferry.settings import PROJECT
+
+STREAM = PROJECT / "tests" / "stream"
+PAGE = (PROJECT / "docs" / "reference" / "hard-cases.md").read_text()
+
+
+def defined() -> set[str]:
+    """Every test of the stream, as `module::function`."""
+    return {
+        f"{file.name}::{name}"
+        for file in STREAM.glob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", Path(file).read_text(), re.MULTILINE)
+    }
+
+
+def test_every_test_the_table_names_exists_and_every_one_there_is_is_named() -> None:
+    assert set(re.findall(r"`(test_\w+\.py::test_\w+)`", PAGE)) == defined()
