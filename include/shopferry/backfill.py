@@ -81,15 +81,19 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
     Replay goes on from `ends`, the broker's end offsets as they are when asked for: what lies before them was committed
     before the copy reads, and an old event replayed again would undo a lost one that the copy has brought. A consumer
     that runs meanwhile is fenced out and goes on from there too. What differs is merged at once; what events bring from
-    then on wins over it. A phase that was never copied needs nothing.
+    then on wins over it. Of a phase that was never copied nothing is copied now, but what the stream has brought of its
+    rows counts no more.
     """
     with stores.shop.transaction():
         offsets.reset(stores.shop, stores.route.name, ends)
         continuity.reset(stores.shop, stores.route.name)
         # With the positions goes all that could tell of the gap: so what is left to do is booked with them.
         for phase in phases.all_phases(stores.shop, stores.route.name):
-            if phase.state not in {State.NEW, State.CUT_OVER}:
-                phases.next_generation(stores.shop, stores.route.name, phase.phase)
+            if phase.state == State.CUT_OVER:
+                continue
+            # Also of a phase that is new: the stream keeps its rows too, and its copy must not take them for the newest.
+            phases.next_generation(stores.shop, stores.route.name, phase.phase)
+            if phase.state != State.NEW:
                 plan_copy(stores, phase.phase, "resync")
     return finish_resync(stores, worker)
 

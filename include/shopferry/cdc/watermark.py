@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from shopferry.control import offsets
+from shopferry.control import chunks, offsets
 from shopferry.control.offsets import Partition
 from shopferry.db import Connection
 from shopferry.errors import GapError, TransientError
 
 _MARK_EVERY_S = 0.05
+_ASK_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def await_applied(
 ) -> Watermark:
     """Wait until everything committed in legacy before this call is applied in the shop, and prove it.
 
-    `ends` asks the broker for its end offsets. Raises TransientError when that takes longer than `timeout_s`.
+    `ends` asks the broker for its end offsets. A broker that has forgotten what was applied proves nothing, and neither
+    does a resync that is not done. Raises TransientError when that takes longer than `timeout_s`.
     """
     started = time.monotonic()
     lsn = mark(legacy)
@@ -82,9 +84,24 @@ def await_applied(
         time.sleep(_MARK_EVERY_S)
         legacy.execute("INSERT INTO shopferry.marker DEFAULT VALUES")  # the position trails the newest event
     passed = time.monotonic()
-    goal = ends()
-    while left := behind(offsets.stored(shop, route), goal):
-        _in_time(started, timeout_s, f"the consumer is {sum(left.values())} events behind{_stopped(shop, route)}")
+    while True:
+        # Positions first: what is applied may move on meanwhile, but never beyond ends that are asked for later.
+        applied = offsets.stored(shop, route)
+        goal = ends()
+        if not (astray := behind(goal, applied)):
+            break
+        topic, partition = min(astray)
+        _in_time(
+            started, timeout_s,
+            f"the broker has less of {topic}[{partition}] than was applied: it has lost changes, and nobody has resynced yet",
+        )  # fmt: skip
+        time.sleep(_ASK_AGAIN_S)
+    while (left := behind(offsets.stored(shop, route), goal)) or (rest := chunks.resyncing(shop, route)):
+        _in_time(
+            started, timeout_s,
+            f"the consumer is {sum(left.values())} events behind{_stopped(shop, route)}" if left
+            else f"a resync has still to copy {rest} chunks",
+        )  # fmt: skip
         time.sleep(0.01)
     return Watermark(lsn, passed - started, time.monotonic() - passed)
 

@@ -100,6 +100,12 @@ def still_open(conn: Connection, route: str, phase: str, kind: str, span: Span =
     return int(row[0]) if row else 0
 
 
+def resyncing(conn: Connection, route: str) -> int:
+    """How many chunks a resync has still to copy: until it is none, the mirror lacks what was lost."""
+    row = conn.execute(_Q["resyncing"], {"route": route}).fetchone()
+    return int(row[0]) if row else 0
+
+
 def progress(conn: Connection, route: str) -> list[Progress]:
     """How far every phase and target of the route is."""
     with conn.cursor(row_factory=class_row(Progress)) as cur:

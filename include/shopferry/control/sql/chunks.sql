@@ -31,6 +31,9 @@ WHERE route = %(route)s AND phase = %(phase)s AND kind = %(kind)s AND state = 'p
   AND (%(target)s::text IS NULL OR target = %(target)s)
   AND (%(first)s::integer IS NULL OR no >= %(first)s) AND (%(last)s::integer IS NULL OR no <= %(last)s);
 
+-- name: resyncing
+SELECT count(*) FROM ferry.chunk WHERE route = %(route)s AND kind = 'resync' AND state = 'planned';
+
 -- name: progress
 SELECT phase, kind, target, count(*) FILTER (WHERE state = 'done') AS done, count(*) AS total,
        coalesce(sum(rows), 0)::bigint AS rows, coalesce(sum(seconds), 0) AS seconds
