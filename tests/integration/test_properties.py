@@ -351,6 +351,8 @@ def test_invariants_hold_whatever_happens(make_pair: Callable[..., Pair], monkey
         def __init__(self) -> None:
             nonlocal begun
             begun += 1
+            if _LONG and begun % 50 == 0:
+                print(f"{begun} histories", flush=True)
             super().__init__()
 
     with connect(dsns[0]) as legacy, connect(dsns[1]) as shop:
