@@ -14,6 +14,7 @@ from shopferry.cdc.watermark import mark, reached
 from shopferry.demo import ledger
 from shopferry.mapping import Route
 from shopferry.passage import Options
+from shopferry.verify.checksums import Difference
 
 ROUTE = Route.load("demo")
 OPTIONS = Options(chunk_size=500)
@@ -27,7 +28,7 @@ def ferry(line: Line, *phases: str) -> None:
         assert outcome is not None and outcome.clean
 
 
-def differences(line: Line, *phases: str) -> list[object]:
+def differences(line: Line, *phases: str) -> list[tuple[str, Difference]]:
     """What differs, compared online once everything that legacy has committed is applied."""
     return [d for p in phases for d in passage.compare(line.settings, p).differences]
 
@@ -112,15 +113,21 @@ def test_two_consumers_share_the_partitions_and_nothing_falls_between_them(line:
 def test_what_the_connector_loses_in_a_copy_is_found_and_brought(line: Line) -> None:
     line.consumer("one")
     ferry(line, "contacts")
-    before = sum(held(line).values())
+
+    def inside() -> bool:
+        """Whether Connect has stored an offset in the middle of a transaction."""
+        [stored] = line.connect.ask("GET", "/connectors/shopferry_demo/offsets")["offsets"]
+        return bool(stored["offset"].get("messageType") == "INSERT")
+
     with ThreadPoolExecutor() as pool:
-        copying = pool.submit(copy_customers, line, 10_000)
-        until(lambda: sum(held(line).values()) > before + 2_000)
+        copying = pool.submit(copy_customers, line, 20_000)
+        until(inside)
         line.connect.kill()
         copying.result()
     line.connect.start()
     found = differences(line, "contacts")
-    print("differences", len(found), found[:2])
+    # Debezium 3.6 goes on behind the last row's position, and the others that share it are lost.
+    assert {(layer, d.target, d.kind) for layer, d in found} <= {("mirror", "customers", "missing")}
     passage.resync(line.settings, "test")
     assert not differences(line, "contacts")
 
@@ -129,7 +136,7 @@ def test_events_that_come_again_change_nothing(line: Line) -> None:
     line.consumer("one")
     ferry(line, "contacts")
     with line.writer(rate=30):
-        for number in range(30):
+        for number in range(60):
             line.legacy(f"UPDATE customers SET phone = '601 000 {100 + number}'", "UPDATE addresses SET street = street || '.'")
         until(lambda: sum(held(line).values()) > 10_000)
         again(line, 10_000)
