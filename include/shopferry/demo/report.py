@@ -79,6 +79,8 @@ def verdict(report: dict[str, Any]) -> list[str]:
         wrong.append(f"{report['verification']['differences']} differences between the stores")
     if report["ledger"]["missing"]:
         wrong.append(f"{report['ledger']['missing']} acknowledged writes are missing")
+    if (privacy := report.get("privacy")) and privacy["found"]:
+        wrong.append(f"{privacy['found']} places in logs tell about a customer: {', '.join(privacy['places'][:5])}")
     if report["ledger"]["failed_for_the_user"]:
         wrong.append(f"{report['ledger']['failed_for_the_user']} writes failed for the user")
     return wrong
@@ -109,6 +111,12 @@ def show(report: dict[str, Any], console: Console) -> None:
     facts.add_row(
         "stream", f"{sync['events']:,} changes replayed, lag p50 {sync['lag_ms_p50']} ms, p99 {sync['lag_ms_p99']} ms"
     )
+    if privacy := report.get("privacy"):
+        facts.add_row(
+            "logs",
+            f"{privacy['lines_searched']:,} lines searched for {privacy['looked_for']:,} e-mails, phones and names, "
+            f"{privacy['found'] or 'none'} found",
+        )
     console.print(facts)
 
 

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -19,11 +21,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from shopferry import db, mirror, passage, stack
 from shopferry.control import chunks, phases
 from shopferry.control.phases import State
-from shopferry.demo import ledger, report, shop
+from shopferry.demo import leaks, ledger, report, shop
 from shopferry.demo.airflow import Airflow
+from shopferry.demo.leaks import Personal
 from shopferry.errors import StackError
 from shopferry.mapping import Route
 from shopferry.settings import Settings, data_dir, stack_state
+from shopferry.stack import airflow as embedded
 from shopferry.verify import checksums
 
 PHASE_PATIENCE_S = 1_800.0
@@ -49,6 +53,8 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
     say(f"filling the legacy store: {customers:,} customers")
     rows = shop.seed(settings, customers)
     console.print(f"         {sum(rows.values()):,} rows in {len(rows)} tables")
+    with db.connect(settings.legacy_dsn, "check") as legacy:
+        known = leaks.stored(legacy, "public")
     passage.install(settings)
     say(f"the shop opens: {rate} writes per second from now on")
     book = data_dir() / "demo" / "ledger.jsonl"
@@ -72,6 +78,9 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
             frozen = _frozen(settings, legacy, new)
             compared = {name: compared[name] + frozen[name] for name in compared}
             found = report.build(new, settings.route, ledger.check(book, legacy, new), compared)
+            say("searching all logs for every customer")
+            known |= leaks.stored(legacy, "public") | leaks.stored(new, "shop")
+            found["privacy"] = _privacy(known, new, state, book.with_name("writer.log"))
         report.write(found, report_to)
         console.print()
         report.show(found, console)
@@ -185,6 +194,17 @@ def _share(state: str, progress: list[chunks.Progress]) -> float:
         total = sum(p.total for p in of_kind)
         parts += weight * (sum(p.done for p in of_kind) / total if total else 0.0)
     return min(parts, 0.85) + (0.1 if state == State.IN_SYNC else 0.0)
+
+
+def _privacy(known: Personal, new: db.Connection, state: stack.State, writers: Path) -> dict[str, Any]:
+    """Search what all programs have written down, and what Airflow's tasks have handed on; finds are places, not values."""
+    with db.connect(state["airflow_db_dsn"], "check") as metadata:
+        texts = [*leaks.recorded(metadata, "SELECT dag_id, task_id, key, value FROM xcom"), *leaks.said(new)]
+        texts.append((writers.name, writers.read_text()))
+    with suppress(OSError), urllib.request.urlopen(f"http://{state['metrics']}/metrics") as answer:
+        texts.append(("metrics", answer.read().decode()))
+    places, lines = leaks.search(known, [*texts, *leaks.files(data_dir() / "log", embedded.home() / "logs")])
+    return {"looked_for": len(known), "lines_searched": lines, "found": len(places), "places": [str(p) for p in places[:20]]}
 
 
 def _compare(settings: Settings) -> dict[str, int]:
