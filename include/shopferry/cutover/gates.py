@@ -22,7 +22,8 @@ def judge(settings: Settings) -> list[Gate]:
     """Judge every gate now and record the verdicts; changes nothing else."""
     with stores(settings, "gates") as s:
         judged = [
-            _phases(s), _verified(s), _differences(s), _quarantine(s), _consumer(s), _lag(s, settings),
+            _phases(s), _verified(s), _differences(s), _quarantine(s),
+            _lag(s, settings), _consumer(s),  # in this order: the first waits, and meanwhile the consumer may have stopped
             _old_transactions(s), _reach(s),
         ]  # fmt: skip
         with s.shop.transaction():
