@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ class Unit:
         """Its name as part of a temp table's."""
         return re.sub(r"\W", "_", self.name)[:50]
 
-    @property
+    @cached_property
     def tables(self) -> frozenset[str]:
         """The legacy tables it reads, by any of its SELECTs."""
         texts = [self.body, *(s.lineage or "" for s in self.sources)]

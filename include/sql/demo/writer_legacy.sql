@@ -30,19 +30,19 @@ UNION ALL SELECT jsonb_build_array('loyalty_accounts', id, jsonb_build_object('p
 
 -- name: change_phone
 UPDATE customers SET phone = %(phone)s, bill_country = 'PL'
-WHERE id = (SELECT id FROM customers WHERE id >= %(dice)s * (SELECT max(id) FROM customers)
+WHERE id = (SELECT id FROM customers WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint
             AND id %% %(workers)s = %(worker)s AND deleted = 'N' ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('customers', id, jsonb_build_object('phone', phone))
 
 -- name: change_email
 UPDATE customers SET email = %(email)s
-WHERE id = (SELECT id FROM customers WHERE id >= %(dice)s * (SELECT max(id) FROM customers)
+WHERE id = (SELECT id FROM customers WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint
             AND id %% %(workers)s = %(worker)s AND deleted = 'N' ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('customers', id, jsonb_build_object('email', email))
 
 -- name: leave
 UPDATE customers SET deleted = 'T'
-WHERE id = (SELECT id FROM customers WHERE id >= %(dice)s * (SELECT max(id) FROM customers)
+WHERE id = (SELECT id FROM customers WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint
             AND id %% %(workers)s = %(worker)s AND deleted = 'N' ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('customers', id, jsonb_build_object('deleted', true))
 
@@ -50,19 +50,19 @@ RETURNING jsonb_build_array('customers', id, jsonb_build_object('deleted', true)
 INSERT INTO addresses (customer_id, full_name, street, postcode, city, country, phone, is_default, deleted, created_at)
 SELECT id, full_name, %(street)s, %(postcode)s, %(city)s, 'Polska', %(phone)s, 'N', 'N', now() AT TIME ZONE 'Europe/Warsaw'
 FROM customers
-WHERE id >= %(dice)s * (SELECT max(id) FROM customers) AND id %% %(workers)s = %(worker)s AND deleted = 'N'
+WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint AND id %% %(workers)s = %(worker)s AND deleted = 'N'
 ORDER BY id LIMIT 1
 RETURNING jsonb_build_array('addresses', id, jsonb_build_object('street', street, 'city', city))
 
 -- name: change_address
 UPDATE addresses SET street = %(street)s, postcode = %(postcode)s, city = %(city)s, country = 'Polska'
-WHERE id = (SELECT id FROM addresses WHERE id >= %(dice)s * (SELECT max(id) FROM addresses)
+WHERE id = (SELECT id FROM addresses WHERE id >= (%(dice)s * (SELECT max(id) FROM addresses))::bigint
             AND id %% %(workers)s = %(worker)s AND deleted = 'N' ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('addresses', id, jsonb_build_object('street', street, 'city', city))
 
 -- name: delete_address
 DELETE FROM addresses
-WHERE id = (SELECT id FROM addresses WHERE id >= %(dice)s * (SELECT max(id) FROM addresses)
+WHERE id = (SELECT id FROM addresses WHERE id >= (%(dice)s * (SELECT max(id) FROM addresses))::bigint
             AND id %% %(workers)s = %(worker)s AND deleted = 'N' ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('addresses', id, NULL)
 
@@ -70,20 +70,20 @@ RETURNING jsonb_build_array('addresses', id, NULL)
 INSERT INTO consents (customer_id, channel, granted, granted_at, ip, wording)
 SELECT id, %(channel)s, 'T', now() AT TIME ZONE 'Europe/Warsaw', '10.0.0.2', 'v6'
 FROM customers
-WHERE id >= %(dice)s * (SELECT max(id) FROM customers) AND id %% %(workers)s = %(worker)s AND deleted = 'N'
+WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint AND id %% %(workers)s = %(worker)s AND deleted = 'N'
 ORDER BY id LIMIT 1
 RETURNING jsonb_build_array('consents', id, jsonb_build_object('state', 'granted'))
 
 -- name: withdraw
 UPDATE consents SET withdrawn_at = now() AT TIME ZONE 'Europe/Warsaw'
-WHERE id = (SELECT id FROM consents WHERE id >= %(dice)s * (SELECT max(id) FROM consents)
+WHERE id = (SELECT id FROM consents WHERE id >= (%(dice)s * (SELECT max(id) FROM consents))::bigint
             AND id %% %(workers)s = %(worker)s AND withdrawn_at IS NULL ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('consents', id, jsonb_build_object('state', 'withdrawn'))
 
 -- name: order
 WITH c AS (
     SELECT id, email, full_name FROM customers
-    WHERE id >= %(dice)s * (SELECT max(id) FROM customers) AND id %% %(workers)s = %(worker)s AND deleted = 'N'
+    WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint AND id %% %(workers)s = %(worker)s AND deleted = 'N'
     ORDER BY id LIMIT 1
 ), o AS (
     INSERT INTO orders (number, customer_id, email, status_code, total, currency, payment_code, delivery_code, delivery_cost,
@@ -107,7 +107,7 @@ UNION ALL SELECT jsonb_build_array('order_status_log', id, jsonb_build_object('s
 WITH o AS (
     UPDATE orders SET status_code = CASE status_code WHEN 'NEW' THEN CASE WHEN %(dice)s < 0.1 THEN 'CANC' ELSE 'PAID' END
                                                      WHEN 'PAID' THEN 'SENT' ELSE 'DONE' END
-    WHERE id = (SELECT id FROM orders WHERE id >= %(dice)s * (SELECT max(id) FROM orders)
+    WHERE id = (SELECT id FROM orders WHERE id >= (%(dice)s * (SELECT max(id) FROM orders))::bigint
                 AND id %% %(workers)s = %(worker)s AND status_code IN ('NEW', 'PAID', 'SENT') ORDER BY id LIMIT 1)
     RETURNING id, status_code,
               CASE status_code WHEN 'CANC' THEN 'cancelled' WHEN 'PAID' THEN 'paid' WHEN 'SENT' THEN 'shipped'
@@ -122,7 +122,7 @@ UNION ALL SELECT jsonb_build_array('order_status_log', s.id, jsonb_build_object(
 -- name: delete_order
 WITH o AS (
     DELETE FROM orders
-    WHERE id = (SELECT id FROM orders r WHERE id >= %(dice)s * (SELECT max(id) FROM orders)
+    WHERE id = (SELECT id FROM orders r WHERE id >= (%(dice)s * (SELECT max(id) FROM orders))::bigint
                 AND id %% %(workers)s = %(worker)s AND status_code = 'CANC'
                 AND NOT EXISTS (SELECT FROM loyalty_log l WHERE l.order_id = r.id AND l.account_id IN
                                 (SELECT id FROM loyalty_accounts a WHERE a.customer_id = r.customer_id)) ORDER BY id LIMIT 1)
@@ -139,7 +139,7 @@ UNION ALL SELECT jsonb_build_array('order_status_log', id, NULL) FROM s
 -- name: earn
 WITH a AS (
     UPDATE loyalty_accounts SET points = points + %(points)s
-    WHERE id = (SELECT id FROM loyalty_accounts WHERE id >= %(dice)s * (SELECT max(id) FROM loyalty_accounts)
+    WHERE id = (SELECT id FROM loyalty_accounts WHERE id >= (%(dice)s * (SELECT max(id) FROM loyalty_accounts))::bigint
                 AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
     RETURNING id, points
 ), l AS (
@@ -152,7 +152,7 @@ UNION ALL SELECT jsonb_build_array('loyalty_log', id, jsonb_build_object('points
 -- name: spend
 WITH a AS (
     UPDATE loyalty_accounts SET points = points - %(points)s
-    WHERE id = (SELECT id FROM loyalty_accounts WHERE id >= %(dice)s * (SELECT max(id) FROM loyalty_accounts)
+    WHERE id = (SELECT id FROM loyalty_accounts WHERE id >= (%(dice)s * (SELECT max(id) FROM loyalty_accounts))::bigint
                 AND id %% %(workers)s = %(worker)s AND points >= %(points)s ORDER BY id LIMIT 1)
     RETURNING id, points
 ), l AS (

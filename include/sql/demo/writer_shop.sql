@@ -27,19 +27,19 @@ UNION ALL SELECT jsonb_build_array('loyalty_account', id, jsonb_build_object('po
 
 -- name: change_phone
 UPDATE shop.customer SET phone = %(phone)s
-WHERE id = (SELECT id FROM shop.customer WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer)
+WHERE id = (SELECT id FROM shop.customer WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint
             AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('customer', id, jsonb_build_object('phone', phone))
 
 -- name: change_email
 UPDATE shop.customer SET email = %(email)s
-WHERE id = (SELECT id FROM shop.customer WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer)
+WHERE id = (SELECT id FROM shop.customer WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint
             AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('customer', id, jsonb_build_object('email', email))
 
 -- name: leave
 UPDATE shop.customer SET status = 'blocked'
-WHERE id = (SELECT id FROM shop.customer WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer)
+WHERE id = (SELECT id FROM shop.customer WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint
             AND id %% %(workers)s = %(worker)s AND status = 'active' ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('customer', id, jsonb_build_object('blocked', true))
 
@@ -47,20 +47,20 @@ RETURNING jsonb_build_array('customer', id, jsonb_build_object('blocked', true))
 INSERT INTO shop.customer_address (customer_id, street, postcode, city, country_code, phone, created_at)
 SELECT id, %(street)s, %(postcode)s, %(city)s, 'PL', %(phone)s, now()
 FROM shop.customer
-WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer) AND id %% %(workers)s = %(worker)s
+WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint AND id %% %(workers)s = %(worker)s
 ORDER BY id LIMIT 1
 RETURNING jsonb_build_array('customer_address', id, jsonb_build_object('street', street, 'city', city))
 
 -- name: change_address
 UPDATE shop.customer_address SET street = %(street)s, postcode = %(postcode)s, city = %(city)s, country_code = 'PL'
-WHERE id = (SELECT id FROM shop.customer_address WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer_address)
+WHERE id = (SELECT id FROM shop.customer_address WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer_address))::bigint
             AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('customer_address', id, jsonb_build_object('street', street, 'city', city))
 
 -- name: delete_address
 WITH d AS (
     DELETE FROM shop.customer_address
-    WHERE id = (SELECT id FROM shop.customer_address WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer_address)
+    WHERE id = (SELECT id FROM shop.customer_address WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer_address))::bigint
                 AND id %% %(workers)s = %(worker)s AND NOT is_billing ORDER BY id LIMIT 1)
     RETURNING id, legacy_address_id
 )
@@ -71,7 +71,7 @@ UNION ALL SELECT jsonb_build_array('@addresses', legacy_address_id, NULL) FROM d
 INSERT INTO shop.consent AS s (customer_id, purpose, channel, state, granted_at, granted_ip, wording_version)
 SELECT id, 'marketing', %(channel)s::shop.contact_channel, 'granted', now(), '10.0.0.2', 'v6'
 FROM shop.customer
-WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer) AND id %% %(workers)s = %(worker)s
+WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint AND id %% %(workers)s = %(worker)s
 ORDER BY id LIMIT 1
 ON CONFLICT (customer_id, purpose, channel) DO UPDATE
 SET state = 'granted', granted_at = now(), granted_ip = '10.0.0.2', wording_version = 'v6', withdrawn_at = NULL
@@ -79,14 +79,14 @@ RETURNING jsonb_build_array('consent', id, jsonb_build_object('state', state))
 
 -- name: withdraw
 UPDATE shop.consent SET state = 'withdrawn', withdrawn_at = now()
-WHERE id = (SELECT id FROM shop.consent WHERE id >= %(dice)s * (SELECT max(id) FROM shop.consent)
+WHERE id = (SELECT id FROM shop.consent WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.consent))::bigint
             AND customer_id %% %(workers)s = %(worker)s AND state <> 'withdrawn' ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('consent', id, jsonb_build_object('state', state))
 
 -- name: order
 WITH c AS (
     SELECT id FROM shop.customer
-    WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer) AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1
+    WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1
 ), o AS (
     INSERT INTO shop.customer_order (number, customer_id, status, currency, total, delivery_cost, placed_at)
     SELECT 'N/' || %(token)s, c.id, 'pending', 'PLN', %(price)s::numeric * 3 + 9.99, 9.99, now() FROM c RETURNING id, total
@@ -111,7 +111,7 @@ WITH o AS (
     UPDATE shop.customer_order
     SET status = CASE status WHEN 'pending' THEN CASE WHEN %(dice)s < 0.1 THEN 'cancelled' ELSE 'paid' END
                              WHEN 'paid' THEN 'shipped' ELSE 'delivered' END::shop.order_status
-    WHERE id = (SELECT id FROM shop.customer_order WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer_order)
+    WHERE id = (SELECT id FROM shop.customer_order WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer_order))::bigint
                 AND id %% %(workers)s = %(worker)s AND status IN ('pending', 'paid', 'shipped') ORDER BY id LIMIT 1)
     RETURNING id, status
 ), s AS (
@@ -127,7 +127,7 @@ UNION ALL SELECT jsonb_build_array('order_event', id, jsonb_build_object('status
 -- name: delete_order
 WITH o AS (
     DELETE FROM shop.customer_order
-    WHERE id = (SELECT id FROM shop.customer_order r WHERE id >= %(dice)s * (SELECT max(id) FROM shop.customer_order)
+    WHERE id = (SELECT id FROM shop.customer_order r WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer_order))::bigint
                 AND id %% %(workers)s = %(worker)s AND status = 'cancelled'
                 AND NOT EXISTS (SELECT FROM shop.loyalty_entry e WHERE e.order_id = r.id)
                 AND NOT EXISTS (SELECT FROM shop.loyalty_redemption e WHERE e.order_id = r.id) ORDER BY id LIMIT 1)
@@ -148,7 +148,7 @@ UNION ALL SELECT jsonb_build_array('order_event', id, NULL) FROM s
 -- name: earn
 WITH a AS (
     UPDATE shop.loyalty_account SET balance = balance + %(points)s
-    WHERE id = (SELECT id FROM shop.loyalty_account WHERE id >= %(dice)s * (SELECT max(id) FROM shop.loyalty_account)
+    WHERE id = (SELECT id FROM shop.loyalty_account WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.loyalty_account))::bigint
                 AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
     RETURNING id, balance
 ), l AS (
@@ -161,7 +161,7 @@ UNION ALL SELECT jsonb_build_array('loyalty_entry', id, jsonb_build_object('poin
 -- name: spend
 WITH a AS (
     UPDATE shop.loyalty_account SET balance = balance - %(points)s
-    WHERE id = (SELECT id FROM shop.loyalty_account WHERE id >= %(dice)s * (SELECT max(id) FROM shop.loyalty_account)
+    WHERE id = (SELECT id FROM shop.loyalty_account WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.loyalty_account))::bigint
                 AND id %% %(workers)s = %(worker)s AND balance >= %(points)s ORDER BY id LIMIT 1)
     RETURNING id, balance
 ), l AS (
