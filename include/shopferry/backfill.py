@@ -260,7 +260,7 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
         unit = next(u for u in route.units if u.name == chunk.target)
         others = [u for p, state, _ in states if state.live and p != phase for u in route.of(p)]
         if isinstance(unit, Identity) and others:
-            stores.merger.serialize()  # before the first key is locked, as everybody who propagates
+            stores.merger.hold()
         merged = stores.merger.merge(unit, keys_between(unit, chunk.low, chunk.high), disjoint=True)
         if isinstance(unit, Identity):
             stores.merger.propagate(others, {f"identity.{unit.identity}"})

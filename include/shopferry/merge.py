@@ -82,13 +82,16 @@ class Merger:
             tables += [Identifier("pg_temp", name) for name in sorted(self._images())]
             _tidy(self.conn, tables)
 
-    def serialize(self) -> None:
-        """Wait until nobody else propagates in this route, until this transaction ends.
+    def hold(self, *, alone: bool = True) -> None:
+        """Wait until nobody else propagates in this route, and keep it so until this transaction ends; `alone`, until
+        nobody merges a chunk either. To be called before the first of the shop's rows is written.
 
         Lineage is read from a snapshot: of two that propagate at once, one could move an identity while the other finds
-        by the old one whom its rows affect, and then neither would merge them where they belong.
+        by the old one whom its rows affect, and then neither would merge them where they belong. And since foreign keys
+        lock parents, a chunk of children and a batch that has changed their parents would wait for each other.
         """
-        self.conn.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"propagate {self.route.name}",))
+        lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+        self.conn.execute(f"SELECT {lock}(hashtext(%s))".encode(), (f"propagate {self.route.name}",))
 
     def propagate(self, units: Sequence[Unit], changed: Iterable[str]) -> dict[str, Merged]:
         """Merge whatever the changed relations affect, in dependency order.
@@ -98,11 +101,13 @@ class Merger:
         transaction: at first everything at once, and only if the data is refused unit by unit.
         """
         touched = set(changed)
+        if not units:  # the first phase's identities have nobody after them: no reason to wait for whoever propagates
+            self._forget_changes(units, touched)
+            return {}
         for unit in units:
             self._statements(unit)
-        self.serialize()
+        self.hold()
         self._do(_SESSION)
-        # All verdicts before the first key is locked, so that these two kinds of lock are always taken in one order.
         if wanted := {w for u in units for w in u.standardize if f"legacy.{w.table}" in touched}:
             registry.judge(self.conn, registry.missing(self.conn, wanted))
         try:
@@ -159,9 +164,8 @@ class Merger:
         `disjoint` promises that nobody else who says so at the same time has any of these keys: chunks of one plan need
         not wait for one another, only for the stream.
         """
-        own = self._statements(unit)
-        take = statements.taken(unit, own.affected, own.key_type, keys, "_shared" if disjoint else "")
-        return self._take_and_merge(unit, take.as_string(self.conn))
+        self.hold(alone=not disjoint)
+        return self._take_and_merge(unit, statements.taken(self._statements(unit).affected, keys).as_string(self.conn))
 
     def _take_and_merge(self, unit: Unit, take: str) -> Merged | None:
         conn, own = self.conn, self._statements(unit)
@@ -288,7 +292,7 @@ class Merger:
         return Merged(len(keys), sum(p.written for p in parts), sum(p.deleted for p in parts))
 
     def _affect(self, unit: Mapping, keys: Sequence[object]) -> None:
-        """Have these keys, which are locked already, be the affected ones."""
+        """Have these keys be the affected ones."""
         own = self._statements(unit)
         self._do(own.empty)
         self.conn.execute(

@@ -19,7 +19,6 @@ from shopferry.errors import MappingError
 from shopferry.mapping import Identity, Mapping, Source, Unit
 
 RESERVED = ("problems", "left_out")
-_BUCKETS = 256  # per unit: bounds the lock table, whatever the size of a batch
 _UNEQUAL = {"json", "xml", "point", "polygon"}
 
 
@@ -30,7 +29,7 @@ class Statements:
     affected: Identifier
     yielded: Identifier
     key_type: str
-    take: str  # the changed rows' keys into `affected`, locked; yields their number
+    take: str  # the changed rows' keys into `affected`; yields their number
     fill: str  # what the SELECT yields for them into `yielded`
     settle: str  # quarantine and left-out rows; yields how many of the keys the database had refused before
     writes: tuple[str, ...]  # delete, update, insert; of an identity: lock, before, leave, join, after
@@ -58,7 +57,7 @@ def stage(conn: Connection, unit: Unit) -> Statements:
     key_type = columns(conn, f"pg_temp.affected_{unit.slug}")["key"]
     fill = SQL("INSERT INTO {} {}").format(yielded, select)
     empty = SQL("WITH a AS (DELETE FROM {}) DELETE FROM {}").format(affected, yielded)
-    take = taken(unit, affected, key_type, _changed_keys(unit), "")
+    take = taken(affected, _changed_keys(unit))
     settle: Composable = SQL("SELECT 0")
     deferrable: tuple[Identifier, ...] = ()
     if isinstance(unit, Identity):
@@ -97,21 +96,12 @@ def columns(conn: Connection, relation: str) -> dict[str, str]:
     )
 
 
-def taken(unit: Unit, affected: Identifier, key_type: str, keys: Composable, mode: str) -> Composed:
-    """Put these keys into `affected` and lock them (`mode` '' or '_shared'), so that no two transactions interleave on
-    one aggregate; yields their number.
-
-    What is locked are ranges of keys: a chunk, whose keys are neighbours, so stands in the way of few. Their order is
-    the same for everybody, against deadlock.
-    """
-    bucket = SQL("hashtext(key::text) & {}").format(Literal(_BUCKETS - 1))
-    if key_type in {"smallint", "integer", "bigint"}:
-        bucket = SQL("((key >> 10) & {})::integer").format(Literal(_BUCKETS - 1))
+def taken(affected: Identifier, keys: Composable) -> Composed:
+    """Put these keys into `affected`; yields their number."""
     return SQL(
-        """WITH found AS (INSERT INTO {} SELECT DISTINCT key FROM ({}) k WHERE key IS NOT NULL RETURNING key)
-           SELECT count(*), (SELECT count({}(hashtext({}), bucket))
-                             FROM (SELECT DISTINCT {} AS bucket FROM found ORDER BY 1) b) FROM found"""
-    ).format(affected, keys, Identifier(f"pg_advisory_xact_lock{mode}"), Literal(unit.name), bucket)
+        "WITH found AS (INSERT INTO {} SELECT DISTINCT key FROM ({}) k WHERE key IS NOT NULL RETURNING key) "
+        "SELECT count(*) FROM found"
+    ).format(affected, keys)
 
 
 def _changed_keys(unit: Unit) -> Composed:

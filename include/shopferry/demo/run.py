@@ -18,7 +18,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from shopferry import db, mirror, passage, stack
+from shopferry import db, installation, mirror, passage, stack
+from shopferry.cdc import source
 from shopferry.control import chunks, phases
 from shopferry.control.phases import State
 from shopferry.demo import leaks, ledger, report, shop
@@ -53,9 +54,12 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
     say(f"filling the legacy store: {customers:,} customers")
     rows = shop.seed(settings, customers)
     console.print(f"         {sum(rows.values()):,} rows in {len(rows)} tables")
+    passage.install(settings)
+    say("the connector begins to read legacy's log")
     with db.connect(settings.legacy_dsn, "check") as legacy:
         known = leaks.stored(legacy, "public")
-    passage.install(settings)
+        # A shop that is open for years does not wait for a JVM to boot; one that opens with the demo may.
+        source.await_reader(legacy, installation.publication(Route.load(settings.route)), patience_s=60.0)
     say(f"the shop opens: {rate} writes per second from now on")
     book = data_dir() / "demo" / "ledger.jsonl"
     try:
