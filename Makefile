@@ -1,7 +1,6 @@
 # make demo [ARGS="--customers 2000 --exit"]   everything from nothing: install, move a running shop, report
-# make test [ARGS="-k quality"]                install, then all tests
+# make test [ARGS="-k quality"]                install, then all tests (ARGS=tests/stream: the hard cases of the stream alone)
 # make test-long [SEED=1] [EXAMPLES=2000]      install, then thousands of random histories instead of two dozen
-# make test-stream                             install, then the hard cases of change data capture on the real stack
 # make test-kafka                              install, then the tests on Apache Kafka and Kafka Connect (java, mvn)
 # make crash-matrix                            install, then every process killed at every point; writes the page of results
 # make lint                                    install, then ruff, mypy and the rules of who imports whom
@@ -11,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long test-stream test-kafka crash-matrix lint install clean
+.PHONY: demo test test-long test-kafka crash-matrix lint install clean
 
 demo: install
 	$(VENV)/bin/shopferry demo $(ARGS)
@@ -22,9 +21,6 @@ test: install
 test-long: install
 	SHOPFERRY_PROFILE=long SHOPFERRY_SEED=$(SEED) SHOPFERRY_EXAMPLES=$(EXAMPLES) \
 	  $(VENV)/bin/pytest -s tests/integration/test_properties.py $(ARGS)
-
-test-stream: install
-	SHOPFERRY_STREAM=1 $(VENV)/bin/pytest tests/stream $(ARGS)
 
 test-kafka: install
 	@mkdir -p build; if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then \

@@ -11,7 +11,7 @@ from shopferry.control.phases import TRANSITIONS, State
 from shopferry.errors import PhaseError
 
 
-@pytest.mark.parametrize(("source", "target"), itertools.product(State, State))
+@pytest.mark.parametrize(("source", "target"), list(itertools.product(State, State)))
 def test_only_legal_steps_are_taken(pair: Pair, source: State, target: State) -> None:
     pair.shop.execute("UPDATE ferry.phase SET state = %s WHERE phase = 'contacts'", (source,))
     if source in TRANSITIONS.get(target, ()):

@@ -1,12 +1,11 @@
 """The hard cases on real servers: one embedded stack with a small shop, and one whose tables have every type.
 
 All phases are live. Each test waits for the proof "applied up to W" instead of sleeping, and ends with a clean
-verification. They take a quarter of an hour: `make test-stream` runs them, `make test` says that it did not.
+verification.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,13 +16,6 @@ from shopferry import passage
 from shopferry.demo import shop
 
 ROUTES = Path(__file__).parent / "routes"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is in this directory, unless it is asked for."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents and not os.environ.get("SHOPFERRY_STREAM"):
-            item.add_marker(pytest.mark.skip(reason="the hard cases on the real stack: `make test-stream` runs them"))
 
 
 @pytest.fixture(scope="session")
