@@ -36,7 +36,8 @@ def test_every_value_arrives_exactly(values: Flow, table: str, samples: dict[str
         query = SQL("UPDATE {} SET id = %s WHERE id = %s").format(Identifier(table))
         values.legacy.execute(query, (300 + number, 200 + number))
     same(values, table)  # by updates of one column after the other, and under another key
-    values.legacy.execute(f"UPDATE {table} SET {'words' if table == 'carried' else 'words2'} = 'w' WHERE id BETWEEN 301 AND 400".encode())
+    column = "words" if table == "carried" else "words2"
+    values.legacy.execute(f"UPDATE {table} SET {column} = 'w' WHERE id BETWEEN 301 AND 400".encode())
     values.legacy.execute(f"DELETE FROM {table} WHERE id BETWEEN 101 AND 199".encode())
     same(values, table)
     assert values.ask("SELECT * FROM ferry.quarantine") == []
