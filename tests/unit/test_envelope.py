@@ -127,19 +127,20 @@ def test_collapse_is_not_turned_back_by_an_old_event_that_comes_again() -> None:
     assert last["orders"][b'{"id":1}'].row == json.dumps(new, separators=(",", ":")).encode()
 
 
-def test_collapse_fills_a_placeholder_from_the_state_before() -> None:
-    last = collapse([changed("c", {"id": 1, "note": "long"}), changed("u", {"id": 1, "note": UNCHANGED})])
-    assert json.loads(last["orders"][b'{"id":1}'].row or b"")["note"] == "long"
+def test_what_an_event_leaves_out_is_not_taken_from_the_one_before_it_which_may_be_an_old_one_that_came_again() -> None:
+    old = changed("u", {"id": 1, "note": "old"}, lsn=50)
+    new = changed("u", {"id": 1, "note": UNCHANGED}, lsn=101)
+    between = changed("u", {"id": 1, "note": "long"}, lsn=70)  # applied before, and what the new one means
+    for batch in ([old, new, between], [between, new], [changed("d", None, lsn=40), new]):
+        last = collapse(batch)["orders"][b'{"id":1}']
+        assert last.torn and last.partial and last.lsn == 101
+    assert not collapse([new])["orders"][b'{"id":1}'].torn
+    assert not collapse([new, changed("u", {"id": 1, "note": "y"}, lsn=102)])["orders"][b'{"id":1}'].torn
 
 
 def test_a_row_that_was_born_is_never_filled_from_the_one_that_had_its_key() -> None:
     moved = changed("c", {"id": 1, "note": UNCHANGED})
-    assert moved.born
-    for earlier in (changed("u", {"id": 1, "note": "another's"}), changed("d", None)):
-        last = collapse([earlier, moved])["orders"][b'{"id":1}']
-        assert last.born and last.partial
-    # and what comes after it in the batch cannot be filled from the mirror either
-    last = collapse([moved, changed("u", {"id": 1, "note": UNCHANGED})])["orders"][b'{"id":1}']
+    last = collapse([changed("u", {"id": 1, "note": "another's"}), moved])["orders"][b'{"id":1}']
     assert last.born and last.partial
 
 

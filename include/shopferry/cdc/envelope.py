@@ -68,6 +68,7 @@ class Change:
     born: bool = False  # came with no row before it: whatever the mirror holds under this key is another row's
     size: int = 0  # bytes of the whole message
     xid: int = 0  # the lower half of the number of the transaction in legacy
+    torn: bool = False  # leaves out a value that may have come in this very batch: the mirror does not have it yet
 
     @property
     def partial(self) -> bool:
@@ -130,9 +131,10 @@ def committed_ms(value: bytes | None) -> int | None:
 
 
 def collapse(changes: Iterable[Change]) -> dict[str, dict[bytes, Change]]:
-    """The newest state per table and key. What a placeholder leaves out comes from the state before it, if that has it.
+    """The newest state per table and key, by log position: an old event may come again behind or between newer ones.
 
-    Newest by log position, not by order of arrival: an old event may come again behind a newer one.
+    For the same reason what a placeholder leaves out is not taken from the event before it: that one may have come again,
+    and be older than what the mirror holds. Such a change is torn.
     """
     last: dict[str, dict[bytes, Change]] = {}
     for change in changes:
@@ -140,8 +142,8 @@ def collapse(changes: Iterable[Change]) -> dict[str, dict[bytes, Change]]:
         before = table.get(change.key)
         if before is not None and change.lsn < before.lsn:
             continue
-        if change.partial and not change.born and before is not None and before.row is not None:
-            change = replace(change, row=fill(change.row or b"", before.row), born=before.born)
+        if before is not None and change.partial:
+            change = replace(change, torn=True)
         table[change.key] = change
     return last
 

@@ -126,7 +126,7 @@ class Replay:
                     "mend the mapping, then `shopferry sync resync`; replay stops here"
                 )
             # A row whose key was changed comes as a new one, and still without the values that were not logged again.
-            if not fidelity.exact(change.row) or (change.partial and change.born):
+            if not fidelity.exact(change.row) or (change.partial and (change.born or change.torn)):
                 from_legacy.append(n)
             elif change.partial:
                 from_mirror.append(n)
