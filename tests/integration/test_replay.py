@@ -229,3 +229,18 @@ def test_an_event_that_the_mirrors_type_refuses_is_quarantined_alone(pair: Pair)
     ]  # fmt: skip
     assert pair.one("SELECT count(*) FROM shop.customer_order") == 18
     assert not pair.verify("orders").clean  # the mirror lacks the row, and verification says so
+
+
+def test_batches_are_remembered_for_a_day(filled: Pair) -> None:
+    filled.pass_phases(["contacts"])
+    filled.write("UPDATE customers SET phone = '601 000 001' WHERE id = 1")
+    filled.sync()
+    newest = filled.one("SELECT max(id) FROM ferry.replay_batch")
+    filled.shop.execute("UPDATE ferry.replay_batch SET at = now() - interval '25 hours' WHERE id < %s", (newest,))
+    filled.shop.execute(
+        "INSERT INTO ferry.replay_batch (route, at, events, lag_ms, apply_ms) "
+        "SELECT route, now() - interval '25 hours', 1, '{1}', 1 FROM unnest('{demo,other}'::text[]) AS r (route)"
+    )
+    offsets.forget_batches(filled.shop, "demo")
+    assert filled.one("SELECT array_agg(id) FROM ferry.replay_batch WHERE route = 'demo'") == [newest]
+    assert filled.one("SELECT count(*) FROM ferry.replay_batch WHERE route = 'other'") == 1

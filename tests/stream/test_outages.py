@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -120,42 +120,75 @@ def test_legacy_fails_over_to_its_replica(flow: Flow) -> None:
         flow.legacy.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'replica'")
 
 
-def test_the_shops_disk_is_full(flow: Flow, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A tablespace on a small file system stands for the disk: the rows' writes fail with SQLSTATE 53100."""
+@contextmanager
+def small_disk(conn: psycopg.Connection[tuple[object, ...]], *tables: str) -> Iterator[Callable[[], None]]:
+    """These tables on a file system that is full; yields what makes room again.
+
+    A tablespace on a small file system stands for the disk: writes that need one more page fail with SQLSTATE 53100.
+    """
     disk = Path("/var/tmp") / f"shopferry-disk-{os.getpid()}"  # noqa: S108 - PostgreSQL's account must enter it
     disk.mkdir()
     if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]).returncode:
         disk.rmdir()
         pytest.skip("a small file system can be mounted by root alone")
+    owner = postgres.account()
+    assert owner
     try:
-        owner = postgres.account()
-        assert owner
         (disk / "ts").mkdir()
         os.chown(disk / "ts", owner.pw_uid, owner.pw_gid)
-        flow.shop.execute(f"CREATE TABLESPACE small LOCATION '{disk / 'ts'}'".encode())
-        with flow.paused("sync"):
-            flow.shop.execute("ALTER TABLE mirror.orders SET TABLESPACE small")
-            flow.shop.execute("CREATE TABLE filler (x text) TABLESPACE small")
-            with pytest.raises(psycopg.errors.DiskFull):
-                flow.shop.execute("INSERT INTO filler SELECT repeat(md5(i::text), 30) FROM generate_series(1, 1000000) i")
-            # The failed statement's pages stay; what little is left goes to the last bytes of another file.
-            size = os.statvfs(disk)
-            (disk / "rest").write_bytes(b"x" * (size.f_bavail * size.f_frsize))
-        numbers = list(range(9_200_000, 9_203_000))
+        conn.execute(f"CREATE TABLESPACE small LOCATION '{disk / 'ts'}'".encode())
+        for table in tables:
+            conn.execute(f"ALTER TABLE {table} SET TABLESPACE small".encode())
+        conn.execute("CREATE TABLE public.filler (x text) TABLESPACE small")
+        with pytest.raises(psycopg.errors.DiskFull):
+            conn.execute("INSERT INTO filler SELECT repeat(md5(i::text), 30) FROM generate_series(1, 1000000) i")
+        # The failed statement's pages stay; what little is left goes to the last bytes of another file.
+        size = os.statvfs(disk)
+        (disk / "rest").write_bytes(b"x" * (size.f_bavail * size.f_frsize))
+
+        def free() -> None:
+            (disk / "rest").unlink()
+            conn.execute("DROP TABLE public.filler")
+
+        yield free
+    finally:
+        conn.execute("DROP TABLE IF EXISTS public.filler")
+        for table in tables:
+            conn.execute(f"ALTER TABLE {table} SET TABLESPACE pg_default".encode())
+        conn.execute("CHECKPOINT")
+        conn.execute("DROP TABLESPACE IF EXISTS small")
+        subprocess.run(["umount", "-l", str(disk)], check=True)  # idle sessions may still hold a file that is gone
+        disk.rmdir()
+
+
+def test_the_shops_disk_is_full(flow: Flow) -> None:
+    numbers = list(range(9_200_000, 9_203_000))
+    with small_disk(flow.shop, "mirror.orders") as free:
         before = flow.log("sync").count("DiskFull")
         flow.write(*[order(n) for n in numbers])
         until(lambda: flow.log("sync").count("DiskFull") > before)
-        (disk / "rest").unlink()
-        flow.shop.execute("DROP TABLE filler")
+        free()
         found(flow, numbers)
-    finally:
-        with flow.paused("sync"):
-            flow.shop.execute("DROP TABLE IF EXISTS filler")
-            flow.shop.execute("ALTER TABLE mirror.orders SET TABLESPACE pg_default")
-            flow.shop.execute("CHECKPOINT")
-            flow.shop.execute("DROP TABLESPACE small")
-        subprocess.run(["umount", "-l", str(disk)], check=True)  # idle sessions may still hold a file that is gone
-        disk.rmdir()
+
+
+def test_legacys_disk_is_full(flow: Flow) -> None:
+    """The application's writes fail, and ours may; what was committed arrives, and all goes on once there is room."""
+    numbers = list(range(9_210_000, 9_210_100))
+    with small_disk(flow.legacy, "orders", "shopferry.heartbeat", "shopferry.marker") as free:
+        for number in numbers:  # as long as the last page of the table has room
+            try:
+                flow.write(order(number))
+            except psycopg.errors.DiskFull:
+                break
+        else:
+            raise AssertionError("legacy's disk was not full")
+        there = set(numbers[: numbers.index(number)])
+        until(lambda: there <= {n for (n,) in flow.ask("SELECT id FROM shop.customer_order WHERE id >= 9210000")})
+        assert flow.stopped() is None
+        free()
+        rest = numbers[numbers.index(number):]
+        flow.write(*[order(n) for n in rest])
+        found(flow, numbers)
 
 
 @pytest.mark.parametrize("store", ["legacy", "shop"])

@@ -93,6 +93,7 @@ class Forward:
         while not self.stop.is_set():
             if time.monotonic() - looked > _LOOK_EVERY_S:
                 source.look(replay.legacy, shop, route.name, f"shopferry_{route.name}", tables)
+                offsets.forget_batches(shop, route.name)
                 goal = goal or stream.all_ends()  # once: who has come that far is past whatever stopped the one before
                 looked = time.monotonic()
             if time.monotonic() - seen > _SIGN_OF_LIFE_S:

@@ -16,6 +16,7 @@ from shopferry.errors import FencedError
 _Q = queries(SQL / "offsets.sql")
 Partition: TypeAlias = tuple[str, int]  # topic, partition
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_KEPT = timedelta(days=1)  # of booked batches, a million rows on a busy day
 _MEMORY = timedelta(seconds=10)  # of new life after which the reason of the last stop is forgotten
 
 
@@ -115,6 +116,11 @@ def record_batch(
         "committed": [t.committed_ms for _, t in ordered],
     }  # fmt: skip
     conn.execute(_Q["tally"], given)
+
+
+def forget_batches(conn: Connection, route: str) -> None:
+    """Forget what was booked of batches more than a day ago."""
+    conn.execute(_Q["forget"], {"route": route, "kept": _KEPT})
 
 
 def applied(conn: Connection, route: str) -> dict[str, tuple[int, int]]:

@@ -32,6 +32,10 @@ DELETE FROM ferry.kafka_offset WHERE route = %(route)s;
 INSERT INTO ferry.replay_batch (route, events, lag_ms, apply_ms)
 VALUES (%(route)s, %(events)s, %(lag_ms)s, %(apply_ms)s);
 
+-- name: forget
+-- A few at a time: who deletes is the consumer, every few seconds.
+DELETE FROM ferry.replay_batch WHERE route = %(route)s AND at < now() - %(kept)s::interval;
+
 -- name: tally
 -- Count what was applied, per partition; the position's row is this transaction's already.
 UPDATE ferry.kafka_offset o
