@@ -7,15 +7,16 @@ from pathlib import Path
 
 from shopferry.settings import PROJECT
 
-STREAM = PROJECT / "tests" / "stream"
+FOLDERS = (PROJECT / "tests" / "stream", PROJECT / "tests" / "kafka")
 PAGE = (PROJECT / "docs" / "reference" / "hard-cases.md").read_text()
 
 
 def defined() -> set[str]:
-    """Every test of the stream, as `module::function`."""
+    """Every test of the stream, on either broker, as `module::function`."""
     return {
         f"{file.name}::{name}"
-        for file in STREAM.glob("test_*.py")
+        for folder in FOLDERS
+        for file in folder.glob("test_*.py")
         for name in re.findall(r"^def (test_\w+)", Path(file).read_text(), re.MULTILINE)
     }
 
