@@ -275,7 +275,7 @@ class Pair:
             for phase in live:
                 backfill.standardize(self.stores, phase)
                 for unit in ROUTE.of(phase):
-                    merger.merge(unit, keys_between(unit, None, None))
+                    merger.merge(unit, keys_between(unit, None, None), disjoint=False)
             return self.exported(live)
 
     def empty_shop(self) -> None:

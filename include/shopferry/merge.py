@@ -158,7 +158,7 @@ class Merger:
                 touched.add(f"identity.{unit.identity}")
         return done
 
-    def merge(self, unit: Unit, keys: Composed, *, disjoint: bool = False) -> Merged | None:
+    def merge(self, unit: Unit, keys: Composed, *, disjoint: bool) -> Merged | None:
         """Merge one unit for the keys that a SELECT yields; None when it yields none.
 
         `disjoint` promises that nobody else who says so at the same time has any of these keys: chunks of one plan need

@@ -33,7 +33,7 @@ def release(stores: Stores, *, entity: str | None = None, reason: str | None = N
             tried = frozenset(
                 str(k) for (k,) in stores.shop.execute(SQL("SELECT DISTINCT key::text FROM ({}) q").format(keys)).fetchall()
             )
-            stores.merger.merge(unit, keys)
+            stores.merger.merge(unit, keys, disjoint=False)
             later = stores.route.units[stores.route.units.index(unit) + 1 :]
             stores.merger.propagate([u for u in later if u.phase in live], stores.merger.ripple(unit, tried))
     return before, len(quarantine.entries(stores.shop, entity=entity, reason=reason, limit=10_000_000))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
-from pair import Pair
+from pair import ROUTE, Pair
+from shopferry import backfill, db
 from shopferry.control import quarantine
 from shopferry.errors import MappingError
 from shopferry.mapping import Route
 from shopferry.merge import Merger
 from shopferry.release import release
-from test_backfill import order
+from test_backfill import dsns, order
 
 CUSTOMER = "INSERT INTO customers (id, email, full_name) VALUES ({0}, 'c{0}@example.com', 'Jan Kowalski')"
 
@@ -123,6 +125,36 @@ def test_what_was_refused_is_released_once_the_shop_can_hold_it(pair: Pair) -> N
     assert release(pair.stores) == (2, 0)
     assert pair.ask("SELECT order_id FROM shop.payment") == [(1,)]
     pair.check()
+
+
+@pytest.mark.parametrize(("theirs", "wait"), [("a chunk", {"batch", "release"}), ("a batch", {"batch", "release", "chunk"})])
+def test_chunks_go_side_by_side_and_a_batch_goes_alone(pair: Pair, theirs: str, wait: set[str]) -> None:
+    pair.write(order(1))
+    pair.pass_phases(["contacts"])
+    pair.start("orders")
+    pair.copy("orders")
+    backfill.begin_merge(pair.stores, "orders")
+    backfill.standardize(pair.stores, "orders")
+    pair.write(order(2))
+    ours = {
+        "chunk": lambda: backfill.merge_next(pair.stores, "orders", "test"),
+        "batch": pair.sync,
+        "release": lambda: release(pair.stores),
+    }
+    pair.shop.execute("SET lock_timeout = '50ms'")
+    with db.connect(dsns(pair)[1], "test") as other:
+        for name, work in ours.items():
+            with other.transaction():
+                Merger(other, ROUTE).hold(alone=theirs == "a batch")
+                if name in wait:
+                    with pytest.raises(psycopg.errors.LockNotAvailable):
+                        work()
+                else:
+                    work()
+            pair.shop.execute("SET lock_timeout = 0")
+            work()
+            pair.shop.execute("SET lock_timeout = '50ms'")
+    pair.shop.execute("SET lock_timeout = 0")
 
 
 def test_a_column_that_the_target_lacks_is_named_with_file_and_line(pair: Pair) -> None:
