@@ -321,6 +321,7 @@ class Ferry(RuleBasedStateMachine):
 
 def _empty(pair: Pair) -> None:
     """Both stores as they were before the history."""
+    pair.legacy.execute("SET lock_timeout = 0")  # whoever was killed last may still be dying
     with pair.legacy.transaction():
         for table in history.TABLES:
             pair.legacy.execute(f"DELETE FROM {table}".encode())
