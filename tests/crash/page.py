@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from cells import SIGNALS
+from cells import AIRFLOW, OURS, SIGNALS, THEIRS
 
 _HEAD = """# Crash matrix
 
@@ -29,19 +29,20 @@ def page(book: Path) -> str:
     lines = [json.loads(line) for line in book.read_text().splitlines()]
     made = lines[0]
     outcomes = {(c["process"], c["point"], c["signal"]): c["outcome"] for c in lines[1:]}
-    points = list(dict.fromkeys((c["process"], c["point"]) for c in lines[1:]))
-    sign = {"passed": "✓", "failed": "✗", "skipped": "not run", None: ""}
+    whole = [*OURS, *THEIRS, *AIRFLOW]
+    points = list(dict.fromkeys((c.process, c.point) for c in whole))
+    sign = {"passed": "✓", "failed": "✗", "skipped": "not run", None: "not run"}
     rows = [
         f"| {process} | {point} | " + " | ".join(sign[outcomes.get((process, point, s))] for s in SIGNALS) + " |"
         for process, point in points
     ]
     clean = sum(o == "passed" for o in outcomes.values())
+    missing = len(whole) - sum(o != "skipped" for o in outcomes.values())
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     head = "| process | point | " + " | ".join(SIGNALS) + " |"
     rule = "|---|---|" + "---|" * len(SIGNALS)
-    return "\n".join([
-        _HEAD, f"Run on {made['date']}: {clean} of {len(outcomes)} cells clean. {versions}.", "", head, rule, *rows, ""
-    ])  # fmt: skip
+    run = f"Run on {made['date']}: {clean} of {len(whole)} cells clean, {missing} not run. {versions}."
+    return "\n".join([_HEAD, run, "", head, rule, *rows, ""])
 
 
 if __name__ == "__main__":
