@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from shopferry import db, mirror
+from shopferry import db, mirror, probe
 from shopferry.cdc.consumer import EndOffsets
 from shopferry.control import schema
 from shopferry.db import Connection
@@ -160,7 +160,7 @@ def _route(legacy: Connection, shop: Connection, route: Route) -> Iterator[Findi
             with shop.transaction(force_rollback=True):
                 pause(shop, route)
                 schema.install_shop(shop)
-                captured = mirror.captured(shop, route, full)
+                captured = probe.captured(shop, route, full)
     except ShopferryError as error:
         yield Finding("mappings", True, str(error), "mend the file")
         return

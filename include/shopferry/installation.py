@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from shopferry import fence, mirror
+from shopferry import fence, mirror, probe
 from shopferry.control import phases, schema
 from shopferry.db import Connection
 from shopferry.mapping import Route
@@ -26,7 +26,7 @@ def install(legacy: Connection, shop: Connection, route: Route) -> None:
         pause(shop, route)
         schema.install_shop(shop)
         phases.register(shop, route.name, route.phases)
-        tables = mirror.captured(shop, route, mirror.reflect(legacy, route.tables))
+        tables = probe.captured(shop, route, mirror.reflect(legacy, route.tables))
         mirror.create(shop, route, tables)
         if active(shop, route.name) == "legacy":
             fence.raise_fence(shop, entities(route), route.name)

@@ -21,21 +21,9 @@ from sqlalchemy.dialects import postgresql
 
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError
-from shopferry.mapping import Mapping as EntityMapping
 from shopferry.mapping import Route, Unit, changed_table
 
 _MODIFIER = re.compile(r"\(.*?\)")
-
-_DEPENDS = """
-SELECT DISTINCT t.relname, a.attname
-FROM pg_class v
-JOIN pg_rewrite r ON r.ev_class = v.oid
-JOIN pg_depend d ON d.objid = r.oid AND d.classid = 'pg_rewrite'::regclass
-JOIN pg_class t ON t.oid = d.refobjid
-JOIN pg_namespace n ON n.oid = t.relnamespace
-JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
-WHERE v.relname = 'probe' AND d.refobjsubid > 0 AND (n.nspname = 'legacy' OR t.relname = 'changed')
-"""
 
 # Types that exist on every server and travel unchanged in binary COPY; all others (enums, domains, extensions) are
 # mirrored as text.
@@ -178,69 +166,6 @@ def types_in_legacy(legacy: Connection, tables: Iterable[str]) -> dict[tuple[str
     """The type of every column of these tables, by (table, column), as legacy's catalogue has it now."""
     rows = legacy.execute(_TYPES, (sorted(tables),)).fetchall()
     return {(table, column): kind for table, column, kind in rows}
-
-
-def captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
-    """Cut the tables down to the columns that the route's SELECTs read, and check those SELECTs on the way.
-
-    PostgreSQL itself tells which columns a view depends on; the probe's tables and views are rolled back. Raises
-    MappingError with file and line for a SELECT that does not run.
-    """
-    used: dict[str, set[str]] = {name: set(table.key) for name, table in full.items()}
-    with shop.transaction(force_rollback=True):
-        shop.execute("ALTER SCHEMA legacy RENAME TO legacy_while_probing")
-        shop.execute("CREATE SCHEMA legacy")
-        for table in full.values():
-            body = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
-            shop.execute(SQL("CREATE TABLE legacy.{} ({})").format(Identifier(table.name), body))
-        for unit, select, line in _selects(route):
-            for name, column in _probe(shop, unit, full, select, line):
-                used[name].add(column)
-    return {
-        name: MirrorTable(name, table.key, tuple(c for c in table.columns if c.name in used[name]))
-        for name, table in full.items()
-    }
-
-
-def _selects(route: Route) -> Iterable[tuple[Unit, str, int]]:
-    for unit in route.units:
-        yield unit, unit.body, unit.line
-        for source in unit.sources:
-            if source.lineage:
-                yield unit, source.lineage, source.line
-            elif source.relation.startswith("legacy."):
-                yield unit, f"SELECT {source.column} FROM {source.relation}", source.line
-        for wanted in unit.standardize:
-            yield unit, f"SELECT ({wanted.expression})::text FROM legacy.{wanted.table}", wanted.line
-        for table, columns in unit.indexes:
-            yield unit, f"SELECT {columns} FROM legacy.{table}", 0
-        if isinstance(unit, EntityMapping) and unit.counts:
-            yield unit, f"SELECT {unit.counts.column} FROM legacy.{unit.counts.table}", 0
-
-
-def _probe(
-    shop: Connection, unit: Unit, full: Mapping[str, MirrorTable], select: str, line: int
-) -> list[tuple[str, str]]:
-    """Make one SELECT a view and ask which (table, column) it depends on."""
-    lineage = next((s for s in unit.sources if s.lineage == select), None)
-    changed = "(legacy_key bigint, shop_key bigint, cluster text)"
-    if lineage and lineage.relation.startswith("legacy."):
-        changed = f"(LIKE {lineage.relation})"
-    prefix = "CREATE TEMP VIEW probe AS "
-    try:
-        with shop.transaction():
-            shop.execute(f"CREATE TEMP TABLE affected (key {key_type_of(unit, full)})".encode())
-            shop.execute(f"CREATE TEMP TABLE changed {changed}".encode())
-            shop.execute((prefix + select).encode())
-            rows = shop.execute(_DEPENDS).fetchall()
-            shop.execute("DROP VIEW probe; DROP TABLE affected, changed")
-    except psycopg.Error as error:
-        at = int(error.diag.statement_position or 0) - len(prefix) - 1
-        where = line + select[: max(at, 0)].count("\n") if line else 1
-        raise MappingError(f"{unit.file}:{where}: {error.diag.message_primary}") from None
-    source = lineage.relation.removeprefix("legacy.") if lineage else ""
-    named = [(source if name == "changed" else name, column) for name, column in rows]
-    return [(name, column) for name, column in named if name in full]
 
 
 def key_type_of(unit: Unit, tables: Mapping[str, MirrorTable]) -> str:
