@@ -17,7 +17,7 @@ import platform
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -119,6 +119,10 @@ def polled(settings: Settings) -> tuple[int, float]:
     return events, took
 
 
+def _reached(stored: Mapping[Partition, int], goal: Mapping[Partition, int]) -> bool:
+    return all(stored.get(p, 0) >= end for p, end in goal.items())
+
+
 def applied(settings: Settings) -> float:
     """Seconds that the consumer takes to apply what is in the broker now."""
     goal = ends(settings)
@@ -127,7 +131,7 @@ def applied(settings: Settings) -> float:
     with db.connect(settings.shop_dsn, "benchmark") as conn:
         started = time.perf_counter()
         worker.start()
-        while any(offsets.stored(conn, settings.route).get(p, 0) < end for p, end in goal.items()):
+        while not _reached(offsets.stored(conn, settings.route), goal):
             time.sleep(0.05)
         took = time.perf_counter() - started
     stop.set()

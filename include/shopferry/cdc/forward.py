@@ -27,7 +27,9 @@ from shopferry.settings import Settings
 
 log = logging.getLogger(__name__)
 _SMALLEST, _LARGEST = 250, 8_000  # events in a batch
-_QUICK_S, _SLOW_S = 0.25, 0.75  # a batch that took less may grow, one that took more has to shrink
+# A full batch has more waiting behind it: then what counts is how many a second, and larger ones save. One that took
+# less may grow, one that took more has to shrink.
+_QUICK_S, _SLOW_S = 1.0, 3.0
 _SIGN_OF_LIFE_S = 2.0
 _LOOK_EVERY_S = 5.0
 _ASLEEP = b"30s"  # a consumer that says nothing to the shop for so long loses its transaction and its locks there
