@@ -1,9 +1,10 @@
-"""docs/reference/crash-matrix.md out of the book of a run: python tests/crash/page.py BOOK > PAGE"""
+"""docs/reference/crash-matrix.md out of the books of one run or more: python tests/crash/page.py BOOK… > PAGE"""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from cells import AIRFLOW, OURS, SIGNALS, THEIRS
@@ -24,11 +25,11 @@ mends by a resync.
 """
 
 
-def page(book: Path) -> str:
-    """The page as Markdown."""
-    lines = [json.loads(line) for line in book.read_text().splitlines()]
-    made = lines[0]
-    outcomes = {(c["process"], c["point"], c["signal"]): c["outcome"] for c in lines[1:]}
+def page(books: Sequence[Path]) -> str:
+    """The page as Markdown; of a cell that several books have, the last one's outcome."""
+    read = [[json.loads(line) for line in book.read_text().splitlines()] for book in books]
+    made = read[-1][0]
+    outcomes = {(c["process"], c["point"], c["signal"]): c["outcome"] for lines in read for c in lines[1:]}
     whole = [*OURS, *THEIRS, *AIRFLOW]
     points = list(dict.fromkeys((c.process, c.point) for c in whole))
     sign = {"passed": "✓", "failed": "✗", "skipped": "not run", None: "not run"}
@@ -41,9 +42,10 @@ def page(book: Path) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     head = "| process | point | " + " | ".join(SIGNALS) + " |"
     rule = "|---|---|" + "---|" * len(SIGNALS)
-    run = f"Run on {made['date']}: {clean} of {len(whole)} cells clean, {missing} not run. {versions}."
+    runs = "Run" if len(read) == 1 else f"{len(read)} runs, the last"
+    run = f"{runs} on {made['date']}: {clean} of {len(whole)} cells clean, {missing} not run. {versions}."
     return "\n".join([_HEAD, run, "", head, rule, *rows, ""])
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page(Path(sys.argv[1])))
+    sys.stdout.write(page([Path(book) for book in sys.argv[1:]]))
