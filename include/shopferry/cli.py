@@ -22,7 +22,7 @@ from typing import Any
 import psycopg
 
 from shopferry import db, logs
-from shopferry.control import chunks, phases, quarantine
+from shopferry.control import chunks, differences, phases, quarantine
 from shopferry.errors import GapError, ShopferryError
 from shopferry.mapping import Route
 from shopferry.retry import describe, retrying
@@ -240,7 +240,7 @@ def verify(args: argparse.Namespace) -> int:
     route = Route.load(settings.route)
     rows, different = [], False
     for phase in [args.phase] if args.phase else route.phases:
-        outcome = passage.compare(settings, phase)
+        outcome = passage.compare(settings, phase, args.rows_per_second)
         different |= not outcome.clean
         rows.append(
             {"phase": phase, "rows_compared": outcome.rows_compared, "differences": len(outcome.differences),
@@ -248,6 +248,57 @@ def verify(args: argparse.Namespace) -> int:
         )  # fmt: skip
     show(args, rows)
     return 1 if different else 0
+
+
+def repair(args: argparse.Namespace) -> int:
+    """Mend the open differences of one phase or all, and look at them again; exit 1 when some are left."""
+    from shopferry import passage
+
+    settings = Settings.load()
+    rows, left = [], False
+    for phase in [args.phase] if args.phase else Route.load(settings.route).phases:
+        done = passage.repair(settings, phase, _who(args), args.target)
+        left |= bool(done.remaining)
+        rows.append(
+            {"phase": phase, "differed": done.differences, "repaired": done.repaired,
+             "remaining": done.differences - done.repaired, "seconds": done.seconds}
+        )  # fmt: skip
+    show(args, rows)
+    return 1 if left else 0
+
+
+def difference_list(args: argparse.Namespace) -> int:
+    """Show what verification found: counts, or with --rows the keys and the values' shapes, with --values the values."""
+    from shopferry import passage
+
+    settings = Settings.load()
+    with db.connect(settings.shop_dsn, "differences") as shop:
+        if not (args.rows or args.values):
+            show(args, differences.counts(shop, settings.route))
+            return 0
+        found = differences.entries(
+            shop, settings.route, args.phase, states=args.state or ("open",), target=args.target, limit=args.limit
+        )
+    if not args.values:
+        columns = (
+            "layer", "target", "key", "column_name", "kind", "expected", "found", "state", "first_seen", "explanation", "who",
+        )
+        show(args, found, columns)
+        return 0
+    now = []
+    for phase in dict.fromkeys(e.phase for e in found):
+        now += passage.values(settings, phase, [e.difference for e in found if e.phase == phase])
+    show(args, now, ["layer", "target", "key", "column", "kind", "expected", "found"])
+    return 0
+
+
+def difference_explain(args: argparse.Namespace) -> int:
+    """Have open differences count as explained, by name: they no longer close the gate. Exit 1 when there are none."""
+    settings = Settings.load()
+    with db.connect(settings.shop_dsn, "differences") as shop, shop.transaction():
+        count = differences.explain(shop, settings.route, args.target, args.key, args.why, _who(args))
+    show(args, [{"explained": count}])
+    return 0 if count else 1
 
 
 def quarantine_list(args: argparse.Namespace) -> int:
@@ -355,7 +406,24 @@ def parser() -> argparse.ArgumentParser:
     )
     verb(flows, "resync", sync_resync)
 
-    verb(verbs, "verify", verify).add_argument("phase", nargs="?", help="one phase only")
+    checking = verb(verbs, "verify", verify)
+    checking.add_argument("phase", nargs="?", help="one phase only")
+    checking.add_argument("--rows-per-second", type=_count, help="throttle of the comparison (none)")
+    mending = verb(verbs, "repair", repair)
+    mending.add_argument("phase", nargs="?", help="one phase only")
+    mending.add_argument("--target", help="only this table, entity or identity")
+    found = group("difference", "What verification found.")
+    differing = verb(found, "list", difference_list)
+    differing.add_argument("--rows", action="store_true", help="list rows, with the shapes of values, instead of counts")
+    differing.add_argument("--values", action="store_true", help="read the rows again and show their values")
+    differing.add_argument("--state", action="append", choices=differences.STATES, help="of this state (open; repeatable)")
+    differing.add_argument("--phase", help="only this phase")
+    differing.add_argument("--target", help="only this table, entity or identity")
+    differing.add_argument("--limit", type=_count, default=100, help="rows listed at most (100)")
+    explaining = verb(found, "explain", difference_explain)
+    explaining.add_argument("target", help="the table, entity or identity")
+    explaining.add_argument("key", nargs="?", help="one row only")
+    explaining.add_argument("--why", required=True, help="why it may be so")
 
     held = group("quarantine", "Rows that may not enter the new shop yet.")
     listing = verb(held, "list", quarantine_list)
@@ -367,7 +435,7 @@ def parser() -> argparse.ArgumentParser:
 
     switch = verb(verbs, "cutover", cutover)
     switch.add_argument("--dry-run", action="store_true", help="judge the gates and stop")
-    for made in (switch, verb(verbs, "rollback", rollback)):
+    for made in (switch, verb(verbs, "rollback", rollback), mending, explaining):
         made.add_argument("--who", help="who decided it (the account that runs this)")
     return top
 

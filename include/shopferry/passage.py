@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shopferry import backfill, db, installation, mirror
+from shopferry import repair as mending
 from shopferry.backfill import Stores
 from shopferry.cdc import source, watermark
 from shopferry.cdc.consumer import EndOffsets, topics
 from shopferry.cdc.watermark import Watermark
 from shopferry.control import chunks, continuity, phases
 from shopferry.control.chunks import Span
+from shopferry.control.differences import Difference
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.errors import VerificationError
 from shopferry.mapping import Route
+from shopferry.repair import Repair
 from shopferry.retry import retrying
 from shopferry.settings import Settings
-from shopferry.verify.verification import Verification, verify
+from shopferry.verify.verification import Verification, verify, verify_rows
 
 WORKERS = 2  # two servers and two workers saturate the small machines this was measured on
 _GROUPS = 2  # copy groups per table at most: a task costs seconds to start, and its chunks are what is retried
@@ -188,22 +191,35 @@ def await_sync(settings: Settings, phase: str, timeout_s: float = 300.0) -> Wate
         return passed
 
 
-def compare(settings: Settings, phase: str) -> Verification:
+def compare(settings: Settings, phase: str, rows_per_second: int | None = None) -> Verification:
     """Verify the phase online and record the outcome; differences are the caller's to judge."""
     with stores(settings, f"verify {phase}") as s, broker_ends(s, settings) as ends:
-        return verify(s.legacy, s.shop, s.route, phase, lambda: await_applied(s, ends, 60.0))
+        return verify(
+            s.legacy, s.shop, s.route, phase, lambda: await_applied(s, ends, 60.0), rows_per_second=rows_per_second
+        )
 
 
-def verify_phase(settings: Settings, phase: str) -> Verification:
-    """Verify the phase online. Raises VerificationError when anything differs."""
-    outcome = compare(settings, phase)
+def verify_phase(settings: Settings, phase: str, rows_per_second: int | None = None) -> Verification:
+    """Verify the phase online. Raises VerificationError when anything differs that nobody has explained."""
+    outcome = compare(settings, phase, rows_per_second)
     if not outcome.clean:
-        layer, first = outcome.differences[0]
         raise VerificationError(
-            f"phase {phase}: {len(outcome.differences)} differences, the first in {layer}: "
-            f"{first.target} {first.key} {first.kind}; all are in ferry.difference (`shopferry verify {phase}`)"
+            f"phase {phase}: {len(outcome.differences)} differences, the first in {outcome.differences[0].where}; "
+            f"`shopferry difference list` shows all, `shopferry repair {phase}` mends them"
         )
     return outcome
+
+
+def repair(settings: Settings, phase: str, who: str, target: str | None = None) -> Repair:
+    """Mend the phase's open differences, or those of one target, and look at them again."""
+    with stores(settings, f"repair {phase}") as s, broker_ends(s, settings) as ends:
+        return mending.repair(s, phase, lambda: await_applied(s, ends, 60.0), who, target)
+
+
+def values(settings: Settings, phase: str, found: Iterable[Difference]) -> list[Difference]:
+    """What differs now of the rows that these differences name, with the values: they are read, and kept nowhere."""
+    with stores(settings, f"look at {phase}") as s, broker_ends(s, settings) as ends:
+        return verify_rows(s.legacy, s.shop, s.route, phase, found, lambda: await_applied(s, ends, 60.0))
 
 
 def finish(settings: Settings, phase: str, holder: str) -> None:

@@ -164,7 +164,7 @@ def test_a_resync_brings_what_the_stream_has_lost_and_old_events_do_not_undo_it(
     pair.write("UPDATE orders SET status_code = 'SENT' WHERE id = 1", "DELETE FROM orders WHERE id = 2", order(4))
     pair.tap.skip()  # nobody will ever see these
     outcome = pair.verify("orders")
-    assert {(layer, d.target, d.key, d.kind) for layer, d in outcome.differences} == {
+    assert {(d.layer, d.target, d.key, d.kind) for d in outcome.differences} == {
         ("mirror", "orders", "1", "differs"), ("mirror", "orders", "2", "extra"), ("mirror", "orders", "4", "missing"),
     }  # fmt: skip
     backfill.resync(pair.stores, "test", lambda: {p: len(held) for p, held in pair.log.partitions.items()})

@@ -11,10 +11,10 @@ from servers import until
 from shopferry import db, passage
 from shopferry.cdc.consumer import group, topics
 from shopferry.cdc.watermark import mark, reached
+from shopferry.control.differences import Difference
 from shopferry.demo import ledger
 from shopferry.mapping import Route
 from shopferry.passage import Options
-from shopferry.verify.checksums import Difference
 
 ROUTE = Route.load("demo")
 OPTIONS = Options(chunk_size=500)
@@ -28,7 +28,7 @@ def ferry(line: Line, *phases: str) -> None:
         assert outcome is not None and outcome.clean
 
 
-def differences(line: Line, *phases: str) -> list[tuple[str, Difference]]:
+def differences(line: Line, *phases: str) -> list[Difference]:
     """What differs, compared online once everything that legacy has committed is applied."""
     return [d for p in phases for d in passage.compare(line.settings, p).differences]
 

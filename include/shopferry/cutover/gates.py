@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shopferry import fence, installation
 from shopferry.backfill import Stores
-from shopferry.control import gates, offsets, phases
+from shopferry.control import differences, gates, offsets, phases
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
 from shopferry.errors import GateError, ShopferryError
@@ -52,7 +52,7 @@ def _phases(s: Stores) -> Gate:
 def _verified(s: Stores) -> Gate:
     rows = s.shop.execute(
         "SELECT phase, extract(epoch FROM now() - max(at))::float / 3600 FROM ferry.verification "
-        "WHERE route = %s GROUP BY phase",
+        "WHERE route = %s AND finished IS NOT NULL GROUP BY phase",
         (s.route.name,),
     ).fetchall()
     ages = dict(rows)
@@ -62,16 +62,21 @@ def _verified(s: Stores) -> Gate:
 
 
 def _differences(s: Stores) -> Gate:
-    row = s.shop.execute("SELECT count(*) FROM ferry.difference WHERE route = %s", (s.route.name,)).fetchone()
-    count = int(row[0]) if row else 0
-    return Gate("no differences", count == 0, f"{count} open", "look into ferry.difference, mend, `shopferry verify`")
+    count = {"open": 0, "explained": 0}
+    for entry in differences.counts(s.shop, s.route.name):
+        if entry["state"] in count:
+            count[entry["state"]] += entry["differences"]
+    return Gate(
+        "no differences", count["open"] == 0, f"{count['open']} open, {count['explained']} explained",
+        "`shopferry difference list`, `shopferry repair`, or explain them by name",
+    )  # fmt: skip
 
 
 def _quarantine(s: Stores) -> Gate:
     row = s.shop.execute(
         """SELECT coalesce(sum((a->>'legacy_rows')::bigint), 0), coalesce(sum((a->>'quarantined')::bigint), 0)
            FROM (SELECT DISTINCT ON (phase) accounting FROM ferry.verification WHERE route = %s
-                 ORDER BY phase, at DESC) v, jsonb_array_elements(v.accounting) AS a""",
+                 AND finished IS NOT NULL ORDER BY phase, at DESC) v, jsonb_array_elements(v.accounting) AS a""",
         (s.route.name,),
     ).fetchone()
     rows, held = (int(row[0]), int(row[1])) if row else (0, 0)

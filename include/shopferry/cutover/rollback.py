@@ -35,7 +35,9 @@ def roll_back(settings: Settings, who: str) -> Cutover:
             with shop.transaction():
                 # The fence's lock keeps writers out while we compare; if we refuse, it is undone with the transaction.
                 fence.raise_fence(shop, installation.entities(route), route.name)
-                written = {m.entity: len(differ.compare(reader, m)[1]) for m in route.mappings}
+                written = {
+                    m.entity: len({d.key for part in differ.compare(reader, m) for d in part.found}) for m in route.mappings
+                }
                 if total := sum(written.values()):
                     most = ", ".join(f"{n} in {e}" for e, n in written.items() if n)
                     raise GateError(

@@ -157,7 +157,7 @@ def said(shop: Connection) -> Iterator[tuple[str, str]]:
         "SELECT step, who, detail FROM ferry.cutover_step",
         "SELECT entity, row_key, key, reasons, constraint_name FROM ferry.quarantine",
         "SELECT entity, row_key, key, reason FROM ferry.left_out",
-        "SELECT layer, target, key, kind FROM ferry.difference",
+        "SELECT layer, target, key, column_name, kind, expected, found, explanation, who FROM ferry.difference",
         "SELECT phase, accounting FROM ferry.verification",
         "SELECT phase, holder FROM ferry.phase",
     ):

@@ -40,7 +40,8 @@ def build(shop: Connection, route: str, ledger: LedgerReport, compared: dict[str
 
 def _phase(shop: Connection, route: str, phase: str, seconds: float) -> dict[str, Any]:
     row = shop.execute(
-        "SELECT accounting FROM ferry.verification WHERE route = %s AND phase = %s ORDER BY at DESC LIMIT 1",
+        "SELECT accounting FROM ferry.verification WHERE route = %s AND phase = %s AND finished IS NOT NULL "
+        "ORDER BY at DESC LIMIT 1",
         (route, phase),
     ).fetchone()
     tables: list[dict[str, Any]] = row[0] if row else []

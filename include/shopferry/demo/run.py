@@ -224,6 +224,6 @@ def _frozen(settings: Settings, legacy: db.Connection, new: db.Connection) -> di
     """Compare the fenced legacy store with the mirror: what was acknowledged before the switch is all there."""
     rows = differences = 0
     for table in mirror.load(new).values():
-        compared, found = checksums.compare(legacy, new, table, lambda: None)
-        rows, differences = rows + compared, differences + len(found)
+        for part in checksums.compare(legacy, new, table, lambda: None):
+            rows, differences = rows + part.rows, differences + len(part.found)
     return {"rows_compared": rows, "differences": differences}

@@ -66,7 +66,7 @@ def overview() -> dict[str, Any]:
         progress = chunks.progress(shop, route.name)
         verifications = shop.execute(
             """SELECT DISTINCT ON (phase) phase, rows_compared, differences, accounting FROM ferry.verification
-               WHERE route = %s ORDER BY phase, at DESC""",
+               WHERE route = %s AND finished IS NOT NULL ORDER BY phase, at DESC""",
             (route.name,),
         ).fetchall()
         verified = {phase: rest for phase, *rest in verifications}

@@ -7,17 +7,23 @@ once the stream has passed it; a row counts as different only if it stands still
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from shopferry import mirror
+from shopferry import db, mirror
+from shopferry.control.differences import Difference
 from shopferry.db import Connection
+from shopferry.errors import TransientError
 from shopferry.mirror import MirrorTable
 
 RANGE = 10_000  # keys per checksum
+STRETCH = 20  # ranges after which what differs is judged and booked: what a verification that dies has to do again
 _ROUNDS = 20
+_DRILL = 1_000  # rows whose columns are fetched at once
+_HELD_S = 2  # seconds that a row may be locked in legacy: its writers wait
 _SESSION = (
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; "
     "SET bytea_output = 'hex'; SET extra_float_digits = 1; SET max_parallel_workers_per_gather = 0"
@@ -25,42 +31,132 @@ _SESSION = (
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One key that is not the same on both sides: `kind` is missing, extra or differs."""
+class Part:
+    """A stretch of keys that is compared: rows, what differs, and its last key (None: the end)."""
 
-    target: str
-    key: str
-    kind: str
+    rows: int
+    found: list[Difference]
+    high: list[object] | None
 
 
 def compare(
-    legacy: Connection, shop: Connection, table: MirrorTable, await_applied: Callable[[], object]
-) -> tuple[int, list[Difference]]:
-    """Compare one table; returns (rows compared, differences). `await_applied` returns when the stream has caught up."""
+    legacy: Connection, shop: Connection, table: MirrorTable, await_applied: Callable[[], object],
+    after: Sequence[object] | None = None,
+) -> Iterator[Part]:  # fmt: skip
+    """Compare one table, from behind a key on. `await_applied` returns when the stream has caught up."""
     legacy.execute(_SESSION)
     shop.execute(_SESSION)
     text = SQL("ROW({})::text").format(mirror.values(table))
     here, there = Identifier("legacy", table.name), Identifier("public", table.name)
-    compared, suspects = 0, set()
-    for low, high in mirror.ranges(legacy, there, table.key, RANGE):
-        within = mirror.key_range(table.key, low, high)
-        theirs, ours = _sum(legacy, there, text, within), _sum(shop, here, text, within)
-        compared += theirs[0]
-        if theirs != ours:
-            suspects |= _differing(_rows(legacy, there, table, text, within), _rows(shop, here, table, text, within))
+    for stretch in _stretches(legacy, table, after):
+        compared, suspects = 0, set()
+        for low, high in stretch:
+            within = mirror.key_range(table.key, low, high)
+            theirs, ours = _sum(legacy, there, text, within), _sum(shop, here, text, within)
+            compared += theirs[0]
+            if theirs != ours:
+                suspects |= _differing(_rows(legacy, there, table, text, within), _rows(shop, here, table, text, within))
+        standing = _standing(legacy, shop, table, suspects, await_applied)
+        yield Part(compared, list(_drilled(legacy, shop, table, standing)), stretch[-1][1])
+
+
+def compare_keys(
+    legacy: Connection, shop: Connection, table: MirrorTable, keys: Iterable[str], await_applied: Callable[[], object]
+) -> list[Difference]:
+    """Compare these rows only, with their values."""
+    legacy.execute(_SESSION)
+    shop.execute(_SESSION)
+    return list(_drilled(legacy, shop, table, _standing(legacy, shop, table, set(keys), await_applied)))
+
+
+def keyed(table: MirrorTable, keys: Iterable[str]) -> Composed:
+    """The condition for rows with these keys; a single-column key is looked up by its index."""
+    if len(table.key) == 1:
+        kind = next(c.type for c in table.columns if c.name == table.key[0])
+        return SQL("{} = ANY({}::{}[])").format(Identifier(table.key[0]), Literal(sorted(keys)), SQL(kind))
+    return SQL("{} = ANY({})").format(_key_text(table), Literal(sorted(keys)))
+
+
+def _stretches(
+    legacy: Connection, table: MirrorTable, after: Sequence[object] | None
+) -> Iterator[list[tuple[Sequence[object] | None, list[object] | None]]]:
+    rest = SQL("(SELECT {} FROM public.{} WHERE {})").format(
+        SQL(", ").join(map(Identifier, table.key)), Identifier(table.name), mirror.key_range(table.key, after, None)
+    )
+    ranges = [(low or after, high) for low, high in mirror.ranges(legacy, rest, table.key, RANGE)]
+    for n in range(0, len(ranges), STRETCH):
+        yield ranges[n : n + STRETCH]
+
+
+def _standing(
+    legacy: Connection, shop: Connection, table: MirrorTable, suspects: set[str], await_applied: Callable[[], object]
+) -> set[str]:
+    """Those that differ although legacy's row stood still while the stream caught up."""
+    text = SQL("ROW({})::text").format(mirror.values(table))
+    here, there = Identifier("legacy", table.name), Identifier("public", table.name)
+    standing: set[str] = set()
     for _ in range(_ROUNDS):
         if not suspects:
-            break
+            return standing
         before = _rows_of(legacy, there, table, text, suspects)
         await_applied()
-        ours_now = _rows_of(shop, here, table, text, suspects)
+        ours = _rows_of(shop, here, table, text, suspects)
         after = _rows_of(legacy, there, table, text, suspects)
         moving = _differing(before, after)
-        standing = _differing(after, ours_now) - moving
-        if standing and not moving:
-            return compared, [_difference(table, key, after, ours_now) for key in sorted(standing)]
-        suspects = standing | moving
-    return compared, [Difference(table.name, key, "differs") for key in sorted(suspects)]
+        standing |= _differing(after, ours) - moving
+        suspects = moving
+    return standing | {key for key in suspects if _differs_held(legacy, shop, table, text, key, await_applied)}
+
+
+def _differs_held(
+    legacy: Connection, shop: Connection, table: MirrorTable, text: Composed, key: str, await_applied: Callable[[], object]
+) -> bool:
+    """Whether a row that never stands still differs: its writers wait while the stream brings what there is of it.
+
+    Raises TransientError when the stream does not come that far before they are let go.
+    """
+    here, there = Identifier("legacy", table.name), Identifier("public", table.name)
+    with db.connect(legacy.info.dsn, "verify", password=legacy.info.password) as held:
+        held.execute(_SESSION + f"; SET idle_in_transaction_session_timeout = '{_HELD_S}s'")
+        try:
+            with held.transaction():
+                held.execute(SQL("SELECT FROM {} WHERE {} FOR SHARE").format(there, keyed(table, [key])))
+                theirs = _rows_of(held, there, table, text, {key})
+                await_applied()
+                ours = _rows_of(shop, here, table, text, {key})
+        except psycopg.OperationalError:
+            raise TransientError(
+                f"row {key} of {table.name} is written without a pause, and the stream needs more than {_HELD_S} s to come "
+                "as far as legacy: verify again when it lags less"
+            ) from None
+    return theirs != ours
+
+
+def _drilled(legacy: Connection, shop: Connection, table: MirrorTable, keys: set[str]) -> Iterator[Difference]:
+    """Each column that differs; of a row that only one side has, the row."""
+    listed = sorted(keys)
+    for n in range(0, len(listed), _DRILL):
+        theirs = _columns_of(legacy, Identifier("public", table.name), table, listed[n : n + _DRILL])
+        ours = _columns_of(shop, Identifier("legacy", table.name), table, listed[n : n + _DRILL])
+        for key in listed[n : n + _DRILL]:
+            if key not in ours and key in theirs:
+                yield Difference("mirror", table.name, key, "missing", aggregate=key)
+            elif key in ours and key not in theirs:
+                yield Difference("mirror", table.name, key, "extra", aggregate=key)
+            elif key in ours:
+                for name, expected, found in zip(table.names, theirs[key], ours[key], strict=True):
+                    if expected != found:
+                        yield Difference("mirror", table.name, key, "differs", name, key, expected, found)
+
+
+def _columns_of(
+    conn: Connection, relation: Identifier, table: MirrorTable, keys: Sequence[str]
+) -> dict[str, list[str | None]]:
+    texts = SQL(", ").join(SQL("{}::{}::text").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
+    rows = conn.execute(
+        SQL("SELECT {}, ARRAY[{}] FROM {} WHERE {}").format(_key_text(table), texts, relation, keyed(table, keys))
+    ).fetchall()
+    return dict(rows)
 
 
 def _sum(conn: Connection, relation: Identifier, text: Composed, within: Composed) -> tuple[int, int]:
@@ -82,13 +178,8 @@ def _rows(
 def _rows_of(
     conn: Connection, relation: Identifier, table: MirrorTable, text: Composed, keys: set[str]
 ) -> dict[str, int]:
-    """The hashes of named keys; a single-column key is looked up by its index."""
-    if len(table.key) == 1:
-        kind = next(c.type for c in table.columns if c.name == table.key[0])
-        within = SQL("{} = ANY({}::{}[])").format(Identifier(table.key[0]), Literal(sorted(keys)), SQL(kind))
-    else:
-        within = SQL("{} = ANY({})").format(_key_text(table), Literal(sorted(keys)))
-    return _rows(conn, relation, table, text, within)
+    """The hashes of named keys."""
+    return _rows(conn, relation, table, text, keyed(table, keys))
 
 
 def _key_text(table: MirrorTable) -> Composed:
@@ -97,11 +188,6 @@ def _key_text(table: MirrorTable) -> Composed:
 
 def _differing(left: dict[str, int], right: dict[str, int]) -> set[str]:
     return {k for k in left.keys() | right.keys() if left.get(k) != right.get(k)}
-
-
-def _difference(table: MirrorTable, key: str, legacy: dict[str, int], ours: dict[str, int]) -> Difference:
-    kind = "missing" if key not in ours else "extra" if key not in legacy else "differs"
-    return Difference(table.name, key, kind)
 
 
 def compare_hot(legacy: Connection, shop: Connection, table: MirrorTable, since: str) -> set[str]:

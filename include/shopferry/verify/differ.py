@@ -3,44 +3,58 @@ of the shop's database compares them exactly while everything goes on."""
 
 from __future__ import annotations
 
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from collections.abc import Iterator, Sequence
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from shopferry import mirror
+from shopferry.control.differences import Difference
 from shopferry.db import Connection
 from shopferry.mapping import Mapping
-from shopferry.statements import RESERVED, good_rows, keys_between, row_key, target_of
-from shopferry.verify.checksums import Difference
+from shopferry.statements import RESERVED, columns, good_rows, keys_between, row_key, target_of
+from shopferry.verify.checksums import Part
 
 RANGE = 20_000  # aggregate keys compared at once
 
 
-def compare(shop: Connection, mapping: Mapping) -> tuple[int, list[Difference]]:
-    """Compare one entity; returns (rows compared, differences). Opens its own repeatable-read transaction."""
+def compare(shop: Connection, mapping: Mapping, after: Sequence[object] | None = None) -> Iterator[Part]:
+    """Compare one entity, from behind an aggregate key on; each range in a repeatable-read transaction of its own."""
+    within = mirror.key_range([mapping.scope], after, None)
+    everything = SQL("(SELECT DISTINCT key FROM ({}) u WHERE key IS NOT NULL UNION SELECT {} FROM {} WHERE {})").format(
+        keys_between(mapping, after, None), Identifier(mapping.scope), target_of(mapping), within
+    )
+    for first, high in mirror.ranges(shop, everything, ["key"], RANGE):
+        low = first or after
+        with shop.transaction():
+            shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            _affect(shop, mapping, keys_between(mapping, low, high))
+            rows, found = _compare(shop, mapping, mirror.key_range([mapping.scope], low, high))
+            if high is None:
+                found += _strangers(shop, mapping)
+        yield Part(rows, found, high)
+
+
+def compare_keys(shop: Connection, mapping: Mapping, aggregates: Sequence[str]) -> list[Difference]:
+    """Compare what these aggregate keys yield, with the values, in a repeatable-read transaction of its own."""
     with shop.transaction():
         shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        everything = SQL("(SELECT DISTINCT key FROM ({}) u WHERE key IS NOT NULL UNION SELECT {} FROM {})").format(
-            keys_between(mapping, None, None), Identifier(mapping.scope), target_of(mapping)
-        )
-        compared, found = 0, []
-        for low, high in mirror.ranges(shop, everything, ["key"], RANGE):
-            rows, differences = _compare_range(shop, mapping, low, high)
-            compared += rows
-            found += differences
-    return compared, found
+        _affect(shop, mapping, keys_between(mapping, None, None), empty=True)
+        kind = columns(shop, "pg_temp.affected")["key"]
+        keys = SQL("{}::{}[]").format(Literal(sorted(set(aggregates))), SQL(kind))
+        shop.execute(SQL("INSERT INTO pg_temp.affected SELECT unnest({})").format(keys))
+        return _compare(shop, mapping, SQL("{} = ANY({})").format(Identifier(mapping.scope), keys))[1]
 
 
-def _target(mapping: Mapping) -> Identifier:
-    return Identifier(*mapping.entity.split("."))
-
-
-def _compare_range(
-    shop: Connection, mapping: Mapping, low: list[object] | None, high: list[object] | None
-) -> tuple[int, list[Difference]]:
+def _affect(shop: Connection, mapping: Mapping, keys: Composed, *, empty: bool = False) -> None:
     shop.execute(
-        SQL("CREATE TEMP TABLE affected ON COMMIT DROP AS SELECT DISTINCT key FROM ({}) k WHERE key IS NOT NULL").format(
-            keys_between(mapping, low, high)
+        SQL("CREATE TEMP TABLE affected ON COMMIT DROP AS SELECT DISTINCT key FROM ({}) k WHERE key IS NOT NULL {}").format(
+            keys, SQL("WITH NO DATA" if empty else "")
         )
     )
+
+
+def _compare(shop: Connection, mapping: Mapping, within: Composable) -> tuple[int, list[Difference]]:
+    """(rows of the shop, differences) of the keys in `affected` and of the shop's rows that the condition selects."""
     # What the database refused is in quarantine by its SQLSTATE although the mapping yields it, if it yields anything.
     shop.execute(
         "DELETE FROM pg_temp.affected a USING ferry.quarantine q "
@@ -50,47 +64,92 @@ def _compare_range(
     shop.execute("ANALYZE pg_temp.affected")
     shop.execute(SQL("CREATE TEMP TABLE yielded ON COMMIT DROP AS {}").format(SQL(mapping.body)))
     shop.execute("ANALYZE pg_temp.yielded")
-    names = [c.name for c in shop.execute("SELECT * FROM pg_temp.yielded LIMIT 0").description or ()]
-    types = dict(
-        shop.execute(
-            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = to_regclass(%s)",
-            (mapping.entity,),
-        ).fetchall()
-    )
-    columns = [n for n in names if n not in RESERVED]
-    wanted = SQL("ROW({})::text").format(
-        SQL(", ").join(SQL("y.{}::{}").format(Identifier(c), SQL(types[c])) for c in columns)
-    )
-    standing = SQL("ROW({})::text").format(SQL(", ").join(SQL("t.{}").format(Identifier(c)) for c in columns))
-    same = SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in mapping.key)
-    within = mirror.key_range([mapping.scope], low, high)
+    yields = list(columns(shop, "pg_temp.yielded"))
+    found = _rows(shop, mapping, yields, within) + _outcomes(shop, mapping, yields)
+    count = shop.execute(SQL("SELECT count(*) FROM {} t WHERE {}").format(target_of(mapping), within)).fetchone()
+    shop.execute("DROP TABLE pg_temp.affected, pg_temp.yielded")
+    return (int(count[0]) if count else 0), found
+
+
+def _rows(shop: Connection, mapping: Mapping, yields: Sequence[str], within: Composable) -> list[Difference]:
+    types = columns(shop, mapping.entity)
+    names = [n for n in yields if n not in RESERVED]
+    wanted = SQL(", ").join(SQL("y.{}::{}").format(Identifier(c), SQL(types[c])) for c in names)
+    standing = SQL(", ").join(SQL("t.{}").format(Identifier(c)) for c in names)
     rows = shop.execute(
         SQL(
-            "SELECT coalesce(nullif({key_y}, ''), {key_t}), CASE WHEN t.* IS NULL THEN 'missing' WHEN y.* IS NULL THEN 'extra' "
-            "ELSE 'differs' END FROM (SELECT * FROM pg_temp.yielded y WHERE {good}) y "
-            "FULL JOIN (SELECT * FROM {target} WHERE {within}) t ON {same} WHERE {wanted} IS DISTINCT FROM {standing}"
+            "SELECT coalesce(nullif({key_y}, ''), {key_t}), "
+            "CASE WHEN t.* IS NULL THEN 'missing' WHEN y.* IS NULL THEN 'extra' ELSE 'differs' END, "
+            "coalesce(y.{scope}::text, t.{scope}::text), ARRAY[{wanted_texts}], ARRAY[{standing_texts}] "
+            "FROM (SELECT * FROM pg_temp.yielded y WHERE {good}) y "
+            "FULL JOIN (SELECT * FROM {target} WHERE {within}) t ON {same} "
+            "WHERE ROW({wanted})::text IS DISTINCT FROM ROW({standing})::text"
         ).format(
-            key_y=_key_text(mapping, "y"), key_t=_key_text(mapping, "t"), good=good_rows(names),
-            target=target_of(mapping), within=within, same=same, wanted=wanted, standing=standing,
+            key_y=_key_text(mapping, "y"), key_t=_key_text(mapping, "t"), good=good_rows(yields), within=within,
+            target=target_of(mapping), scope=Identifier(mapping.scope), wanted=wanted, standing=standing,
+            same=SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in mapping.key),
+            wanted_texts=SQL(", ").join(SQL("y.{}::{}::text").format(Identifier(c), SQL(types[c])) for c in names),
+            standing_texts=SQL(", ").join(SQL("t.{}::text").format(Identifier(c)) for c in names),
         )
     ).fetchall()  # fmt: skip
-    # A problem that is not in quarantine, or a quarantined row that has no problem any more.
-    rows += shop.execute(
+    found = []
+    for key, kind, aggregate, theirs, ours in rows:
+        if kind != "differs":
+            found.append(Difference("shop", mapping.entity, key, kind, aggregate=aggregate))
+            continue
+        found += [
+            Difference("shop", mapping.entity, key, kind, name, aggregate, expected, stands)
+            for name, expected, stands in zip(names, theirs, ours, strict=True)
+            if expected != stands
+        ]
+    return found
+
+
+def _outcomes(shop: Connection, mapping: Mapping, yields: Sequence[str]) -> list[Difference]:
+    """A problem that is not in quarantine, a quarantined row that has no problem any more; and so of rows left out."""
+    left_out = "CASE WHEN cardinality(y.problems) = 0 THEN y.left_out END" if "left_out" in yields else "NULL::text"
+    rows = shop.execute(
         SQL(
-            "SELECT 'quarantine ' || coalesce(y.row_key, q.row_key), "
-            "CASE WHEN q.row_key IS NULL THEN 'missing' WHEN y.row_key IS NULL THEN 'extra' ELSE 'differs' END "
-            "FROM (SELECT {row_key}::text AS row_key, y.problems FROM pg_temp.yielded y "
-            "      WHERE cardinality(y.problems) > 0 AND {row_key} IS NOT NULL) y "
-            "FULL JOIN (SELECT q.row_key, q.reasons FROM ferry.quarantine q JOIN pg_temp.affected a ON a.key::text = q.key "
-            "           WHERE q.entity = {entity} AND q.sqlstate IS NULL) q USING (row_key) "
-            "WHERE y.problems IS DISTINCT FROM q.reasons"
-        ).format(row_key=row_key(mapping), entity=Literal(mapping.entity))
+            "SELECT coalesce(y.row_key, q.row_key), coalesce(y.key, q.key), y.reasons, q.reasons, y.left_out, q.left_out "
+            "FROM (SELECT {row_key}::text AS row_key, y.{scope}::text AS key, nullif(y.problems, '{{}}')::text AS reasons, "
+            "             {left_out} AS left_out FROM pg_temp.yielded y "
+            "      WHERE NOT ({good}) AND {row_key} IS NOT NULL) y "
+            "FULL JOIN (SELECT row_key, key, h.reasons::text AS reasons, l.reason AS left_out "
+            "           FROM (SELECT * FROM ferry.quarantine WHERE entity = {entity} AND sqlstate IS NULL) h "
+            "           FULL JOIN (SELECT * FROM ferry.left_out WHERE entity = {entity}) l USING (row_key, key) "
+            "           WHERE key IN (SELECT a.key::text FROM pg_temp.affected a)) q USING (row_key) "
+            "WHERE (y.reasons, y.left_out) IS DISTINCT FROM (q.reasons, q.left_out)"
+        ).format(
+            row_key=row_key(mapping), scope=Identifier(mapping.scope), entity=Literal(mapping.entity),
+            left_out=SQL(left_out), good=good_rows(yields),
+        )
+    ).fetchall()  # fmt: skip
+    found = []
+    for key, aggregate, *pairs in rows:
+        for column, expected, stands in (("reasons", *pairs[:2]), ("left_out", *pairs[2:])):
+            if expected != stands:
+                kind = "missing" if stands is None else "extra" if expected is None else "differs"
+                found.append(Difference("quarantine", mapping.entity, key, kind, column, aggregate, expected, stands))
+    return found
+
+
+def _strangers(shop: Connection, mapping: Mapping) -> list[Difference]:
+    """Rows that no key leads to: of the shop without an aggregate key, of quarantine and rows left out with one there is not."""
+    rows = shop.execute(
+        SQL("SELECT {} FROM {} t WHERE t.{} IS NULL").format(
+            _key_text(mapping, "t"), target_of(mapping), Identifier(mapping.scope)
+        )
     ).fetchall()
-    count = shop.execute(
-        SQL("SELECT count(*) FROM {} t WHERE {}").format(target_of(mapping), within)
-    ).fetchone()
-    shop.execute("DROP TABLE pg_temp.affected, pg_temp.yielded")
-    return (int(count[0]) if count else 0), [Difference(mapping.entity, key, kind) for key, kind in rows]
+    found = [Difference("shop", mapping.entity, key, "extra") for (key,) in rows]
+    held = shop.execute(
+        SQL(
+            "SELECT h.row_key, h.key, h.what FROM ("
+            "  SELECT row_key, key, 'reasons' AS what FROM ferry.quarantine WHERE entity = {0} AND sqlstate IS NULL "
+            "  UNION ALL SELECT row_key, key, 'left_out' FROM ferry.left_out WHERE entity = {0}) h "
+            "WHERE h.key NOT IN (SELECT k.key::text FROM ({1}) k WHERE k.key IS NOT NULL)"
+        ).format(Literal(mapping.entity), keys_between(mapping, None, None))
+    ).fetchall()
+    return found + [Difference("quarantine", mapping.entity, row, "extra", what, key) for row, key, what in held]
 
 
 def _key_text(mapping: Mapping, alias: str) -> Composed:

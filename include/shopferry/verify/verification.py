@@ -1,80 +1,128 @@
-"""Verify one phase: mirror = legacy, shop = mapping(mirror), and the accounts add up."""
+"""Verify one phase: mirror = legacy, shop = mapping(mirror), identities, the accounts, and the business checks.
+
+Online, and resumable: what is compared is booked stretch by stretch, and a verification that was broken off goes on
+behind the last one.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
-from psycopg.types.json import Jsonb
-
 from shopferry import mirror
+from shopferry.control import differences
+from shopferry.control.differences import Difference, Run
 from shopferry.db import Connection
-from shopferry.mapping import Mapping, Route
-from shopferry.verify import checksums, differ
+from shopferry.mapping import Identity, Mapping, Route
+from shopferry.verify import checksums, differ, identities
 from shopferry.verify.accounting import Account, account
-from shopferry.verify.checksums import Difference
+from shopferry.verify.checksums import Part
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was compared and found, per layer; differences are keys only, never values."""
+    """What was compared and found; differences that somebody has explained are not among them."""
 
     phase: str
     rows_compared: int
-    differences: list[tuple[str, Difference]]  # (layer, difference)
+    differences: list[Difference]
     accounts: list[Account]
     seconds: float
 
     @property
     def clean(self) -> bool:
-        """Whether nothing differs and every row is accounted for."""
+        """Whether nothing differs that is not explained, and every row is accounted for."""
         return not self.differences
 
 
 def verify(
-    legacy: Connection, shop: Connection, route: Route, phase: str, await_applied: Callable[[], object]
-) -> Verification:
-    """Compare all layers of one phase online and record the outcome in ferry.verification and ferry.difference.
+    legacy: Connection, shop: Connection, route: Route, phase: str, await_applied: Callable[[], object], *,
+    rows_per_second: int | None = None,
+) -> Verification:  # fmt: skip
+    """Compare all layers of one phase online and record what differs in ferry.difference, the outcome in ferry.verification.
 
-    Commits its record itself, as the comparison spans several snapshots.
+    Commits what it books itself, as the comparison spans several snapshots. One at a time: a second one waits.
     """
-    started = time.monotonic()
-    compared = 0
-    found: list[tuple[str, Difference]] = []
+    lock = f"verify {route.name} {phase}"
+    shop.execute("SELECT pg_advisory_lock(hashtext(%s))", (lock,))
+    try:
+        with shop.transaction():
+            run = differences.begin(shop, route.name, phase)
+        tables = mirror.load(shop)
+        for name in route.tables_of(phase):
+            if not run.done("mirror", name):
+                after = run.after("mirror", name)
+                parts = checksums.compare(legacy, shop, tables[name], await_applied, after)
+                _book(shop, run, "mirror", name, parts, rows_per_second)
+        for unit in route.of(phase):
+            layer = "identity" if isinstance(unit, Identity) else "shop"
+            target = unit.identity if isinstance(unit, Identity) else unit.entity if isinstance(unit, Mapping) else ""
+            if run.done(layer, target):
+                continue
+            if isinstance(unit, Identity):
+                _book(shop, run, layer, target, _whole(shop, unit), rows_per_second)
+            elif isinstance(unit, Mapping):
+                _book(shop, run, layer, target, differ.compare(shop, unit, run.after(layer, target)), rows_per_second)
+        return _finish(shop, run, route)
+    finally:
+        if not shop.closed:
+            shop.execute("SELECT pg_advisory_unlock(hashtext(%s))", (lock,))
+
+
+def verify_rows(
+    legacy: Connection, shop: Connection, route: Route, phase: str, found: Iterable[Difference],
+    await_applied: Callable[[], object],
+) -> list[Difference]:  # fmt: skip
+    """What still differs, now and with its values, of the rows that these differences name; records nothing."""
     tables = mirror.load(shop)
+    left: list[Difference] = []
+    aggregates: dict[str, set[str]] = {}
+    for d in found:
+        if d.aggregate is not None:
+            aggregates.setdefault(d.target, set()).add(d.aggregate)
     for name in route.tables_of(phase):
-        rows, differences = checksums.compare(legacy, shop, tables[name], await_applied)
-        compared += rows
-        found += [("mirror", d) for d in differences]
+        if keys := aggregates.get(name):
+            left += checksums.compare_keys(legacy, shop, tables[name], keys, await_applied)
     for unit in route.of(phase):
-        if isinstance(unit, Mapping):
-            rows, differences = differ.compare(shop, unit)
-            compared += rows
-            found += [("shop", d) for d in differences]
-    accounts = account(shop, route, phase)
-    found += [
-        ("accounting", Difference(a.table, f"{a.unaccounted} rows", "unaccounted")) for a in accounts if a.unaccounted
+        if isinstance(unit, Identity) and (keys := aggregates.get(unit.identity)):
+            left += identities.compare(shop, unit, sorted(keys))[1]
+        elif isinstance(unit, Mapping) and (keys := aggregates.get(unit.entity)):
+            left += differ.compare_keys(shop, unit, sorted(keys))
+    return left
+
+
+def _whole(shop: Connection, unit: Identity) -> Iterator[Part]:
+    rows, found = identities.compare(shop, unit)
+    yield Part(rows, found, None)
+
+
+def _book(
+    shop: Connection, run: Run, layer: str, target: str, parts: Iterable[Part], rows_per_second: int | None
+) -> None:
+    """Book each part as it comes, and rest so long that no more rows are compared in a second than allowed."""
+    started = time.monotonic()
+    for part in parts:
+        took = time.monotonic() - started
+        with shop.transaction():
+            run.book(
+                shop, layer, target, part.found,
+                rows=part.rows, seconds=took, high=part.high, done=part.high is None,
+            )  # fmt: skip
+        if rows_per_second:
+            time.sleep(max(0.0, part.rows / rows_per_second - took))
+        started = time.monotonic()
+
+
+def _finish(shop: Connection, run: Run, route: Route) -> Verification:
+    started = time.monotonic()
+    accounts = account(shop, route, run.phase)
+    found = [
+        Difference("accounting", a.table, "all rows", "unaccounted", found=str(a.unaccounted))
+        for a in accounts
+        if a.unaccounted
     ]
-    outcome = Verification(phase, compared, found, accounts, time.monotonic() - started)
     with shop.transaction():
-        _record(shop, route.name, outcome)
-    return outcome
-
-
-def _record(shop: Connection, route: str, outcome: Verification) -> None:
-    shop.execute("DELETE FROM ferry.difference WHERE route = %s AND phase = %s", (route, outcome.phase))
-    with shop.cursor() as cur:
-        cur.executemany(
-            "INSERT INTO ferry.difference (route, phase, layer, target, key, kind) VALUES (%s, %s, %s, %s, %s, %s) "
-            "ON CONFLICT DO NOTHING",
-            [(route, outcome.phase, layer, d.target, d.key, d.kind) for layer, d in outcome.differences],
-        )
-    shop.execute(
-        "INSERT INTO ferry.verification (route, phase, rows_compared, differences, seconds, accounting) "
-        "VALUES (%s, %s, %s, %s, %s, %s)",
-        (
-            route, outcome.phase, outcome.rows_compared, len(outcome.differences), outcome.seconds,
-            Jsonb([asdict(a) for a in outcome.accounts]),
-        ),
-    )  # fmt: skip
+        differences.record(shop, run, found)
+        rows, seconds = run.finish(shop, [asdict(a) for a in accounts], time.monotonic() - started)
+        return Verification(run.phase, rows, run.open(shop), accounts, seconds)

@@ -165,19 +165,48 @@ CREATE TABLE IF NOT EXISTS ferry.left_out (
 );
 CREATE INDEX IF NOT EXISTS left_out_key ON ferry.left_out (entity, key);
 
--- What verification found; values are never stored, keys and columns are.
+-- Until version 2 differences had neither column nor state and were made anew by each verification.
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('ferry.difference') AND attname = 'seen') THEN
+        DROP TABLE ferry.difference;
+    END IF;
+END $$;
+
+-- What verification found: a row for each column that differs. Values only as shapes: letters as x, digits as 9.
 CREATE TABLE IF NOT EXISTS ferry.difference (
-    route  text NOT NULL,
-    phase  text NOT NULL,
-    layer  text NOT NULL CONSTRAINT difference_layer_is_known CHECK (layer IN (
+    route       text NOT NULL,
+    phase       text NOT NULL,
+    layer       text NOT NULL CONSTRAINT difference_layer_is_known CHECK (layer IN (
         'mirror',        -- mirror ≠ legacy
         'shop',          -- shop ≠ mapping(mirror)
-        'accounting')),  -- the three counts do not add up to the source
-    target text NOT NULL,
-    key    text NOT NULL,
-    kind   text NOT NULL CONSTRAINT difference_kind_is_known CHECK (kind IN ('missing', 'extra', 'differs', 'unaccounted')),
-    seen   timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (route, phase, layer, target, key)
+        'identity',      -- who is the same customer ≠ what the identity's SELECT says
+        'quarantine',    -- what is held back ≠ what the mapping has problems with
+        'accounting',    -- the three counts do not add up to the source
+        'check')),       -- a business check is broken
+    target      text NOT NULL,               -- legacy table, entity or identity
+    key         text NOT NULL,
+    column_name text NOT NULL DEFAULT '',    -- empty: the row; of a check: the check's name
+    kind        text NOT NULL CONSTRAINT difference_kind_is_known CHECK (kind IN (
+        'missing',       -- it should be there
+        'extra',         -- it should not be there
+        'differs',       -- it is there, and another
+        'unaccounted',   -- so many rows are neither migrated nor quarantined nor left out
+        'breach')),      -- it breaks a business check
+    aggregate   text,                        -- the key to be merged again; NULL where merging cannot help
+    expected    text,
+    found       text,
+    state       text NOT NULL DEFAULT 'open' CONSTRAINT difference_state_is_known CHECK (state IN (
+        'open',
+        'explained',     -- somebody has said by name why it may be so
+        'repaired',      -- by `repair`, which has looked at it again
+        'gone')),        -- the next verification did not meet it any more
+    first_seen  timestamptz NOT NULL,
+    last_seen   timestamptz NOT NULL,        -- the verification that met it last
+    settled     timestamptz,
+    explanation text,
+    who         text,                        -- explained or repaired it
+    CONSTRAINT difference_is_explained_by_somebody CHECK (state <> 'explained' OR (explanation <> '' AND who <> '')),
+    PRIMARY KEY (route, phase, layer, target, key, column_name)
 );
 
 CREATE TABLE IF NOT EXISTS ferry.verification (
@@ -185,10 +214,38 @@ CREATE TABLE IF NOT EXISTS ferry.verification (
     phase         text NOT NULL,
     at            timestamptz NOT NULL DEFAULT now(),
     rows_compared bigint NOT NULL,
-    differences   bigint NOT NULL,
+    differences   bigint NOT NULL,           -- open ones
     seconds       double precision NOT NULL,
     accounting    jsonb NOT NULL,
     PRIMARY KEY (route, phase, at)
+);
+-- NULL while it is under way, or when it was broken off.
+ALTER TABLE ferry.verification ADD COLUMN IF NOT EXISTS finished timestamptz DEFAULT now();
+
+-- How far a verification under way has come: what is below `high` is compared.
+CREATE TABLE IF NOT EXISTS ferry.verification_step (
+    route  text NOT NULL,
+    phase  text NOT NULL,
+    at     timestamptz NOT NULL,
+    layer  text NOT NULL,
+    target text NOT NULL,
+    high   jsonb,
+    done   boolean NOT NULL,
+    PRIMARY KEY (route, phase, at, layer, target)
+);
+
+-- Each repair: who had how many differences mended, and what is left of them.
+CREATE TABLE IF NOT EXISTS ferry.repair (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route       text NOT NULL,
+    phase       text NOT NULL,
+    at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    who         text NOT NULL,
+    differences bigint NOT NULL,
+    repaired    bigint NOT NULL,
+    remaining   bigint NOT NULL,
+    seconds     double precision NOT NULL,
+    CONSTRAINT repair_adds_up CHECK (repaired + remaining = differences)
 );
 
 -- The conditions of the cutover as last judged, with their evidence.

@@ -1,0 +1,171 @@
+"""Differences: what verification found, until it is explained, repaired or gone. Values are kept as shapes only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from shopferry.control.schema import SQL
+from shopferry.db import Connection, queries
+from shopferry.masking import masked
+
+_Q = queries(SQL / "differences.sql")
+_MEMORY = "6 hours"  # a verification that was broken off longer ago begins anew
+STATES = ("open", "explained", "repaired", "gone")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is not as it should be. The values are as they are; `record` keeps their shapes only."""
+
+    layer: str
+    target: str
+    key: str
+    kind: str
+    column: str = ""
+    aggregate: str | None = None  # the key to be merged again
+    expected: str | None = field(default=None, repr=False)
+    found: str | None = field(default=None, repr=False)
+
+    @property
+    def where(self) -> str:
+        """What to call it in a log."""
+        return f"{self.layer}: {self.target} {self.key}{f' {self.column}' if self.column else ''} {self.kind}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One difference as recorded."""
+
+    phase: str
+    layer: str
+    target: str
+    key: str
+    column_name: str
+    kind: str
+    aggregate: str | None
+    expected: str | None
+    found: str | None
+    state: str
+    first_seen: datetime
+    last_seen: datetime
+    settled: datetime | None
+    explanation: str | None
+    who: str | None
+
+    @property
+    def difference(self) -> Difference:
+        """Without what became of it; its values are shapes."""
+        return Difference(
+            self.layer, self.target, self.key, self.kind, self.column_name, self.aggregate, self.expected, self.found
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """One verification of a phase under way, and how far an earlier try of it had come: (layer, target) → (high, done)."""
+
+    route: str
+    phase: str
+    at: datetime
+    steps: dict[tuple[str, str], tuple[list[Any] | None, bool]]
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        return {"route": self.route, "phase": self.phase, "at": self.at}
+
+    def done(self, layer: str, target: str) -> bool:
+        """Whether it has compared all of it already."""
+        return self.steps.get((layer, target), (None, False))[1]
+
+    def after(self, layer: str, target: str) -> list[Any] | None:
+        """The key up to which it has compared already; None: nothing yet."""
+        return self.steps.get((layer, target), (None, False))[0]
+
+    def book(
+        self, conn: Connection, layer: str, target: str, found: Sequence[Difference], *,
+        rows: int, seconds: float, high: Sequence[Any] | None, done: bool,
+    ) -> None:  # fmt: skip
+        """Record that everything up to `high` is compared, and what was found there."""
+        record(conn, self, found)
+        step = {"layer": layer, "target": target, "high": None if high is None else Jsonb(list(high)), "done": done}
+        conn.execute(_Q["step"], self._given | step)
+        conn.execute(_Q["progress"], self._given | {"rows": rows, "seconds": seconds})
+
+    def finish(self, conn: Connection, accounting: Sequence[Any], seconds: float) -> tuple[int, float]:
+        """End it; returns (rows compared, seconds) of all its tries. What it did not meet any more is gone."""
+        conn.execute(_Q["finish"], self._given)
+        given = self._given | {"accounting": Jsonb(list(accounting)), "seconds": seconds}
+        row = conn.execute(_Q["finished"], given).fetchone()
+        conn.execute(_Q["forget_steps"], self._given)
+        return (int(row[0]), float(row[1])) if row else (0, 0.0)
+
+    def open(self, conn: Connection) -> list[Difference]:
+        """What it has found and nobody has explained."""
+        found = entries(conn, self.route, self.phase, states=("open",))
+        return [e.difference for e in found if e.last_seen == self.at]
+
+
+def begin(conn: Connection, route: str, phase: str) -> Run:
+    """Begin the verification of a phase, or go on with one that was broken off."""
+    row = conn.execute(_Q["begin"], {"route": route, "phase": phase, "memory": _MEMORY}).fetchone()
+    assert row
+    steps = conn.execute(_Q["steps"], {"route": route, "phase": phase, "at": row[0]}).fetchall()
+    return Run(route, phase, row[0], {(layer, target): (high, done) for layer, target, high, done in steps})
+
+
+def record(conn: Connection, run: Run, found: Sequence[Difference]) -> None:
+    """Record differences as met by this verification."""
+    unique = {(d.layer, d.target, d.key, d.column): d for d in found}.values()
+    if not unique:
+        return
+    conn.execute(
+        _Q["found"],
+        {
+            "route": run.route, "phase": run.phase, "at": run.at,
+            "layers": [d.layer for d in unique], "targets": [d.target for d in unique], "keys": [d.key for d in unique],
+            "columns": [d.column for d in unique], "kinds": [d.kind for d in unique],
+            "aggregates": [d.aggregate for d in unique], "expecteds": [masked(d.expected) for d in unique],
+            "founds": [masked(d.found) for d in unique],
+        },
+    )  # fmt: skip
+
+
+def entries(
+    conn: Connection, route: str, phase: str | None = None, *, states: Sequence[str] = ("open",),
+    target: str | None = None, limit: int = 10_000_000,
+) -> list[Entry]:  # fmt: skip
+    """The recorded differences, by phase, layer, target and key."""
+    given = {"route": route, "phase": phase, "states": list(states), "target": target, "limit": limit}
+    with conn.cursor(row_factory=class_row(Entry)) as cur:
+        return cur.execute(_Q["entries"], given).fetchall()
+
+
+def counts(conn: Connection, route: str) -> list[dict[str, Any]]:
+    """How many there are by phase, layer, target, kind and state, and since when."""
+    names = ("phase", "layer", "target", "kind", "state", "differences", "since")
+    return [dict(zip(names, row, strict=True)) for row in conn.execute(_Q["counts"], {"route": route}).fetchall()]
+
+
+def explain(conn: Connection, route: str, target: str, key: str | None, why: str, who: str) -> int:
+    """Have differences of a target, or of one of its rows, count as explained; returns how many."""
+    given = {"route": route, "target": target, "key": key, "why": why, "who": who}
+    return len(conn.execute(_Q["explain"], given).fetchall())
+
+
+def repaired(
+    conn: Connection, route: str, phase: str, rows: Sequence[tuple[str, str, str]], remaining: int, seconds: float, who: str
+) -> None:
+    """Record a repair: these rows, by (layer, target, key), are as they should be again; so many are not."""
+    given = {
+        "route": route, "phase": phase, "who": who, "layers": [r[0] for r in rows], "targets": [r[1] for r in rows],
+        "keys": [r[2] for r in rows], "repaired": len(rows), "remaining": remaining,
+        "differences": len(rows) + remaining, "seconds": seconds,
+    }  # fmt: skip
+    conn.execute(_Q["repaired"], given)
+    conn.execute(_Q["record_repair"], given)

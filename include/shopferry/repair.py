@@ -1,0 +1,202 @@
+"""Repair: bring what verification found back to what it should be, and look at it again.
+
+The mirror's rows are read again from legacy, without overtaking the stream: batches of the table wait while we read and
+write, and the row keeps its version, so that whatever the stream still has of it counts as newer. All else is merged
+again by the mappings, parents before children. Differences of accounts and of business checks follow from others.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from shopferry import backfill, mirror
+from shopferry.backfill import Stores
+from shopferry.control import differences, phases
+from shopferry.control.differences import Difference
+from shopferry.errors import PhaseError
+from shopferry.mapping import Identity, Mapping, Unit
+from shopferry.mirror import MirrorTable
+from shopferry.statements import columns, target_of
+from shopferry.verify import checksums
+from shopferry.verify.verification import verify_rows
+
+log = logging.getLogger(__name__)
+MOST = 5_000  # rows mended in one transaction: what the stream may have to wait for
+_ROUNDS = 3  # mending one thing can bring another to light: a child whose parent is back, a refused row that fits again
+_MENDED = ("mirror", "identity", "shop", "quarantine")  # in this order: what comes after is computed from what is before
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What a repair of one phase did: rows that differed, that are as they should be again, that are not."""
+
+    phase: str
+    differences: int
+    repaired: int
+    remaining: list[Difference]
+    seconds: float
+
+
+def repair(
+    stores: Stores, phase: str, await_applied: Callable[[], object], who: str, target: str | None = None
+) -> Repair:
+    """Mend the open differences of a phase, or of one target in it, and record what came of it.
+
+    Raises PhaseError where the stream does not keep the phase: before it is live and after the cutover.
+    """
+    started = time.monotonic()
+    shop, route = stores.shop, stores.route
+    found = [e.difference for e in differences.entries(shop, route.name, phase, target=target)]
+    open_now = [d for d in found if d.layer in _MENDED]
+    stores.merger.stage(route.units)
+    for _ in range(_ROUNDS):
+        if not open_now:
+            break
+        for table, keys in _by_target(open_now, "mirror").items():
+            for n in range(0, len(keys), MOST):
+                _mirror(stores, phase, table, keys[n : n + MOST])
+        _shop(stores, phase, open_now)
+        open_now = verify_rows(stores.legacy, shop, route, phase, [d for d in found if d.layer in _MENDED], await_applied)
+    rows = {_row(d) for d in found if d.layer in _MENDED}
+    left = {_row(d) for d in open_now}
+    others = [d for d in found if d.layer not in _MENDED]
+    mended, seconds = sorted(rows - left), time.monotonic() - started
+    remaining = [*open_now, *others]
+    with shop.transaction():
+        differences.repaired(
+            shop, route.name, phase, mended, len({_row(d) for d in remaining}), seconds, who
+        )
+    log.info("repaired", extra={"phase": phase, "rows": len(mended), "remaining": len(remaining)})
+    return Repair(phase, len(mended) + len({_row(d) for d in remaining}), len(mended), remaining, seconds)
+
+
+def _row(d: Difference) -> tuple[str, str, str]:
+    return d.layer, d.target, d.key
+
+
+def _by_target(found: Sequence[Difference], layer: str) -> dict[str, list[str]]:
+    """The rows of a layer, by target."""
+    keys: dict[str, set[str]] = {}
+    for d in found:
+        if d.layer == layer:
+            keys.setdefault(d.target, set()).add(d.key)
+    return {target: sorted(of) for target, of in sorted(keys.items())}
+
+
+def _live(stores: Stores, phase: str) -> list[Unit]:
+    """The units that the stream keeps, held so until the transaction ends."""
+    states = phases.lock(stores.shop, stores.route.name)
+    if not any(p == phase and state.live for p, state, _ in states):
+        raise PhaseError(f"phase {phase} is not kept by the stream now: there is nothing that a repair could go by")
+    return [u for p, state, _ in states if state.live for u in stores.route.of(p)]
+
+
+def _mirror(stores: Stores, phase: str, name: str, keys: Sequence[str]) -> None:
+    """Read rows of the mirror again from legacy, and merge whatever they affect."""
+    shop = stores.shop
+    with shop.transaction():
+        live = _live(stores, phase)
+        table = mirror.load(shop)[name]
+        # Replay holds this lock shared until its batch commits: so none is between what we read and what we write.
+        shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{name}",))
+        mirror.stage(shop, table)
+        within = checksums.keyed(table, keys)
+        backfill.relay(
+            stores.legacy,
+            SQL("COPY (SELECT {} FROM public.{} WHERE {}) TO STDOUT (FORMAT binary)").format(
+                mirror.values(table), Identifier(name), within
+            ),
+            shop,
+            SQL("COPY pg_temp.incoming ({}) FROM STDIN (FORMAT binary)").format(
+                SQL(", ").join(map(Identifier, table.names))
+            ),
+        )
+        read = any(s.relation == f"legacy.{name}" for u in live for s in u.sources)
+        _restore(stores, table, within, images=read)
+        if read:
+            stores.merger.propagate(live, {f"legacy.{name}"})
+
+
+def _restore(stores: Stores, table: MirrorTable, within: Composed, *, images: bool) -> None:
+    """Bring the mirror's rows under these keys to what stands in `incoming`; versions stay, a new row has none."""
+    shop = stores.shop
+    key = SQL(", ").join(map(Identifier, table.key))
+    names = SQL(", ").join(map(Identifier, table.names))
+    same = SQL(" AND ").join(SQL("m.{0} = i.{0}").format(Identifier(k)) for k in table.key)
+    shop.execute(
+        SQL(
+            "INSERT INTO pg_temp.incoming ({0}, _gone) SELECT {0}, true FROM {1} m WHERE {2} AND NOT m._gone "
+            "AND NOT EXISTS (SELECT FROM pg_temp.incoming i WHERE {3})"
+        ).format(key, table.base, within, same)
+    )
+    if images:
+        shop.execute(mirror.note_images(table))
+    assign = SQL(", ").join(
+        SQL("{0} = excluded.{0}").format(Identifier(n)) for n in (*table.names, "_gone") if n not in table.key
+    )
+    shop.execute(
+        SQL(
+            "INSERT INTO {0} ({1}, _gone) SELECT {1}, coalesce(_gone, false) FROM pg_temp.incoming ORDER BY {2} "
+            "ON CONFLICT ({2}) DO UPDATE SET {3}"
+        ).format(table.base, names, key, assign)
+    )
+    if images:
+        shop.execute(mirror.note_images(table))
+    shop.execute("DROP TABLE pg_temp.incoming")
+
+
+def _shop(stores: Stores, phase: str, found: Sequence[Difference]) -> None:
+    """Merge again what differs, unit by unit, and whatever depends on it."""
+    shop, merger = stores.shop, stores.merger
+    wanted: dict[str, set[str]] = {}
+    for d in found:
+        if d.layer != "mirror" and d.aggregate is not None:
+            wanted.setdefault(d.target, set()).add(d.aggregate)
+    strangers = [d for d in found if d.layer == "shop" and d.aggregate is None]
+    if not wanted and not strangers:
+        return
+    with shop.transaction():
+        live = _live(stores, phase)
+        merger.hold()
+        touched: set[str] = set()
+        for unit in live:
+            target = unit.identity if isinstance(unit, Identity) else unit.entity if isinstance(unit, Mapping) else ""
+            keys = sorted(wanted.get(target, ()))
+            if isinstance(unit, Identity) and keys:
+                _forget_shop_keys(stores, unit, [d.key for d in found if d.target == target and d.column == "shop_key"])
+                touched.add(f"identity.{unit.identity}")
+            if isinstance(unit, Mapping) and unit.phase == phase:
+                _expel(stores, unit, [d.key for d in strangers if d.target == target])
+            if keys:
+                kind = columns(shop, f"pg_temp.affected_{unit.slug}")["key"]
+                merger.merge(unit, SQL("SELECT unnest({}::{}[]) AS key").format(Literal(keys), SQL(kind)), disjoint=False)
+            if isinstance(unit, Mapping):
+                touched |= merger.ripple(unit, frozenset(keys))
+        merger.propagate(live, touched)
+
+
+def _forget_shop_keys(stores: Stores, unit: Identity, keys: Sequence[str]) -> None:
+    """Have these legacy keys join their cluster anew: a merge of identities looks at clusters only."""
+    stores.shop.execute(
+        SQL(
+            "WITH gone AS (DELETE FROM ferry.identity WHERE entity = {} AND legacy_key = ANY({}::bigint[]) "
+            "RETURNING legacy_key, shop_key, cluster) INSERT INTO {} SELECT * FROM gone"
+        ).format(Literal(unit.identity), Literal(list(keys)), Identifier("pg_temp", unit.changed))
+    )
+
+
+def _expel(stores: Stores, unit: Mapping, keys: Sequence[str]) -> None:
+    """Delete rows that no mapping can have put there, since they have no aggregate key to be merged by."""
+    if keys:
+        stores.shop.execute("SELECT set_config('shopferry.writer', 'ferry', true)")
+        stores.shop.execute(
+            SQL("DELETE FROM {} t WHERE t.{} IS NULL AND concat_ws('/', {}) = ANY({})").format(
+                target_of(unit), Identifier(unit.scope),
+                SQL(", ").join(SQL("t.{}::text").format(Identifier(k)) for k in unit.key), Literal(list(keys)),
+            )
+        )  # fmt: skip

@@ -1,0 +1,75 @@
+"""Layer 2 for identities: who is the same shop row, as the identity's SELECT says it of the mirror."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg.sql import SQL, Composable, Identifier, Literal
+
+from shopferry.control.differences import Difference
+from shopferry.db import Connection
+from shopferry.mapping import Identity
+from shopferry.statements import columns, keys_between
+
+
+def compare(shop: Connection, unit: Identity, keys: Sequence[str] | None = None) -> tuple[int, list[Difference]]:
+    """Compare one identity, or only these legacy keys of it, in one snapshot; returns (rows compared, differences).
+
+    Of members of a cluster that have several shop keys those differ that have another than most; of clusters that share
+    one, all but the first.
+    """
+    with shop.transaction():
+        shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        everything = SQL(
+            "SELECT DISTINCT key FROM ({} UNION ALL SELECT legacy_key FROM ferry.identity WHERE entity = {}) k "
+            "WHERE key IS NOT NULL"
+        ).format(keys_between(unit, None, None), Literal(unit.identity))
+        shop.execute(
+            SQL("CREATE TEMP TABLE affected ON COMMIT DROP AS {} {}").format(
+                everything, SQL("" if keys is None else "WITH NO DATA")
+            )
+        )
+        wanted: Composable = SQL("true")
+        if keys is not None:
+            kind = columns(shop, "pg_temp.affected")["key"]
+            listed = SQL("{}::{}[]").format(Literal(sorted(set(keys))), SQL(kind))
+            shop.execute(SQL("INSERT INTO pg_temp.affected SELECT unnest({})").format(listed))
+            wanted = SQL("legacy_key = ANY({})").format(listed)
+        shop.execute("ANALYZE pg_temp.affected")
+        given = {
+            "body": SQL(unit.body), "entity": Literal(unit.identity), "wanted": wanted,
+            "affected": Identifier("pg_temp", "affected"),
+        }  # fmt: skip
+        rows = shop.execute(SQL(_UNEQUAL).format(**given)).fetchall()
+        count = shop.execute("SELECT count(*) FROM pg_temp.affected").fetchone()
+        shop.execute("DROP TABLE pg_temp.affected")
+    found = [
+        Difference("identity", unit.identity, key, kind, column, key, expected, stands)
+        for key, kind, column, expected, stands in rows
+    ]
+    return (int(count[0]) if count else 0), found
+
+
+_UNEQUAL = """
+WITH yielded AS MATERIALIZED (WITH affected AS (TABLE {affected}) {body}),
+stands AS (
+    SELECT legacy_key, shop_key, cluster FROM ferry.identity WHERE entity = {entity} AND {wanted}
+), of_cluster AS (
+    SELECT cluster, mode() WITHIN GROUP (ORDER BY shop_key) AS shop_key
+    FROM ferry.identity WHERE entity = {entity} GROUP BY cluster HAVING count(DISTINCT shop_key) > 1
+), of_shop_key AS (
+    SELECT shop_key, (array_agg(cluster ORDER BY legacy_key))[1] AS cluster
+    FROM ferry.identity WHERE entity = {entity} GROUP BY shop_key HAVING count(DISTINCT cluster) > 1
+)
+SELECT coalesce(y.legacy_key, s.legacy_key)::text,
+       CASE WHEN s.legacy_key IS NULL THEN 'missing' WHEN y.legacy_key IS NULL THEN 'extra' ELSE 'differs' END,
+       CASE WHEN s.legacy_key IS NULL OR y.legacy_key IS NULL THEN '' ELSE 'cluster' END, y.cluster, s.cluster
+FROM yielded y FULL JOIN stands s ON s.legacy_key = y.legacy_key
+WHERE y.cluster IS DISTINCT FROM s.cluster
+UNION ALL
+SELECT s.legacy_key::text, 'differs', 'shop_key', c.shop_key::text, s.shop_key::text
+FROM stands s JOIN of_cluster c ON c.cluster = s.cluster WHERE s.shop_key <> c.shop_key
+UNION ALL
+SELECT s.legacy_key::text, 'differs', 'shop_key', NULL, s.shop_key::text
+FROM stands s JOIN of_shop_key k ON k.shop_key = s.shop_key WHERE s.cluster <> k.cluster
+"""
