@@ -17,7 +17,7 @@ from shopferry.backfill import Stores
 from shopferry.cdc import source, watermark
 from shopferry.cdc.consumer import EndOffsets, topics
 from shopferry.cdc.watermark import Watermark
-from shopferry.control import chunks, continuity, phases
+from shopferry.control import chunks, continuity, differences, phases
 from shopferry.control.chunks import Span
 from shopferry.control.differences import Difference
 from shopferry.control.offsets import Partition
@@ -208,6 +208,19 @@ def verify_phase(settings: Settings, phase: str, rows_per_second: int | None = N
             f"`shopferry difference list` shows all, `shopferry repair {phase}` mends them"
         )
     return outcome
+
+
+def comparable(settings: Settings) -> list[str]:
+    """The phases whose stores should be equal: in sync or verified."""
+    with stores(settings, "look at phases") as s:
+        standing = {p.phase for p in phases.all_phases(s.shop, s.route.name) if p.state in {State.IN_SYNC, State.VERIFIED}}
+        return [p for p in s.route.phases if p in standing]
+
+
+def open_differences(settings: Settings, phase: str) -> int:
+    """How many differences of a phase are neither settled nor explained."""
+    with stores(settings, f"look at {phase}") as s:
+        return len(differences.entries(s.shop, s.route.name, phase))
 
 
 def repair(settings: Settings, phase: str, who: str, target: str | None = None) -> Repair:

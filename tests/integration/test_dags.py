@@ -30,7 +30,7 @@ pytestmark = pytest.mark.airflow
 
 PHASES = Route.load("demo").phases
 SWITCHES = ("cutover", "rollback")
-EVERY = (*PHASES, "watch_sync", *SWITCHES)
+EVERY = (*PHASES, "watch_sync", "verify", *SWITCHES)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,97 @@
+"""The DAG verify: compares every phase that is in sync, once a day and by hand; on request it repairs what differs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import DAG, Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from shopferry.errors import VerificationError
+from shopferry.orchestration.connections import settings_from_connections
+from shopferry.orchestration.failures import DEFAULTS, reasoned
+from shopferry.orchestration.phase import LEGACY_POOL
+from shopferry.orchestration.runbooks import runbook
+
+_FORM = {
+    "rows_per_second": Param(
+        None, type=["null", "integer"], minimum=100, maximum=10_000_000, title="Throttle",
+        description="Rows per second compared, each phase by itself. Empty: as fast as it can.",
+    ),
+    "repair": Param(
+        False, type="boolean", title="Repair",
+        description="Mend what differs: read rows of the mirror again from legacy, merge the others again.",
+    ),
+}  # fmt: skip
+
+
+def verify_dag() -> DAG:
+    """The DAG `verify`."""
+    with DAG(
+        dag_id="verify",
+        description="Compares legacy, mirror and new shop, row by row and online; on request mends what differs",
+        schedule="0 3 * * *",
+        start_date=datetime(2025, 1, 1, tzinfo=UTC),
+        params=_FORM,
+        max_active_runs=1,
+        catchup=False,
+        tags=["shopferry", "verify"],
+        default_args=DEFAULTS,
+        doc_md=runbook("verify"),
+    ) as dag:
+
+        @task(doc_md="Which phases there are to compare: those in sync or verified. None before, none after the cutover.")
+        @reasoned
+        def phases() -> list[str]:
+            from shopferry import passage
+
+            return passage.comparable(settings_from_connections())
+
+        @task(
+            pool=LEGACY_POOL, map_index_template="{{ name }}",
+            doc_md="Compare one phase in all layers and book what differs. A retry goes on where it was broken off.",
+        )  # fmt: skip
+        @reasoned
+        def compare(phase: str) -> str:
+            from shopferry import passage
+
+            context: Any = get_current_context()
+            context["name"] = phase
+            outcome = passage.compare(settings_from_connections(), phase, context["params"]["rows_per_second"])
+            return f"{outcome.rows_compared} rows compared in {outcome.seconds:.1f} s, {len(outcome.differences)} differences"
+
+        @task(
+            pool=LEGACY_POOL, map_index_template="{{ name }}",
+            doc_md="If the form says so: mend the phase's open differences, look at them again, record who and what.",
+        )  # fmt: skip
+        @reasoned
+        def repair(phase: str) -> str:
+            from shopferry import passage
+
+            context: Any = get_current_context()
+            context["name"] = phase
+            if not context["params"]["repair"]:
+                raise AirflowSkipException("the form does not ask for a repair")
+            who = context["dag_run"].triggering_user_name or f"airflow:{context['dag_run'].run_id}"
+            done = passage.repair(settings_from_connections(), phase, who)
+            return f"{done.repaired} of {done.differences} rows repaired"
+
+        @task(
+            trigger_rule="none_failed",  # the repair is skipped in most runs
+            doc_md="Fail if anything differs that is neither repaired nor explained by name.",
+        )
+        @reasoned
+        def judge(names: list[str]) -> str:
+            from shopferry import passage
+
+            settings = settings_from_connections()
+            found = {name: passage.open_differences(settings, name) for name in names}
+            if differing := [f"{n} in {name}" for name, n in found.items() if n]:
+                raise VerificationError(f"open differences: {', '.join(differing)}; `shopferry difference list --rows`")
+            return f"{len(names)} phases compared, nothing differs"
+
+        names = phases()
+        compared, mended = compare.expand(phase=names), repair.expand(phase=names)
+        compared >> mended >> judge(names)  # type: ignore[arg-type]
+    return dag
