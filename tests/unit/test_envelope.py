@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 
 import pytest
 from events import UNCHANGED, envelope, message
-from shopferry.cdc.envelope import Change, Message, collapse, decode, drift, fill
+from shopferry.cdc.envelope import Change, Message, collapse, committed_ms, decode, drift, fill
 from shopferry.errors import EventError, ReplayError
 
 CAPTURED = frozenset({"orders", "customers"})
@@ -30,6 +31,33 @@ def test_a_change_carries_the_rows_bytes_as_they_came() -> None:
     assert change is not None
     assert (change.table, change.key, change.row, change.lsn) == ("orders", b'{"id":1}', row.encode(), 7)
     assert change.where == "demo.public.orders[1]@42"
+
+
+def test_a_change_knows_its_size_its_transaction_and_when_it_was_committed() -> None:
+    event = envelope("public", "orders", "c", 7, ROW)
+    event["source"] |= {"ts_ms": 1_700_000_000_123, "txId": 12}
+    sent = message(TOPIC, {"id": 1}, event, offset=3)
+    change = decode(sent, CAPTURED)
+    assert change is not None
+    assert (change.lsn, change.xid, change.committed_ms, change.born) == (7, 12, 1_700_000_000_123, True)
+    assert change.size == len(sent.key or b"") + len(sent.value or b"")
+    assert committed_ms(sent.value) == 1_700_000_000_123
+    assert not change.torn
+
+
+def test_what_a_source_does_not_say_is_nothing_and_now() -> None:
+    event = envelope("public", "orders", "u", None, ROW)
+    event["source"] |= {"ts_ms": None, "txId": None}
+    before = time.time() * 1000
+    change = decode(message(TOPIC, {"id": 1}, event), CAPTURED)
+    assert change is not None
+    assert (change.lsn, change.xid) == (0, 0)
+    assert int(before) <= change.committed_ms <= time.time() * 1000
+
+
+@pytest.mark.parametrize("value", [None, b"no json", b"{}"])
+def test_what_does_not_say_when_it_was_committed_is_no_error(value: bytes | None) -> None:
+    assert committed_ms(value) is None
 
 
 def test_a_delete_has_no_row() -> None:
@@ -125,6 +153,12 @@ def test_collapse_is_not_turned_back_by_an_old_event_that_comes_again() -> None:
     new, old = {"id": 1, "note": "new"}, {"id": 1, "note": "old"}
     last = collapse([changed("u", new, lsn=101), changed("u", old, lsn=50, offset=1), changed("d", None, lsn=40, offset=2)])
     assert last["orders"][b'{"id":1}'].row == json.dumps(new, separators=(",", ":")).encode()
+
+
+def test_what_comes_behind_an_old_event_counts() -> None:
+    rows = [changed(lsn=200), changed(lsn=100), changed(key=2, lsn=300), changed(row={"id": 1, "note": "y"}, lsn=400)]
+    found = collapse(rows)["orders"]
+    assert {key: c.lsn for key, c in found.items()} == {rows[0].key: 400, rows[2].key: 300}
 
 
 def test_what_an_event_leaves_out_is_not_taken_from_the_one_before_it_which_may_be_an_old_one_that_came_again() -> None:

@@ -65,9 +65,9 @@ class Change:
     topic: str
     partition: int
     offset: int
-    born: bool = False  # came with no row before it: whatever the mirror holds under this key is another row's
-    size: int = 0  # bytes of the whole message
-    xid: int = 0  # the lower half of the number of the transaction in legacy
+    born: bool  # came with no row before it: whatever the mirror holds under this key is another row's
+    size: int  # bytes of the whole message
+    xid: int  # the lower half of the number of the transaction in legacy
     torn: bool = False  # leaves out a value that may have come in this very batch: the mirror does not have it yet
 
     @property
