@@ -1,0 +1,209 @@
+"""Damage at random, in mirror and shop, while the shop is written to: all of it is found, nothing else is, all is mended."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Composable, Identifier, Literal
+from shopferry import db, mirror, passage
+from shopferry.control.differences import Difference
+from shopferry.demo import ledger, shop
+from shopferry.mapping import Mapping, Route
+from shopferry.settings import Settings
+from test_move import ferry, settings, writer  # noqa: F401
+
+pytestmark = pytest.mark.stack
+SEED = 20261124
+MANY = 100  # in the mirror, and as many in the shop
+_FLIPS = {
+    "text": "reverse({0}) || 'x'", "integer": "{0} + 1", "bigint": "{0} + 1", "smallint": "{0} + 1", "boolean": "NOT {0}",
+    "numeric": "{0} + 0.01", "timestamp": "{0} + interval '1 day'", "date": "{0} + 1", "character": "reverse({0}) || 'x'",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """A table that may be damaged: its key, and the columns that somebody compares, each with its type."""
+
+    layer: str
+    target: str  # as verification calls it
+    table: Identifier
+    key: tuple[str, ...]
+    columns: dict[str, str]
+    live: Composable  # which of its rows count
+
+    @property
+    def key_text(self) -> Composable:
+        return SQL("concat_ws('/', {})").format(SQL(", ").join(SQL("{}::text").format(Identifier(k)) for k in self.key))
+
+    @property
+    def row_text(self) -> Composable:
+        return SQL("ROW({})::text").format(SQL(", ").join(map(Identifier, self.columns)))
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What was done to one row, and how it looked afterwards (None: gone)."""
+
+    place: Place
+    key: str
+    what: str
+    row: str | None
+
+
+def mirrored(conn: db.Connection) -> list[Place]:
+    """The captured tables."""
+    return [
+        Place("mirror", t.name, t.base, t.key, {c.name: c.type for c in t.columns}, SQL("NOT _gone"))
+        for t in mirror.load(conn).values()
+    ]
+
+
+def entities(conn: db.Connection, route: Route) -> list[Place]:
+    """The shop's tables."""
+    return [
+        Place("shop", m.entity, Identifier(*m.entity.split(".")), m.key, dict(_columns(conn, m)), SQL("true"))
+        for m in route.mappings
+    ]
+
+
+def _columns(conn: db.Connection, unit: Mapping) -> Iterator[tuple[str, str]]:
+    for name, kind, given in conn.execute(
+        "SELECT attname, format_type(atttypid, -1), attgenerated = '' AND attidentity = '' FROM pg_attribute "
+        "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+        (unit.entity,),
+    ).fetchall():
+        if given and re.search(rf"\b{name}\b", unit.body):
+            yield name, kind
+
+
+def harm(conn: db.Connection, place: Place, dice: random.Random) -> Damage | None:
+    """Damage one row of a table in one way or another; None when the table has nothing for it, or forbids it."""
+    what = dice.choice(["flip", "null", "truncate", "delete", "invent"])
+    row = conn.execute(
+        SQL("SELECT {} FROM {} WHERE {} ORDER BY md5({} || {}) LIMIT 1").format(
+            place.key_text, place.table, place.live, place.key_text, Literal(str(dice.random()))
+        )
+    ).fetchone()
+    if row is None:
+        return None
+    key, mine = str(row[0]), SQL("{} = {}").format(place.key_text, Literal(str(row[0])))
+    column = dice.choice([c for c in place.columns if c not in place.key] or list(place.key))
+    if what == "invent" and place.columns.get(place.key[-1], "bigint") not in {"text", "bigint", "integer"}:
+        return None
+    kind, name = place.columns[column].split("(")[0].split()[0], Identifier(column)
+    try:
+        with conn.transaction():
+            conn.execute("SET LOCAL shopferry.writer = 'ferry'")
+            before = _row(conn, place, key)
+            if what == "delete":
+                conn.execute(SQL("DELETE FROM {} WHERE {}").format(place.table, mine))
+            elif what == "invent":
+                key = _invent(conn, place, mine)
+            else:
+                value = {
+                    "flip": _FLIPS.get(kind, "NULL"), "null": "NULL", "truncate": "left({0}::text, -1)",
+                }[what]  # fmt: skip
+                if what == "truncate" and kind not in {"text", "character"}:
+                    return None
+                conn.execute(
+                    SQL("UPDATE {} SET {} = {} WHERE {}").format(place.table, name, SQL(value).format(name), mine)
+                )
+            conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            after = _row(conn, place, key)
+            if what != "invent" and after == before:
+                return None
+        return Damage(place, key, what, after)
+    except (psycopg.errors.IntegrityError, psycopg.errors.DataError):
+        return None  # the table does not let that happen
+
+
+def _invent(conn: db.Connection, place: Place, like: Composable) -> str:
+    """A row that nobody has written, like one that there is."""
+    last, kinds = place.key[-1], {"text": "{0} || '-invented'", "bigint": "{0} + 50000000", "integer": "{0} + 50000000"}
+    fresh = {last: SQL(kinds[place.columns.get(last, "bigint")]).format(Identifier(last))}
+    columns = list(dict.fromkeys([*place.columns, *place.key]))
+    values = SQL(", ").join(fresh.get(c, Identifier(c)) for c in columns)
+    row = conn.execute(
+        SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE {} RETURNING {}").format(
+            place.table, SQL(", ").join(map(Identifier, columns)), values, place.table, like, place.key_text
+        )
+    ).fetchone()
+    assert row
+    return str(row[0])
+
+
+def _row(conn: db.Connection, place: Place, key: str) -> str | None:
+    row = conn.execute(
+        SQL("SELECT {} FROM {} WHERE {} AND {} = {}").format(
+            place.row_text, place.table, place.live, place.key_text, Literal(key)
+        )
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
+def harmed(conn: db.Connection, places: list[Place], dice: random.Random) -> list[Damage]:
+    """So many rows damaged, each once."""
+    done: dict[tuple[str, str], Damage] = {}
+    while len(done) < MANY:
+        place = dice.choice(places)
+        damage = harm(conn, place, dice)
+        if damage is not None:
+            done.setdefault((place.target, damage.key), damage)
+    return list(done.values())
+
+
+def found(settings: Settings) -> list[Difference]:  # noqa: F811
+    """What verification finds in all phases."""
+    return [d for p in Route.load(settings.route).phases for d in passage.compare(settings, p).differences]
+
+
+def test_two_hundred_random_damages_are_found_and_mended(settings: Settings, tmp_path: Path) -> None:  # noqa: F811
+    print(f"seed {SEED}")
+    dice = random.Random(SEED)
+    route, book = Route.load(settings.route), tmp_path / "ledger.jsonl"
+    shop.seed(settings, 1_500)
+    ferry(settings)
+    total = 0
+    with writer(book), db.connect(settings.shop_dsn, "test") as conn:
+        for places in (mirrored(conn), entities(conn, route)):
+            damages = harmed(conn, places, dice)
+            differing = found(settings)
+            layer = places[0].layer
+            met = {(d.target, d.key) for d in differing if d.layer == layer}
+            # The application may have written to a row meanwhile, and the stream has then put it right.
+            standing = {(d.place.target, d.key) for d in damages if _row(conn, d.place, d.key) == d.row}
+            assert standing - met == set()
+            assert len(standing) > 0.8 * MANY
+            harmed_rows = {(d.place.target, d.key) for d in damages}
+            assert {row for row in met - harmed_rows if not follows(route, row, differing, harmed_rows)} == set()
+            for phase in route.phases:
+                left = passage.repair(settings, phase, "test").remaining
+                assert [d for d in left if d.layer in {"mirror", "identity", "shop", "quarantine"}] == []
+            assert found(settings) == []
+            total += len(standing)
+        mended = conn.execute("SELECT count(DISTINCT (layer, target, key)) FROM ferry.difference WHERE state = 'repaired'")
+        assert (mended.fetchone() or [0])[0] >= total
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+        report = ledger.check(book, legacy, new)
+    assert report.acknowledged > 0
+    assert report.missing == []
+
+
+def follows(
+    route: Route, row: tuple[str, str], differing: list[Difference], damaged: set[tuple[str, str]]
+) -> bool:
+    """Whether a row of the shop differs because its mapping reads a damaged row of another entity of its aggregate."""
+    unit = next((m for m in route.mappings if m.entity == row[0]), None)
+    if unit is None:
+        return False
+    read = {m.entity for m in route.mappings if re.search(rf"\b{re.escape(m.entity)}\b", unit.body)}
+    parents = {key for target, key in damaged if target in read}
+    parents |= {d.aggregate for d in differing if d.target in read and (d.target, d.key) in damaged and d.aggregate}
+    return any(d.aggregate in parents for d in differing if (d.target, d.key) == row)
