@@ -1,0 +1,139 @@
+"""How fast verification is: layer 1 beside the bare checksum and reladiff, layer 2, and all of it beside the backfill.
+
+    python benchmarks/verify.py [--customers 50000] [--reladiff PATH]
+
+It brings up an embedded stack of its own, moves a generated shop through all phases, and compares it, all in one run on
+the same machine. `--reladiff` is the program of that name (pip install 'reladiff[postgresql]', in an environment of its
+own), which then compares the same table. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
+from replay import own_stack
+from shopferry import db, mirror, passage
+from shopferry.demo import shop
+from shopferry.mapping import Mapping, Route
+from shopferry.passage import Options
+from shopferry.settings import Settings
+from shopferry.verify import checksums, differ
+
+TABLE, ENTITY, CHANGED = "order_items", "shop.order_line", 100
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """(seconds, result)."""
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result
+
+
+def bare(settings: Settings, table: mirror.MirrorTable) -> None:
+    """The least that comparing whole tables on their servers can be: one hash of every row, on both."""
+    text = SQL("ROW({})::text").format(mirror.values(table))
+    for dsn, schema in ((settings.legacy_dsn, "public"), (settings.shop_dsn, "legacy")):
+        with db.connect(dsn, "benchmark") as conn:
+            conn.execute("SET max_parallel_workers_per_gather = 0")
+            conn.execute(SQL("SELECT sum(hashtextextended({}, 0)) FROM {}").format(text, Identifier(schema, table.name)))
+
+
+def layer1(settings: Settings, table: mirror.MirrorTable) -> int:
+    """Differences that the first layer finds in one table."""
+    with db.connect(settings.legacy_dsn, "benchmark") as legacy, db.connect(settings.shop_dsn, "benchmark") as new:
+        return sum(len(part.found) for part in checksums.compare(legacy, new, table, lambda: None))
+
+
+def layer2(settings: Settings, unit: Mapping) -> int:
+    """Differences that the second layer finds in one entity."""
+    with db.connect(settings.shop_dsn, "benchmark") as new:
+        return sum(len(part.found) for part in differ.compare(new, unit))
+
+
+def url(dsn: str) -> str:
+    """A DSN as SQLAlchemy's and reladiff's URL."""
+    d = conninfo_to_dict(dsn)
+    return f"postgresql://{d['user']}:{d.get('password', '')}@{d['host']}:{d['port']}/{d['dbname']}"
+
+
+def reladiff(program: str, settings: Settings, table: mirror.MirrorTable) -> int:
+    """Lines that reladiff prints: two for each row that differs."""
+    columns = [arg for name in table.names if name not in table.key for arg in ("-c", name)]
+    found = subprocess.run(
+        [program, url(settings.legacy_dsn), f"public.{table.name}", url(settings.shop_dsn), f"mirror.{table.name}",
+         "-k", table.key[0], *columns, "-j", "1"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if found.returncode not in {0, 1} or "Traceback" in found.stderr:
+        raise SystemExit(found.stderr)
+    return len([line for line in found.stdout.splitlines() if line[:1] in {"+", "-"}])
+
+
+def damage(settings: Settings, table: mirror.MirrorTable) -> None:
+    """Change so many rows of the mirror, scattered."""
+    with db.connect(settings.shop_dsn, "benchmark") as new:
+        new.execute(
+            SQL(
+                "UPDATE {0} SET quantity = quantity + 1 WHERE id IN "
+                "(SELECT id FROM {0} ORDER BY md5(id::text) LIMIT {1})"
+            ).format(table.base, SQL(str(CHANGED)))
+        )
+
+
+def main() -> None:
+    """Run it."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--customers", type=int, default=50_000)
+    options.add_argument("--reladiff")
+    given = options.parse_args()
+    with own_stack() as settings:
+        shop.seed(settings, given.customers)
+        route = Route.load(settings.route)
+        whole, compared = 0.0, {}
+        for phase in route.phases:
+            took, _ = timed(lambda p=phase: passage.run(settings, p, "benchmark", Options(), lambda _: None))  # type: ignore[misc]
+            whole += took
+        again = 0.0
+        for phase in route.phases:
+            took, outcome = timed(lambda p=phase: passage.compare(settings, p))  # type: ignore[misc]
+            again += took
+            compared[phase] = {"rows": outcome.rows_compared, "differences": len(outcome.differences), "s": round(took, 1)}
+        with db.connect(settings.shop_dsn, "benchmark") as new:
+            table = mirror.load(new)[TABLE]
+            row = new.execute(SQL("SELECT count(*) FROM {}").format(table.base)).fetchone()
+            rows = int(row[0]) if row else 0
+        unit = next(m for m in route.mappings if m.entity == ENTITY)
+        bare(settings, table)  # warm
+        floor, _ = timed(lambda: bare(settings, table))
+        measured: dict[str, Any] = {"bare checksum": {"s": floor}}
+        for state in ("identical", f"{CHANGED} differ"):
+            if state != "identical":
+                damage(settings, table)
+            took, count = timed(lambda: layer1(settings, table))
+            measured[f"layer 1, {state}"] = {"s": took, "found": count}
+            if given.reladiff:
+                took, count = timed(lambda: reladiff(given.reladiff, settings, table))
+                measured[f"reladiff, {state}"] = {"s": took, "found": count}
+        took, count = timed(lambda: layer2(settings, unit))
+        measured["layer 2"] = {"s": took, "found": count}
+    for line in measured.values():
+        line |= {"s": round(line["s"], 2), "rows_per_s": round(rows / line["s"]), "of_bare": round(line["s"] / floor, 2)}
+    print(json.dumps({
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "postgres": "18 (embedded)"},
+        "customers": given.customers, "table": TABLE, "rows": rows, "measured": measured,
+        "phases_without_verification_s": round(whole - again, 1), "verification_s": round(again, 1),
+        "verification_of_backfill": round(again / (whole - again), 2), "phases": compared,
+    }, indent=2))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
