@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import pytest
 from events import envelope, message, topic_of
 from pair import ROUTE, Pair
@@ -213,9 +216,10 @@ def test_an_event_that_is_none_stops_and_nothing_is_skipped(pair: Pair) -> None:
     assert offsets.stored(pair.shop, "demo").get(partition, 0) == 0
 
 
-def test_an_event_that_the_mirrors_type_refuses_is_quarantined_alone(pair: Pair) -> None:
+@pytest.mark.parametrize("orders", [range(1, 20), range(6, 8), range(7, 9), range(7, 8)])
+def test_an_event_that_the_mirrors_type_refuses_is_quarantined_alone(pair: Pair, orders: range) -> None:
     pair.pass_phases()
-    pair.write(*[order(n) for n in range(1, 20)])
+    pair.write(*[order(n) for n in orders])
     changes = []
     for topic, key, event in pair.tap.read():
         after = event["after"]
@@ -223,12 +227,41 @@ def test_an_event_that_the_mirrors_type_refuses_is_quarantined_alone(pair: Pair)
         if key == {"id": 7}:
             after["total"] = "a lot"
         changes.append(decode(message(topic, key, event), frozenset({"orders"})))
-    Replay(pair.shop, pair.legacy, ROUTE).apply([c for c in changes if c], {})
+    applied = Replay(pair.shop, pair.legacy, ROUTE).apply([c for c in changes if c], {})
+    assert applied.rows == len(orders) - 1
     assert pair.ask("SELECT entity, row_key, reasons, sqlstate FROM ferry.quarantine") == [
         ("legacy.orders", "7", ["event_unreadable"], "22P02"),
     ]  # fmt: skip
-    assert pair.one("SELECT count(*) FROM shop.customer_order") == 18
+    assert pair.one("SELECT count(*) FROM shop.customer_order") == len(orders) - 1
     assert not pair.verify("orders").clean  # the mirror lacks the row, and verification says so
+
+
+def test_a_batch_says_how_late_it_was_and_how_long_it_took(pair: Pair) -> None:
+    pair.pass_phases()
+    pair.write(*[order(n) for n in range(1, 121)])
+    pair.capture()
+    changes, steps = pair.batch(pair.pending())
+    now = time.time()
+    late = [replace(c, committed_ms=int((now - 60) * 1000)) for c in changes]
+    applied = pair.consumer.apply(late, steps)
+    took = (time.time() - now) * 1000
+    assert 30 <= len(applied.lag_ms) <= 50  # a sample
+    assert all(60_000 <= lag <= 60_000 + took + 1 for lag in applied.lag_ms)
+    assert pair.ask("SELECT events, lag_ms FROM ferry.replay_batch ORDER BY id DESC LIMIT 1") == [(120, list(applied.lag_ms))]
+    assert 0 <= pair.one("SELECT apply_ms FROM ferry.replay_batch ORDER BY id DESC LIMIT 1") <= took + 1
+
+
+def test_positions_beyond_four_gigabytes_are_kept_and_compared_whole(pair: Pair) -> None:
+    pair.pass_phases()
+    pair.write(order(1))
+    pair.capture()
+    changes, steps = pair.batch(pair.pending())
+    pair.consumer.apply([replace(c, lsn=(3 << 32) + 5) for c in changes], steps)
+    assert pair.one("SELECT _lsn::text FROM mirror.orders") == "3/5"
+    for lsn, status in (((3 << 32) + 4, "NEW"), ((2 << 32) + 9, "NEW"), ((3 << 32) + 6, "PAID")):
+        row = (changes[0].row or b"").replace(b'"NEW"', b'"PAID"')
+        pair.consumer.apply([replace(changes[0], lsn=lsn, row=row)], {})
+        assert pair.one("SELECT status_code FROM legacy.orders") == status
 
 
 def test_batches_are_remembered_for_a_day(filled: Pair) -> None:

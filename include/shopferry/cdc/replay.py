@@ -95,7 +95,7 @@ class Replay:
             for name, rows in sorted(collapsed.items()):
                 table = self.tables[name]
                 whole = self._whole(table, list(rows.values()))
-                parts.append(_Part(table, whole, generations.get(name, 1), f"legacy.{name}" in read))
+                parts.append(_Part(table, whole, generations[name], f"legacy.{name}" in read))
             written = self._mirror(parts)
             merged = self.merger.propagate(units, {f"legacy.{p.table.name}" for p in parts})
             if changes:
