@@ -22,13 +22,14 @@ from typing import Any
 import psycopg
 
 from shopferry import db, logs
-from shopferry.control import chunks, differences, phases, quarantine
+from shopferry.control import backups, chunks, differences, phases, quarantine
 from shopferry.errors import GapError, ShopferryError
 from shopferry.mapping import Route
 from shopferry.retry import describe, retrying
 from shopferry.settings import Settings
 
 Verb = Callable[[argparse.Namespace], int]
+_BACKUP = ("id", "store", "taken", "reason", "bytes", "seconds", "tested", "problem", "file")  # columns of the table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -329,6 +330,25 @@ def quarantine_release(args: argparse.Namespace) -> int:
     return 1 if left else 0
 
 
+def backup_take(args: argparse.Namespace) -> int:
+    """Back up both stores, or one, below the data directory; with --test-restore try each by restoring it."""
+    from shopferry import backup
+
+    settings = Settings.load()
+    stores = [args.store] if args.store else backups.STORES
+    made = [backup.take(settings, _who(args), store, test_restore=args.test_restore) for store in stores]
+    show(args, made, _BACKUP)
+    return 0
+
+
+def backup_list(args: argparse.Namespace) -> int:
+    """Show the backups taken, the newest first, and whether each was ever restored."""
+    settings = Settings.load()
+    with db.connect(settings.shop_dsn, "backup") as shop:
+        show(args, backups.taken(shop, settings.route), _BACKUP)
+    return 0
+
+
 def cutover(args: argparse.Namespace) -> int:
     """Judge the gates, then move the shop's writes to the new shop; --dry-run stops after the gates."""
     from shopferry.cutover import gates, switch
@@ -432,6 +452,12 @@ def parser() -> argparse.ArgumentParser:
     for made in (listing, verb(held, "release", quarantine_release)):
         made.add_argument("--entity", help="only this entity, e.g. shop.customer_order")
         made.add_argument("--reason", help="only this reason code")
+
+    saved = verb(verbs, "backup", backup_take)
+    saved.add_argument("--store", choices=backups.STORES, help="only this store (both)")
+    saved.add_argument("--test-restore", action="store_true", help="restore into a scratch database and compare")
+    saved.add_argument("--who", help="who takes it (the account that runs this)")
+    verb(saved.add_subparsers(dest="subverb", metavar="VERB"), "list", backup_list)
 
     switch = verb(verbs, "cutover", cutover)
     switch.add_argument("--dry-run", action="store_true", help="judge the gates and stop")

@@ -29,16 +29,19 @@ def _verbs(of: argparse.ArgumentParser, path: str) -> Iterator[str]:
 
 
 def _verb(of: argparse.ArgumentParser, path: str) -> Iterator[str]:
-    if any(isinstance(a, argparse._SubParsersAction) for a in of._actions):
+    group = any(isinstance(a, argparse._SubParsersAction) for a in of._actions)
+    if group and not of.get_default("run"):
         yield from _verbs(of, path)
         return
     yield from (f"## `{path}`", "", of.description or "", "", "| argument | meaning |", "| --- | --- |")
     for action in of._actions:
-        if not isinstance(action, argparse._HelpAction):
+        if not isinstance(action, (argparse._HelpAction, argparse._SubParsersAction)):
             value = "" if action.nargs == 0 or not action.option_strings else f" {action.metavar or action.dest.upper()}"
             name = action.option_strings[0] if action.option_strings else action.dest
             yield f"| `{name}{value}` | {action.help} |"
     yield ""
+    if group:  # a verb by itself that has others below it
+        yield from _verbs(of, path)
 
 
 if __name__ == "__main__":

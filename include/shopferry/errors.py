@@ -10,6 +10,7 @@
     │   ├── EventError         an event we do not understand (topic, partition, offset)
     │   └── GapError           events are missing (slot lost, topic trimmed, broker emptied): resync
     ├── VerificationError      the stores differ
+    ├── BackupError            a backup could not be taken, or cannot be restored
     ├── StackError             a server of the embedded stack did not come up
     └── TransientError         worth another try: connection, deadlock, serialization, lock time-out
 
@@ -60,6 +61,10 @@ class GapError(ReplayError):
 
 class VerificationError(ShopferryError):
     """The stores differ; the text counts, the differences are in `ferry.difference`."""
+
+
+class BackupError(ShopferryError):
+    """A backup could not be taken, or cannot be restored; the text says which and why, without a row's values."""
 
 
 class StackError(ShopferryError):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from shopferry import backfill, db, installation, mirror
+from shopferry import backfill, backup, db, installation, mirror
 from shopferry import repair as mending
 from shopferry.backfill import Stores
 from shopferry.cdc import source, watermark
@@ -279,6 +279,8 @@ def run(
     install(settings)
     begin(settings, phase, holder, options)
     try:
+        if backed_up := backup.before_merge(settings, holder):
+            say(f"the new shop held rows, backed up before the first merge: {backed_up.file}")
         groups = plan(settings, phase)
         say(f"copying {len({g.target for g in groups})} tables")
         in_threads(lambda worker, stop: copy(settings, phase, worker, stop=stop))

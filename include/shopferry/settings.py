@@ -52,12 +52,15 @@ class Settings:
     route: str = "demo"
     connect: str = ""  # base URL of Kafka Connect; empty where the embedded connector runs
     metrics: str = ""  # host:port or port (on loopback) where the consumer serves metrics and health; empty: nowhere
+    backup_command: str = ""  # the team's own way to take a backup; empty: pg_dump
+    restore_command: str = ""  # and to restore one into a scratch database; empty: pg_restore
 
     @classmethod
     def load(cls) -> Settings:
-        """Read SHOPFERRY_LEGACY_DSN, _SHOP_DSN, _KAFKA, _ROUTE, _CONNECT, _METRICS; fall back to the embedded stack's state.
+        """Read SHOPFERRY_LEGACY_DSN, _SHOP_DSN, _KAFKA, _ROUTE, _CONNECT, _METRICS and the team's own commands.
 
-        Raises ConfigError naming every value that is nowhere to be found.
+        What is not set is taken from the embedded stack's state. Raises ConfigError naming every value that is nowhere to
+        be found.
         """
         state = stack_state()
         found = {
@@ -72,7 +75,13 @@ class Settings:
         route = os.environ.get("SHOPFERRY_ROUTE") or state.get("route") or "demo"
         require_route(route)
         metrics = os.environ.get("SHOPFERRY_METRICS", state.get("metrics", METRICS))
-        return cls(route=route, connect=os.environ.get("SHOPFERRY_CONNECT", ""), metrics=metrics, **found)
+        connect = os.environ.get("SHOPFERRY_CONNECT", "")
+        return cls(route=route, connect=connect, metrics=metrics, **found, **own_commands())
+
+
+def own_commands() -> dict[str, str]:
+    """The team's own commands, of SHOPFERRY_BACKUP_COMMAND and _RESTORE_COMMAND; empty where not set."""
+    return {name: os.environ.get(f"SHOPFERRY_{name.upper()}", "") for name in ("backup_command", "restore_command")}
 
 
 def require_route(route: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import real_input
-from shopferry import db, fence, mirror, passage, stack
+from shopferry import backup, db, fence, mirror, passage, stack
 from shopferry.control import phases
 from shopferry.control.gates import Gate
 from shopferry.cutover import gates, switch
@@ -121,6 +121,9 @@ def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -
             kill(name)
         until(lambda: all(g.met for g in judged(settings) if g.gate in {"consumer alive", "stream caught up"}))
         assert not differences(settings)
+        with pytest.raises(GateError, match="backup fresh and restored: legacy: none, shop: none"):
+            gates.require(settings)
+        backup.before_cutover(settings, "test")
         done = switch.cut_over(settings, "test")
         assert [step for step, _ in done.steps][-1] == "open the new shop"
         assert switch.cut_over(settings, "test").steps == []  # once more: nothing left to do
@@ -142,6 +145,7 @@ def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -
 def test_rollback_before_the_first_write_gives_the_shop_back(settings: Settings) -> None:
     shop.seed(settings, 50)
     ferry(settings)
+    backup.before_cutover(settings, "test")
     switch.cut_over(settings, "test")
     done = roll_back(settings, "test")
     assert done.version == 3
@@ -160,6 +164,7 @@ def test_real_shops_move_under_live_writes(settings: Settings, tmp_path: Path) -
         real_input.load(legacy)
     with writer(book):
         accounts = ferry(settings)
+        backup.before_cutover(settings, "test")
         switch.cut_over(settings, "test")
         time.sleep(2)
     assert not frozen_differences(settings)

@@ -85,8 +85,10 @@ def test_the_form_has_bounds(dags: dict[str, Any], given: dict[str, Any]) -> Non
 
 
 def test_a_phase_takes_its_steps_in_order(dags: dict[str, Any]) -> None:
-    steps = ["assess", "plan", "copy", "standardize", "merge", "await_sync", "verify", "publish"]
+    later = ["assess", "plan", "copy", "standardize", "merge", "await_sync", "verify", "publish"]
     for phase in PHASES:
+        # Only ahead of the first merge can the new shop's own rows be told from ours.
+        steps = ["assess", "back_up", *later[1:]] if phase == PHASES[0] else later
         for first, then in pairwise(steps):
             assert dags[phase].get_task(first).downstream_task_ids == {then}
         assert dags[phase].get_task("copy").pool == "legacy_load"
@@ -110,6 +112,8 @@ def test_the_switch_is_a_persons_decision(dags: dict[str, Any], name: str) -> No
     assert approve.fail_on_reject
     assert approve.defaults is None  # a default would answer for nobody
     assert approve.response_timeout is None
+    if name == "cutover":
+        assert dag.get_task("back_up").downstream_task_ids == {"gates"}
     [critical] = approve.downstream_task_ids - {"report"}
     assert critical in {"cut_over", "roll_back"}
 
@@ -346,6 +350,7 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
         oncall.succeeds(phase, oncall.first_run(phase))
     states = "SELECT string_agg(DISTINCT state, ' ') || count(holder) || bool_and(seconds > 0) FROM ferry.phase"
     assert one(shop, states) == "verified0true"
+    assert one(shop, "SELECT held_rows FROM ferry.route") is False
     shown = viewer("GET", "/shopferry/api/status")[1]
     assert [p["verification"]["differences"] for p in shown["phases"]] == [0, 0, 0]
     assert shown["complaints"] == []
@@ -364,6 +369,8 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     watched = oncall.start("watch_sync")
     oncall.succeeds("watch_sync", watched)
 
+    proven = "SELECT string_agg(store || ' ' || (tested IS NOT NULL AND problem IS NULL), ', ' ORDER BY store) FROM ferry.backup"
+    assert one(shop, proven) == "legacy true, shop true"  # by the first of these cutovers; the others found them fresh
     back = oncall.start("rollback")
     oncall.answer("rollback", back, "Approve")
     oncall.succeeds("rollback", back)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shopferry import fence, installation
 from shopferry.backfill import Stores
-from shopferry.control import differences, gates, offsets, phases
+from shopferry.control import backups, differences, gates, offsets, phases
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
 from shopferry.errors import GateError, ShopferryError
@@ -22,7 +22,7 @@ def judge(settings: Settings) -> list[Gate]:
     """Judge every gate now and record the verdicts; changes nothing else."""
     with stores(settings, "gates") as s:
         judged = [
-            _phases(s), _verified(s), _differences(s), _quarantine(s),
+            _phases(s), _verified(s), _differences(s), _quarantine(s), _backups(s),
             _lag(s, settings), _consumer(s),  # in this order: the first waits, and meanwhile the consumer may have stopped
             _old_transactions(s), _reach(s),
         ]  # fmt: skip
@@ -85,6 +85,22 @@ def _quarantine(s: Stores) -> Gate:
         "quarantine small", share <= QUARANTINE_LIMIT, f"{held} of {rows} rows ({share:.2%})",
         "`shopferry quarantine list`, correct the cause, `shopferry quarantine release`",
     )  # fmt: skip
+
+
+def _backups(s: Stores) -> Gate:
+    taken = backups.taken(s.shop, s.route.name)
+    told, met = [], True
+    for store in backups.STORES:
+        of_store = [b for b in taken if b.store == store]
+        best = next((b for b in of_store if b.proven), of_store[0] if of_store else None)
+        met &= best is not None and best.proven
+        if best is None:
+            told.append(f"{store}: none")
+        elif best.problem:
+            told.append(f"{store}: {best.age_h:.1f} h old, cannot be restored")
+        else:
+            told.append(f"{store}: {best.age_h:.1f} h old, {'restored to try it' if best.tested else 'never restored'}")
+    return Gate("backup fresh and restored", met, ", ".join(told), "run `shopferry backup --test-restore`")
 
 
 def _consumer(s: Stores) -> Gate:

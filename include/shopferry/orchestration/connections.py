@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 from psycopg.conninfo import make_conninfo
 
 from shopferry.errors import ConfigError
-from shopferry.settings import Settings, require_route
+from shopferry.settings import Settings, own_commands, require_route
 
 
 def settings_from_connections() -> Settings:
@@ -20,7 +20,8 @@ def settings_from_connections() -> Settings:
     """
     route = os.environ.get("SHOPFERRY_ROUTE") or "demo"
     require_route(route)
-    return Settings(_dsn("legacy_db"), _dsn("shop_db"), _brokers(), route, os.environ.get("SHOPFERRY_CONNECT", ""))
+    connect = os.environ.get("SHOPFERRY_CONNECT", "")
+    return Settings(_dsn("legacy_db"), _dsn("shop_db"), _brokers(), route, connect, **own_commands())
 
 
 def _dsn(name: str) -> str:

@@ -74,6 +74,14 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
                 raise ConfigError("; ".join(blocking))
             passage.install(settings)
 
+        @task(doc_md="Back up the new shop before anything is merged into it, if it holds rows that are not ours. Once.")
+        @reasoned
+        def back_up() -> str:
+            from shopferry import backup
+
+            made = backup.before_merge(settings_from_connections(), this_run())
+            return f"backup {made.id}: {made.bytes} bytes in {made.seconds:.1f} s" if made else "no need of a backup"
+
         @task(doc_md="Take the phase for this run, refuse it out of order, cut its tables into chunks.")
         @reasoned
         def plan() -> list[dict[str, Any]]:
@@ -147,7 +155,11 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
 
         planned = plan()
         merged = merge.expand(worker=_WORKERS)
-        assess() >> planned
+        assessed = assess()
+        if after is None:  # only ahead of the first merge can rows be told from ours
+            assessed >> back_up() >> planned
+        else:
+            assessed >> planned
         copy.expand(span=planned) >> standardize() >> merged >> await_sync >> verify() >> publish()
     return dag
 

@@ -11,6 +11,7 @@ from airflow.sdk.api.datamodels._generated import DagRunType
 
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, reasoned
+from shopferry.orchestration.holding import this_run
 from shopferry.orchestration.runbooks import runbook
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,16 @@ _FORM = {
 
 
 def cutover_dag() -> DAG:
-    """The DAG `cutover`: gates → approval → the critical section in one task → report."""
+    """The DAG `cutover`: backup → gates → approval → the critical section in one task → report."""
     with _manual("cutover", "Moves the shop's writes from legacy to the new shop, once a named person approves") as dag:
+
+        @task(doc_md="Back up each store that has no fresh backup, and restore it into a scratch database to try it.")
+        @reasoned
+        def back_up() -> list[str]:
+            from shopferry import backup
+
+            made = backup.before_cutover(settings_from_connections(), this_run())
+            return [f"backup {b.id} of {b.store}: {b.bytes} bytes in {b.seconds:.1f} s" for b in made]
 
         @task(doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it.")
         @reasoned
@@ -55,7 +64,7 @@ def cutover_dag() -> DAG:
             return _report(steps, approval)
 
         judged = gates()
-        judged >> approve
+        back_up() >> judged >> approve
         answer: Any = approve.output
         done: Any = cut_over(answer)
         report(done, answer)

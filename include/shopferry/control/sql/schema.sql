@@ -280,3 +280,33 @@ BEGIN
     RAISE EXCEPTION 'moved: %.% is not open for writes (route %)', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_ARGV[0]
         USING ERRCODE = 'SF001', HINT = 'Read ferry.route and write to the active store.';
 END $$;
+
+-- Backups of either store and whether one was ever restored. The files lie with whoever took them; this proves them.
+CREATE TABLE IF NOT EXISTS ferry.backup (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route        text NOT NULL,
+    store        text NOT NULL CONSTRAINT backup_store_is_known CHECK (store IN (
+        'legacy',             -- the old shop's database
+        'shop')),             -- the new shop's, with mirror and control tables
+    reason       text NOT NULL CONSTRAINT backup_reason_is_known CHECK (reason IN (
+        'by_hand',            -- somebody asked for it
+        'before_merge',       -- the new shop held rows that no merge of ours had made
+        'before_cutover')),   -- the gate asks for one
+    method       text NOT NULL CONSTRAINT backup_method_is_known CHECK (method IN (
+        'pg_dump',            -- ours, at a snapshot in which `tables` was counted
+        'command')),          -- the team's own; `tables` was counted just before it
+    file         text NOT NULL,
+    bytes        bigint NOT NULL CONSTRAINT backup_is_not_empty CHECK (bytes > 0),
+    sha256       text NOT NULL CONSTRAINT backup_has_a_checksum CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+    taken        timestamptz NOT NULL,        -- the state it holds, not when it was done
+    seconds      double precision NOT NULL,
+    who          text NOT NULL,
+    tables       jsonb NOT NULL,              -- rows of each table
+    tested       timestamptz,                 -- when it was last restored into a scratch database; NULL: never
+    test_seconds double precision,
+    problem      text,                        -- what that restore failed with; NULL: nothing
+    CONSTRAINT backup_problem_is_of_a_test CHECK (problem IS NULL OR tested IS NOT NULL)
+);
+CREATE INDEX IF NOT EXISTS backup_taken ON ferry.backup (route, store, taken);
+-- Whether the new shop's tables held rows before our first merge; NULL: nobody has looked yet.
+ALTER TABLE ferry.route ADD COLUMN IF NOT EXISTS held_rows boolean;

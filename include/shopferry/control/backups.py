@@ -1,0 +1,87 @@
+"""Backups: what was taken of which store, with what proves it, and whether it was ever restored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from shopferry.control.schema import SQL
+from shopferry.db import Connection, queries
+
+_Q = queries(SQL / "backups.sql")
+STORES = ("legacy", "shop")
+FRESH_HOURS = 24  # what is older misses a day of orders
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One row of ferry.backup; `tables` holds rows per table, `problem` what the last restore test failed with."""
+
+    id: int
+    store: str
+    reason: str
+    method: str
+    file: str
+    bytes: int
+    sha256: str
+    taken: datetime
+    seconds: float
+    who: str
+    tables: dict[str, int]
+    tested: datetime | None
+    test_seconds: float | None
+    problem: str | None
+    age_h: float
+
+    @property
+    def proven(self) -> bool:
+        """Whether it is fresh and was restored without a problem."""
+        return self.age_h < FRESH_HOURS and self.tested is not None and self.problem is None
+
+
+def record(
+    conn: Connection, route: str, *, store: str, reason: str, method: str, file: str, size: int, sha256: str,
+    taken: datetime, seconds: float, who: str, tables: dict[str, int],
+) -> Backup:  # fmt: skip
+    """Book a backup that was taken."""
+    given = {
+        "route": route, "store": store, "reason": reason, "method": method, "file": file, "bytes": size,
+        "sha256": sha256, "taken": taken, "seconds": seconds, "who": who, "tables": Jsonb(tables),
+    }  # fmt: skip
+    row = conn.execute(_Q["record"], given).fetchone()
+    assert row
+    return get(conn, route, int(row[0]))
+
+
+def tested(conn: Connection, backup: int, *, seconds: float, problem: str | None) -> None:
+    """Book a restore test; `problem` is what it failed with."""
+    conn.execute(_Q["tested"], {"id": backup, "seconds": seconds, "problem": problem})
+
+
+def get(conn: Connection, route: str, backup: int) -> Backup:
+    """One backup by its id."""
+    return _select(conn, route, backup)[0]
+
+
+def taken(conn: Connection, route: str) -> list[Backup]:
+    """All backups of the route, the newest first."""
+    return _select(conn, route, None)
+
+
+def _select(conn: Connection, route: str, backup: int | None) -> list[Backup]:
+    with conn.cursor(row_factory=class_row(Backup)) as cur:
+        return cur.execute(_Q["all"], {"route": route, "id": backup}).fetchall()
+
+
+def held_rows(conn: Connection, route: str) -> bool | None:
+    """Whether the new shop held rows before our first merge; None when nobody has looked yet."""
+    row = conn.execute(_Q["held_rows"], {"route": route}).fetchone()
+    return row[0] if row else None
+
+
+def note_held_rows(conn: Connection, route: str, held: bool) -> None:
+    """Remember whether the new shop held rows before our first merge: later nobody could tell."""
+    conn.execute(_Q["note_held_rows"], {"route": route, "held": held})

@@ -1,0 +1,178 @@
+"""Layer 3: business checks. Each is one SELECT in `<route>/checks/` that returns the rows which break a rule.
+
+The grammar is in docs/reference/checks.md. Mirror and shop commit together, so one snapshot of the shop's database judges
+all checks of a phase exactly while the stream goes on.
+
+    python -m shopferry.verify.checks > docs/reference/checks.md
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from shopferry.db import Connection
+from shopferry.errors import MappingError
+from shopferry.mapping import Route
+from shopferry.settings import routes_dir
+
+_HEADER = re.compile(r"^--\s*([a-z]+):\s*(.*?)\s*$")
+_WORDS = ("check", "severity", "phase", "target", "remedy")
+_SEVERITIES = ("error", "warning")
+_SHAPES = {("key", "found"), ("target", "key", "found")}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule: what must hold, how bad it is if not, and the SELECT of what breaks it."""
+
+    name: str  # the file's stem
+    meaning: str
+    severity: str  # error, or warning: worth a look, stops nothing
+    phase: str  # the phase after which it must hold
+    target: str  # the table whose key is reported, unless a row names another
+    remedy: str
+    file: Path
+    line: int  # where the SELECT begins
+    body: str
+
+
+@dataclass(frozen=True)
+class Breach:
+    """One row that breaks a rule: `key` names it in `target`; `found` tells counts, sums or states, never whose."""
+
+    check: Check
+    target: str
+    key: str
+    found: str | None
+
+
+def load(route: Route, root: Path | None = None) -> tuple[Check, ...]:
+    """Read every check of `<root>/<route>/checks/`, by phase and name; a route may have none.
+
+    Raises MappingError with file and line.
+    """
+    root = root or routes_dir()
+    found = [_read(f, root, route) for f in sorted((root / route.name / "checks").glob("*.sql"))]
+    return tuple(sorted(found, key=lambda c: (route.phases.index(c.phase), c.name)))
+
+
+def run(shop: Connection, route: Route, phase: str) -> list[Breach]:
+    """Run the checks of one phase in one snapshot and return all that breaks them, by check, target and key.
+
+    Opens its own read-only transaction. Raises MappingError with file and line for a SELECT that does not run or yields
+    other columns than `key, found`, or `target, key, found`.
+    """
+    checks = [c for c in load(route) if c.phase == phase]
+    breaches: list[Breach] = []
+    with shop.transaction():
+        shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        for check in checks:
+            breaches += _breaches(shop, check)
+    return breaches
+
+
+def _breaches(shop: Connection, check: Check) -> list[Breach]:
+    try:
+        cursor = shop.execute(check.body.encode())
+    except psycopg.ProgrammingError as error:
+        if (error.sqlstate or "")[:2] != "42":  # those name tables and columns; others may quote a value
+            raise
+        at = int(error.diag.statement_position or 1) - 1
+        where = check.line + check.body[:at].count("\n")
+        raise MappingError(f"{check.file}:{where}: {error.diag.message_primary}") from None
+    columns = tuple(c.name for c in cursor.description or ())
+    if columns not in _SHAPES:
+        raise MappingError(
+            f"{check.file}:{check.line}: a check yields `key, found` or `target, key, found`, not `{', '.join(columns)}`"
+        )
+    rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    if any(row["key"] is None for row in rows):
+        raise MappingError(f"{check.file}:{check.line}: a check yields a row without a key: nobody could find it")
+    found = [Breach(check, str(row.get("target") or check.target), str(row["key"]), row["found"]) for row in rows]
+    return sorted(found, key=lambda b: (b.target, b.key))
+
+
+def _read(file: Path, root: Path, route: Route) -> Check:
+    where = file.relative_to(root.parent)
+    words: dict[str, tuple[int, str]] = {}
+    lines = file.read_text().splitlines()
+    begin = next((n for n, text in enumerate(lines, 1) if text.strip() and not text.startswith("--")), 0)
+    if not begin:
+        raise MappingError(f"{where}:1: there is no SELECT")
+    for number, text in enumerate(lines[: begin - 1], 1):
+        header = _HEADER.match(text)
+        if not header:
+            continue  # prose
+        word, value = header[1], header[2]
+        if word not in _WORDS:
+            raise MappingError(f"{where}:{number}: header {word!r} is none of {', '.join(_WORDS)}")
+        if word in words:
+            raise MappingError(f"{where}:{number}: header {word!r} stands here twice")
+        if not value:
+            raise MappingError(f"{where}:{number}: header {word!r} says nothing")
+        words[word] = number, value
+    if missing := [w for w in _WORDS if w not in words]:
+        raise MappingError(f"{where}:1: header line `-- {missing[0]}:` is missing")
+    number, severity = words["severity"]
+    if severity not in _SEVERITIES:
+        raise MappingError(f"{where}:{number}: severity {severity!r} is neither {' nor '.join(_SEVERITIES)}")
+    number, phase = words["phase"]
+    if phase not in route.phases:
+        raise MappingError(f"{where}:{number}: route {route.name} has no phase {phase!r}: {', '.join(route.phases)}")
+    body = "\n".join(lines[begin - 1 :]).strip().rstrip(";").rstrip()
+    return Check(
+        file.stem, words["check"][1], severity, phase, words["target"][1], words["remedy"][1], where, begin, body
+    )
+
+
+def render(route: Route) -> str:
+    """The reference page as Markdown, made from the headers; a test compares it with docs/reference/checks.md."""
+    lines = [_INTRODUCTION.strip(), ""]
+    for phase in route.phases:
+        lines += [f"## After {phase}", "", "| check | what must hold | severity | if not |", "| --- | --- | --- | --- |"]
+        for check in load(route):
+            if check.phase == phase:
+                lines.append(f"| `{check.name}` | {check.meaning} | {check.severity} | {check.remedy} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+_INTRODUCTION = """
+# Business checks
+
+What the business may rely on after each phase, each rule as one `SELECT` in `include/sql/<route>/checks/` that returns the
+rows which break it. Mappings are proved by running them again; checks are written apart from them, so that a mapping that
+is wrong on both sides is seen too. This page is made from the headers of the demo route's files
+(`python -m shopferry.verify.checks > docs/reference/checks.md`); a test keeps it true.
+
+```sql
+-- check:    every order's status history is as long as in legacy
+-- severity: error
+-- phase:    orders
+-- target:   shop.customer_order
+-- remedy:   merge the order named anew
+SELECT … AS key, … AS found FROM …;
+```
+
+| word | what it says |
+| --- | --- |
+| `check` | the rule, in one sentence |
+| `severity` | `error`; or `warning`: worth a look, stops nothing |
+| `phase` | the phase after which it must hold |
+| `target` | the table whose key is reported |
+| `remedy` | what helps |
+
+All five are needed. The `SELECT` reads `legacy.*` (live rows of the mirror), the new shop's tables and `ferry.*`, and runs in
+psql, in the shop's database, as it stands. It yields `key` and `found` as text, or `target`, `key` and `found` where one rule
+is about several tables. `found` tells counts, sums and states, never whose they are: it is shown to everybody. All checks of
+a phase run in one snapshot, in which mirror and shop belong together: they are exact while the stream goes on. They compare
+with legacy as long as it is the store that is written to; after the cutover the new shop has rows of its own.
+"""
+
+
+if __name__ == "__main__":
+    print(render(Route.load("demo")), end="")

@@ -1,0 +1,246 @@
+"""Business checks: a shop that has moved breaks no rule, each rule can be broken, and who breaks it is named by key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pair import ROUTE, Pair
+from shopferry.errors import MappingError
+from shopferry.mapping import Route
+from shopferry.verify import checks
+from test_verify import damage
+
+LEGACY_IS_ODD = (
+    "INSERT INTO customers (id, email, full_name, newsletter, newsletter_date) VALUES "
+    "(900001, 'odd@example.com', 'Anna Nowak', 'N', '2015-01-01'), (900002, 'ODD@example.com ', 'Anna Nowak', 'T', NULL)",
+    # withdrawn in one account, granted later in the other; given again later in the same; taken back without a date
+    "INSERT INTO consents (customer_id, channel, granted, granted_at, wording, withdrawn_at) VALUES "
+    "(900001, 'sms', 'T', '2019-01-01', 'v1', '2019-06-01'), (900002, 'sms', 'T', '2021-01-01', 'v2', NULL), "
+    "(900001, 'tel', 'T', '2019-01-01', 'v1', '2019-06-01'), (900001, 'phone', 'T', '2020-01-01', 'v2', NULL), "
+    "(900002, 'poczta', 'N', NULL, NULL, NULL), (900002, 'post', 'T', '2020-01-01', 'v1', NULL)",
+    "INSERT INTO orders (id, number, customer_id, status_code, total, currency, payment_code, delivery_code, created_at) VALUES "
+    "(900001, 'N-1', 900002, 'PAID', 10.005, 'PLN', 'CARD', 'DPD', '2020-03-29 02:30'), "
+    "(900002, 'N-2', 900002, 'PAID', 20, 'zł', 'CARD', 'DPD', '2020-12-31 23:59')",
+    "INSERT INTO order_items (id, order_id, name, quantity, unit_price) VALUES "
+    "(900001, 900001, 'Kubek', 3, 3.335), (900002, 900001, 'Kubek', 0, 1), (900003, 900002, 'Kubek', 1, NULL)",
+    "INSERT INTO order_status_log (id, order_id, status_code, changed_at) VALUES "
+    "(900001, 900001, '??', '2020-01-01'), (900002, 900001, 'PAID', '2020-01-01')",
+)
+
+
+@pytest.fixture(scope="module")
+def moved_template(make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]) -> tuple[str, str]:
+    """A generated shop with its defects, and some more of them, that has moved."""
+    legacy, shop = pair_template(400)
+    dsns = make_template("checked_legacy", legacy), make_template("checked_shop", shop)
+    pair = Pair.open(*dsns)
+    pair.write(*LEGACY_IS_ODD)
+    pair.pass_phases()
+    pair.shop.execute("DELETE FROM ferry.kafka_offset")  # the copies have a log of their own
+    pair.close()
+    return dsns
+
+
+@pytest.fixture
+def moved(make_db: Callable[..., str], moved_template: tuple[str, str]) -> Iterator[Pair]:
+    """The shop that has moved, for one test."""
+    pair = Pair.open(make_db("legacy", moved_template[0]), make_db("shop", moved_template[1]))
+    yield pair
+    pair.close()
+
+
+def broken(pair: Pair) -> set[tuple[str, str, str]]:
+    """(check, target, key) of everything that breaks a rule of any phase."""
+    return {(b.check.name, b.target, b.key) for p in ROUTE.phases for b in checks.run(pair.shop, ROUTE, p)}
+
+
+def test_a_shop_that_has_moved_breaks_no_rule(moved: Pair) -> None:
+    assert {c.phase for c in checks.load(ROUTE)} == set(ROUTE.phases)
+    assert moved.one("SELECT count(*) FROM ferry.quarantine") > 20, "what is odd must be there to be passed over"
+    assert broken(moved) == set()
+
+
+def test_changes_that_the_stream_brings_break_none_either(moved: Pair) -> None:
+    moved.write(
+        "UPDATE consents SET withdrawn_at = '2024-01-01' WHERE id % 3 = 0",
+        "UPDATE orders SET total = total + 1, customer_id = NULL, email = 'odd@example.com' WHERE id % 5 = 0",
+        "DELETE FROM order_items WHERE id % 7 = 0",
+        "UPDATE order_status_log SET order_id = order_id + 1 WHERE id % 11 = 0",
+        "UPDATE customers SET deleted = 'T' WHERE id % 13 = 0",
+        "UPDATE customers SET email = 'odd@example.com' WHERE id % 29 = 0",
+        "UPDATE loyalty_accounts SET points = points + 5 WHERE id % 2 = 0",
+        "UPDATE customers SET newsletter = 'N', newsletter_date = '2024-01-01' WHERE id % 17 = 0",
+    )
+    moved.sync()
+    assert broken(moved) == set()
+
+
+OF_CONSENT = "(SELECT legacy_consent_id FROM shop.consent WHERE state = 'withdrawn' AND purpose = 'marketing' " \
+    "AND channel = 'post' ORDER BY id LIMIT 1)"
+ODD = "(SELECT shop_key FROM ferry.identity WHERE legacy_key = 900001)"
+
+
+def keys(pair: Pair, expression: str) -> set[str]:
+    """The keys that an SQL expression or a quoted list stands for."""
+    if expression.startswith("("):
+        return {str(pair.one(f"SELECT {expression}"))}
+    return set(expression.split(", "))
+
+
+@pytest.mark.parametrize(
+    ("statement", "check", "target", "key"),
+    [
+        (f"UPDATE shop.customer SET email = 'anna@nowhere' WHERE id = {ODD}", "contacts_deliverable", "shop.customer", ODD),
+        (
+            f"UPDATE shop.customer SET email = repeat('a', 65) || '@example.com' WHERE id = {ODD}",
+            "contacts_deliverable", "shop.customer", ODD,
+        ),
+        (
+            "UPDATE shop.customer_address SET country_code = NULL WHERE source_key = "
+            "(SELECT min(source_key) FROM shop.customer_address WHERE NOT is_billing)",
+            "contacts_addresses", "shop.customer_address",
+            "(SELECT min(source_key) FROM shop.customer_address WHERE NOT is_billing)",
+        ),
+        ("DELETE FROM ferry.identity WHERE legacy_key = 900002", "contacts_identity", "legacy.customers", "900002"),
+        (
+            "UPDATE shop.customer SET legacy_customer_id = NULL WHERE legacy_customer_id = 7",
+            "contacts_identity", "shop.customer", "(SELECT shop_key FROM ferry.identity WHERE legacy_key = 7)",
+        ),
+        (
+            "INSERT INTO shop.customer (email, legacy_customer_id) VALUES ('nobody@example.com', 7)",
+            "contacts_identity", "shop.customer", "(SELECT id FROM shop.customer WHERE email = 'nobody@example.com')",
+        ),
+        (
+            "UPDATE shop.customer_address SET customer_id = 99999999 WHERE source_key = 'billing:7'",
+            "contacts_orphans", "shop.customer_address", "billing:7",
+        ),
+        (
+            f"UPDATE shop.consent SET customer_id = 99999999 WHERE customer_id = {ODD} AND channel = 'phone'",
+            "contacts_orphans", "shop.consent", "99999999/marketing/phone",
+        ),
+        (
+            f"UPDATE shop.consent SET state = 'unproven' WHERE legacy_consent_id = {OF_CONSENT}",
+            "contacts_withdrawals", "legacy.consents", OF_CONSENT,
+        ),
+        (
+            f"DELETE FROM shop.consent WHERE legacy_consent_id = {OF_CONSENT}",
+            "contacts_withdrawals", "legacy.consents", OF_CONSENT,
+        ),
+        (
+            f"UPDATE shop.communication_preference SET wanted = true WHERE customer_id = {ODD} AND channel = 'sms'",
+            "contacts_withdrawals", "legacy.consents",
+            "(SELECT id FROM legacy.consents WHERE customer_id = 900001 AND channel = 'sms')",
+        ),
+        (
+            f"UPDATE shop.consent SET state = 'withdrawn' WHERE customer_id = {ODD} AND channel = 'phone'",
+            "contacts_consents", "shop.consent", "marketing/granted, marketing/withdrawn",
+        ),
+        (
+            "DELETE FROM shop.consent WHERE id = (SELECT min(id) FROM shop.consent WHERE purpose = 'newsletter' "
+            "AND state = 'unproven')",
+            "contacts_consents", "shop.consent", "newsletter/unproven",
+        ),
+        ("SELECT setval('shop.consent_id_seq', 5)", "contacts_sequences", "shop.consent", "shop.consent_id_seq"),
+        ("UPDATE shop.customer_order SET total = total + 1, total_difference = total_difference + 1 WHERE id = 900001",
+         "orders_sums", "shop.customer_order", "PLN 2020-03"),
+        ("UPDATE shop.customer_order SET placed_at = '2021-01-01' WHERE id = 900002",
+         "orders_sums", "shop.customer_order", "PLN 2020-12, PLN 2021-01"),
+        ("UPDATE shop.order_line SET quantity = 4 WHERE id = 900001", "orders_line_sums", "shop.order_line", "PLN 2020-03"),
+        ("DELETE FROM shop.order_line WHERE id = 900001", "orders_add_up", "shop.customer_order", "900001"),
+        ("UPDATE shop.customer_order SET total_difference = 7 WHERE id = 900002", "orders_add_up", "shop.customer_order",
+         "900002"),
+        ("UPDATE shop.payment SET amount = 7 WHERE order_id = 900002", "orders_payments", "shop.payment", "900002"),
+        ("UPDATE shop.delivery SET currency = 'EUR' WHERE order_id = 900002", "orders_payments", "shop.delivery", "900002"),
+        ("DELETE FROM shop.order_event WHERE id = 900002", "orders_histories", "shop.customer_order", "900001"),
+        ("INSERT INTO shop.order_event (id, order_id, status, happened_at) VALUES (99999999, 900002, 'paid', now())",
+         "orders_histories", "shop.customer_order", "900002"),
+        ("DELETE FROM ferry.quarantine WHERE entity = 'shop.order_event' AND row_key = '900001'",
+         "orders_histories", "shop.customer_order", "900001"),
+        ("UPDATE shop.customer_order SET customer_id = 99999999 WHERE id = 900001", "orders_orphans", "shop.customer_order",
+         "900001"),
+        ("UPDATE shop.order_event SET order_id = 99999999 WHERE id = 900002", "orders_orphans", "shop.order_event", "900002"),
+        ("UPDATE shop.loyalty_account SET balance = balance + 1 WHERE id = 3", "loyalty_points", "shop.loyalty_account", "3"),
+        ("UPDATE mirror.loyalty_accounts SET points = points + 1 WHERE id = 3", "loyalty_points", "shop.loyalty_account", "3"),
+        ("DELETE FROM shop.loyalty_entry WHERE account_id = 3 AND points = (SELECT max(points) FROM shop.loyalty_entry "
+         "WHERE account_id = 3)", "loyalty_points", "shop.loyalty_account", "3"),
+        ("DELETE FROM shop.loyalty_account WHERE id = 3", "loyalty_points", "shop.loyalty_account", "3"),
+        ("UPDATE shop.loyalty_account SET customer_id = 99999999 WHERE id = 3", "loyalty_orphans", "shop.loyalty_account", "3"),
+        ("INSERT INTO shop.loyalty_redemption (id, account_id, reward, points, state, redeemed_at) "
+         "VALUES (99, 99999999, 'Kubek', 1, 'done', now())", "loyalty_orphans", "shop.loyalty_redemption", "99"),
+        ("SELECT setval('shop.loyalty_entry_id_seq', 1, false)", "loyalty_sequences", "shop.loyalty_entry",
+         "shop.loyalty_entry_id_seq"),
+    ],
+)  # fmt: skip
+def test_each_rule_can_be_broken(moved: Pair, statement: str, check: str, target: str, key: str) -> None:
+    made_by_it = key.startswith("(SELECT id FROM shop.customer ")
+    wanted = None if made_by_it else keys(moved, key)
+    damage(moved, "SET LOCAL session_replication_role = replica", statement)
+    wanted = keys(moved, key) if wanted is None else wanted
+    assert {(t, k) for name, t, k in broken(moved) if name == check} == {(target, k) for k in wanted}
+
+
+def test_sequences_of_orders_count_once_the_shop_is_open(moved: Pair) -> None:
+    moved.shop.execute("UPDATE ferry.route SET active = 'shop'")
+    behind = {(c, k) for c, _, k in broken(moved)}
+    assert ("orders_sequences", "shop.customer_order_id_seq") in behind
+    assert ("loyalty_sequences", "shop.loyalty_account_id_seq") in behind
+    from shopferry.cutover.switch import advance_sequences
+
+    advance_sequences(moved.shop, ROUTE)
+    assert broken(moved) == set()
+
+
+def test_what_is_found_tells_no_persons_data(moved: Pair) -> None:
+    damage(
+        moved, "SET LOCAL session_replication_role = replica",
+        "UPDATE shop.customer SET email = 'thief' || id || '@nowhere'", "DELETE FROM shop.loyalty_entry",
+        "DELETE FROM shop.customer_order",
+        "DELETE FROM ferry.identity", "UPDATE shop.consent SET state = 'unproven'",
+    )  # fmt: skip
+    found = [b for p in ROUTE.phases for b in checks.run(moved.shop, ROUTE, p)]
+    assert len(found) > 1000
+    assert not [b for b in found if "@" in f"{b.key} {b.found}" or "thief" in f"{b.key} {b.found}"]
+
+
+def route_with(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Route:
+    """The demo's route with one check of its own in the place of all others."""
+    for unit in ROUTE.units:
+        file = tmp_path / "sql" / "demo" / f"{unit.name}.sql"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text((Path(__file__).parents[2] / "include" / "sql" / "demo" / f"{unit.name}.sql").read_text())
+    (tmp_path / "sql" / "demo" / "checks").mkdir()
+    (tmp_path / "sql" / "demo" / "checks" / "mine.sql").write_text(text)
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path / "sql"))
+    return Route.load("demo")
+
+
+HEADER = "-- check: x\n-- severity: error\n-- phase: orders\n-- target: shop.customer_order\n-- remedy: y\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "what"),
+    [
+        ("SELECT 1 AS key,\n  nothing AS found FROM shop.customer_order", 7, "nothing"),
+        ("SELECT id FROM shop.customer_order", 6, "not `id`"),
+        ("SELECT NULL::text AS key, '' AS found", 6, "without a key"),
+    ],
+)
+def test_a_check_that_does_not_run_is_named_with_its_line(
+    moved: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, line: int, what: str
+) -> None:
+    route = route_with(tmp_path, HEADER + body, monkeypatch)
+    with pytest.raises(MappingError, match=rf"checks/mine\.sql:{line}: .*{what}"):
+        checks.run(moved.shop, route, "orders")
+
+
+def test_a_check_cannot_write(moved: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import psycopg
+
+    route = route_with(
+        tmp_path, HEADER + "WITH gone AS (DELETE FROM ferry.gate RETURNING gate) SELECT gate AS key, '' AS found FROM gone",
+        monkeypatch,
+    )
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        checks.run(moved.shop, route, "orders")
