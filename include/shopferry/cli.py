@@ -245,7 +245,7 @@ def verify(args: argparse.Namespace) -> int:
         different |= not outcome.clean
         rows.append(
             {"phase": phase, "rows_compared": outcome.rows_compared, "differences": len(outcome.differences),
-             "seconds": outcome.seconds}
+             "warnings": len(outcome.warnings), "seconds": outcome.seconds}
         )  # fmt: skip
     show(args, rows)
     return 1 if different else 0

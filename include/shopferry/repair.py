@@ -2,7 +2,7 @@
 
 The mirror's rows are read again from legacy, without overtaking the stream: batches of the table wait while we read and
 write, and the row keeps its version, so that whatever the stream still has of it counts as newer. All else is merged
-again by the mappings, parents before children. Differences of accounts and of business checks follow from others.
+again by the mappings, parents before children. Accounts and business checks follow from the rest and are judged anew.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shopferry.mapping import Identity, Mapping, Unit
 from shopferry.mirror import MirrorTable
 from shopferry.statements import columns, target_of
 from shopferry.verify import checksums
-from shopferry.verify.verification import verify_rows
+from shopferry.verify.verification import judge, verify_rows
 
 log = logging.getLogger(__name__)
 MOST = 5_000  # rows mended in one transaction: what the stream may have to wait for
@@ -62,17 +62,15 @@ def repair(
                 _mirror(stores, phase, table, keys[n : n + MOST])
         _shop(stores, phase, open_now)
         open_now = verify_rows(stores.legacy, shop, route, phase, [d for d in found if d.layer in _MENDED], await_applied)
-    rows = {_row(d) for d in found if d.layer in _MENDED}
-    left = {_row(d) for d in open_now}
-    others = [d for d in found if d.layer not in _MENDED]
-    mended, seconds = sorted(rows - left), time.monotonic() - started
-    remaining = [*open_now, *others]
+    remaining = open_now
+    if any(d.layer not in _MENDED for d in found):
+        remaining = open_now + judge(shop, route, phase)[1]
+    left = {_row(d) for d in remaining}
+    mended, seconds = sorted({_row(d) for d in found} - left), time.monotonic() - started
     with shop.transaction():
-        differences.repaired(
-            shop, route.name, phase, mended, len({_row(d) for d in remaining}), seconds, who
-        )
-    log.info("repaired", extra={"phase": phase, "rows": len(mended), "remaining": len(remaining)})
-    return Repair(phase, len(mended) + len({_row(d) for d in remaining}), len(mended), remaining, seconds)
+        differences.repaired(shop, route.name, phase, mended, len(left), seconds, who)
+    log.info("repaired", extra={"phase": phase, "rows": len(mended), "remaining": len(left)})
+    return Repair(phase, len(mended) + len(left), len(mended), remaining, seconds)
 
 
 def _row(d: Difference) -> tuple[str, str, str]:

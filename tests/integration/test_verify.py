@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 
 import pytest
-from pair import Pair
+from pair import ROUTE, Pair
+from shopferry import db
+from shopferry.errors import TransientError
+from shopferry.verify import checksums, differ
+from shopferry.verify.verification import verify
 from test_backfill import order
 
 BORN = "INSERT INTO customers (id, email, full_name) VALUES ({0}, 'c{0}@example.com', 'Jan Kowalski')"
@@ -126,6 +134,105 @@ def test_a_row_that_is_only_late_is_no_difference(moved: Pair) -> None:
     moved.write("UPDATE orders SET status_code = 'PAID' WHERE id = 1", order(9), "DELETE FROM orders WHERE id = 2")
     outcome = moved.verify("orders")  # which lets the stream catch up before it judges
     assert outcome.clean, outcome.differences
+
+
+@contextmanager
+def written_without_a_pause(pair: Pair, statement: str) -> Iterator[None]:
+    """Somebody runs the statement again and again."""
+    stop = threading.Event()
+
+    def write() -> None:
+        with db.connect(pair.legacy.info.dsn, "test", password=pair.legacy.info.password) as conn:
+            while not stop.is_set():
+                conn.execute(statement.encode())
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 20])
+def test_a_row_that_never_stands_still_is_no_difference(
+    moved: Pair, monkeypatch: pytest.MonkeyPatch, rounds: int
+) -> None:
+    monkeypatch.setattr(checksums, "_ROUNDS", rounds)
+    with written_without_a_pause(moved, "UPDATE orders SET note = clock_timestamp()::text WHERE id = 1"):
+        outcome = moved.verify("orders")
+    assert outcome.clean, outcome.differences
+
+
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_and_it_is_one_if_the_stream_has_lost_it(moved: Pair, monkeypatch: pytest.MonkeyPatch, rounds: int) -> None:
+    monkeypatch.setattr(checksums, "_ROUNDS", rounds)
+    with written_without_a_pause(moved, "UPDATE orders SET note = clock_timestamp()::text WHERE id = 1"):
+        outcome = verify(moved.legacy, moved.shop, ROUTE, "orders", lambda: None)
+    assert {(d.layer, d.target, d.key, d.column) for d in outcome.differences} == {("mirror", "orders", "1", "note")}
+
+
+def test_a_stream_that_is_too_slow_for_it_is_said(moved: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checksums, "_ROUNDS", 0)
+    monkeypatch.setattr(checksums, "_HELD_S", 1)
+    damage(moved, "UPDATE mirror.orders SET note = 'x' WHERE id = 1")
+    with pytest.raises(TransientError, match="row 1 of orders is written without a pause"):
+        verify(moved.legacy, moved.shop, ROUTE, "orders", lambda: time.sleep(2))
+    moved.write("UPDATE orders SET note = 'free' WHERE id = 1")  # whoever waited for the row may go on
+
+
+def test_what_was_broken_off_goes_on_where_it_stopped(moved: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (checksums, differ):
+        monkeypatch.setattr(module, "RANGE", 2)
+    monkeypatch.setattr(checksums, "STRETCH", 1)
+    whole = moved.verify("orders").rows_compared
+    damage(moved, "UPDATE mirror.orders SET note = 'x' WHERE id = 1", "UPDATE mirror.orders SET note = 'x' WHERE id = 5")
+
+    calls = count()
+
+    def break_off() -> None:
+        if next(calls):
+            raise TransientError("gone")
+
+    with pytest.raises(TransientError, match="gone"):
+        verify(moved.legacy, moved.shop, ROUTE, "orders", break_off)
+    assert moved.ask("SELECT key FROM ferry.difference") == [("1",)]  # booked already
+    damage(moved, "UPDATE mirror.orders SET note = 'y' WHERE id = 2")  # behind us: it is found the next time
+    outcome = moved.verify("orders")
+    assert outcome.rows_compared == whole
+    assert {d.key for d in outcome.differences if d.layer == "mirror"} == {"1", "5"}
+    assert {d.key for d in moved.verify("orders").differences if d.layer == "mirror"} == {"1", "2", "5"}
+
+
+def test_what_was_broken_off_begins_anew_when_the_phase_has_been_at_work(moved: Pair) -> None:
+    damage(moved, "UPDATE mirror.orders SET note = 'x' WHERE id = 5")
+
+    def break_off() -> None:
+        raise TransientError("gone")
+
+    with pytest.raises(TransientError, match="gone"):
+        verify(moved.legacy, moved.shop, ROUTE, "orders", break_off)
+    first = moved.one("SELECT max(at) FROM ferry.verification")
+    moved.shop.execute("UPDATE ferry.phase SET updated = now()")
+    moved.verify("orders")
+    assert moved.one("SELECT max(at) FROM ferry.verification WHERE finished IS NOT NULL") > first
+
+
+def test_it_compares_no_more_rows_in_a_second_than_allowed(moved: Pair) -> None:
+    started = time.monotonic()
+    outcome = verify(moved.legacy, moved.shop, ROUTE, "orders", moved.sync, rows_per_second=50)
+    assert time.monotonic() - started > outcome.rows_compared / 50
+
+
+def test_keys_that_no_mapping_knows_are_found(moved: Pair) -> None:
+    damage(
+        moved, "INSERT INTO ferry.left_out VALUES ('shop.customer', '88', '88', 'inactive')",
+        "INSERT INTO ferry.identity VALUES ('customer', 77, 77, 'nobody@example.com')",
+        "UPDATE ferry.identity SET cluster = 'c3@example.com' WHERE legacy_key = 1",
+    )  # fmt: skip
+    found = {(d.layer, d.key, d.kind) for d in moved.verify("contacts").differences}
+    assert {("quarantine", "88", "extra"), ("identity", "77", "extra"), ("identity", "1", "differs")} <= found
 
 
 def test_null_and_empty_and_scale_are_told_apart(moved: Pair) -> None:

@@ -124,7 +124,7 @@ def _differs_held(
                 theirs = _rows_of(held, there, table, text, {key})
                 await_applied()
                 ours = _rows_of(shop, here, table, text, {key})
-        except psycopg.OperationalError:
+        except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout):
             raise TransientError(
                 f"row {key} of {table.name} is written without a pause, and the stream needs more than {_HELD_S} s to come "
                 "as far as legacy: verify again when it lags less"

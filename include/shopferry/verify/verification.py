@@ -15,8 +15,9 @@ from shopferry.control import differences
 from shopferry.control.differences import Difference, Run
 from shopferry.db import Connection
 from shopferry.mapping import Identity, Mapping, Route
-from shopferry.verify import checksums, differ, identities
+from shopferry.verify import checks, checksums, differ, identities
 from shopferry.verify.accounting import Account, account
+from shopferry.verify.checks import Breach
 from shopferry.verify.checksums import Part
 
 
@@ -28,6 +29,7 @@ class Verification:
     rows_compared: int
     differences: list[Difference]
     accounts: list[Account]
+    warnings: list[Breach]  # of business checks that stop nothing
     seconds: float
 
     @property
@@ -114,15 +116,29 @@ def _book(
         started = time.monotonic()
 
 
-def _finish(shop: Connection, run: Run, route: Route) -> Verification:
-    started = time.monotonic()
-    accounts = account(shop, route, run.phase)
+def judge(
+    shop: Connection, route: Route, phase: str
+) -> tuple[list[Account], list[Difference], list[Breach]]:
+    """(accounts, what is wrong with them and with the business checks, what the checks only warn of) of a phase, now."""
+    accounts = account(shop, route, phase)
     found = [
         Difference("accounting", a.table, "all rows", "unaccounted", found=str(a.unaccounted))
         for a in accounts
         if a.unaccounted
     ]
+    breaches = checks.run(shop, route, phase)
+    found += [
+        Difference("check", b.target, b.key, "breach", b.check.name, found=b.found)
+        for b in breaches
+        if b.check.severity == "error"
+    ]
+    return accounts, found, [b for b in breaches if b.check.severity != "error"]
+
+
+def _finish(shop: Connection, run: Run, route: Route) -> Verification:
+    started = time.monotonic()
+    accounts, found, warnings = judge(shop, route, run.phase)
     with shop.transaction():
         differences.record(shop, run, found)
         rows, seconds = run.finish(shop, [asdict(a) for a in accounts], time.monotonic() - started)
-        return Verification(run.phase, rows, run.open(shop), accounts, seconds)
+        return Verification(run.phase, rows, run.open(shop), accounts, warnings, seconds)
