@@ -150,17 +150,19 @@ def status(args: argparse.Namespace) -> int:
 
 def assess(args: argparse.Namespace) -> int:
     """Look at both stores, the broker and the mappings before anything moves; changes nothing. Exit 1 when blocked."""
-    from shopferry import assess
+    from shopferry import assess, pages
+    from shopferry.assess import report
 
-    found = assess.findings(Settings.load())
+    found = assess.assess(Settings.load())
+    if args.html:
+        pages.write(report.as_html(found), Path(args.html))
     if args.json:
-        show(args, found)
+        print(json.dumps(report.as_json(found), indent=2, default=str, ensure_ascii=False))
     else:
-        for finding in found:
-            print(finding)
-        if not any(f.blocking for f in found):
-            print("nothing blocks the first phase")
-    return 1 if any(f.blocking for f in found) else 0
+        from rich.console import Console
+
+        report.show(found, Console(width=None if sys.stdout.isatty() else 120, highlight=False))
+    return 1 if found.blocked else 0
 
 
 def phase_init(args: argparse.Namespace) -> int:
@@ -407,7 +409,7 @@ def parser() -> argparse.ArgumentParser:
     fill.add_argument("--seed", type=int, default=7, help="the same seed gives the same shop (7)")
 
     verb(verbs, "status", status)
-    verb(verbs, "assess", assess)
+    verb(verbs, "assess", assess).add_argument("--html", metavar="FILE", help="write the report as one HTML page as well")
 
     passages = group("phase", "The phases of the migration.")
     verb(passages, "init", phase_init)

@@ -141,7 +141,7 @@ class Route:
         """
         root = root or routes_dir()
         files = sorted((root / name).glob("*/*.sql"))
-        units = [_read(f, root) for f in files if f.parent.name not in {"checks", "reverse"}]
+        units = [_read(f, root) for f in files if f.parent.name not in {"checks", "reverse", "assess", "report"}]
         if not units:
             raise MappingError(f"{root / name}: no mapping file <phase>/<entity>.sql: a route needs at least one")
         ordered = _order(units)

@@ -44,7 +44,7 @@ def test_assess_names_what_it_cannot_reach(
     monkeypatch.setenv("SHOPFERRY_SHOP_DSN", "this is no DSN")
     monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
     assert cli.main(["assess", "--json"]) == 1
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["findings"]
     blocked = {f["subject"] for f in found if f["blocking"]}
     assert blocked == {"legacy store", "new shop", "broker"}
     assert all(f["remedy"] for f in found)

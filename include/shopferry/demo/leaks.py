@@ -2,8 +2,8 @@
 
 Texts are cut into tokens once, and the tokens looked up. What counts, and what would only look like a find:
 
-- e-mail: anything of the form `x@y.zz`, known or not, and every address of the shop that has another form (`jan@`), as a
-  whole word of six characters or more.
+- e-mail: anything of the form `name@domain.zz`, known or not, but for masked ones (`xxx@xx.xx`); and every address of the
+  shop that has another form (`jan@`), as a whole word of six characters or more.
 - phone: a number's last nine digits, as a run of digits or in the groups people write. A run that is part of a longer one,
   of a hexadecimal word or of a decimal fraction is a timestamp, an offset or an address, and no number that was dialled.
 - name: given and family name side by side, in either order and any case. Alone, a name counts when no other word could be
@@ -26,6 +26,7 @@ from shopferry.db import Connection
 from shopferry.settings import PROJECT
 
 _ADDRESS = re.compile(r"[\w.+%-]+ ?@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}")
+_SHAPE = re.compile(r"[x9\W_]+")  # of an assessment's masked examples
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _BLANK = re.compile(r"[\s\"'`,;=<>|{}\[\]\\]+")
 _DIGITS = re.compile(
@@ -124,7 +125,8 @@ def search(what: Personal, texts: Iterable[tuple[str, str]]) -> tuple[list[Find]
 
 
 def _kinds(line: str, what: Personal, names: frozenset[str], odd: set[str]) -> Iterator[str]:
-    if ("@" in line and _ADDRESS.search(line)) or not odd.isdisjoint(_BLANK.split(line.lower())):
+    plain = "@" in line and any(not _SHAPE.fullmatch(address) for address in _ADDRESS.findall(line))
+    if plain or not odd.isdisjoint(_BLANK.split(line.lower())):
         yield "e-mail"
     if any(re.sub(r"\D", "", digits) in what.phones for digits in _DIGITS.findall(line)):
         yield "phone"

@@ -54,7 +54,7 @@ def _misread_pairs(codec: str) -> str:
 
 # ftfy knows these codecs but often finds short Polish words too plausible to touch. A lead byte followed by a
 # continuation byte is never plausible, so each such pair is reversed exactly.
-_MISREAD = re.compile("|".join(map(_misread_pairs, _CODECS)))
+MISREAD = re.compile("|".join(map(_misread_pairs, _CODECS)))
 
 
 def _reread(match: re.Match[str]) -> str:
@@ -77,7 +77,7 @@ def _repair(raw: str) -> str:
             text = unescaped
     text = _JUNK.sub("", text)
     if not text.isascii():
-        text = _MISREAD.sub(_reread, text)
+        text = MISREAD.sub(_reread, text)
         fixed = ftfy.fix_text(text, _REPAIRS)
         if _is_european(fixed) or not _is_european(text):  # "ćŁĄ" is no Chinese sign, whatever its bytes spell
             text = fixed

@@ -1,0 +1,122 @@
+"""Assess both stores, the broker and the route before anything moves; changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import psycopg
+
+from shopferry.assess import checks, coverage, declared, orphans, stores, values
+from shopferry.assess.findings import Example, Finding, Severity, attempt, worst_first
+from shopferry.assess.sizing import Estimate, estimate, head_room
+from shopferry.db import Connection
+from shopferry.errors import MappingError, ShopferryError
+from shopferry.mapping import Route
+from shopferry.settings import Settings
+
+__all__ = ["Assessment", "Estimate", "Example", "Finding", "Severity", "assess", "findings"]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What was found, worst first, and what the move will take (None where a store or the route stood in the way)."""
+
+    route: str
+    at: datetime
+    seconds: float
+    findings: tuple[Finding, ...]
+    estimate: Estimate | None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something must be mended before a phase can start."""
+        return any(f.blocking for f in self.findings)
+
+
+def assess(settings: Settings) -> Assessment:
+    """The whole assessment: servers, route, every value, and a timed sample. Reads for as long as a few scans take."""
+    started = time.monotonic()
+    found: list[Finding] = []
+    estimates: list[Estimate] = []
+    for item in _look(settings, thorough=True):
+        (estimates if isinstance(item, Estimate) else found).append(item)  # type: ignore[arg-type]
+    seconds = round(time.monotonic() - started, 1)
+    return Assessment(
+        settings.route, datetime.now(UTC), seconds, tuple(worst_first(found)), estimates[0] if estimates else None
+    )
+
+
+def findings(settings: Settings) -> list[Finding]:
+    """All that may stand in a phase's way, blocking findings first: servers, route, and the route's own blocking checks."""
+    return worst_first([f for f in _look(settings, thorough=False) if isinstance(f, Finding)])
+
+
+def _look(settings: Settings, *, thorough: bool) -> Iterator[Finding | Estimate]:
+    try:
+        route = Route.load(settings.route)
+        settled, questions = coverage.signed_off(route), checks.load(route)
+    except ShopferryError as error:
+        yield _mend(error)
+        return
+    legacy, shop = None, None
+    try:
+        legacy, finding = stores.reach(settings.legacy_dsn, stores.LEGACY, "SHOPFERRY_LEGACY_DSN or connection legacy_db")
+        if finding:
+            yield finding
+        shop, finding = stores.reach(settings.shop_dsn, stores.SHOP, "SHOPFERRY_SHOP_DSN or connection shop_db")
+        if finding:
+            yield finding
+        yield from stores.broker(settings)
+        if legacy:
+            yield from stores.legacy_store(legacy, route)
+        if shop:
+            yield from stores.new_shop(shop, route)
+        if legacy and shop:
+            yield from _route(legacy, shop, route, settled, questions, thorough=thorough)
+    finally:
+        for conn in (legacy, shop):
+            if conn:
+                conn.close()
+
+
+def _route(
+    legacy: Connection, shop: Connection, route: Route, settled: tuple[coverage.SignedOff, ...],
+    questions: tuple[checks.Check, ...], *, thorough: bool,
+) -> Iterator[Finding | Estimate]:  # fmt: skip
+    full, missing = coverage.reflected(legacy, route)
+    yield from missing
+    if missing:
+        return
+    try:
+        kept = coverage.captured(shop, route, full)
+    except ShopferryError as error:
+        yield _mend(error)
+        return
+    except psycopg.errors.InsufficientPrivilege:
+        return  # said already
+    if absent := [t for t in full if t not in kept]:
+        yield _mend(MappingError(f"the mirror lacks {', '.join(absent)}, mapped since it was made"))
+        return
+    yield from attempt("legacy tables", lambda: coverage.followed(legacy, kept))
+    yield from attempt("unmapped data", lambda: coverage.unmapped(legacy, full, kept, settled))
+    yield from coverage.outdated(full, kept, settled)
+    for check in questions:
+        if thorough or check.severity is Severity.BLOCKING:
+            yield from attempt(check.subject, lambda check=check: checks.found(legacy, check))  # type: ignore[misc]
+    if not thorough:
+        return
+    yield from attempt("declared types", lambda: declared.broken(legacy, shop, route, kept))
+    yield from attempt("codes", lambda: declared.unknown_codes(legacy, route, kept))
+    yield from attempt("parents", lambda: orphans.orphans(legacy, route, kept))
+    yield from attempt("values", lambda: values.judged(legacy, route, kept))
+    yield from attempt("texts", lambda: values.broken_texts(legacy, route, kept))
+    expected = estimate(legacy, shop, route, full, kept)
+    yield expected
+    yield from head_room(legacy, expected)
+
+
+def _mend(error: Exception) -> Finding:
+    return Finding("mappings", Severity.BLOCKING, str(error), "what they say cannot be done", "mend the file")

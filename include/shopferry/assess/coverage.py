@@ -1,0 +1,213 @@
+"""What the route takes of legacy: tables and columns it can follow, and those with data that nobody has decided about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from shopferry import mirror, probe
+from shopferry.assess.findings import Finding, Severity
+from shopferry.assess.stores import LEGACY
+from shopferry.control import schema
+from shopferry.db import Connection
+from shopferry.errors import MappingError, ShopferryError
+from shopferry.installation import is_current, pause
+from shopferry.mapping import Route
+from shopferry.mirror import MirrorTable
+from shopferry.settings import routes_dir
+
+SIGNED_OFF = "signed_off.txt"
+_LINE = re.compile(r"^(?P<table>[a-z0-9_*?]+)(?:\.(?P<column>[a-z0-9_*?]+))?\s+--\s+(?P<reason>\S.*)$")
+_SETTLED = "a column nobody has decided about does not arrive, and is gone with the legacy store"
+
+
+@dataclass(frozen=True)
+class SignedOff:
+    """One line of signed_off.txt: what may stay behind, and why. `column` is None for a whole table; both may be patterns."""
+
+    table: str
+    column: str | None
+    reason: str
+    line: int
+
+    def covers(self, table: str, column: str | None) -> bool:
+        """Whether it settles this column, or this table (column None); a table's line settles its columns."""
+        if not fnmatchcase(table, self.table):
+            return False
+        return self.column is None or (column is not None and fnmatchcase(column, self.column))
+
+
+def signed_off(route: Route, root: Path | None = None) -> tuple[SignedOff, ...]:
+    """Read the route's signed_off.txt; none when there is no such file. Raises MappingError with file and line."""
+    file = (root or routes_dir()) / route.name / SIGNED_OFF
+    if not file.exists():
+        return ()
+    found = []
+    for number, text in enumerate(file.read_text().splitlines(), 1):
+        if not text.strip() or text.startswith("#"):
+            continue
+        match = _LINE.match(text.strip())
+        if not match:
+            raise MappingError(
+                f"{route.name}/{SIGNED_OFF}:{number}: wants `table.column -- reason` or `table -- reason`, not {text.strip()!r}"
+            )
+        found.append(SignedOff(match["table"], match["column"], match["reason"], number))
+    return tuple(found)
+
+
+def reflected(legacy: Connection, route: Route) -> tuple[dict[str, MirrorTable], list[Finding]]:
+    """The mapped tables with all their columns, and what is wrong with those that cannot be followed."""
+    try:
+        return mirror.reflect(legacy, route.tables), []
+    except ShopferryError:
+        pass  # which of them is the trouble, one by one
+    full: dict[str, MirrorTable] = {}
+    found = []
+    for wanted in route.tables:
+        try:
+            full |= mirror.reflect(legacy, [wanted])
+        except ShopferryError as error:
+            text, _, remedy = str(error).partition(": ")
+            found.append(
+                Finding(LEGACY, Severity.BLOCKING, text, "its rows can be neither copied nor followed", remedy or "see before")
+            )
+    return full, found
+
+
+def captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
+    """The same tables with the columns that the mappings read; the new shop is as it was afterwards.
+
+    Raises MappingError for a mapping that does not run, psycopg.errors.InsufficientPrivilege without the right to try.
+    """
+    if is_current(shop, route):
+        return mirror.load(shop)
+    with shop.transaction(force_rollback=True):
+        shop.execute("SET TRANSACTION READ WRITE")
+        pause(shop, route)
+        schema.install_shop(shop)
+        return probe.captured(shop, route, full)
+
+
+def followed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
+    """What keeps a captured table from being published, and what events do not carry of it."""
+    version = legacy.info.server_version
+    rows = legacy.execute(
+        """SELECT c.relname, c.relreplident, c.relpersistence,
+                  ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
+                        AND a.attnum = ANY(i.indkey) WHERE i.indrelid = c.oid AND i.indisreplident),
+                  ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+                        AND a.attgenerated = ANY(CASE WHEN %s < 180000 THEN ARRAY['s', 'v'] ELSE ARRAY['v'] END::"char"[])),
+                  c.relrowsecurity AND NOT pg_has_role(c.relowner, 'USAGE')
+           FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) ORDER BY 1""",
+        (version, list(tables)),
+    ).fetchall()
+    for name, identity, persistence, index, generated, hidden in rows:
+        subject, names = f"legacy table {name}", set(tables[name].names)
+        if identity == "n":
+            yield Finding(
+                subject, Severity.BLOCKING, "REPLICA IDENTITY is NOTHING",
+                "once it is published, PostgreSQL refuses every UPDATE and DELETE in it",
+                f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
+            )  # fmt: skip
+        elif identity == "f" or (identity == "i" and not set(index) <= names):
+            word = "FULL" if identity == "f" else f"an index on {', '.join(sorted(set(index) - names))}, which no mapping reads"
+            yield Finding(
+                subject, Severity.BLOCKING, f"REPLICA IDENTITY is {word}",
+                "once only mapped columns of it are published, PostgreSQL refuses every UPDATE and DELETE in it",
+                f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
+            )  # fmt: skip
+        if persistence == "u":
+            yield Finding(
+                subject, Severity.BLOCKING, "the table is UNLOGGED", "its changes are in no log, so nobody can follow them",
+                f"ALTER TABLE {name} SET LOGGED",
+            )  # fmt: skip
+        if computed := sorted(set(generated) & names):
+            yield Finding(
+                subject, Severity.BLOCKING, f"mappings read generated columns: {', '.join(computed)}",
+                "this PostgreSQL does not publish them", "compute the same in the mapping",
+            )  # fmt: skip
+        if hidden:
+            yield Finding(
+                subject, Severity.WARNING, "row level security hides rows from this role", "hidden rows are not copied",
+                "let the role bypass it: ALTER ROLE … BYPASSRLS",
+            )  # fmt: skip
+    for name, kept in tables.items():
+        for column in kept.columns:
+            if not column.carried:
+                yield Finding(
+                    f"legacy {name}.{column.name}", Severity.NOTE,
+                    f"is {column.legacy}, which change events do not carry exactly",
+                    "every changed row of the table is read again from legacy: one more query there for each batch",
+                    "nothing, where it changes seldom; else a column of a plain type beside it",
+                )  # fmt: skip
+
+
+def unmapped(
+    legacy: Connection, full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable], settled: Iterable[SignedOff]
+) -> Iterator[Finding]:
+    """Columns and tables of legacy that hold data, that no mapping reads and that nobody has signed off."""
+    lines = tuple(settled)
+    for name, table in full.items():
+        left = [c for c in table.names if c not in kept[name].names and not any(s.covers(name, c) for s in lines)]
+        for column, rows in _holding(legacy, name, left).items():
+            yield Finding(
+                f"legacy {name}.{column}", Severity.BLOCKING, "rows hold data in a column that no mapping reads", _SETTLED,
+                f"map it, or sign it off: `{name}.{column} -- reason` in the route's {SIGNED_OFF}", rows,
+            )  # fmt: skip
+    others = legacy.execute(
+        """SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'm')
+           AND NOT c.relispartition AND c.relname <> ALL(%s)
+           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') ORDER BY 1""",
+        (list(full),),
+    ).fetchall()
+    for (name,) in others:
+        if any(s.covers(name, None) for s in lines):
+            continue
+        try:
+            rows = _rows(legacy, name)
+        except psycopg.errors.InsufficientPrivilege:
+            yield Finding(
+                f"legacy table {name}", Severity.WARNING, "no mapping reads it, and neither may this role",
+                "whether it holds data is not known", "GRANT SELECT, or sign it off",
+            )  # fmt: skip
+            continue
+        if rows:
+            yield Finding(
+                f"legacy table {name}", Severity.BLOCKING, "rows in a table that no mapping reads",
+                "they do not arrive, and are gone with the legacy store",
+                f"map it, or sign it off: `{name} -- reason` in the route's {SIGNED_OFF}", rows,
+            )  # fmt: skip
+
+
+def outdated(full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable], settled: Iterable[SignedOff]) -> Iterator[Finding]:
+    """Lines of signed_off.txt about columns that a mapping does read: one of the two is out of date."""
+    for line in settled:
+        if line.column is None:
+            taken = [t for t in full if line.covers(t, None)]
+        else:
+            taken = [f"{t}.{c}" for t, m in kept.items() for c in m.names if c not in m.key and line.covers(t, c)]
+        if taken:
+            yield Finding(
+                f"{SIGNED_OFF}:{line.line}", Severity.NOTE, f"signs off {', '.join(taken)}, which a mapping reads",
+                "the reason written there is not true any more", "take the line out, or narrow its pattern",
+            )  # fmt: skip
+
+
+def _holding(legacy: Connection, table: str, columns: list[str]) -> dict[str, int]:
+    """How many rows hold data in each of these columns, without those that hold none; one scan."""
+    if not columns:
+        return {}
+    counts = SQL(", ").join(SQL("count(nullif({}::text, ''))").format(Identifier(c)) for c in columns)
+    row = legacy.execute(SQL("SELECT {} FROM public.{}").format(counts, Identifier(table))).fetchone() or ()
+    return {c: n for c, n in zip(columns, row, strict=True) if n}
+
+
+def _rows(legacy: Connection, table: str) -> int:
+    row = legacy.execute(SQL("SELECT count(*) FROM public.{}").format(Identifier(table))).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,181 @@
+"""How much there is, how fast it grows, how long the phases will take and what disk they need; each figure says its basis.
+
+What is measured here is the copy out of legacy, on a sample of each table. Merge and verification cannot be timed without
+writing: where a phase has run before, its own chunks tell; else the speed seen elsewhere is used, and called that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Identifier
+
+from shopferry import mirror, pages
+from shopferry.assess.findings import Finding, Severity
+from shopferry.assess.stores import LEGACY, value
+from shopferry.db import Connection
+from shopferry.mapping import Route
+from shopferry.mirror import MirrorTable
+
+SAMPLE = 20_000  # rows copied out of each table to time it
+# Legacy rows per second of the demo's mappings on two cores that ran everything, through Airflow and under live writes:
+# with these its three phases come to 129 s, and they took 135 s.
+MERGED_PER_S, VERIFIED_PER_S = 5_000, 40_000
+YOUNG_H = 0.25  # hours: statistics younger than this say nothing about an hour
+_ROOM = 1.3  # tables that have just been written are larger than those long settled
+
+
+@dataclass(frozen=True)
+class Size:
+    """One mapped table of legacy: rows, bytes with indexes, net growth in rows per hour (None: not known)."""
+
+    table: str
+    phase: str
+    rows: int
+    bytes: int
+    rows_per_hour: float | None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One phase: seconds of its three parts, as one worker would take them, and where the figures come from."""
+
+    phase: str
+    rows: int
+    bytes: int
+    copy_s: float
+    merge_s: float
+    verify_s: float
+    basis: str
+
+    @property
+    def seconds(self) -> float:
+        """All parts together."""
+        return self.copy_s + self.merge_s + self.verify_s
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The whole: tables, phases, log per hour, disk (None: not known); `method` says in words how each figure came about."""
+
+    sizes: tuple[Size, ...]
+    phases: tuple[Expected, ...]
+    wal_per_hour: float | None
+    shop_bytes: int
+    legacy_bytes: int | None
+    method: tuple[str, ...]
+
+
+def estimate(
+    legacy: Connection, shop: Connection | None, route: Route, full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable]
+) -> Estimate:
+    """Look at sizes and statistics, and copy a sample of each table out of legacy (to nowhere)."""
+    since = value(
+        legacy,
+        """SELECT extract(epoch FROM now() - coalesce(d.stats_reset, w.stats_reset)) / 3600
+           FROM pg_stat_database d, pg_stat_wal w WHERE d.datname = current_database()""",
+    )
+    hours = float(since or 0)
+    sizes, phases = [], []
+    for phase in route.phases:
+        mine = [t for t in route.tables_of(phase) if t in full]
+        found = [_size(legacy, t, phase, hours) for t in mine]
+        sizes += found
+        copy_s = sum(_copy_seconds(legacy, kept.get(s.table, full[s.table]), s.rows) for s in found)
+        rows, size = sum(s.rows for s in found), sum(s.bytes for s in found)
+        told = _told(shop, route, phase) if shop else None
+        phases.append(
+            Expected(phase, rows, size, *told, "as its last run took")
+            if told
+            else Expected(
+                phase, rows, size, copy_s, rows / MERGED_PER_S, rows / VERIFIED_PER_S,
+                "copy timed on a sample here; merge and verification from the demo's speed",
+            )
+        )  # fmt: skip
+    wal = float(value(legacy, "SELECT wal_bytes FROM pg_stat_wal") or 0)
+    wal_hours = float(value(legacy, "SELECT extract(epoch FROM now() - stats_reset) / 3600 FROM pg_stat_wal") or 0)
+    per_hour = wal / wal_hours if wal_hours >= YOUNG_H else None
+    duration_h = sum(p.seconds for p in phases) / 3600
+    total = sum(s.bytes for s in sizes)
+    return Estimate(
+        tuple(sizes), tuple(phases), per_hour,
+        shop_bytes=round(2 * total * _ROOM),
+        legacy_bytes=None if per_hour is None else round(per_hour * duration_h),
+        method=(
+            "Rows: PostgreSQL's own statistics, or counted where it has none. Growth: rows inserted less rows deleted since the "
+            f"statistics began, {_hours(hours)} ago, bulk loads included.{_too_young(hours)}",
+            f"Copy: up to {SAMPLE:,} rows of each table copied out and thrown away, the rest extrapolated in proportion to rows.",
+            f"Merge and verification of phases that have not run: {MERGED_PER_S:,} and {VERIFIED_PER_S:,} rows per second, as "
+            "the demo was seen to take on two cores. Your mappings, machine and load decide; a rehearsal tells.",
+            f"Log: bytes written by the whole server in the last {_hours(wal_hours)}, per hour; while the phases run the slot "
+            f"may keep as much, and more where the connector stops.{_too_young(wal_hours)}",
+            f"Disk of the new shop: mirror and tables as large as the mapped tables of legacy each, and {_ROOM - 1:.0%} more. "
+            "Not measured; free space cannot be asked of PostgreSQL.",
+        ),
+    )  # fmt: skip
+
+
+def head_room(legacy: Connection, found: Estimate) -> Iterator[Finding]:
+    """Whether legacy keeps enough log for a connector that is away as long as the phases take, and an hour more."""
+    limit = value(legacy, "SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'")
+    if limit is None or int(limit) < 0 or found.wal_per_hour is None or found.legacy_bytes is None:
+        return
+    wanted = found.legacy_bytes + found.wal_per_hour
+    if wanted > int(limit) * 1024**2:
+        yield Finding(
+            LEGACY, Severity.WARNING, f"max_slot_wal_keep_size is {pages.size(int(limit) * 1024**2)}, and an hour writes "
+            f"{pages.size(found.wal_per_hour)}",
+            "a connector that is away for an hour loses its slot, and all must be copied anew",
+            f"raise it to {pages.size(2 * wanted)} or more, if the disk has it",
+        )  # fmt: skip
+
+
+def _hours(hours: float) -> str:
+    return pages.duration(hours * 3600)
+
+
+def _too_young(hours: float) -> str:
+    return "" if hours >= YOUNG_H else " That is too short a time to tell."
+
+
+def _size(legacy: Connection, table: str, phase: str, hours: float) -> Size:
+    row = legacy.execute(
+        """SELECT c.reltuples, pg_total_relation_size(c.oid), s.n_tup_ins - s.n_tup_del
+           FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
+           WHERE c.relnamespace = 'public'::regnamespace AND c.relname = %s""",
+        (table,),
+    ).fetchone()
+    tuples, size, net = row if row else (-1, 0, None)
+    if tuples < 0:
+        counted = legacy.execute(SQL("SELECT count(*) FROM public.{}").format(Identifier(table))).fetchone()
+        tuples = counted[0] if counted else 0
+    return Size(table, phase, int(tuples), int(size), None if net is None or hours < YOUNG_H else float(net) / hours)
+
+
+def _copy_seconds(legacy: Connection, table: MirrorTable, rows: int) -> float:
+    """How long a copy of all its rows would take, from the time that a sample takes."""
+    query = SQL("COPY (SELECT {} FROM public.{} LIMIT {}) TO STDOUT (FORMAT binary)").format(
+        mirror.values(table), Identifier(table.name), SQL(str(SAMPLE))
+    )
+    started = time.perf_counter()
+    with legacy.cursor() as cursor:
+        with cursor.copy(query) as copy:
+            for _ in copy:
+                pass
+        taken = max(cursor.rowcount, 1)
+    return (time.perf_counter() - started) * max(rows, 1) / taken
+
+
+def _told(shop: Connection, route: Route, phase: str) -> tuple[float, float, float] | None:
+    """What the phase's last run took: copy, merge, verification; None when it has not been verified yet."""
+    if value(shop, "SELECT to_regclass('ferry.verification') IS NULL"):
+        return None
+    row = shop.execute(
+        """SELECT (SELECT coalesce(sum(seconds), 0) FROM ferry.chunk WHERE route = %(r)s AND phase = %(p)s AND kind <> 'merge'),
+                  (SELECT coalesce(sum(seconds), 0) FROM ferry.chunk WHERE route = %(r)s AND phase = %(p)s AND kind = 'merge'),
+                  (SELECT seconds FROM ferry.verification WHERE route = %(r)s AND phase = %(p)s ORDER BY at DESC LIMIT 1)""",
+        {"r": route.name, "p": phase},
+    ).fetchone()
+    return (float(row[0]), float(row[1]), float(row[2])) if row and row[2] is not None else None

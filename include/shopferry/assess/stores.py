@@ -1,0 +1,202 @@
+"""The servers: can they be reached, may we do what must be done, and is there room for the log to wait for us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+
+from shopferry import db
+from shopferry.assess.findings import Finding, Severity
+from shopferry.cdc.consumer import EndOffsets
+from shopferry.db import Connection
+from shopferry.errors import ShopferryError
+from shopferry.installation import entities, publication
+from shopferry.mapping import Route
+from shopferry.settings import Settings
+
+OLDEST = 150000  # the first with column lists in publications: mapped columns only
+LEGACY, SHOP = "legacy store", "new shop"
+_PATIENCE = "60s"  # for one look: what takes longer is said and left, for the shop is open meanwhile
+_OLD_TRANSACTION_S = 600
+
+
+def reach(dsn: str, subject: str, setting: str) -> tuple[Connection | None, Finding | None]:
+    """A connection that cannot write, or the finding that there is none."""
+    try:
+        conn = db.connect(dsn, "assess")
+    except (psycopg.OperationalError, ShopferryError) as error:
+        text = str(error).strip().splitlines()[-1]
+        return None, Finding(
+            subject, Severity.BLOCKING, f"cannot be reached: {text}", "nothing can be read or written there",
+            f"check {setting} and that the server is up",
+        )  # fmt: skip
+    conn.execute("SET default_transaction_read_only = on")
+    conn.execute(f"SET statement_timeout = '{_PATIENCE}'".encode())
+    return conn, None
+
+
+def broker(settings: Settings) -> Iterator[Finding]:
+    """Whether the broker answers."""
+    ends = EndOffsets(settings.kafka, ())
+    try:
+        ends.warm()
+    except ShopferryError as error:
+        yield Finding(
+            "broker", Severity.BLOCKING, str(error), "no change would ever reach the new shop",
+            "check SHOPFERRY_KAFKA or connection kafka, and that the broker is up",
+        )  # fmt: skip
+    finally:
+        ends.close()
+
+
+def value(conn: Connection, query: str, *args: object) -> Any:
+    """The one value of the one row; None when there is no row."""
+    row = conn.execute(query.encode(), args or None).fetchone()
+    return row[0] if row else None
+
+
+def legacy_store(legacy: Connection, route: Route) -> Iterator[Finding]:
+    """Version, rights, replication slots and room for the log of the legacy store."""
+    version = int(value(legacy, "SHOW server_version_num"))
+    if version < OLDEST:
+        yield Finding(
+            LEGACY, Severity.BLOCKING, f"PostgreSQL {version // 10000} is too old",
+            "a publication there cannot be kept to the mapped columns", "upgrade to 15 or newer",
+        )  # fmt: skip
+    yield from _legacy_rights(legacy, route)
+    yield from _log(legacy, route)
+    yield from _transactions(legacy)
+    encoding = value(legacy, "SHOW server_encoding")
+    if encoding != "UTF8":
+        yield Finding(
+            LEGACY, Severity.WARNING, f"the encoding is {encoding}, not UTF8",
+            "texts are converted on the way; what has no counterpart stops the copy",
+            "look at the findings about texts, and mend them there",
+        )  # fmt: skip
+
+
+def _legacy_rights(legacy: Connection, route: Route) -> Iterator[Finding]:
+    role, name = value(legacy, "SELECT current_user"), value(legacy, "SELECT current_database()")
+    if not value(legacy, "SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user"):
+        yield Finding(
+            LEGACY, Severity.BLOCKING, f"role {role} may not replicate", "no slot can be made, so no change be followed",
+            f"ALTER ROLE {role} REPLICATION",
+        )  # fmt: skip
+    if not value(legacy, "SELECT has_database_privilege(current_database(), 'CREATE')"):
+        yield Finding(
+            LEGACY, Severity.BLOCKING, f"role {role} may not create schema shopferry",
+            "neither publication nor markers can be made", f"GRANT CREATE ON DATABASE {name} TO {role}",
+        )  # fmt: skip
+    foreign = [
+        r[0] for r in legacy.execute(
+            """SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+               AND c.relname = ANY(%s) AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1""",
+            (list(route.tables),),
+        )
+    ]  # fmt: skip
+    if foreign:
+        yield Finding(
+            LEGACY, Severity.BLOCKING, f"role {role} does not own {', '.join(foreign)}",
+            "only an owner can publish a table, and close it at the cutover",
+            f"grant the owner's role to {role}",
+        )  # fmt: skip
+
+
+def _log(legacy: Connection, route: Route) -> Iterator[Finding]:
+    level = value(legacy, "SHOW wal_level")
+    if level != "logical":
+        yield Finding(
+            LEGACY, Severity.BLOCKING, f"wal_level is {level}, not logical", "changes cannot be read from the log",
+            "ALTER SYSTEM SET wal_level = logical, then restart",
+        )  # fmt: skip
+    ours = publication(route)
+    has_slot = bool(value(legacy, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s", ours))
+    for what, setting, used in (
+        ("replication slots", "max_replication_slots", "SELECT count(*) FROM pg_replication_slots"),
+        ("wal senders", "max_wal_senders", "SELECT count(*) FROM pg_stat_replication"),
+    ):
+        most, taken = int(value(legacy, f"SHOW {setting}")), int(value(legacy, used))
+        if taken >= most and not has_slot:
+            yield Finding(
+                LEGACY, Severity.BLOCKING, f"all {most} {what} are in use", "the connector could not begin to read",
+                f"raise {setting}, restart",
+            )  # fmt: skip
+    for name, kept in legacy.execute(
+        """SELECT slot_name, pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) FROM pg_replication_slots
+           WHERE NOT active AND slot_name <> %s AND pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) > 1073741824""",
+        (ours,),
+    ):
+        yield Finding(
+            LEGACY, Severity.WARNING, f"slot {name} has no reader and keeps {kept} of log", "the disk fills without us",
+            f"SELECT pg_drop_replication_slot('{name}'), if nobody wants it any more",
+        )  # fmt: skip
+    if value(legacy, "SHOW max_slot_wal_keep_size") == "-1":
+        yield Finding(
+            LEGACY, Severity.NOTE, "max_slot_wal_keep_size is unlimited", "a stopped connector fills the disk",
+            "set it to what the disk can spare, and watch the slot",
+        )  # fmt: skip
+    idle = value(legacy, "SELECT setting::int FROM pg_settings WHERE name = 'idle_replication_slot_timeout'")
+    if idle:
+        yield Finding(
+            LEGACY, Severity.WARNING, f"idle_replication_slot_timeout is {idle} s",
+            "a connector that is away for longer loses its slot, and all must be copied anew",
+            "set it to 0 until the move is done",
+        )  # fmt: skip
+
+
+def _transactions(legacy: Connection) -> Iterator[Finding]:
+    open_ones = value(
+        legacy,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND xact_start < now() - make_interval(secs => %s)", _OLD_TRANSACTION_S,
+    )  # fmt: skip
+    if open_ones:
+        yield Finding(
+            LEGACY, Severity.WARNING, "transactions have been open for more than ten minutes",
+            "a new slot waits for each of them, and so does the lock of the cutover",
+            "find them in pg_stat_activity and end them before the first phase", int(open_ones),
+        )  # fmt: skip
+    prepared = value(legacy, "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()")
+    if prepared:
+        yield Finding(
+            LEGACY, Severity.WARNING, "prepared transactions are waiting", "a new slot waits for each of them",
+            "COMMIT PREPARED or ROLLBACK PREPARED them: pg_prepared_xacts names them", int(prepared),
+        )  # fmt: skip
+
+
+def new_shop(shop: Connection, route: Route) -> Iterator[Finding]:
+    """Rights in the new shop, and whether its tables are there and empty."""
+    role, name = value(shop, "SELECT current_user"), value(shop, "SELECT current_database()")
+    if not value(shop, "SELECT has_database_privilege(current_database(), 'CREATE')"):
+        yield Finding(
+            SHOP, Severity.BLOCKING, f"role {role} may not create schemas ferry, mirror and legacy",
+            "there is no place for mirror and control tables", f"GRANT CREATE ON DATABASE {name} TO {role}",
+        )  # fmt: skip
+    if (encoding := value(shop, "SHOW server_encoding")) != "UTF8":
+        yield Finding(
+            SHOP, Severity.BLOCKING, f"the encoding is {encoding}, not UTF8", "it cannot hold every text",
+            "create the database with ENCODING 'UTF8'",
+        )  # fmt: skip
+    begun = bool(value(shop, "SELECT to_regclass('ferry.identity') IS NOT NULL"))
+    begun = begun and bool(value(shop, "SELECT EXISTS (SELECT FROM ferry.chunk)"))
+    for entity in entities(route):
+        if value(shop, "SELECT to_regclass(%s) IS NULL", entity):
+            yield Finding(
+                SHOP, Severity.BLOCKING, f"table {entity} does not exist", "its rows have nowhere to go",
+                "create the new shop's tables first",
+            )  # fmt: skip
+            continue
+        if not value(shop, "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(%s)", entity):
+            yield Finding(
+                SHOP, Severity.BLOCKING, f"role {role} does not own {entity}", "so it cannot fence it",
+                f"ALTER TABLE {entity} OWNER TO {role}, or grant the owner's role",
+            )  # fmt: skip
+            continue
+        if not begun and value(shop, f"SELECT EXISTS (SELECT FROM {entity})"):
+            yield Finding(
+                SHOP, Severity.WARNING, f"{entity} has rows already, before anything was moved",
+                "they are nobody's that the mappings know: the merge replaces those whose keys it needs, and leaves the others",
+                "empty the table, or make sure that their keys are not those of legacy",
+            )  # fmt: skip

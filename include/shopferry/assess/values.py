@@ -1,0 +1,145 @@
+"""The values themselves, judged by the same code that will standardize them; examples are shown as shapes only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from psycopg.sql import SQL, Composable, Identifier
+
+from shopferry.assess.findings import EXAMPLES, Example, Finding, Severity, mask
+from shopferry.db import Connection
+from shopferry.mapping import Identity, Route, Standardize
+from shopferry.mirror import MirrorTable
+from shopferry.quality.standardize import standardize
+
+SAMPLE = 200_000  # rows of a column judged at most; of larger tables blocks are drawn, and counts extrapolated
+_WANTED = {"email_missing", "currency_missing", "name_missing"}  # elsewhere an empty field is ordinary
+_REPAIRING = {"text", "given_name", "family_name"}
+_TEXTS = {"text", "character varying", "character", "citext"}
+_SUSPECT = r"octet_length({0}) <> char_length({0}) OR {0} ~ '&[#[:alnum:]]+;|\\x00|\\u0000|[\x01-\x08\x0e-\x1f]'"
+
+
+@dataclass
+class _Tally:
+    """How often one problem was met, and where first."""
+
+    rows: int = 0
+    distinct: int = 0
+    examples: list[Example] = field(default_factory=list)
+
+    def add(self, key: str, raw: str, rows: int) -> None:
+        self.rows += rows
+        self.distinct += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(Example(f"{key}…" if rows > 1 else key, mask(raw), rows))
+
+    @property
+    def shown(self) -> tuple[Example, ...]:
+        return tuple(self.examples)
+
+
+def judged(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
+    """What the standardizers make of every column that the route has them judge, and whom they take for the same person."""
+    seen: set[tuple[str, str, str]] = set()
+    of_identity = {(s.kind, s.table, s.expression) for u in route.units if isinstance(u, Identity) for s in u.standardize}
+    for wanted in (s for u in route.units for s in u.standardize):
+        question = (wanted.kind, wanted.table, wanted.expression)
+        if question in seen or wanted.table not in tables or wanted.kind == "given_name":  # family_name says the same
+            continue
+        seen.add(question)
+        yield from _column(legacy, tables[wanted.table], wanted, cluster=wanted.kind == "email" and question in of_identity)
+
+
+def _column(legacy: Connection, table: MirrorTable, wanted: Standardize, *, cluster: bool) -> Iterator[Finding]:
+    part, factor = (SQL(""), 1.0) if cluster else sample(legacy, table.name)
+    rows = legacy.execute(
+        SQL("SELECT coalesce(({0})::text, ''), min({1}), count(*) FROM public.{2} {3} GROUP BY 1").format(
+            SQL(wanted.expression), key(table), Identifier(table.name), part
+        )
+    ).fetchall()
+    problems: dict[tuple[str, bool], _Tally] = defaultdict(_Tally)
+    people: dict[str, _Tally] = defaultdict(_Tally)
+    for raw, first, count in rows:
+        verdict = standardize(wanted.kind, raw)
+        if verdict.problem and verdict.problem != "text_repaired":  # those are told column by column
+            problems[verdict.problem, verdict.value is None].add(first, raw, count)
+        if cluster and verdict.value:
+            people[verdict.value].add(first, raw, count)
+    plain = wanted.expression.isidentifier()
+    subject = f"legacy {table.name}.{wanted.expression}" if plain else f"legacy {table.name} ({wanted.expression})"
+    for (problem, unusable), tally in sorted(problems.items()):
+        if problem.endswith("_missing") and problem not in _WANTED:
+            continue
+        if unusable:
+            found = Finding(
+                subject, Severity.WARNING, f"values that are no {wanted.kind.replace('_', ' ')}: {problem}",
+                "they are not carried; where the row cannot do without, it goes to quarantine (docs/reference/reason-codes.md)",
+                "correct them in legacy; a change there mends the row by itself", tally.rows, examples=tally.shown,
+            )  # fmt: skip
+        else:
+            found = Finding(
+                subject, Severity.NOTE, f"values that are put right on the way: {problem}",
+                "the corrected value arrives; both stand in ferry.standardized",
+                "nothing, unless the examples look wrongly understood", tally.rows, examples=tally.shown,
+            )  # fmt: skip
+        yield found.scaled(factor)
+    shared = {address: t for address, t in people.items() if t.rows > 1}
+    if shared:
+        largest = sorted(shared.values(), key=lambda t: -t.rows)[:EXAMPLES]
+        yield Finding(
+            subject, Severity.WARNING, f"rows that share their {wanted.kind} with another: {len(shared):,} clusters",
+            "each cluster becomes one in the new shop; what belonged to all of them goes to the one that leads",
+            "look at the largest; where two people share an address, give one of them another",
+            sum(t.rows for t in shared.values()),
+            examples=tuple(Example(t.examples[0].key, t.examples[0].masked, t.rows) for t in largest),
+        )  # fmt: skip
+
+
+def broken_texts(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
+    """Texts of captured columns that look as if somebody had read them in the wrong encoding, escaped, or cut them."""
+    repaired = {(s.table, s.expression) for u in route.units for s in u.standardize if s.kind in _REPAIRING}
+    for table in tables.values():
+        part, factor = sample(legacy, table.name)
+        for column in table.columns:
+            if column.legacy_base not in _TEXTS or column.name in table.key:
+                continue
+            name = Identifier(column.name)
+            rows = legacy.execute(
+                SQL("SELECT {0}::text, min({1}), count(*) FROM public.{2} {3} WHERE " + _SUSPECT + " GROUP BY 1").format(
+                    name, key(table), Identifier(table.name), part
+                )
+            ).fetchall()
+            tally = _Tally()
+            for raw, first, count in rows:
+                if standardize("text", raw).problem == "text_repaired":
+                    tally.add(first, raw, count)
+            if tally.rows:
+                mended = (table.name, column.name) in repaired
+                yield Finding(
+                    f"legacy {table.name}.{column.name}", Severity.NOTE if mended else Severity.WARNING,
+                    "texts that look broken (misread, escaped, or with junk)",
+                    "they are repaired on the way; both stand in ferry.standardized" if mended else "they arrive as they are",
+                    "nothing, unless the examples are not broken" if mended
+                    else f"if they are broken: `-- standardize: text legacy.{table.name} ({column.name})` in the mapping",
+                    tally.rows, examples=tally.shown,
+                ).scaled(factor)  # fmt: skip
+
+
+def sample(legacy: Connection, table: str) -> tuple[Composable, float]:
+    """The TABLESAMPLE clause that keeps a look at a large table short, and how many rows one of its rows stands for."""
+    row = legacy.execute(
+        "SELECT greatest(c.reltuples, s.n_live_tup, 0) FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid "
+        "WHERE c.relnamespace = 'public'::regnamespace AND c.relname = %s AND c.relkind = 'r'",
+        (table,),
+    ).fetchone()
+    rows = float(row[0]) if row else 0.0
+    if rows <= SAMPLE:
+        return SQL(""), 1.0
+    return SQL(f"TABLESAMPLE SYSTEM ({100 * SAMPLE / rows:.4f})"), rows / SAMPLE
+
+
+def key(table: MirrorTable) -> Composable:
+    """A row's key as text."""
+    return SQL("concat_ws('/', {})").format(SQL(", ").join(SQL("{}::text").format(Identifier(k)) for k in table.key))

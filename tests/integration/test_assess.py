@@ -1,0 +1,444 @@
+"""The assessment: each kind of finding is there once its defect is really made, and not before; nothing is changed."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from pair import ROUTE, Pair
+from rich.console import Console
+from shopferry import assess, cli, db
+from shopferry.assess import Assessment, Finding, Severity, checks, coverage, report, sizing, stores, values
+from shopferry.demo import leaks
+from shopferry.demo.defects import misread
+from shopferry.errors import MappingError
+from shopferry.mapping import Route
+from shopferry.settings import SQL_ROOT, Settings
+
+BLOCKING, WARNING, NOTE = Severity.BLOCKING, Severity.WARNING, Severity.NOTE
+HASH = "$2y$10$" + "a" * 53
+CLEAN = f"""
+INSERT INTO customers (login, email, full_name, phone, pass_hash, bill_country, bill_postcode, bill_city, newsletter, created_at)
+SELECT 'c' || n || '@example.com', 'c' || n || '@example.com', 'Jan Kowalski', '60123400' || n, '{HASH}', 'PL', '00-950',
+       'Warszawa', 'N', '2020-01-01' FROM generate_series(1, 5) n;
+INSERT INTO addresses (customer_id, full_name, street, postcode, city, country, phone)
+SELECT n, 'Jan Kowalski', 'Polna ' || n, '00-950', 'Warszawa', 'PL', '60123400' || n FROM generate_series(1, 5) n;
+INSERT INTO consents (customer_id, channel, granted, granted_at, wording)
+SELECT n, 'email', 'T', '2021-01-01', 'v1' FROM generate_series(1, 5) n;
+INSERT INTO orders
+    (number, customer_id, email, status_code, total, currency, payment_code, delivery_code, ship_country, created_at)
+SELECT 'N' || n, n, 'c' || n || '@example.com', 'PAID', 10, 'PLN', 'CARD', 'DPD', 'PL', '2022-01-01' FROM generate_series(1, 5) n;
+INSERT INTO order_items (order_id, sku, name, quantity, unit_price, vat_rate, line_total)
+SELECT n, 'S1', 'Kubek', 1, 10, 23, 10 FROM generate_series(1, 5) n;
+INSERT INTO order_status_log (order_id, status_code, changed_by, changed_at)
+SELECT n, 'PAID', 'system', '2022-01-02' FROM generate_series(1, 5) n;
+INSERT INTO loyalty_accounts (customer_id, points, tier) SELECT n, 7, 'gold' FROM generate_series(1, 5) n;
+INSERT INTO loyalty_log (account_id, kind, points, order_id, created_at)
+SELECT n, 'E', 7, n, '2022-01-02' FROM generate_series(1, 5) n;
+INSERT INTO loyalty_redemptions (account_id, reward, points, status, created_at) VALUES (1, 'Bon', 5, 'done', '2023-01-01');
+"""
+ORDINARY = {"legacy store", "legacy customers.pass_hash", "legacy orders.currency"}  # of a store without a defect
+
+
+@dataclass
+class Stores:
+    """Two stores without a defect, nothing installed; and what an assessment of them finds."""
+
+    legacy: db.Connection
+    shop: db.Connection
+    settings: Settings
+
+    def found(self) -> Assessment:
+        return assess.assess(self.settings)
+
+    def of(self, subject: str) -> list[Finding]:
+        return [f for f in self.found().findings if f.subject == subject]
+
+
+@pytest.fixture(autouse=True)
+def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests have none, and asking nobody takes its time; tests/unit/test_cli.py does ask."""
+    monkeypatch.setattr(stores, "broker", lambda settings: iter(()))
+
+
+@pytest.fixture(scope="module")
+def clean_template(make_template: Callable[..., str]) -> tuple[str, str]:
+    """A legacy store in which all is well, and the new shop's empty tables."""
+    legacy, shop = make_template("clean_legacy"), make_template("clean_shop")
+    with db.connect(legacy, "test") as conn:
+        conn.execute((SQL_ROOT / "demo" / "legacy.sql").read_bytes())
+        conn.execute(CLEAN.encode())
+        conn.execute("ANALYZE")
+    with db.connect(shop, "test") as conn:
+        conn.execute((SQL_ROOT / "demo" / "shop.sql").read_bytes())
+    return legacy, shop
+
+
+@pytest.fixture
+def stores_(make_db: Callable[..., str], clean_template: tuple[str, str]) -> Iterator[Stores]:
+    """The clean stores, of this test's own."""
+    legacy, shop = make_db("legacy", clean_template[0]), make_db("shop", clean_template[1])
+    with db.connect(legacy, "test") as one, db.connect(shop, "test") as two:
+        yield Stores(one, two, Settings(legacy, shop, "127.0.0.1:1"))
+
+
+def test_a_store_without_defects_has_no_finding_about_its_rows(stores_: Stores) -> None:
+    found = stores_.found()
+    assert {f.subject for f in found.findings} == ORDINARY
+    assert not found.blocked
+    assert all(f.consequence and f.remedy for f in found.findings)
+    assert [p.phase for p in found.estimate.phases] == list(ROUTE.phases) if found.estimate else False
+
+
+BLOCKED = [  # (where, statement, subject, words, count)
+    ("legacy", "ALTER TABLE orders REPLICA IDENTITY NOTHING", "legacy table orders", "IDENTITY is NOTHING", None),
+    ("legacy", "ALTER TABLE customers REPLICA IDENTITY FULL", "legacy table customers", "IDENTITY is FULL", None),
+    ("legacy", "UPDATE customers SET last_ip = ''; ALTER TABLE customers ALTER last_ip SET NOT NULL; CREATE UNIQUE INDEX odd "
+     "ON customers (id, last_ip); ALTER TABLE customers REPLICA IDENTITY USING INDEX odd", "legacy table customers",
+     "an index on last_ip", None),
+    ("legacy", "ALTER TABLE order_items SET UNLOGGED", "legacy table order_items", "UNLOGGED", None),
+    ("legacy", "ALTER TABLE loyalty_log DROP CONSTRAINT loyalty_log_pkey", "legacy store",
+     "loyalty_log has no primary key", None),
+    ("legacy", "DROP TABLE loyalty_log", "legacy store", "has no table public.loyalty_log", None),
+    ("legacy", "ALTER TABLE orders ADD plugin jsonb; UPDATE orders SET plugin = '{}' WHERE id < 4", "legacy orders.plugin",
+     "column that no mapping reads", 3),
+    ("legacy", "CREATE TABLE wishlist (id int); INSERT INTO wishlist VALUES (1), (2)", "legacy table wishlist",
+     "table that no mapping reads", 2),
+    ("shop", "DROP TABLE shop.payment", "new shop", "shop.payment does not exist", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("defect", BLOCKED, ids=lambda d: f"{d[2]}: {d[3]}")
+def test_a_defect_that_blocks_is_found(stores_: Stores, defect: tuple[str, str, str, str, int | None]) -> None:
+    where, statement, subject, words, count = defect
+    getattr(stores_, where).execute(statement.encode())
+    found = [f for f in assess.findings(stores_.settings) if f.subject == subject and words in f.text]
+    assert [(f.severity, f.count) for f in found] == [(BLOCKING, count)]
+
+
+def test_what_holds_no_data_blocks_nothing(stores_: Stores) -> None:
+    stores_.legacy.execute("ALTER TABLE orders ADD plugin text DEFAULT ''; CREATE TABLE wishlist (id int)")
+    assert not [f for f in assess.findings(stores_.settings) if f.blocking]
+
+
+DEFECTS = [  # (where, statement, subject, severity, words, count): made all together, in rows of their own
+    ("legacy", "ALTER TABLE order_items ALTER sku TYPE name", "legacy order_items.sku", NOTE, "do not carry exactly", None),
+    ("shop", "INSERT INTO shop.customer (email) VALUES ('x@example.com')", "new shop", WARNING, "has rows already", None),
+    ("shop", "ALTER TABLE shop.order_event ALTER actor TYPE varchar(3)", "legacy order_status_log.changed_by", WARNING,
+     "longer than 3 characters", 5),
+    ("shop", "ALTER TABLE shop.order_line ALTER quantity TYPE smallint, ALTER total TYPE numeric(3,2)",
+     "legacy order_items.line_total+quantity+unit_price", WARNING, "more than 1 digits", 5),
+    ("legacy", "UPDATE order_items SET quantity = 40000 WHERE id = 5", "legacy order_items.quantity", WARNING, "above 32,767", 1),
+    ("legacy", "UPDATE orders SET total = NULL WHERE id = 1", "legacy orders.total", WARNING, "without a value", 1),
+    ("legacy", "UPDATE order_items SET quantity = -1 WHERE id = 2", "legacy order_items.quantity", WARNING,
+     "break order_line_quantity_is_positive", 1),
+    ("legacy", "UPDATE orders SET status_code = 'WAIT' WHERE id < 3", "legacy orders.status_code", WARNING, "a code that", 2),
+    ("legacy", "UPDATE order_items SET order_id = 99 WHERE id < 3", "legacy order_items.order_id", WARNING,
+     "parent is not in orders", 2),
+    ("legacy", "UPDATE orders SET customer_id = 99 WHERE id = 3", "legacy orders.customer_id", WARNING,
+     "parent is not in customers (by the name", 1),
+    ("legacy", "UPDATE consents SET customer_id = 0 WHERE id = 3", "legacy consents.customer_id", WARNING,
+     "parent is not in customers (by the sources", 1),
+    ("legacy", "ALTER TABLE loyalty_redemptions ADD FOREIGN KEY (order_id) REFERENCES orders NOT VALID; "
+     "ALTER TABLE loyalty_redemptions DISABLE TRIGGER ALL; UPDATE loyalty_redemptions SET order_id = 77",
+     "legacy loyalty_redemptions.order_id", WARNING, "by foreign key loyalty_redemptions_order_id_fkey", 1),
+    ("legacy", "UPDATE customers SET email = ' C1@Example.COM' WHERE id = 2", "legacy customers.email", WARNING,
+     "share their email with another: 1 clusters", 2),
+    ("legacy", "UPDATE customers SET email = 'nobody' WHERE id = 3", "legacy customers.email", WARNING, "email_invalid", 1),
+    ("legacy", "UPDATE customers SET email = NULL WHERE id = 4", "legacy customers.email", WARNING, "email_missing", 1),
+    ("legacy", "UPDATE customers SET full_name = '' WHERE id = 2", "legacy customers.full_name", WARNING, "name_missing", 1),
+    ("legacy", "UPDATE addresses SET phone = '12' WHERE id = 2", "legacy addresses (coalesce(country, '') || '|' || phone)",
+     WARNING, "phone_invalid", 1),
+    ("legacy", "UPDATE addresses SET country = 'US', postcode = '2139', phone = NULL WHERE id = 3",
+     "legacy addresses (coalesce(country, '') || '|' || postcode)", NOTE, "postcode_padded", 1),
+    ("legacy", f"UPDATE addresses SET street = '{misread('Ściągacz 5')}' WHERE id = 2", "legacy addresses.street", NOTE,
+     "look broken", 1),
+    ("legacy", f"UPDATE order_status_log SET changed_by = '{misread('Beż')}' WHERE id = 2",
+     "legacy order_status_log.changed_by", WARNING, "look broken", 1),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def damaged(make_template: Callable[..., str], clean_template: tuple[str, str]) -> tuple[Finding, ...]:
+    """What is found once all of DEFECTS are made."""
+    legacy, shop = clean_template
+    dsns = {"legacy": make_template("damaged_legacy", legacy), "shop": make_template("damaged_shop", shop)}
+    for where, statement, *_ in DEFECTS:
+        with db.connect(dsns[where], "test") as conn:
+            conn.execute(statement.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stores, "broker", lambda settings: iter(()))
+        return assess.assess(Settings(dsns["legacy"], dsns["shop"], "")).findings
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda d: f"{d[2]}: {d[4]}")
+def test_a_defect_is_found(damaged: tuple[Finding, ...], defect: tuple[str, str, str, Severity, str, int | None]) -> None:
+    _, _, subject, severity, words, count = defect
+    found = [f for f in damaged if f.subject == subject and words in f.text]
+    assert [(f.severity, f.count) for f in found] == [(severity, count)]
+
+
+CHECKS = {  # what the demo route asks in SQL: (statement that makes it, rows)
+    "blanks_around": ("UPDATE customers SET phone = ' 601234001' WHERE id = 1", 1),
+    "card_numbers_in_notes": ("UPDATE orders SET note = 'karta 4111 1111 1111 1111' WHERE id = 1", 1),
+    "channels_unknown": ("UPDATE consents SET channel = 'fax' WHERE id = 1", 1),
+    "consents_without_proof": ("UPDATE consents SET wording = NULL WHERE id < 3", 2),
+    "currencies": ("UPDATE orders SET currency = 'eur' WHERE id = 1", 5),
+    "dates_implausible": ("UPDATE orders SET created_at = '1970-01-01' WHERE id = 1", 1),
+    "guests_with_account": ("UPDATE orders SET customer_id = 0 WHERE id = 1", 1),
+    "login_is_not_email": ("UPDATE customers SET login = 'jan' WHERE id = 1", 1),
+    "names_too_long": ("UPDATE customers SET full_name = repeat('Jan ', 40) WHERE id = 1", 1),
+    "newsletter_flags": ("UPDATE customers SET newsletter = 'T' WHERE id = 1; DELETE FROM consents WHERE id = 1", 1),
+    "numbers_twice": ("UPDATE orders SET number = 'N1' WHERE id = 2", 2),
+    "password_schemes": ("UPDATE customers SET pass_hash = repeat('a', 32) WHERE id = 1", 5),
+    "passwords_nobody_can_verify": ("UPDATE customers SET pass_hash = 'tajne' WHERE id = 1", 1),
+    "phones_shared": ("UPDATE customers SET phone = '601 234 002' WHERE id = 1", 2),
+    "points_differ": ("UPDATE loyalty_accounts SET points = 8 WHERE id = 1", 1),
+    "totals_differ": ("UPDATE orders SET total = 9.99 WHERE id = 1", 1),
+    "towns_without_capitals": ("UPDATE addresses SET city = 'warszawa' WHERE id = 1", 1),
+}
+
+
+def test_every_check_of_the_demo_route_is_tried() -> None:
+    assert set(CHECKS) == {Path(c.file).stem for c in checks.load(ROUTE)}
+
+
+@pytest.mark.parametrize("name", sorted(CHECKS))
+def test_a_check_of_the_route_finds_its_defect(stores_: Stores, name: str) -> None:
+    statement, rows = CHECKS[name]
+    (check,) = [c for c in checks.load(ROUTE) if Path(c.file).stem == name]
+    before = list(checks.found(stores_.legacy, check))
+    assert not before or before[0].severity is NOTE, "only counts of groups are there without a defect"
+    stores_.legacy.execute(statement.encode())
+    (after,) = checks.found(stores_.legacy, check)
+    assert (after.count, after.severity) == (rows, check.severity)
+    assert [after] != before
+    assert not any(re.search(r"[a-wyzA-WYZ0-8]", e.masked) for e in after.examples), "examples are shapes"
+
+
+def test_rights_that_are_missing_block(stores_: Stores) -> None:
+    stores_.legacy.execute("DROP ROLE IF EXISTS poor")
+    stores_.legacy.execute("CREATE ROLE poor LOGIN PASSWORD 'secret'")
+    stores_.legacy.execute("GRANT pg_read_all_data TO poor")
+    try:
+        legacy, shop = (
+            re.sub(r"//[^@]+@", "//poor:secret@", dsn) for dsn in (stores_.settings.legacy_dsn, stores_.settings.shop_dsn)
+        )
+        said = {f.text for f in assess.findings(Settings(legacy, shop, "127.0.0.1:1")) if f.blocking}
+    finally:
+        stores_.legacy.execute("REVOKE pg_read_all_data FROM poor")
+        stores_.legacy.execute("DROP ROLE poor")
+    assert "role poor may not replicate" in said
+    assert "role poor may not create schema shopferry" in said
+    assert "role poor may not create schemas ferry, mirror and legacy" in said
+    assert any(re.match("role poor does not own addresses, .*orders", text) for text in said)
+    assert "role poor does not own shop.customer" in {text.split(",")[0] for text in said}
+
+
+def test_slots_that_are_all_taken_block(stores_: Stores) -> None:
+    made = []
+    try:
+        while not any("replication slots are in use" in f.text for f in stores.legacy_store(stores_.legacy, ROUTE)):
+            made.append(f"taken_{len(made)}")
+            stores_.legacy.execute("SELECT pg_create_physical_replication_slot(%s)", (made[-1],))
+    except psycopg.errors.ConfigurationLimitExceeded:
+        pytest.fail("PostgreSQL had no slot left, and the assessment did not say so")
+    finally:
+        stores_.legacy.execute(
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name ~ '^taken_'"
+        )
+    assert made
+
+
+def test_an_old_transaction_is_found(stores_: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "_OLD_TRANSACTION_S", 0)
+    assert not [f for f in stores.legacy_store(stores_.legacy, ROUTE) if "ten minutes" in f.text]
+    with db.connect(stores_.settings.legacy_dsn, "test") as other, other.transaction():
+        other.execute("SELECT 1")
+        (found,) = [f for f in stores.legacy_store(stores_.legacy, ROUTE) if "ten minutes" in f.text]
+    assert (found.count, found.severity) == (1, WARNING)
+
+
+def test_log_that_legacy_will_not_keep_is_found(stores_: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "YOUNG_H", 0)
+    assert not [f for f in stores_.of("legacy store") if "an hour writes" in f.text]
+    try:
+        stores_.legacy.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
+        stores_.legacy.execute("ALTER SYSTEM SET idle_replication_slot_timeout = '60s'")
+        stores_.legacy.execute("SELECT pg_reload_conf()")
+        while stores_.legacy.execute("SHOW max_slot_wal_keep_size").fetchone() != ("1MB",):
+            pass
+        found = stores_.of("legacy store")
+    finally:
+        stores_.legacy.execute("ALTER SYSTEM RESET ALL")
+        stores_.legacy.execute("SELECT pg_reload_conf()")
+    assert [f.severity for f in found if "an hour writes" in f.text] == [WARNING]
+    assert [f.severity for f in found if "idle_replication_slot_timeout" in f.text] == [WARNING]
+    assert not [f for f in found if "is unlimited" in f.text]
+
+
+def test_growth_is_told_once_the_statistics_are_old_enough(stores_: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    young = stores_.found().estimate
+    assert young and all(s.rows_per_hour is None for s in young.sizes) and young.wal_per_hour is None
+    assert any("too short a time" in line for line in young.method)
+    monkeypatch.setattr(sizing, "YOUNG_H", 0)
+    stores_.legacy.execute("INSERT INTO orders (number) SELECT 'X' FROM generate_series(1, 1000)")
+    stores_.legacy.execute("SELECT pg_stat_force_next_flush()")
+    stores_.legacy.execute("ANALYZE orders")
+    told = stores_.found().estimate
+    assert told and told.wal_per_hour and told.wal_per_hour > 0
+    sizes = {s.table: s for s in told.sizes}
+    assert sizes["orders"].rows == 1005 and (sizes["orders"].rows_per_hour or 0) > 0
+    assert all(p.copy_s > 0 and p.basis for p in told.phases)
+
+
+def test_large_tables_are_sampled_and_counts_say_so(stores_: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(values, "SAMPLE", 2_000)
+    stores_.legacy.execute("INSERT INTO addresses (customer_id, street, country, phone) "
+                           "SELECT 1, repeat('x', 200), 'PL', '12' FROM generate_series(1, 20000)")  # fmt: skip
+    stores_.legacy.execute("ANALYZE addresses")
+    (found,) = [f for f in stores_.of("legacy addresses (coalesce(country, '') || '|' || phone)") if "phone_invalid" in f.text]
+    assert found.about and found.number.startswith("about ")
+    assert 10_000 < (found.count or 0) < 40_000
+
+
+def test_signed_off_columns_and_tables_are_settled(
+    stores_: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "demo").symlink_to(SQL_ROOT / "demo")
+    stores_.legacy.execute("ALTER TABLE orders ADD plugin text; UPDATE orders SET plugin = 'x'; "
+                           "CREATE TABLE cms_page AS SELECT 1 AS id; CREATE TABLE cms_menu AS SELECT 1 AS id")  # fmt: skip
+    blocked = {f.subject for f in assess.findings(stores_.settings) if f.blocking}
+    assert blocked == {"legacy orders.plugin", "legacy table cms_page", "legacy table cms_menu"}
+
+    own = tmp_path / "own" / "demo"
+    own.mkdir(parents=True)
+    for item in (SQL_ROOT / "demo").iterdir():
+        if item.name != coverage.SIGNED_OFF:
+            (own / item.name).symlink_to(item)
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(own.parent))
+    file = own / coverage.SIGNED_OFF
+    file.write_text("# settled\norders.plu* -- nobody uses it\ncms_* -- the new shop has its own\norders.note -- not read\n")
+    found = assess.findings(stores_.settings)
+    assert not [f for f in found if f.blocking]
+    (stale,) = [f for f in found if f.subject == f"{coverage.SIGNED_OFF}:4"]
+    assert "orders.note, which a mapping reads" in stale.text
+
+    file.write_text("orders.plugin: nobody uses it\n")
+    (broken,) = [f for f in assess.findings(stores_.settings) if f.subject == "mappings"]
+    assert broken.blocking and "demo/signed_off.txt:1: wants `table.column -- reason`" in broken.text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("-- severity: note\n-- consequence: c\n-- remedy: r\nSELECT 'a', 'b'", ":1: header line `-- finding:` is missing"),
+        ("-- finding: f\n-- severity: bad\n-- consequence: c\n-- remedy: r\nSELECT 1", ":2: severity is one of blocking"),
+        ("-- finding: f\n-- severity: note\n-- consequence: c\n-- remedy: r\n", ":1: there is no SELECT"),
+    ],
+)
+def test_a_check_that_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "demo" / "assess" / "odd.sql"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    with pytest.raises(MappingError, match=re.escape(f"demo/assess/odd.sql{says}")):
+        checks.load(ROUTE, tmp_path)
+
+
+def test_a_check_that_does_not_run_does_not_hide_the_others(stores_: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = checks.Check("demo/assess/odd.sql", "odd", "f", WARNING, "c", "r", "SELECT nonsense, 1")
+    slow = checks.Check("demo/assess/slow.sql", "slow", "f", WARNING, "c", "r", "SELECT pg_sleep(9)::text, ''")
+    monkeypatch.setattr(checks, "load", lambda route: (odd, slow))
+    monkeypatch.setattr(stores, "_PATIENCE", "700ms")
+    found = {f.subject: f.text for f in stores_.found().findings}
+    assert 'column "nonsense" does not exist' in found["odd"]
+    assert found["slow"] == "could not be looked at: looking took too long"
+
+
+def _fingerprint(*stores_: db.Connection) -> list[object]:
+    """Every relation, and every row of every table that is not PostgreSQL's own."""
+    seen: list[object] = []
+    for conn in stores_:
+        relations = conn.execute(
+            """SELECT n.nspname, c.relname, c.relkind, c.relfilenode FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)' ORDER BY 1, 2"""
+        ).fetchall()
+        seen.append(relations)
+        for schema, name, kind, _ in relations:
+            if kind == "r":
+                seen.append(conn.execute(f"SELECT count(*), sum(hashtext(t::text)) FROM {schema}.{name} t".encode()).fetchone())
+            if kind == "S":
+                seen.append(conn.execute(f"SELECT last_value, is_called FROM {schema}.{name}".encode()).fetchone())
+        seen.append(conn.execute("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' ORDER BY 1").fetchall())
+        seen.append(conn.execute("SELECT count(*) FROM pg_publication").fetchone())
+    return seen
+
+
+def test_nothing_is_changed_in_either_store(filled: Pair, stores_: Stores) -> None:
+    for legacy, shop in ((filled.legacy, filled.shop), (stores_.legacy, stores_.shop)):  # installed, and before that
+        before = _fingerprint(legacy, shop)
+        dsns = [f"{c.info.dsn} password={c.info.password}" for c in (legacy, shop)]
+        assess.assess(Settings(*dsns, "127.0.0.1:1"))
+        assert _fingerprint(legacy, shop) == before
+
+
+def test_the_connections_cannot_write(stores_: Stores) -> None:
+    for dsn in (stores_.settings.legacy_dsn, stores_.settings.shop_dsn):
+        conn, finding = stores.reach(dsn, "a store", "a setting")
+        assert conn and not finding
+        with conn, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            conn.execute("CREATE TABLE public.t ()")
+
+
+def test_no_person_is_in_what_it_says(filled: Pair) -> None:
+    known = leaks.stored(filled.legacy, "public")
+    assert len(known) > 200
+    dsns = [f"{c.info.dsn} password={c.info.password}" for c in (filled.legacy, filled.shop)]
+    found = assess.assess(Settings(*dsns, "127.0.0.1:1"))
+    assert sum(len(f.examples) for f in found.findings) > 30
+    out = io.StringIO()
+    report.show(found, Console(file=out, width=160))
+    page = report.as_html(found)
+    texts = [
+        ("terminal", out.getvalue()), ("json", json.dumps(report.as_json(found), ensure_ascii=False)), ("html", page),
+        ("log", "\n".join(map(str, found.findings))),
+    ]  # fmt: skip
+    finds, lines = leaks.search(known, texts)
+    assert finds == [] and lines > 200
+
+
+def test_the_page_needs_nothing_else_and_escapes(
+    stores_: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stores_.legacy.execute("""UPDATE orders SET status_code = '<b>"&' WHERE id = 1; CREATE TABLE "<i>x" (id int);
+                              INSERT INTO "<i>x" VALUES (1)""")
+    for name, value in (("LEGACY_DSN", stores_.settings.legacy_dsn), ("SHOP_DSN", stores_.settings.shop_dsn)):
+        monkeypatch.setenv(f"SHOPFERRY_{name}", value)
+    monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
+    file = tmp_path / "deep" / "assessment.html"
+    assert cli.main(["assess", "--json", "--html", str(file)]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["blocked"] and {"route", "at", "findings", "estimate"} <= set(said)
+    assert all({"subject", "severity", "blocking", "count", "text", "consequence", "remedy"} <= set(f) for f in said["findings"])
+    page = file.read_text()
+    assert "legacy table &lt;i&gt;x" in page and "&lt;x&gt;&#34;&amp;" in page
+    assert "<i>" not in page and "<script" not in page
+    assert not re.findall(r"(?:src|href)\s*=|url\(|@import|https?://", page)
+    assert [p.name for p in file.parent.iterdir()] == ["assessment.html"]
+
+
+def test_the_route_is_read_where_its_text_is_plain() -> None:
+    from shopferry.assess import lineage
+
+    found = {(o.entity, o.column): o for m in Route.load("demo").mappings for o in lineage.origins(m)}
+    assert found["shop.order_line", "quantity"].label == "order_items.quantity"
+    assert found["shop.customer_order", "currency"].kind == "currency"
+    assert ("shop.customer", "email") not in found, "it comes out of a window over several accounts"
+    codes = {(c.mapping, c.label) for m in Route.load("demo").mappings for c in lineage.codes(m)}
+    assert {("orders/customer_order", "orders.status_code"), ("loyalty/loyalty_account", "loyalty_accounts.tier")} <= codes
