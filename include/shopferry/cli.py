@@ -117,6 +117,18 @@ def demo(args: argparse.Namespace) -> int:
     return run.run(customers=args.customers, rate=args.rate, leave_up=not args.exit, report_to=Path(args.report))
 
 
+def rehearse(args: argparse.Namespace) -> int:
+    """Take a sample of legacy through all phases into scratch databases and verify it; exit 1 when it is not green."""
+    from shopferry import rehearsal
+
+    form = rehearsal.Form(args.customers, args.pseudonymise)
+    done = rehearsal.rehearse(Settings.load(), _who(args), form, lambda text: print(text, file=sys.stderr))
+    show(args, done.phases)
+    if not args.json:
+        print(done.told)
+    return 0 if done.green else 1
+
+
 def seed(args: argparse.Namespace) -> int:
     """Fill the legacy store with a generated shop, and give the new shop its tables; both must be empty."""
     from shopferry.demo import shop
@@ -179,7 +191,7 @@ def phase_run(args: argparse.Namespace) -> int:
 
     # Ended from outside, it still lets go of the phase.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    options = passage.Options(args.chunk_size, args.rows_per_second, args.sample)
+    options = passage.Options(args.chunk_size, args.rows_per_second, args.sample, args.without_rehearsal)
     holder = f"cli:{getpass.getuser()}:{os.getpid()}"
     outcome = passage.run(Settings.load(), args.phase, holder, options, lambda text: print(text, file=sys.stderr))
     if outcome is None:
@@ -410,6 +422,10 @@ def parser() -> argparse.ArgumentParser:
 
     verb(verbs, "status", status)
     verb(verbs, "assess", assess).add_argument("--html", metavar="FILE", help="write the report as one HTML page as well")
+    trial = verb(verbs, "rehearse", rehearse)
+    trial.add_argument("--customers", type=_count, default=200, help="customers at random; the oddest come beside them (200)")
+    trial.add_argument("--pseudonymise", action="store_true", help="no real names, addresses, phones and e-mails in scratch")
+    trial.add_argument("--who", help="who holds it (the account that runs this)")
 
     passages = group("phase", "The phases of the migration.")
     verb(passages, "init", phase_init)
@@ -418,6 +434,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--chunk-size", type=_count, default=10_000, help="rows per chunk (10000)")
     one.add_argument("--rows-per-second", type=_count, help="throttle of the copy (none)")
     one.add_argument("--sample", type=_count, help="copy and merge only about so many rows per table, to look at")
+    one.add_argument(
+        "--without-rehearsal", metavar="NAME", help="start the first phase though no rehearsal was green; NAME decided it"
+    )
     verb(passages, "status", phase_status)
 
     flows = group("sync", "The stream of changes.")

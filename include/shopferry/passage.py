@@ -17,7 +17,7 @@ from shopferry.backfill import Stores
 from shopferry.cdc import source, watermark
 from shopferry.cdc.consumer import EndOffsets, topics
 from shopferry.cdc.watermark import Watermark
-from shopferry.control import chunks, continuity, differences, phases
+from shopferry.control import chunks, continuity, differences, phases, rehearsals
 from shopferry.control.chunks import Span
 from shopferry.control.differences import Difference
 from shopferry.control.offsets import Partition
@@ -35,11 +35,15 @@ _GROUPS = 2  # copy groups per table at most: a task costs seconds to start, and
 
 @dataclass(frozen=True)
 class Options:
-    """How a run goes about it: rows per chunk, rows per second (None: unthrottled), sample rows (None: all)."""
+    """How a run goes about it: rows per chunk, rows per second (None: unthrottled), sample rows (None: all).
+
+    `without_rehearsal` is who decided that the first phase starts though no rehearsal was green.
+    """
 
     chunk_size: int = 10_000
     rows_per_second: int | None = None
     sample: int | None = None
+    without_rehearsal: str | None = None
 
 
 @contextmanager
@@ -57,13 +61,22 @@ def install(settings: Settings) -> None:
 
 
 def begin(settings: Settings, phase: str, holder: str, options: Options) -> None:
-    """Take the phase and start it. Raises PhaseError when it is out of order, held, or already cut over."""
+    """Take the phase and start it.
+
+    Raises PhaseError when it is out of order, held, or already cut over, and for the first phase, unless it is live or run
+    as a sample, when no rehearsal of these mappings was green and nobody takes it upon them.
+    """
     with stores(settings, f"begin {phase}") as s, s.shop.transaction():
         s.route.of(phase)
         phases.require_start(s.shop, s.route.name, phase)
         phases.hold(s.shop, s.route.name, phase, holder)
-        phases.configure(s.shop, s.route.name, phase, **vars(options))
+        phases.configure(
+            s.shop, s.route.name, phase, chunk_size=options.chunk_size, rows_per_second=options.rows_per_second,
+            sample=options.sample,
+        )  # fmt: skip
         if not State(phases.get(s.shop, s.route.name, phase).state).live:
+            if phase == s.route.phases[0] and options.sample is None:
+                rehearsals.require_green(s.shop, s.route.name, phase, s.route.fingerprint, options.without_rehearsal)
             phases.move(s.shop, s.route.name, phase, State.COPYING)
 
 

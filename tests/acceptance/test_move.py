@@ -29,7 +29,7 @@ from shopferry.verify import checksums
 from shopferry.verify.accounting import Account
 
 pytestmark = pytest.mark.stack
-OPTIONS = Options(chunk_size=500)
+OPTIONS = Options(chunk_size=500, without_rehearsal="test")
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from shopferry.stack.state import CLUSTERS, cluster
 CUSTOMERS = 120
 RATE = 20.0
 STOPPED_S = 12.0  # longer than a consumer group waits for a sign of life
-OPTIONS = Options(chunk_size=100)
+OPTIONS = Options(chunk_size=100, without_rehearsal="test")
 PAUSING = Path(__file__).with_name("pausing.py")
 _SMART_S = 3.0
 _INSTALLED = "installed"  # the new shop's database as it is before the first phase

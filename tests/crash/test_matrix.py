@@ -16,6 +16,7 @@ from ground import Ground, Paused
 pytestmark = pytest.mark.stack
 WHOLE = bool(os.environ.get("SHOPFERRY_MATRIX"))
 FORWARD = ("sync", "forward", "--name", "paused")  # beside the supervised one, who goes by the host's name
+FIRST = ("phase", "run", "contacts", "--chunk-size", "100", "--without-rehearsal", "test")
 
 
 def chosen(cells: list[Cell], process: str | None = None) -> pytest.MarkDecorator:
@@ -58,7 +59,7 @@ def test_consumer(land: Ground, cell: Cell) -> None:
 def test_chunk_worker(land: Ground, cell: Cell) -> None:
     land.unmove()
     with land.writer() as book:
-        with land.paused(CHUNK[cell.point], "phase", "run", "contacts", "--chunk-size", "100") as worker:
+        with land.paused(CHUNK[cell.point], *FIRST) as worker:
             worker.reach()
             strike(worker, cell.signal)
             code = worker.end()
@@ -90,7 +91,7 @@ def test_server(land: Ground, cell: Cell) -> None:
                 consumer.process.wait()
             land.start("sync")
         elif cell.point == IN_CHUNK:
-            with land.paused(CHUNK["copied, not loaded"], "phase", "run", "contacts", "--chunk-size", "100") as worker:
+            with land.paused(CHUNK["copied, not loaded"], *FIRST) as worker:
                 worker.reach()
                 land.strike(server, cell.signal)
                 worker.end()  # it may get over it or give up, and then the phase is run again

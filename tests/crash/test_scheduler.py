@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.skipif(not WHOLE, reason="boots Airflow and waits for its time-outs: make crash-matrix"),
 ]
 # Small chunks, and so slow that the copy is under way when it is looked at.
-FORM = {"chunk_size": 100, "rows_per_second": 100}
+FORM = {"chunk_size": 100, "rows_per_second": 100, "without_rehearsal": "test"}
 PATIENCE_S = 1_800  # Airflow itself waits five minutes before it believes a task dead
 
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.airflow
 
 PHASES = Route.load("demo").phases
 SWITCHES = ("cutover", "rollback")
-EVERY = (*PHASES, "watch_sync", "verify", *SWITCHES)
+EVERY = (*PHASES, "watch_sync", "verify", "rehearse", *SWITCHES)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,9 @@ def test_the_form_takes_its_own_defaults(dags: dict[str, Any], name: str) -> Non
     dags[name].params.validate()
 
 
-@pytest.mark.parametrize("given", [{"chunk_size": 99}, {"sample": 0}, {"rows_per_second": 1}, {"chunk_size": "many"}])
+@pytest.mark.parametrize(
+    "given", [{"chunk_size": 99}, {"sample": 0}, {"rows_per_second": 1}, {"chunk_size": "many"}, {"without_rehearsal": ""}]
+)
 def test_the_form_has_bounds(dags: dict[str, Any], given: dict[str, Any]) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
@@ -116,6 +118,12 @@ def test_the_switch_is_a_persons_decision(dags: dict[str, Any], name: str) -> No
         assert dag.get_task("back_up").downstream_task_ids == {"gates"}
     [critical] = approve.downstream_task_ids - {"report"}
     assert critical in {"cut_over", "roll_back"}
+
+
+def test_only_the_first_phase_asks_for_a_rehearsal_and_only_a_person_rehearses(dags: dict[str, Any]) -> None:
+    assert [p for p in PHASES if "without_rehearsal" in dags[p].params] == [PHASES[0]]
+    assert {str(t.value) for t in dags["rehearse"].allowed_run_types} == {"manual"}
+    assert dags["rehearse"].params["pseudonymise"] is True
 
 
 def test_a_trigger_is_a_few_scalars(dags: dict[str, Any]) -> None:
@@ -341,6 +349,14 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     refused = oncall.start("cutover")
     assert oncall.finished("cutover", refused) == "failed"
     assert oncall.tasks("cutover", refused)["gates"] == "failed"
+
+    refused = oncall.start("contacts")
+    assert oncall.finished("contacts", refused) == "failed"
+    log = str(oncall("GET", f"/api/v2/dags/contacts/dagRuns/{refused}/taskInstances/plan/logs/1")[1])
+    assert "cannot start without a green rehearsal (there was none)" in log
+    rehearsed = oncall.start("rehearse", customers=20)
+    oncall.succeeds("rehearse", rehearsed)
+    assert one(shop, "SELECT green AND pseudonymised FROM ferry.rehearsal")
 
     run = oncall.start("contacts", chunk_size=100, rows_per_second=100)
     os.kill(oncall.running_pid("contacts", run, "copy"), signal.SIGKILL)

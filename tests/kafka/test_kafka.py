@@ -17,7 +17,7 @@ from shopferry.mapping import Route
 from shopferry.passage import Options
 
 ROUTE = Route.load("demo")
-OPTIONS = Options(chunk_size=500)
+OPTIONS = Options(chunk_size=500, without_rehearsal="test")
 TOPICS = topics(ROUTE, ROUTE.tables)
 
 

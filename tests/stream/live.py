@@ -248,7 +248,8 @@ def running(fill: Callable[[Flow], object], **environment: str) -> Iterator[Flow
             found = Flow(Settings.load(), state, environment)
             fill(found)
             for phase in found.route.phases:
-                outcome = passage.run(found.settings, phase, "test", Options(chunk_size=500), lambda _: None)
+                options = Options(chunk_size=500, without_rehearsal="test")
+                outcome = passage.run(found.settings, phase, "test", options, lambda _: None)
                 assert outcome is not None and outcome.clean
         yield found
     finally:

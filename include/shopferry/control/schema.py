@@ -31,6 +31,15 @@ def install_shop(conn: Connection) -> None:
     )
 
 
+def is_current(conn: Connection) -> bool:
+    """Whether schema ferry stands as this version makes it."""
+    present = conn.execute("SELECT to_regclass('ferry.meta')").fetchone()
+    if not present or not present[0]:
+        return False
+    row = conn.execute("SELECT version = %s FROM ferry.meta", (VERSION,)).fetchone()
+    return bool(row and row[0])
+
+
 def install_legacy(conn: Connection) -> None:
     """Create schema shopferry with the marker and heartbeat tables in the legacy store; idempotent."""
     conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))

@@ -38,6 +38,13 @@ _FORM = {
         description="Rows per second copied out of the legacy store by all workers together. Empty: as fast as it can.",
     ),
 }  # fmt: skip
+_FIRST_FORM = _FORM | {
+    "without_rehearsal": Param(
+        None, type=["null", "string"], minLength=2, maxLength=80, title="Start without a rehearsal",
+        description="Empty: the last rehearsal of these mappings (DAG rehearse) must have been green. Else the name of whoever "
+        "decides to start without one; it is kept.",
+    ),
+}  # fmt: skip
 
 
 def verified(phase: str) -> Asset:
@@ -47,11 +54,12 @@ def verified(phase: str) -> Asset:
 
 def phase_dag(phase: str, *, after: str | None = None) -> DAG:
     """The DAG of one phase; `after` names the phase whose asset starts it, else it is started by hand."""
+    fields = _FORM if after else _FIRST_FORM
     with DAG(
         dag_id=phase,
         description=f"Copies, merges and verifies the phase {phase} while both stores stay open",
         schedule=[verified(after)] if after else None,
-        params=_FORM,
+        params=fields,
         max_active_runs=1,
         catchup=False,
         tags=["shopferry", "phase"],
@@ -90,7 +98,7 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
 
             settings = settings_from_connections()
             form = get_current_context()["params"]
-            options = Options(**{name: form[name] for name in _FORM})
+            options = Options(**{name: form[name] for name in fields})
             passage.begin(settings, phase, this_run(), options)
             return worth_a_task([vars(span) for span in passage.plan(settings, phase)])
 

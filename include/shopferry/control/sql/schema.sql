@@ -310,3 +310,22 @@ CREATE TABLE IF NOT EXISTS ferry.backup (
 CREATE INDEX IF NOT EXISTS backup_taken ON ferry.backup (route, store, taken);
 -- Whether the new shop's tables held rows before our first merge; NULL: nobody has looked yet.
 ALTER TABLE ferry.route ADD COLUMN IF NOT EXISTS held_rows boolean;
+
+-- Rehearsals: a sample of legacy that went through all phases into scratch databases, and how that ended.
+CREATE TABLE IF NOT EXISTS ferry.rehearsal (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route         text NOT NULL,
+    at            timestamptz NOT NULL DEFAULT clock_timestamp(),
+    who           text NOT NULL,
+    fingerprint   text NOT NULL,              -- of the mappings that were rehearsed
+    customers     integer NOT NULL CONSTRAINT rehearsal_is_of_somebody CHECK (customers > 0),  -- asked for, at random
+    pseudonymised boolean NOT NULL,
+    seconds       double precision NOT NULL,
+    phases        jsonb NOT NULL CONSTRAINT rehearsal_phases_are_a_list CHECK (jsonb_typeof(phases) = 'array'),
+    problem       text,                       -- what ended it before its time; NULL: it came to its end
+    green         boolean NOT NULL,           -- nothing differs, no rule is broken, every row is accounted for
+    CONSTRAINT rehearsal_green_has_no_problem CHECK (problem IS NULL OR NOT green)
+);
+CREATE INDEX IF NOT EXISTS rehearsal_at ON ferry.rehearsal (route, at);
+-- Who decided to start the first phase without a green rehearsal of its mappings; NULL: there was one.
+ALTER TABLE ferry.phase ADD COLUMN IF NOT EXISTS without_rehearsal text;

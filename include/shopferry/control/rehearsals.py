@@ -1,0 +1,106 @@
+"""Rehearsals: how each ended, and who started a phase without a green one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from shopferry.control.schema import SQL
+from shopferry.db import Connection, queries
+from shopferry.errors import PhaseError
+
+_Q = queries(SQL / "rehearsals.sql")
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """How one phase went: rows of the sample and of all legacy, seconds, what was found, what the whole may take."""
+
+    phase: str
+    rows: int
+    legacy_rows: int
+    copy_s: float
+    merge_s: float
+    verify_s: float
+    expected_s: float  # for all rows, if time grows as they do: small samples make it too long, not too short
+    differences: int
+    breaches: int
+    quarantined: int
+    left_out: int
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing differs and no rule is broken."""
+        return not self.differences and not self.breaches
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """One row of ferry.rehearsal; `phases` are `Rehearsed` as plain mappings."""
+
+    id: int
+    at: datetime
+    who: str
+    fingerprint: str
+    customers: int
+    pseudonymised: bool
+    seconds: float
+    phases: list[dict[str, Any]]
+    problem: str | None
+    green: bool
+
+    @property
+    def told(self) -> str:
+        """How it ended, in words."""
+        wrong = self.problem or ", ".join(
+            f"{p['phase']} has {p['differences']} differences and {p['breaches']} broken rules"
+            for p in self.phases
+            if p["differences"] or p["breaches"]
+        )
+        return f"{self.at:%Y-%m-%d %H:%M}: " + ("green" if self.green else wrong or "not green")
+
+
+def record(
+    conn: Connection, route: str, *, who: str, fingerprint: str, customers: int, pseudonymised: bool, seconds: float,
+    phases: Sequence[Rehearsed], problem: str | None, green: bool,
+) -> Rehearsal:  # fmt: skip
+    """Book a rehearsal and how it ended."""
+    given = {
+        "route": route, "who": who, "fingerprint": fingerprint, "customers": customers, "pseudonymised": pseudonymised,
+        "seconds": seconds, "phases": Jsonb([asdict(p) for p in phases]), "problem": problem, "green": green,
+    }  # fmt: skip
+    conn.execute(_Q["record"], given)
+    return held(conn, route)[0]
+
+
+def held(conn: Connection, route: str) -> list[Rehearsal]:
+    """All rehearsals of the route, the newest first."""
+    with conn.cursor(row_factory=class_row(Rehearsal)) as cur:
+        return cur.execute(_Q["all"], {"route": route}).fetchall()
+
+
+def require_green(conn: Connection, route: str, phase: str, fingerprint: str, without: str | None) -> None:
+    """Refuse the phase unless the last rehearsal of these mappings was green, or somebody says by name to go without one.
+
+    Who said so is booked, and need not say it again. Raises PhaseError telling of the last rehearsal.
+    """
+    if without:
+        conn.execute(_Q["waive"], {"route": route, "phase": phase, "who": without})
+        return
+    row = conn.execute(_Q["waiver"], {"route": route, "phase": phase}).fetchone()
+    if row and row[0]:
+        return
+    known = held(conn, route)
+    last = next((r for r in known if r.fingerprint == fingerprint), None)
+    if last and last.green:
+        return
+    told = f"the last one, {last.told}" if last else "there was none" + (" since a mapping changed" if known else "")
+    raise PhaseError(
+        f"phase {phase} cannot start without a green rehearsal ({told}): run `shopferry rehearse`, or name who decides to "
+        "start without one (--without-rehearsal NAME)"
+    )

@@ -1,0 +1,216 @@
+"""Rehearsals: a sample that is whole, goes through all phases, leaves nothing behind, and tells nobody who it is about."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pair import ROUTE, Pair
+from shopferry import cli, db, mirror, passage, rehearsal, sample
+from shopferry.control import rehearsals
+from shopferry.errors import ConfigError, MappingError, PhaseError
+from shopferry.mapping import Route
+from shopferry.passage import Options
+from shopferry.pseudonym import Pseudonyms
+from shopferry.rehearsal import Form
+from shopferry.settings import SQL_ROOT, Settings
+from test_backfill import dsns
+
+SCRATCH = "SELECT datname FROM pg_database WHERE datname LIKE 'shopferry%rehearsal%'"
+PLAN = sample.load(ROUTE)
+
+
+def settings_of(pair: Pair) -> Settings:
+    return Settings(*dsns(pair), kafka="")
+
+
+def legacy_state(pair: Pair) -> list[object]:
+    return pair.legacy.execute(
+        "SELECT (SELECT count(*) FROM customers), (SELECT count(*) FROM shopferry.marker), "
+        "(SELECT count(*) FROM pg_publication), (SELECT count(*) FROM pg_class WHERE relname = 'chosen')"
+    ).fetchall()
+
+
+@pytest.mark.parametrize("pseudonymise", [False, True])
+def test_a_sample_passes_all_phases_and_leaves_nothing(filled: Pair, pseudonymise: bool) -> None:
+    before = legacy_state(filled)
+    done = rehearsal.rehearse(settings_of(filled), "me", Form(25, pseudonymise))
+    assert done.green, done
+    assert (done.who, done.customers, done.pseudonymised, done.fingerprint) == ("me", 25, pseudonymise, ROUTE.fingerprint)
+    assert [p["phase"] for p in done.phases] == list(ROUTE.phases)
+    for p in done.phases:
+        assert 0 < p["rows"] <= p["legacy_rows"]
+        assert p["quarantined"] + p["left_out"] > 0 or p["phase"] == "loyalty", "the oddest must be in it"
+        assert p["expected_s"] >= p["copy_s"] + p["merge_s"] + p["verify_s"]
+    assert rehearsals.held(filled.shop, "demo") == [done]
+    assert filled.ask(SCRATCH) == []
+    assert legacy_state(filled) == before
+    assert filled.one("SELECT count(*) FROM shop.customer") == 0
+    assert filled.state("contacts") == "new"
+
+
+def carried(pair: Pair, scratch_dsn: str, customers: int, pseudonyms: Pseudonyms | None) -> db.Connection:
+    """The sample as it lies in a scratch database."""
+    scratch = db.connect(scratch_dsn, "test")
+    tables = mirror.load(pair.shop)
+    with pair.legacy.transaction(), scratch.transaction():
+        pair.legacy.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        assert sample.choose(pair.legacy, PLAN, tables, customers) > 0
+        rows = sample.carry(pair.legacy, scratch, PLAN, tables, pseudonyms)
+    assert set(rows) == set(ROUTE.tables)
+    return scratch
+
+
+def test_a_sample_is_whole_in_itself(filled: Pair, make_db: object) -> None:
+    with carried(filled, make_db("scratch"), 10, None) as scratch:  # type: ignore[operator]
+        chosen = {r[0] for r in scratch.execute("SELECT id FROM customers").fetchall()}
+        assert 10 <= len(chosen) < 150
+        # Everything of the chosen is there, as it is in legacy.
+        for table, owner in (("addresses", "customer_id"), ("consents", "customer_id"), ("orders", "customer_id"),
+                             ("loyalty_accounts", "customer_id")):  # fmt: skip
+            query = f"SELECT id FROM {table} WHERE {owner} = ANY(%s) ORDER BY id".encode()
+            assert scratch.execute(query, [list(chosen)]).fetchall() == filled.legacy.execute(query, [list(chosen)]).fetchall()
+        for child, parent, key in (("order_items", "orders", "order_id"), ("order_status_log", "orders", "order_id"),
+                                   ("loyalty_log", "loyalty_accounts", "account_id")):  # fmt: skip
+            parents = [r[0] for r in scratch.execute(f"SELECT id FROM {parent}".encode()).fetchall()]
+            query = f"SELECT count(*) FROM {child} WHERE {key} = ANY(%s)".encode()
+            assert scratch.execute(query, [parents]).fetchone() == filled.legacy.execute(query, [parents]).fetchone()
+        # Nobody's other account is missing.
+        alike = b"SELECT count(*) FROM customers WHERE lower(replace(email, ' ', '')) = ANY(%s)"
+        emails = [r[0] for r in scratch.execute(
+            "SELECT lower(replace(email, ' ', '')) FROM customers WHERE email LIKE '%@%'").fetchall()]  # fmt: skip
+        assert scratch.execute(alike, [emails]).fetchone() == filled.legacy.execute(alike, [emails]).fetchone()
+
+
+def test_no_persons_data_is_in_a_pseudonymised_sample_and_what_belonged_together_still_does(
+    filled: Pair, make_db: object
+) -> None:
+    filled.write(
+        "INSERT INTO customers (id, email, full_name, phone) VALUES "
+        "(900001, 'Jan.Kowalski@Poczta.pl', 'Jan Kowalski', '601 987 123'), "
+        "(900002, ' jan.kowalski@poczta.pl', 'KOWALSKI Jan', '+48601987123')",
+        "INSERT INTO orders (id, number, customer_id, email, ship_name) VALUES "
+        "(900001, 'A-77', 0, 'jan.kowalski@poczta.pl ', 'Jan Kowalski')",
+    )
+    with carried(filled, make_db("scratch"), 200, Pseudonyms()) as scratch:  # type: ignore[operator]
+        text = "\n".join(
+            str(r[0]) for table in ROUTE.tables
+            for r in scratch.execute(f"SELECT lower(t::text) FROM {table} t".encode()).fetchall()
+        )  # fmt: skip
+        known: set[str] = set()
+        for column, of in (("email", "customers"), ("full_name", "customers"), ("phone", "customers"), ("ship_phone", "orders"),
+                           ("email", "orders"), ("street", "addresses"), ("ip", "consents"), ("pass_hash", "customers"),
+                           ("card_number", "loyalty_accounts")):  # fmt: skip
+            query = f"SELECT DISTINCT lower(btrim({column})) FROM {of} WHERE length(btrim({column})) > 9".encode()
+            known |= {r[0] for r in filled.legacy.execute(query).fetchall()}
+        known -= {"000000000", "123456789"}
+        assert len(known) > 800
+        assert [k for k in known if k in text] == []
+        accounts = scratch.execute(
+            "SELECT lower(btrim(email)), string_agg(lower(w), ' ' ORDER BY lower(w)), "
+            "right(regexp_replace(phone, '[^0-9]', '', 'g'), 9) "
+            "FROM customers, regexp_split_to_table(full_name, ' ') AS w WHERE id > 900000 GROUP BY id, email, phone"
+        ).fetchall()
+        assert len(accounts) == 2 and accounts[0] == accounts[1]
+        (order,) = scratch.execute("SELECT lower(btrim(email)) FROM orders WHERE id = 900001").fetchone() or ("",)
+        assert order == accounts[0][0]
+
+
+def test_pseudonyms_change_no_outcome_that_counts(filled: Pair) -> None:
+    """All customers, with and without: the same rows get in, are held back, are left out."""
+    plain, masked = (rehearsal.rehearse(settings_of(filled), "me", Form(10_000, p)) for p in (False, True))
+    outcomes = [[(p["rows"], p["quarantined"], p["left_out"]) for p in r.phases] for r in (plain, masked)]
+    assert plain.green and masked.green
+    assert outcomes[0] == outcomes[1]
+
+
+def test_what_is_wrong_makes_it_red(filled: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = rehearsal.checks.run
+
+    def with_a_breach(shop: db.Connection, route: Route, phase: str) -> list[object]:
+        if phase == "orders":
+            with shop.transaction():
+                shop.execute("SET LOCAL shopferry.writer = 'ferry'")
+                shop.execute("DELETE FROM shop.order_event WHERE id = (SELECT min(id) FROM shop.order_event)")
+        return list(real(shop, route, phase))
+
+    monkeypatch.setattr(rehearsal.checks, "run", with_a_breach)
+    done = rehearsal.rehearse(settings_of(filled), "me", Form(10))
+    assert not done.green
+    assert "orders has 0 differences and 1 broken rules" in done.told
+    with pytest.raises(PhaseError, match=r"the last one, .*orders has 0 differences and 1 broken rules"):
+        passage.begin(settings_of(filled), "contacts", "test", Options())
+
+
+def test_what_breaks_it_off_is_booked_and_scratch_is_dropped(filled: Pair) -> None:
+    filled.shop.execute("ALTER TABLE shop.customer_order DROP COLUMN note")
+    with pytest.raises(MappingError, match="has no column 'note'"):
+        rehearsal.rehearse(settings_of(filled), "me", Form(10))
+    (booked,) = rehearsals.held(filled.shop, "demo")
+    assert booked.problem and "has no column 'note'" in booked.problem and not booked.green
+    assert filled.ask(SCRATCH) == []
+
+
+def test_the_first_phase_wants_a_green_rehearsal_of_these_mappings_or_a_name(filled: Pair) -> None:
+    settings = settings_of(filled)
+    with pytest.raises(PhaseError, match=r"without a green rehearsal \(there was none\).*--without-rehearsal NAME"):
+        passage.begin(settings, "contacts", "test", Options())
+    assert filled.state("contacts") == "new"
+    rehearsal.rehearse(settings, "me", Form(5))
+    filled.shop.execute("UPDATE ferry.rehearsal SET fingerprint = 'another'")
+    with pytest.raises(PhaseError, match="there was none since a mapping changed"):
+        passage.begin(settings, "contacts", "test", Options())
+    filled.shop.execute("UPDATE ferry.rehearsal SET fingerprint = %s", (ROUTE.fingerprint,))
+    passage.begin(settings, "contacts", "test", Options())
+    assert filled.one("SELECT without_rehearsal FROM ferry.phase WHERE phase = 'contacts'") is None
+
+
+def test_who_starts_without_one_is_booked_and_asked_once(filled: Pair) -> None:
+    settings = settings_of(filled)
+    passage.begin(settings, "contacts", "test", Options(sample=50))  # to look at: nobody needs a rehearsal for it
+    with pytest.raises(PhaseError, match="green rehearsal"):
+        passage.begin(settings, "contacts", "test", Options())
+    passage.begin(settings, "contacts", "test", Options(without_rehearsal="ann"))
+    passage.begin(settings, "contacts", "test", Options())
+    assert filled.one("SELECT without_rehearsal FROM ferry.phase WHERE phase = 'contacts'") == "ann"
+
+
+def test_a_text_column_that_nobody_named_goes_to_no_tester(filled: Pair) -> None:
+    tables = mirror.load(filled.shop)
+    sample.require_covered(PLAN, tables)
+    short = sample.Plan(
+        PLAN.file, PLAN.queries, {k: v for k, v in PLAN.pseudonyms.items() if k != ("orders", "note")},
+        PLAN.plain - {("consents", "wording")},
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r"consents\.wording, orders\.note: say `pseudonym:` or `plain:`"):
+        sample.require_covered(short, tables)
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "what"),
+    [
+        ("-- pseudonym: ip       consents (ip)", "-- pseudonym: ips consents (ip)", "16: kind 'ips' is none of words, email"),
+        ("-- plain:     addresses (country", "-- plain: addresses country", r"15: `pseudonym: <kind> <table> \(<columns>\)`"),
+        ("-- name: consents\n", "-- name: agreements\n", "1: there is no query `-- name: consents`"),
+    ],
+)
+def test_what_is_wrong_with_a_sample_is_named_with_its_line(tmp_path: Path, was: str, becomes: str, what: str) -> None:
+    file = tmp_path / "sql" / "demo" / "sample.sql"
+    file.parent.mkdir(parents=True)
+    text = (SQL_ROOT / "demo" / "sample.sql").read_text()
+    assert was in text
+    file.write_text(text.replace(was, becomes))
+    with pytest.raises(MappingError, match=rf"sql/demo/sample\.sql:{what}"):
+        sample.load(ROUTE, tmp_path / "sql")
+    with pytest.raises(ConfigError, match="says what belongs to a customer"):
+        sample.load(ROUTE, tmp_path)
+
+
+def test_the_command_line(filled: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, dsn in zip(("LEGACY_DSN", "SHOP_DSN"), dsns(filled), strict=True):
+        monkeypatch.setenv(f"SHOPFERRY_{name}", dsn)
+    monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
+    assert cli.main(["rehearse", "--customers", "5", "--pseudonymise", "--json", "--who", "ann"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [p["phase"] for p in shown] == list(ROUTE.phases)
