@@ -15,6 +15,7 @@ from shopferry.passage import Options
 from shopferry.pseudonym import Pseudonyms
 from shopferry.rehearsal import Form
 from shopferry.settings import SQL_ROOT, Settings
+from shopferry.verify import checks
 from test_backfill import dsns
 
 SCRATCH = "SELECT datname FROM pg_database WHERE datname LIKE 'shopferry%rehearsal%'"
@@ -126,7 +127,7 @@ def test_pseudonyms_change_no_outcome_that_counts(filled: Pair) -> None:
 
 
 def test_what_is_wrong_makes_it_red(filled: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = rehearsal.checks.run
+    real = checks.run
 
     def with_a_breach(shop: db.Connection, route: Route, phase: str) -> list[object]:
         if phase == "orders":
@@ -135,7 +136,7 @@ def test_what_is_wrong_makes_it_red(filled: Pair, monkeypatch: pytest.MonkeyPatc
                 shop.execute("DELETE FROM shop.order_event WHERE id = (SELECT min(id) FROM shop.order_event)")
         return list(real(shop, route, phase))
 
-    monkeypatch.setattr(rehearsal.checks, "run", with_a_breach)
+    monkeypatch.setattr(checks, "run", with_a_breach)
     done = rehearsal.rehearse(settings_of(filled), "me", Form(10))
     assert not done.green
     assert "orders has 0 differences and 1 broken rules" in done.told
