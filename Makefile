@@ -3,6 +3,7 @@
 # make test-long [SEED=1] [EXAMPLES=2000]      install, then thousands of random histories instead of two dozen
 # make test-kafka                              install, then the tests on Apache Kafka and Kafka Connect (java, mvn)
 # make crash-matrix                            install, then every process killed at every point; writes the page of results
+# make mutation [ARGS=envelope]                install, then mutants of replay, envelope and merge: what no test notices is printed
 # make lint                                    install, then ruff, mypy and the rules of who imports whom
 # make clean                                   stop the stack and remove what these targets made
 
@@ -10,7 +11,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long test-kafka crash-matrix lint install clean
+.PHONY: demo test test-long test-kafka crash-matrix mutation lint install clean
 
 demo: install
 	$(VENV)/bin/shopferry demo $(ARGS)
@@ -33,6 +34,10 @@ crash-matrix: install
 	rm -f build/crash-matrix.jsonl
 	SHOPFERRY_MATRIX=$(CURDIR)/build/crash-matrix.jsonl $(VENV)/bin/pytest tests/crash $(ARGS); passed=$$?; \
 	  $(VENV)/bin/python tests/crash/page.py build/crash-matrix.jsonl > docs/reference/crash-matrix.md && exit $$passed
+
+mutation: install
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
+	mkdir -p build && tests/mutation/run.sh $(or $(ARGS),envelope replay merge)
 
 lint: install
 	$(VENV)/bin/ruff check .

@@ -249,6 +249,8 @@ def test_a_batch_says_how_late_it_was_and_how_long_it_took(pair: Pair) -> None:
     assert all(60_000 <= lag <= 60_000 + took + 1 for lag in applied.lag_ms)
     assert pair.ask("SELECT events, lag_ms FROM ferry.replay_batch ORDER BY id DESC LIMIT 1") == [(120, list(applied.lag_ms))]
     assert 0 <= pair.one("SELECT apply_ms FROM ferry.replay_batch ORDER BY id DESC LIMIT 1") <= took + 1
+    ahead = [replace(c, committed_ms=int((time.time() + 60) * 1000)) for c in changes]  # by legacy's clock
+    assert set(pair.consumer.apply(ahead, {}).lag_ms) == {0}
 
 
 def test_positions_beyond_four_gigabytes_are_kept_and_compared_whole(pair: Pair) -> None:

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Mutate modules in a copy of the last commit, never here, and print what no test noticed: run.sh MODULE...
+set -eu
+here=$(pwd)
+copy=$here/build/mutation
+rm -rf "$copy"
+git clone -q "$here" "$copy"
+cd "$copy"
+export PATH="$here/.venv/bin:$PATH" PYTHONPATH="$copy/include"
+for module in "$@"; do
+    book=$here/build/mutation-$module.sqlite
+    config=tests/mutation/$module.toml
+    [ -e "$book" ] || { cosmic-ray init "$config" "$book"; cr-filter-operators "$book" "$config"; }  # else it goes on
+    cosmic-ray exec "$config" "$book"
+    cr-report "$book" --surviving-only --show-diff
+done
