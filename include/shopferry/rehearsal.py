@@ -31,6 +31,7 @@ from shopferry.verify.verification import verify
 
 _OURS = ("ferry", "mirror", "legacy")
 _HOLDER = "rehearsal"
+_EXAMPLES = 5  # of what was found, per phase
 
 
 @dataclass(frozen=True)
@@ -147,10 +148,12 @@ def _phase(there: Settings, phase: str, rows: int, legacy_rows: int) -> Rehearse
         breaches = [b for b in checks.run(s.shop, s.route, phase) if b.check.severity == "error"]
     laps.append(time.monotonic())
     passage.finish(there, phase, _HOLDER)
+    found = [f"{layer} {d.target} {d.key} {d.kind}" for layer, d in outcome.differences]
+    found += [f"{b.check.name} {b.target} {b.key}" for b in breaches]
     copy_s, merge_s, verify_s = (after - before for before, after in pairwise(laps))
     return Rehearsed(
         phase, rows, legacy_rows, copy_s, merge_s, verify_s,
         (laps[-1] - laps[0]) * max(legacy_rows, rows) / max(rows, 1),
         len(outcome.differences), len(breaches), sum(a.quarantined for a in outcome.accounts),
-        sum(n for a in outcome.accounts for n in a.left_out.values()),
+        sum(n for a in outcome.accounts for n in a.left_out.values()), found[:_EXAMPLES],
     )  # fmt: skip
