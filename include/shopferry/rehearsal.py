@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 
-from shopferry import backfill, db, dump, mirror, passage, probe, sample, scratch
+from shopferry import backfill, db, dump, installation, mirror, passage, probe, sample, scratch
 from shopferry.control import phases, rehearsals, schema
 from shopferry.control.phases import State
 from shopferry.control.rehearsals import Rehearsal, Rehearsed
@@ -62,6 +62,7 @@ def _install(shop: db.Connection, route: Route) -> None:
     """Have the control tables there; what stands already is left alone, since its locks would stand in the stream's way."""
     if not schema.is_current(shop):
         with shop.transaction():
+            installation.pause(shop, route)
             schema.install_shop(shop)
     with shop.transaction():
         phases.register(shop, route.name, route.phases)

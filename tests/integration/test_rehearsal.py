@@ -35,6 +35,7 @@ def legacy_state(pair: Pair) -> list[object]:
 @pytest.mark.parametrize("pseudonymise", [False, True])
 def test_a_sample_passes_all_phases_and_leaves_nothing(filled: Pair, pseudonymise: bool) -> None:
     before = legacy_state(filled)
+    filled.shop.execute("CREATE EXTENSION citext; ALTER TABLE shop.customer ADD COLUMN nickname citext")
     done = rehearsal.rehearse(settings_of(filled), "me", Form(25, pseudonymise))
     assert done.green, done
     assert (done.who, done.customers, done.pseudonymised, done.fingerprint) == ("me", 25, pseudonymise, ROUTE.fingerprint)
