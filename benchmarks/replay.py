@@ -183,7 +183,7 @@ def main() -> None:
     with own_stack() as settings:
         shop.seed(settings, given.customers)
         for phase in Route.load(settings.route).phases:
-            passage.run(settings, phase, "benchmark", Options(), lambda _: None)
+            passage.run(settings, phase, "benchmark", Options(without_rehearsal="benchmark"), lambda _: None)
         servers = supervisor.rpc(json.loads((Path(os.environ["SHOPFERRY_DATA"]) / "stack.json").read_text()))
         servers.stopProcess("sync")
         with psycopg.connect(settings.legacy_dsn, autocommit=True) as legacy:

@@ -24,7 +24,8 @@ from shopferry.mapping import Route
 from shopferry.settings import Settings, data_dir
 
 _TABLES = """
-SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT n.nspname, c.relname, has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY 1, 2
@@ -134,7 +135,7 @@ def _fill(settings: Settings, dsn: str, store: str, file: Path) -> dict[str, int
     with db.connect(dsn, "backup") as conn, conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         try:
-            tables = rows_per_table(conn)
+            tables = rows_per_table(conn, readable=bool(settings.backup_command))
         except psycopg.errors.InsufficientPrivilege as error:
             raise BackupError(f"role {conn.info.user} may not read all of store {store}: {error.diag.message_primary}") from None
         if not settings.backup_command:
@@ -176,10 +177,12 @@ def _try_restore(settings: Settings, made: Backup) -> None:
         )
 
 
-def rows_per_table(conn: Connection) -> dict[str, int]:
-    """The rows of every table that a dump holds, by its qualified name."""
+def rows_per_table(conn: Connection, *, readable: bool = False) -> dict[str, int]:
+    """The rows of every table that a dump holds, by its qualified name; if `readable`, of those alone that we may read."""
     found = {}
-    for schema, table in conn.execute(_TABLES).fetchall():
+    for schema, table, may_read in conn.execute(_TABLES).fetchall():
+        if readable and not may_read:
+            continue
         row = conn.execute(SQL("SELECT count(*) FROM {}").format(Identifier(schema, table))).fetchone()
         found[f"{schema}.{table}"] = int(row[0]) if row else 0
     return found

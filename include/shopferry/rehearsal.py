@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 
-from shopferry import backfill, db, dump, mirror, passage, probe, sample, scratch
+from shopferry import backfill, db, dump, installation, mirror, passage, probe, sample, scratch
 from shopferry.control import phases, rehearsals, schema
 from shopferry.control.phases import State
 from shopferry.control.rehearsals import Rehearsal, Rehearsed
@@ -30,6 +30,7 @@ from shopferry.verify.verification import verify
 
 _OURS = ("ferry", "mirror", "legacy")
 _HOLDER = "rehearsal"
+_EXAMPLES = 5  # of what was found, per phase
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def _install(shop: db.Connection, route: Route) -> None:
     """Have the control tables there; what stands already is left alone, since its locks would stand in the stream's way."""
     if not schema.is_current(shop):
         with shop.transaction():
+            installation.pause(shop, route)
             schema.install_shop(shop)
     with shop.transaction():
         phases.register(shop, route.name, route.phases)
@@ -146,10 +148,11 @@ def _phase(there: Settings, phase: str, rows: int, legacy_rows: int) -> Rehearse
     breaches = [d for d in outcome.differences if d.layer == "check"]
     laps.append(time.monotonic())
     passage.finish(there, phase, _HOLDER)
+    found = [d.where for d in outcome.differences]
     copy_s, merge_s, verify_s = (after - before for before, after in pairwise(laps))
     return Rehearsed(
         phase, rows, legacy_rows, copy_s, merge_s, verify_s,
         (laps[-1] - laps[0]) * max(legacy_rows, rows) / max(rows, 1),
         len(outcome.differences) - len(breaches), len(breaches), sum(a.quarantined for a in outcome.accounts),
-        sum(n for a in outcome.accounts for n in a.left_out.values()),
+        sum(n for a in outcome.accounts for n in a.left_out.values()), found[:_EXAMPLES],
     )  # fmt: skip

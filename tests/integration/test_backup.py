@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from pair import Pair
-from shopferry import backup, cli, db, dump
+from shopferry import backup, cli, db, dump, scratch
 from shopferry.control import backups
 from shopferry.cutover import gates
 from shopferry.errors import BackupError, ConfigError, TransientError
@@ -156,9 +156,23 @@ def test_a_role_that_may_not_read_everything_is_told(pair: Pair, data: Path) -> 
         with pytest.raises(BackupError, match="role dumper may not read all of store legacy: permission denied for"):
             backup.take(Settings(dsn, dsns(pair)[1], ""), "me", "legacy")
         assert files(data) == []
+        # The team's own command may have other rights than ours.
+        own = Settings(dsn, dsns(pair)[1], "", backup_command='echo receipt > "$SHOPFERRY_BACKUP_FILE"')
+        made = backup.take(own, "me", "legacy")
+        assert made.method == "command" and "public.customers" in made.tables and "shopferry.marker" not in made.tables
     finally:
         pair.legacy.execute("DROP OWNED BY dumper")
         pair.shop.execute("DROP ROLE dumper")
+
+
+def test_a_role_that_may_not_make_scratch_databases_is_told(pair: Pair) -> None:
+    pair.shop.execute("CREATE ROLE humble LOGIN PASSWORD 'secret'")
+    try:
+        dsn = dsns(pair)[1].replace("user=shopferry", "user=humble")
+        with pytest.raises(ConfigError, match="ALTER ROLE humble CREATEDB"), scratch.database(dsn, "shopferry_x"):
+            pass
+    finally:
+        pair.shop.execute("DROP ROLE humble")
 
 
 def test_no_program_for_this_server_is_told_with_what_helps() -> None:

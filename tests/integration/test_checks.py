@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pair import ROUTE, Pair
+from pair import ROUTE, Pair, connect
 from shopferry.errors import MappingError
 from shopferry.mapping import Route
 from shopferry.verify import checks
+from test_backfill import dsns
 from test_verify import damage
 
 LEGACY_IS_ODD = (
@@ -74,6 +76,48 @@ def test_changes_that_the_stream_brings_break_none_either(moved: Pair) -> None:
         "UPDATE customers SET newsletter = 'N', newsletter_date = '2024-01-01' WHERE id % 17 = 0",
     )
     moved.sync()
+    assert broken(moved) == set()
+
+
+def test_checks_are_exact_while_the_stream_goes_on(moved: Pair) -> None:
+    ended = threading.Event()
+
+    def stream() -> None:
+        for n in range(12):
+            moved.write(
+                f"UPDATE orders SET total = total + 1 WHERE id % 12 = {n}",
+                f"UPDATE order_items SET order_id = order_id + 1 WHERE id % 12 = {n}",
+                f"DELETE FROM order_status_log WHERE id % 24 = {n}",
+                f"UPDATE consents SET withdrawn_at = '2024-01-01' WHERE id % 12 = {n}",
+                f"UPDATE loyalty_accounts SET points = points + 5 WHERE id % 12 = {n}",
+                f"UPDATE customers SET email = 'x{n}@example.com' WHERE id % 40 = {n}",
+            )
+            moved.sync()
+        ended.set()
+
+    thread = threading.Thread(target=stream, daemon=True)
+    rounds = 0
+    with connect(dsns(moved)[1]) as shop:
+        thread.start()
+        while thread.is_alive():
+            found = [b for p in ROUTE.phases for b in checks.run(shop, ROUTE, p)]
+            assert found == []
+            rounds += 1
+    assert ended.is_set()
+    assert rounds > 2
+
+
+def test_what_the_shop_refuses_is_in_quarantine_and_breaks_no_rule(moved: Pair) -> None:
+    moved.shop.execute("ALTER TABLE shop.consent ADD CONSTRAINT no_sms CHECK (channel <> 'sms') NOT VALID")
+    moved.shop.execute("ALTER TABLE shop.order_line ADD CONSTRAINT cheap CHECK (total < 5) NOT VALID")
+    moved.shop.execute("ALTER TABLE shop.order_event ADD CONSTRAINT early CHECK (happened_at < '2000-01-01') NOT VALID")
+    moved.write(
+        "UPDATE consents SET wording = 'v9' WHERE customer_id >= 900001", "UPDATE order_items SET sku = 'X' WHERE id % 10 = 0",
+        "UPDATE order_status_log SET note = 'x' WHERE id % 10 = 0",
+    )  # fmt: skip
+    moved.sync()
+    refused = moved.one("SELECT count(DISTINCT entity) FROM ferry.quarantine WHERE sqlstate IS NOT NULL")
+    assert refused == 3
     assert broken(moved) == set()
 
 

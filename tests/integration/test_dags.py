@@ -357,6 +357,7 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     rehearsed = oncall.start("rehearse", customers=20)
     oncall.succeeds("rehearse", rehearsed)
     assert one(shop, "SELECT green AND pseudonymised FROM ferry.rehearsal")
+    assert viewer("GET", "/shopferry/api/status")[1]["rehearsal"]["green"]
 
     run = oncall.start("contacts", chunk_size=100, rows_per_second=100)
     os.kill(oncall.running_pid("contacts", run, "copy"), signal.SIGKILL)

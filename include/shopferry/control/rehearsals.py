@@ -32,6 +32,7 @@ class Rehearsed:
     breaches: int
     quarantined: int
     left_out: int
+    examples: list[str]  # the first of what was found, by table and key: scratch, where one could look, is gone
 
     @property
     def clean(self) -> bool:
@@ -58,7 +59,7 @@ class Rehearsal:
     def told(self) -> str:
         """How it ended, in words."""
         wrong = self.problem or ", ".join(
-            f"{p['phase']} has {p['differences']} differences and {p['breaches']} broken rules"
+            f"{p['phase']} has {p['differences']} differences and {p['breaches']} broken rules ({'; '.join(p['examples'])})"
             for p in self.phases
             if p["differences"] or p["breaches"]
         )

@@ -14,8 +14,10 @@ from airflow.api_fastapi.core_api.security import requires_access_view
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from shopferry.mapping import Route
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.retry import describe
+from shopferry.settings import Settings
 
 PREFIX = "/shopferry"
 _HTML = Path(__file__).with_name("page.html")
@@ -47,7 +49,6 @@ def overview() -> dict[str, Any]:
     """What the page shows: counts, keys and reason codes, nothing personal. Raises what keeps it from knowing."""
     from shopferry import complaints, db, watch
     from shopferry.control import chunks, gates, phases
-    from shopferry.mapping import Route
 
     settings = settings_from_connections()
     route = Route.load(settings.route)
@@ -59,6 +60,7 @@ def overview() -> dict[str, Any]:
         "complaints": [{"text": c.text, "runbook": c.anchor} for c in complaints.complaints(health)],
         "phases": [{"phase": name, "state": "new"} for name in route.phases],
         "gates": [],
+        "rehearsal": None if "shop" in health.away else _rehearsal(settings, route),
     }
     if not health.begun:
         return found
@@ -84,6 +86,19 @@ def overview() -> dict[str, Any]:
             for p in phases.all_phases(shop, route.name)
         ]
     return found
+
+
+def _rehearsal(settings: Settings, route: Route) -> dict[str, Any] | None:
+    """The last rehearsal, which the first phase asks for; `fresh` while the mappings are those that were rehearsed."""
+    from shopferry import db
+    from shopferry.control import rehearsals, schema
+
+    with db.connect(settings.shop_dsn, "page") as shop:
+        last = next(iter(rehearsals.held(shop, route.name)), None) if schema.is_current(shop) else None
+    if last is None:
+        return None
+    fresh = last.fingerprint == route.fingerprint
+    return {"told": last.told, "green": last.green and fresh, "fresh": fresh}
 
 
 def _verification(row: list[Any] | None) -> dict[str, Any] | None:

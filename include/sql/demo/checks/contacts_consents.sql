@@ -26,6 +26,9 @@ WITH declared AS (
       AND (upper(a.newsletter) IN ('T', 'Y', '1')
            OR (upper(a.newsletter) IN ('N', '0') AND btrim(a.newsletter_date) <> ''
                AND d.problem IS DISTINCT FROM 'date_missing'))
+      -- whom the shop's own constraints refuse has all consents in quarantine, those from the flag too
+      AND NOT EXISTS (SELECT FROM ferry.quarantine q WHERE q.entity = 'shop.consent' AND q.key = c.id::text
+                                                       AND q.sqlstate IS NOT NULL)
     GROUP BY c.id
 ), legacy_side AS (
     SELECT purpose, state, count(*) AS n FROM declared GROUP BY purpose, state
