@@ -179,6 +179,23 @@ def assess(args: argparse.Namespace) -> int:
     return 1 if found.blocked else 0
 
 
+def report(args: argparse.Namespace) -> int:
+    """Say what moved, what did not and why, what the sums are before and after, and what comes next. Exit 1 when they differ."""
+    from shopferry import pages
+    from shopferry.report import build, rendering
+
+    made = build(Settings.load())
+    if args.html:
+        pages.write(rendering.as_html(made), Path(args.html))
+    if args.json:
+        print(json.dumps(rendering.as_json(made), indent=2, ensure_ascii=False))
+    else:
+        from rich.console import Console
+
+        rendering.show(made, Console(width=None if sys.stdout.isatty() else 120, highlight=False))
+    return 1 if made.open_differences or made.unbalanced else 0
+
+
 def phase_init(args: argparse.Namespace) -> int:
     """Install control tables, mirror, publication and the new shop's fence; idempotent."""
     from shopferry import passage
@@ -200,6 +217,7 @@ def phase_run(args: argparse.Namespace) -> int:
         print("the sample is in the new shop to look at; run the phase without --sample to go on", file=sys.stderr)
     else:
         show(args, outcome.accounts)
+        _written(f"after phase {args.phase}")
     return 0
 
 
@@ -376,6 +394,7 @@ def cutover(args: argparse.Namespace) -> int:
         return 0 if all(g.met for g in judged) else 1
     done = switch.cut_over(settings, _who(args))
     show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
+    _written("after the cutover")
     return 0
 
 
@@ -385,7 +404,18 @@ def rollback(args: argparse.Namespace) -> int:
 
     done = roll_back(Settings.load(), _who(args))
     show(args, [{"route version": done.version, "active": "legacy"}])
+    _written("after the rollback")
     return 0
+
+
+def _written(occasion: str) -> None:
+    """Write the report people read, and say where; what was done is done, whether or not that succeeds."""
+    from shopferry.report import rendering
+
+    try:
+        print(f"report: {rendering.publish(Settings.load(), occasion)}", file=sys.stderr)
+    except (ShopferryError, psycopg.Error, OSError) as error:
+        print(f"no report was written: {describe(error)}", file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -428,6 +458,8 @@ def parser() -> argparse.ArgumentParser:
     trial.add_argument("--customers", type=_count, default=200, help="customers at random; the oddest come beside them (200)")
     trial.add_argument("--pseudonymise", action="store_true", help="no real names, addresses, phones and e-mails in scratch")
     trial.add_argument("--who", help="who holds it (the account that runs this)")
+
+    verb(verbs, "report", report).add_argument("--html", metavar="FILE", help="write the report as one HTML page as well")
 
     passages = group("phase", "The phases of the migration.")
     verb(passages, "init", phase_init)

@@ -44,7 +44,7 @@ TRANSITIONS = {
 
 @dataclass(frozen=True)
 class Phase:
-    """One row of ferry.phase; `held` says whether its holder is alive."""
+    """One row of ferry.phase; `held` says whether its holder is alive, `ran_by` who was the last to hold it."""
 
     phase: str
     position: int
@@ -59,6 +59,7 @@ class Phase:
     started: datetime | None
     finished: datetime | None
     seconds: float
+    ran_by: str | None
 
 
 def register(conn: Connection, route: str, phases: tuple[str, ...]) -> None:

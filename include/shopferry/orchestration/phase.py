@@ -15,6 +15,7 @@ from shopferry.errors import ConfigError
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, reasoned
 from shopferry.orchestration.holding import held, holder_of, holds, this_run
+from shopferry.orchestration.reporting import write_report
 from shopferry.orchestration.runbooks import runbook
 from shopferry.orchestration.sync import AwaitSync
 
@@ -152,7 +153,11 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
             outcome = passage.verify_phase(held(phase), phase)
             return f"{outcome.rows_compared} rows compared in {outcome.seconds:.1f} s, no difference"
 
-        @task(outlets=[verified(phase)], doc_md="Mark the phase verified, let go of it, start the next one by its asset.")
+        @task(
+            outlets=[verified(phase)],
+            doc_md="Mark the phase verified, let go of it, start the next one by its asset. Write the report: the log says "
+            "where.",
+        )
         @reasoned
         def publish() -> None:
             from shopferry import passage
@@ -160,6 +165,7 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
             settings = held(phase)
             passage.finish(settings, phase, this_run())
             passage.book(settings, phase, _elapsed(get_current_context()))
+            write_report(settings, f"after phase {phase}")
 
         planned = plan()
         merged = merge.expand(worker=_WORKERS)

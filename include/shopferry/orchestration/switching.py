@@ -12,6 +12,7 @@ from airflow.sdk.api.datamodels._generated import DagRunType
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, reasoned
 from shopferry.orchestration.holding import this_run
+from shopferry.orchestration.reporting import write_report
 from shopferry.orchestration.runbooks import runbook
 
 log = logging.getLogger(__name__)
@@ -58,10 +59,10 @@ def cutover_dag() -> DAG:
             done = switch.cut_over(settings_from_connections(), approver(approval))
             return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
 
-        @task(doc_md="Which store is open now, and how long each step took.")
+        @task(doc_md="Which store is open now, how long each step took, and the report for people; the log says where.")
         @reasoned
         def report(steps: list[str], approval: dict[str, Any]) -> str:
-            return _report(steps, approval)
+            return _report(steps, approval, "after the cutover")
 
         judged = gates()
         back_up() >> judged >> approve
@@ -88,10 +89,10 @@ def rollback_dag() -> DAG:
             done = rollback.roll_back(settings_from_connections(), approver(approval))
             return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
 
-        @task(doc_md="Which store is open now, and how long each step took.")
+        @task(doc_md="Which store is open now, how long each step took, and the report for people; the log says where.")
         @reasoned
         def report(steps: list[str], approval: dict[str, Any]) -> str:
-            return _report(steps, approval)
+            return _report(steps, approval, "after the rollback")
 
         answer: Any = approve.output
         done: Any = roll_back(answer)
@@ -124,7 +125,7 @@ def _approval(subject: str, body: str) -> ApprovalOperator:
     return ApprovalOperator(task_id="approve", subject=subject, body=body, fail_on_reject=True)
 
 
-def _report(steps: list[str], approval: dict[str, Any]) -> str:
+def _report(steps: list[str], approval: dict[str, Any], occasion: str) -> str:
     from shopferry import db, installation
 
     settings = settings_from_connections()
@@ -132,4 +133,5 @@ def _report(steps: list[str], approval: dict[str, Any]) -> str:
         active = installation.active(shop, settings.route)
     text = f"approved by {approver(approval)}; writes go to {active}; " + (", ".join(steps) or "was done already")
     log.warning("%s", text)  # also where logs are kept quiet
+    write_report(settings, occasion)
     return text

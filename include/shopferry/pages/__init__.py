@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 
 def render(template: str, **values: Any) -> str:
@@ -28,13 +30,23 @@ def _environment() -> Environment:
         loader=PackageLoader("shopferry", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"number": number, "size": size, "time": duration}
+    made.filters |= {"number": number, "money": money, "name": breakable, "size": size, "time": duration}
     return made
+
+
+def breakable(name: str) -> Markup:
+    """A name of parts, escaped, that may go on in the next line behind each of them."""
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_.:])", name))
 
 
 def number(value: float) -> str:
     """A count with its thousands apart, by blanks that do not break."""
     return f"{value:,.0f}".replace(",", "\u202f")
+
+
+def money(value: float) -> str:
+    """An amount with two decimals."""
+    return f"{value:,.2f}".replace(",", "\u202f")
 
 
 def size(count: float) -> str:

@@ -6,7 +6,7 @@ ON CONFLICT (route, phase) DO UPDATE SET position = excluded.position;
 -- name: all
 -- Every phase of the route, in order.
 SELECT phase, position, state, holder, held_since, held_until > now() AS held, chunk_size, rows_per_second, sample,
-       generation, started, finished, seconds
+       generation, started, finished, seconds, ran_by
 FROM ferry.phase WHERE route = %(route)s ORDER BY position;
 
 -- name: move
@@ -26,7 +26,7 @@ WHERE route = %(route)s AND phase = %(phase)s;
 -- name: hold
 -- Take the phase for a run, or renew; no row comes back while somebody else holds it.
 UPDATE ferry.phase
-SET holder = %(holder)s, held_until = now() + %(lease)s::interval,
+SET holder = %(holder)s, ran_by = %(holder)s, held_until = now() + %(lease)s::interval,
     held_since = CASE WHEN holder = %(holder)s THEN held_since ELSE now() END
 WHERE route = %(route)s AND phase = %(phase)s
   AND (holder IS NULL OR holder = %(holder)s OR held_until < now())

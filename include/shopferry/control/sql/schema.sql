@@ -43,6 +43,7 @@ CREATE TABLE IF NOT EXISTS ferry.phase (
     updated    timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (route, phase)
 );
+ALTER TABLE ferry.phase ADD COLUMN IF NOT EXISTS ran_by text;  -- the last that held it, for the report
 
 -- Units of work of a phase: key ranges of a legacy table (copy) or of an entity's keys (merge).
 CREATE TABLE IF NOT EXISTS ferry.chunk (

@@ -1,0 +1,164 @@
+"""The report people read: what moved, what did not and why, what the sums say, who did it, what comes next."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import psycopg
+
+from shopferry import db, installation
+from shopferry.control import gates
+from shopferry.control.gates import Gate
+from shopferry.db import Connection
+from shopferry.errors import ConfigError
+from shopferry.mapping import Route
+from shopferry.report import responsible, standing, sums
+from shopferry.report.responsible import Responsible
+from shopferry.report.standing import DifferenceSegment, Moment, PhaseStanding, Reason, Step
+from shopferry.report.sums import Sum
+from shopferry.settings import Settings
+
+__all__ = ["Report", "build"]
+_PATIENCE = "120s"  # for one sum over the whole of a store
+_SEEN = {"merging", "in_sync", "verified", "cut_over"}  # a phase of which the new shop shows something
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything the page says; `active` is the store that takes the writes, `next` what has to be done and by whom."""
+
+    route: str
+    at: datetime
+    occasion: str
+    active: str
+    active_since: datetime | None
+    responsible: Responsible
+    phases: tuple[PhaseStanding, ...]
+    sums: tuple[Sum, ...]
+    legacy_asked: bool
+    waiting: int  # rows in quarantine; one with two reasons counts in both of these
+    reasons: tuple[Reason, ...]
+    differences: tuple[DifferenceSegment, ...]
+    lag: tuple[Moment, ...]
+    steps: tuple[Step, ...]
+    gates: tuple[Gate, ...]
+    next: tuple[str, ...]
+
+    def total(self, what: str) -> int:
+        """Sum over the phases, as `PhaseStanding.total`."""
+        return sum(p.total(what) for p in self.phases)
+
+    @property
+    def open_differences(self) -> int:
+        """Differences that nobody has explained or repaired."""
+        return sum(d.rows for d in self.differences if d.state == "open")
+
+    @property
+    def unbalanced(self) -> tuple[Sum, ...]:
+        """The sums that do not meet."""
+        return tuple(s for s in self.sums if s.balanced is False)
+
+    @property
+    def rules(self) -> list[tuple[str, str, int]]:
+        """What rules have left out: table, rule, rows."""
+        return [(t.table, rule, rows) for p in self.phases for t in p.tables for rule, rows in t.left_out.items()]
+
+    @property
+    def decisions(self) -> list[tuple[str, str, datetime]]:
+        """Who had the shop switched, each time: what, who, when it was done."""
+        last = {(s.version, s.who): s for s in self.steps}
+        return [("rollback" if s.step == "rollback" else "cutover", s.who, s.at) for s in last.values()]
+
+    @property
+    def closed_ms(self) -> float | None:
+        """How long the last cutover kept both stores from writes; None before the first."""
+        last = [s for s in self.steps if s.closed]
+        return sum(s.ms for s in last if s.version == last[-1].version) if last else None
+
+
+def build(settings: Settings, occasion: str = "by hand") -> Report:
+    """Gather the report; reads both stores, writes nothing. A legacy store that is gone by now leaves its columns empty.
+
+    Raises ConfigError when the route was never installed, or its route.toml is wrong; MappingError for a question that is.
+    """
+    if not re.fullmatch(r"[a-z0-9 _-]+", occasion):
+        raise ConfigError(f"an occasion is a few plain words, not {occasion!r}")
+    route = Route.load(settings.route)
+    who, questions = responsible.load(settings.route), sums.load(route)
+    legacy = _legacy(settings)
+    try:
+        with db.connect(settings.shop_dsn, "report") as shop:
+            _read_only(shop)
+            installed = shop.execute("SELECT to_regclass('ferry.route') IS NOT NULL").fetchone()
+            if not installed or not installed[0]:
+                raise ConfigError("nothing to report: the new shop has no control tables yet; run `shopferry phase init`")
+            phases = standing.phase_standings(shop, route.name)
+            seen = {p.phase for p in phases if p.state in _SEEN}
+            active = installation.active(shop, route.name)
+            asked = [q for q in questions if q.phase in seen]
+            answers = [s for q in asked for s in sums.answer(legacy, shop, q, moving=active == "legacy")]
+            row = shop.execute("SELECT changed_at FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
+            steps = standing.steps(shop, route.name)
+            waiting, judged = standing.waiting(shop), tuple(gates.recorded(shop, route.name))
+            differences = standing.difference_segments(shop, route.name)
+            return Report(
+                route.name, datetime.now(UTC), occasion, active, row[0] if row and steps else None, who, phases,
+                tuple(answers), legacy is not None, waiting, standing.reasons(shop), differences, standing.lag(shop, route.name),
+                steps, judged, tuple(_next(active, phases, waiting, differences, answers, judged)),
+            )  # fmt: skip
+    finally:
+        if legacy:
+            legacy.close()
+
+
+def _legacy(settings: Settings) -> Connection | None:
+    try:
+        conn = db.connect(settings.legacy_dsn, "report")
+    except psycopg.OperationalError:
+        return None
+    _read_only(conn)
+    return conn
+
+
+def _read_only(conn: Connection) -> None:
+    conn.execute("SET default_transaction_read_only = on")
+    conn.execute(f"SET statement_timeout = '{_PATIENCE}'".encode())
+
+
+def _next(
+    active: str, phases: tuple[PhaseStanding, ...], waiting: int, differences: tuple[DifferenceSegment, ...],
+    answers: list[Sum], judged: tuple[Gate, ...],
+) -> list[str]:  # fmt: skip
+    """What has to be done from here, the most urgent first."""
+    todo = []
+    if found := sum(d.rows for d in differences if d.state == "open"):
+        todo.append(f"Look into {found} differences between the stores, then verify again (`shopferry verify`).")
+    if odd := sorted({s.title for s in answers if s.balanced is False}):
+        todo.append(
+            f"Sums that do not meet: {', '.join(odd)}. While the shops are open a change may have been under way between the "
+            "two looks: make the report again; if it stays, look into it."
+        )
+    if waiting and active == "legacy":
+        todo.append(
+            f"Settle what waits in quarantine ({waiting} rows): mend them in the legacy store, and they enter the new shop by "
+            "themselves; what each reason means stands in docs/reference/reason-codes.md."
+        )
+    elif waiting:
+        todo.append(
+            f"Settle what waits in quarantine ({waiting} rows): legacy is closed, so enter them in the new shop, or let them be."
+        )
+    if active == "shop":
+        todo.append(
+            "The new shop takes the writes. As long as it has accepted none, the DAG rollback gives the shop back to legacy."
+        )
+        todo.append("Once nobody wants to go back: drop the slot and publication in legacy, and the mirror in the new shop.")
+        return todo
+    if unfinished := next((p for p in phases if p.state != "verified"), None):
+        todo.append(f"The phase {unfinished.phase} is {unfinished.state}: run it to its end (DAG {unfinished.phase}).")
+    elif unmet := [g.gate for g in judged if not g.met]:
+        todo.append(f"Before the cutover these gates must be met, as last judged: {', '.join(unmet)}.")
+    else:
+        todo.append("All phases are verified. A named person may start and approve the DAG cutover, in an hour with few orders.")
+    return todo

@@ -1,0 +1,102 @@
+"""The report for terminal, programs and people, and where its files go."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from shopferry import pages
+from shopferry.report import Report, build, charts
+from shopferry.settings import Settings, data_dir
+
+FOLDER = "reports"
+
+
+def publish(settings: Settings, occasion: str) -> Path:
+    """Build the report and write it as HTML and JSON into `<data_dir>/reports/`; returns the page's path.
+
+    `occasion` says what it was made after, in a few plain words: they become part of the file's name.
+    """
+    report = build(settings, occasion)
+    stem = f"{report.route}-{report.at:%Y%m%dT%H%M%SZ}-{occasion.replace(' ', '-')}"
+    page = data_dir() / FOLDER / f"{stem}.html"
+    pages.write(as_html(report), page)
+    pages.write(json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n", page.with_suffix(".json"))
+    return page
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The report as plain values; keys may be added, none renamed or removed."""
+    plain: dict[str, Any] = _plain(asdict(report))
+    return plain | {
+        "totals": {n: report.total(n) for n in ("legacy_rows", "migrated", "quarantined", "left_out", "unaccounted")},
+        "open_differences": report.open_differences, "closed_ms": report.closed_ms,
+    }  # fmt: skip
+
+
+def as_html(report: Report) -> str:
+    """The report as one page that needs nothing else."""
+    drawn = {
+        "outcomes": charts.outcomes(report.phases), "waiting": charts.waiting(report.reasons),
+        "differing": charts.differing(report.differences), "lag": charts.lag(report.lag),
+        "downtime": charts.downtime(report.steps),
+    }  # fmt: skip
+    # The drawings are ours, and escape what they are labelled with; everything else is escaped by the template.
+    safe: dict[str, Any] = {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
+    safe["sums"] = [Markup(charts.before_and_after(s)) for s in report.sums]  # noqa: S704
+    return pages.render("report.html", r=report, charts=safe)
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the report: phases, what waits and why, sums, and what comes next."""
+    table = Table("phase", "state", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("legacy rows", "migrated", "quarantined", "left out", "differences"):
+        table.add_column(name, justify="right")
+    for p in report.phases:
+        counts = (p.total("legacy_rows"), p.total("migrated"), p.total("quarantined"), p.total("left_out"), p.differences)
+        table.add_row(p.phase, p.state, *(f"{n:,}" for n in counts))
+    console.print(table)
+    if report.reasons:
+        held = Table("in quarantine", "reason", box=SIMPLE_HEAD, pad_edge=False)
+        held.add_column("entries", justify="right")
+        for r in report.reasons:
+            held.add_row(r.entity, r.reason, f"{r.rows:,}")
+        console.print(held)
+    for s in report.sums:
+        sums = Table(f"{s.title}: {s.measure}", box=SIMPLE_HEAD, pad_edge=False)
+        for name in ("legacy", "new shop", "not carried", "unexplained"):
+            sums.add_column(name, justify="right")
+        for x in s.lines:
+            sums.add_row(x.segment, *("–" if v is None else _number(v) for v in (x.legacy, x.shop, x.held, x.unexplained)))
+        console.print(sums)
+    if report.closed_ms is not None:
+        console.print(f"writes go to {report.active}; the cutover kept both stores from writes for {report.closed_ms:,.0f} ms")
+    for what, who, when in report.decisions:
+        console.print(f"{what}: {who}, {when:%Y-%m-%d %H:%M:%S} UTC")
+    for line in report.next:
+        console.print(Text(f"→ {line}"))
+    if report.responsible.owner:
+        console.print(f"ask {report.responsible.owner}, {report.responsible.contact}")
+
+
+def _number(value: Decimal) -> str:
+    return f"{value:,.0f}" if value == value.to_integral_value() else f"{value:,.2f}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.isoformat(timespec="seconds") if hasattr(value, "isoformat") else value

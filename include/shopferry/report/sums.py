@@ -1,0 +1,135 @@
+"""Sums before and after, as the route asks for them: `report/*.sql`, a legacy half and a shop half of each.
+
+Where a file also says what was held back, the three must meet: legacy = new shop + not carried. What is left over is shown
+as unexplained, and is either a change under way between the two looks or something to be looked into.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+
+from shopferry.db import Connection, queries
+from shopferry.errors import MappingError
+from shopferry.mapping import Route
+from shopferry.settings import routes_dir
+
+FOLDER = "report"
+_HEADER = re.compile(r"^--\s*(title|phase|about):\s*(.*?)\s*$", re.MULTILINE)
+_LOOKS, _PAUSE_S = 5, 0.4
+_HALVES = ("legacy", "shop", "held")
+Row = tuple[str, dict[str, Decimal]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One file: its title, the phase after which it makes sense, and its named queries."""
+
+    name: str
+    file: str
+    title: str
+    phase: str
+    about: str
+    halves: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One segment of one measure; `held` and `unexplained` are None where the question does not say what was held back."""
+
+    segment: str
+    legacy: Decimal | None
+    shop: Decimal
+    held: Decimal | None
+    unexplained: Decimal | None
+
+
+@dataclass(frozen=True)
+class Sum:
+    """One measure of one question, by segment, with the totals of them all where they may be added up."""
+
+    name: str
+    title: str
+    measure: str
+    about: str
+    lines: tuple[Line, ...]
+    balanced: bool | None  # None: nothing was said about what is held back, or legacy could not be asked
+
+
+def load(route: Route, root: Path | None = None) -> tuple[Question, ...]:
+    """Read the route's questions, by phase and name. Raises MappingError with the file."""
+    folder = (root or routes_dir()) / route.name / FOLDER
+    found = []
+    for file in sorted(folder.glob("*.sql")):
+        where = f"{route.name}/{FOLDER}/{file.name}"
+        text = file.read_text()
+        words = dict(_HEADER.findall(text))
+        halves = queries(file)
+        for needed in ("title", "phase"):
+            if not words.get(needed):
+                raise MappingError(f"{where}:1: header line `-- {needed}:` is missing")
+        if words["phase"] not in route.phases:
+            raise MappingError(f"{where}:1: there is no phase {words['phase']!r} in this route")
+        if not {"legacy", "shop"} <= set(halves) <= set(_HALVES):
+            raise MappingError(f"{where}:1: wants queries `-- name: legacy`, `-- name: shop` and perhaps `-- name: held`")
+        found.append(Question(file.stem, where, words["title"], words["phase"], words.get("about", ""), halves))
+    return tuple(sorted(found, key=lambda q: (route.phases.index(q.phase), q.name)))
+
+
+def answer(legacy: Connection | None, shop: Connection, question: Question, *, moving: bool) -> list[Sum]:
+    """Ask both halves and put them side by side, one Sum for each measure. Raises MappingError when one does not run.
+
+    `moving` says that changes are under way: what does not meet is then asked again a few times, for the two halves are
+    never of the very same moment.
+    """
+    for _ in range(_LOOKS if moving else 1):
+        found = _answer(legacy, shop, question)
+        if not any(s.balanced is False for s in found):
+            break
+        time.sleep(_PAUSE_S)
+    return found
+
+
+def _answer(legacy: Connection | None, shop: Connection, question: Question) -> list[Sum]:
+    asked: dict[str, dict[str, dict[str, Decimal]]] = {}
+    for half, query in question.halves.items():
+        conn = legacy if half == "legacy" else shop
+        if conn is not None:
+            asked[half] = dict(_ask(conn, query, f"{question.file}: {half}"))
+    measures = list(dict.fromkeys(m for half in asked.values() for row in half.values() for m in row))
+    segments = sorted({s for half in asked.values() for s in half})
+    held_known, legacy_known = "held" in asked, "legacy" in asked
+    found = []
+    for measure in measures:
+        lines = []
+        for segment in segments:
+            value = {half: rows.get(segment, {}).get(measure, Decimal(0)) for half, rows in asked.items()}
+            before, after = value.get("legacy"), value.get("shop", Decimal(0))
+            held = value.get("held") if held_known else None
+            left = None if before is None or held is None else before - after - held
+            lines.append(Line(segment, before, after, held, left))
+        balanced = not any(x.unexplained for x in lines) if held_known and legacy_known else None
+        found.append(Sum(question.name, question.title, measure, question.about, tuple(lines), balanced))
+    return found
+
+
+def _ask(conn: Connection, query: str, where: str) -> list[Row]:
+    try:
+        with conn.cursor() as cursor:
+            cursor.execute(query.encode())
+            names = [c.name for c in cursor.description or ()]
+            rows = cursor.fetchall()
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+        # PostgreSQL's own words name columns and functions; those of a data error would quote a value.
+        words = error.diag.message_primary if isinstance(error, psycopg.ProgrammingError) else type(error).__name__
+        raise MappingError(f"{where}: {words}") from None
+    if not names or names[0] != "segment" or len(names) < 2:
+        raise MappingError(f"{where}: wants `segment` first and then its measures, not {', '.join(names)}")
+    return [
+        (str(r[0]), {n: Decimal(str(v if v is not None else 0)) for n, v in zip(names[1:], r[1:], strict=True)}) for r in rows
+    ]
