@@ -131,7 +131,8 @@ def test_differences_are_told_by_segment(moved: Pair) -> None:
     damage(moved, "UPDATE shop.order_line SET quantity = quantity + 1 WHERE id IN (SELECT id FROM shop.order_line LIMIT 3)")
     assert not moved.verify("orders").clean
     report = build(settings_of(moved))
-    assert [(d.phase, d.layer, d.target, d.rows) for d in report.differences] == [("orders", "shop", "shop.order_line", 3)]
+    found = [(d.phase, d.target, d.rows) for d in report.differences if d.layer == "shop"]
+    assert found == [("orders", "shop.order_line", 3)]
     assert report.open_differences == 3 and "3 differences" in report.next[0]
     page = rendering.as_html(report)
     assert "3 differences between the stores are open" in page and 'aria-label="Open differences by segment"' in page

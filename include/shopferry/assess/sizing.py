@@ -175,7 +175,8 @@ def _told(shop: Connection, route: Route, phase: str) -> tuple[float, float, flo
     row = shop.execute(
         """SELECT (SELECT coalesce(sum(seconds), 0) FROM ferry.chunk WHERE route = %(r)s AND phase = %(p)s AND kind <> 'merge'),
                   (SELECT coalesce(sum(seconds), 0) FROM ferry.chunk WHERE route = %(r)s AND phase = %(p)s AND kind = 'merge'),
-                  (SELECT seconds FROM ferry.verification WHERE route = %(r)s AND phase = %(p)s ORDER BY at DESC LIMIT 1)""",
+                  (SELECT seconds FROM ferry.verification WHERE route = %(r)s AND phase = %(p)s AND finished IS NOT NULL
+                   ORDER BY at DESC LIMIT 1)""",
         {"r": route.name, "p": phase},
     ).fetchone()
     return (float(row[0]), float(row[1]), float(row[2])) if row and row[2] is not None else None

@@ -99,7 +99,7 @@ def phase_standings(shop: Connection, route: str) -> tuple[PhaseStanding, ...]:
     for p in phases.all_phases(shop, route):
         row = shop.execute(
             "SELECT at, rows_compared, differences, accounting FROM ferry.verification "
-            "WHERE route = %s AND phase = %s ORDER BY at DESC LIMIT 1",
+            "WHERE route = %s AND phase = %s AND finished IS NOT NULL ORDER BY at DESC LIMIT 1",
             (route, p.phase),
         ).fetchone()
         at, compared, differences, accounts = row if row else (None, 0, 0, [])
@@ -132,9 +132,8 @@ def waiting(shop: Connection) -> int:
 def difference_segments(shop: Connection, route: str) -> tuple[DifferenceSegment, ...]:
     """What verification found and still holds, by where and what kind."""
     rows = shop.execute(
-        # Not every version of this table says what became of a difference.
-        """SELECT d.phase, d.layer, d.target, d.kind, coalesce(to_jsonb(d) ->> 'state', 'open') AS state, count(*)
-           FROM ferry.difference d WHERE d.route = %s GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC, 1, 2, 3, 4""",
+        """SELECT phase, layer, target, kind, state, count(*) FROM ferry.difference WHERE route = %s
+           GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC, 1, 2, 3, 4""",
         (route,),
     ).fetchall()
     return tuple(DifferenceSegment(*r) for r in rows)
