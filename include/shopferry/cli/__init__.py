@@ -1,0 +1,147 @@
+"""The command line: a tree of verbs. Plain tables by default, `--json` for machines, the exit code is the verdict.
+
+Exit codes: 0 done, or all is well; 1 refused, different or failed, with the reason on stderr; 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+
+from shopferry import logs
+from shopferry.cli import looking, moving, servers
+from shopferry.control import backups, differences
+from shopferry.errors import ShopferryError
+from shopferry.retry import describe
+
+Verb = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code, which the console script passes on."""
+    args = parser().parse_args(argv)
+    logs.configure()
+    try:
+        return int(args.run(args))
+    except ShopferryError as error:
+        print(f"shopferry: {error}", file=sys.stderr)
+    except psycopg.Error as error:
+        print(f"shopferry: {describe(error)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("shopferry: interrupted", file=sys.stderr)
+    return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole tree of verbs; docs/reference/cli.md is made from it."""
+    top = argparse.ArgumentParser(
+        prog="shopferry", description="Moves a running online shop from its old database to its new one."
+    )
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(under: Any, name: str, run: Verb) -> argparse.ArgumentParser:
+        text = (run.__doc__ or "").strip()
+        made: argparse.ArgumentParser = under.add_parser(name, help=text, description=text)
+        made.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        made.set_defaults(run=run)
+        return made
+
+    def group(name: str, text: str) -> Any:
+        made = verbs.add_parser(name, help=text, description=text)
+        return made.add_subparsers(dest="subverb", required=True, metavar="VERB")
+
+    stacks = group("stack", "The servers of the embedded stack.")
+    up = verb(stacks, "up", servers.stack_up)
+    up.add_argument("--without", action="append", choices=["airflow", "sync"], help="leave a part out (repeatable)")
+    up.add_argument("--broker", metavar="HOST:PORT", help="use an existing Kafka instead of the embedded broker")
+    verb(stacks, "down", servers.stack_down).add_argument("--purge", action="store_true", help="remove all data as well")
+    verb(stacks, "status", servers.stack_status)
+
+    show_all = verb(verbs, "demo", servers.demo)
+    show_all.add_argument("--customers", type=_count, default=20_000, help="size of the shop (20000)")
+    show_all.add_argument("--rate", type=_count, default=50, help="writes per second of the running shop (50)")
+    show_all.add_argument("--exit", action="store_true", help="stop the stack at the end")
+    show_all.add_argument("--report", default="demo-report.json", help="where the report goes (demo-report.json)")
+    fill = verb(verbs, "seed", servers.seed)
+    fill.add_argument("--customers", type=_count, default=20_000, help="size of the shop (20000)")
+    fill.add_argument("--seed", type=int, default=7, help="the same seed gives the same shop (7)")
+
+    verb(verbs, "status", looking.status)
+    verb(verbs, "assess", looking.assess).add_argument("--html", metavar="FILE", help="write the report as one HTML page as well")
+    trial = verb(verbs, "rehearse", moving.rehearse)
+    trial.add_argument("--customers", type=_count, default=200, help="customers at random; the oddest come beside them (200)")
+    trial.add_argument("--pseudonymise", action="store_true", help="no real names, addresses, phones and e-mails in scratch")
+    trial.add_argument("--who", help="who holds it (the account that runs this)")
+
+    verb(verbs, "report", looking.report).add_argument("--html", metavar="FILE", help="write the report as one HTML page as well")
+
+    passages = group("phase", "The phases of the migration.")
+    verb(passages, "init", moving.phase_init)
+    one = verb(passages, "run", moving.phase_run)
+    one.add_argument("phase", help="contacts, orders, loyalty, …")
+    one.add_argument("--chunk-size", type=_count, default=10_000, help="rows per chunk (10000)")
+    one.add_argument("--rows-per-second", type=_count, help="throttle of the copy (none)")
+    one.add_argument("--sample", type=_count, help="copy and merge only about so many rows per table, to look at")
+    one.add_argument(
+        "--without-rehearsal", metavar="NAME", help="start the first phase though no rehearsal was green; NAME decided it"
+    )
+    verb(passages, "status", moving.phase_status)
+
+    flows = group("sync", "The stream of changes.")
+    forward = verb(flows, "forward", moving.sync_forward)
+    forward.add_argument("--no-resync", action="store_true", help="stop after a gap instead of copying anew")
+    forward.add_argument(
+        "--name", default=socket.gethostname(), help="who this consumer is, where two run on one host (the host's name)"
+    )
+    verb(flows, "resync", moving.sync_resync)
+
+    checking = verb(verbs, "verify", looking.verify)
+    checking.add_argument("phase", nargs="?", help="one phase only")
+    checking.add_argument("--rows-per-second", type=_count, help="throttle of the comparison (none)")
+    mending = verb(verbs, "repair", looking.repair)
+    mending.add_argument("phase", nargs="?", help="one phase only")
+    mending.add_argument("--target", help="only this table, entity or identity")
+    found = group("difference", "What verification found.")
+    differing = verb(found, "list", looking.difference_list)
+    differing.add_argument("--rows", action="store_true", help="list rows, with the shapes of values, instead of counts")
+    differing.add_argument("--values", action="store_true", help="read the rows again and show their values")
+    differing.add_argument("--state", action="append", choices=differences.STATES, help="of this state (open; repeatable)")
+    differing.add_argument("--phase", help="only this phase")
+    differing.add_argument("--target", help="only this table, entity or identity")
+    differing.add_argument("--limit", type=_count, default=100, help="rows listed at most (100)")
+    explaining = verb(found, "explain", looking.difference_explain)
+    explaining.add_argument("target", help="the table, entity or identity")
+    explaining.add_argument("key", nargs="?", help="one row only")
+    explaining.add_argument("--why", required=True, help="why it may be so")
+
+    held = group("quarantine", "Rows that may not enter the new shop yet.")
+    listing = verb(held, "list", looking.quarantine_list)
+    listing.add_argument("--rows", action="store_true", help="list keys instead of counts")
+    listing.add_argument("--limit", type=_count, default=100, help="rows listed at most (100)")
+    for made in (listing, verb(held, "release", looking.quarantine_release)):
+        made.add_argument("--entity", help="only this entity, e.g. shop.customer_order")
+        made.add_argument("--reason", help="only this reason code")
+
+    saved = verb(verbs, "backup", moving.backup_take)
+    saved.add_argument("--store", choices=backups.STORES, help="only this store (both)")
+    saved.add_argument("--test-restore", action="store_true", help="restore into a scratch database and compare")
+    saved.add_argument("--who", help="who takes it (the account that runs this)")
+    verb(saved.add_subparsers(dest="subverb", metavar="VERB"), "list", moving.backup_list)
+
+    switch = verb(verbs, "cutover", moving.cutover)
+    switch.add_argument("--dry-run", action="store_true", help="judge the gates and stop")
+    for made in (switch, verb(verbs, "rollback", moving.rollback), mending, explaining):
+        made.add_argument("--who", help="who decided it (the account that runs this)")
+    return top
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value

@@ -1,0 +1,161 @@
+"""Verbs that move the shop: rehearsal, phases, stream, backups, cutover and rollback."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import logging
+import os
+import signal
+import sys
+import threading
+
+import psycopg
+
+from shopferry import db
+from shopferry.cli.output import show, who
+from shopferry.control import backups, chunks, phases
+from shopferry.errors import GapError, ShopferryError
+from shopferry.retry import describe, retrying
+from shopferry.settings import Settings
+
+_REHEARSED = ("phase", "rows", "legacy_rows", "copy_s", "merge_s", "verify_s", "expected_s", "differences", "breaches",
+              "quarantined", "left_out")  # fmt: skip
+_BACKUP = ("id", "store", "taken", "reason", "bytes", "seconds", "tested", "problem", "file")  # columns of the table
+
+
+def rehearse(args: argparse.Namespace) -> int:
+    """Take a sample of legacy through all phases into scratch databases and verify it; exit 1 when it is not green."""
+    from shopferry import rehearsal
+
+    form = rehearsal.Form(args.customers, args.pseudonymise)
+    done = rehearsal.rehearse(Settings.load(), who(args), form, lambda text: print(text, file=sys.stderr))
+    show(args, done.phases, _REHEARSED)
+    if not args.json:
+        print(done.told)
+    return 0 if done.green else 1
+
+
+def phase_init(args: argparse.Namespace) -> int:
+    """Install control tables, mirror, publication and the new shop's fence; idempotent."""
+    from shopferry import passage
+
+    passage.install(Settings.load())
+    return 0
+
+
+def phase_run(args: argparse.Namespace) -> int:
+    """Run one phase from copy to verification, without Airflow."""
+    from shopferry import passage
+
+    # Ended from outside, it still lets go of the phase.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    options = passage.Options(args.chunk_size, args.rows_per_second, args.sample, args.without_rehearsal)
+    holder = f"cli:{getpass.getuser()}:{os.getpid()}"
+    outcome = passage.run(Settings.load(), args.phase, holder, options, lambda text: print(text, file=sys.stderr))
+    if outcome is None:
+        print("the sample is in the new shop to look at; run the phase without --sample to go on", file=sys.stderr)
+    else:
+        show(args, outcome.accounts)
+        _written(f"after phase {args.phase}")
+    return 0
+
+
+def phase_status(args: argparse.Namespace) -> int:
+    """Show every phase, its state, holder and progress."""
+    settings = Settings.load()
+    with db.connect(settings.shop_dsn, "status") as shop:
+        show(args, phases.all_phases(shop, settings.route), ["phase", "state", "holder", "chunk_size", "seconds"])
+        if not args.json:
+            show(args, chunks.progress(shop, settings.route))
+    return 0
+
+
+def sync_forward(args: argparse.Namespace) -> int:
+    """Replay legacy's changes into the new shop until SIGTERM; after a gap, resync and go on."""
+    from shopferry import passage
+    from shopferry.cdc import metrics
+    from shopferry.cdc.forward import Forward
+
+    settings = Settings.load()
+    log = logging.getLogger("shopferry.sync")
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    with metrics.serving(settings.metrics, settings.route):
+        while not stop.is_set():
+            try:
+                retrying(lambda: passage.finish_resync(settings, "sync forward"))
+                Forward(settings, stop, args.name).run()
+            except GapError as error:
+                if args.no_resync:
+                    raise
+                log.error("resyncing after a gap: %s", error)
+                if passage.resync(settings, "sync forward") is None:
+                    log.info("another consumer has resynced, looking again")
+            except (ShopferryError, psycopg.Error) as error:
+                log.error("stopped: %s", describe(error))
+                return 1
+    return 0
+
+
+def sync_resync(args: argparse.Namespace) -> int:
+    """Copy anew all that the stream has to keep, after changes were lost; waits for another one under way."""
+    from shopferry import passage
+
+    show(args, [{"rows": passage.resync(Settings.load(), "cli")}])
+    return 0
+
+
+def backup_take(args: argparse.Namespace) -> int:
+    """Back up both stores, or one, below the data directory; with --test-restore try each by restoring it."""
+    from shopferry import backup
+
+    settings = Settings.load()
+    stores = [args.store] if args.store else backups.STORES
+    made = [backup.take(settings, who(args), store, test_restore=args.test_restore) for store in stores]
+    show(args, made, _BACKUP)
+    return 0
+
+
+def backup_list(args: argparse.Namespace) -> int:
+    """Show the backups taken, the newest first, and whether each was ever restored."""
+    settings = Settings.load()
+    with db.connect(settings.shop_dsn, "backup") as shop:
+        show(args, backups.taken(shop, settings.route), _BACKUP)
+    return 0
+
+
+def cutover(args: argparse.Namespace) -> int:
+    """Judge the gates, then move the shop's writes to the new shop; --dry-run stops after the gates."""
+    from shopferry.cutover import gates, switch
+
+    settings = Settings.load()
+    if args.dry_run:
+        judged = gates.judge(settings)
+        show(args, judged)
+        return 0 if all(g.met for g in judged) else 1
+    done = switch.cut_over(settings, who(args))
+    show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
+    _written("after the cutover")
+    return 0
+
+
+def rollback(args: argparse.Namespace) -> int:
+    """Give the shop back to legacy; refused once the new shop has accepted writes."""
+    from shopferry.cutover.rollback import roll_back
+
+    done = roll_back(Settings.load(), who(args))
+    show(args, [{"route version": done.version, "active": "legacy"}])
+    _written("after the rollback")
+    return 0
+
+
+def _written(occasion: str) -> None:
+    """Write the report people read, and say where; what was done is done, whether or not that succeeds."""
+    from shopferry.report import rendering
+
+    try:
+        print(f"report: {rendering.publish(Settings.load(), occasion)}", file=sys.stderr)
+    except (ShopferryError, psycopg.Error, OSError) as error:
+        print(f"no report was written: {describe(error)}", file=sys.stderr)

@@ -1,0 +1,52 @@
+"""Verbs of the embedded stack, and the shop it is filled with."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from shopferry.cli.output import show
+from shopferry.settings import Settings
+
+
+def stack_up(args: argparse.Namespace) -> int:
+    """Start the embedded stack and wait until it is ready."""
+    from shopferry import stack
+
+    state = stack.up(without=frozenset(args.without or ()), broker=args.broker)
+    shown = {k: v for k, v in state.items() if k in {"kafka", "airflow_url", "route", "legacy_dsn", "shop_dsn"}}
+    show(args, [{"what": k, "where": v} for k, v in shown.items()])
+    return 0
+
+
+def stack_down(args: argparse.Namespace) -> int:
+    """Stop every server of the embedded stack; its data stays, unless --purge."""
+    from shopferry import stack
+
+    stack.down(purge=args.purge)
+    return 0
+
+
+def stack_status(args: argparse.Namespace) -> int:
+    """Show every server of the embedded stack; exit 1 when one is not running."""
+    from shopferry import stack
+
+    services = stack.status()
+    show(args, services)
+    return 0 if services and all(s.state == "RUNNING" for s in services) else 1
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Move a generated shop under live writes, cut it over, and prove that nothing was lost."""
+    from shopferry.demo import run
+
+    return run.run(customers=args.customers, rate=args.rate, leave_up=not args.exit, report_to=Path(args.report))
+
+
+def seed(args: argparse.Namespace) -> int:
+    """Fill the legacy store with a generated shop, and give the new shop its tables; both must be empty."""
+    from shopferry.demo import shop
+
+    settings = Settings.load()
+    show(args, [{"table": t, "rows": n} for t, n in shop.seed(settings, args.customers, args.seed).items()])
+    return 0
