@@ -147,6 +147,11 @@ def test_after_the_cutover_it_says_who_and_for_how_long(moved: Pair) -> None:
     page = rendering.as_html(report)
     assert "The new shop takes the writes since" in page and "anna" in page and "made after the cutover" in page
     assert 'aria-label="The cutover, step by step, while no store took writes"' in page
+    damage(moved, "UPDATE shop.customer_order SET total = total + 1 WHERE id = (SELECT min(id) FROM shop.customer_order)")
+    later = build(settings_of(moved))
+    assert later.unbalanced == (), "the new shop goes on alone: that is no fault"
+    assert sum(x.unexplained or 0 for s in later.sums if s.measure == "total" for x in s.lines) == -1
+    assert "since the cutover" in rendering.as_html(later)
 
 
 def test_the_lag_is_drawn(moved: Pair) -> None:
@@ -276,7 +281,7 @@ def test_a_question_that_does_not_run_is_named(moved: Pair) -> None:
     ):
         question = sums.Question("odd", "demo/report/odd.sql", "t", "orders", "", {"legacy": query, "shop": query})
         with pytest.raises(MappingError, match=re.escape(says)):
-            sums.answer(moved.legacy, moved.shop, question, moving=False)
+            sums.answer(moved.legacy, moved.shop, question, active="legacy")
 
 
 def test_each_half_runs_as_it_stands(moved: Pair) -> None:

@@ -98,7 +98,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
             seen = {p.phase for p in phases if p.state in _SEEN}
             active = installation.active(shop, route.name)
             asked = [q for q in questions if q.phase in seen]
-            answers = [s for q in asked for s in sums.answer(legacy, shop, q, moving=active == "legacy")]
+            answers = [s for q in asked for s in sums.answer(legacy, shop, q, active=active)]
             row = shop.execute("SELECT changed_at FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
             steps = standing.steps(shop, route.name)
             waiting, judged = standing.waiting(shop), tuple(gates.recorded(shop, route.name))

@@ -135,7 +135,7 @@ def _short(text: str) -> str:
 
 def _legend(axes: Axes, columns: int) -> None:
     axes.figure.legend(
-        loc="outside upper left", ncols=columns, frameon=False, fontsize=9.5, borderaxespad=0.2, handlelength=1,
+        loc="outside upper left", ncols=columns, frameon=False, fontsize=10.5, borderaxespad=0.2, handlelength=1,
         columnspacing=1.1, handletextpad=0.4,
     )  # fmt: skip
 
@@ -147,9 +147,9 @@ def _svg(name: str, title: str, height: float, draw: Callable[[Axes], None]) -> 
     from matplotlib.figure import Figure
 
     look: dict[str, Any] = {
-        "svg.hashsalt": name, "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 10, "text.color": INK,
+        "svg.hashsalt": name, "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 11, "text.color": INK,
         "axes.edgecolor": GRID, "axes.labelcolor": SOFT, "xtick.color": SOFT, "ytick.color": INK, "axes.spines.top": False,
-        "axes.spines.right": False, "axes.axisbelow": True, "axes.labelsize": 9.5, "ytick.left": False,
+        "axes.spines.right": False, "axes.axisbelow": True, "axes.labelsize": 10.5, "ytick.left": False,
     }  # fmt: skip
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of every font
     with rc_context(look):  # type: ignore[arg-type]

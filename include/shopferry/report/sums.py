@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -40,7 +40,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Line:
-    """One segment of one measure; `held` and `unexplained` are None where the question does not say what was held back."""
+    """One segment of one measure; `held` and `unexplained` are None where the question does not say what was held back.
+
+    After the cutover `unexplained` is what has changed since: legacy less new shop less held.
+    """
 
     segment: str
     legacy: Decimal | None
@@ -58,7 +61,7 @@ class Sum:
     measure: str
     about: str
     lines: tuple[Line, ...]
-    balanced: bool | None  # None: nothing was said about what is held back, or legacy could not be asked
+    balanced: bool | None  # None: not to be judged, for want of a half, or since the new shop goes on alone
 
 
 def load(route: Route, root: Path | None = None) -> tuple[Question, ...]:
@@ -81,14 +84,16 @@ def load(route: Route, root: Path | None = None) -> tuple[Question, ...]:
     return tuple(sorted(found, key=lambda q: (route.phases.index(q.phase), q.name)))
 
 
-def answer(legacy: Connection | None, shop: Connection, question: Question, *, moving: bool) -> list[Sum]:
+def answer(legacy: Connection | None, shop: Connection, question: Question, *, active: str) -> list[Sum]:
     """Ask both halves and put them side by side, one Sum for each measure. Raises MappingError when one does not run.
 
-    `moving` says that changes are under way: what does not meet is then asked again a few times, for the two halves are
-    never of the very same moment.
+    While legacy is `active`, changes are under way, and the two halves are never of the very same moment: what does not
+    meet is asked again a few times. Once the new shop is, it goes on alone, and nothing has to meet any more.
     """
-    for _ in range(_LOOKS if moving else 1):
+    for _ in range(_LOOKS):
         found = _answer(legacy, shop, question)
+        if active == "shop":
+            return [replace(s, balanced=None) for s in found]
         if not any(s.balanced is False for s in found):
             break
         time.sleep(_PAUSE_S)
