@@ -91,9 +91,16 @@ def require_covered(plan: Plan, tables: Mapping[str, MirrorTable]) -> None:
 def choose(legacy: Connection, plan: Plan, tables: Mapping[str, MirrorTable], customers: int) -> int:
     """Choose customers, and the keys of all that is theirs, into temp tables; returns how many customers were chosen.
 
-    To be called in the repeatable-read transaction in which `carry` then reads.
+    To be called in the repeatable-read transaction in which `carry` then reads. Raises ConfigError where temp tables are
+    not allowed, MappingError for a query that does not run.
     """
-    legacy.execute("CREATE TEMP TABLE chosen (id bigint PRIMARY KEY) ON COMMIT DROP")
+    try:
+        legacy.execute("CREATE TEMP TABLE chosen (id bigint PRIMARY KEY) ON COMMIT DROP")
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
+        raise ConfigError(
+            f"role {legacy.info.user} may not make temporary tables in the legacy store, which a rehearsal needs: "
+            f"GRANT TEMPORARY ON DATABASE {legacy.info.dbname} TO {legacy.info.user} (on a standby nobody may: use the primary)"
+        ) from None
     add = SQL("INSERT INTO pg_temp.chosen SELECT DISTINCT id FROM ({}) c WHERE id IS NOT NULL ON CONFLICT DO NOTHING")
     _run(legacy, plan, "everybody", add.format(
         SQL("SELECT id FROM ({}) e ORDER BY random() LIMIT {}").format(SQL(plan.queries["everybody"]), Literal(customers))

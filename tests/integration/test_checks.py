@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pair import ROUTE, Pair, connect
+from shopferry import dump
 from shopferry.errors import MappingError
 from shopferry.mapping import Route
+from shopferry.settings import SQL_ROOT
 from shopferry.verify import checks
 from test_backfill import dsns
 from test_verify import damage
@@ -277,6 +280,15 @@ def test_a_check_that_does_not_run_is_named_with_its_line(
     route = route_with(tmp_path, HEADER + body, monkeypatch)
     with pytest.raises(MappingError, match=rf"checks/mine\.sql:{line}: .*{what}"):
         checks.run(moved.shop, route, "orders")
+
+
+def test_every_check_runs_in_psql_as_it_stands(moved: Pair) -> None:
+    psql = [dump.program("psql", moved.shop.info.server_version), "-q", "-v", "ON_ERROR_STOP=1"]
+    files = [SQL_ROOT.parent / c.file for c in checks.load(ROUTE)]
+    given = [word for file in files for word in ("-f", str(file))]
+    ran = subprocess.run([*psql, *given], env=dump.environment(dsns(moved)[1]), capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("(0 rows)") == len(files)
 
 
 def test_a_check_cannot_write(moved: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

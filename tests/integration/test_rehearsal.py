@@ -192,6 +192,13 @@ def test_a_text_column_that_nobody_named_goes_to_no_tester(filled: Pair) -> None
         sample.require_covered(short, tables)
 
 
+def test_where_temporary_tables_are_not_allowed_it_says_what_to_grant(filled: Pair) -> None:
+    with filled.legacy.transaction(force_rollback=True):
+        filled.legacy.execute("SET TRANSACTION READ ONLY")  # as on a standby
+        with pytest.raises(ConfigError, match="GRANT TEMPORARY ON DATABASE"):
+            sample.choose(filled.legacy, PLAN, mirror.load(filled.shop), 5)
+
+
 @pytest.mark.parametrize(
     ("was", "becomes", "what"),
     [
