@@ -29,12 +29,11 @@ _MANY = 300  # keys: a plan made for few would join so many with each other, so 
 
 @dataclass
 class Merged:
-    """What a merge did to one entity, in rows; `settled` are the keys that a refusal took out of the shop or gave back."""
+    """What a merge did to one entity, in rows."""
 
     keys: int = 0
     written: int = 0
     deleted: int = 0
-    settled: frozenset[str] = frozenset()
 
 
 class _RefusedBeforeError(Exception):
@@ -151,9 +150,12 @@ class Merger:
         for unit in units:
             if touched.isdisjoint(s.relation for s in unit.sources):
                 continue
-            if merged := self._take_and_merge(unit, self._statements(unit).take):
-                done[unit.name] = merged
-                touched |= self.ripple(unit, merged.settled)
+            if count := self._take(unit, self._statements(unit).take):
+                # A refusal changes who stands in the shop without a change of the keys' own sources; and what the shop
+                # refused may be that a parent went without its children. So all that read these keys are merged again.
+                keys = self._keys(unit)
+                done[unit.name] = self._merge_taken(unit, count)
+                touched |= self.ripple(unit, keys)
             if isinstance(unit, Identity):
                 touched.add(f"identity.{unit.identity}")
         return done
@@ -165,24 +167,31 @@ class Merger:
         not wait for one another, only for the stream.
         """
         self.hold(alone=not disjoint)
-        return self._take_and_merge(unit, statements.taken(self._statements(unit).affected, keys).as_string(self.conn))
+        take = statements.taken(self._statements(unit).affected, keys).as_string(self.conn)
+        count = self._take(unit, take)
+        return self._merge_taken(unit, count) if count else None
 
-    def _take_and_merge(self, unit: Unit, take: str) -> Merged | None:
-        conn, own = self.conn, self._statements(unit)
-        conn.execute(_SESSION)
-        row = conn.execute(take.encode()).fetchone()
-        if not row or not (count := int(row[0])):
-            return None
+    def _take(self, unit: Unit, take: str) -> int:
+        """Put the keys that a statement finds into `affected`; returns how many."""
+        self.conn.execute(_SESSION)
+        row = self.conn.execute(take.encode()).fetchone()
+        return int(row[0]) if row else 0
+
+    def _merge_taken(self, unit: Unit, count: int) -> Merged:
+        """Merge the affected keys as far as the shop lets their rows in, and empty `affected`."""
         if isinstance(unit, Identity):
             merged = self._write(unit, count).result(unit)
         else:
             assert isinstance(unit, Mapping)
-            before = self._refused(unit)
             merged = self._merge_or_bisect(unit, count)
-            merged.settled = before ^ self._refused(unit)
-        self._do(own.empty)
+        self._do(self._statements(unit).empty)
         self._rows += count
         return merged
+
+    def _keys(self, unit: Unit) -> frozenset[str]:
+        """The affected keys, as text."""
+        rows = self.conn.execute(SQL("SELECT key::text FROM {}").format(self._statements(unit).affected)).fetchall()
+        return frozenset(r[0] for r in rows)
 
     def ripple(self, unit: Unit, keys: frozenset[str]) -> set[str]:
         """Have these aggregates of a unit count as changed, for whoever reads the unit's table; returns the relations.
@@ -227,16 +236,6 @@ class Merger:
         with self.conn.pipeline():
             for name in sorted(filled & self._images()):
                 self._do(f"DELETE FROM pg_temp.{name}")
-
-    def _refused(self, unit: Mapping) -> frozenset[str]:
-        """The affected keys that the database itself keeps out of the shop."""
-        rows = self.conn.execute(
-            SQL(
-                "SELECT DISTINCT q.key FROM ferry.quarantine q JOIN {} a ON a.key::text = q.key "
-                "WHERE q.entity = {} AND q.sqlstate IS NOT NULL"
-            ).format(self._statements(unit).affected, Literal(unit.entity))
-        ).fetchall()
-        return frozenset(r[0] for r in rows)
 
     def _write(self, unit: Unit, count: int) -> _Written:
         """One pass over the affected keys: outcomes into quarantine and left_out, rows into the target."""

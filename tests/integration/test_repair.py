@@ -101,3 +101,21 @@ def test_after_the_cutover_there_is_nothing_to_go_by(moved: Pair) -> None:  # no
     with pytest.raises(PhaseError, match="not kept by the stream"):
         repair(moved.stores, "orders", moved.sync, "Anna")
     assert moved.ask("SELECT 1 FROM ferry.repair") == []
+
+
+def test_a_parent_that_goes_unseen_takes_its_children_along_and_both_come_back(moved: Pair) -> None:  # noqa: F811
+    moved.write(
+        "INSERT INTO customers (id, email, full_name) VALUES (8, 'c8@example.com', 'Anna Nowak')",
+        "UPDATE orders SET customer_id = 8 WHERE id = 1",
+        "INSERT INTO order_status_log (id, order_id, status_code, changed_at) VALUES (1, 1, 'PAID', '2020-01-02')",
+    )
+    moved.sync()
+    assert moved.one("SELECT count(*) FROM shop.order_event WHERE order_id = 1") == 1
+    damage(moved, "DELETE FROM ferry.identity WHERE legacy_key = 8")
+    # Of this the order is told, and that its customer is unknown now; its events are not.
+    moved.write("UPDATE order_items SET quantity = 2 WHERE order_id = 1")
+    moved.sync()
+    assert moved.quarantine("shop.customer_order")["1"] == ["customer_missing"]
+    mend(moved, "contacts")
+    moved.check()
+    assert moved.one("SELECT count(*) FROM shop.order_event WHERE order_id = 1") == 1
