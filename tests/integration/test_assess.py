@@ -127,6 +127,28 @@ def test_what_holds_no_data_blocks_nothing(stores_: Stores) -> None:
     assert not [f for f in assess.findings(stores_.settings) if f.blocking]
 
 
+def test_a_scan_that_takes_too_long_looks_at_the_first_rows(stores_: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coverage, "FIRST", 100)
+    stores_.legacy.execute(
+        """ALTER TABLE loyalty_log ADD plugin text; INSERT INTO loyalty_log (account_id, plugin) SELECT 1, 'x' FROM
+           generate_series(1, 1000); CREATE TABLE wishlist AS SELECT n FROM generate_series(1, 1000) n; ANALYZE wishlist"""
+    )
+    found = {f.subject: f for f in assess.findings(stores_.settings) if f.blocking}
+    assert found["legacy loyalty_log.plugin"].count == 1000 and "of the first" not in found["legacy loyalty_log.plugin"].text
+    assert found["legacy table wishlist"].number == "about 1,000"
+    with db.connect(stores_.settings.legacy_dsn, "test") as conn:
+        execute, tried = conn.execute, []
+
+        def slow(query: object, *args: object) -> object:
+            tried.append(query)
+            if len(tried) == 1:
+                raise psycopg.errors.QueryCanceled
+            return execute(query, *args)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(conn, "execute", slow)
+        assert coverage._holding(conn, "loyalty_log", ["plugin"]) == ({"plugin": 95}, " of the first 100")
+
+
 DEFECTS = [  # (where, statement, subject, severity, words, count): made all together, in rows of their own
     ("legacy", "ALTER TABLE order_items ALTER sku TYPE name", "legacy order_items.sku", NOTE, "do not carry exactly", None),
     ("shop", "INSERT INTO shop.customer (email) VALUES ('x@example.com')", "new shop", WARNING, "has rows already", None),

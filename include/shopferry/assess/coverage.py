@@ -24,6 +24,7 @@ from shopferry.settings import routes_dir
 
 SIGNED_OFF = "signed_off.txt"
 _LINE = re.compile(r"^(?P<table>[a-z0-9_*?]+)(?:\.(?P<column>[a-z0-9_*?]+))?\s+--\s+(?P<reason>\S.*)$")
+FIRST = 100_000  # rows looked at where all would take too long
 _SETTLED = "a column nobody has decided about does not arrive, and is gone with the legacy store"
 
 
@@ -155,9 +156,10 @@ def unmapped(
     lines = tuple(settled)
     for name, table in full.items():
         left = [c for c in table.names if c not in kept[name].names and not any(s.covers(name, c) for s in lines)]
-        for column, rows in _holding(legacy, name, left).items():
+        holding, part = _holding(legacy, name, left)
+        for column, rows in holding.items():
             yield Finding(
-                f"legacy {name}.{column}", Severity.BLOCKING, "rows hold data in a column that no mapping reads", _SETTLED,
+                f"legacy {name}.{column}", Severity.BLOCKING, f"rows{part} hold data in a column that no mapping reads", _SETTLED,
                 f"map it, or sign it off: `{name}.{column} -- reason` in the route's {SIGNED_OFF}", rows,
             )  # fmt: skip
     others = legacy.execute(
@@ -170,7 +172,7 @@ def unmapped(
         if any(s.covers(name, None) for s in lines):
             continue
         try:
-            rows = _rows(legacy, name)
+            rows, about = _rows(legacy, name)
         except psycopg.errors.InsufficientPrivilege:
             yield Finding(
                 f"legacy table {name}", Severity.WARNING, "no mapping reads it, and neither may this role",
@@ -181,7 +183,7 @@ def unmapped(
             yield Finding(
                 f"legacy table {name}", Severity.BLOCKING, "rows in a table that no mapping reads",
                 "they do not arrive, and are gone with the legacy store",
-                f"map it, or sign it off: `{name} -- reason` in the route's {SIGNED_OFF}", rows,
+                f"map it, or sign it off: `{name} -- reason` in the route's {SIGNED_OFF}", rows, about,
             )  # fmt: skip
 
 
@@ -199,15 +201,33 @@ def outdated(full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable], s
             )  # fmt: skip
 
 
-def _holding(legacy: Connection, table: str, columns: list[str]) -> dict[str, int]:
-    """How many rows hold data in each of these columns, without those that hold none; one scan."""
+def _holding(legacy: Connection, table: str, columns: list[str]) -> tuple[dict[str, int], str]:
+    """How many rows hold data in each of these columns, without those that hold none; and of which part, in words.
+
+    One scan; where that takes too long, only the first rows are looked at.
+    """
     if not columns:
-        return {}
+        return {}, ""
     counts = SQL(", ").join(SQL("count(nullif({}::text, ''))").format(Identifier(c)) for c in columns)
-    row = legacy.execute(SQL("SELECT {} FROM public.{}").format(counts, Identifier(table))).fetchone() or ()
-    return {c: n for c, n in zip(columns, row, strict=True) if n}
+    names = SQL(", ").join(map(Identifier, columns))
+    for limit, part in ((SQL(""), ""), (SQL(f"LIMIT {FIRST}"), f" of the first {FIRST:,}")):
+        query = SQL("SELECT {} FROM (SELECT {} FROM public.{} {}) s").format(counts, names, Identifier(table), limit)
+        try:
+            row = legacy.execute(query).fetchone() or ()
+        except psycopg.errors.QueryCanceled:
+            if part:
+                raise
+            continue
+        break
+    return {c: n for c, n in zip(columns, row, strict=True) if n}, part
 
 
-def _rows(legacy: Connection, table: str) -> int:
+def _rows(legacy: Connection, table: str) -> tuple[int, bool]:
+    """How many rows a table has, and whether that is PostgreSQL's estimate: large ones are not counted."""
+    row = legacy.execute(
+        "SELECT c.reltuples FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname = %s", (table,)
+    ).fetchone()
+    if row and row[0] > FIRST:
+        return int(row[0]), True
     row = legacy.execute(SQL("SELECT count(*) FROM public.{}").format(Identifier(table))).fetchone()
-    return int(row[0]) if row else 0
+    return (int(row[0]) if row else 0), False
