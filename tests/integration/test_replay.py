@@ -95,6 +95,15 @@ def test_a_value_that_is_not_logged_again_is_kept_from_the_mirror(pair: Pair) ->
     pair.check()
 
 
+def test_what_comes_after_a_delete_is_completed_too(pair: Pair) -> None:
+    pair.write(order(1), order(2), f"UPDATE orders SET note = '{LONG}'")
+    pair.pass_phases()
+    pair.write("DELETE FROM orders WHERE id = 2", "UPDATE orders SET status_code = 'PAID' WHERE id = 1")
+    pair.sync()
+    assert notes(pair) == {1: LONG}
+    pair.check()
+
+
 def test_a_value_that_nobody_here_has_is_read_again_from_legacy(pair: Pair) -> None:
     pair.write(order(1), f"UPDATE orders SET note = '{LONG}'")
     pair.tap.skip()
