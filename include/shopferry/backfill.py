@@ -140,8 +140,29 @@ def _copy(
     stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, live: list[Unit]
 ) -> tuple[int, str]:
     shop = stores.shop
-    mirror.stage(shop, table)
     within = mirror.key_range(table.key, chunk.low, chunk.high)
+    fetch(stores, table, within)
+    row = stores.legacy.execute("SELECT pg_current_wal_lsn()::text").fetchone()
+    watermark = str(row[0]) if row else "0/0"
+    shop.execute("ANALYZE pg_temp.incoming")
+    count = shop.execute("SELECT count(*) FROM pg_temp.incoming").fetchone()
+    affecting = [u for u in live if any(s.relation == f"legacy.{table.name}" for s in u.sources)]
+    if affecting:
+        # Replay holds this lock shared: nobody changes the table between our images of before and after.
+        shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{table.name}",))
+    mirror.load_chunk(shop, table, within, generation, images=bool(affecting))
+    if affecting:
+        stores.merger.propagate(live, {f"legacy.{table.name}"})
+    return (int(count[0]) if count else 0), watermark
+
+
+def fetch(stores: Stores, table: MirrorTable, within: Composed) -> None:
+    """Bring the rows that the condition selects from legacy into the temp table `incoming`, which is made for them.
+
+    Raises MappingError when legacy lacks a column that a mapping reads.
+    """
+    shop = stores.shop
+    mirror.stage(shop, table)
     key = SQL(", ").join(map(Identifier, table.key))
     try:
         relay(
@@ -159,18 +180,6 @@ def _copy(
             f"legacy table {table.name}: {error.diag.message_primary}, but a mapping reads it: mend the mapping, "
             "then copy the phase anew"
         ) from None
-    row = stores.legacy.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-    watermark = str(row[0]) if row else "0/0"
-    shop.execute("ANALYZE pg_temp.incoming")
-    count = shop.execute("SELECT count(*) FROM pg_temp.incoming").fetchone()
-    affecting = [u for u in live if any(s.relation == f"legacy.{table.name}" for s in u.sources)]
-    if affecting:
-        # Replay holds this lock shared: nobody changes the table between our images of before and after.
-        shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{table.name}",))
-    mirror.load_chunk(shop, table, within, generation, images=bool(affecting))
-    if affecting:
-        stores.merger.propagate(live, {f"legacy.{table.name}"})
-    return (int(count[0]) if count else 0), watermark
 
 
 def relay(source: Connection, out: Composed, target: Connection, into: Composed) -> None:

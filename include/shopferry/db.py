@@ -46,6 +46,17 @@ def connect(dsn: str, role: str, **options: Any) -> Connection:
         raise ConfigError(f"the DSN of the {role} connection cannot be parsed: {error}") from None
 
 
+def read_only(conn: Connection, patience: str) -> None:
+    """Have a connection write nothing, and break off whatever takes longer than `patience`, e.g. '60s'."""
+    conn.execute("SET default_transaction_read_only = on")
+    conn.execute(f"SET statement_timeout = '{patience}'".encode())
+
+
+def told(error: psycopg.Error) -> str | None:
+    """PostgreSQL's own words where they name columns and functions; those of any other error could quote a value."""
+    return error.diag.message_primary if isinstance(error, psycopg.ProgrammingError) else type(error).__name__
+
+
 def queries(file: Path) -> dict[str, str]:
     """Read a file of named queries: each begins with `-- name: <name>`, ends where the next begins."""
     found: dict[str, str] = {}

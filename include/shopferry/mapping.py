@@ -79,6 +79,11 @@ class Unit:
     after: tuple[str, ...]
 
     @property
+    def target(self) -> str:
+        """What it makes: an entity, or an identity."""
+        raise NotImplementedError
+
+    @property
     def phase(self) -> str:
         """The phase that merges it first."""
         return self.name.partition("/")[0]
@@ -111,6 +116,11 @@ class Mapping(Unit):
     scope: str
     counts: Counts | None
 
+    @property
+    def target(self) -> str:
+        """Its entity."""
+        return self.entity
+
 
 @dataclass(frozen=True)
 class Identity(Unit):
@@ -118,6 +128,11 @@ class Identity(Unit):
 
     identity: str
     sequence: str
+
+    @property
+    def target(self) -> str:
+        """Its identity."""
+        return self.identity
 
     @property
     def changed(self) -> str:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
+_LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 _SHOWN = 60  # characters: a shape longer than that tells nobody more
 
 
+def shape(text: str, *, capital: str = "x") -> str:
+    """The text with every letter as x (a capital one as `capital`) and every digit as 9; all else as it stands."""
+    return _DIGIT.sub("9", _LETTER.sub(lambda m: capital if m[0].isupper() else "x", text))
+
+
 def masked(value: str | None) -> str | None:
-    """The value's shape: letters as x or X, digits as 9, all else as it stands; cut when long. None stays None."""
+    """The value's shape, in which capitals are X; cut when long. None stays None."""
     if value is None:
         return None
-    shape = "".join("9" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c for c in value[:_SHOWN])
-    return shape if len(value) <= _SHOWN else f"{shape}… ({len(value)} characters)"
+    cut = shape(value[:_SHOWN], capital="X")
+    return cut if len(value) <= _SHOWN else f"{cut}… ({len(value)} characters)"

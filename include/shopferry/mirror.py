@@ -305,6 +305,24 @@ def note_images(table: MirrorTable) -> Composed:
     )  # fmt: skip
 
 
+def note_gone(shop: Connection, table: MirrorTable, within: Composed) -> None:
+    """Add to `incoming`, as gone, the mirror's live rows that the condition selects and `incoming` does not have."""
+    key = SQL(", ").join(map(Identifier, table.key))
+    same = SQL(" AND ").join(SQL("m.{0} = i.{0}").format(Identifier(k)) for k in table.key)
+    shop.execute(
+        SQL(
+            "INSERT INTO pg_temp.incoming ({0}, _gone) SELECT {0}, true FROM {1} m WHERE {2} AND NOT m._gone "
+            "AND NOT EXISTS (SELECT FROM pg_temp.incoming i WHERE {3})"
+        ).format(key, table.base, within, same)
+    )
+
+
+def key_text(names: Sequence[str], alias: str | None = None) -> Composed:
+    """A row's key as one text, as differences, findings and quarantine name it; `alias` is of the relation it is read from."""
+    columns = (Identifier(alias, n) if alias else Identifier(n) for n in names)
+    return SQL("concat_ws('/', {})").format(SQL(", ").join(SQL("{}::text").format(c) for c in columns))
+
+
 def key_range(table_key: Sequence[str], low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
     """The WHERE condition of a key range, `low` exclusive and `high` inclusive; open where None."""
     key = SQL("({})").format(SQL(", ").join(map(Identifier, table_key)))
@@ -329,12 +347,7 @@ def load_chunk(shop: Connection, table: MirrorTable, within: Composed, generatio
     theirs = SQL(", ").join(SQL("i.{}").format(Identifier(n)) for n in table.names)
     # The mirror grows faster than its statistics: a range is always read through the key's index.
     shop.execute("SET LOCAL enable_seqscan = off")
-    shop.execute(
-        SQL(
-            "INSERT INTO pg_temp.incoming ({0}, _gone) SELECT {1}, true FROM {2} m WHERE {3} AND NOT m._gone "
-            "AND NOT EXISTS (SELECT FROM pg_temp.incoming i WHERE {4})"
-        ).format(key, SQL(", ").join(SQL("m.{}").format(Identifier(k)) for k in table.key), table.base, within, same)
-    )
+    note_gone(shop, table, within)
     # What the mirror already has, or has newer, is not touched at all.
     shop.execute(
         SQL(

@@ -212,9 +212,9 @@ def compare(settings: Settings, phase: str, rows_per_second: int | None = None) 
         )
 
 
-def verify_phase(settings: Settings, phase: str, rows_per_second: int | None = None) -> Verification:
+def verify_phase(settings: Settings, phase: str) -> Verification:
     """Verify the phase online. Raises VerificationError when anything differs that nobody has explained."""
-    outcome = compare(settings, phase, rows_per_second)
+    outcome = compare(settings, phase)
     if not outcome.clean:
         raise VerificationError(
             f"phase {phase}: {len(outcome.differences)} differences, the first in {outcome.differences[0].where}; "
@@ -233,7 +233,8 @@ def comparable(settings: Settings) -> list[str]:
 def open_differences(settings: Settings, phase: str) -> int:
     """How many differences of a phase are neither settled nor explained."""
     with stores(settings, f"look at {phase}") as s:
-        return len(differences.entries(s.shop, s.route.name, phase))
+        counted = differences.counts(s.shop, s.route.name)
+        return sum(c["differences"] for c in counted if (c["phase"], c["state"]) == (phase, "open"))
 
 
 def repair(settings: Settings, phase: str, who: str, target: str | None = None) -> Repair:

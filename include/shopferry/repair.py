@@ -28,7 +28,7 @@ from shopferry.verify.verification import judge, verify_rows
 log = logging.getLogger(__name__)
 MOST = 5_000  # rows mended in one transaction: what the stream may have to wait for
 _ROUNDS = 3  # mending one thing can bring another to light: a child whose parent is back, a refused row that fits again
-_MENDED = ("mirror", "identity", "shop", "quarantine")  # in this order: what comes after is computed from what is before
+_MENDED = {"mirror", "identity", "shop", "quarantine"}  # the other layers follow from these
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,18 @@ def repair(
     started = time.monotonic()
     shop, route = stores.shop, stores.route
     found = [e.difference for e in differences.entries(shop, route.name, phase, target=target)]
-    open_now = [d for d in found if d.layer in _MENDED]
+    open_now = to_mend = [d for d in found if d.layer in _MENDED]
     stores.merger.stage(route.units)
     for _ in range(_ROUNDS):
         if not open_now:
             break
-        for table, keys in _by_target(open_now, "mirror").items():
+        for table, keys in _mirror_rows(open_now).items():
             for n in range(0, len(keys), MOST):
                 _mirror(stores, phase, table, keys[n : n + MOST])
         _shop(stores, phase, open_now)
-        open_now = verify_rows(stores.legacy, shop, route, phase, [d for d in found if d.layer in _MENDED], await_applied)
+        open_now = verify_rows(stores.legacy, shop, route, phase, to_mend, await_applied)
     remaining = open_now
-    if any(d.layer not in _MENDED for d in found):
+    if len(to_mend) < len(found):
         remaining = open_now + judge(shop, route, phase)[1]
     left = {_row(d) for d in remaining}
     mended, seconds = sorted({_row(d) for d in found} - left), time.monotonic() - started
@@ -77,11 +77,11 @@ def _row(d: Difference) -> tuple[str, str, str]:
     return d.layer, d.target, d.key
 
 
-def _by_target(found: Sequence[Difference], layer: str) -> dict[str, list[str]]:
-    """The rows of a layer, by target."""
+def _mirror_rows(found: Sequence[Difference]) -> dict[str, list[str]]:
+    """The mirror's rows among them, by table."""
     keys: dict[str, set[str]] = {}
     for d in found:
-        if d.layer == layer:
+        if d.layer == "mirror":
             keys.setdefault(d.target, set()).add(d.key)
     return {target: sorted(of) for target, of in sorted(keys.items())}
 
@@ -102,18 +102,8 @@ def _mirror(stores: Stores, phase: str, name: str, keys: Sequence[str]) -> None:
         table = mirror.load(shop)[name]
         # Replay holds this lock shared until its batch commits: so none is between what we read and what we write.
         shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{name}",))
-        mirror.stage(shop, table)
         within = checksums.keyed(table, keys)
-        backfill.relay(
-            stores.legacy,
-            SQL("COPY (SELECT {} FROM public.{} WHERE {}) TO STDOUT (FORMAT binary)").format(
-                mirror.values(table), Identifier(name), within
-            ),
-            shop,
-            SQL("COPY pg_temp.incoming ({}) FROM STDIN (FORMAT binary)").format(
-                SQL(", ").join(map(Identifier, table.names))
-            ),
-        )
+        backfill.fetch(stores, table, within)
         read = any(s.relation == f"legacy.{name}" for u in live for s in u.sources)
         _restore(stores, table, within, images=read)
         if read:
@@ -125,13 +115,7 @@ def _restore(stores: Stores, table: MirrorTable, within: Composed, *, images: bo
     shop = stores.shop
     key = SQL(", ").join(map(Identifier, table.key))
     names = SQL(", ").join(map(Identifier, table.names))
-    same = SQL(" AND ").join(SQL("m.{0} = i.{0}").format(Identifier(k)) for k in table.key)
-    shop.execute(
-        SQL(
-            "INSERT INTO pg_temp.incoming ({0}, _gone) SELECT {0}, true FROM {1} m WHERE {2} AND NOT m._gone "
-            "AND NOT EXISTS (SELECT FROM pg_temp.incoming i WHERE {3})"
-        ).format(key, table.base, within, same)
-    )
+    mirror.note_gone(shop, table, within)
     if images:
         shop.execute(mirror.note_images(table))
     assign = SQL(", ").join(
@@ -163,13 +147,12 @@ def _shop(stores: Stores, phase: str, found: Sequence[Difference]) -> None:
         merger.hold()
         touched: set[str] = set()
         for unit in live:
-            target = unit.identity if isinstance(unit, Identity) else unit.entity if isinstance(unit, Mapping) else ""
-            keys = sorted(wanted.get(target, ()))
+            keys = sorted(wanted.get(unit.target, ()))
             if isinstance(unit, Identity) and keys:
-                _forget_shop_keys(stores, unit, [d.key for d in found if d.target == target and d.column == "shop_key"])
+                _forget_shop_keys(stores, unit, [d.key for d in found if d.target == unit.target and d.column == "shop_key"])
                 touched.add(f"identity.{unit.identity}")
             if isinstance(unit, Mapping) and unit.phase == phase:
-                _expel(stores, unit, [d.key for d in strangers if d.target == target])
+                _expel(stores, unit, [d.key for d in strangers if d.target == unit.target])
             if keys:
                 kind = columns(shop, f"pg_temp.affected_{unit.slug}")["key"]
                 merger.merge(unit, SQL("SELECT unnest({}::{}[]) AS key").format(Literal(keys), SQL(kind)), disjoint=False)
@@ -193,8 +176,7 @@ def _expel(stores: Stores, unit: Mapping, keys: Sequence[str]) -> None:
     if keys:
         stores.shop.execute("SELECT set_config('shopferry.writer', 'ferry', true)")
         stores.shop.execute(
-            SQL("DELETE FROM {} t WHERE t.{} IS NULL AND concat_ws('/', {}) = ANY({})").format(
-                target_of(unit), Identifier(unit.scope),
-                SQL(", ").join(SQL("t.{}::text").format(Identifier(k)) for k in unit.key), Literal(list(keys)),
+            SQL("DELETE FROM {} t WHERE t.{} IS NULL AND {} = ANY({})").format(
+                target_of(unit), Identifier(unit.scope), mirror.key_text(unit.key, "t"), Literal(list(keys))
             )
-        )  # fmt: skip
+        )

@@ -19,6 +19,7 @@ from shopferry.demo import leaks
 from shopferry.errors import ConfigError, MappingError
 from shopferry.report import build, rendering, responsible, sums
 from shopferry.settings import Settings
+from test_verify import damage
 
 
 def settings_of(pair: Pair) -> Settings:
@@ -47,13 +48,6 @@ def moved(make_db: Callable[..., str], moved_template: tuple[str, str]) -> Itera
     pair = Pair.open(make_db("legacy", moved_template[0]), make_db("shop", moved_template[1]))
     yield pair
     pair.close()
-
-
-def damage(pair: Pair, statement: str) -> None:
-    """What no part of the ferry would do."""
-    with pair.shop.transaction():
-        pair.shop.execute("SET LOCAL shopferry.writer = 'ferry'")
-        pair.shop.execute(statement.encode())
 
 
 def switched(pair: Pair) -> None:

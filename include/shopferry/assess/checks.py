@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from shopferry import db
 from shopferry.assess.findings import EXAMPLES, GROUPS, Example, Finding, Severity, mask
 from shopferry.db import Connection
 from shopferry.errors import MappingError
@@ -55,9 +56,7 @@ def found(legacy: Connection, check: Check) -> Iterator[Finding]:
     except (psycopg.errors.QueryCanceled, psycopg.errors.InsufficientPrivilege):
         raise
     except (psycopg.ProgrammingError, psycopg.DataError, psycopg.InternalError) as error:
-        # PostgreSQL's own words name columns and functions; those of a data error would quote a value.
-        words = error.diag.message_primary if isinstance(error, psycopg.ProgrammingError) else type(error).__name__
-        raise MappingError(f"{check.file}: {words}") from None
+        raise MappingError(f"{check.file}: {db.told(error)}") from None
     if not grouped:
         some = some[:EXAMPLES]
     examples = tuple(Example(str(r[0]), mask(str(r[1] or "")), int(r[2]) if grouped else 1) for r in some)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -10,12 +9,12 @@ from enum import StrEnum
 import psycopg
 
 from shopferry.errors import MappingError
+from shopferry.masking import shape
 from shopferry.quality.standardize import MISREAD
 
 EXAMPLES = 3  # of single values; groups are shown up to GROUPS
 GROUPS = 12
 _LONGEST = 60  # characters of a masked example
-_LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 
 
 class Severity(StrEnum):
@@ -86,15 +85,11 @@ def mask(value: str) -> str:
     """The value's shape: letters become x, digits 9, all else stays; of misread letters the wrong signs stay to be seen."""
     parts, at = [], 0
     for broken in MISREAD.finditer(value):
-        parts += [_masked(value[at : broken.start()]), broken[0]]
+        parts += [shape(value[at : broken.start()]), broken[0]]
         at = broken.end()
-    text = "".join([*parts, _masked(value[at:])])
+    text = "".join([*parts, shape(value[at:])])
     text = "".join(c if c.isprintable() else "·" for c in text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-def _masked(text: str) -> str:
-    return _DIGIT.sub("9", _LETTER.sub("x", text))
 
 
 def worst_first(found: list[Finding]) -> list[Finding]:

@@ -37,7 +37,7 @@ class Origin:
     @property
     def label(self) -> str:
         """How the report names it: `orders.total`."""
-        return f"{self.table}.{'+'.join(dict.fromkeys(c for _, c in _COLUMN.findall(self.expression)))}"
+        return _label(self.table, self.expression)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Codes:
     @property
     def label(self) -> str:
         """How the report names it: `orders.status_code`."""
-        return f"{self.table}.{'+'.join(dict.fromkeys(c for _, c in _COLUMN.findall(self.expression)))}"
+        return _label(self.table, self.expression)
 
 
 def origins(mapping: Mapping) -> Iterator[Origin]:
@@ -70,10 +70,10 @@ def origins(mapping: Mapping) -> Iterator[Origin]:
             continue
         name = (named or plain)["name"]  # type: ignore[index]
         expression, kind = (named["expression"].strip() if named else item), None
-        used = {a for a, _ in _COLUMN.findall(_without_strings(expression))}
+        used = _aliases(expression)
         if len(used) == 1 and (alias := used.copy().pop()) in verdicts and expression == f"{alias}.value":
             kind, expression = verdicts[alias]
-            used = {a for a, _ in _COLUMN.findall(_without_strings(expression))}
+            used = _aliases(expression)
         if len(used) == 1 and (alias := used.pop()) in tables and not re.search(r"\bOVER\b|\bFILTER\b|\bSELECT\b", expression):
             yield Origin(mapping.entity, name, tables[alias], alias, expression, kind)
 
@@ -90,9 +90,18 @@ def codes(mapping: Mapping) -> Iterator[Codes]:
         if not join:
             continue
         expression = _trimmed(join[2])
-        used = {a for a, _ in _COLUMN.findall(_without_strings(expression))}
+        used = _aliases(expression)
         if len(used) == 1 and (alias := used.pop()) in tables:
             yield Codes(mapping.name, name, values, column, tables[alias], alias, expression)
+
+
+def _label(table: str, expression: str) -> str:
+    return f"{table}.{'+'.join(dict.fromkeys(c for _, c in _COLUMN.findall(expression)))}"
+
+
+def _aliases(expression: str) -> set[str]:
+    """The relations whose columns an expression reads."""
+    return {a for a, _ in _COLUMN.findall(_without_strings(expression))}
 
 
 def _without_comments(sql: str) -> str:

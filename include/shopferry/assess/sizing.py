@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Identifier
 from shopferry import mirror, pages
 from shopferry.assess.findings import Finding, Severity
 from shopferry.assess.stores import LEGACY, value
+from shopferry.control import differences
 from shopferry.db import Connection
 from shopferry.mapping import Route
 from shopferry.mirror import MirrorTable
@@ -172,11 +173,11 @@ def _told(shop: Connection, route: Route, phase: str) -> tuple[float, float, flo
     """What the phase's last run took: copy, merge, verification; None when it has not been verified yet."""
     if value(shop, "SELECT to_regclass('ferry.verification') IS NULL"):
         return None
+    last = differences.latest(shop, route.name).get(phase)
     row = shop.execute(
-        """SELECT (SELECT coalesce(sum(seconds), 0) FROM ferry.chunk WHERE route = %(r)s AND phase = %(p)s AND kind <> 'merge'),
-                  (SELECT coalesce(sum(seconds), 0) FROM ferry.chunk WHERE route = %(r)s AND phase = %(p)s AND kind = 'merge'),
-                  (SELECT seconds FROM ferry.verification WHERE route = %(r)s AND phase = %(p)s AND finished IS NOT NULL
-                   ORDER BY at DESC LIMIT 1)""",
-        {"r": route.name, "p": phase},
+        """SELECT coalesce(sum(seconds) FILTER (WHERE kind <> 'merge'), 0),
+                  coalesce(sum(seconds) FILTER (WHERE kind = 'merge'), 0)
+           FROM ferry.chunk WHERE route = %s AND phase = %s""",
+        (route.name, phase),
     ).fetchone()
-    return (float(row[0]), float(row[1]), float(row[2])) if row and row[2] is not None else None
+    return (float(row[0]), float(row[1]), last.seconds) if row and last else None

@@ -32,8 +32,7 @@ def reach(dsn: str, subject: str, setting: str) -> tuple[Connection | None, Find
             subject, Severity.BLOCKING, f"cannot be reached: {text}", "nothing can be read or written there",
             f"check {setting} and that the server is up",
         )  # fmt: skip
-    conn.execute("SET default_transaction_read_only = on")
-    conn.execute(f"SET statement_timeout = '{_PATIENCE}'".encode())
+    db.read_only(conn, _PATIENCE)
     return conn, None
 
 

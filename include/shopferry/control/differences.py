@@ -68,12 +68,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Run:
-    """One verification of a phase under way, and how far an earlier try of it had come: (layer, target) → (high, done)."""
+    """One verification of a phase under way, and how far an earlier try of it had come: (layer, target) → last key.
+
+    The last key is None where all of it is compared.
+    """
 
     route: str
     phase: str
     at: datetime
-    steps: dict[tuple[str, str], tuple[list[Any] | None, bool]]
+    steps: dict[tuple[str, str], list[Any] | None]
 
     @property
     def _given(self) -> dict[str, Any]:
@@ -81,19 +84,19 @@ class Run:
 
     def done(self, layer: str, target: str) -> bool:
         """Whether it has compared all of it already."""
-        return self.steps.get((layer, target), (None, False))[1]
+        return (layer, target) in self.steps and self.steps[layer, target] is None
 
     def after(self, layer: str, target: str) -> list[Any] | None:
         """The key up to which it has compared already; None: nothing yet."""
-        return self.steps.get((layer, target), (None, False))[0]
+        return self.steps.get((layer, target))
 
     def book(
         self, conn: Connection, layer: str, target: str, found: Sequence[Difference], *,
-        rows: int, seconds: float, high: Sequence[Any] | None, done: bool,
+        rows: int, seconds: float, high: Sequence[Any] | None,
     ) -> None:  # fmt: skip
-        """Record that everything up to `high` is compared, and what was found there."""
+        """Record that everything up to `high` is compared (None: all of it), and what was found there."""
         record(conn, self, found)
-        step = {"layer": layer, "target": target, "high": None if high is None else Jsonb(list(high)), "done": done}
+        step = {"layer": layer, "target": target, "high": None if high is None else Jsonb(list(high))}
         conn.execute(_Q["step"], self._given | step)
         conn.execute(_Q["progress"], self._given | {"rows": rows, "seconds": seconds})
 
@@ -106,9 +109,8 @@ class Run:
         return (int(row[0]), float(row[1])) if row else (0, 0.0)
 
     def open(self, conn: Connection) -> list[Difference]:
-        """What it has found and nobody has explained."""
-        found = entries(conn, self.route, self.phase, states=("open",))
-        return [e.difference for e in found if e.last_seen == self.at]
+        """What it has found and nobody has explained; to be asked once it is finished."""
+        return [e.difference for e in entries(conn, self.route, self.phase)]
 
 
 def begin(conn: Connection, route: str, phase: str) -> Run:
@@ -116,7 +118,7 @@ def begin(conn: Connection, route: str, phase: str) -> Run:
     row = conn.execute(_Q["begin"], {"route": route, "phase": phase, "memory": _MEMORY}).fetchone()
     assert row
     steps = conn.execute(_Q["steps"], {"route": route, "phase": phase, "at": row[0]}).fetchall()
-    return Run(route, phase, row[0], {(layer, target): (high, done) for layer, target, high, done in steps})
+    return Run(route, phase, row[0], {(layer, target): high for layer, target, high in steps})
 
 
 def record(conn: Connection, run: Run, found: Sequence[Difference]) -> None:
@@ -149,6 +151,25 @@ def entries(
     given = {"route": route, "phase": phase, "states": list(states), "target": target, "limit": limit}
     with conn.cursor(row_factory=class_row(Entry)) as cur:
         return cur.execute(_Q["entries"], given).fetchall()
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The last verification of a phase that came to its end."""
+
+    phase: str
+    at: datetime
+    age_h: float
+    rows_compared: int
+    differences: int
+    seconds: float
+    accounting: list[dict[str, Any]]
+
+
+def latest(conn: Connection, route: str) -> dict[str, Latest]:
+    """The last finished verification of each phase, by phase."""
+    with conn.cursor(row_factory=class_row(Latest)) as cur:
+        return {v.phase: v for v in cur.execute(_Q["latest"], {"route": route}).fetchall()}
 
 
 def counts(conn: Connection, route: str) -> list[dict[str, Any]]:

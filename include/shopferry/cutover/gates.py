@@ -50,12 +50,7 @@ def _phases(s: Stores) -> Gate:
 
 
 def _verified(s: Stores) -> Gate:
-    rows = s.shop.execute(
-        "SELECT phase, extract(epoch FROM now() - max(at))::float / 3600 FROM ferry.verification "
-        "WHERE route = %s AND finished IS NOT NULL GROUP BY phase",
-        (s.route.name,),
-    ).fetchall()
-    ages = dict(rows)
+    ages = {v.phase: v.age_h for v in differences.latest(s.shop, s.route.name).values()}
     old = [p for p in s.route.phases if ages.get(p, FRESH_HOURS + 1) > FRESH_HOURS]
     evidence = f"no verification in {FRESH_HOURS} h of {', '.join(old)}" if old else f"oldest {max(ages.values()):.1f} h"
     return Gate("verification fresh", not old, evidence, "run `shopferry verify`")
@@ -73,13 +68,8 @@ def _differences(s: Stores) -> Gate:
 
 
 def _quarantine(s: Stores) -> Gate:
-    row = s.shop.execute(
-        """SELECT coalesce(sum((a->>'legacy_rows')::bigint), 0), coalesce(sum((a->>'quarantined')::bigint), 0)
-           FROM (SELECT DISTINCT ON (phase) accounting FROM ferry.verification WHERE route = %s
-                 AND finished IS NOT NULL ORDER BY phase, at DESC) v, jsonb_array_elements(v.accounting) AS a""",
-        (s.route.name,),
-    ).fetchone()
-    rows, held = (int(row[0]), int(row[1])) if row else (0, 0)
+    accounts = [a for v in differences.latest(s.shop, s.route.name).values() for a in v.accounting]
+    rows, held = sum(a["legacy_rows"] for a in accounts), sum(a["quarantined"] for a in accounts)
     share = held / rows if rows else 0.0
     return Gate(
         "quarantine small", share <= QUARANTINE_LIMIT, f"{held} of {rows} rows ({share:.2%})",

@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from shopferry.control import offsets, phases
+from shopferry.control import differences, offsets, phases
 from shopferry.db import Connection
 from shopferry.demo.ledger import LedgerReport
 
@@ -39,12 +39,8 @@ def build(shop: Connection, route: str, ledger: LedgerReport, compared: dict[str
 
 
 def _phase(shop: Connection, route: str, phase: str, seconds: float) -> dict[str, Any]:
-    row = shop.execute(
-        "SELECT accounting FROM ferry.verification WHERE route = %s AND phase = %s AND finished IS NOT NULL "
-        "ORDER BY at DESC LIMIT 1",
-        (route, phase),
-    ).fetchone()
-    tables: list[dict[str, Any]] = row[0] if row else []
+    last = differences.latest(shop, route).get(phase)
+    tables = last.accounting if last else []
     left_out: dict[str, int] = {}
     for table in tables:
         for reason, count in table["left_out"].items():

@@ -14,6 +14,7 @@ from airflow.api_fastapi.core_api.security import requires_access_view
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from shopferry.control.differences import Latest
 from shopferry.mapping import Route
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.retry import describe
@@ -48,7 +49,7 @@ def application() -> FastAPI:
 def overview() -> dict[str, Any]:
     """What the page shows: counts, keys and reason codes, nothing personal. Raises what keeps it from knowing."""
     from shopferry import complaints, db, watch
-    from shopferry.control import chunks, gates, phases
+    from shopferry.control import chunks, differences, gates, phases
 
     settings = settings_from_connections()
     route = Route.load(settings.route)
@@ -66,12 +67,7 @@ def overview() -> dict[str, Any]:
         return found
     with db.connect(settings.shop_dsn, "page") as shop:
         progress = chunks.progress(shop, route.name)
-        verifications = shop.execute(
-            """SELECT DISTINCT ON (phase) phase, rows_compared, differences, accounting FROM ferry.verification
-               WHERE route = %s AND finished IS NOT NULL ORDER BY phase, at DESC""",
-            (route.name,),
-        ).fetchall()
-        verified = {phase: rest for phase, *rest in verifications}
+        verified = differences.latest(shop, route.name)
         found["gates"] = [asdict(g) for g in gates.recorded(shop, route.name)]
         found["phases"] = [
             {
@@ -101,13 +97,12 @@ def _rehearsal(settings: Settings, route: Route) -> dict[str, Any] | None:
     return {"told": last.told, "green": last.green and fresh, "fresh": fresh}
 
 
-def _verification(row: list[Any] | None) -> dict[str, Any] | None:
-    if row is None:
+def _verification(last: Latest | None) -> dict[str, Any] | None:
+    if last is None:
         return None
-    compared, differences, accounts = row
     left_out: dict[str, int] = {}
-    for account in accounts:
+    for account in last.accounting:
         for reason, rows in account["left_out"].items():
             left_out[reason] = left_out.get(reason, 0) + rows
-    sums = {name: sum(a[name] for a in accounts) for name in ("legacy_rows", "migrated", "quarantined", "unaccounted")}
-    return {"rows_compared": compared, "differences": differences, **sums, "left_out": left_out}
+    sums = {name: sum(a[name] for a in last.accounting) for name in ("legacy_rows", "migrated", "quarantined", "unaccounted")}
+    return {"rows_compared": last.rows_compared, "differences": last.differences, **sums, "left_out": left_out}

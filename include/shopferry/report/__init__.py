@@ -90,7 +90,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
     legacy = _legacy(settings)
     try:
         with db.connect(settings.shop_dsn, "report") as shop:
-            _read_only(shop)
+            db.read_only(shop, _PATIENCE)
             installed = shop.execute("SELECT to_regclass('ferry.route') IS NOT NULL").fetchone()
             if not installed or not installed[0]:
                 raise ConfigError("nothing to report: the new shop has no control tables yet; run `shopferry phase init`")
@@ -118,13 +118,8 @@ def _legacy(settings: Settings) -> Connection | None:
         conn = db.connect(settings.legacy_dsn, "report")
     except psycopg.OperationalError:
         return None
-    _read_only(conn)
+    db.read_only(conn, _PATIENCE)
     return conn
-
-
-def _read_only(conn: Connection) -> None:
-    conn.execute("SET default_transaction_read_only = on")
-    conn.execute(f"SET statement_timeout = '{_PATIENCE}'".encode())
 
 
 def _next(

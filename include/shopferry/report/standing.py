@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from shopferry.control import phases, quarantine
+from shopferry.control import differences, phases, quarantine
 from shopferry.db import Connection
+from shopferry.verify.accounting import Account
 
 _NOT_DOWNTIME = "gates"  # judged while legacy still takes writes
-
-
-@dataclass(frozen=True)
-class TableStanding:
-    """One legacy table: its rows by what became of them, as the last verification counted."""
-
-    table: str
-    legacy_rows: int
-    migrated: int
-    quarantined: int
-    left_out: dict[str, int]
-    unaccounted: int
 
 
 @dataclass(frozen=True)
@@ -37,7 +25,7 @@ class PhaseStanding:
     verified_at: datetime | None
     rows_compared: int
     differences: int
-    tables: tuple[TableStanding, ...]
+    tables: tuple[Account, ...]
 
     def total(self, what: str) -> int:
         """Sum over the tables of `legacy_rows`, `migrated`, `quarantined`, `unaccounted` or `left_out`."""
@@ -96,25 +84,17 @@ class Step:
 def phase_standings(shop: Connection, route: str) -> tuple[PhaseStanding, ...]:
     """Every phase of the route, in order."""
     found = []
+    verified = differences.latest(shop, route)
     for p in phases.all_phases(shop, route):
-        row = shop.execute(
-            "SELECT at, rows_compared, differences, accounting FROM ferry.verification "
-            "WHERE route = %s AND phase = %s AND finished IS NOT NULL ORDER BY at DESC LIMIT 1",
-            (route, p.phase),
-        ).fetchone()
-        at, compared, differences, accounts = row if row else (None, 0, 0, [])
-        tables = tuple(_table(account) for account in accounts)
+        last = verified.get(p.phase)
+        at, compared, differing, accounts = (
+            (last.at, last.rows_compared, last.differences, last.accounting) if last else (None, 0, 0, [])
+        )
+        tables = tuple(Account(**account) for account in accounts)
         found.append(
-            PhaseStanding(
-                p.phase, p.state, p.ran_by, p.started, p.finished, p.seconds, at, int(compared), int(differences), tables
-            )
+            PhaseStanding(p.phase, p.state, p.ran_by, p.started, p.finished, p.seconds, at, compared, differing, tables)
         )
     return tuple(found)
-
-
-def _table(account: dict[str, Any]) -> TableStanding:
-    names = ("table", "legacy_rows", "migrated", "quarantined", "left_out", "unaccounted")
-    return TableStanding(**{n: account[n] for n in names})
 
 
 def reasons(shop: Connection) -> tuple[Reason, ...]:
@@ -131,12 +111,11 @@ def waiting(shop: Connection) -> int:
 
 def difference_segments(shop: Connection, route: str) -> tuple[DifferenceSegment, ...]:
     """What verification found and still holds, by where and what kind."""
-    rows = shop.execute(
-        """SELECT phase, layer, target, kind, state, count(*) FROM ferry.difference WHERE route = %s
-           GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC, 1, 2, 3, 4""",
-        (route,),
-    ).fetchall()
-    return tuple(DifferenceSegment(*r) for r in rows)
+    found = [
+        DifferenceSegment(c["phase"], c["layer"], c["target"], c["kind"], c["state"], c["differences"])
+        for c in differences.counts(shop, route)
+    ]
+    return tuple(sorted(found, key=lambda d: (-d.rows, d.phase, d.layer, d.target, d.kind)))
 
 
 def lag(shop: Connection, route: str) -> tuple[Moment, ...]:

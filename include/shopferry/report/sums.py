@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 
+from shopferry import db
 from shopferry.db import Connection, queries
 from shopferry.errors import MappingError
 from shopferry.mapping import Route
@@ -130,9 +131,7 @@ def _ask(conn: Connection, query: str, where: str) -> list[Row]:
             names = [c.name for c in cursor.description or ()]
             rows = cursor.fetchall()
     except (psycopg.ProgrammingError, psycopg.DataError) as error:
-        # PostgreSQL's own words name columns and functions; those of a data error would quote a value.
-        words = error.diag.message_primary if isinstance(error, psycopg.ProgrammingError) else type(error).__name__
-        raise MappingError(f"{where}: {words}") from None
+        raise MappingError(f"{where}: {db.told(error)}") from None
     if not names or names[0] != "segment" or len(names) < 2:
         raise MappingError(f"{where}: wants `segment` first and then its measures, not {', '.join(names)}")
     return [

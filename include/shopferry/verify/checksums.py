@@ -74,7 +74,7 @@ def keyed(table: MirrorTable, keys: Iterable[str]) -> Composed:
     if len(table.key) == 1:
         kind = next(c.type for c in table.columns if c.name == table.key[0])
         return SQL("{} = ANY({}::{}[])").format(Identifier(table.key[0]), Literal(sorted(keys)), SQL(kind))
-    return SQL("{} = ANY({})").format(_key_text(table), Literal(sorted(keys)))
+    return SQL("{} = ANY({})").format(mirror.key_text(table.key), Literal(sorted(keys)))
 
 
 def _stretches(
@@ -154,7 +154,7 @@ def _columns_of(
 ) -> dict[str, list[str | None]]:
     texts = SQL(", ").join(SQL("{}::{}::text").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
     rows = conn.execute(
-        SQL("SELECT {}, ARRAY[{}] FROM {} WHERE {}").format(_key_text(table), texts, relation, keyed(table, keys))
+        SQL("SELECT {}, ARRAY[{}] FROM {} WHERE {}").format(mirror.key_text(table.key), texts, relation, keyed(table, keys))
     ).fetchall()
     return dict(rows)
 
@@ -170,7 +170,7 @@ def _rows(
     conn: Connection, relation: Identifier, table: MirrorTable, text: Composed, within: Composed
 ) -> dict[str, int]:
     rows = conn.execute(
-        SQL("SELECT {}, hashtextextended({}, 0) FROM {} WHERE {}").format(_key_text(table), text, relation, within)
+        SQL("SELECT {}, hashtextextended({}, 0) FROM {} WHERE {}").format(mirror.key_text(table.key), text, relation, within)
     ).fetchall()
     return dict(rows)
 
@@ -180,10 +180,6 @@ def _rows_of(
 ) -> dict[str, int]:
     """The hashes of named keys."""
     return _rows(conn, relation, table, text, keyed(table, keys))
-
-
-def _key_text(table: MirrorTable) -> Composed:
-    return SQL("concat_ws('/', {})").format(SQL(", ").join(SQL("{}::text").format(Identifier(k)) for k in table.key))
 
 
 def _differing(left: dict[str, int], right: dict[str, int]) -> set[str]:
@@ -199,7 +195,7 @@ def compare_hot(legacy: Connection, shop: Connection, table: MirrorTable, since:
     shop.execute(_SESSION)
     text = SQL("ROW({})::text").format(mirror.values(table))
     hot = shop.execute(
-        SQL("SELECT {} FROM {} WHERE _lsn > {}::pg_lsn").format(_key_text(table), table.base, Literal(since))
+        SQL("SELECT {} FROM {} WHERE _lsn > {}::pg_lsn").format(mirror.key_text(table.key), table.base, Literal(since))
     ).fetchall()
     keys = {r[0] for r in hot}
     if not keys:

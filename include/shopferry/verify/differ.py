@@ -85,8 +85,8 @@ def _rows(shop: Connection, mapping: Mapping, yields: Sequence[str], within: Com
             "FULL JOIN (SELECT * FROM {target} WHERE {within}) t ON {same} "
             "WHERE ROW({wanted})::text IS DISTINCT FROM ROW({standing})::text"
         ).format(
-            key_y=_key_text(mapping, "y"), key_t=_key_text(mapping, "t"), good=good_rows(yields), within=within,
-            target=target_of(mapping), scope=Identifier(mapping.scope), wanted=wanted, standing=standing,
+            key_y=mirror.key_text(mapping.key, "y"), key_t=mirror.key_text(mapping.key, "t"), good=good_rows(yields),
+            within=within, target=target_of(mapping), scope=Identifier(mapping.scope), wanted=wanted, standing=standing,
             same=SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in mapping.key),
             wanted_texts=SQL(", ").join(SQL("y.{}::{}::text").format(Identifier(c), SQL(types[c])) for c in names),
             standing_texts=SQL(", ").join(SQL("t.{}::text").format(Identifier(c)) for c in names),
@@ -137,7 +137,7 @@ def _strangers(shop: Connection, mapping: Mapping) -> list[Difference]:
     """Rows that no key leads to: of the shop without an aggregate key, of quarantine and rows left out with one there is not."""
     rows = shop.execute(
         SQL("SELECT {} FROM {} t WHERE t.{} IS NULL").format(
-            _key_text(mapping, "t"), target_of(mapping), Identifier(mapping.scope)
+            mirror.key_text(mapping.key, "t"), target_of(mapping), Identifier(mapping.scope)
         )
     ).fetchall()
     found = [Difference("shop", mapping.entity, key, "extra") for (key,) in rows]
@@ -150,9 +150,3 @@ def _strangers(shop: Connection, mapping: Mapping) -> list[Difference]:
         ).format(Literal(mapping.entity), keys_between(mapping, None, None))
     ).fetchall()
     return found + [Difference("quarantine", mapping.entity, row, "extra", what, key) for row, key, what in held]
-
-
-def _key_text(mapping: Mapping, alias: str) -> Composed:
-    return SQL("concat_ws('/', {})").format(
-        SQL(", ").join(SQL("{}.{}::text").format(SQL(alias), Identifier(k)) for k in mapping.key)
-    )

@@ -59,13 +59,13 @@ def verify(
                 _book(shop, run, "mirror", name, parts, rows_per_second)
         for unit in route.of(phase):
             layer = "identity" if isinstance(unit, Identity) else "shop"
-            target = unit.identity if isinstance(unit, Identity) else unit.entity if isinstance(unit, Mapping) else ""
-            if run.done(layer, target):
+            if run.done(layer, unit.target):
                 continue
             if isinstance(unit, Identity):
-                _book(shop, run, layer, target, _whole(shop, unit), rows_per_second)
+                _book(shop, run, layer, unit.target, _whole(shop, unit), rows_per_second)
             elif isinstance(unit, Mapping):
-                _book(shop, run, layer, target, differ.compare(shop, unit, run.after(layer, target)), rows_per_second)
+                parts = differ.compare(shop, unit, run.after(layer, unit.target))
+                _book(shop, run, layer, unit.target, parts, rows_per_second)
         return _finish(shop, run, route)
     finally:
         if not shop.closed:
@@ -87,9 +87,11 @@ def verify_rows(
         if keys := aggregates.get(name):
             left += checksums.compare_keys(legacy, shop, tables[name], keys, await_applied)
     for unit in route.of(phase):
-        if isinstance(unit, Identity) and (keys := aggregates.get(unit.identity)):
+        if not (keys := aggregates.get(unit.target)):
+            continue
+        if isinstance(unit, Identity):
             left += identities.compare(shop, unit, sorted(keys))[1]
-        elif isinstance(unit, Mapping) and (keys := aggregates.get(unit.entity)):
+        elif isinstance(unit, Mapping):
             left += differ.compare_keys(shop, unit, sorted(keys))
     return left
 
@@ -109,7 +111,7 @@ def _book(
         with shop.transaction():
             run.book(
                 shop, layer, target, part.found,
-                rows=part.rows, seconds=took, high=part.high, done=part.high is None,
+                rows=part.rows, seconds=took, high=part.high,
             )  # fmt: skip
         if rows_per_second:
             time.sleep(max(0.0, part.rows / rows_per_second - took))

@@ -13,13 +13,13 @@ WITH going AS (
 SELECT at FROM going UNION ALL SELECT at FROM begun;
 
 -- name: steps
-SELECT layer, target, high, done FROM ferry.verification_step
+SELECT layer, target, high FROM ferry.verification_step
 WHERE route = %(route)s AND phase = %(phase)s AND at = %(at)s;
 
 -- name: step
-INSERT INTO ferry.verification_step (route, phase, at, layer, target, high, done)
-VALUES (%(route)s, %(phase)s, %(at)s, %(layer)s, %(target)s, %(high)s, %(done)s)
-ON CONFLICT (route, phase, at, layer, target) DO UPDATE SET high = excluded.high, done = excluded.done;
+INSERT INTO ferry.verification_step (route, phase, at, layer, target, high)
+VALUES (%(route)s, %(phase)s, %(at)s, %(layer)s, %(target)s, %(high)s)
+ON CONFLICT (route, phase, at, layer, target) DO UPDATE SET high = excluded.high;
 
 -- name: progress
 UPDATE ferry.verification SET rows_compared = rows_compared + %(rows)s, seconds = seconds + %(seconds)s
@@ -58,6 +58,11 @@ RETURNING rows_compared, seconds;
 -- name: forget_steps
 -- Also those of runs that were broken off and will not be gone on with.
 DELETE FROM ferry.verification_step WHERE route = %(route)s AND phase = %(phase)s;
+
+-- name: latest
+SELECT DISTINCT ON (phase) phase, at, extract(epoch FROM now() - at)::float / 3600 AS age_h, rows_compared, differences,
+       seconds, accounting
+FROM ferry.verification WHERE route = %(route)s AND finished IS NOT NULL ORDER BY phase, at DESC;
 
 -- name: entries
 SELECT phase, layer, target, key, column_name, kind, aggregate, expected, found, state, first_seen, last_seen, settled,

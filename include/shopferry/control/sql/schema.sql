@@ -223,7 +223,7 @@ CREATE TABLE IF NOT EXISTS ferry.verification (
 -- NULL while it is under way, or when it was broken off.
 ALTER TABLE ferry.verification ADD COLUMN IF NOT EXISTS finished timestamptz DEFAULT now();
 
--- How far a verification under way has come: what is below `high` is compared.
+-- How far a verification under way has come: what is up to `high` is compared, all of it where that is NULL.
 CREATE TABLE IF NOT EXISTS ferry.verification_step (
     route  text NOT NULL,
     phase  text NOT NULL,
@@ -231,7 +231,6 @@ CREATE TABLE IF NOT EXISTS ferry.verification_step (
     layer  text NOT NULL,
     target text NOT NULL,
     high   jsonb,
-    done   boolean NOT NULL,
     PRIMARY KEY (route, phase, at, layer, target)
 );
 
