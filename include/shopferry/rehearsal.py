@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 
-from shopferry import backfill, db, dump, installation, mirror, passage, probe, sample, scratch
+from shopferry import backfill, db, dump, installation, last_rehearsal, mirror, passage, probe, sample, scratch
 from shopferry.control import phases, rehearsals, schema
 from shopferry.control.phases import State
 from shopferry.control.rehearsals import Rehearsal, Rehearsed
@@ -72,10 +72,12 @@ def _record(
 ) -> Rehearsal:
     green = problem is None and all(p.clean for p in done) and len(done) == len(route.phases)
     with db.connect(settings.shop_dsn, "rehearsal") as shop, shop.transaction():
-        return rehearsals.record(
+        made = rehearsals.record(
             shop, route.name, who=who, fingerprint=route.fingerprint, customers=form.customers,
             pseudonymised=form.pseudonymise, seconds=seconds, phases=done, problem=problem, green=green,
         )  # fmt: skip
+    last_rehearsal.keep(made, route.name)
+    return made
 
 
 def _run(

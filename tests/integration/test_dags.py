@@ -13,13 +13,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from shopferry import db, stack
+from shopferry import db, last_rehearsal, stack
+from shopferry.control import rehearsals
 from shopferry.demo import shop as demo_shop
 from shopferry.errors import ConfigError, TransientError
 from shopferry.mapping import Route
@@ -124,6 +127,24 @@ def test_only_the_first_phase_asks_for_a_rehearsal_and_only_a_person_rehearses(d
     assert [p for p in PHASES if "without_rehearsal" in dags[p].params] == [PHASES[0]]
     assert {str(t.value) for t in dags["rehearse"].allowed_run_types} == {"manual"}
     assert dags["rehearse"].params["pseudonymise"] is True
+
+
+def test_the_form_shows_the_last_rehearsal(dags: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shopferry.orchestration.phase import phase_dag
+
+    def shown() -> str:
+        return str(phase_dag(PHASES[0]).params.get_param("without_rehearsal").description)
+
+    monkeypatch.setenv("SHOPFERRY_DATA", str(tmp_path))
+    assert shown().startswith("The last rehearsal: none yet. ")
+    phase = rehearsals.Rehearsed("contacts", 100, 1_000, 1, 1, 1, 3600, 2, 0, 5, 5, ["shop.customer 7 status changed"])
+    held = rehearsals.Rehearsal(
+        1, datetime(2026, 3, 1, 12, tzinfo=UTC), "me", "f", 250, True, 3.0, [asdict(phase)], None, green=False
+    )
+    last_rehearsal.keep(held, "demo")
+    assert shown().startswith("The last rehearsal: 250 customers and the oddest ones, 2026-03-01 12:00: contacts has 2 differ")
+    last_rehearsal.keep(replace(held, green=True), "demo")
+    assert "2026-03-01 12:00: green; all of legacy may take 60 min. Empty: " in shown()
 
 
 def test_a_trigger_is_a_few_scalars(dags: dict[str, Any]) -> None:
@@ -373,6 +394,9 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     assert shown["complaints"] == []
     watched = oncall.start("watch_sync")
     oncall.succeeds("watch_sync", watched)
+    compared = oncall.start("verify", repair=True)
+    oncall.succeeds("verify", compared)
+    assert list((data_dir() / "reports").glob("demo-*-after-a-verification.html"))
 
     rejected = oncall.start("cutover")
     oncall.answer("cutover", rejected, "Reject")

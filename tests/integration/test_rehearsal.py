@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from pair import ROUTE, Pair
-from shopferry import cli, db, mirror, passage, rehearsal, sample
+from shopferry import cli, db, last_rehearsal, mirror, passage, rehearsal, sample
 from shopferry.control import rehearsals
 from shopferry.errors import ConfigError, MappingError, PhaseError
 from shopferry.mapping import Route
@@ -20,6 +20,12 @@ from test_backfill import dsns
 
 SCRATCH = "SELECT datname FROM pg_database WHERE datname LIKE 'shopferry%rehearsal%'"
 PLAN = sample.load(ROUTE)
+
+
+@pytest.fixture(autouse=True)
+def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a rehearsal notes for the forms stays here."""
+    monkeypatch.setenv("SHOPFERRY_DATA", str(tmp_path / "data"))
 
 
 def settings_of(pair: Pair) -> Settings:
@@ -46,6 +52,8 @@ def test_a_sample_passes_all_phases_and_leaves_nothing(filled: Pair, pseudonymis
         assert p["quarantined"] + p["left_out"] > 0 or p["phase"] == "loyalty", "the oddest must be in it"
         assert p["expected_s"] >= p["copy_s"] + p["merge_s"] + p["verify_s"]
     assert rehearsals.held(filled.shop, "demo") == [done]
+    assert last_rehearsal.told("demo").startswith(f"25 customers and the oddest ones, {done.told}; all of legacy may take ")
+    assert last_rehearsal.told("another") == "none yet"
     assert filled.ask(SCRATCH) == []
     assert legacy_state(filled) == before
     assert filled.one("SELECT count(*) FROM shop.customer") == 0

@@ -114,6 +114,19 @@ def test_a_value_that_nobody_here_has_is_read_again_from_legacy(pair: Pair) -> N
     pair.check()
 
 
+def test_a_value_logged_in_this_very_batch_is_not_taken_from_the_mirror(pair: Pair) -> None:
+    pair.write(order(1), f"UPDATE orders SET note = '{LONG}'")
+    pair.pass_phases()
+    pair.write(f"UPDATE orders SET note = '{OTHER}'")
+    pair.write("UPDATE orders SET status_code = 'PAID'")
+    pair.capture()
+    changes, steps = pair.batch(pair.pending())
+    assert [c.partial for c in changes] == [False, True]
+    pair.consumer.apply(changes, steps)
+    assert notes(pair) == {1: OTHER}
+    pair.check()
+
+
 def test_a_value_of_a_row_that_is_gone_by_now_is_not_missed(pair: Pair) -> None:
     pair.write(order(1), f"UPDATE orders SET note = '{LONG}'")
     pair.tap.skip()
@@ -267,6 +280,8 @@ def test_a_batch_says_how_late_it_was_and_how_long_it_took(pair: Pair) -> None:
     )]  # fmt: skip
     ahead = [replace(c, committed_ms=int((time.time() + 60) * 1000)) for c in changes]  # by legacy's clock
     assert set(pair.consumer.apply(ahead, {}).lag_ms) == {0}
+    month = [replace(c, committed_ms=int((time.time() - 30 * 86_400) * 1000)) for c in changes]
+    assert set(pair.consumer.apply(month, {}).lag_ms) == {2**31 - 1}  # what the column holds
 
 
 def test_positions_beyond_four_gigabytes_are_kept_and_compared_whole(pair: Pair) -> None:

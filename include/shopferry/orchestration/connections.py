@@ -13,12 +13,17 @@ from shopferry.errors import ConfigError
 from shopferry.settings import Settings, own_commands, require_route
 
 
+def route_name() -> str:
+    """The route of this Airflow: SHOPFERRY_ROUTE, else `demo`."""
+    return os.environ.get("SHOPFERRY_ROUTE") or "demo"
+
+
 def settings_from_connections() -> Settings:
-    """The route's settings out of Airflow's connections; the route is SHOPFERRY_ROUTE, else `demo`.
+    """The route's settings out of Airflow's connections.
 
     Raises ConfigError naming the connection that is missing or says too little.
     """
-    route = os.environ.get("SHOPFERRY_ROUTE") or "demo"
+    route = route_name()
     require_route(route)
     connect = os.environ.get("SHOPFERRY_CONNECT", "")
     return Settings(_dsn("legacy_db"), _dsn("shop_db"), _brokers(), route, connect, **own_commands())

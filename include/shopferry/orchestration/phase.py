@@ -11,8 +11,9 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, Context, Param, get_current_context, task
 
+from shopferry import last_rehearsal
 from shopferry.errors import ConfigError
-from shopferry.orchestration.connections import settings_from_connections
+from shopferry.orchestration.connections import route_name, settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, reasoned
 from shopferry.orchestration.holding import held, holder_of, holds, this_run
 from shopferry.orchestration.reporting import write_report
@@ -39,13 +40,17 @@ _FORM = {
         description="Rows per second copied out of the legacy store by all workers together. Empty: as fast as it can.",
     ),
 }  # fmt: skip
-_FIRST_FORM = _FORM | {
-    "without_rehearsal": Param(
-        None, type=["null", "string"], minLength=2, maxLength=80, title="Start without a rehearsal",
-        description="Empty: the last rehearsal of these mappings (DAG rehearse) must have been green. Else the name of whoever "
-        "decides to start without one; it is kept.",
-    ),
-}  # fmt: skip
+
+
+def _first_form() -> dict[str, Param]:
+    """The form of the phase that comes first. Airflow makes it when it reads the file anew, within half a minute."""
+    return _FORM | {
+        "without_rehearsal": Param(
+            None, type=["null", "string"], minLength=2, maxLength=80, title="Start without a rehearsal",
+            description=f"The last rehearsal: {last_rehearsal.told(route_name())}. Empty: the last one of these mappings (DAG "
+            "rehearse) must have been green. Else the name of whoever decides to start without one; it is kept.",
+        ),
+    }  # fmt: skip
 
 
 def verified(phase: str) -> Asset:
@@ -55,7 +60,7 @@ def verified(phase: str) -> Asset:
 
 def phase_dag(phase: str, *, after: str | None = None) -> DAG:
     """The DAG of one phase; `after` names the phase whose asset starts it, else it is started by hand."""
-    fields = _FORM if after else _FIRST_FORM
+    fields = _FORM if after else _first_form()
     with DAG(
         dag_id=phase,
         description=f"Copies, merges and verifies the phase {phase} while both stores stay open",

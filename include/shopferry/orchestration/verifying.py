@@ -12,6 +12,7 @@ from shopferry.errors import VerificationError
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, reasoned
 from shopferry.orchestration.phase import LEGACY_POOL
+from shopferry.orchestration.reporting import write_report
 from shopferry.orchestration.runbooks import runbook
 
 _FORM = {
@@ -79,13 +80,15 @@ def verify_dag() -> DAG:
 
         @task(
             trigger_rule="none_failed",  # the repair is skipped in most runs
-            doc_md="Fail if anything differs that is neither repaired nor explained by name.",
+            doc_md="Write the report: the log says where. Fail if anything differs that is neither repaired nor explained.",
         )
         @reasoned
         def judge(names: list[str]) -> str:
             from shopferry import passage
 
             settings = settings_from_connections()
+            if names:
+                write_report(settings, "after a verification")
             found = {name: passage.open_differences(settings, name) for name in names}
             if differing := [f"{n} in {name}" for name, n in found.items() if n]:
                 raise VerificationError(f"open differences: {', '.join(differing)}; `shopferry difference list --rows`")
