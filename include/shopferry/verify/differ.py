@@ -146,7 +146,7 @@ def _strangers(shop: Connection, mapping: Mapping) -> list[Difference]:
             "SELECT h.row_key, h.key, h.what FROM ("
             "  SELECT row_key, key, 'reasons' AS what FROM ferry.quarantine WHERE entity = {0} AND sqlstate IS NULL "
             "  UNION ALL SELECT row_key, key, 'left_out' FROM ferry.left_out WHERE entity = {0}) h "
-            "WHERE h.key NOT IN (SELECT k.key::text FROM ({1}) k WHERE k.key IS NOT NULL)"
+            "WHERE NOT EXISTS (SELECT FROM ({1}) k WHERE k.key::text = h.key)"  # NOT IN more keys than fit is quadratic
         ).format(Literal(mapping.entity), keys_between(mapping, None, None))
     ).fetchall()
     return found + [Difference("quarantine", mapping.entity, row, "extra", what, key) for row, key, what in held]
