@@ -63,7 +63,7 @@ def plan_copy(stores: Stores, phase: str, kind: str = "copy") -> int:
     planned: list[Chunk] = []
     for position, name in enumerate(stores.route.tables_of(phase)):
         ranges = mirror.ranges(
-            stores.legacy, Identifier("public", name), tables[name].key, settings.chunk_size
+            stores.legacy, tables[name].captured, tables[name].key, settings.chunk_size
         )
         if settings.sample and kind == "copy":
             ranges = ranges[: -(-settings.sample // settings.chunk_size)]
@@ -146,13 +146,13 @@ def _copy(
     watermark = str(row[0]) if row else "0/0"
     shop.execute("ANALYZE pg_temp.incoming")
     count = shop.execute("SELECT count(*) FROM pg_temp.incoming").fetchone()
-    affecting = [u for u in live if any(s.relation == f"legacy.{table.name}" for s in u.sources)]
+    affecting = [u for u in live if any(s.relation == table.relation for s in u.sources)]
     if affecting:
         # Replay holds this lock shared: nobody changes the table between our images of before and after.
         shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{table.name}",))
     mirror.load_chunk(shop, table, within, generation, images=bool(affecting))
     if affecting:
-        stores.merger.propagate(live, {f"legacy.{table.name}"})
+        stores.merger.propagate(live, {table.relation})
     return (int(count[0]) if count else 0), watermark
 
 
@@ -167,8 +167,8 @@ def fetch(stores: Stores, table: MirrorTable, within: Composed) -> None:
     try:
         relay(
             stores.legacy,
-            SQL("COPY (SELECT {} FROM public.{} WHERE {} ORDER BY {}) TO STDOUT (FORMAT binary)").format(
-                mirror.values(table), Identifier(table.name), within, key
+            SQL("COPY (SELECT {} FROM {} WHERE {} ORDER BY {}) TO STDOUT (FORMAT binary)").format(
+                mirror.values(table), table.captured, within, key
             ),
             shop,
             SQL("COPY pg_temp.incoming ({}) FROM STDIN (FORMAT binary)").format(
@@ -230,7 +230,7 @@ def standardize(stores: Stores, phase: str) -> int:
     judged = 0
     for wanted in sorted({w for u in stores.route.of(phase) for w in u.standardize}, key=lambda w: w.kind):
         # No transaction around it: verdicts are true by themselves, and the stream must not wait for a whole column.
-        judged += registry.ensure(stores.shop, wanted)
+        judged += registry.ensure(stores.shop, wanted, stores.route.schema)
     stores.shop.execute("ANALYZE ferry.standardized")
     return judged
 

@@ -26,7 +26,7 @@ def install(legacy: Connection, shop: Connection, route: Route) -> None:
         pause(shop, route)
         schema.install_shop(shop)
         phases.register(shop, route.name, route.phases)
-        tables = probe.captured(shop, route, mirror.reflect(legacy, route.tables))
+        tables = probe.captured(shop, route, mirror.reflect(legacy, route.tables, route.schema))
         mirror.create(shop, route, tables)
         if active(shop, route.name) == "legacy":
             fence.raise_fence(shop, entities(route), route.name)
@@ -63,7 +63,7 @@ def publish(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable])
     """Create or replace the publication: mapped columns only, and the marker table."""
     name = publication(route)
     parts: list[Composable] = [
-        SQL("public.{} ({})").format(Identifier(t.name), SQL(", ").join(map(Identifier, t.names)))
+        SQL("{} ({})").format(t.captured, SQL(", ").join(map(Identifier, t.names)))
         for t in tables.values()
     ]
     listed = SQL(", ").join([*parts, SQL("shopferry.marker"), SQL("shopferry.heartbeat")])

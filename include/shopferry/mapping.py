@@ -18,17 +18,25 @@ from shopferry.errors import MappingError
 from shopferry.settings import routes_dir
 
 _HEADER = re.compile(r"^--\s*([a-z]+):\s*(.*?)\s*$")
-_SOURCE = re.compile(r"^(legacy|identity)\.([a-z_][a-z0-9_]*)(?:\(([a-z_][a-z0-9_]*)\))?$")
-_COUNTS = re.compile(r"^legacy\.([a-z_][a-z0-9_]*)\(([a-z_][a-z0-9_]*)\)\s+as\s+([a-z_][a-z0-9_]*)$")
-_COLUMN_OF = re.compile(r"^([a-z_]+)?\s*legacy\.([a-z_][a-z0-9_]*)\s*\((.+)\)$")
-_LEGACY_TABLE = re.compile(r"\blegacy\.([a-z_][a-z0-9_]*)\b")
+# The schema of a mirror's views is named for the store that they show; what is captured there lies in that schema, but for
+# a legacy store, which has its tables in `public`.
+_SOURCE = re.compile(r"^(legacy|shop|identity)\.([a-z_][a-z0-9_]*)(?:\(([a-z_][a-z0-9_]*)\))?$")
+_COUNTS = re.compile(r"^(?:legacy|shop)\.([a-z_][a-z0-9_]*)\(([a-z_][a-z0-9_]*)\)\s+as\s+([a-z_][a-z0-9_]*)$")
+_COLUMN_OF = re.compile(r"^([a-z_]+)?\s*(?:legacy|shop)\.([a-z_][a-z0-9_]*)\s*\((.+)\)$")
+REVERSE = "_reverse"
 _ENTITY_WORDS = {"entity", "key", "scope", "source", "counts", "standardize", "index", "after", "lineage"}
 _IDENTITY_WORDS = {"identity", "sequence", "source", "standardize", "index", "after", "lineage"}
 
 
 def changed_table(relation: str) -> str:
     """The temp table of images of a relation's changed rows: of `legacy.orders` it is `changed_orders`."""
-    return "changed_" + relation.removeprefix("legacy.").replace(".", "_")
+    schema, _, name = relation.partition(".")
+    return f"changed_identity_{name}" if schema == "identity" else f"changed_{name}"
+
+
+def route_folder(name: str, root: Path) -> Path:
+    """Where a route's files lie. The reverse of a route is a route of its own: `demo_reverse` is in `demo/reverse`."""
+    return root / name.removesuffix(REVERSE) / "reverse" if name.endswith(REVERSE) else root / name
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,16 @@ class Source:
     def changed(self) -> str:
         """The temp table that holds the before and after images of this source's changed rows."""
         return changed_table(self.relation)
+
+    @property
+    def name(self) -> str:
+        """The table's or the identity's name."""
+        return self.relation.partition(".")[2]
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it is an identity; else a captured table."""
+        return self.relation.startswith("identity.")
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,7 @@ class Unit:
     """What entity and identity mappings share: a SELECT over `affected(key)` and what makes a key affected."""
 
     name: str  # '<phase>/<file stem>', as `after` names it
+    schema: str  # of the mirror's views: 'legacy' or 'shop', the store that is read
     file: Path
     line: int  # where the SELECT begins
     body: str
@@ -95,10 +114,10 @@ class Unit:
 
     @cached_property
     def tables(self) -> frozenset[str]:
-        """The legacy tables it reads, by any of its SELECTs."""
+        """The captured tables it reads, by any of its SELECTs."""
         texts = [self.body, *(s.lineage or "" for s in self.sources)]
-        named = {m for text in texts for m in _LEGACY_TABLE.findall(text)}
-        named |= {s.relation.removeprefix("legacy.") for s in self.sources if s.relation.startswith("legacy.")}
+        named = {m for text in texts for m in re.findall(rf"\b{self.schema}\.([a-z_][a-z0-9_]*)\b", text)}
+        named |= {s.name for s in self.sources if not s.is_identity}
         return frozenset(named | {s.table for s in self.standardize})
 
     @property
@@ -147,6 +166,7 @@ class Route:
     name: str
     units: tuple[Unit, ...]
     phases: tuple[str, ...]
+    schema: str = "legacy"  # of the mirror's views: the store that is read
 
     @classmethod
     def load(cls, name: str, root: Path | None = None) -> Route:
@@ -155,13 +175,22 @@ class Route:
         Raises MappingError with file and line.
         """
         root = root or routes_dir()
-        files = sorted((root / name).glob("*/*.sql"))
+        folder = route_folder(name, root)
+        files = sorted(folder.glob("*/*.sql"))
         units = [_read(f, root) for f in files if f.parent.name not in {"checks", "reverse", "assess", "report"}]
         if not units:
-            raise MappingError(f"{root / name}: no mapping file <phase>/<entity>.sql: a route needs at least one")
+            raise MappingError(f"{folder}: no mapping file <phase>/<entity>.sql: a route needs at least one")
         ordered = _order(units)
         phases = _phase_order(ordered)
-        return cls(name, tuple(sorted(ordered, key=lambda u: phases.index(u.phase))), phases)
+        schema = "shop" if name.endswith(REVERSE) else "legacy"
+        for unit in ordered:
+            for source in unit.sources:
+                if not source.is_identity and not source.relation.startswith(f"{schema}."):
+                    raise MappingError(
+                        f"{unit.file}:{source.line}: source {source.relation!r} is not of the store that route {name} reads, "
+                        f"which is {schema}"
+                    )
+        return cls(name, tuple(sorted(ordered, key=lambda u: phases.index(u.phase))), phases, schema)
 
     @property
     def fingerprint(self) -> str:
@@ -231,7 +260,7 @@ def _read(file: Path, root: Path) -> Unit:
         match = _SOURCE.match(item)
         if not match:
             raise MappingError(
-                f"{where}:{number}: source {item!r} is not legacy.<table>(<column>), identity.<name>(<column>), "
+                f"{where}:{number}: source {item!r} is not legacy.<table>(<column>) (or shop.…), identity.<name>(<column>), "
                 "or one of them without column and with a lineage section"
             )
         relation = f"{match[1]}.{match[2]}"
@@ -244,6 +273,10 @@ def _read(file: Path, root: Path) -> Unit:
         else:
             sources.append(Source(relation, None, *lineage[relation]))
     need("source")
+    schemas = sorted({s.relation.partition(".")[0] for s in sources if not s.is_identity})
+    if len(schemas) > 1:
+        raise MappingError(f"{where}:1: sources of both stores: a mapping reads one and makes rows of the other")
+    schema = schemas[0] if schemas else "legacy"
     if stray := set(lineage) - {s.relation for s in sources if s.lineage}:
         name = stray.pop()
         raise MappingError(f"{where}:{lineage[name][1]}: lineage of {name}, which is no source without column here")
@@ -263,7 +296,7 @@ def _read(file: Path, root: Path) -> Unit:
         indexes.append((column_of[2], column_of[3]))
     name = f"{file.parent.name}/{file.name.removesuffix('.sql')}"
     shared: dict[str, Any] = {
-        "name": name, "file": where, "line": sections[0][1], "body": body, "sources": tuple(sources),
+        "name": name, "schema": schema, "file": where, "line": sections[0][1], "body": body, "sources": tuple(sources),
         "standardize": tuple(standardize), "indexes": tuple(indexes), "after": tuple(v for _, v in each("after")),
     }  # fmt: skip
     if name.endswith(".identity"):
@@ -281,10 +314,10 @@ def _read(file: Path, root: Path) -> Unit:
         entity = need("entity")
         key = tuple(c.strip() for c in need("key").split(","))
         unit = Mapping(**shared, entity=entity, key=key, scope=need("scope"), counts=counts)
-    unread = unit.tables - {s.relation.removeprefix("legacy.") for s in sources}
+    unread = unit.tables - {s.name for s in sources}
     if unread:
         raise MappingError(
-            f"{where}:{sections[0][1]}: reads legacy.{min(unread)}, which is no source: "
+            f"{where}:{sections[0][1]}: reads {schema}.{min(unread)}, which is no source: "
             "a change there would go unnoticed; name it in a `-- source:` line"
         )
     return unit

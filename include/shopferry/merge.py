@@ -107,7 +107,7 @@ class Merger:
             self._statements(unit)
         self.hold()
         self._do(_SESSION)
-        if wanted := {w for u in units for w in u.standardize if f"legacy.{w.table}" in touched}:
+        if wanted := {w for u in units for w in u.standardize if f"{u.schema}.{w.table}" in touched}:
             registry.judge(self.conn, registry.missing(self.conn, wanted))
         try:
             with self.conn.transaction():
@@ -201,11 +201,10 @@ class Merger:
         touched = set()
         key_type = self._statements(unit).key_type
         for source in unit.simple_sources if keys else ():
-            kind, _, name = source.relation.partition(".")
-            relation: Composable = Identifier("legacy", name)
-            if kind == "identity":
+            relation: Composable = Identifier(unit.schema, source.name)
+            if source.is_identity:
                 relation = SQL("(SELECT legacy_key, shop_key, cluster FROM ferry.identity WHERE entity = {})").format(
-                    Literal(name)
+                    Literal(source.name)
                 )
             self.conn.execute(
                 SQL("INSERT INTO {} SELECT * FROM {} r WHERE r.{} = ANY({}::{}[])").format(
@@ -334,16 +333,16 @@ class Merger:
                 return [r[0] for r in self.conn.execute(rows).fetchall()] or [key]
         except psycopg.DataError:
             counts = unit.counts
-        source = next((s for s in unit.sources if counts and s.relation == f"legacy.{counts.table}"), None)
+        source = next((s for s in unit.sources if counts and s.relation == f"{unit.schema}.{counts.table}"), None)
         if counts is None or source is None:
             return [key]
         lineage = SQL("SELECT changed.{} FROM changed").format(Identifier(source.column or ""))
         if source.lineage:
             lineage = Composed([SQL(source.lineage)])
         counted = SQL(
-            "SELECT DISTINCT t.{}::text FROM legacy.{} t CROSS JOIN LATERAL (WITH changed AS (SELECT t.*) {}) AS l (key) "
+            "SELECT DISTINCT t.{}::text FROM {} t CROSS JOIN LATERAL (WITH changed AS (SELECT t.*) {}) AS l (key) "
             "JOIN {} a ON a.key = l.key"
-        ).format(Identifier(counts.column), Identifier(counts.table), lineage, affected)
+        ).format(Identifier(counts.column), Identifier(unit.schema, counts.table), lineage, affected)
         return [r[0] for r in self.conn.execute(counted).fetchall()] or [key]
 
 

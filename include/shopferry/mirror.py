@@ -48,7 +48,7 @@ SELECT c.relname, a.attname, CASE t.typtype WHEN 'e' THEN 'enum ' || format_type
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
-WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND c.relname = ANY(%s)
+WHERE n.nspname = %s AND c.relkind IN ('r', 'p') AND c.relname = ANY(%s)
 """
 
 
@@ -89,11 +89,12 @@ class Column:
 
 @dataclass(frozen=True)
 class MirrorTable:
-    """One captured legacy table: key and columns in legacy's order."""
+    """One captured table: key and columns in its store's order; `schema` is that of the mirror's view."""
 
     name: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    schema: str = "legacy"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -106,13 +107,33 @@ class MirrorTable:
         return Identifier("mirror", self.name)
 
     @property
+    def relation(self) -> str:
+        """The view of its live rows, as mappings name it."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def view(self) -> Identifier:
+        """The same as an identifier."""
+        return Identifier(self.schema, self.name)
+
+    @property
+    def captured(self) -> Identifier:
+        """The table itself, in the store that is read."""
+        return Identifier(captured_schema(self.schema), self.name)
+
+    @property
     def changed(self) -> str:
         """The temp table of before and after images."""
-        return changed_table(f"legacy.{self.name}")
+        return changed_table(self.relation)
 
 
-def reflect(legacy: Connection, tables: Iterable[str]) -> dict[str, MirrorTable]:
-    """Read the legacy catalogue: every column of each table.
+def captured_schema(schema: str) -> str:
+    """Where the tables lie that a mirror's schema shows: a legacy store's in `public`, the new shop's in one of that name."""
+    return "public" if schema == "legacy" else schema
+
+
+def reflect(legacy: Connection, tables: Iterable[str], schema: str = "legacy") -> dict[str, MirrorTable]:
+    """Read the catalogue of the store that is read: every column of each table; `schema` is that of the mirror's views.
 
     Raises ConfigError for a table that is missing, has no primary key, or one whose type events do not carry.
     """
@@ -124,25 +145,26 @@ def reflect(legacy: Connection, tables: Iterable[str]) -> dict[str, MirrorTable]
     )
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     inspector = sa.inspect(engine)
-    present = set(inspector.get_table_names(schema="public"))
+    within = captured_schema(schema)
+    present = set(inspector.get_table_names(schema=within))
     found = {}
-    types = types_in_legacy(legacy, tables)
+    types = types_in_legacy(legacy, tables, schema)
     for table in sorted(tables):
         if table not in present:
-            raise ConfigError(f"legacy store has no table public.{table}, which the route maps: check DSN and route")
-        key = tuple(inspector.get_pk_constraint(table, schema="public")["constrained_columns"])
+            raise ConfigError(f"{schema} store has no table {within}.{table}, which the route maps: check DSN and route")
+        key = tuple(inspector.get_pk_constraint(table, schema=within)["constrained_columns"])
         if not key:
             raise ConfigError(f"legacy table {table} has no primary key: add one, chunks and replay need it")
         columns = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", sa.exc.SAWarning)  # a type that SQLAlchemy does not know is mirrored as text
-            listed = inspector.get_columns(table, schema="public")
+            listed = inspector.get_columns(table, schema=within)
         for column in listed:
             kind = _mirrored(column["type"])
             columns.append(
                 Column(column["name"], kind.compile(dialect=dialect) if kind else "text", types[table, column["name"]])
             )
-        found[table] = MirrorTable(table, key, tuple(columns))
+        found[table] = MirrorTable(table, key, tuple(columns), schema)
         if unfit := [c for c in columns if c.name in key and not c.carried]:
             raise ConfigError(
                 f"legacy table {table}: change events do not carry its key {unfit[0].name} ({unfit[0].legacy}) exactly: "
@@ -162,18 +184,18 @@ def _mirrored(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any] | None
     return kind if isinstance(kind, _PLAIN) and not isinstance(kind, sa.Enum) else None
 
 
-def types_in_legacy(legacy: Connection, tables: Iterable[str]) -> dict[tuple[str, str], str]:
-    """The type of every column of these tables, by (table, column), as legacy's catalogue has it now."""
-    rows = legacy.execute(_TYPES, (sorted(tables),)).fetchall()
+def types_in_legacy(legacy: Connection, tables: Iterable[str], schema: str = "legacy") -> dict[tuple[str, str], str]:
+    """The type of every column of these tables, by (table, column), as the catalogue of the store that is read has it now."""
+    rows = legacy.execute(_TYPES, (captured_schema(schema), sorted(tables))).fetchall()
     return {(table, column): kind for table, column, kind in rows}
 
 
 def key_type_of(unit: Unit, tables: Mapping[str, MirrorTable]) -> str:
     """The type of a unit's aggregate key, from its first simple source."""
     for source in unit.simple_sources:
-        if source.relation.startswith("identity."):
+        if source.is_identity:
             return "bigint"
-        table = tables[source.relation.removeprefix("legacy.")]
+        table = tables[source.name]
         for column in table.columns:
             if column.name == source.column:
                 return column.type
@@ -187,6 +209,7 @@ def create(shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) ->
     Raises ConfigError when a mirror table stands already and lacks a column that is mapped now.
     """
     standing = load(shop)
+    shop.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(route.schema)))
     for name, table in tables.items():
         if name in standing:
             if missing := set(table.names) - set(standing[name].names):
@@ -209,8 +232,9 @@ def create(shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) ->
                 SQL("COMMENT ON COLUMN {}.{} IS {}").format(table.base, Identifier(column.name), Literal(column.legacy))
             )
         names = SQL(", ").join(map(Identifier, table.names))
-        view = SQL("CREATE VIEW legacy.{} AS SELECT {} FROM {} WHERE NOT _gone")
-        shop.execute(view.format(Identifier(name), names, table.base))
+        view = SQL("CREATE VIEW {} AS SELECT {} FROM {} WHERE NOT _gone")
+        shop.execute(view.format(table.view, names, table.base))
+        shop.execute(SQL("COMMENT ON TABLE {} IS {}").format(table.base, Literal(table.schema)))
     for name, index in sorted(_indexes(route, tables)):
         label = f"{name}_{''.join(c if c.isalnum() else '_' for c in index)}"[:60]
         shop.execute(SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(
@@ -223,9 +247,8 @@ def _indexes(route: Route, tables: Mapping[str, MirrorTable]) -> set[tuple[str, 
     for unit in route.units:
         wanted |= set(unit.indexes)
         for source in unit.simple_sources:
-            name = source.relation.removeprefix("legacy.")
-            if source.relation.startswith("legacy.") and (source.column,) != tables[name].key[:1]:
-                wanted.add((name, str(source.column)))
+            if not source.is_identity and (source.column,) != tables[source.name].key[:1]:
+                wanted.add((source.name, str(source.column)))
     return wanted
 
 
@@ -233,7 +256,8 @@ def load(shop: Connection) -> dict[str, MirrorTable]:
     """The mirror as it stands, from its own catalogue."""
     rows = shop.execute(
         """SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
-                  coalesce(array_position(i.indkey::int2[], a.attnum), -1), coalesce(col_description(c.oid, a.attnum), '')
+                  coalesce(array_position(i.indkey::int2[], a.attnum), -1), coalesce(col_description(c.oid, a.attnum), ''),
+                  coalesce(obj_description(c.oid, 'pg_class'), 'legacy')
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
            JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
@@ -244,7 +268,7 @@ def load(shop: Connection) -> dict[str, MirrorTable]:
     for name in sorted({r[0] for r in rows}):
         mine = [r for r in rows if r[0] == name]
         key = tuple(r[1] for r in sorted((r for r in mine if r[3] >= 0), key=lambda r: r[3]))
-        found[name] = MirrorTable(name, key, tuple(Column(r[1], r[2], r[4]) for r in mine))
+        found[name] = MirrorTable(name, key, tuple(Column(r[1], r[2], r[4]) for r in mine), mine[0][5])
     return found
 
 

@@ -21,7 +21,7 @@ JOIN pg_depend d ON d.objid = r.oid AND d.classid = 'pg_rewrite'::regclass
 JOIN pg_class t ON t.oid = d.refobjid
 JOIN pg_namespace n ON n.oid = t.relnamespace
 JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
-WHERE v.relname = 'probe' AND d.refobjsubid > 0 AND (n.nspname = 'legacy' OR t.relname = 'changed')
+WHERE v.relname = 'probe' AND d.refobjsubid > 0 AND (n.nspname = %s OR t.relname = 'changed')
 """
 
 
@@ -33,16 +33,18 @@ def captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) ->
     """
     used: dict[str, set[str]] = {name: set(table.key) for name, table in full.items()}
     with shop.transaction(force_rollback=True):
-        shop.execute("ALTER SCHEMA legacy RENAME TO legacy_while_probing")
-        shop.execute("CREATE SCHEMA legacy")
+        schema = Identifier(route.schema)
+        shop.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
+        shop.execute(SQL("ALTER SCHEMA {} RENAME TO {}").format(schema, Identifier(f"{route.schema}_while_probing")))
+        shop.execute(SQL("CREATE SCHEMA {}").format(schema))
         for table in full.values():
             body = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
-            shop.execute(SQL("CREATE TABLE legacy.{} ({})").format(Identifier(table.name), body))
+            shop.execute(SQL("CREATE TABLE {} ({})").format(table.view, body))
         for unit, select, line in _selects(route):
             for name, column in _probe(shop, unit, full, select, line):
                 used[name].add(column)
     return {
-        name: MirrorTable(name, table.key, tuple(c for c in table.columns if c.name in used[name]))
+        name: MirrorTable(name, table.key, tuple(c for c in table.columns if c.name in used[name]), table.schema)
         for name, table in full.items()
     }
 
@@ -53,14 +55,14 @@ def _selects(route: Route) -> Iterable[tuple[Unit, str, int]]:
         for source in unit.sources:
             if source.lineage:
                 yield unit, source.lineage, source.line
-            elif source.relation.startswith("legacy."):
+            elif not source.is_identity:
                 yield unit, f"SELECT {source.column} FROM {source.relation}", source.line
         for wanted in unit.standardize:
-            yield unit, f"SELECT ({wanted.expression})::text FROM legacy.{wanted.table}", wanted.line
+            yield unit, f"SELECT ({wanted.expression})::text FROM {unit.schema}.{wanted.table}", wanted.line
         for table, columns in unit.indexes:
-            yield unit, f"SELECT {columns} FROM legacy.{table}", 0
+            yield unit, f"SELECT {columns} FROM {unit.schema}.{table}", 0
         if isinstance(unit, EntityMapping) and unit.counts:
-            yield unit, f"SELECT {unit.counts.column} FROM legacy.{unit.counts.table}", 0
+            yield unit, f"SELECT {unit.counts.column} FROM {unit.schema}.{unit.counts.table}", 0
 
 
 def _probe(
@@ -69,7 +71,7 @@ def _probe(
     """Make one SELECT a view and ask which (table, column) it depends on."""
     lineage = next((s for s in unit.sources if s.lineage == select), None)
     changed = "(legacy_key bigint, shop_key bigint, cluster text)"
-    if lineage and lineage.relation.startswith("legacy."):
+    if lineage and not lineage.is_identity:
         changed = f"(LIKE {lineage.relation})"
     prefix = "CREATE TEMP VIEW probe AS "
     try:
@@ -77,12 +79,12 @@ def _probe(
             shop.execute(f"CREATE TEMP TABLE affected (key {key_type_of(unit, full)})".encode())
             shop.execute(f"CREATE TEMP TABLE changed {changed}".encode())
             shop.execute((prefix + select).encode())
-            rows = shop.execute(_DEPENDS).fetchall()
+            rows = shop.execute(_DEPENDS, (unit.schema,)).fetchall()
             shop.execute("DROP VIEW probe; DROP TABLE affected, changed")
     except psycopg.Error as error:
         at = int(error.diag.statement_position or 0) - len(prefix) - 1
         where = line + select[: max(at, 0)].count("\n") if line else 1
         raise MappingError(f"{unit.file}:{where}: {error.diag.message_primary}") from None
-    source = lineage.relation.removeprefix("legacy.") if lineage else ""
+    source = lineage.name if lineage and not lineage.is_identity else ""
     named = [(source if name == "changed" else name, column) for name, column in rows]
     return [(name, column) for name, column in named if name in full]

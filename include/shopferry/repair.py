@@ -104,10 +104,10 @@ def _mirror(stores: Stores, phase: str, name: str, keys: Sequence[str]) -> None:
         shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{name}",))
         within = checksums.keyed(table, keys)
         backfill.fetch(stores, table, within)
-        read = any(s.relation == f"legacy.{name}" for u in live for s in u.sources)
+        read = any(s.relation == table.relation for u in live for s in u.sources)
         _restore(stores, table, within, images=read)
         if read:
-            stores.merger.propagate(live, {f"legacy.{name}"})
+            stores.merger.propagate(live, {table.relation})
 
 
 def _restore(stores: Stores, table: MirrorTable, within: Composed, *, images: bool) -> None:

@@ -80,7 +80,7 @@ def stage(conn: Connection, unit: Unit) -> Statements:
 def stage_changed(conn: Connection, relation: str, name: str) -> None:
     """Make sure of the temp table that holds the before and after images of a relation's changed rows."""
     rows: Composable = SQL("SELECT legacy_key, shop_key, cluster FROM ferry.identity")
-    if relation.startswith("legacy."):
+    if not relation.startswith("identity."):
         rows = SQL("SELECT * FROM {}").format(Identifier(*relation.split(".")))
     conn.execute(SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS {} WITH NO DATA").format(Identifier(name), rows))
 
@@ -122,14 +122,13 @@ def keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence[object
     """A SELECT of the aggregate keys in a range, from every source whose column is the key."""
     selects = []
     for source in unit.simple_sources:
-        kind, _, name = source.relation.partition(".")
         column = str(source.column)
         within = mirror.key_range([column], low, high)
-        if kind == "identity":
-            within = SQL("entity = {} AND {}").format(Literal(name), within)
+        if source.is_identity:
+            within = SQL("entity = {} AND {}").format(Literal(source.name), within)
             relation = Identifier("ferry", "identity")
         else:
-            relation = Identifier("legacy", name)
+            relation = Identifier(unit.schema, source.name)
         selects.append(SQL("SELECT {} AS key FROM {} WHERE {}").format(Identifier(column), relation, within))
     return SQL(" UNION ALL ").join(selects)
 

@@ -67,7 +67,7 @@ def _is_number(table: MirrorTable, column: str) -> bool:
 def _by_sources(route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Kinship]:
     """Two sources of one mapping hold the same key: one of them as its own key, so the other names it."""
     for unit in route.units:
-        columns = [(s.relation.removeprefix("legacy."), str(s.column)) for s in unit.simple_sources]
+        columns = [(s.name, str(s.column)) for s in unit.simple_sources]
         columns = [(t, c) for t, c in columns if t in tables]
         parents = [(t, c) for t, c in columns if tables[t].key == (c,)]
         for table, column in columns:

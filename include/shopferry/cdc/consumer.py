@@ -31,6 +31,7 @@ from shopferry.control import offsets
 from shopferry.control.offsets import Partition
 from shopferry.errors import ConfigError, GapError, ReplayError, TransientError
 from shopferry.mapping import Route
+from shopferry.mirror import captured_schema
 from shopferry.settings import Settings
 
 _POLL_MS = 1_000  # at most; records are taken as they come. Short polls run into what is told at `waiting_since`
@@ -44,7 +45,7 @@ _GLANCE_MS = 3_000
 def topics(route: Route, tables: Iterable[str]) -> list[str]:
     """The topics that carry the route's captured tables, its markers and its beats."""
     own = [f"{route.name}.shopferry.marker", beats(route)]
-    return [f"{route.name}.public.{t}" for t in sorted(tables)] + own
+    return [f"{route.name}.{captured_schema(route.schema)}.{t}" for t in sorted(tables)] + own
 
 
 def beats(route: Route) -> str:

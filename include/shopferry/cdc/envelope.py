@@ -81,8 +81,10 @@ class Change:
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
 
-def decode(message: Message, captured: frozenset[str]) -> Change | None:
+def decode(message: Message, captured: frozenset[str], schema: str = "public") -> Change | None:
     """One message as a change; None for what carries no row (markers, heartbeats, tombstones, snapshot reads).
+
+    `captured` are the tables that may come, all of that schema.
 
     Raises EventError for what is no event we know, ReplayError for a TRUNCATE.
     """
@@ -99,7 +101,7 @@ def decode(message: Message, captured: frozenset[str]) -> Change | None:
     if event.source.schema == "shopferry":
         return None
     table = event.source.table
-    if event.source.schema != "public" or table not in captured:
+    if event.source.schema != schema or table not in captured:
         raise EventError(
             f"{where}: an event of {event.source.schema}.{table}, which no mapping captures: "
             "check the publication; replay stops here and skips nothing"

@@ -70,7 +70,7 @@ class Wanted:
 
 def standing(shop: Connection, table: MirrorTable, wanted: Sequence[Wanted]) -> dict[bytes, bytes]:
     """The mirror's live rows under these keys, as JSON by key; one query."""
-    return _rows(shop, "legacy", table, wanted, {c.name: c.type for c in table.columns})
+    return _rows(shop, table.view, table, wanted, {c.name: c.type for c in table.columns})
 
 
 def read_again(legacy: Connection, table: MirrorTable, wanted: Sequence[Wanted]) -> dict[bytes, bytes]:
@@ -93,7 +93,7 @@ def read_again(legacy: Connection, table: MirrorTable, wanted: Sequence[Wanted])
             if hidden(w.xid):
                 raise TransientError(f"{w.where}: legacy does not show its transaction to others yet")
         try:
-            return _rows(legacy, "public", table, wanted, {c.name: c.legacy_type for c in table.columns})
+            return _rows(legacy, table.captured, table, wanted, {c.name: c.legacy_type for c in table.columns})
         except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
             raise ReplayError(
                 f"{wanted[0].where}: {error.diag.message_primary}, but a mapping reads it: mend the mapping, then "
@@ -114,7 +114,7 @@ class _hidden:  # noqa: N801 - used as a function
 
 
 def _rows(
-    conn: Connection, schema: str, table: MirrorTable, wanted: Sequence[Wanted], types: dict[str, str]
+    conn: Connection, relation: Identifier, table: MirrorTable, wanted: Sequence[Wanted], types: dict[str, str]
 ) -> dict[bytes, bytes]:
     keys = b"[" + b",".join(b'{"_n":%d,' % n + w.key.lstrip()[1:] for n, w in enumerate(wanted)) + b"]"
     columns = {c.name: c for c in table.columns}
@@ -129,7 +129,7 @@ def _rows(
             "SELECT k._n, row_to_json(v)::text FROM json_to_recordset(%s::json) AS k (_n integer, {}) "
             "JOIN {} r ON {} CROSS JOIN LATERAL (SELECT {}) v"
         ).format(
-            SQL(", ").join(shape), Identifier(schema, table.name), SQL(" AND ").join(match),
+            SQL(", ").join(shape), relation, SQL(" AND ").join(match),
             SQL(", ").join(_as_text(c) for c in table.columns),
         ),
         (keys.decode(),),

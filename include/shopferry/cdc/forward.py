@@ -89,7 +89,7 @@ class Forward:
 
     def _replay(self, stream: Stream, replay: Replay, tables: Mapping[str, MirrorTable]) -> None:
         shop, route = replay.shop, replay.route
-        captured, beats = frozenset(tables), beats_of(route)
+        captured, schema, beats = frozenset(tables), mirror.captured_schema(route.schema), beats_of(route)
         seen, looked, most = float("-inf"), float("-inf"), _SMALLEST
         goal: dict[Partition, int] = {}
         while not self.stop.is_set():
@@ -112,7 +112,7 @@ class Forward:
                     if r.topic == beats:
                         source.follow(shop, route.name, r.value)
                         continue
-                    change = decode(Message(r.topic, r.partition, r.offset, r.key, r.value), captured)
+                    change = decode(Message(r.topic, r.partition, r.offset, r.key, r.value), captured, schema)
                     if change is not None:
                         changes.append(change)
                 steps[partition] = (stream.position[partition], records[-1].offset + 1)

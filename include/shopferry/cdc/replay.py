@@ -95,9 +95,9 @@ class Replay:
             for name, rows in sorted(collapsed.items()):
                 table = self.tables[name]
                 whole = self._whole(table, list(rows.values()))
-                parts.append(_Part(table, whole, generations[name], f"legacy.{name}" in read))
+                parts.append(_Part(table, whole, generations[name], table.relation in read))
             written = self._mirror(parts)
-            merged = self.merger.propagate(units, {f"legacy.{p.table.name}" for p in parts})
+            merged = self.merger.propagate(units, {p.table.relation for p in parts})
             if changes:
                 now = time.time() * 1000
                 step = -(-len(changes) // _LAG_SAMPLE)
@@ -179,7 +179,7 @@ class Replay:
             log.warning("an event that the mirror cannot hold is quarantined", extra=extra)
             row_key = "/".join(str(v) for v in msgspec.json.decode(change.key).values())
             quarantine.refuse(
-                self.shop, f"legacy.{table.name}", row_key, row_key, "event_unreadable", error.sqlstate, None
+                self.shop, table.relation, row_key, row_key, "event_unreadable", error.sqlstate, None
             )
             return 0
 

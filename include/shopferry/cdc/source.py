@@ -79,14 +79,16 @@ def withheld(legacy: Connection, name: str, tables: Mapping[str, MirrorTable]) -
         (name,),
     ).fetchall()
     published = {table: (frozenset(columns), rowfilter) for table, columns, rowfilter in rows}
-    types = mirror.types_in_legacy(legacy, tables)
-    for table in (*OWN, *(f"public.{t}" for t in tables)):
+    schema = next((t.schema for t in tables.values()), "legacy")  # a mirror shows one store
+    types = mirror.types_in_legacy(legacy, tables, schema)
+    held_by = {f"{mirror.captured_schema(t.schema)}.{t.name}": t for t in tables.values()}
+    for table in (*OWN, *held_by):
         columns, rowfilter = published.get(table, (frozenset(), None))
         if table not in published:
             found.append(f"table {table} is not in publication {name}")
         if rowfilter is not None:
             found.append(f"table {table} is published with a row filter")
-        held = tables.get(table.removeprefix("public.")) if table not in OWN and table in published else None
+        held = held_by.get(table) if table in published else None
         for column in held.columns if held else ():
             now = types.get((held.name, column.name)) if held else None
             if now is None:

@@ -15,12 +15,12 @@ _BATCH = 2_000  # raw values judged between two inserts: who needs one of them w
 Raw = tuple[str, str]  # kind, raw value
 
 
-def ensure(conn: Connection, column: Standardize) -> int:
+def ensure(conn: Connection, column: Standardize, schema: str) -> int:
     """Judge every raw value of one column of the mirror that has no verdict yet; returns how many were new.
 
-    Commits as it goes: verdicts are true by themselves.
+    `schema` is that of the mirror's views. Commits as it goes: verdicts are true by themselves.
     """
-    found: list[Raw] = conn.execute(_missing((column,), ("legacy", column.table))).fetchall()
+    found: list[Raw] = conn.execute(_missing((column,), (schema, column.table))).fetchall()
     judge(conn, found)
     return len(found)
 
@@ -35,7 +35,7 @@ def _missing(columns: tuple[Standardize, ...], relation: tuple[str, str] | None 
     """The query for raw values without a verdict, in a relation or else in the tables' images of changed rows."""
     raws = SQL(" UNION ALL ").join(
         SQL("SELECT {} AS kind, ({})::text AS raw FROM {}").format(
-            Literal(c.kind), SQL(c.expression), Identifier(*relation or ("pg_temp", changed_table(f"legacy.{c.table}")))
+            Literal(c.kind), SQL(c.expression), Identifier(*relation or ("pg_temp", changed_table(f".{c.table}")))
         )
         for c in columns
     )

@@ -38,13 +38,13 @@ def _account(shop: Connection, mapping: Mapping) -> Account:
                            WHEN t.found IS NULL AND q.row_key IS NOT NULL AND l.row_key IS NULL THEN 'quarantined'
                            WHEN t.found IS NULL AND q.row_key IS NULL AND l.row_key IS NOT NULL THEN 'left_out'
                            ELSE 'unaccounted' END AS outcome, l.reason, count(*)
-               FROM legacy.{table} m
+               FROM {table} m
                LEFT JOIN LATERAL (SELECT true AS found FROM {target} t WHERE t.{target_column} = m.{column}) t ON true
                LEFT JOIN ferry.quarantine q ON q.entity = {entity} AND q.row_key = m.{column}::text
                LEFT JOIN ferry.left_out l ON l.entity = {entity} AND l.row_key = m.{column}::text
                GROUP BY 1, 2"""
         ).format(
-            table=Identifier(mapping.counts.table), target=target_of(mapping), entity=Literal(mapping.entity),
+            table=Identifier(mapping.schema, mapping.counts.table), target=target_of(mapping), entity=Literal(mapping.entity),
             target_column=Identifier(mapping.counts.target_column), column=Identifier(mapping.counts.column),
         )
     ).fetchall()  # fmt: skip

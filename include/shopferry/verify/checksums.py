@@ -8,6 +8,7 @@ once the stream has passed it; a row counts as different only if it stands still
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import psycopg
@@ -47,17 +48,20 @@ def compare(
     legacy.execute(_SESSION)
     shop.execute(_SESSION)
     text = SQL("ROW({})::text").format(mirror.values(table))
-    here, there = Identifier("legacy", table.name), Identifier("public", table.name)
-    for stretch in _stretches(legacy, table, after):
-        compared, suspects = 0, set()
-        for low, high in stretch:
-            within = mirror.key_range(table.key, low, high)
-            theirs, ours = _sum(legacy, there, text, within), _sum(shop, here, text, within)
-            compared += theirs[0]
-            if theirs != ours:
-                suspects |= _differing(_rows(legacy, there, table, text, within), _rows(shop, here, table, text, within))
-        standing = _standing(legacy, shop, table, suspects, await_applied)
-        yield Part(compared, list(_drilled(legacy, shop, table, standing)), stretch[-1][1])
+    here, there = table.view, table.captured
+    with ThreadPoolExecutor(1) as at_legacy:  # both servers work at the same time
+        for stretch in _stretches(legacy, table, after):
+            compared, suspects = 0, set()
+            for low, high in stretch:
+                within = mirror.key_range(table.key, low, high)
+                asked = at_legacy.submit(_sum, legacy, there, text, within)
+                ours, theirs = _sum(shop, here, text, within), asked.result()
+                compared += theirs[0]
+                if theirs != ours:
+                    listed = at_legacy.submit(_rows, legacy, there, table, text, within)
+                    suspects |= _differing(_rows(shop, here, table, text, within), listed.result())
+            standing = _standing(legacy, shop, table, suspects, await_applied)
+            yield Part(compared, list(_drilled(legacy, shop, table, standing)), stretch[-1][1])
 
 
 def compare_keys(
@@ -80,8 +84,8 @@ def keyed(table: MirrorTable, keys: Iterable[str]) -> Composed:
 def _stretches(
     legacy: Connection, table: MirrorTable, after: Sequence[object] | None
 ) -> Iterator[list[tuple[Sequence[object] | None, list[object] | None]]]:
-    rest = SQL("(SELECT {} FROM public.{} WHERE {})").format(
-        SQL(", ").join(map(Identifier, table.key)), Identifier(table.name), mirror.key_range(table.key, after, None)
+    rest = SQL("(SELECT {} FROM {} WHERE {})").format(
+        SQL(", ").join(map(Identifier, table.key)), table.captured, mirror.key_range(table.key, after, None)
     )
     ranges = [(low or after, high) for low, high in mirror.ranges(legacy, rest, table.key, RANGE)]
     for n in range(0, len(ranges), STRETCH):
@@ -93,7 +97,7 @@ def _standing(
 ) -> set[str]:
     """Those that differ although legacy's row stood still while the stream caught up."""
     text = SQL("ROW({})::text").format(mirror.values(table))
-    here, there = Identifier("legacy", table.name), Identifier("public", table.name)
+    here, there = table.view, table.captured
     standing: set[str] = set()
     for _ in range(_ROUNDS):
         if not suspects:
@@ -115,7 +119,7 @@ def _differs_held(
 
     Raises TransientError when the stream does not come that far before they are let go.
     """
-    here, there = Identifier("legacy", table.name), Identifier("public", table.name)
+    here, there = table.view, table.captured
     with db.connect(legacy.info.dsn, "verify", password=legacy.info.password) as held:
         held.execute(_SESSION + f"; SET idle_in_transaction_session_timeout = '{_HELD_S}s'")
         try:
@@ -136,8 +140,8 @@ def _drilled(legacy: Connection, shop: Connection, table: MirrorTable, keys: set
     """Each column that differs; of a row that only one side has, the row."""
     listed = sorted(keys)
     for n in range(0, len(listed), _DRILL):
-        theirs = _columns_of(legacy, Identifier("public", table.name), table, listed[n : n + _DRILL])
-        ours = _columns_of(shop, Identifier("legacy", table.name), table, listed[n : n + _DRILL])
+        theirs = _columns_of(legacy, table.captured, table, listed[n : n + _DRILL])
+        ours = _columns_of(shop, table.view, table, listed[n : n + _DRILL])
         for key in listed[n : n + _DRILL]:
             if key not in ours and key in theirs:
                 yield Difference("mirror", table.name, key, "missing", aggregate=key)
@@ -201,6 +205,6 @@ def compare_hot(legacy: Connection, shop: Connection, table: MirrorTable, since:
     if not keys:
         return set()
     return _differing(
-        _rows_of(legacy, Identifier("public", table.name), table, text, keys),
-        _rows_of(shop, Identifier("legacy", table.name), table, text, keys),
+        _rows_of(legacy, table.captured, table, text, keys),
+        _rows_of(shop, table.view, table, text, keys),
     )

@@ -6,19 +6,23 @@ behind the last one.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 
-from shopferry import mirror
+from shopferry import db, mirror
 from shopferry.control import differences
 from shopferry.control.differences import Difference, Run
 from shopferry.db import Connection
-from shopferry.mapping import Identity, Mapping, Route
+from shopferry.mapping import Identity, Mapping, Route, Unit
 from shopferry.verify import checks, checksums, differ, identities
 from shopferry.verify.accounting import Account, account
 from shopferry.verify.checks import Breach
 from shopferry.verify.checksums import Part
+
+WORKERS = 2  # targets compared at a time: as many as the backfill has workers
 
 
 @dataclass(frozen=True)
@@ -38,38 +42,86 @@ class Verification:
         return not self.differences
 
 
+@dataclass(frozen=True)
+class _Target:
+    """One table of the mirror, identity or entity; `parts` compares it on a connection to each store."""
+
+    layer: str
+    name: str
+    parts: Callable[[Connection, Connection], Iterator[Part]]
+
+
 def verify(
     legacy: Connection, shop: Connection, route: Route, phase: str, await_applied: Callable[[], object], *,
     rows_per_second: int | None = None,
 ) -> Verification:  # fmt: skip
     """Compare all layers of one phase online and record what differs in ferry.difference, the outcome in ferry.verification.
 
-    Commits what it books itself, as the comparison spans several snapshots. One at a time: a second one waits.
+    Commits what it books itself, as the comparison spans several snapshots. One of a phase at a time: a second one waits.
     """
     lock = f"verify {route.name} {phase}"
     shop.execute("SELECT pg_advisory_lock(hashtext(%s))", (lock,))
     try:
         with shop.transaction():
             run = differences.begin(shop, route.name, phase)
-        tables = mirror.load(shop)
-        for name in route.tables_of(phase):
-            if not run.done("mirror", name):
-                after = run.after("mirror", name)
-                parts = checksums.compare(legacy, shop, tables[name], await_applied, after)
-                _book(shop, run, "mirror", name, parts, rows_per_second)
-        for unit in route.of(phase):
-            layer = "identity" if isinstance(unit, Identity) else "shop"
-            if run.done(layer, unit.target):
-                continue
-            if isinstance(unit, Identity):
-                _book(shop, run, layer, unit.target, _whole(shop, unit), rows_per_second)
-            elif isinstance(unit, Mapping):
-                parts = differ.compare(shop, unit, run.after(layer, unit.target))
-                _book(shop, run, layer, unit.target, parts, rows_per_second)
+        _compare_all(legacy, shop, run, _targets(shop, route, run, await_applied), rows_per_second)
         return _finish(shop, run, route)
     finally:
         if not shop.closed:
             shop.execute("SELECT pg_advisory_unlock(hashtext(%s))", (lock,))
+
+
+def _targets(shop: Connection, route: Route, run: Run, await_applied: Callable[[], object]) -> list[_Target]:
+    """What is still to be compared."""
+    tables = mirror.load(shop)
+
+    def parts_of(unit: Unit, shop: Connection) -> Iterator[Part]:
+        if isinstance(unit, Identity):
+            rows, found = identities.compare(shop, unit)
+            yield Part(rows, found, None)
+        elif isinstance(unit, Mapping):
+            yield from differ.compare(shop, unit, run.after("shop", unit.target))
+
+    found = [
+        _Target("mirror", name, lambda legacy, shop, n=name: checksums.compare(  # type: ignore[misc]
+            legacy, shop, tables[n], await_applied, run.after("mirror", n)
+        ))
+        for name in route.tables_of(run.phase)
+    ]  # fmt: skip
+    found += [
+        _Target("identity" if isinstance(u, Identity) else "shop", u.target, lambda _, shop, u=u: parts_of(u, shop))  # type: ignore[misc]
+        for u in route.of(run.phase)
+    ]
+    return [t for t in found if not run.done(t.layer, t.name)]
+
+
+def _compare_all(
+    legacy: Connection, shop: Connection, run: Run, targets: Sequence[_Target], rows_per_second: int | None
+) -> None:
+    """Compare the targets, some at a time, on connections of their own; the first failure is raised.
+
+    The mirror's tables come one after the other: the stream is waited for on connections of the caller's.
+    """
+    stop = threading.Event()
+    throttle = rows_per_second / WORKERS if rows_per_second else None
+
+    def compare(some: Sequence[_Target]) -> None:
+        with (
+            db.connect(legacy.info.dsn, "verify", password=legacy.info.password) as theirs,
+            db.connect(shop.info.dsn, "verify", password=shop.info.password) as ours,
+        ):
+            for target in some:
+                if not stop.is_set():
+                    _book(ours, run, target, target.parts(theirs, ours), throttle, stop)
+
+    work = [[t for t in targets if t.layer == "mirror"], *([t] for t in targets if t.layer != "mirror")]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        try:
+            for done in as_completed([pool.submit(compare, some) for some in work]):
+                done.result()
+        except BaseException:
+            stop.set()
+            raise
 
 
 def verify_rows(
@@ -96,25 +148,19 @@ def verify_rows(
     return left
 
 
-def _whole(shop: Connection, unit: Identity) -> Iterator[Part]:
-    rows, found = identities.compare(shop, unit)
-    yield Part(rows, found, None)
-
-
 def _book(
-    shop: Connection, run: Run, layer: str, target: str, parts: Iterable[Part], rows_per_second: int | None
+    shop: Connection, run: Run, target: _Target, parts: Iterable[Part], rows_per_second: float | None, stop: threading.Event
 ) -> None:
     """Book each part as it comes, and rest so long that no more rows are compared in a second than allowed."""
     started = time.monotonic()
     for part in parts:
         took = time.monotonic() - started
         with shop.transaction():
-            run.book(
-                shop, layer, target, part.found,
-                rows=part.rows, seconds=took, high=part.high,
-            )  # fmt: skip
+            run.book(shop, target.layer, target.name, part.found, rows=part.rows, seconds=took, high=part.high)
+        if stop.is_set():
+            return
         if rows_per_second:
-            time.sleep(max(0.0, part.rows / rows_per_second - took))
+            stop.wait(max(0.0, part.rows / rows_per_second - took))
         started = time.monotonic()
 
 
