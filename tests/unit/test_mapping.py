@@ -51,7 +51,7 @@ def test_a_file_is_read_whole(tmp_path: Path) -> None:
         ("-- scope:  id\n", "", 1, "header line `-- scope:` is missing"),
         ("-- source: legacy.things(id)\n", "", 1, "header line `-- source:` is missing"),
         ("legacy.things(id)\n-- counts", "things(id)\n-- counts", 4, "source 'things\\(id\\)' is not"),
-        ("legacy.things(id)\n-- counts", "shop.things(id)\n-- counts", 4, "source 'shop.things' is not of the store that route try reads"),
+        ("legacy.things(id)\n-- counts", "shop.things(id)\n-- counts", 4, "'shop.things' is not of the store that route try"),
         ("legacy.things(id)\n-- counts", "legacy.things\n-- counts", 4, "neither a column nor a `-- lineage"),
         ("legacy.things(id)\n-- counts", "identity.person(shop_key), legacy.things(id)\n-- counts", 1, "no file .* defines it"),
         ("legacy.things(id) as id", "legacy.things as id", 5, "counts wants"),
