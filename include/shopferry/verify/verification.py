@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -102,22 +103,27 @@ def _compare_all(
 
     The mirror's tables come one after the other: the stream is waited for on connections of the caller's.
     """
-    stop = threading.Event()
-    throttle = rows_per_second / WORKERS if rows_per_second else None
+    work = deque([[t for t in targets if t.layer == "mirror"], *([t] for t in targets if t.layer != "mirror")])
+    throttle, stop = rows_per_second / WORKERS if rows_per_second else None, threading.Event()
 
-    def compare(some: Sequence[_Target]) -> None:
+    def lane() -> None:
         with (
             db.connect(legacy.info.dsn, "verify", password=legacy.info.password) as theirs,
             db.connect(shop.info.dsn, "verify", password=shop.info.password) as ours,
         ):
-            for target in some:
-                if not stop.is_set():
+            while work and not stop.is_set():
+                try:
+                    some = work.popleft()
+                except IndexError:  # the other lane was faster
+                    return
+                for target in some:
+                    if stop.is_set():
+                        return
                     _book(ours, run, target, target.parts(theirs, ours), throttle, stop)
 
-    work = [[t for t in targets if t.layer == "mirror"], *([t] for t in targets if t.layer != "mirror")]
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
-            for done in as_completed([pool.submit(compare, some) for some in work]):
+            for done in as_completed([pool.submit(lane) for _ in range(WORKERS)]):
                 done.result()
         except BaseException:
             stop.set()
