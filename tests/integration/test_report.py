@@ -17,7 +17,7 @@ from shopferry import cli, db
 from shopferry.control import phases
 from shopferry.demo import leaks
 from shopferry.errors import ConfigError, MappingError
-from shopferry.report import build, rendering, responsible, sums
+from shopferry.report import build, rendering, sums
 from shopferry.settings import Settings
 from test_verify import damage
 
@@ -233,24 +233,6 @@ def test_the_command_tells_by_its_exit_code(
     damage(moved, "UPDATE shop.customer_order SET total = total + 1 WHERE id = (SELECT min(id) FROM shop.customer_order)")
     assert cli.main(["report"]) == 1
     assert "Orders per currency" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("owner = ", "demo/route.toml is no TOML: Invalid value \\(at (line 1, column 9|end of document)\\)"),
-        ('owner = "a"\n', "demo/route.toml: contact is missing or no text"),
-        ('owner = ""\ncontact = "x"\n', "demo/route.toml: owner is missing or no text"),
-        ('owner = 5\ncontact = "x"\n', "demo/route.toml: owner is missing or no text"),
-        ('owner = "a"\ncontact = "x"\nphone = "1"\n', "demo/route.toml: unknown key 'phone'"),
-    ],
-)
-def test_a_route_file_that_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
-    (tmp_path / "demo").mkdir()
-    assert responsible.load("demo", tmp_path) == responsible.Responsible()
-    (tmp_path / "demo" / responsible.FILE).write_text(text)
-    with pytest.raises(ConfigError, match=says):
-        responsible.load("demo", tmp_path)
 
 
 @pytest.mark.parametrize(

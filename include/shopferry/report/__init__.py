@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from shopferry import db, installation
+from shopferry import db, installation, route_settings
 from shopferry.control import gates
 from shopferry.control.gates import Gate
 from shopferry.db import Connection
 from shopferry.errors import ConfigError
 from shopferry.mapping import Route
-from shopferry.report import responsible, standing, sums
-from shopferry.report.responsible import Responsible
+from shopferry.report import standing, sums
 from shopferry.report.standing import DifferenceSegment, Moment, PhaseStanding, Reason, Step
 from shopferry.report.sums import Sum
+from shopferry.route_settings import Responsible
 from shopferry.settings import Settings
 
 __all__ = ["Report", "build"]
@@ -86,7 +86,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
     if not re.fullmatch(r"[a-z0-9 _-]+", occasion):
         raise ConfigError(f"an occasion is a few plain words, not {occasion!r}")
     route = Route.load(settings.route)
-    who, questions = responsible.load(settings.route), sums.load(route)
+    who, questions = route_settings.load(settings.route).responsible, sums.load(route)
     legacy = _legacy(settings)
     try:
         with db.connect(settings.shop_dsn, "report") as shop:

@@ -1,0 +1,146 @@
+"""route.toml: what it may say, what it means, and that nonsense is refused with the line or the key."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from shopferry import route_settings
+from shopferry.errors import ConfigError
+from shopferry.route_settings import Allowance, Responsible, RouteSettings, Terms, Window
+
+WHO = 'owner = "a"\ncontact = "x"\n'
+FULL = """
+[cutover]
+verified_hours = 6
+old_transaction_seconds = 20
+free_disk_gib = 7.5
+
+[cutover.window]
+earliest = 22:00:00
+latest = 04:30:00
+zone = "Europe/Warsaw"
+
+[cutover.disk_gib]
+legacy = 200
+
+[[cutover.quarantine]]
+reason = "email_missing"
+rows = 1200
+who = "Anna of customer care"
+"""
+
+
+def read(tmp_path: Path, text: str) -> RouteSettings:
+    (tmp_path / "demo").mkdir(exist_ok=True)
+    (tmp_path / "demo" / route_settings.FILE).write_text(text)
+    return route_settings.load("demo", tmp_path)
+
+
+def window(tmp_path: Path, *lines: str) -> Window:
+    found = read(tmp_path, WHO + "[cutover.window]\n" + "\n".join(lines)).cutover.window
+    assert found
+    return found
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def test_without_the_file_all_is_by_default(tmp_path: Path) -> None:
+    assert route_settings.load("demo", tmp_path) == RouteSettings(Responsible("", ""), Terms())
+
+
+def test_everything_that_may_be_said(tmp_path: Path) -> None:
+    found = read(tmp_path, WHO + FULL)
+    assert found.responsible == Responsible("a", "x")
+    terms = found.cutover
+    assert (terms.verified_hours, terms.old_transaction_seconds, terms.free_disk_gib) == (6, 20, 7.5)
+    assert terms.disk_gib == {"legacy": 200}
+    assert terms.quarantine == {"email_missing": Allowance("email_missing", 1200, "Anna of customer care")}
+    assert str(terms.window) == "from 22:00 to 04:30 Europe/Warsaw"
+    assert read(tmp_path, WHO).cutover == Terms()
+
+
+def test_the_example_of_the_reference_is_one(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "route-settings.md"
+    example = page.read_text().split("```toml\n")[1].split("```")[0]
+    assert read(tmp_path, example).cutover.window
+
+
+@pytest.mark.parametrize(
+    ("moment", "open_"),
+    [
+        ("2026-01-10 20:59", False),  # 21:59 in Warsaw
+        ("2026-01-10 21:00", True),
+        ("2026-01-11 03:30", True),
+        ("2026-01-11 03:31", False),
+        ("2026-07-10 20:00", True),  # 22:00 there in summer
+        ("2026-07-10 12:00", False),
+    ],
+)
+def test_a_window_past_midnight_is_of_its_zone(tmp_path: Path, moment: str, open_: bool) -> None:
+    made = window(tmp_path, "earliest = 22:00:00", "latest = 04:30:00", 'zone = "Europe/Warsaw"')
+    assert made.holds(at(moment)) is open_
+
+
+def test_a_window_within_a_day(tmp_path: Path) -> None:
+    made = window(tmp_path, "earliest = 01:00:00", "latest = 02:00:00", 'zone = "UTC"')
+    assert [made.holds(at(f"2026-01-10 {clock}")) for clock in ("00:59", "01:30", "02:01")] == [False, True, False]
+
+
+def test_a_window_of_moments(tmp_path: Path) -> None:
+    made = window(
+        tmp_path, "earliest = 2026-11-29T01:00:00", "latest = 2026-11-29T03:00:00+02:00", 'zone = "Europe/Warsaw"'
+    )
+    seen = [made.holds(at(f"2026-11-{moment}")) for moment in ("28 23:59", "29 00:00", "29 01:00", "29 01:01", "30 00:30")]
+    assert seen == [False, True, True, False, False]
+    assert str(made) == "from 2026-11-29 01:00 to 2026-11-29 02:00 Europe/Warsaw"
+    only = window(tmp_path, "earliest = 2026-11-29T01:00:00", 'zone = "UTC"')
+    assert [only.holds(at(f"2026-11-{moment}")) for moment in ("29 00:59", "30 00:00")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("owner = ", "demo/route.toml is no TOML: Invalid value \\(at (line 1, column 9|end of document)\\)"),
+        ('owner = "a"\n', "demo/route.toml: contact is missing or no text"),
+        ('owner = ""\ncontact = "x"\n', "demo/route.toml: owner is missing or no text"),
+        ('owner = 5\ncontact = "x"\n', "demo/route.toml: owner is missing or no text"),
+        (WHO + 'phone = "1"\n', "demo/route.toml: unknown key 'phone', known are owner, contact and cutover"),
+        (WHO + "cutover = 5\n", r"demo/route.toml: cutover: it is a table: write it as `\[cutover\]`"),
+        (WHO + "[cutover]\nlag = 5\n", "unknown key 'cutover.lag', known are window, "),
+        (WHO + "[cutover]\nverified_hours = 0\n", "cutover.verified_hours: write a number from 0.25 to 168, as `verified_hours = 24`"),
+        (WHO + "[cutover]\nverified_hours = nan\n", "cutover.verified_hours: write a number from 0.25 to 168"),
+        (WHO + "[cutover]\nold_transaction_seconds = true\n", "cutover.old_transaction_seconds: write a number from 1 to 3600"),
+        (WHO + '[cutover]\nfree_disk_gib = "2 GB"\n', "cutover.free_disk_gib: write a number of 0.1 or more, as `free_disk_gib = 2`"),
+        (WHO + "[cutover.disk_gib]\nbroker = 5\n", "unknown key 'cutover.disk_gib.broker', known are legacy and shop"),
+        (WHO + "[cutover.disk_gib]\nshop = -1\n", "cutover.disk_gib.shop: write a number of 0.1 or more"),
+        (WHO + "[cutover.quarantine]\nrows = 5\n", r"cutover.quarantine: it is a list of tables: begin each with `\[\[cutover"),
+        (WHO + "[[cutover.quarantine]]\nrows = 5\n", r"cutover.quarantine\[1\].reason is missing or no text"),
+        (WHO + '[[cutover.quarantine]]\nreason = "a"\nrows = 5\n', r"cutover.quarantine\[1\].who is missing or no text"),
+        (WHO + '[[cutover.quarantine]]\nreason = "a"\nwho = "b"\n', r"cutover.quarantine\[1\].rows: write a whole number of 0 or more"),
+        (WHO + '[[cutover.quarantine]]\nreason = "a"\nrows = 1.5\nwho = "b"\n', r"cutover.quarantine\[1\].rows: write a whole"),
+        (WHO + '[[cutover.quarantine]]\nreason = "a"\nrows = 1\nwho = "b"\n' * 2, r"cutover.quarantine\[2\].reason: 'a' stands there twice"),
+        (WHO + "[cutover.window]\nearliest = 01:00:00\nlatest = 02:00:00\n", "cutover.window.zone is missing or no text"),
+        (WHO + '[cutover.window]\nearliest = 01:00:00\nlatest = 02:00:00\nzone = "Moon"\n', "no time zone is named 'Moon'"),
+        (WHO + '[cutover.window]\nearliest = 01:00:00\nlatest = 02:00:00\nzone = "../x"\n', "no time zone is named '../x'"),
+        (WHO + '[cutover.window]\nearliest = "01:00"\nzone = "UTC"\n', "cutover.window.earliest: write a time of day as `01:30:00`"),
+        (WHO + '[cutover.window]\nearliest = 2026-11-29\nzone = "UTC"\n', "cutover.window.earliest: write a time of day"),
+        (WHO + '[cutover.window]\nzone = "UTC"\n', "cutover.window: it wants two times of day"),
+        (WHO + '[cutover.window]\nearliest = 01:00:00\nzone = "UTC"\n', "cutover.window: it wants two times of day"),
+        (
+            WHO + '[cutover.window]\nearliest = 01:00:00\nlatest = 2026-11-29T01:00:00\nzone = "UTC"\n',
+            "cutover.window: it wants two times of day",
+        ),
+        (WHO + '[cutover.window]\nearliest = 01:00:00\nlatest = 01:00:00\nzone = "UTC"\n', "the window is never open"),
+        (
+            WHO + '[cutover.window]\nearliest = 2026-11-29T02:00:00\nlatest = 2026-11-29T02:30:00+02:00\nzone = "UTC"\n',
+            "cutover.window.latest: the window is never open",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        read(tmp_path, text)
