@@ -54,6 +54,24 @@ def is_current(shop: Connection, route: Route) -> bool:
     return bool(row and row[0])
 
 
+def is_installed(shop: Connection) -> bool:
+    """Whether there are control tables, of whatever version."""
+    row = shop.execute("SELECT to_regclass('ferry.route') IS NOT NULL").fetchone()
+    return bool(row and row[0])
+
+
+def is_finished(shop: Connection, route: str) -> bool:
+    """Whether the route's migration was finished, and nothing was installed since."""
+    if is_installed(shop):
+        return False
+    row = shop.execute("SELECT to_regclass('shopferry_audit.entry') IS NOT NULL").fetchone()
+    if not row or not row[0]:
+        return False
+    return bool(
+        shop.execute("SELECT FROM shopferry_audit.entry WHERE route = %s AND what = 'finish'", (route,)).fetchall()
+    )
+
+
 def publication(route: Route) -> str:
     """The name of the route's publication, which is also its replication slot's."""
     return f"shopferry_{route.name}"

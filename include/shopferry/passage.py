@@ -153,6 +153,12 @@ def broker_ends(s: Stores, settings: Settings) -> Iterator[Callable[[], Mapping[
         ends.close()
 
 
+def is_finished(settings: Settings) -> bool:
+    """Whether the migration is over and shopferry gone from the new shop, but for its audit log."""
+    with db.connect(settings.shop_dsn, "sync") as shop:
+        return installation.is_finished(shop, settings.route)
+
+
 def resync(settings: Settings, worker: str) -> int | None:
     """Copy anew all that the stream has to keep, after changes were lost on the way; returns the rows looked at.
 

@@ -85,6 +85,7 @@ class RouteSettings:
 
     responsible: Responsible = field(default_factory=Responsible)
     cutover: Terms = field(default_factory=Terms)
+    way_back_days: float = 14  # how long after the switch the way back is promised
 
 
 def load(route: str, root: Path | None = None) -> RouteSettings:
@@ -98,8 +99,11 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f'{where} is no TOML: {error}; it wants `owner = "…"` and `contact = "…"`') from None
     top = _Table(where, "", found)
-    top.only("owner", "contact", "cutover")
-    return RouteSettings(Responsible(top.text("owner"), top.text("contact")), _terms(top.table("cutover")))
+    top.only("owner", "contact", "way_back_days", "cutover")
+    return RouteSettings(
+        Responsible(top.text("owner"), top.text("contact")), _terms(top.table("cutover")),
+        top.number("way_back_days", RouteSettings.way_back_days, 0),
+    )  # fmt: skip
 
 
 def _terms(given: _Table) -> Terms:

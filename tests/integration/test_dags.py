@@ -33,7 +33,7 @@ pytestmark = pytest.mark.airflow
 
 PHASES = Route.load("demo").phases
 SWITCHES = ("cutover", "rollback")
-EVERY = (*PHASES, "watch_sync", "verify", "rehearse", *SWITCHES)
+EVERY = (*PHASES, "watch_sync", "verify", "rehearse", *SWITCHES, "finish")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_every_dag_says_whose_it_is_and_what_to_do(dags: dict[str, Any], name: s
     assert dag.doc_md == (PROJECT / "docs" / "runbooks" / f"{name}.md").read_text()
     assert dag.max_active_runs == 1
     assert not dag.catchup
-    assert all(t.doc_md for t in dag.tasks if t.task_id != "approve")
+    assert all(t.doc_md for t in dag.tasks if not t.task_id.startswith("approve"))
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -121,6 +121,17 @@ def test_the_switch_is_a_persons_decision(dags: dict[str, Any], name: str) -> No
         assert dag.get_task("back_up").downstream_task_ids == {"gates"}
     [critical] = approve.downstream_task_ids - {"report"}
     assert critical in {"cut_over", "roll_back"}
+
+
+def test_the_end_is_two_peoples_decision(dags: dict[str, Any]) -> None:
+    dag = dags["finish"]
+    assert {str(t.value) for t in dag.allowed_run_types} == {"manual"}
+    for first, then in pairwise(("check", "report", "approve_first", "approve_second", "finish")):
+        assert then in dag.get_task(first).downstream_task_ids
+    for name in ("approve_first", "approve_second"):
+        assert dag.get_task(name).fail_on_reject
+        assert dag.get_task(name).defaults is None
+        assert dag.get_task(name).response_timeout is None
 
 
 def test_only_the_first_phase_asks_for_a_rehearsal_and_only_a_person_rehearses(dags: dict[str, Any]) -> None:

@@ -108,7 +108,7 @@ def test_a_window_of_moments(tmp_path: Path) -> None:
         ('owner = "a"\n', "demo/route.toml: contact is missing or no text"),
         ('owner = ""\ncontact = "x"\n', "demo/route.toml: owner is missing or no text"),
         ('owner = 5\ncontact = "x"\n', "demo/route.toml: owner is missing or no text"),
-        (WHO + 'phone = "1"\n', "demo/route.toml: unknown key 'phone', known are owner, contact and cutover"),
+        (WHO + 'phone = "1"\n', "demo/route.toml: unknown key 'phone', known are owner, contact, way_back_days and cutover"),
         (WHO + "cutover = 5\n", r"demo/route.toml: cutover: it is a table: write it as `\[cutover\]`"),
         (WHO + "[cutover]\nlag = 5\n", "unknown key 'cutover.lag', known are window, "),
         (WHO + "[cutover]\nverified_hours = 0\n", "cutover.verified_hours: write a number from 0.25 to 168, as `verified_hours = 24`"),

@@ -354,6 +354,25 @@ def group(route: str) -> str:
     return f"shopferry-{route}"
 
 
+def forget(kafka: str, route: str, names: Iterable[str]) -> list[str]:
+    """Delete the route's topics, its connector's own, and the group; returns the topics that there were.
+
+    Raises TransientError if the broker does not answer.
+    """
+    own = {*names, f"{route}.transaction", f"__debezium-heartbeat.{route}"}
+    try:
+        with closing(KafkaAdminClient(bootstrap_servers=kafka.split(","), request_timeout_ms=10_000)) as admin:
+            there = sorted(own & set(admin.list_topics()))
+            if there:
+                admin.delete_topics(there)
+            if _shared(admin):
+                with suppress(KafkaError):  # a member that has not left yet, or no such group
+                    admin.delete_groups([group(route)])
+            return there
+    except KafkaError as error:
+        raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
+
+
 def _partitions(consumer: KafkaConsumer, wanted: Iterable[str]) -> list[TopicPartition]:
     return [TopicPartition(n, p) for n in wanted for p in sorted(consumer.partitions_for_topic(n) or ())]
 

@@ -134,16 +134,21 @@ def look(legacy: Connection, shop: Connection, route: str, name: str, tables: Ma
 
 def renew_slot(legacy: Connection, name: str) -> None:
     """Drop the slot if there is one, whoever reads it, and make a new one that begins now."""
+    drop_slot(legacy, name)
+    create_slot(legacy, name)
+
+
+def drop_slot(legacy: Connection, name: str) -> None:
+    """Drop the slot if there is one, whoever reads it."""
     while True:
         legacy.execute(
             "SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE slot_name = %s AND active", (name,)
         )
         try:
             legacy.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", (name,))
-            break
+            return
         except psycopg.errors.ObjectInUse:
             time.sleep(0.1)  # the connector was faster
-    create_slot(legacy, name)
 
 
 def create_slot(legacy: Connection, name: str) -> None:

@@ -137,6 +137,9 @@ def parser() -> argparse.ArgumentParser:
     switch.add_argument("--dry-run", action="store_true", help="judge the gates and stop")
     for made in (switch, verb(verbs, "rollback", moving.rollback), mending, explaining):
         made.add_argument("--who", help="who decided it (the account that runs this)")
+    ending = verb(verbs, "finish", moving.finish)
+    ending.add_argument("route", help="the route's name, so that nobody ends another one")
+    ending.add_argument("--approved-by", nargs=2, required=True, metavar="NAME", help="the two people who approved it")
     return top
 
 

@@ -84,6 +84,10 @@ def sync_forward(args: argparse.Namespace) -> int:
         signal.signal(name, lambda *_: stop.set())
     with metrics.serving(settings.metrics, settings.route):
         while not stop.is_set():
+            if retrying(lambda: passage.is_finished(settings)):
+                log.info("the migration is finished: there is nothing to do, this service may be removed")
+                stop.wait()
+                break
             try:
                 retrying(lambda: passage.finish_resync(settings, "sync forward"))
                 Forward(settings, stop, args.name).run()
@@ -148,6 +152,18 @@ def rollback(args: argparse.Namespace) -> int:
     done = roll_back(Settings.load(), who(args))
     show(args, [{"route version": done.version, "active": "legacy"}])
     _written("after the rollback")
+    return 0
+
+
+def finish(args: argparse.Namespace) -> int:
+    """Drop all of shopferry's in both stores and the broker but the audit log; refused while the way back is promised."""
+    from shopferry.cutover.finish import finish as end
+
+    settings = Settings.load()
+    done = end(settings, args.route, *args.approved_by)
+    show(args, [{"dropped": what} for what in done.dropped])
+    for warning in done.warnings:
+        print(warning, file=sys.stderr)
     return 0
 
 

@@ -91,8 +91,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
     try:
         with db.connect(settings.shop_dsn, "report") as shop:
             db.read_only(shop, _PATIENCE)
-            installed = shop.execute("SELECT to_regclass('ferry.route') IS NOT NULL").fetchone()
-            if not installed or not installed[0]:
+            if not installation.is_installed(shop):
                 raise ConfigError("nothing to report: the new shop has no control tables yet; run `shopferry phase init`")
             phases = standing.phase_standings(shop, route.name)
             seen = {p.phase for p in phases if p.state in _SEEN}

@@ -1,0 +1,140 @@
+"""The end of a migration: whatever shopferry has put into both stores and the broker goes, the audit log stays.
+
+The new shop's part is one transaction and comes first: with it goes what replay works on, so that nothing heals the stream
+while its slot and topics are dropped. Every step after it is idempotent; the next try completes what a death has left.
+"""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from shopferry import db, fence, installation, route_settings
+from shopferry.cdc import source
+from shopferry.cdc.consumer import forget, topics
+from shopferry.db import Connection
+from shopferry.errors import GateError, PhaseError, ShopferryError, TransientError
+from shopferry.mapping import Route
+from shopferry.settings import Settings
+
+_Q = db.queries(Path(__file__).parent / "sql" / "finish.sql")
+_SCHEMAS = ("legacy", "mirror", "ferry")
+_LOCK_WAIT = "10s"  # readers of the control tables are done sooner
+_WARNING = "legacy's tables take writes again: take the application's rights away there, or switch that server off"
+
+
+@dataclass
+class Finished:
+    """What was dropped, one line each, and what whoever has finished should know."""
+
+    dropped: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def finish(settings: Settings, typed: str, first: str, second: str) -> Finished:
+    """Drop all of ours from both stores and the broker, and keep the audit log; completes a finish that died half-way.
+
+    `typed` is the route's name as somebody typed it, `first` and `second` are who approved. Raises GateError when that is
+    not the name, when both are one person, when the new shop is not the active store, or while the way back is promised;
+    PhaseError when there is nothing of ours; then nothing was changed.
+    """
+    route = Route.load(settings.route)
+    done = Finished()
+    with db.connect(settings.shop_dsn, "finish") as shop, db.connect(settings.legacy_dsn, "finish") as legacy:
+        if installation.is_installed(shop):
+            _require(shop, route, typed, first, second)
+            _finish_shop(shop, route, f"{first}, {second}", done)
+        elif not installation.is_finished(shop, route.name):
+            raise PhaseError(f"route {route.name}: nothing is installed in the new shop, there is nothing to finish")
+        if settings.connect:
+            _delete_connector(settings.connect, installation.publication(route), done)
+        _finish_legacy(legacy, route, done)
+        gone = forget(settings.kafka, route.name, topics(route, route.tables))
+        done.dropped += [f"broker: topic {name}" for name in gone]
+        left = [f"new shop: {what}" for what in _standing(shop, route)]
+        left += [f"legacy: {what}" for what in _standing(legacy, route)]
+        if left:
+            raise ShopferryError(f"finished, but these still stand: {', '.join(left)}; drop them by hand")
+    return done
+
+
+def refusals(shop: Connection, route: Route) -> list[str]:
+    """What speaks against the end now, one clause each; asks no person."""
+    row = shop.execute("SELECT active, changed_at FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
+    if row is None or row[0] != "shop":
+        return ["legacy is the active store: the migration is not over"]
+    days = route_settings.load(route.name).way_back_days
+    until = row[1] + timedelta(days=days)
+    if until > datetime.now(UTC):
+        return [
+            f"the way back is promised until {until:%Y-%m-%d %H:%M} UTC, {days:g} days after the switch "
+            f"(way_back_days in {route.name}/{route_settings.FILE})"
+        ]
+    return []
+
+
+def _require(shop: Connection, route: Route, typed: str, first: str, second: str) -> None:
+    refused = refusals(shop, route)
+    if typed != route.name:
+        refused.append(f"type the route's name, {route.name!r}, to finish it")
+    if not first or not second or first == second:
+        refused.append("two different people have to approve")
+    if refused:
+        raise GateError(f"not finished: {'; '.join(refused)}")
+
+
+def _finish_shop(shop: Connection, route: Route, who: str, done: Finished) -> None:
+    """Write the audit log, drop everything else, in one transaction."""
+    given = {"route": route.name, "who": who}
+    try:
+        with shop.transaction():
+            shop.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'".encode())
+            installation.pause(shop, route)
+            shop.execute(_Q["audit"].encode())
+            shop.execute(_Q["gather"], given)
+            shop.execute(_Q["note"], given)
+            standing = _standing(shop, route)
+            fence.drop_fence(shop, [t for t in fence.fenced(shop) if t in installation.entities(route)])
+            for schema in _SCHEMAS:
+                shop.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))
+    except psycopg.errors.LockNotAvailable:
+        raise TransientError(f"somebody has read the control tables for longer than {_LOCK_WAIT}: nothing was changed") from None
+    done.dropped += [f"new shop: {what}" for what in standing]
+
+
+def _finish_legacy(legacy: Connection, route: Route, done: Finished) -> None:
+    """Drop slot, publication, markers and fences; whatever is gone already is no error."""
+    name = installation.publication(route)
+    standing = _standing(legacy, route)
+    legacy.execute(SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(name)))  # first: a connector then waits for it
+    source.drop_slot(legacy, name)
+    with legacy.transaction():
+        fence.drop_fence(legacy, [f"public.{t}" for t in route.tables if f"public.{t}" in fence.fenced(legacy)])
+        legacy.execute("DROP SCHEMA IF EXISTS shopferry CASCADE")
+    done.dropped += [f"legacy: {what}" for what in standing]
+    done.warnings.append(_WARNING)
+
+
+def _standing(conn: Connection, route: Route) -> list[str]:
+    """Every object of ours in this store, but for the audit log. A legacy store may have a schema called `legacy` itself."""
+    of_shop = conn.execute("SELECT to_regnamespace('shopferry_audit') IS NOT NULL").fetchone()
+    given = {"route": route.name, "shop": bool(of_shop and of_shop[0])}
+    return [str(row[0]) for row in conn.execute(_Q["standing"], given).fetchall()]
+
+
+def _delete_connector(url: str, name: str, done: Finished) -> None:
+    request = urllib.request.Request(f"{url.rstrip('/')}/connectors/{name}", method="DELETE")  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=30):  # noqa: S310
+            done.dropped.append(f"Kafka Connect: connector {name}")
+    except urllib.error.HTTPError as error:
+        if error.code != 404:
+            raise TransientError(f"Kafka Connect answers {error.code} to the connector's removal") from None
+    except OSError as error:
+        raise TransientError(f"Kafka Connect cannot be reached at {url}: {error}") from None

@@ -1,0 +1,59 @@
+-- The end of a migration, statement by statement. %(route)s is the route's name.
+
+-- name: audit
+-- What is kept in the new shop for good: who did what and when, in numbers and keys, without a row's values.
+CREATE SCHEMA IF NOT EXISTS shopferry_audit;
+CREATE TABLE IF NOT EXISTS shopferry_audit.entry (
+    id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route  text NOT NULL,
+    at     timestamptz,
+    what   text NOT NULL,
+    who    text,
+    detail jsonb NOT NULL
+);
+COMMENT ON SCHEMA shopferry_audit IS 'What shopferry did here; kept after the migration. Nothing reads it: drop it when nobody asks any more.';
+COMMENT ON TABLE shopferry_audit.entry IS 'One act of the migration each: phase, rehearsal, verification, repair, backup, gate, switch, finish.';
+
+-- name: gather
+INSERT INTO shopferry_audit.entry (route, at, what, who, detail)
+SELECT route, at, what, who, detail FROM (
+    SELECT route, finished AS at, 'phase' AS what, ran_by AS who, to_jsonb(p) AS detail FROM ferry.phase p
+    UNION ALL SELECT route, at, 'rehearsal', who, to_jsonb(r) FROM ferry.rehearsal r
+    UNION ALL SELECT route, at, 'verification', NULL, to_jsonb(v) FROM ferry.verification v
+    UNION ALL SELECT route, at, 'repair', who, to_jsonb(r) FROM ferry.repair r
+    -- The shapes of a difference's values go with the values.
+    UNION ALL SELECT route, settled, 'difference', who, to_jsonb(d) - 'expected' - 'found' FROM ferry.difference d
+              WHERE state IN ('explained', 'repaired')
+    UNION ALL SELECT route, taken, 'backup', who, to_jsonb(b) FROM ferry.backup b
+    UNION ALL SELECT route, at, 'gate', NULL, to_jsonb(g) FROM ferry.gate g
+    UNION ALL SELECT route, at, 'switch', who, to_jsonb(s) FROM ferry.cutover_step s
+    UNION ALL SELECT %(route)s, now(), 'not carried', NULL,
+                     jsonb_build_object('entity', entity, 'reason', reason, 'rows', count(*))
+              FROM ferry.quarantine, unnest(reasons) AS reason GROUP BY entity, reason
+    UNION ALL SELECT %(route)s, now(), 'left out', NULL,
+                     jsonb_build_object('entity', entity, 'reason', reason, 'rows', count(*))
+              FROM ferry.left_out GROUP BY entity, reason
+) acts
+WHERE route = %(route)s
+ORDER BY at NULLS LAST;
+
+-- name: finished
+-- Whether the new shop's part is done: what is left may be done by whoever comes.
+SELECT detail->>'approved' FROM shopferry_audit.entry WHERE route = %(route)s AND what = 'finish' ORDER BY id DESC LIMIT 1;
+
+-- name: note
+INSERT INTO shopferry_audit.entry (route, at, what, who, detail)
+VALUES (%(route)s, now(), 'finish', %(who)s, jsonb_build_object('approved', %(who)s::text));
+
+-- name: standing
+-- Every object of ours in this database, but for the audit log.
+SELECT 'schema ' || nspname FROM pg_namespace
+WHERE nspname IN ('ferry', 'shopferry') OR (nspname IN ('mirror', 'legacy') AND %(shop)s)
+UNION ALL
+SELECT 'fence on ' || tgrelid::regclass FROM pg_trigger WHERE tgname = 'shopferry_fence'
+UNION ALL
+SELECT 'publication ' || pubname FROM pg_publication WHERE pubname = 'shopferry_' || %(route)s
+UNION ALL
+SELECT 'replication slot ' || slot_name FROM pg_replication_slots
+WHERE slot_name = 'shopferry_' || %(route)s AND database = current_database()
+ORDER BY 1;

@@ -1,0 +1,93 @@
+"""The DAG finish: started by hand, the route's name typed, two people approve, then everything of ours is dropped."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, Param, get_current_context, task
+from airflow.sdk.api.datamodels._generated import DagRunType
+
+from shopferry.errors import GateError
+from shopferry.orchestration.connections import settings_from_connections
+from shopferry.orchestration.failures import DEFAULTS, reasoned
+from shopferry.orchestration.reporting import write_report
+from shopferry.orchestration.runbooks import runbook
+from shopferry.orchestration.switching import approver
+
+log = logging.getLogger(__name__)
+
+_FORM = {
+    "route": Param(
+        "-", type="string", minLength=1, maxLength=80, title="Type the route's name",
+        description="The migration that is over, so that nobody ends another one. After this there is no way back.",
+    ),
+}  # fmt: skip
+_BODY = (
+    "Route {{ params.route }}: slots, publications, topics, mirror, standardized values, quarantine and fences are dropped in "
+    "both stores; the audit log and the reports stay. **There is no way back to legacy after this.** "
+)
+
+
+def finish_dag() -> DAG:
+    """The DAG `finish`: check → report → first approval → second approval, by somebody else → finish."""
+    with DAG(
+        dag_id="finish",
+        description="Ends a migration: drops everything of shopferry's but the audit log and the reports",
+        schedule=None,
+        allowed_run_types=[DagRunType.MANUAL],
+        params=_FORM,
+        max_active_runs=1,
+        catchup=False,
+        tags=["shopferry", "end"],
+        default_args=DEFAULTS,
+        doc_md=runbook("finish"),
+    ) as dag:
+
+        @task(doc_md="Refuse now what would be refused later: legacy still active, the way back still promised, another route.")
+        @reasoned
+        def check() -> None:
+            from shopferry import db, installation
+            from shopferry.cutover import finish
+            from shopferry.mapping import Route
+
+            settings, typed = settings_from_connections(), get_current_context()["params"]["route"]
+            route = Route.load(settings.route)
+            refused = [] if typed == route.name else [f"the form says {typed!r}, the route is {route.name!r}"]
+            with db.connect(settings.shop_dsn, "finish") as shop:
+                if installation.is_installed(shop):
+                    refused += finish.refusals(shop, route)
+            if refused:
+                raise GateError(f"not finished: {'; '.join(refused)}")
+
+        @task(doc_md="Write the last report while there is something to report from; the log says where.")
+        @reasoned
+        def report() -> None:
+            write_report(settings_from_connections(), "before the end")
+
+        # Without defaults and time-out: nobody's silence may ever answer for somebody.
+        first = ApprovalOperator(
+            task_id="approve_first", subject="Finish the migration? First approval", body=_BODY, fail_on_reject=True
+        )
+        second = ApprovalOperator(
+            task_id="approve_second", subject="Finish the migration? Second approval, by somebody else", fail_on_reject=True,
+            body=_BODY + "The first was given by {{ ti.xcom_pull(task_ids='approve_first')['responded_by_user']['name'] }}.",
+        )  # fmt: skip
+
+        @task(doc_md="Drop everything. The log lists what was dropped; a retry completes what a killed task left.")
+        @reasoned
+        def finish(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+            from shopferry.cutover import finish as end
+
+            typed = get_current_context()["params"]["route"]
+            done = end.finish(settings_from_connections(), typed, approver(one), approver(other))
+            for line in (*done.dropped, *done.warnings):
+                log.warning("%s", line)  # also where logs are kept quiet
+            return done.dropped
+
+        check() >> report() >> first >> second
+        one: Any = first.output
+        other: Any = second.output
+        finish(one, other)
+    return dag
