@@ -298,14 +298,14 @@ class Api:
         found = self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances")[1]["task_instances"]
         return {t["task_id"]: t["state"] for t in found}
 
-    def answer(self, dag: str, run: str, option: str) -> None:
-        """Answer as often as the run asks, until it is over.
+    def answer(self, dag: str, run: str, option: str, task: str = "approve") -> None:
+        """Answer as often as the task asks, until it is over.
 
         Airflow 3.3 asks again when an answer comes before the scheduler has noticed that the task waits; nobody but a
         program is that quick, so a program waits a little.
         """
-        path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/approve/-1"
-        while self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")[1]["state"] not in {"success", "failed"}:
+        path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/-1"
+        while self.tasks(dag, run).get(task) not in {"success", "failed", "upstream_failed"}:
             if self("GET", path.removesuffix("/-1"))[1]["state"] == "awaiting_input":
                 time.sleep(2)
                 status, answer = self("PATCH", f"{path}/hitlDetails", {"chosen_options": [option]})
@@ -360,7 +360,7 @@ def test_a_sample_is_merged_and_lets_go(stores: stack.State) -> None:
 
 @pytest.mark.stack
 def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
-    """In one go, as a boot takes most of a minute: page, refusals, a killed task, three phases, cutover, rollback."""
+    """In one go, as a boot takes most of a minute: page, refusals, a killed task, three phases, cutover, rollback, end."""
     admin, oncall, viewer, nobody = (Api(running, user) for user in ("admin", "oncall", "viewer", ""))
     assert admin("GET", "/api/v2/importErrors")[1]["total_entries"] == 0
 
@@ -427,3 +427,19 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     oncall.answer("rollback", back, "Approve")
     oncall.succeeds("rollback", back)
     assert one(shop, "SELECT active FROM ferry.route") == "legacy"
+
+    approved = admin.start("cutover")
+    oncall.answer("cutover", approved, "Approve")
+    oncall.succeeds("cutover", approved)
+    early = admin.start("finish", route="demo")
+    assert oncall.finished("finish", early) == "failed"
+    log = str(oncall("GET", f"/api/v2/dags/finish/dagRuns/{early}/taskInstances/check/logs/1")[1])
+    assert "the way back is promised until" in log
+    with db.connect(shop, "test") as conn:
+        conn.execute("UPDATE ferry.route SET changed_at = now() - interval '15 days'")
+    ended = admin.start("finish", route="demo")
+    oncall.answer("finish", ended, "Approve", "approve_first")
+    admin.answer("finish", ended, "Approve", "approve_second")
+    oncall.succeeds("finish", ended)
+    assert one(shop, "SELECT to_regnamespace('ferry')") is None
+    assert one(shop, "SELECT who FROM shopferry_audit.entry WHERE what = 'finish'") == "oncall, admin"
