@@ -10,7 +10,12 @@ export PATH="$here/.venv/bin:$PATH" PYTHONPATH="$copy/include"
 for module in "$@"; do
     book=$here/build/mutation-$module.sqlite
     config=tests/mutation/$module.toml
-    [ -e "$book" ] || { cosmic-ray init "$config" "$book"; cr-filter-operators "$book" "$config"; }  # else it goes on
+    if [ ! -e "$book" ]; then  # else it goes on; whole or not at all, as one that is broken off here has nothing to do
+        rm -f "$book.new"
+        cosmic-ray init "$config" "$book.new"
+        cr-filter-operators "$book.new" "$config"
+        mv "$book.new" "$book"
+    fi
     cosmic-ray exec "$config" "$book"
     cr-report "$book" --surviving-only --show-diff
 done
