@@ -90,6 +90,8 @@ class Tap:
     legacy: Connection
     publication: str
     slot: str
+    prefix: str = "demo"
+    _origin: str | None = None
     _relations: dict[int, _Relation] = field(default_factory=dict)
 
     def open(self) -> Tap:
@@ -117,7 +119,12 @@ class Tap:
     ) -> Iterator[tuple[str, dict[str, object] | None, dict[str, object]]]:
         reader = _Reader(data)
         kind = reader.letter()
-        if kind == "R":
+        if kind == "B":
+            self._origin = None
+        elif kind == "O":
+            reader.take("Q")
+            self._origin = reader.text()
+        elif kind == "R":
             number, schema, table = reader.take("I"), reader.text(), reader.text()
             reader.letter()
             columns = []
@@ -129,7 +136,7 @@ class Tap:
         elif kind == "I":
             relation = self._relations[reader.take("I")]
             reader.letter()
-            yield _event(relation, "c", lsn, reader.row(relation))
+            yield self._event(relation, "c", lsn, reader.row(relation))
         elif kind == "U":
             relation = self._relations[reader.take("I")]
             old = reader.row(relation) if (mark := reader.letter()) in "KO" else None
@@ -137,30 +144,32 @@ class Tap:
                 reader.letter()
             new = reader.row(relation)
             if old is not None and _key(relation, old) != _key(relation, new):
-                yield _event(relation, "d", lsn, old)  # a key that changes is a row that goes and one that comes
-                yield _event(relation, "c", lsn, new)
+                yield self._event(relation, "d", lsn, old)  # a key that changes is a row that goes and one that comes
+                yield self._event(relation, "c", lsn, new)
             else:
-                yield _event(relation, "u", lsn, new)
+                yield self._event(relation, "u", lsn, new)
         elif kind == "D":
             relation = self._relations[reader.take("I")]
             reader.letter()
-            yield _event(relation, "d", lsn, reader.row(relation))
+            yield self._event(relation, "d", lsn, reader.row(relation))
         elif kind == "T":
             count, _ = reader.take("I"), reader.take("B")
             for relation in [self._relations[reader.take("I")] for _ in range(count)]:
-                yield topic_of(relation.table), None, envelope(relation.schema, relation.table, "t", lsn, None)
+                yield self._topic(relation), None, envelope(relation.schema, relation.table, "t", lsn, None)
+
+    def _event(
+        self, relation: _Relation, op: str, lsn: int, row: dict[str, object]
+    ) -> tuple[str, dict[str, object], dict[str, object]]:
+        after = None if op == "d" else row
+        made = envelope(relation.schema, relation.table, op, lsn, after, self._origin)
+        return self._topic(relation), _key(relation, row), made
+
+    def _topic(self, relation: _Relation) -> str:
+        return f"{self.prefix}.{relation.schema}.{relation.table}"
 
 
 def _key(relation: _Relation, row: dict[str, object]) -> dict[str, object]:
     return {name: row[name] for name, _, in_key in relation.columns if in_key}
-
-
-def _event(
-    relation: _Relation, op: str, lsn: int, row: dict[str, object]
-) -> tuple[str, dict[str, object], dict[str, object]]:
-    key = _key(relation, row)
-    after = None if op == "d" else row
-    return topic_of(relation.table), key, envelope(relation.schema, relation.table, op, lsn, after)
 
 
 def topic_of(table: str) -> str:
@@ -169,7 +178,7 @@ def topic_of(table: str) -> str:
 
 
 def envelope(
-    schema: str, table: str, op: str, lsn: int | None, after: dict[str, object] | None
+    schema: str, table: str, op: str, lsn: int | None, after: dict[str, object] | None, origin: str | None = None
 ) -> dict[str, object]:
     """One event as the connector writes it: JSON without schemas, the parts that nobody reads among them."""
     now = int(time.time() * 1000)
@@ -179,7 +188,7 @@ def envelope(
         "source": {
             "version": "3.6.3.Final", "connector": "postgresql", "name": "demo", "ts_ms": now,
             "snapshot": "false", "db": "legacy", "sequence": "[null,\"0\"]", "schema": schema, "table": table,
-            "txId": 7, "lsn": lsn, "xmin": None,
+            "txId": 7, "lsn": lsn, "xmin": None, "origin": origin, "origin_lsn": None if origin is None else 0,
         },
         "transaction": None,
         "op": op,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from events import envelope, message, topic_of
-from pair import ROUTE, Pair
+from pair import ROUTE, Pair, connect
 from shopferry import mirror
 from shopferry.cdc.envelope import decode
 from shopferry.cdc.replay import Replay
@@ -295,6 +295,35 @@ def test_positions_beyond_four_gigabytes_are_kept_and_compared_whole(pair: Pair)
         row = (changes[0].row or b"").replace(b'"NEW"', b'"PAID"')
         pair.consumer.apply([replace(changes[0], lsn=lsn, row=row)], {})
         assert pair.one("SELECT status_code FROM legacy.orders") == status
+
+
+def test_what_the_other_flow_has_written_is_mirrored_and_not_carried_back(pair: Pair) -> None:
+    pair.write(order(1), order(2), "INSERT INTO customers (id, email, full_name) VALUES (1, 'jan@example.com', 'Jan Lis')")
+    pair.pass_phases()
+    before = pair.one("SELECT shop_key FROM ferry.identity WHERE legacy_key = 1")
+    origin = "shopferry_demo_reverse_1"
+    with connect(f"{pair.legacy.info.dsn} password={pair.legacy.info.password}") as other:
+        other.execute("SELECT pg_replication_origin_create(%s)", (origin,))
+        try:
+            other.execute("SELECT pg_replication_origin_session_setup(%s)", (origin,))
+            with other.transaction():
+                other.execute("UPDATE orders SET status_code = 'PAID'")
+                other.execute("UPDATE customers SET email = 'ala@example.com', full_name = 'Ala Lis'")
+            pair.write("UPDATE orders SET note = 'x' WHERE id = 2")  # by the application, in the same batch
+            pair.sync()
+        finally:
+            other.execute("SELECT pg_replication_origin_session_reset()")
+            other.execute("SELECT pg_replication_origin_drop(%s)", (origin,))
+    assert pair.ask("SELECT id, status_code FROM legacy.orders ORDER BY id") == [(1, "PAID"), (2, "PAID")]
+    assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY id") == [(1, "pending"), (2, "paid")]
+    assert pair.ask("SELECT email, given_name FROM shop.customer") == [("jan@example.com", "Jan")]
+    # Who is who follows at once: the next to come by the old address is somebody else.
+    assert pair.ask("SELECT cluster, shop_key FROM ferry.identity WHERE legacy_key = 1") == [("ala@example.com", before)]
+    pair.write("UPDATE orders SET note = 'y'", "UPDATE customers SET phone = '601 000 001'")
+    pair.sync()
+    assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY id") == [(1, "paid"), (2, "paid")]
+    assert pair.ask("SELECT email, given_name FROM shop.customer") == [("ala@example.com", "Ala")]
+    pair.check()
 
 
 def test_batches_are_remembered_for_a_day(filled: Pair) -> None:

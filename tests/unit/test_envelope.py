@@ -149,6 +149,21 @@ def test_collapse_keeps_the_last_state_of_each_row() -> None:
     assert rows[b'{"id":2}'].row is None
 
 
+def test_what_the_other_flow_has_written_is_an_echo_unless_somebody_else_has_written_too() -> None:
+    def by(origin: str | None, lsn: int) -> Change:
+        event = envelope("public", "orders", "u", lsn, ROW, origin)
+        made = decode(message(TOPIC, {"id": 1}, event), CAPTURED)
+        assert made is not None
+        return made
+
+    ours, theirs, subscription = by("shopferry_demo_reverse_1", 100), by(None, 90), by("pg_16402", 95)
+    assert (ours.echo, theirs.echo, subscription.echo) == (True, False, False)
+    for batch in ([ours, by("shopferry_demo_2", 101)], [ours, theirs], [theirs, ours], [ours, by(None, 110)]):
+        last = collapse(batch)["orders"][b'{"id":1}']
+        assert last.lsn == max(c.lsn for c in batch)
+        assert last.echo == all(c.echo for c in batch)
+
+
 def test_collapse_is_not_turned_back_by_an_old_event_that_comes_again() -> None:
     new, old = {"id": 1, "note": "new"}, {"id": 1, "note": "old"}
     last = collapse([changed("u", new, lsn=101), changed("u", old, lsn=50, offset=1), changed("d", None, lsn=40, offset=2)])

@@ -13,6 +13,7 @@ import msgspec
 
 from shopferry.errors import EventError, ReplayError
 
+ORIGIN = "shopferry_"  # how the replication origins of our own sessions begin
 PLACEHOLDER = b"__debezium_unavailable_value"
 # As whole JSON values, since a text may speak of it; and in the shapes that other column types and settings give it:
 # base64, hex, a JSON array of its bytes. Seen with ours: the plain string, also for bytea; arrays are read again anyway.
@@ -31,6 +32,7 @@ class _Source(msgspec.Struct):
     lsn: int | None = None
     ts_ms: int | None = None
     txId: int | None = None  # noqa: N815 (Debezium's name)
+    origin: str | None = None
 
 
 class _Envelope(msgspec.Struct):
@@ -69,6 +71,7 @@ class Change:
     size: int  # bytes of the whole message
     xid: int  # the lower half of the number of the transaction in legacy
     torn: bool = False  # leaves out a value that may have come in this very batch: the mirror does not have it yet
+    echo: bool = False  # written by the flow in the other direction: it came from where it would be carried to
 
     @property
     def partial(self) -> bool:
@@ -120,7 +123,7 @@ def decode(message: Message, captured: frozenset[str], schema: str = "public") -
     return Change(
         table, message.key, row, event.source.lsn or 0, event.source.ts_ms or int(time.time() * 1000),
         message.topic, message.partition, message.offset, event.op == "c", len(message.key) + len(message.value),
-        event.source.txId or 0,
+        event.source.txId or 0, echo=(event.source.origin or "").startswith(ORIGIN),
     )  # fmt: skip
 
 
@@ -142,10 +145,13 @@ def collapse(changes: Iterable[Change]) -> dict[str, dict[bytes, Change]]:
     for change in changes:
         table = last.setdefault(change.table, {})
         before = table.get(change.key)
-        if before is not None and change.lsn < before.lsn:
-            continue
-        if before is not None and change.partial:
-            change = replace(change, torn=True)
+        if before is not None:
+            newer, older = (before, change) if change.lsn < before.lsn else (change, before)
+            torn = newer.torn if newer is before else newer.partial
+            if torn != newer.torn or older.echo < newer.echo:
+                # What anybody else has written among it must be carried on.
+                newer = replace(newer, torn=torn, echo=newer.echo and older.echo)
+            change = newer
         table[change.key] = change
     return last
 

@@ -24,7 +24,7 @@ from shopferry.control import offsets, phases, quarantine
 from shopferry.control.offsets import Partition, Tally
 from shopferry.db import Connection
 from shopferry.errors import ReplayError
-from shopferry.mapping import Route
+from shopferry.mapping import Identity, Route, Unit
 from shopferry.merge import Merged, Merger, is_refusal
 from shopferry.mirror import MirrorTable
 
@@ -89,15 +89,12 @@ class Replay:
             states = phases.lock(self.shop, self.route.name)
             offsets.advance(self.shop, self.route.name, steps)
             units = [u for phase, state, _ in states if state.live for u in self.route.of(phase)]
-            read = {s.relation for u in units for s in u.sources}
             generations = {t: g for phase, _, g in states for t in self.route.tables_of(phase)}
-            parts = []
-            for name, rows in sorted(collapsed.items()):
-                table = self.tables[name]
-                whole = self._whole(table, list(rows.values()))
-                parts.append(_Part(table, whole, generations[name], table.relation in read))
-            written = self._mirror(parts)
-            merged = self.merger.propagate(units, {p.table.relation for p in parts})
+            whole = {n: self._whole(self.tables[n], list(rows.values())) for n, rows in sorted(collapsed.items())}
+            # An echo changes the mirror, and who is who by it; the rows it was made of stand in the target already.
+            written, _ = self._carry([u for u in units if isinstance(u, Identity)], whole, generations, echo=True)
+            count, merged = self._carry(units, whole, generations, echo=False)
+            written += count
             if changes:
                 now = time.time() * 1000
                 step = -(-len(changes) // _LAG_SAMPLE)
@@ -107,6 +104,21 @@ class Replay:
                     self.shop, self.route.name, events=len(changes), lag_ms=lags, apply_ms=took, tallies=tallies
                 )
         return Applied(len(changes), written, merged, tallies, lags)
+
+    def _carry(
+        self, units: Sequence[Unit], whole: Mapping[str, Sequence[Change]], generations: Mapping[str, int], *, echo: bool
+    ) -> tuple[int, dict[str, Merged]]:
+        """Bring the changes that are an echo, or those that are none, into the mirror, and merge what they affect."""
+        read = {s.relation for u in units for s in u.sources}
+        parts = [
+            _Part(self.tables[name], rows, generations[name], self.tables[name].relation in read)
+            for name, changes in whole.items()
+            if (rows := [c for c in changes if c.echo == echo])
+        ]
+        if not parts:
+            return 0, {}
+        written = self._mirror(parts)
+        return written, self.merger.propagate(units, {p.table.relation for p in parts})
 
     def _whole(self, table: MirrorTable, changes: Sequence[Change]) -> list[Change]:
         """The changes with every value, exactly: what events leave out or get wrong comes from the mirror or from legacy."""
