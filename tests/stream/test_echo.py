@@ -1,0 +1,30 @@
+"""What our own flow has written in the other direction: the connector tells its origin, and it is not carried back."""
+
+from __future__ import annotations
+
+import pytest
+from live import Flow, order
+from shopferry import db
+
+pytestmark = pytest.mark.stack
+ORIGIN = "shopferry_demo_reverse_1"
+
+
+def test_a_write_with_our_origin_reaches_the_mirror_and_nothing_else(flow: Flow) -> None:
+    flow.write(order(8_000_001), order(8_000_002))
+    flow.applied()
+    with db.connect(flow.settings.legacy_dsn, "test") as other:
+        other.execute("SELECT pg_replication_origin_create(%s)", (ORIGIN,))
+        try:
+            other.execute("SELECT pg_replication_origin_session_setup(%s)", (ORIGIN,))
+            other.execute("UPDATE orders SET status_code = 'PAID' WHERE id IN (8000001, 8000002)")
+            flow.write("UPDATE orders SET note = 'x' WHERE id = 8000002")
+            flow.applied()
+        finally:
+            other.execute("SELECT pg_replication_origin_session_reset()")
+            other.execute("SELECT pg_replication_origin_drop(%s)", (ORIGIN,))
+    ids = "id IN (8000001, 8000002) ORDER BY id"
+    assert flow.ask(f"SELECT status_code FROM legacy.orders WHERE {ids}") == [("PAID",), ("PAID",)]
+    assert flow.ask(f"SELECT status::text FROM shop.customer_order WHERE {ids}") == [("pending",), ("paid",)]
+    flow.write("UPDATE orders SET note = 'y' WHERE id = 8000001")
+    flow.clean()
