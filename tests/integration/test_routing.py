@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from shopferry.demo import router
 from shopferry.demo.router import Router
 from shopferry.errors import AnnounceError, ConfigError, TransientError
 from shopferry.settings import Settings
+from shopferry.stack import server, state
 from test_backfill import dsns
 
 
@@ -32,6 +35,27 @@ def flip(pair: Pair, store: str, version: int) -> routing.Standing:
     with pair.shop.transaction():
         switch.flip(pair.shop, ROUTE.name, store, version)
     return routing.standing(pair.shop, ROUTE.name)
+
+
+def test_the_ways_come_from_the_environment_and_reach_every_process_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "SHOPFERRY_PGBOUNCER": "postgresql://me:p%40ss@front:6432/pgbouncer", "SHOPFERRY_PGBOUNCER_DATABASES": "/etc/front/d.ini",
+        "SHOPFERRY_HOOK": "https://shop.example/moved?token=100%25",
+    }  # fmt: skip
+    home = Path(tempfile.mkdtemp(prefix="shopferry-routing-"))
+    home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
+    try:
+        for name, value in {**given, "SHOPFERRY_DATA": str(home)}.items():
+            monkeypatch.setenv(name, value)
+        now = state.prepare(None, running=False)
+        found = {p.name: p for p in server.programs(now)}
+        for name in ("sync", "airflow-scheduler"):
+            assert given.items() <= found[name].environment.items()
+            assert "p%%40ss" in found[name].section()  # as the supervisor wants it
+        settings = Settings.load()
+    finally:
+        shutil.rmtree(home)
+    assert [settings.pgbouncer, settings.pgbouncer_databases, settings.hook] == list(given.values())
 
 
 # -- NOTIFY, and the router -------------------------------------------------------------------------------------------
@@ -52,10 +76,14 @@ def test_the_router_hears_of_the_switch_without_reading(pair: Pair, monkeypatch:
     here = Router(dsns(pair)[1], "demo")
     assert (here.where(), here.version) == ("legacy", 1)
     flip(pair, "shop", 2)
-    assert (here.where(), here.version) == ("shop", 2)
+    while here.where() != "shop":  # it never reads, so it must have heard
+        pass
+    assert here.version == 2
     # Refused by a store that has just closed, it waits, and goes on as soon as it is told.
-    threading.Timer(0.2, flip, (pair, "legacy", 3)).start()
+    later = threading.Timer(0.2, flip, (pair, "legacy", 3))
+    later.start()
     here.wait(600.0)
+    later.join()
     assert (here.where(), here.version) == ("legacy", 3)
     here.close()
 
