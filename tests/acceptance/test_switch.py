@@ -61,10 +61,15 @@ def front(settings: Settings) -> Iterator[Bouncer]:
         yield running
 
 
+def read(conn: psycopg.Connection[Any], client: int) -> str:
+    """A client that only looks."""
+    row = conn.execute(b"SELECT to_regnamespace('ferry') IS NOT NULL").fetchone()
+    return "shop" if row and row[0] else "legacy"
+
+
 def write(conn: psycopg.Connection[Any], client: int) -> str:
     """One transaction of a client: it asks in it which store it was led to, and writes there."""
-    row = conn.execute(b"SELECT to_regnamespace('ferry') IS NOT NULL").fetchone()
-    store = "shop" if row and row[0] else "legacy"
+    store = read(conn, client)
     table = "shop.customer" if store == "shop" else "public.customers"
     conn.execute(
         f"UPDATE {table} SET phone = %s WHERE id = (SELECT id FROM {table} ORDER BY id OFFSET %s LIMIT 1)".encode(),
@@ -254,6 +259,20 @@ def test_killed_after_the_fence_the_next_try_completes_it_and_goes_on_until_the_
             assert [(t["store"], t["version"]) for t in hook.accepted[2:]] == [("legacy", 3)] * 2
             assert heard() == [("legacy", 3)] * 2
     assert_legacy_goes_on(settings, 3)
+
+
+def test_rollback_takes_the_clients_of_pgbouncer_back(settings: Settings, front: Bouncer) -> None:
+    given = front.before(settings)
+    with Clients(front.dsn(), read) as clients:
+        switch.cut_over(given, "test")
+        clients.more(20, "shop")
+        roll_back(given, "test")
+        clients.more(20, "legacy")
+    assert clients.errors == []
+    assert [clients.stores(n) for n in range(clients.count)] == [["legacy", "shop", "legacy"]] * clients.count
+    with Clients(front.dsn(), write) as clients:
+        clients.more(20, "legacy")
+    assert clients.errors == []
 
 
 def test_ended_from_outside_it_lets_everybody_go(settings: Settings, front: Bouncer, tmp_path: Path) -> None:
