@@ -87,7 +87,8 @@ def running(legacy_dsn: str, shop_dsn: str, mode: str = "transaction") -> Iterat
     (home / "users.txt").write_text(f'"app" "{SECRET}"\n')
     (home / "pgbouncer.ini").write_text(
         f"[databases]\n%include {bouncer.file}\n\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
-        f"unix_socket_dir =\npool_mode = {mode}\nauth_type = scram-sha-256\nauth_file = {home}/users.txt\n"
+        f"unix_socket_dir =\npool_mode = {mode}\nserver_login_retry = 1\n"
+        f"auth_type = scram-sha-256\nauth_file = {home}/users.txt\n"
         "admin_users = app\nignore_startup_parameters = extra_float_digits\n"
     )
     if owner := postgres.account():

@@ -6,6 +6,8 @@ import json
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import psycopg
 import pytest
 from bouncer import DATABASE, Clients
 from pair import ROUTE, Pair, connect
+from psycopg.rows import dict_row
 from shopferry.cutover import routing, switch
 from shopferry.cutover.pgbouncer import PgBouncer
 from shopferry.demo import router
@@ -226,6 +229,47 @@ def test_a_pgbouncer_that_does_not_read_the_file_is_found_before_anything_is_cha
         settings = front.before(settings_of(pair))
         with pytest.raises(ConfigError, match=f"leads {DATABASE} elsewhere than .* says"):
             routing.settle(settings, "legacy")
+
+
+def test_a_pgbouncer_that_would_make_the_pause_long_is_found_before_anything_is_changed(pair: Pair) -> None:
+    with bouncer.running(*dsns(pair)) as front:
+        with psycopg.connect(front.dsn("pgbouncer"), autocommit=True) as console:
+            console.execute(b"SET server_login_retry = 15")
+        with pytest.raises(ConfigError, match="server_login_retry is 15 s"):
+            routing.settle(front.before(settings_of(pair)), "legacy")
+
+
+@contextmanager
+def slow_logins(pair: Pair) -> Iterator[None]:
+    """Each new connection to the cluster takes a second."""
+    try:
+        pair.legacy.execute(b"ALTER SYSTEM SET post_auth_delay = 1")
+        pair.legacy.execute(b"SELECT pg_reload_conf()")
+        while True:
+            with connect(dsns(pair)[0]) as conn:
+                if conn.execute(b"SHOW post_auth_delay").fetchone() == ("1s",):
+                    break
+        yield
+    finally:
+        pair.legacy.execute(b"ALTER SYSTEM RESET post_auth_delay")
+        pair.legacy.execute(b"SELECT pg_reload_conf()")
+
+
+def test_a_login_under_way_is_waited_for(pair: Pair) -> None:
+    """Were it broken off by PAUSE, nobody would be connected for a quarter of an hour, as it is set here."""
+    with bouncer.running(*dsns(pair)) as front, slow_logins(pair):
+        at = front.dsn("pgbouncer")
+        with psycopg.connect(at, autocommit=True, prepare_threshold=None, row_factory=dict_row) as console:
+            console.execute(b"SET server_login_retry = 900")
+            client = threading.Thread(target=lambda: psycopg.connect(front.dsn()).close())
+            client.start()
+            while not any(pool["sv_login"] for pool in console.execute(b"SHOW POOLS")):
+                pass
+        front.tool().hold(600.0)
+        front.tool().let_go()
+        with psycopg.connect(front.dsn(), autocommit=True, prepare_threshold=None) as conn:
+            assert ask_where(conn, 0) == "legacy"
+        client.join()
 
 
 def test_a_pgbouncer_that_is_away_after_the_switch_is_told_by_the_next_try(

@@ -110,6 +110,7 @@ def test_pgbouncer_leads_to_both_stores_by_a_link_that_airflows_tasks_can_turn()
     bouncer, folder = SERVICES["pgbouncer"], ROOT / SERVICES["pgbouncer"]["build"]
     assert bouncer["profiles"] == ["pgbouncer"]  # nobody else has to do with it
     start, ini = (folder / "start").read_text(), (folder / "pgbouncer.ini").read_text()
+    assert "pool_mode = transaction\n" in ini and "server_login_retry = 1\n" in ini
     assert (folder / "start").stat().st_mode & 0o111
     (where,) = re.findall(r"^%include (\S+)/databases.ini$", ini, re.M)
     assert f"route={where}\n" in start

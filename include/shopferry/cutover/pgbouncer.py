@@ -26,6 +26,8 @@ from shopferry.settings import Settings
 
 STORES = ("legacy", "shop")
 _ANSWER_S = 5
+_LOGIN_S = 0.005
+_RETRY_S = 1.0  # see _await_logins: how long a login that slipped through it may cost
 _LINE = re.compile(r'^\s*(?:"([^"]+)"|([^\s=;#\[%"]+))\s*=\s*(.*)$')
 _WORD = re.compile(r"(\w+)\s*=\s*(?:'([^']*)'|(\S*))")
 Console: TypeAlias = psycopg.Connection[dict[str, Any]]
@@ -49,7 +51,8 @@ class PgBouncer:
         return cls(settings.pgbouncer, Path(settings.pgbouncer_databases))
 
     def check(self) -> None:
-        """Raise ConfigError unless both stores' files are there, with the same databases at different addresses."""
+        """Raise ConfigError unless both stores' files are there, with the same databases at different addresses, and
+        clients can be let go at once. Raises TransientError when the console does not answer."""
         theirs, ours = (self._written(store) for store in STORES)
         if not theirs or theirs.keys() != ours.keys():
             raise ConfigError(f"{self.file}.legacy and {self.file}.shop do not list the same databases")
@@ -57,6 +60,13 @@ class PgBouncer:
             raise ConfigError(f"{self.file}.legacy and {self.file}.shop lead {', '.join(same)} to one and the same place")
         if self.file.exists() and not self.file.is_symlink():
             raise ConfigError(f"{self.file} must be a link to {self.file.name}.legacy, so that a switch can turn it round")
+        with self._console() as console:
+            configured = {row["key"]: row["value"] for row in console.execute(b"SHOW CONFIG")}
+        if float(configured["server_login_retry"]) > _RETRY_S:
+            raise ConfigError(
+                f"PgBouncer's server_login_retry is {configured['server_login_retry']} s: a pause that met a login could last as "
+                "long; set it to 1"
+            )
 
     def hold(self, seconds: float) -> None:
         """Have clients wait from their next transaction on, when the present ones are through.
@@ -66,6 +76,7 @@ class PgBouncer:
         until = time.monotonic() + seconds
         with self._console() as console:
             for name in self._written("legacy"):
+                _await_logins(console, name, until)
                 if not _done_by(console, f'PAUSE "{name}"', until):
                     console.close()  # it waits for the command, and would take no other
                     raise TransientError(
@@ -126,6 +137,18 @@ class PgBouncer:
 
 def _shown(console: Console) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in console.execute(b"SHOW DATABASES")}
+
+
+def _await_logins(console: Console, name: str, until: float) -> None:
+    """Wait for a moment in which none of its connections is just logging in, or for the time given.
+
+    PAUSE breaks such a login off and PgBouncer takes that for a failure of the server: after RESUME it would not connect
+    again for `server_login_retry`.
+    """
+    while time.monotonic() < until and any(
+        pool["sv_login"] for pool in console.execute(b"SHOW POOLS") if pool["database"] == name
+    ):
+        time.sleep(_LOGIN_S)
 
 
 def _leads_to(shown: dict[str, Any] | None, address: Address) -> bool:
