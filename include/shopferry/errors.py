@@ -9,6 +9,7 @@
     ├── ReplayError            the stream cannot be applied safely: stop, never skip
     │   ├── EventError         an event we do not understand (topic, partition, offset)
     │   └── GapError           events are missing (slot lost, topic trimmed, broker emptied): resync
+    ├── AnnounceError          the shop was switched, and the application cannot be told of it
     ├── VerificationError      the stores differ
     ├── BackupError            a backup could not be taken, or cannot be restored
     ├── StackError             a server of the embedded stack did not come up
@@ -57,6 +58,10 @@ class EventError(ReplayError):
 
 class GapError(ReplayError):
     """Events are missing between what was applied and what the broker still has."""
+
+
+class AnnounceError(ShopferryError):
+    """The shop was switched, and a way to tell the application of it is wrong; the text names the way and what to do."""
 
 
 class VerificationError(ShopferryError):

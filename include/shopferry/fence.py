@@ -1,7 +1,8 @@
 """Fences: what makes a store refuse writes that are not ours.
 
 A fence is a statement trigger on each table. As DDL it reaches every session at its next statement, whatever its
-isolation level; the refusal has its own SQLSTATE, so that an application can tell "moved" from a failure.
+isolation level; the refusal has its own SQLSTATE, so that an application can tell "moved" from a failure. It carries the
+route, the store to write to and the route's version from which on that holds.
 """
 
 from __future__ import annotations
@@ -16,15 +17,26 @@ MOVED = "SF001"  # SQLSTATE of a write that a fence refuses
 _NAME = "shopferry_fence"
 
 
-def raise_fence(conn: Connection, tables: Sequence[str], route: str) -> None:
-    """Put the fence on each schema-qualified table that has none; the caller's transaction makes it hold."""
+def raise_fence(
+    conn: Connection, tables: Sequence[str], route: str, moved: tuple[str, int] | None = None
+) -> None:
+    """Put the fence on each schema-qualified table that has none; the caller's transaction makes it hold.
+
+    `moved` is what a refused writer is told: the store to write to, and the route's version that makes it so. Without it
+    the new shop's fence tells how the route stands now.
+    """
+    told = moved or _standing(conn, route)
+    arguments = [route, *([told[0], str(told[1])] if told else [])]
     for table in sorted(set(tables) - set(fenced(conn))):
         conn.execute(
             SQL(
                 "CREATE TRIGGER {} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {} "
                 "FOR EACH STATEMENT EXECUTE FUNCTION {}.refuse_write({})"
-            ).format(Identifier(_NAME), Identifier(*table.split(".")), Identifier(_home(conn)), Literal(route))
-        )
+            ).format(
+                Identifier(_NAME), Identifier(*table.split(".")), Identifier(_home(conn)),
+                SQL(", ").join(map(Literal, arguments)),
+            )
+        )  # fmt: skip
 
 
 def drop_fence(conn: Connection, tables: Sequence[str]) -> None:
@@ -47,3 +59,12 @@ def _home(conn: Connection) -> str:
     """The schema of this store's fence function: ferry in the new shop, shopferry in legacy."""
     row = conn.execute("SELECT to_regnamespace('ferry') IS NOT NULL").fetchone()
     return "ferry" if row and row[0] else "shopferry"
+
+
+def _standing(conn: Connection, route: str) -> tuple[str, int] | None:
+    """The route's active store and version; None in legacy, which does not know."""
+    row = conn.execute("SELECT to_regclass('ferry.route') IS NOT NULL").fetchone()
+    if not row or not row[0]:
+        return None
+    standing = conn.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route,)).fetchone()
+    return (str(standing[0]), int(standing[1])) if standing else None

@@ -54,10 +54,14 @@ class Settings:
     metrics: str = ""  # host:port or port (on loopback) where the consumer serves metrics and health; empty: nowhere
     backup_command: str = ""  # the team's own way to take a backup; empty: pg_dump
     restore_command: str = ""  # and to restore one into a scratch database; empty: pg_restore
+    pgbouncer: str = ""  # DSN of PgBouncer's console, as one of its admin_users; empty: the application does without
+    pgbouncer_databases: str = ""  # the file with its databases, a link that a switch turns round
+    hook: str = ""  # URL that is told of every switch; empty: none
 
     @classmethod
     def load(cls) -> Settings:
-        """Read SHOPFERRY_LEGACY_DSN, _SHOP_DSN, _KAFKA, _ROUTE, _CONNECT, _METRICS and the team's own commands.
+        """Read SHOPFERRY_LEGACY_DSN, _SHOP_DSN, _KAFKA, _ROUTE, _CONNECT, _METRICS, the team's own commands and
+        the ways to tell the application of a switch.
 
         What is not set is taken from the embedded stack's state. Raises ConfigError naming every value that is nowhere to
         be found.
@@ -76,12 +80,17 @@ class Settings:
         require_route(route)
         metrics = os.environ.get("SHOPFERRY_METRICS", state.get("metrics", METRICS))
         connect = os.environ.get("SHOPFERRY_CONNECT", "")
-        return cls(route=route, connect=connect, metrics=metrics, **found, **own_commands())
+        return cls(route=route, connect=connect, metrics=metrics, **found, **own_commands(), **announcing())
 
 
 def own_commands() -> dict[str, str]:
     """The team's own commands, of SHOPFERRY_BACKUP_COMMAND and _RESTORE_COMMAND; empty where not set."""
     return {name: os.environ.get(f"SHOPFERRY_{name.upper()}", "") for name in ("backup_command", "restore_command")}
+
+
+def announcing() -> dict[str, str]:
+    """How the application is told of a switch, of SHOPFERRY_PGBOUNCER, _PGBOUNCER_DATABASES and _HOOK; empty where not set."""
+    return {name: os.environ.get(f"SHOPFERRY_{name.upper()}", "") for name in ("pgbouncer", "pgbouncer_databases", "hook")}
 
 
 def require_route(route: str) -> None:

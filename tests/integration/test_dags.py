@@ -215,7 +215,9 @@ def test_the_stores_are_airflows_connections(dags: dict[str, Any], monkeypatch: 
     monkeypatch.setenv("AIRFLOW_CONN_LEGACY_DB", "postgresql://me:p%40ss@old:5433/legacy?sslmode=require")
     monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", "postgresql://me@new/shop")
     monkeypatch.setenv("AIRFLOW_CONN_KAFKA", json.dumps({"conn_type": "kafka", "host": "broker", "port": 9094}))
+    monkeypatch.setenv("SHOPFERRY_HOOK", "https://shop.example/moved")
     found = settings_from_connections()
+    assert (found.hook, found.pgbouncer) == ("https://shop.example/moved", "")
     assert conninfo_to_dict(found.legacy_dsn) == {
         "host": "old", "port": "5433", "user": "me", "password": "p@ss", "dbname": "legacy", "sslmode": "require",
     }  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import psycopg
 import pytest
 from pair import ROUTE, Pair, connect
@@ -28,7 +30,10 @@ def test_the_new_shop_refuses_whatever_is_not_the_ferrys(pair: Pair, statement: 
         else:
             cursor.execute(statement.encode())
     assert caught.value.sqlstate == fence.MOVED == "SF001"
-    assert "moved: shop.customer is not open for writes (route demo)" in str(caught.value)
+    told = caught.value.diag
+    assert told.message_primary == "moved: shop.customer is not open for writes (route demo, version 1: write to legacy)"
+    assert json.loads(told.message_detail or "") == {"route": "demo", "store": "legacy", "version": 1}
+    assert "Read ferry.route" in (told.message_hint or "")
 
 
 def test_every_table_that_a_mapping_fills_is_fenced(pair: Pair) -> None:
@@ -51,10 +56,11 @@ def test_legacy_is_fenced_by_the_same_means_and_opened_again(pair: Pair) -> None
     tables = [f"public.{t}" for t in ROUTE.tables]
     pair.write(order(1))
     with pair.legacy.transaction():
-        fence.raise_fence(pair.legacy, tables, "demo")
+        fence.raise_fence(pair.legacy, tables, "demo", ("shop", 2))
     with pytest.raises(psycopg.DatabaseError) as caught:
         pair.write(order(2))
     assert caught.value.sqlstate == "SF001"
+    assert json.loads(caught.value.diag.message_detail or "") == {"route": "demo", "store": "shop", "version": 2}
     with pair.legacy.transaction():
         fence.raise_fence(pair.legacy, tables, "demo")  # again is no harm
         fence.drop_fence(pair.legacy, tables)
@@ -78,6 +84,8 @@ def test_a_session_that_was_there_before_the_fence_meets_it_at_its_next_statemen
         with pytest.raises(psycopg.DatabaseError) as caught:
             early.execute(order(1).encode())
         assert caught.value.sqlstate == "SF001"
+        # Raised without a word where to go, as legacy does not know it.
+        assert caught.value.diag.message_primary == "moved: public.orders is not open for writes (route demo)"
 
 
 def test_installing_again_changes_nothing(filled: Pair) -> None:

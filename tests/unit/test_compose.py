@@ -19,6 +19,7 @@ from shopferry.stack import airflow, connector, postgres
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
+ENV = (ROOT / ".env.example").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
@@ -28,7 +29,7 @@ def variables(text: str) -> set[str]:
 
 
 def example() -> dict[str, str]:
-    lines = (ROOT / ".env.example").read_text().splitlines()
+    lines = ENV.splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
@@ -102,6 +103,28 @@ def test_our_services_find_every_setting() -> None:
             settings = Settings.load()
         assert (settings.route, settings.kafka) == ("demo", "kafka:29092")
         assert settings.connect == "http://connect:8083"
+        assert (settings.pgbouncer, settings.hook) == ("", "")  # as the example leaves them
+
+
+def test_pgbouncer_leads_to_both_stores_by_a_link_that_airflows_tasks_can_turn() -> None:
+    bouncer, folder = SERVICES["pgbouncer"], ROOT / SERVICES["pgbouncer"]["build"]
+    assert bouncer["profiles"] == ["pgbouncer"]  # nobody else has to do with it
+    start, ini = (folder / "start").read_text(), (folder / "pgbouncer.ini").read_text()
+    assert "pool_mode = transaction\n" in ini and "server_login_retry = 1\n" in ini
+    assert (folder / "start").stat().st_mode & 0o111
+    (where,) = re.findall(r"^%include (\S+)/databases.ini$", ini, re.M)
+    assert f"route={where}\n" in start
+    assert bouncer["volumes"] == [f"pgbouncer:{where}"]
+    for store in ("legacy", "shop"):
+        assert f"host={store} port=5432 dbname={SERVICES[store]['environment']['POSTGRES_DB']} " in start
+        assert f'"$route/databases.ini.{store}"' in start
+    scheduler = SERVICES["airflow-scheduler"]  # its executor runs the tasks
+    mounted = dict(mount.split(":") for mount in scheduler["volumes"])
+    assert scheduler["environment"]["SHOPFERRY_PGBOUNCER_DATABASES"] == f"{mounted['pgbouncer']}/databases.ini"
+    assert set(re.findall(r"\$(\w+_PASSWORD)", start)) == set(bouncer["environment"])
+    (console,) = re.findall(r"postgresql://(\w+):<PGBOUNCER_PASSWORD>@pgbouncer:(\d+)/pgbouncer", ENV)
+    assert f"admin_users = {console[0]}\n" in ini and f"listen_port = {console[1]}\n" in ini
+    assert f'"{console[0]}" "%s"' in start
 
 
 def test_what_keeps_customers_out_of_the_servers_log_is_the_same_as_embedded() -> None:

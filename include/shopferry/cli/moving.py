@@ -48,8 +48,7 @@ def phase_run(args: argparse.Namespace) -> int:
     """Run one phase from copy to verification, without Airflow."""
     from shopferry import passage
 
-    # Ended from outside, it still lets go of the phase.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    _end_in_order()  # it still lets go of the phase
     options = passage.Options(args.chunk_size, args.rows_per_second, args.sample, args.without_rehearsal)
     holder = f"cli:{getpass.getuser()}:{os.getpid()}"
     outcome = passage.run(Settings.load(), args.phase, holder, options, lambda text: print(text, file=sys.stderr))
@@ -139,6 +138,7 @@ def cutover(args: argparse.Namespace) -> int:
         judged = gates.judge(settings)
         show(args, judged)
         return 0 if all(g.met for g in judged) else 1
+    _end_in_order()  # it still lets PgBouncer's clients go
     done = switch.cut_over(settings, who(args))
     show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
     _written("after the cutover")
@@ -149,6 +149,7 @@ def rollback(args: argparse.Namespace) -> int:
     """Give the shop back to legacy; refused once the new shop has accepted writes."""
     from shopferry.cutover.rollback import roll_back
 
+    _end_in_order()
     done = roll_back(Settings.load(), who(args))
     show(args, [{"route version": done.version, "active": "legacy"}])
     _written("after the rollback")
@@ -175,3 +176,8 @@ def _written(occasion: str) -> None:
         print(f"report: {rendering.publish(Settings.load(), occasion)}", file=sys.stderr)
     except (ShopferryError, psycopg.Error, OSError) as error:
         print(f"no report was written: {describe(error)}", file=sys.stderr)
+
+
+def _end_in_order() -> None:
+    """Ended from outside, clean up as after a failure."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
@@ -16,7 +17,8 @@ from shopferry import db, fence, installation, mirror
 from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.phases import State
-from shopferry.cutover import gates
+from shopferry.cutover import gates, routing
+from shopferry.cutover.limit import limited
 from shopferry.db import Connection
 from shopferry.errors import GateError, TransientError
 from shopferry.mapping import Route
@@ -24,8 +26,10 @@ from shopferry.passage import await_applied, broker_ends
 from shopferry.settings import Settings
 from shopferry.verify import checksums
 
-LOCK_WAIT_S = 5
-APPLY_WAIT_S = 10.0
+LIMIT_S = 10.0  # for all that keeps writers waiting before legacy is fenced; then legacy goes on
+LOCK_WAIT_S = 5.0  # of these, for open transactions: once for PgBouncer's clients, once for everybody's
+LOOK_S = 1.0  # of these, kept for what comes after the stream
+_LET_IN_S = 0.1
 _ONE_AT_A_TIME = 0x5F20
 
 
@@ -45,8 +49,9 @@ class Cutover:
 def cut_over(settings: Settings, who: str, *, dry_run: bool = False) -> Cutover:
     """Move the shop's writes from legacy to the new shop; completes a cutover that died after its point of no return.
 
-    Raises GateError when a gate is not met, TransientError when the lock or the stream takes too long: legacy then goes
-    on as before. `dry_run` judges the gates and stops.
+    Raises GateError when a gate is not met, TransientError when lock, stream or last look take too long: legacy then goes
+    on as before. Raises AnnounceError or TransientError when all is done and somebody could not be told of it; that, too,
+    is made up for by the next try. `dry_run` judges the gates and stops.
     """
     route = Route.load(settings.route)
     with (
@@ -54,34 +59,44 @@ def cut_over(settings: Settings, who: str, *, dry_run: bool = False) -> Cutover:
         db.connect(settings.legacy_dsn, "cutover lock") as locked,
         db.connect(settings.shop_dsn, "cutover") as shop,
     ):
-        row = shop.execute("SELECT pg_try_advisory_lock(%s)", (_ONE_AT_A_TIME,)).fetchone()
-        if not row or not row[0]:
-            raise TransientError("another cutover or rollback of this shop is under way")
+        alone(shop)
         row = shop.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
         active, version = row if row else ("legacy", 1)
         if active == "shop":
+            routing.announce_again(settings, shop, route.name)
             return Cutover(version)
         done = Cutover(version + 1)
         clock = _Clock(done)
         s = Stores(legacy, shop, route)
         tables = [f"public.{t}" for t in route.tables]
-        if set(tables) - set(fence.fenced(legacy)):
+        fenced = not set(tables) - set(fence.fenced(legacy))
+        if not fenced:
+            routing.settle(settings, "legacy")
             gates.require(settings)
             clock.lap("gates")
             if dry_run:
                 return done
-            _close_legacy(s, locked, settings, tables, clock)
-        advance_sequences(shop, route)
-        clock.lap("sequences")
-        with shop.transaction():
-            for phase in route.phases:
-                phases.move(shop, route.name, phase, State.CUT_OVER)
-            fence.drop_fence(shop, installation.entities(route))
-            flip(shop, route.name, "shop", done.version)
-        clock.lap("open the new shop")
-        with shop.transaction():
-            record(shop, route.name, done, who)
+        with routing.nobody_left_waiting(settings):
+            if not fenced:
+                _close_legacy(s, locked, settings, tables, clock)
+            advance_sequences(shop, route)
+            clock.lap("sequences")
+            with shop.transaction():
+                for phase in route.phases:
+                    phases.move(shop, route.name, phase, State.CUT_OVER)
+                fence.drop_fence(shop, installation.entities(route))
+                flip(shop, route.name, "shop", done.version)
+                clock.lap("open the new shop")
+                record(shop, route.name, done, who)
+        routing.announce(settings, routing.standing(shop, route.name))
         return done
+
+
+def alone(shop: Connection) -> None:
+    """Keep every other cutover and rollback out while this connection lasts. Raises TransientError if there is one."""
+    row = shop.execute("SELECT pg_try_advisory_lock(%s)", (_ONE_AT_A_TIME,)).fetchone()
+    if not row or not row[0]:
+        raise TransientError("another cutover or rollback of this shop is under way")
 
 
 @dataclass
@@ -101,23 +116,47 @@ def _close_legacy(s: Stores, locked: Connection, settings: Settings, tables: lis
     """Lock, prove that everything is applied, look at the hot keys once more, fence; one transaction in legacy."""
     since = _position(s.legacy)
     # The broker's connection is made before the lock: nobody shall wait for a handshake.
-    with broker_ends(s, settings) as ends, locked.transaction():
-        locked.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(f"{LOCK_WAIT_S}s")))
-        names = SQL(", ").join(Identifier(*t.split(".")) for t in tables)
-        try:
-            # Open writers finish, new ones wait and do not fail; readers are not touched.
-            locked.execute(SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(names))
-        except psycopg.errors.LockNotAvailable:
-            raise TransientError(
-                f"a writer in legacy did not finish within {LOCK_WAIT_S} s: nothing was changed, try again"
-            ) from None
-        clock.lap("lock legacy")
-        await_applied(s, ends, APPLY_WAIT_S)
-        clock.lap("applied")
-        _last_look(s, since)
-        clock.lap("last look")
-        fence.raise_fence(locked, tables, s.route.name)
+    with (
+        broker_ends(s, settings) as ends,
+        limited(LIMIT_S, s.legacy, s.shop, locked, let_go=partial(routing.let_go, settings)) as limit,
+    ):
+        if routing.hold(settings, LOCK_WAIT_S):
+            clock.lap("hold clients")
+        with locked.transaction():
+            _lock(locked, tables, min(LOCK_WAIT_S, limit.left()))
+            clock.lap("lock legacy")
+            await_applied(s, ends, limit.left() - LOOK_S)
+            clock.lap("applied")
+            _last_look(s, since)
+            clock.lap("last look")
+            fence.raise_fence(locked, tables, s.route.name, ("shop", clock.cutover.version))
+            limit.close()
     clock.lap("fence legacy")
+
+
+def _lock(locked: Connection, tables: list[str], seconds: float) -> None:
+    """Lock the tables against writers, to the end of the caller's transaction: open ones finish, new ones wait.
+
+    In short tries, all tables or none: a writer may hold the last of these and want the first, and would be killed for a
+    deadlock had it to wait for us as long as PostgreSQL takes to notice one. Readers are not touched.
+    """
+    names = SQL(", ").join(Identifier(*t.split(".")) for t in tables)
+    row = locked.execute("SELECT setting::integer FROM pg_settings WHERE name = 'deadlock_timeout'").fetchone()
+    unnoticed = int(0.8 * row[0]) if row else 800
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            patience = min(unnoticed, 1 + int(1000 * max(0.0, until - time.monotonic())))
+            with locked.transaction():
+                locked.execute(SQL("SET LOCAL statement_timeout = {}").format(Literal(patience)))
+                locked.execute(SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(names))
+            return
+        except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            if time.monotonic() > until:
+                raise TransientError(
+                    f"a writer in legacy did not finish within {seconds:.0f} s: nothing was changed, try again"
+                ) from None
+            time.sleep(_LET_IN_S)  # for those who have waited behind us
 
 
 def _position(legacy: Connection) -> str:
@@ -158,11 +197,12 @@ def advance_sequences(shop: Connection, route: Route) -> None:
 
 
 def flip(shop: Connection, route: str, active: str, version: int) -> None:
-    """Tell the application where to write from now on."""
+    """Tell the application where to write from now on: by the route's row, and whoever listens by NOTIFY."""
     shop.execute(
         "UPDATE ferry.route SET active = %s, version = %s, changed_at = clock_timestamp() WHERE route = %s",
         (active, version, route),
     )
+    routing.notify(shop, routing.standing(shop, route))
 
 
 def record(shop: Connection, route: str, done: Cutover, who: str) -> None:

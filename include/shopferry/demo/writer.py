@@ -2,9 +2,9 @@
 
     python -m shopferry.demo.writer --rate 50 --ledger PATH [--stop-file PATH]
 
-Every acknowledged write is noted in the ledger with what must be found from then on (see `ledger`). A write that is
-refused because the store is fenced, or whose connection breaks, is tried again for 30 s; then it has failed for the
-user. SIGTERM, SIGINT or the stop file end it cleanly: writes under way are finished and noted.
+Its router tells it which (see `router`). Every acknowledged write is noted in the ledger with what must be found from then
+on (see `ledger`). A write that is refused because the store is fenced, or whose connection breaks, is tried again for 30 s;
+then it has failed for the user. SIGTERM, SIGINT or the stop file end it cleanly: writes under way are finished and noted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from typing import Any, Final, TextIO
 
 import psycopg
 
-from shopferry import db, fence, logs
+from shopferry import db, logs
+from shopferry.demo.router import MOVED, Router
 from shopferry.retry import describe, is_transient
 from shopferry.settings import SQL_ROOT, Settings
 
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 
 GIVE_UP_AFTER_S = 30.0
 WORKERS = 4  # one blocked write must not hide the others
-_ROUTE_AGE_S = 1.0
 _RETRY_S = 0.1
 _WEIGHTS: Final = {
     "sign_up": 12, "change_phone": 5, "change_email": 4, "leave": 1, "add_address": 6, "change_address": 5,
@@ -67,13 +67,12 @@ class Worker:
     ledger: Ledger
     stop: threading.Event
     rng: Random
-    version: int = 0
-    store: str = "legacy"
-    _read_at: float = 0.0
+    _router: Router = field(init=False)
     _connections: dict[str, db.Connection] = field(default_factory=dict)
     _queries: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._router = Router(self.settings.shop_dsn, self.settings.route)
         self._queries = {
             store: db.queries(SQL_ROOT / self.settings.route / f"writer_{store}.sql") for store in ("legacy", "shop")
         }
@@ -87,6 +86,7 @@ class Worker:
             self.stop.wait(due - time.monotonic())
         for connection in self._connections.values():
             connection.close()
+        self._router.close()
 
     def write(self) -> None:
         """Do one action, tried again until it is acknowledged or the user would have gone, and note it."""
@@ -95,9 +95,10 @@ class Worker:
         attempts, facts, error = 0, [], None
         while True:
             attempts += 1
+            store = self._router.where()
+            version = self._router.version
             try:
-                self._read_route(_ROUTE_AGE_S if attempts == 1 else 0)
-                facts = self._attempt(kind)
+                facts = self._attempt(store, kind)
                 error = None
                 break
             except (psycopg.Error, OSError) as fault:
@@ -106,17 +107,17 @@ class Worker:
                 if not (is_transient(fault) or _is_moved(fault)) or time.monotonic() - clock > GIVE_UP_AFTER_S:
                     log.warning("failed for the user: %s", error, extra={"kind": kind})
                     break
-                time.sleep(_RETRY_S)
+                self._router.wait(_RETRY_S)
         if not facts and error is None:
             return  # there was nothing to do it to
         self.ledger.note({
-            "write": uuid.uuid4().hex[:12], "kind": kind, "store": self.store, "version": self.version,
+            "write": uuid.uuid4().hex[:12], "kind": kind, "store": store, "version": version,
             "worker": self.number, "facts": facts, "started": round(started, 4),
             "acknowledged": None if error else round(time.time(), 4),
             "ms": round((time.monotonic() - clock) * 1000, 1), "attempts": attempts, "error": error,
         })  # fmt: skip
 
-    def _attempt(self, kind: str) -> list[Any]:
+    def _attempt(self, store: str, kind: str) -> list[Any]:
         postcode, city = self.rng.choice(_PLACES)
         token = uuid.uuid4().hex[:14]
         values = {
@@ -127,33 +128,15 @@ class Worker:
             "channel": self.rng.choice(("sms", "phone", "post")),
             "price": self.rng.randrange(500, 20_000) / 100, "points": self.rng.randrange(1, 30),
         }  # fmt: skip
-        connection = self._connection(self.store)
+        connection = self._connection(store)
         with connection.transaction():
-            return [row[0] for row in connection.execute(self._queries[self.store][kind], values).fetchall()]
+            return [row[0] for row in connection.execute(self._queries[store][kind], values).fetchall()]
 
     def _connection(self, store: str) -> db.Connection:
         if store not in self._connections or self._connections[store].closed:
             dsn = self.settings.legacy_dsn if store == "legacy" else self.settings.shop_dsn
             self._connections[store] = db.connect(dsn, f"demo writer {self.number}")
         return self._connections[store]
-
-    def _read_route(self, age_s: float) -> None:
-        """Read which store is active, unless that was done less than `age_s` ago."""
-        if self._read_at and time.monotonic() - self._read_at < age_s:
-            return
-        try:
-            row = self._connection("shop").execute(
-                "SELECT active, version FROM ferry.route WHERE route = %s", (self.settings.route,)
-            ).fetchone()
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-            row = None  # nothing installed there yet: nothing has moved
-        except psycopg.OperationalError:
-            if self.store == "shop":
-                raise
-            row = (self.store, self.version)  # the shop is away; while legacy is active nobody needs it
-            self._connections.pop("shop", None)
-        self.store, self.version = row or ("legacy", 0)
-        self._read_at = time.monotonic()
 
     def _after(self, fault: BaseException) -> None:
         """Give up connections that may be broken, so that the next attempt opens new ones."""
@@ -164,7 +147,7 @@ class Worker:
 
 
 def _is_moved(fault: BaseException) -> bool:
-    return isinstance(fault, psycopg.Error) and fault.sqlstate == fence.MOVED
+    return isinstance(fault, psycopg.Error) and fault.sqlstate == MOVED
 
 
 def run(

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 from psycopg.conninfo import make_conninfo
 
 from shopferry.errors import ConfigError
-from shopferry.settings import Settings, own_commands, require_route
+from shopferry.settings import Settings, announcing, own_commands, require_route
 
 
 def route_name() -> str:
@@ -26,7 +26,7 @@ def settings_from_connections() -> Settings:
     route = route_name()
     require_route(route)
     connect = os.environ.get("SHOPFERRY_CONNECT", "")
-    return Settings(_dsn("legacy_db"), _dsn("shop_db"), _brokers(), route, connect, **own_commands())
+    return Settings(_dsn("legacy_db"), _dsn("shop_db"), _brokers(), route, connect, **own_commands(), **announcing())
 
 
 def _dsn(name: str) -> str:

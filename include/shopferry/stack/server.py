@@ -20,7 +20,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from shopferry.errors import StackError
-from shopferry.settings import data_dir, own_commands, routes_dir, stack_state
+from shopferry.settings import announcing, data_dir, own_commands, routes_dir, stack_state
 from shopferry.stack import airflow, postgres, state, supervisor
 from shopferry.stack.state import CLUSTERS, State
 from shopferry.stack.supervisor import Program
@@ -62,7 +62,7 @@ def programs(now: State) -> list[Program]:
     }
     if os.environ.get("SHOPFERRY_ROUTES"):
         own["SHOPFERRY_ROUTES"] = str(routes_dir())
-    own |= {f"SHOPFERRY_{name.upper()}": command for name, command in own_commands().items() if command}
+    own |= {f"SHOPFERRY_{name.upper()}": value for name, value in (own_commands() | announcing()).items() if value}
     if not now.get("external_kafka"):
         command = [sys.executable, "-m", "shopferry.stack.broker", now["kafka_port"]]
         found.append(Program("broker", command, run, own, port=int(now["kafka_port"])))

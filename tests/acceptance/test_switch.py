@@ -1,0 +1,311 @@
+"""The switch on the real stack: what keeps it out leaves legacy open, what kills it is completed, and all are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import bouncer
+import hooks
+import psycopg
+import pytest
+from bouncer import Bouncer, Clients
+from shopferry import backup, db, fence, passage, stack
+from shopferry.cutover import routing, switch
+from shopferry.cutover.rollback import roll_back
+from shopferry.demo import shop
+from shopferry.errors import GateError, ShopferryError, TransientError
+from shopferry.mapping import Route
+from shopferry.passage import Options
+from shopferry.settings import Settings
+
+pytestmark = pytest.mark.stack
+PAUSING = Path(__file__).resolve().parents[1] / "crash" / "pausing.py"
+
+
+@pytest.fixture(scope="module")
+def settings() -> Iterator[Settings]:
+    """A stack with a small shop, all phases verified, both stores backed up: ready to be switched."""
+    home = Path(tempfile.mkdtemp(prefix="shopferry-switch-"))
+    home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHOPFERRY_DATA", str(home))
+        try:
+            stack.up(without={"airflow"})
+            ready = Settings.load()
+            shop.seed(ready, 50)
+            for phase in Route.load(ready.route).phases:
+                passage.run(ready, phase, "test", Options(without_rehearsal="test"), lambda _: None)
+            backup.before_cutover(ready, "test")
+            yield ready
+        finally:
+            stack.down(purge=True)
+
+
+@pytest.fixture
+def front(settings: Settings) -> Iterator[Bouncer]:
+    """A PgBouncer before the two stores."""
+    with bouncer.running(settings.legacy_dsn, settings.shop_dsn) as running:
+        yield running
+
+
+def read(conn: psycopg.Connection[Any], client: int) -> str:
+    """A client that only looks."""
+    row = conn.execute(b"SELECT to_regnamespace('ferry') IS NOT NULL").fetchone()
+    return "shop" if row and row[0] else "legacy"
+
+
+def write(conn: psycopg.Connection[Any], client: int) -> str:
+    """One transaction of a client: it asks in it which store it was led to, and writes there."""
+    store = read(conn, client)
+    table = "shop.customer" if store == "shop" else "public.customers"
+    conn.execute(
+        f"UPDATE {table} SET phone = %s WHERE id = (SELECT id FROM {table} ORDER BY id OFFSET %s LIMIT 1)".encode(),
+        (f"+4860{time.time_ns() % 10_000_000:07d}", client),
+    )
+    return store
+
+
+def row(dsn: str, query: str) -> Any:
+    with db.connect(dsn, "test") as conn:
+        found = conn.execute(query.encode()).fetchone()
+    return found[0] if found else None
+
+
+def assert_legacy_goes_on(settings: Settings, version: int) -> None:
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+        assert fence.fenced(legacy) == []
+        assert legacy.execute("UPDATE customers SET phone = '601 000 002' WHERE id = (SELECT min(id) FROM customers)").rowcount
+        now = routing.standing(new, settings.route)
+        assert (now.store, now.version) == ("legacy", version)
+        assert fence.fenced(new)
+
+
+def after(monkeypatch: pytest.MonkeyPatch, name: str, then: Callable[[], object]) -> None:
+    """Have something happen each time the switch has done a step of this name."""
+    step = getattr(switch, name)
+
+    @wraps(step)
+    def done(*args: Any, **kwargs: Any) -> Any:
+        result = step(*args, **kwargs)
+        then()
+        return result
+
+    monkeypatch.setattr(switch, name, done)
+
+
+def version(settings: Settings) -> int:
+    return int(row(settings.shop_dsn, "SELECT version FROM ferry.route"))
+
+
+def until(check: Callable[[], object]) -> None:
+    while not check():
+        time.sleep(0.05)
+
+
+# -- what keeps the switch out changes nothing ------------------------------------------------------------------------
+
+
+def test_a_writer_that_does_not_end_keeps_the_switch_out(settings: Settings) -> None:
+    given_up, failed = threading.Event(), list[psycopg.Error]()
+
+    def other() -> None:
+        with db.connect(settings.legacy_dsn, "test") as legacy:
+            while not given_up.is_set() and not failed:
+                try:
+                    legacy.execute("UPDATE addresses SET street = street WHERE id = (SELECT min(id) FROM addresses)")
+                except psycopg.Error as error:
+                    failed.append(error)
+
+    with db.connect(settings.legacy_dsn, "test") as slow, slow.transaction():
+        slow.execute("UPDATE customers SET phone = '601 000 003' WHERE id = (SELECT max(id) FROM customers)")
+        waiting = threading.Thread(target=other)  # writers that come meanwhile may have to wait, and do not fail
+        waiting.start()
+        with pytest.raises(TransientError, match="a writer in legacy did not finish within 5 s: nothing was changed"):
+            switch.cut_over(settings, "test")
+        given_up.set()
+        waiting.join()
+        assert failed == []
+    assert_legacy_goes_on(settings, 1)
+
+
+def test_a_stream_that_does_not_catch_up_keeps_the_switch_out(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = next(s.pid for s in stack.status() if s.name == "sync")
+    assert consumer
+    after(monkeypatch, "_lock", lambda: os.kill(consumer, signal.SIGSTOP))
+    try:
+        with pytest.raises(TransientError, match=r"in vain: the consumer is \d+ events behind"):
+            switch.cut_over(settings, "test")
+    finally:
+        os.kill(consumer, signal.SIGCONT)
+    assert_legacy_goes_on(settings, 1)
+
+
+def test_a_last_look_that_takes_too_long_keeps_the_switch_out(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with db.connect(settings.shop_dsn, "test") as busy, busy.transaction():
+        lock = "LOCK TABLE mirror.loyalty_redemptions IN ACCESS EXCLUSIVE MODE"
+        after(monkeypatch, "await_applied", lambda: busy.execute(lock))
+        with pytest.raises(TransientError, match="not through within 10 s: nothing was changed, legacy goes on"):
+            switch.cut_over(settings, "test")
+        assert_legacy_goes_on(settings, 1)
+
+
+def test_a_broker_that_hangs_holds_up_us_and_no_writer(
+    settings: Settings, front: Bouncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own process sits in a call that knows no limit: legacy and PgBouncer's clients go on all the same."""
+    with Clients(front.dsn(), write) as clients:
+        after(monkeypatch, "await_applied", lambda: clients.more(20, "legacy"))  # does not return before they write again
+        with pytest.raises(TransientError, match="not through within 10 s"):
+            switch.cut_over(front.before(settings), "test")
+        assert not front.paused
+    assert clients.errors == []
+    assert_legacy_goes_on(settings, 1)
+
+
+def test_a_client_of_pgbouncer_that_does_not_end_keeps_the_switch_out(settings: Settings, front: Bouncer) -> None:
+    with psycopg.connect(front.dsn(), autocommit=True, prepare_threshold=None) as slow, Clients(front.dsn(), write) as clients:
+        with slow.transaction():
+            slow.execute(b"SELECT 1")
+            with pytest.raises(TransientError, match="transaction in PgBouncer's app did not end within 5 s"):
+                switch.cut_over(front.before(settings), "test")
+        clients.more(20, "legacy")
+        assert not front.paused
+    assert clients.errors == []
+    assert_legacy_goes_on(settings, 1)
+
+
+# -- what kills it is completed, and everybody is told ----------------------------------------------------------------
+
+
+@dataclass
+class Killed:
+    """Our command line, killed at a pause point."""
+
+    code: int
+    log: str
+
+
+def killed(settings: Settings, at: str, tmp_path: Path, how: signal.Signals, *command: str) -> Killed:
+    """Run our command line until it reaches the pause point, and kill it there."""
+    flag, go, log = tmp_path / "flag", tmp_path / "go", tmp_path / "log"
+    environment = {
+        **os.environ, "SHOPFERRY_PGBOUNCER": settings.pgbouncer, "SHOPFERRY_HOOK": settings.hook,
+        "SHOPFERRY_PGBOUNCER_DATABASES": settings.pgbouncer_databases,
+    }  # fmt: skip
+    line = [sys.executable, str(PAUSING), "--at", at, "--flag", str(flag), "--go", str(go), "--", *command]
+    with log.open("w") as output:
+        process = subprocess.Popen(line, stdout=output, stderr=output, env=environment)
+        until(lambda: flag.exists() or process.poll() is not None)
+        assert flag.exists(), log.read_text()
+        process.send_signal(how)
+        process.wait()
+    return Killed(process.returncode, log.read_text())
+
+
+@contextmanager
+def ear(settings: Settings) -> Iterator[Callable[[], list[tuple[str, int]]]]:
+    """Listens; the call returns what was notified since."""
+    with db.connect(settings.shop_dsn, "test") as conn:
+        conn.execute("LISTEN shopferry_demo")
+
+        def heard() -> list[tuple[str, int]]:
+            told = [json.loads(note.payload) for note in conn.notifies(timeout=0.5)]
+            return [(t["store"], t["version"]) for t in told]
+
+        yield heard
+
+
+def test_killed_after_the_fence_the_next_try_completes_it_and_goes_on_until_the_hook_is_told(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = "shopferry.cutover.switch:advance_sequences#before"
+    assert killed(settings, at, tmp_path, signal.SIGKILL, "cutover").code == -signal.SIGKILL
+    with db.connect(settings.legacy_dsn, "test") as legacy, pytest.raises(psycopg.DatabaseError) as refused:
+        legacy.execute("UPDATE customers SET phone = NULL")
+    assert refused.value.sqlstate == fence.MOVED
+    assert json.loads(refused.value.diag.message_detail or "") == {"route": "demo", "store": "shop", "version": 2}
+    monkeypatch.setattr(routing, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(routing, "ANSWER_S", 0.2)
+    with ear(settings) as heard:
+        with hooks.silent() as url, pytest.raises(TransientError, match="the switch is done, writes go to shop"):
+            switch.cut_over(Settings(**{**vars(settings), "hook": url}), "test")
+        assert heard() == [("shop", 2)]
+        assert row(settings.shop_dsn, "SELECT count(*) FROM ferry.cutover_step WHERE version = 2") > 0
+        with hooks.serving(503) as hook:
+            told = Settings(**{**vars(settings), "hook": hook.url})
+            assert switch.cut_over(told, "test").steps == []
+            assert switch.cut_over(told, "test").steps == []
+            assert [(t["store"], t["version"]) for t in hook.accepted] == [("shop", 2)] * 2
+            assert heard() == [("shop", 2)] * 2
+            assert roll_back(told, "test").version == 3
+            assert roll_back(told, "test") == switch.Cutover(3)  # nothing left to do but to tell it again
+            assert [(t["store"], t["version"]) for t in hook.accepted[2:]] == [("legacy", 3)] * 2
+            assert heard() == [("legacy", 3)] * 2
+    assert_legacy_goes_on(settings, 3)
+
+
+def test_rollback_takes_the_clients_of_pgbouncer_back(settings: Settings, front: Bouncer) -> None:
+    given = front.before(settings)
+    with Clients(front.dsn(), read) as clients:
+        switch.cut_over(given, "test")
+        clients.more(20, "shop")
+        roll_back(given, "test")
+        clients.more(20, "legacy")
+    assert clients.errors == []
+    assert [clients.stores(n) for n in range(clients.count)] == [["legacy", "shop", "legacy"]] * clients.count
+    with Clients(front.dsn(), write) as clients:
+        clients.more(20, "legacy")
+    assert clients.errors == []
+
+
+def test_ended_from_outside_it_lets_everybody_go(settings: Settings, front: Bouncer, tmp_path: Path) -> None:
+    given, at = front.before(settings), "shopferry.cutover.switch:_lock#after"
+    with Clients(front.dsn(), write) as clients:
+        assert killed(given, at, tmp_path, signal.SIGTERM, "cutover").code == 128 + signal.SIGTERM
+        clients.more(20, "legacy")
+    assert clients.errors == []
+    assert not front.paused
+    assert_legacy_goes_on(settings, version(settings))
+
+
+def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_killed(
+    settings: Settings, front: Bouncer, tmp_path: Path
+) -> None:
+    given = front.before(settings)
+    before = version(settings)
+    with Clients(front.dsn(), write) as clients:
+        at = "shopferry.cutover.switch:_lock#after"
+        assert killed(given, at, tmp_path, signal.SIGKILL, "cutover").code == -signal.SIGKILL
+        assert front.paused  # nobody is there to let them go: they wait, and legacy is open to everybody else
+        assert_legacy_goes_on(settings, before)
+        done = switch.cut_over(given, "test")
+        clients.more(40, "shop")
+    assert clients.errors == []
+    assert [clients.stores(n) for n in range(clients.count)] == [["legacy", "shop"]] * clients.count
+    assert [step for step, _ in done.steps][:3] == ["gates", "hold clients", "lock legacy"]
+    assert not front.paused
+    with Clients(front.dsn(), write) as clients, pytest.raises(GateError, match="accepted writes since the cutover"):
+        roll_back(given, "test")
+    assert clients.errors == []
+    assert clients.stores(0) == ["shop"]
+    assert not front.paused
+    with pytest.raises(ShopferryError, match="under way"), db.connect(settings.shop_dsn, "test") as other:
+        switch.alone(other)
+        switch.cut_over(given, "test")
