@@ -15,8 +15,9 @@ from psycopg.sql import SQL, Identifier, Literal
 from shopferry import db, fence, installation, mirror
 from shopferry.backfill import Stores
 from shopferry.control import phases
+from shopferry.control.gates import Gate
 from shopferry.control.phases import State
-from shopferry.cutover import gates
+from shopferry.cutover import gates, sequences
 from shopferry.db import Connection
 from shopferry.errors import GateError, TransientError
 from shopferry.mapping import Route
@@ -31,10 +32,11 @@ _ONE_AT_A_TIME = 0x5F20
 
 @dataclass
 class Cutover:
-    """What a cutover did: the route's new version, and each step with its milliseconds."""
+    """What a cutover did: the route's new version, each step with its milliseconds, the gates as judged before the lock."""
 
     version: int
     steps: list[tuple[str, float]] = field(default_factory=list)
+    gates: list[Gate] = field(default_factory=list)
 
     @property
     def closed_ms(self) -> float:
@@ -42,11 +44,11 @@ class Cutover:
         return sum(ms for step, ms in self.steps if step != "gates")
 
 
-def cut_over(settings: Settings, who: str, *, dry_run: bool = False) -> Cutover:
+def cut_over(settings: Settings, who: str) -> Cutover:
     """Move the shop's writes from legacy to the new shop; completes a cutover that died after its point of no return.
 
     Raises GateError when a gate is not met, TransientError when the lock or the stream takes too long: legacy then goes
-    on as before. `dry_run` judges the gates and stops.
+    on as before.
     """
     route = Route.load(settings.route)
     with (
@@ -66,12 +68,11 @@ def cut_over(settings: Settings, who: str, *, dry_run: bool = False) -> Cutover:
         s = Stores(legacy, shop, route)
         tables = [f"public.{t}" for t in route.tables]
         if set(tables) - set(fence.fenced(legacy)):
-            gates.require(settings)
+            # However long ago they were met: this is the moment that counts.
+            done.gates = gates.require(settings)
             clock.lap("gates")
-            if dry_run:
-                return done
             _close_legacy(s, locked, settings, tables, clock)
-        advance_sequences(shop, route)
+        sequences.advance(shop, route)
         clock.lap("sequences")
         with shop.transaction():
             for phase in route.phases:
@@ -99,7 +100,7 @@ class _Clock:
 
 def _close_legacy(s: Stores, locked: Connection, settings: Settings, tables: list[str], clock: _Clock) -> None:
     """Lock, prove that everything is applied, look at the hot keys once more, fence; one transaction in legacy."""
-    since = _position(s.legacy)
+    since = hot_since(s.legacy)
     # The broker's connection is made before the lock: nobody shall wait for a handshake.
     with broker_ends(s, settings) as ends, locked.transaction():
         locked.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(f"{LOCK_WAIT_S}s")))
@@ -120,7 +121,7 @@ def _close_legacy(s: Stores, locked: Connection, settings: Settings, tables: lis
     clock.lap("fence legacy")
 
 
-def _position(legacy: Connection) -> str:
+def hot_since(legacy: Connection) -> str:
     """A log position a minute's worth of writes back, as far as the slot remembers: what counts as hot."""
     row = legacy.execute("SELECT (pg_current_wal_lsn() - 16777216::numeric)::text").fetchone()
     return str(row[0]) if row else "0/0"
@@ -134,27 +135,6 @@ def _last_look(s: Stores, since: str) -> None:
                 f"cutover given up, legacy goes on: {len(differing)} rows of {name} differ from the mirror although the "
                 "stream has caught up → run `shopferry verify`"
             )
-
-
-def advance_sequences(shop: Connection, route: Route) -> None:
-    """Set every sequence of the shop's tables past the ids that came from legacy; never backwards."""
-    for entity in installation.entities(route):
-        rows = shop.execute(
-            """SELECT a.attname, pg_get_serial_sequence(%s, a.attname) FROM pg_attribute a
-               WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
-                 AND pg_get_serial_sequence(%s, a.attname) IS NOT NULL""",
-            (entity, entity, entity),
-        ).fetchall()
-        for column, sequence in rows:
-            shop.execute(
-                SQL(
-                    "SELECT setval({seq}, greatest((SELECT coalesce(max({column}), 0) FROM {table}) + 1, "
-                    "(SELECT last_value + 1 FROM {name})), false)"
-                ).format(
-                    seq=Literal(sequence), column=Identifier(column), table=Identifier(*entity.split(".")),
-                    name=Identifier(*sequence.replace('"', "").split(".")),
-                )
-            )  # fmt: skip
 
 
 def flip(shop: Connection, route: str, active: str, version: int) -> None:
