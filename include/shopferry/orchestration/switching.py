@@ -138,7 +138,7 @@ def _shown(judged: Sequence[Gate]) -> None:
     from shopferry.cutover import gates
 
     for line in gates.lines(judged):
-        print(line)
+        log.warning("%s", line)  # also where logs are kept quiet: what is printed is not kept there
 
 
 def _report(steps: list[str], approval: dict[str, Any], occasion: str) -> str:
