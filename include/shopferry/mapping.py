@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -194,8 +194,8 @@ class Route:
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same mappings: whether what is installed is what the files say."""
-        return hashlib.sha256(repr(self.units).encode()).hexdigest()
+        """The same for the same mappings, wherever they lie: whether what is installed is what the files say."""
+        return hashlib.sha256(repr([replace(u, file=Path(u.file.name)) for u in self.units]).encode()).hexdigest()
 
     def of(self, phase: str) -> tuple[Unit, ...]:
         """The units of one phase, in merge order. Raises MappingError for an unknown phase."""

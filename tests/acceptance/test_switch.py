@@ -235,7 +235,7 @@ def ear(settings: Settings) -> Iterator[Callable[[], list[tuple[str, int]]]]:
 def test_killed_after_the_fence_the_next_try_completes_it_and_goes_on_until_the_hook_is_told(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = "shopferry.cutover.switch:advance_sequences#before"
+    at = "shopferry.cutover.sequences:advance#before"
     assert killed(settings, at, tmp_path, signal.SIGKILL, "cutover").code == -signal.SIGKILL
     with db.connect(settings.legacy_dsn, "test") as legacy, pytest.raises(psycopg.DatabaseError) as refused:
         legacy.execute("UPDATE customers SET phone = NULL")

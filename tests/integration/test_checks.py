@@ -233,9 +233,9 @@ def test_sequences_of_orders_count_once_the_shop_is_open(moved: Pair) -> None:
     behind = {(c, k) for c, _, k in broken(moved)}
     assert ("orders_sequences", "shop.customer_order_id_seq") in behind
     assert ("loyalty_sequences", "shop.loyalty_account_id_seq") in behind
-    from shopferry.cutover.switch import advance_sequences
+    from shopferry.cutover import sequences
 
-    advance_sequences(moved.shop, ROUTE)
+    sequences.advance(moved.shop, ROUTE)
     assert broken(moved) == set()
 
 

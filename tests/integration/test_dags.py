@@ -383,6 +383,8 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     refused = oncall.start("cutover")
     assert oncall.finished("cutover", refused) == "failed"
     assert oncall.tasks("cutover", refused)["gates"] == "failed"
+    log = str(oncall("GET", f"/api/v2/dags/cutover/dagRuns/{refused}/taskInstances/gates/logs/1")[1])
+    assert "NOT MET  phases verified" in log and "met      disk to spare" in log
 
     refused = oncall.start("contacts")
     assert oncall.finished("contacts", refused) == "failed"
@@ -418,6 +420,8 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     approved = admin.start("cutover", ticket="CHG-1")
     oncall.answer("cutover", approved, "Approve")
     oncall.succeeds("cutover", approved)
+    log = str(oncall("GET", f"/api/v2/dags/cutover/dagRuns/{approved}/taskInstances/cut_over/logs/1")[1])
+    assert "met      rehearsal green" in log and "NOT MET" not in log  # judged anew after the approval
     assert one(shop, "SELECT active FROM ferry.route") == "shop"
     assert one(shop, "SELECT string_agg(DISTINCT who, ' ') FROM ferry.cutover_step") == "oncall"
     watched = oncall.start("watch_sync")

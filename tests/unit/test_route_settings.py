@@ -11,6 +11,10 @@ from shopferry.errors import ConfigError
 from shopferry.route_settings import Allowance, Responsible, RouteSettings, Terms, Window
 
 WHO = 'owner = "a"\ncontact = "x"\n'
+ROWS = WHO + "[[cutover.quarantine]]\n"
+NIGHT = WHO + "[cutover.window]\n"
+TERMS = WHO + "[cutover]\n"
+ALLOWED = '[[cutover.quarantine]]\nreason = "a"\nrows = 1\nwho = "b"\n'
 FULL = """
 [cutover]
 verified_hours = 6
@@ -39,7 +43,7 @@ def read(tmp_path: Path, text: str) -> RouteSettings:
 
 
 def window(tmp_path: Path, *lines: str) -> Window:
-    found = read(tmp_path, WHO + "[cutover.window]\n" + "\n".join(lines)).cutover.window
+    found = read(tmp_path, NIGHT + "" + "\n".join(lines)).cutover.window
     assert found
     return found
 
@@ -110,33 +114,33 @@ def test_a_window_of_moments(tmp_path: Path) -> None:
         ('owner = 5\ncontact = "x"\n', "demo/route.toml: owner is missing or no text"),
         (WHO + 'phone = "1"\n', "demo/route.toml: unknown key 'phone', known are owner, contact, way_back_days and cutover"),
         (WHO + "cutover = 5\n", r"demo/route.toml: cutover: it is a table: write it as `\[cutover\]`"),
-        (WHO + "[cutover]\nlag = 5\n", "unknown key 'cutover.lag', known are window, "),
-        (WHO + "[cutover]\nverified_hours = 0\n", "cutover.verified_hours: write a number from 0.25 to 168, as `verified_hours = 24`"),
-        (WHO + "[cutover]\nverified_hours = nan\n", "cutover.verified_hours: write a number from 0.25 to 168"),
-        (WHO + "[cutover]\nold_transaction_seconds = true\n", "cutover.old_transaction_seconds: write a number from 1 to 3600"),
-        (WHO + '[cutover]\nfree_disk_gib = "2 GB"\n', "cutover.free_disk_gib: write a number of 0.1 or more, as `free_disk_gib = 2`"),
+        (TERMS + "lag = 5\n", "unknown key 'cutover.lag', known are window, "),
+        (TERMS + "verified_hours = 0\n", "cutover.verified_hours: write a number from 0.25 to 168, as `verified"),
+        (TERMS + "verified_hours = nan\n", "cutover.verified_hours: write a number from 0.25 to 168"),
+        (TERMS + "old_transaction_seconds = true\n", "cutover.old_transaction_seconds: write a number from 1 to 3600"),
+        (TERMS + 'free_disk_gib = "2 GB"\n', "cutover.free_disk_gib: write a number of 0.1 or more, as `free_disk_gib = 2`"),
         (WHO + "[cutover.disk_gib]\nbroker = 5\n", "unknown key 'cutover.disk_gib.broker', known are legacy and shop"),
         (WHO + "[cutover.disk_gib]\nshop = -1\n", "cutover.disk_gib.shop: write a number of 0.1 or more"),
         (WHO + "[cutover.quarantine]\nrows = 5\n", r"cutover.quarantine: it is a list of tables: begin each with `\[\[cutover"),
-        (WHO + "[[cutover.quarantine]]\nrows = 5\n", r"cutover.quarantine\[1\].reason is missing or no text"),
-        (WHO + '[[cutover.quarantine]]\nreason = "a"\nrows = 5\n', r"cutover.quarantine\[1\].who is missing or no text"),
-        (WHO + '[[cutover.quarantine]]\nreason = "a"\nwho = "b"\n', r"cutover.quarantine\[1\].rows: write a whole number of 0 or more"),
-        (WHO + '[[cutover.quarantine]]\nreason = "a"\nrows = 1.5\nwho = "b"\n', r"cutover.quarantine\[1\].rows: write a whole"),
-        (WHO + '[[cutover.quarantine]]\nreason = "a"\nrows = 1\nwho = "b"\n' * 2, r"cutover.quarantine\[2\].reason: 'a' stands there twice"),
-        (WHO + "[cutover.window]\nearliest = 01:00:00\nlatest = 02:00:00\n", "cutover.window.zone is missing or no text"),
-        (WHO + '[cutover.window]\nearliest = 01:00:00\nlatest = 02:00:00\nzone = "Moon"\n', "no time zone is named 'Moon'"),
-        (WHO + '[cutover.window]\nearliest = 01:00:00\nlatest = 02:00:00\nzone = "../x"\n', "no time zone is named '../x'"),
-        (WHO + '[cutover.window]\nearliest = "01:00"\nzone = "UTC"\n', "cutover.window.earliest: write a time of day as `01:30:00`"),
-        (WHO + '[cutover.window]\nearliest = 2026-11-29\nzone = "UTC"\n', "cutover.window.earliest: write a time of day"),
-        (WHO + '[cutover.window]\nzone = "UTC"\n', "cutover.window: it wants two times of day"),
-        (WHO + '[cutover.window]\nearliest = 01:00:00\nzone = "UTC"\n', "cutover.window: it wants two times of day"),
+        (ROWS + "rows = 5\n", r"cutover.quarantine\[1\].reason is missing or no text"),
+        (ROWS + 'reason = "a"\nrows = 5\n', r"cutover.quarantine\[1\].who is missing or no text"),
+        (ROWS + 'reason = "a"\nwho = "b"\n', r"cutover.quarantine\[1\].rows: write a whole number of 0 or more"),
+        (ROWS + 'reason = "a"\nrows = 1.5\nwho = "b"\n', r"cutover.quarantine\[1\].rows: write a whole"),
+        (WHO + ALLOWED * 2, r"cutover.quarantine\[2\].reason: 'a' stands there twice"),
+        (NIGHT + "earliest = 01:00:00\nlatest = 02:00:00\n", "cutover.window.zone is missing or no text"),
+        (NIGHT + 'earliest = 01:00:00\nlatest = 02:00:00\nzone = "Moon"\n', "no time zone is named 'Moon'"),
+        (NIGHT + 'earliest = 01:00:00\nlatest = 02:00:00\nzone = "../x"\n', "no time zone is named '../x'"),
+        (NIGHT + 'earliest = "01:00"\nzone = "UTC"\n', "cutover.window.earliest: write a time of day as `01:30:00`"),
+        (NIGHT + 'earliest = 2026-11-29\nzone = "UTC"\n', "cutover.window.earliest: write a time of day"),
+        (NIGHT + 'zone = "UTC"\n', "cutover.window: it wants two times of day"),
+        (NIGHT + 'earliest = 01:00:00\nzone = "UTC"\n', "cutover.window: it wants two times of day"),
         (
-            WHO + '[cutover.window]\nearliest = 01:00:00\nlatest = 2026-11-29T01:00:00\nzone = "UTC"\n',
+            NIGHT + 'earliest = 01:00:00\nlatest = 2026-11-29T01:00:00\nzone = "UTC"\n',
             "cutover.window: it wants two times of day",
         ),
-        (WHO + '[cutover.window]\nearliest = 01:00:00\nlatest = 01:00:00\nzone = "UTC"\n', "the window is never open"),
+        (NIGHT + 'earliest = 01:00:00\nlatest = 01:00:00\nzone = "UTC"\n', "the window is never open"),
         (
-            WHO + '[cutover.window]\nearliest = 2026-11-29T02:00:00\nlatest = 2026-11-29T02:30:00+02:00\nzone = "UTC"\n',
+            NIGHT + 'earliest = 2026-11-29T02:00:00\nlatest = 2026-11-29T02:30:00+02:00\nzone = "UTC"\n',
             "cutover.window.latest: the window is never open",
         ),
     ],

@@ -133,8 +133,9 @@ def parser() -> argparse.ArgumentParser:
     saved.add_argument("--who", help="who takes it (the account that runs this)")
     verb(saved.add_subparsers(dest="subverb", metavar="VERB"), "list", moving.backup_list)
 
+    verb(verbs, "gates", moving.gates)
     switch = verb(verbs, "cutover", moving.cutover)
-    switch.add_argument("--dry-run", action="store_true", help="judge the gates and stop")
+    switch.add_argument("--dry-run", action="store_true", help="all of it but the lock: what would happen, how long it takes")
     for made in (switch, verb(verbs, "rollback", moving.rollback), mending, explaining):
         made.add_argument("--who", help="who decided it (the account that runs this)")
     ending = verb(verbs, "finish", moving.finish)

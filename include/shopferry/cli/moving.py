@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
 import logging
 import os
 import signal
 import sys
 import threading
+from dataclasses import asdict
 
 import psycopg
 
@@ -129,20 +131,48 @@ def backup_list(args: argparse.Namespace) -> int:
     return 0
 
 
+def gates(args: argparse.Namespace) -> int:
+    """Judge every gate of the cutover now, with its evidence and what would meet it; exit 1 when one is not met."""
+    from shopferry.cutover import gates
+
+    judged = gates.judge(Settings.load())
+    show(args, judged)
+    return 0 if all(g.met for g in judged) else 1
+
+
 def cutover(args: argparse.Namespace) -> int:
-    """Judge the gates, then move the shop's writes to the new shop; --dry-run stops after the gates."""
-    from shopferry.cutover import gates, switch
+    """Judge the gates, then move the shop's writes to the new shop; --dry-run does all of it but lock, and changes nothing."""
+    from shopferry.cutover import switch
 
     settings = Settings.load()
     if args.dry_run:
-        judged = gates.judge(settings)
-        show(args, judged)
-        return 0 if all(g.met for g in judged) else 1
+        return _dry_run(args, settings)
     _end_in_order()  # it still lets PgBouncer's clients go
     done = switch.cut_over(settings, who(args))
     show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
     _written("after the cutover")
     return 0
+
+
+def _dry_run(args: argparse.Namespace, settings: Settings) -> int:
+    from shopferry.cutover.dry_run import dry_run
+
+    done = dry_run(settings)
+    steps = [{"step": step, "ms": ms} for step, ms in done.steps]
+    numbers = [
+        {"sequence": n.sequence, "next": n.next, "largest_key": n.largest, "would_be_set_to": n.following}
+        for n in done.sequences
+    ]
+    if args.json:
+        found = {"ready": done.ready, "gates": list(map(asdict, done.gates)), "steps": steps, "sequences": numbers}
+        print(json.dumps(found | {"faults": done.faults}, indent=2, ensure_ascii=False))
+        return 0 if done.ready else 1
+    for rows in (done.gates, steps, numbers):
+        show(args, rows)
+    for fault in done.faults:
+        print(f"would break it off: {fault}")
+    print("ready: nothing was locked or changed" if done.ready else "not ready: nothing was locked or changed")
+    return 0 if done.ready else 1
 
 
 def rollback(args: argparse.Namespace) -> int:

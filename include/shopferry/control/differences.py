@@ -178,6 +178,11 @@ def counts(conn: Connection, route: str) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in conn.execute(_Q["counts"], {"route": route}).fetchall()]
 
 
+def explainers(conn: Connection, route: str) -> dict[str, int]:
+    """Who has explained what still differs, and how much of it."""
+    return dict(conn.execute(_Q["explainers"], {"route": route}).fetchall())
+
+
 def explain(conn: Connection, route: str, target: str, key: str | None, why: str, who: str) -> int:
     """Have differences of a target, or of one of its rows, count as explained; returns how many."""
     given = {"route": route, "target": target, "key": key, "why": why, "who": who}

@@ -162,3 +162,9 @@ def figures(conn: Connection, route: str, since: datetime = BEGINNING) -> SyncFi
     """Events and lag percentiles since a moment."""
     row = conn.execute(_Q["sync"], {"route": route, "since": since}).fetchone()
     return SyncFigures(*row) if row else SyncFigures(0, 0, 0)
+
+
+def trend(conn: Connection, route: str, recent: timedelta, before: timedelta) -> tuple[int | None, int | None]:
+    """The middle lag in milliseconds of what was replayed in the newest while, and in the one before; None for nothing."""
+    row = conn.execute(_Q["trend"], {"route": route, "recent": recent, "before": before}).fetchone()
+    return (row[0], row[1]) if row else (None, None)

@@ -85,6 +85,19 @@ def held(conn: Connection, route: str) -> list[Rehearsal]:
         return cur.execute(_Q["all"], {"route": route}).fetchall()
 
 
+def latest(conn: Connection, route: str, fingerprint: str) -> tuple[Rehearsal | None, str]:
+    """The last rehearsal of these mappings, and in words how it ended or that there was none."""
+    known = held(conn, route)
+    last = next((r for r in known if r.fingerprint == fingerprint), None)
+    return last, f"the last one, {last.told}" if last else "there was none" + (" since a mapping changed" if known else "")
+
+
+def decided_without(conn: Connection, route: str, phase: str) -> str | None:
+    """Who decided to start the phase without a green rehearsal; None when nobody did."""
+    row = conn.execute(_Q["waiver"], {"route": route, "phase": phase}).fetchone()
+    return row[0] if row else None
+
+
 def require_green(conn: Connection, route: str, phase: str, fingerprint: str, without: str | None) -> None:
     """Refuse the phase unless the last rehearsal of these mappings was green, or somebody says by name to go without one.
 
@@ -93,14 +106,11 @@ def require_green(conn: Connection, route: str, phase: str, fingerprint: str, wi
     if without:
         conn.execute(_Q["waive"], {"route": route, "phase": phase, "who": without})
         return
-    row = conn.execute(_Q["waiver"], {"route": route, "phase": phase}).fetchone()
-    if row and row[0]:
+    if decided_without(conn, route, phase):
         return
-    known = held(conn, route)
-    last = next((r for r in known if r.fingerprint == fingerprint), None)
+    last, told = latest(conn, route, fingerprint)
     if last and last.green:
         return
-    told = f"the last one, {last.told}" if last else "there was none" + (" since a mapping changed" if known else "")
     raise PhaseError(
         f"phase {phase} cannot start without a green rehearsal ({told}): run `shopferry rehearse`, or name who decides to "
         "start without one (--without-rehearsal NAME)"

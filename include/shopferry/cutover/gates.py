@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from shopferry import fence, installation
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from shopferry import fence, installation, route_settings
 from shopferry.backfill import Stores
-from shopferry.control import backups, differences, gates, offsets, phases
+from shopferry.control import backups, differences, gates, offsets, phases, quarantine, rehearsals
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
+from shopferry.cutover import sequences, servers
 from shopferry.errors import GateError, ShopferryError
 from shopferry.passage import await_applied, broker_ends, stores
+from shopferry.route_settings import Terms
 from shopferry.settings import Settings
 
-FRESH_HOURS = 24  # a verification older than this says little of a moving shop
 SIGN_OF_LIFE_S = 15.0
-LAG_LIMIT_S = 10.0
-OLD_TRANSACTION_S = 60.0  # a writer that old would hold up the lock
-QUARANTINE_LIMIT = 0.05  # of a phase's legacy rows
+LAG_LIMIT_S = 10.0  # as long as the switch waits for the stream while nobody can write
+_RECENT, _BEFORE = timedelta(seconds=15), timedelta(seconds=45)
+_STEADY_MS = 1_000  # a lag below needs no direction: it goes up and down with every batch
+# Of a phase's legacy rows, or so many, for each reason that nobody has allowed more for: twenty can be looked at by hand.
+QUARANTINE_SHARE, QUARANTINE_ROWS = 0.02, 20
+_NAMED = 5
 
 
 def judge(settings: Settings) -> list[Gate]:
-    """Judge every gate now and record the verdicts; changes nothing else."""
+    """Judge every gate now and record the verdicts; changes nothing else. Raises ConfigError for a route.toml that is wrong."""
+    terms = route_settings.load(settings.route).cutover
     with stores(settings, "gates") as s:
         judged = [
-            _phases(s), _verified(s), _differences(s), _quarantine(s), _backups(s),
-            _lag(s, settings), _consumer(s),  # in this order: the first waits, and meanwhile the consumer may have stopped
-            _old_transactions(s), _reach(s),
+            _window(terms, datetime.now(UTC)), _rehearsal(s),
+            _phases(s), _verified(s, terms), _differences(s), _quarantine(s, terms), _backups(s),
+            # In this order: the first waits, and meanwhile the consumer may have stopped.
+            _lag(s, settings), _trend(s), _consumer(s),
+            servers.old_transactions(s, terms), sequences.gate(sequences.numberings(s.shop, s.route)),
+            servers.connections(s), servers.replication(s), servers.disk(s, terms), _reach(s),
         ]  # fmt: skip
         with s.shop.transaction():
             gates.record(s.shop, s.route.name, judged)
@@ -34,25 +46,57 @@ def judge(settings: Settings) -> list[Gate]:
 def require(settings: Settings) -> list[Gate]:
     """Judge every gate. Raises GateError naming each one that is not met, its evidence and how to meet it."""
     judged = judge(settings)
+    refuse_unmet(judged)
+    return judged
+
+
+def refuse_unmet(judged: Sequence[Gate]) -> None:
+    """Raises GateError when one of the gates is not met, naming each, its evidence and how to meet it."""
     if unmet := [g for g in judged if not g.met]:
         listed = "; ".join(f"{g.gate}: {g.evidence} → {g.remedy}" for g in unmet)
         raise GateError(f"cutover refused, {len(unmet)} of {len(judged)} gates not met: {listed}")
-    return judged
+
+
+def lines(judged: Sequence[Gate]) -> list[str]:
+    """The gates as a table of plain text, for a log."""
+    return [
+        f"{'met' if g.met else 'NOT MET':9}{g.gate:30}{g.evidence}" + ("" if g.met or not g.remedy else f" → {g.remedy}")
+        for g in judged
+    ]
+
+
+def _window(terms: Terms, now: datetime) -> Gate:
+    if terms.window is None:
+        return Gate("window open", True, "no window is set: at any time", "")
+    evidence = f"{terms.window}; now {now.astimezone(ZoneInfo(terms.window.zone)):%Y-%m-%d %H:%M}"
+    return Gate("window open", terms.window.holds(now), evidence, "wait, or change [cutover.window] in route.toml")
+
+
+def _rehearsal(s: Stores) -> Gate:
+    last, told = rehearsals.latest(s.shop, s.route.name, s.route.fingerprint)
+    who = None if last else rehearsals.decided_without(s.shop, s.route.name, s.route.phases[0])
+    # Who decided to go without one knew of none that had failed.
+    met = last.green if last else who is not None
+    evidence = told + (f"; {who} decided to go without one" if who else "")
+    return Gate("rehearsal green", met, evidence, "run `shopferry rehearse`, and mend what it finds")
 
 
 def _phases(s: Stores) -> Gate:
     states = {p.phase: p.state for p in phases.all_phases(s.shop, s.route.name)}
     late = [f"{p} is {states.get(p, 'unknown')}" for p in s.route.phases if states.get(p) != State.VERIFIED]
+    if not installation.is_current(s.shop, s.route):
+        late.append("the mappings have changed since they were installed")
     return Gate(
         "phases verified", not late, ", ".join(late) or f"{len(states)} of {len(states)} verified",
-        "run the phases named",
+        "run the phases named; after a change of mappings `shopferry phase init`, then `shopferry verify`",
     )  # fmt: skip
 
 
-def _verified(s: Stores) -> Gate:
+def _verified(s: Stores, terms: Terms) -> Gate:
     ages = {v.phase: v.age_h for v in differences.latest(s.shop, s.route.name).values()}
-    old = [p for p in s.route.phases if ages.get(p, FRESH_HOURS + 1) > FRESH_HOURS]
-    evidence = f"no verification in {FRESH_HOURS} h of {', '.join(old)}" if old else f"oldest {max(ages.values()):.1f} h"
+    limit = terms.verified_hours
+    old = [p for p in s.route.phases if ages.get(p, limit + 1) > limit]
+    evidence = f"no verification in {limit:g} h of {', '.join(old)}" if old else f"oldest {max(ages.values()):.1f} h of {limit:g}"
     return Gate("verification fresh", not old, evidence, "run `shopferry verify`")
 
 
@@ -61,19 +105,44 @@ def _differences(s: Stores) -> Gate:
     for entry in differences.counts(s.shop, s.route.name):
         if entry["state"] in count:
             count[entry["state"]] += entry["differences"]
+    evidence = f"{count['open']} open, {count['explained']} explained"
+    if explained := differences.explainers(s.shop, s.route.name):
+        evidence += " by " + ", ".join(f"{who} ({rows})" for who, rows in explained.items())
     return Gate(
-        "no differences", count["open"] == 0, f"{count['open']} open, {count['explained']} explained",
+        "no differences", count["open"] == 0, evidence,
         "`shopferry difference list`, `shopferry repair`, or explain them by name",
     )  # fmt: skip
 
 
-def _quarantine(s: Stores) -> Gate:
-    accounts = [a for v in differences.latest(s.shop, s.route.name).values() for a in v.accounting]
-    rows, held = sum(a["legacy_rows"] for a in accounts), sum(a["quarantined"] for a in accounts)
-    share = held / rows if rows else 0.0
+def _quarantine(s: Stores, terms: Terms) -> Gate:
+    """Each reason by itself: one that got out of hand must not hide among the others."""
+    phase_of = {m.entity: m.phase for m in reversed(s.route.mappings)}
+    rows = {p: sum(a["legacy_rows"] for a in v.accounting) for p, v in differences.latest(s.shop, s.route.name).items()}
+    held: dict[str, dict[str, int]] = {}
+    for entity, reason, count in quarantine.counts(s.shop):
+        if phase := phase_of.get(entity):
+            by_phase = held.setdefault(reason, {})
+            by_phase[phase] = by_phase.get(phase, 0) + count
+    found = []  # rows, limit, reason, why that many
+    for reason, by_phase in held.items():
+        if allowed := terms.quarantine.get(reason):
+            found.append((sum(by_phase.values()), allowed.rows, reason, f"allowed by {allowed.who}"))
+            continue
+        for phase, count in by_phase.items():
+            limit = max(int(QUARANTINE_SHARE * rows[phase]), QUARANTINE_ROWS) if phase in rows else 0
+            found.append((count, limit, reason, f"in {phase}"))
+    found.sort(key=lambda one: one[0] / max(one[1], 1), reverse=True)
+    over = [one for one in found if one[0] > one[1]]
+    told = [f"{reason} {count:,} of at most {limit:,} ({why})" for count, limit, reason, why in over or found[:1]]
+    evidence = "; ".join(told[:_NAMED])
+    if over[_NAMED:]:
+        evidence += f"; and {len(over) - _NAMED} more"
+    elif found and not over:
+        evidence = f"{len(held)} reasons, nearest to its limit {evidence}"
     return Gate(
-        "quarantine small", share <= QUARANTINE_LIMIT, f"{held} of {rows} rows ({share:.2%})",
-        "`shopferry quarantine list`, correct the cause, `shopferry quarantine release`",
+        "quarantine small", not over, evidence or "empty",
+        "`shopferry quarantine list`, correct the cause, `shopferry quarantine release`; or allow the reason more rows, by "
+        "name: [[cutover.quarantine]] in route.toml",
     )  # fmt: skip
 
 
@@ -112,16 +181,18 @@ def _lag(s: Stores, settings: Settings) -> Gate:
     return Gate("stream caught up", True, f"a marker went through in {seconds * 1000:.0f} ms", "")
 
 
-def _old_transactions(s: Stores) -> Gate:
-    row = s.legacy.execute(
-        """SELECT count(*), coalesce(max(extract(epoch FROM now() - xact_start)), 0)::float FROM pg_stat_activity
-           WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-             AND xact_start < now() - make_interval(secs => %s)""",
-        (OLD_TRANSACTION_S,),
-    ).fetchone()
-    count, oldest = (int(row[0]), float(row[1])) if row else (0, 0.0)
-    evidence = f"{count} older than {OLD_TRANSACTION_S:.0f} s, the oldest {oldest:.0f} s" if count else "none"
-    return Gate("no old transaction in legacy", count == 0, evidence, "end them, or wait: the lock waits for them")
+def _trend(s: Stores) -> Gate:
+    """Of the changes themselves, since a marker may slip through where batches take longer and longer."""
+    now, before = offsets.trend(s.shop, s.route.name, _RECENT, _BEFORE)
+    low = now is None or now <= _STEADY_MS
+    falling = now is not None and before is not None and now < before
+    met = low or (falling and now is not None and now <= LAG_LIMIT_S * 1000)
+    told = [f"{ms:,} ms" if ms is not None else "nothing" for ms in (now, before)]
+    evidence = f"changes of the last {_RECENT.seconds} s: {told[0]}, of the {_BEFORE.seconds} s before: {told[1]}"
+    return Gate(
+        "lag small and falling", met, f"{evidence}; fine below {_STEADY_MS:,} ms, or falling below {LAG_LIMIT_S:.0f} s",
+        "wait until the stream has caught up; see what the shop's database waits for, or choose an hour with fewer writes",
+    )  # fmt: skip
 
 
 def _reach(s: Stores) -> Gate:

@@ -16,8 +16,9 @@ from psycopg.sql import SQL, Identifier, Literal
 from shopferry import db, fence, installation, mirror
 from shopferry.backfill import Stores
 from shopferry.control import phases
+from shopferry.control.gates import Gate
 from shopferry.control.phases import State
-from shopferry.cutover import gates, routing
+from shopferry.cutover import gates, routing, sequences
 from shopferry.cutover.limit import limited
 from shopferry.db import Connection
 from shopferry.errors import GateError, TransientError
@@ -35,10 +36,11 @@ _ONE_AT_A_TIME = 0x5F20
 
 @dataclass
 class Cutover:
-    """What a cutover did: the route's new version, and each step with its milliseconds."""
+    """What a cutover did: the route's new version, each step with its milliseconds, the gates as judged before the lock."""
 
     version: int
     steps: list[tuple[str, float]] = field(default_factory=list)
+    gates: list[Gate] = field(default_factory=list)
 
     @property
     def closed_ms(self) -> float:
@@ -46,12 +48,12 @@ class Cutover:
         return sum(ms for step, ms in self.steps if step != "gates")
 
 
-def cut_over(settings: Settings, who: str, *, dry_run: bool = False) -> Cutover:
+def cut_over(settings: Settings, who: str) -> Cutover:
     """Move the shop's writes from legacy to the new shop; completes a cutover that died after its point of no return.
 
     Raises GateError when a gate is not met, TransientError when lock, stream or last look take too long: legacy then goes
     on as before. Raises AnnounceError or TransientError when all is done and somebody could not be told of it; that, too,
-    is made up for by the next try. `dry_run` judges the gates and stops.
+    is made up for by the next try.
     """
     route = Route.load(settings.route)
     with (
@@ -72,14 +74,13 @@ def cut_over(settings: Settings, who: str, *, dry_run: bool = False) -> Cutover:
         fenced = not set(tables) - set(fence.fenced(legacy))
         if not fenced:
             routing.settle(settings, "legacy")
-            gates.require(settings)
+            # However long ago they were met: this is the moment that counts.
+            done.gates = gates.require(settings)
             clock.lap("gates")
-            if dry_run:
-                return done
         with routing.nobody_left_waiting(settings):
             if not fenced:
                 _close_legacy(s, locked, settings, tables, clock)
-            advance_sequences(shop, route)
+            sequences.advance(shop, route)
             clock.lap("sequences")
             with shop.transaction():
                 for phase in route.phases:
@@ -114,7 +115,7 @@ class _Clock:
 
 def _close_legacy(s: Stores, locked: Connection, settings: Settings, tables: list[str], clock: _Clock) -> None:
     """Lock, prove that everything is applied, look at the hot keys once more, fence; one transaction in legacy."""
-    since = _position(s.legacy)
+    since = hot_since(s.legacy)
     # The broker's connection is made before the lock: nobody shall wait for a handshake.
     with (
         broker_ends(s, settings) as ends,
@@ -159,7 +160,7 @@ def _lock(locked: Connection, tables: list[str], seconds: float) -> None:
             time.sleep(_LET_IN_S)  # for those who have waited behind us
 
 
-def _position(legacy: Connection) -> str:
+def hot_since(legacy: Connection) -> str:
     """A log position a minute's worth of writes back, as far as the slot remembers: what counts as hot."""
     row = legacy.execute("SELECT (pg_current_wal_lsn() - 16777216::numeric)::text").fetchone()
     return str(row[0]) if row else "0/0"
@@ -173,27 +174,6 @@ def _last_look(s: Stores, since: str) -> None:
                 f"cutover given up, legacy goes on: {len(differing)} rows of {name} differ from the mirror although the "
                 "stream has caught up → run `shopferry verify`"
             )
-
-
-def advance_sequences(shop: Connection, route: Route) -> None:
-    """Set every sequence of the shop's tables past the ids that came from legacy; never backwards."""
-    for entity in installation.entities(route):
-        rows = shop.execute(
-            """SELECT a.attname, pg_get_serial_sequence(%s, a.attname) FROM pg_attribute a
-               WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
-                 AND pg_get_serial_sequence(%s, a.attname) IS NOT NULL""",
-            (entity, entity, entity),
-        ).fetchall()
-        for column, sequence in rows:
-            shop.execute(
-                SQL(
-                    "SELECT setval({seq}, greatest((SELECT coalesce(max({column}), 0) FROM {table}) + 1, "
-                    "(SELECT last_value + 1 FROM {name})), false)"
-                ).format(
-                    seq=Literal(sequence), column=Identifier(column), table=Identifier(*entity.split(".")),
-                    name=Identifier(*sequence.replace('"', "").split(".")),
-                )
-            )  # fmt: skip
 
 
 def flip(shop: Connection, route: str, active: str, version: int) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task
@@ -14,6 +15,9 @@ from shopferry.orchestration.failures import DEFAULTS, reasoned
 from shopferry.orchestration.holding import this_run
 from shopferry.orchestration.reporting import write_report
 from shopferry.orchestration.runbooks import runbook
+
+if TYPE_CHECKING:
+    from shopferry.control.gates import Gate
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +46,10 @@ def cutover_dag() -> DAG:
         def gates() -> str:
             from shopferry.cutover import gates as judged
 
-            return "\n".join(f"- {gate.gate}: {gate.evidence}" for gate in judged.require(settings_from_connections()))
+            found = judged.judge(settings_from_connections())
+            _shown(found)
+            judged.refuse_unmet(found)
+            return "\n".join(f"- {gate.gate}: {gate.evidence}" for gate in found)
 
         approve = _approval(
             "Cut over to the new shop?",
@@ -57,6 +64,7 @@ def cutover_dag() -> DAG:
             from shopferry.cutover import switch
 
             done = switch.cut_over(settings_from_connections(), approver(approval))
+            _shown(done.gates)  # as judged anew, right before the lock
             return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
 
         @task(doc_md="Which store is open now, how long each step took, and the report for people; the log says where.")
@@ -123,6 +131,14 @@ def _manual(dag_id: str, description: str) -> DAG:
 def _approval(subject: str, body: str) -> ApprovalOperator:
     # Without defaults and time-out: nobody's silence may ever answer for somebody.
     return ApprovalOperator(task_id="approve", subject=subject, body=body, fail_on_reject=True)
+
+
+def _shown(judged: Sequence[Gate]) -> None:
+    """The gates as a table in the task's log."""
+    from shopferry.cutover import gates
+
+    for line in gates.lines(judged):
+        log.warning("%s", line)  # also where logs are kept quiet: what is printed is not kept there
 
 
 def _report(steps: list[str], approval: dict[str, Any], occasion: str) -> str:

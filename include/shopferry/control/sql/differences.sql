@@ -92,3 +92,7 @@ WHERE d.route = %(route)s AND d.phase = %(phase)s AND d.state = 'open'
 -- name: record_repair
 INSERT INTO ferry.repair (route, phase, who, differences, repaired, remaining, seconds)
 VALUES (%(route)s, %(phase)s, %(who)s, %(differences)s, %(repaired)s, %(remaining)s, %(seconds)s);
+
+-- name: explainers
+-- Who has explained what still differs, and how much.
+SELECT who, count(*) FROM ferry.difference WHERE route = %(route)s AND state = 'explained' GROUP BY who ORDER BY who;

@@ -81,3 +81,10 @@ SELECT coalesce((SELECT sum(events) FROM ferry.replay_batch WHERE route = %(rout
        coalesce(percentile_disc(0.5) WITHIN GROUP (ORDER BY lag), 0)::integer,
        coalesce(percentile_disc(0.99) WITHIN GROUP (ORDER BY lag), 0)::integer
 FROM ferry.replay_batch, unnest(lag_ms) AS lag WHERE route = %(route)s AND at >= %(since)s;
+
+-- name: trend
+-- The middle lag of the newest batches, and of those of a while before them; NULL where there was none.
+SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY lag) FILTER (WHERE at >= clock_timestamp() - %(recent)s::interval),
+       percentile_disc(0.5) WITHIN GROUP (ORDER BY lag) FILTER (WHERE at < clock_timestamp() - %(recent)s::interval)
+FROM ferry.replay_batch, unnest(lag_ms) AS lag
+WHERE route = %(route)s AND at >= clock_timestamp() - %(recent)s::interval - %(before)s::interval;

@@ -1,0 +1,92 @@
+"""A dry run of the cutover: everything that it does but lock, fence and open; both stores stay as they are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from shopferry import fence, installation, mirror
+from shopferry.backfill import Stores
+from shopferry.control.gates import Gate
+from shopferry.cutover import gates, sequences
+from shopferry.cutover.sequences import Numbering
+from shopferry.cutover.switch import LIMIT_S, hot_since
+from shopferry.errors import PhaseError, ShopferryError
+from shopferry.passage import await_applied, broker_ends, stores
+from shopferry.settings import Settings
+from shopferry.verify import checksums
+
+_LOOKS = 3
+
+
+@dataclass
+class DryRun:
+    """What a cutover would meet now: the gates, each step's milliseconds, the sequences, and what would break it off."""
+
+    gates: list[Gate]
+    steps: list[tuple[str, float]] = field(default_factory=list)
+    sequences: list[Numbering] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a cutover would go through now, as far as one can tell without the lock."""
+        return not self.faults and all(g.met for g in self.gates)
+
+
+def dry_run(settings: Settings) -> DryRun:
+    """Judge the gates, prove the stream, look at the rows that moved last, count what sequences would be set to.
+
+    Writes nothing but the verdicts and markers. Raises PhaseError when a cutover has begun or is done.
+    """
+    with stores(settings, "dry run") as s:
+        _require_open(s)
+        done = DryRun([])
+        with _lap(done, "gates"):
+            done.gates = gates.judge(settings)
+        since = hot_since(s.legacy)
+        try:
+            with broker_ends(s, settings) as ends:
+                with _lap(done, "applied"):
+                    await_applied(s, ends, LIMIT_S)
+                with _lap(done, "last look"):
+                    differing = _last_look(s, since)
+                    # Writers go on meanwhile: only what differs each time, with all applied between, is no change under way.
+                    for _ in range(_LOOKS - 1):
+                        if not differing:
+                            break
+                        await_applied(s, ends, LIMIT_S)
+                        again = _last_look(s, since)
+                        differing = {t: both for t, keys in differing.items() if (both := keys & again.get(t, set()))}
+            for table, keys in differing.items():
+                done.faults.append(f"{len(keys)} rows of {table} differ from the mirror → run `shopferry verify`")
+        except ShopferryError as error:
+            done.faults.append(str(error))
+        with _lap(done, "sequences"):
+            done.sequences = sequences.numberings(s.shop, s.route)
+        return done
+
+
+def _require_open(s: Stores) -> None:
+    if installation.active(s.shop, s.route.name) == "shop":
+        raise PhaseError(f"route {s.route.name} is cut over: the new shop takes the writes, there is nothing to try")
+    if fence.fenced(s.legacy):
+        raise PhaseError("a cutover has begun and closed legacy: `shopferry cutover` completes it")
+
+
+def _last_look(s: Stores, since: str) -> dict[str, set[str]]:
+    return {
+        name: keys for name, table in mirror.load(s.shop).items()
+        if (keys := checksums.compare_hot(s.legacy, s.shop, table, since))
+    }  # fmt: skip
+
+
+@contextmanager
+def _lap(done: DryRun, step: str) -> Iterator[None]:
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        done.steps.append((step, (time.monotonic() - started) * 1000))

@@ -1,0 +1,143 @@
+"""Gates about the two servers: what would hold up the lock, and whether connections, slots, log and disk will do."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from shopferry import installation
+from shopferry.backfill import Stores
+from shopferry.control.gates import Gate
+from shopferry.db import Connection, queries
+from shopferry.route_settings import Terms
+
+_Q = queries(Path(__file__).parent / "sql" / "servers.sql")
+IDLE_S = 10.0  # open with nobody at work: longer than the lock waits, so it would be waited for in vain
+SESSIONS = 6  # per store: the switch, the flows, and somebody who looks
+_HEADROOM = 0.25  # of max_slot_wal_keep_size, as watch_sync complains of
+_NAMED = 5
+_GIB = 1024**3
+_TOLD = {
+    "open": "session {} has a transaction open for {:.0f} s",
+    "idle": "session {} is idle in a transaction for {:.0f} s",
+    "prepared": "transaction {} is prepared for {:.0f} s",
+}
+
+
+def old_transactions(s: Stores, terms: Terms) -> Gate:
+    """Whether nothing in legacy would keep the lock waiting until it is given up."""
+    old = terms.old_transaction_seconds
+    rows = s.legacy.execute(_Q["transactions"], {"old": old, "idle": min(IDLE_S, old)}).fetchall()
+    unseen = sum(what == "unseen" for what, _, _ in rows)
+    told = [_TOLD[what].format(number, seconds) for what, number, seconds in rows if what in _TOLD]
+    listed = told[:_NAMED] + ([f"and {len(told) - _NAMED} more"] if len(told) > _NAMED else [])
+    if unseen:
+        listed.append(f"{unseen} sessions of other roles may not be looked into")
+    return Gate(
+        "no old transaction in legacy", not rows, "; ".join(listed) or f"none older than {old:g} s",
+        "GRANT pg_read_all_stats to our role in legacy, then look again" if unseen and not told else
+        "end them (pg_terminate_backend, ROLLBACK PREPARED), or wait: the lock waits for them",
+    )  # fmt: skip
+
+
+def connections(s: Stores) -> Gate:
+    """Whether both stores have the connections that the switch and the way back need, and the shop those of its application."""
+    (most, free, others), (shop_most, shop_free, shop_others) = (_counted(conn) for conn in (s.legacy, s.shop))
+    moving = max(0, others - shop_others)  # sessions that the application has in legacy, and has not in the new shop yet
+    evidence = f"legacy: {free} of {most} free, {SESSIONS} wanted; new shop: {shop_free} of {shop_most} free, "
+    evidence += f"{SESSIONS} wanted and {moving} for sessions that will move there"
+    return Gate(
+        "connections to spare", free >= SESSIONS and shop_free >= SESSIONS + moving, evidence,
+        "end idle sessions, or raise max_connections (restart) or the limit of database or role",
+    )  # fmt: skip
+
+
+def _counted(conn: Connection) -> tuple[int, int, int]:
+    row = conn.execute(_Q["connections"], {}).fetchone()
+    assert row
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+def replication(s: Stores) -> Gate:
+    """Whether both flows find a slot and a sender, and no slot is about to be lost."""
+    faults = [*_slot_faults("legacy", s.legacy), *_slot_faults("new shop", s.shop)]
+    ours = installation.publication(s.route)
+    if ours not in (name for name, *_ in s.legacy.execute(_Q["slots"], {}).fetchall()):
+        faults.insert(0, f"legacy: slot {ours} is gone")
+    told = []
+    for store, conn in (("legacy", s.legacy), ("new shop", s.shop)):
+        row = conn.execute(_Q["replication"]).fetchone()
+        assert row
+        slots, senders, level = row
+        told.append(f"{store}: {slots} slots and {senders} senders free")
+        if level != "logical":
+            faults.append(f"{store}: wal_level is {level}, so its changes cannot be followed")
+    return Gate(
+        "replication has room", not faults, "; ".join(faults or told),
+        "drop slots that nobody reads, get the connector going, raise max_replication_slots, max_wal_senders or "
+        "max_slot_wal_keep_size, set wal_level to logical",
+    )  # fmt: skip
+
+
+def _slot_faults(store: str, conn: Connection) -> Iterator[str]:
+    standing = conn.execute(_Q["slots"], {}).fetchall()
+    row = conn.execute(_Q["replication"]).fetchone()
+    assert row
+    if not standing and row[0] < 1:
+        yield f"{store}: no slot is free"
+    if not any(active for _, active, *_ in standing) and row[1] < 1:
+        yield f"{store}: no sender is free"
+    for name, _, status, safe, limit in standing:
+        if status not in {"reserved", "extended"}:
+            yield f"{store}: slot {name} is {status}"
+        elif limit and safe is not None and safe < _HEADROOM * limit:
+            yield f"{store}: {safe / 1024**2:.0f} MiB more of log, of {limit / 1024**2:.0f}, and slot {name} is lost"
+
+
+def disk(s: Stores, terms: Terms) -> Gate:
+    """Whether the disks have room, by a look where that is possible, else by the size that the route's settings state.
+
+    PostgreSQL does not tell how much disk is free. Where neither a look nor a stated size helps, the gate is not met.
+    """
+    told, met = [], True
+    for store, name, conn in (("legacy", "legacy", s.legacy), ("shop", "new shop", s.shop)):
+        if (seen := free_disk(conn)) is not None:
+            free, how = seen / _GIB, ""
+        elif store in terms.disk_gib:
+            used = taken(conn) / _GIB
+            free, how = terms.disk_gib[store] - used, f" by its stated {terms.disk_gib[store]:g}, less {used:.1f} of data and log"
+        else:
+            told.append(f"{name}: cannot be known from here")
+            met = False
+            continue
+        met &= free >= terms.free_disk_gib
+        told.append(f"{name}: {free:.1f} GiB free{how}")
+    return Gate(
+        "disk to spare", met, f"{'; '.join(told)}; {terms.free_disk_gib:g} GiB wanted",
+        "free or add disk; where the server's disk cannot be looked at, state its size in route.toml: [cutover.disk_gib]",
+    )  # fmt: skip
+
+
+def free_disk(conn: Connection) -> int | None:
+    """Free bytes of the fullest disk that the server writes to; None where its directory cannot be looked at from here."""
+    row = conn.execute(_Q["place"]).fetchone()
+    if not row or row[0] is None:
+        return None
+    home, identifier = Path(row[0]), int(row[1])
+    try:
+        # The server may be elsewhere, and another's directory lie here by that name.
+        with (home / "global" / "pg_control").open("rb") as file:
+            if int.from_bytes(file.read(8), sys.byteorder, signed=True) != identifier:
+                return None
+        return min(shutil.disk_usage(place).free for place in (home, home / "pg_wal", *(home / "pg_tblspc").iterdir()))
+    except OSError:
+        return None
+
+
+def taken(conn: Connection) -> int:
+    """Bytes that the server's databases and its log take, as far as we may ask."""
+    allowed = conn.execute(_Q["may_list_log"]).fetchone()
+    log = "log" if allowed and allowed[0] else "log_at_most"
+    return sum(int(row[0]) for query in ("databases", log) if (row := conn.execute(_Q[query]).fetchone()))

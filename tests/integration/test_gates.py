@@ -1,0 +1,439 @@
+"""The gates of the cutover on real servers: each met and not met, with its evidence and what would meet it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pair import ROUTE, Pair, prepare
+from psycopg.conninfo import make_conninfo
+from shopferry import installation
+from shopferry.backfill import Stores
+from shopferry.control import differences, gates, rehearsals
+from shopferry.control.gates import Gate
+from shopferry.cutover import gates as judging
+from shopferry.cutover import sequences, servers
+from shopferry.cutover.sequences import Numbering
+from shopferry.demo.generator import seed
+from shopferry.errors import GateError
+from shopferry.route_settings import Allowance, Terms, Window
+from shopferry.stack import postgres
+from shopferry.stack.state import free_port
+from test_verify import damage
+
+
+@pytest.fixture(scope="module")
+def moved_template(make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]) -> tuple[str, str]:
+    """A generated shop with all its defects that has moved and was verified."""
+    legacy, shop = pair_template(150)
+    dsns = make_template("gates_legacy", legacy), make_template("gates_shop", shop)
+    pair = Pair.open(*dsns)
+    pair.pass_phases()
+    for phase in ROUTE.phases:
+        assert pair.verify(phase).clean
+    pair.close()
+    return dsns
+
+
+@pytest.fixture
+def moved(make_db: Callable[..., str], moved_template: tuple[str, str]) -> Iterator[Pair]:
+    """That shop, for one test."""
+    pair = Pair.open(make_db("legacy", moved_template[0]), make_db("shop", moved_template[1]))
+    yield pair
+    pair.close()
+
+
+@pytest.fixture(scope="module")
+def tight() -> Iterator[tuple[postgres.Cluster, str, str]]:
+    """A server of narrow limits that allows prepared transactions, with a pair of stores on it."""
+    home = Path(tempfile.mkdtemp(prefix="shopferry-tight-"))
+    home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
+    server = postgres.Cluster(home / "pg", free_port(set()), "secret", durable=False)
+    try:
+        server.init()
+        with (home / "pg" / "postgresql.conf").open("a") as conf:
+            conf.write(
+                "max_connections = 30\nmax_prepared_transactions = 4\nmax_wal_senders = 2\nmax_replication_slots = 3\n"
+                "max_slot_wal_keep_size = 96MB\nmax_wal_size = 64MB\n"
+            )
+        server.start()
+        legacy, shop = server.create_database("legacy"), server.create_database("shop")
+        prepare(legacy, shop, lambda conn: seed(conn, customers=20))
+        yield server, legacy, shop
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def narrow(tight: tuple[postgres.Cluster, str, str]) -> Iterator[Stores]:
+    """The stores on that server, without a slot."""
+    _, legacy, shop = tight
+    with psycopg.connect(legacy, autocommit=True) as old, psycopg.connect(shop, autocommit=True) as new:
+        yield Stores(old, new, ROUTE)
+        for (name,) in old.execute("SELECT slot_name FROM pg_replication_slots").fetchall():
+            old.execute("SELECT pg_drop_replication_slot(%s)", (name,))
+
+
+def as_role(dsn: str, name: str, *grants: str) -> psycopg.Connection[Any]:
+    """A connection of a role that may do little."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        if not conn.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).fetchone():
+            conn.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'".encode())
+        for grant in grants:
+            conn.execute(grant.encode())
+    return psycopg.connect(make_conninfo(dsn, user=name, password="x"), autocommit=True)
+
+
+def dsn_of(conn: psycopg.Connection[Any]) -> str:
+    return f"{conn.info.dsn} password={conn.info.password}"
+
+
+def lacks(gate: Gate, *texts: str) -> None:
+    """The gate is not met, its evidence says why, and it says what to do."""
+    assert not gate.met
+    assert gate.remedy
+    for text in texts:
+        assert text in gate.evidence
+
+
+# What the control tables tell.
+
+
+def test_a_shop_that_moved_meets_what_its_tables_tell(moved: Pair) -> None:
+    s, terms = moved.stores, Terms()
+    for gate in (
+        judging._phases(s), judging._verified(s, terms), judging._differences(s), judging._reach(s), judging._trend(s),
+        judging._window(terms, datetime.now(UTC)), sequences.gate(sequences.numberings(s.shop, s.route)),
+    ):  # fmt: skip
+        assert gate.met and gate.evidence, gate
+
+
+def test_phases_must_be_verified_and_of_these_mappings(moved: Pair) -> None:
+    assert judging._phases(moved.stores).evidence == "3 of 3 verified"
+    moved.shop.execute("UPDATE ferry.phase SET state = 'in_sync' WHERE phase = 'orders'")
+    lacks(judging._phases(moved.stores), "orders is in_sync")
+    moved.shop.execute("UPDATE ferry.phase SET state = 'verified'; UPDATE ferry.route SET installed = 'others'")
+    lacks(judging._phases(moved.stores), "the mappings have changed since they were installed")
+
+
+def test_a_verification_may_be_as_old_as_the_route_says(moved: Pair) -> None:
+    moved.shop.execute("UPDATE ferry.verification SET at = at - interval '7 hours' WHERE phase = 'orders'")
+    assert "oldest 7.0 h of 24" in judging._verified(moved.stores, Terms()).evidence
+    lacks(judging._verified(moved.stores, Terms(verified_hours=6)), "no verification in 6 h of orders")
+    moved.shop.execute("DELETE FROM ferry.verification")
+    lacks(judging._verified(moved.stores, Terms()), "of contacts, orders, loyalty")
+
+
+def test_differences_count_until_somebody_has_explained_them(moved: Pair) -> None:
+    damage(moved, "UPDATE shop.customer SET given_name = 'X' WHERE id = (SELECT min(id) FROM shop.customer)")
+    assert not moved.verify("contacts").clean
+    lacks(judging._differences(moved.stores), "1 open, 0 explained")
+    with moved.shop.transaction():
+        assert differences.explain(moved.shop, "demo", "shop.customer", None, "asked for by the lawyers", "anna") == 1
+    gate = judging._differences(moved.stores)
+    assert gate.met and gate.evidence == "0 open, 1 explained by anna (1)"
+
+
+def test_quarantine_is_judged_by_reason(moved: Pair) -> None:
+    moved.shop.execute("DELETE FROM ferry.quarantine")
+    gate = judging._quarantine(moved.stores, Terms())
+    assert gate.met and gate.evidence == "empty"
+
+    def hold(entity: str, reasons: str, count: int) -> None:
+        moved.shop.execute(
+            f"""INSERT INTO ferry.quarantine (entity, row_key, key, reasons)
+                SELECT '{entity}', '{reasons}' || n, n, '{{{reasons}}}' FROM generate_series(1, {count}) n""".encode()
+        )
+
+    most = judging.QUARANTINE_ROWS  # 2 % of so small a shop are fewer
+    hold("shop.customer", "email_odd", most)
+    hold("shop.customer_address", "town_odd,street_odd", 2)
+    gate = judging._quarantine(moved.stores, Terms())
+    assert gate.met, gate
+    assert gate.evidence == f"3 reasons, nearest to its limit email_odd {most} of at most {most} (in contacts)"
+    hold("shop.consent", "email_odd", 1)
+    lacks(judging._quarantine(moved.stores, Terms()), f"email_odd {most + 1} of at most {most} (in contacts)")
+
+    allowed = {"email_odd": Allowance("email_odd", most + 1, "Anna of customer care")}
+    gate = judging._quarantine(moved.stores, Terms(quarantine=allowed))
+    assert gate.met and f"email_odd {most + 1} of at most {most + 1} (allowed by Anna of customer care)" in gate.evidence
+    allowed = {"town_odd": Allowance("town_odd", 1, "Anna"), "email_odd": Allowance("email_odd", 10_000, "Anna")}
+    gate = judging._quarantine(moved.stores, Terms(quarantine=allowed))
+    lacks(gate, "town_odd 2 of at most 1 (allowed by Anna)")
+    assert "email_odd" not in gate.evidence and "street_odd" not in gate.evidence
+    moved.shop.execute(
+        """UPDATE ferry.verification SET accounting = '[{"table": "customers", "legacy_rows": 2000}]' WHERE phase = 'contacts'"""
+    )
+    gate = judging._quarantine(moved.stores, Terms())
+    assert gate.met and f"email_odd {most + 1} of at most 40 (in contacts)" in gate.evidence
+    moved.shop.execute("DELETE FROM ferry.verification")
+    lacks(judging._quarantine(moved.stores, Terms()), "street_odd 2 of at most 0")
+
+
+def test_a_rehearsal_of_these_mappings_is_green_or_somebody_did_without(pair: Pair) -> None:
+    def rehearse(fingerprint: str, green: bool) -> None:
+        rehearsals.record(
+            pair.shop, "demo", who="me", fingerprint=fingerprint, customers=5, pseudonymised=True, seconds=1, phases=[],
+            problem=None if green else "a phase broke off", green=green,
+        )  # fmt: skip
+
+    lacks(judging._rehearsal(pair.stores), "there was none")
+    rehearse("of other mappings", True)
+    lacks(judging._rehearsal(pair.stores), "there was none since a mapping changed")
+    pair.shop.execute("UPDATE ferry.phase SET without_rehearsal = 'anna' WHERE phase = 'contacts'")
+    gate = judging._rehearsal(pair.stores)
+    assert gate.met and gate.evidence == "there was none since a mapping changed; anna decided to go without one"
+    rehearse(ROUTE.fingerprint, False)
+    lacks(judging._rehearsal(pair.stores), "a phase broke off")
+    rehearse(ROUTE.fingerprint, True)
+    gate = judging._rehearsal(pair.stores)
+    assert gate.met and gate.evidence.endswith("green")
+
+
+def test_the_window(pair: Pair) -> None:
+    now = datetime(2026, 1, 10, 1, 15, tzinfo=UTC)
+    gate = judging._window(Terms(), now)
+    assert gate.met and "no window is set" in gate.evidence
+    night = Terms(window=Window(time(2), time(4), "Europe/Warsaw"))
+    gate = judging._window(night, now)
+    assert gate.met and gate.evidence == "from 02:00 to 04:00 Europe/Warsaw; now 2026-01-10 02:15"
+    lacks(judging._window(night, now + timedelta(hours=2)), "now 2026-01-10 04:15")
+
+
+def test_the_lag_of_changes_must_be_small_or_falling(pair: Pair) -> None:
+    def lag(*batches: tuple[int, int]) -> Gate:
+        pair.shop.execute("DELETE FROM ferry.replay_batch")
+        for ago, ms in batches:
+            pair.shop.execute(
+                """INSERT INTO ferry.replay_batch (route, at, events, lag_ms, apply_ms)
+                   VALUES ('demo', clock_timestamp() - make_interval(secs => %s), 1, ARRAY[%s::integer], 1)""",
+                (ago, ms),
+            )
+        return judging._trend(pair.stores)
+
+    assert lag().met and "of the last 15 s: nothing" in lag().evidence
+    assert lag((2, 900), (40, 100)).met, "below a second it goes up and down with every batch"
+    assert lag((2, 4_000), (30, 6_000), (50, 7_000)).met
+    lacks(lag((2, 4_000), (40, 3_000)), "of the last 15 s: 4,000 ms, of the 45 s before: 3,000 ms")
+    lacks(lag((2, 4_000)), "of the 45 s before: nothing")
+    lacks(lag((2, 11_000), (40, 60_000)), "11,000 ms")
+    assert lag((40, 60_000)).met, "what is over is over"
+
+
+def test_what_was_judged_stands_in_its_order_and_unmet_ones_refuse(pair: Pair) -> None:
+    judged = [Gate("z", True, "fine", ""), Gate("a", False, "2 are missing", "bring them"), Gate("m", True, "fine", "")]
+    for _ in range(2):
+        with pair.shop.transaction():
+            gates.record(pair.shop, "demo", judged)
+        assert gates.recorded(pair.shop, "demo") == judged
+    with pytest.raises(GateError, match="1 of 3 gates not met: a: 2 are missing → bring them"):
+        judging.refuse_unmet(judged)
+    judging.refuse_unmet(judged[:1])
+    shown = [line.split()[:3] for line in judging.lines(judged)]
+    assert shown == [["met", "z", "fine"], ["NOT", "MET", "a"], ["met", "m", "fine"]]
+    assert judging.lines(judged)[1].endswith("2 are missing → bring them")
+
+
+# Sequences.
+
+
+def numbering(pair: Pair, column: str) -> Numbering:
+    [found] = [n for n in sequences.numberings(pair.shop, pair.stores.route) if column in n.columns]
+    return found
+
+
+def judge_sequences(pair: Pair) -> Gate:
+    return sequences.gate(sequences.numberings(pair.shop, pair.stores.route))
+
+
+def test_every_sequence_will_be_past_the_keys_and_nothing_is_set_by_looking(moved: Pair) -> None:
+    before = numbering(moved, "shop.customer_order.id")
+    largest = moved.one("SELECT max(id) FROM shop.customer_order")
+    assert before.next == 1 and before.largest == largest and before.following == largest + 1
+    gate = judge_sequences(moved)
+    assert gate.met and "to be set past their keys" in gate.evidence
+    assert numbering(moved, "shop.customer_order.id") == before
+    for _ in range(2):  # a repetition sets nothing further
+        sequences.advance(moved.shop, ROUTE)
+        for n in sequences.numberings(moved.shop, ROUTE):
+            assert n.next == n.following and n.next > (n.largest or 0)
+            assert n.next == max(n.largest or 0, n.next - 1) + 1
+    assert moved.one("SELECT nextval('shop.customer_order_id_seq')") == largest + 1
+    assert numbering(moved, "shop.customer_order.id").following == largest + 2
+    assert " 0 to be set" in judge_sequences(moved).evidence
+
+
+def test_a_column_that_is_too_narrow_to_go_on_is_found_before_the_cutover(moved: Pair) -> None:
+    moved.shop.execute("SET session_replication_role = replica; ALTER TABLE shop.consent ALTER id TYPE integer")
+    assert judge_sequences(moved).met
+    moved.shop.execute("UPDATE shop.consent SET id = 2147483000 WHERE id = (SELECT max(id) FROM shop.consent)")
+    of = "shop.consent_id_seq of shop.consent.id"
+    lacks(judge_sequences(moved), f"{of} would go on at 2,147,483,001, and 2,147,483,647 is its last")
+    moved.shop.execute("ALTER TABLE shop.consent ALTER id TYPE bigint")
+    moved.shop.execute("ALTER SEQUENCE shop.consent_id_seq AS bigint MAXVALUE 9000000000")
+    assert judge_sequences(moved).met
+    moved.shop.execute("ALTER SEQUENCE shop.consent_id_seq MAXVALUE 2147483000")
+    lacks(judge_sequences(moved), "would go on at 2,147,483,001, and 2,147,483,000 is its last")
+
+
+def test_a_sequence_that_a_default_draws_from_is_ours_too(moved: Pair) -> None:
+    moved.shop.execute(
+        """ALTER TABLE shop.order_line ALTER id DROP IDENTITY; CREATE SEQUENCE shop."odd.Name";
+           ALTER TABLE shop.order_line ALTER id SET DEFAULT nextval('shop."odd.Name"');
+           ALTER TABLE shop.order_event ALTER id DROP IDENTITY;
+           ALTER TABLE shop.order_event ALTER id SET DEFAULT nextval('shop."odd.Name"');
+           CREATE SEQUENCE shop.order_numbers;
+           ALTER TABLE shop.customer_order ALTER number SET DEFAULT 'N-' || nextval('shop.order_numbers')"""
+    )
+    found = numbering(moved, "shop.order_line.id")
+    assert set(found.columns) == {"shop.order_line.id", "shop.order_event.id"}
+    largest = moved.one("SELECT greatest((SELECT max(id) FROM shop.order_line), (SELECT max(id) FROM shop.order_event))")
+    assert (found.next, found.largest, found.following) == (1, largest, largest + 1)
+    gate = judge_sequences(moved)
+    assert gate.met and "not ours to judge: shop.customer_order.number, no number" in gate.evidence
+    sequences.advance(moved.shop, ROUTE)
+    assert moved.one("""SELECT nextval('shop."odd.Name"')""") == largest + 1
+    assert moved.one("SELECT nextval('shop.order_numbers')") == 1
+
+
+def test_one_that_counts_down_or_that_we_may_not_set_is_named(moved: Pair) -> None:
+    moved.shop.execute("ALTER SEQUENCE shop.consent_id_seq INCREMENT -1 MINVALUE -1000 MAXVALUE 1000000")
+    lacks(judge_sequences(moved), "shop.consent_id_seq of shop.consent.id counts down")
+    moved.shop.execute("ALTER SEQUENCE shop.consent_id_seq INCREMENT 1")
+    grants = ("GRANT USAGE ON SCHEMA shop TO sequences", "GRANT SELECT ON ALL TABLES IN SCHEMA shop TO sequences")
+    with as_role(dsn_of(moved.shop), "sequences", *grants) as conn:
+        gate = sequences.gate(sequences.numberings(conn, ROUTE))
+        lacks(gate, "no right to read and set shop.consent_id_seq of shop.consent.id", "; and ")
+        moved.shop.execute("GRANT SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA shop TO sequences")
+        assert sequences.gate(sequences.numberings(conn, ROUTE)).met
+
+
+# The servers.
+
+
+def test_old_idle_and_prepared_transactions_are_in_the_locks_way(narrow: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "IDLE_S", 1.0)
+    gate = servers.old_transactions(narrow, Terms())
+    assert gate.met and gate.evidence == "none older than 60 s"
+    with psycopg.connect(dsn_of(narrow.legacy)) as other:
+        pid = other.info.backend_pid
+        other.execute("SELECT count(*) FROM customers")
+        assert servers.old_transactions(narrow, Terms()).met, "it is young"
+        narrow.legacy.execute("SELECT pg_sleep(1.1)")
+        lacks(servers.old_transactions(narrow, Terms()), f"session {pid} is idle in a transaction for 1 s")
+        lacks(servers.old_transactions(narrow, Terms(old_transaction_seconds=1)), f"session {pid} has a transaction open for 1 s")
+        assert servers.old_transactions(replace(narrow, legacy=narrow.shop), Terms()).met, "other databases have their own"
+        other.rollback()
+        assert servers.old_transactions(narrow, Terms(old_transaction_seconds=1)).met
+        other.execute("UPDATE customers SET phone = '601 000 001' WHERE id = (SELECT min(id) FROM customers)")
+        other.execute("PREPARE TRANSACTION 'somebody forgot'")
+    assert servers.old_transactions(narrow, Terms()).met
+    narrow.legacy.execute("SELECT pg_sleep(1.1)")
+    gate = servers.old_transactions(narrow, Terms())
+    lacks(gate, "is prepared for 1 s")
+    assert "ROLLBACK PREPARED" in gate.remedy
+    narrow.legacy.execute("ROLLBACK PREPARED 'somebody forgot'")
+    assert servers.old_transactions(narrow, Terms()).met
+
+
+def test_what_we_may_not_see_is_not_taken_for_nothing(narrow: Stores) -> None:
+    with as_role(dsn_of(narrow.legacy), "short_sighted") as conn:
+        gate = servers.old_transactions(replace(narrow, legacy=conn), Terms())
+        lacks(gate, "sessions of other roles may not be looked into")
+        assert "GRANT pg_read_all_stats" in gate.remedy
+        narrow.legacy.execute("GRANT pg_read_all_stats TO short_sighted")
+        assert servers.old_transactions(replace(narrow, legacy=conn), Terms()).met
+
+
+def test_connections_are_there_for_the_switch_and_for_those_who_move(narrow: Stores) -> None:
+    gate = servers.connections(narrow)
+    assert gate.met and "of 27 free, 6 wanted and 0 for sessions that will move there" in gate.evidence
+    with ExitStack() as opened:
+        for _ in range(11):
+            opened.enter_context(psycopg.connect(dsn_of(narrow.legacy)))
+        # 14 are free, which is less than 6 and the 11 that have to move.
+        lacks(servers.connections(narrow), "legacy: 14 of 27 free", "new shop: 14 of 27 free, 6 wanted and 11 for")
+        opened.close()
+        assert servers.connections(narrow).met
+        for _ in range(11):
+            opened.enter_context(psycopg.connect(dsn_of(narrow.legacy)))
+            opened.enter_context(psycopg.connect(dsn_of(narrow.shop)))
+        lacks(servers.connections(narrow), "legacy: 3 of 27 free, 6 wanted", "6 wanted and 0 for")
+    narrow.shop.execute("ALTER DATABASE shop CONNECTION LIMIT 4")
+    try:
+        lacks(servers.connections(narrow), "new shop: 3 of 27 free")
+    finally:
+        narrow.shop.execute("ALTER DATABASE shop CONNECTION LIMIT -1")
+
+
+def test_replication_wants_its_slot_a_free_one_and_a_sender(narrow: Stores) -> None:
+    lacks(servers.replication(narrow), "legacy: slot shopferry_demo is gone")
+    slot = installation.publication(ROUTE)
+    narrow.legacy.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
+    gate = servers.replication(narrow)
+    assert gate.met and gate.evidence == "legacy: 2 slots and 2 senders free; new shop: 2 slots and 2 senders free"
+    for name in ("one", "two"):
+        narrow.legacy.execute("SELECT pg_create_physical_replication_slot(%s)", (name,))
+    lacks(servers.replication(narrow), "new shop: no slot is free")
+    narrow.legacy.execute("SELECT pg_drop_replication_slot('two')")
+    narrow.shop.execute("SELECT pg_create_logical_replication_slot('shopferry_back', 'pgoutput')")
+    assert servers.replication(narrow).met, "the way back has its slot"
+    with ExitStack() as opened:
+        for _ in range(2):
+            sender = psycopg.pq.PGconn.connect(f"{dsn_of(narrow.legacy)} replication=database".encode())
+            assert sender.status == psycopg.pq.ConnStatus.OK
+            opened.callback(sender.finish)
+        lacks(servers.replication(narrow), "legacy: no sender is free; new shop: no sender is free")
+
+
+def test_a_slot_that_is_about_to_be_lost_is_told(narrow: Stores) -> None:
+    slot = installation.publication(ROUTE)
+    narrow.legacy.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
+    assert servers.replication(narrow).met
+    write = "SELECT pg_logical_emit_message(false, 'fill', repeat('x', 1000000), flush => true) FROM generate_series(1, 10)"
+    for _ in range(20):
+        if not (gate := servers.replication(narrow)).met:
+            break
+        narrow.legacy.execute(write.encode())
+    lacks(gate, "more of log, of 96, and slot shopferry_demo is lost")
+    while "is lost" in gate.evidence and "more of log" in gate.evidence:
+        narrow.legacy.execute(write.encode())
+        narrow.legacy.execute("CHECKPOINT")
+        gate = servers.replication(narrow)
+    lacks(gate, "slot shopferry_demo is ")
+    assert gate.evidence.split("slot shopferry_demo is ")[1].split(";")[0] in {"unreserved", "lost"}
+
+
+def test_disk_is_looked_at_where_it_is_here_and_else_reckoned(narrow: Stores) -> None:
+    gate = servers.disk(narrow, Terms(free_disk_gib=0.1))
+    assert gate.met and gate.evidence.endswith("GiB free; 0.1 GiB wanted")
+    lacks(servers.disk(narrow, Terms(free_disk_gib=1e8)), "legacy: ", "new shop: ", "1e+08 GiB wanted")
+    with as_role(dsn_of(narrow.shop), "far_away") as conn:
+        far = replace(narrow, shop=conn)
+        gate = servers.disk(far, Terms(free_disk_gib=0.1))
+        lacks(gate, "new shop: cannot be known from here")
+        assert "[cutover.disk_gib]" in gate.remedy
+        gate = servers.disk(far, Terms(free_disk_gib=0.1, disk_gib={"shop": 50}))
+        assert gate.met and "by its stated 50, less 0." in gate.evidence
+        lacks(servers.disk(far, Terms(free_disk_gib=2, disk_gib={"shop": 2})), "new shop: 1.")
+    assert 20_000_000 < servers.taken(narrow.shop) < 1_000_000_000
+
+
+def test_another_servers_directory_of_that_name_is_not_taken_for_it(
+    narrow: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert servers.free_disk(narrow.shop)
+    elsewhere = "SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'), 42"
+    monkeypatch.setitem(servers._Q, "place", elsewhere)
+    assert servers.free_disk(narrow.shop) is None
+    monkeypatch.setitem(servers._Q, "place", "SELECT '/nowhere', 42")
+    assert servers.free_disk(narrow.shop) is None
