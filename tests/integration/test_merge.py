@@ -9,7 +9,7 @@ from shopferry import backfill, db
 from shopferry.control import quarantine
 from shopferry.errors import MappingError
 from shopferry.mapping import Route
-from shopferry.merge import Merger
+from shopferry.merge import Merged, Merger
 from shopferry.release import release
 from test_backfill import dsns, order
 
@@ -36,6 +36,32 @@ def test_a_value_that_the_shops_type_cannot_hold_is_quarantined_with_its_sqlstat
     (entry,) = quarantine.entries(pair.shop, entity="shop.customer_order")
     assert (entry.row_key, entry.reasons, entry.sqlstate) == ("1", ["refused_by_type"], "22003")
     pair.check()
+
+
+def test_what_a_merge_did_is_counted(pair: Pair) -> None:
+    pair.write(order(1), order(2))
+    pair.pass_phases()
+    pair.write("DELETE FROM orders WHERE id = 1", "UPDATE orders SET status_code = 'PAID' WHERE id = 2")
+    pair.capture()
+    assert pair.replay().merged["orders/customer_order"] == Merged(keys=2, written=1, deleted=1)
+
+
+def test_of_a_key_whose_select_cannot_even_be_run_every_counted_row_is_quarantined(pair: Pair) -> None:
+    """Whose rows they are says a column of the counted table, or, for consents, a lineage."""
+    pair.shop.execute("ALTER TYPE shop.contact_channel RENAME VALUE 'sms' TO 'text'")
+    pair.write(
+        order(7), order(8),
+        "INSERT INTO order_status_log (id, order_id, status_code, changed_at) VALUES "
+        "(71, 7, 'NEW', '4714-11-24 00:30:00 BC'), (72, 7, 'PAID', '2020-01-01'), (81, 8, 'NEW', '2020-01-01')",
+        "INSERT INTO customers (id, email) VALUES (1, 'jan@example.com'), (2, 'ala@example.com')",
+        "INSERT INTO consents (id, customer_id, channel, granted) VALUES (11, 1, 'sms', 'T'), (12, 1, 'email', 'T'), "
+        "(21, 2, 'email', 'T')",
+    )  # fmt: skip
+    pair.pass_phases()
+    assert pair.quarantine("shop.order_event") == {"71": ["refused_by_type"], "72": ["refused_by_type"]}
+    assert pair.ask("SELECT id FROM shop.order_event") == [(81,)]
+    assert pair.quarantine("shop.consent") == {"11": ["refused_by_type"], "12": ["refused_by_type"]}
+    assert pair.ask("SELECT legacy_consent_id FROM shop.consent") == [(21,)]
 
 
 def test_a_refused_parent_takes_its_children_along_and_brings_them_back(pair: Pair) -> None:
