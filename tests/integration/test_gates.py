@@ -209,7 +209,9 @@ def test_the_window(pair: Pair) -> None:
     lacks(judging._window(night, now + timedelta(hours=2)), "now 2026-01-10 04:15")
 
 
-def test_the_lag_of_changes_must_be_small_or_falling(pair: Pair) -> None:
+def test_the_lag_of_changes_must_be_small_or_falling(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "_TREND_WAIT_S", 0.0)
+
     def lag(*batches: tuple[int, int]) -> Gate:
         pair.shop.execute("DELETE FROM ferry.replay_batch")
         for ago, ms in batches:
@@ -227,6 +229,8 @@ def test_the_lag_of_changes_must_be_small_or_falling(pair: Pair) -> None:
     lacks(lag((2, 4_000)), "of the 45 s before: nothing")
     lacks(lag((2, 11_000), (40, 60_000)), "11,000 ms")
     assert lag((40, 60_000)).met, "what is over is over"
+    monkeypatch.setattr(judging, "_TREND_WAIT_S", 15.0)
+    assert lag((13, 4_000)).met, "two seconds later there is nothing any more"
 
 
 def test_what_was_judged_stands_in_its_order_and_unmet_ones_refuse(pair: Pair) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from shopferry.settings import Settings
 SIGN_OF_LIFE_S = 15.0
 LAG_LIMIT_S = 10.0  # as long as the switch waits for the stream while nobody can write
 _RECENT, _BEFORE = timedelta(seconds=15), timedelta(seconds=45)
+_TREND_WAIT_S = 15.0  # a backup or a verification just before leaves a lag behind that is soon gone
 _STEADY_MS = 1_000  # a lag below needs no direction: it goes up and down with every batch
 # Of a phase's legacy rows, or so many, for each reason that nobody has allowed more for: twenty can be looked at by hand.
 QUARANTINE_SHARE, QUARANTINE_ROWS = 0.02, 20
@@ -182,6 +184,14 @@ def _lag(s: Stores, settings: Settings) -> Gate:
 
 
 def _trend(s: Stores) -> Gate:
+    """Whether the lag is small or falls, at last within a few looks."""
+    until = time.monotonic() + _TREND_WAIT_S
+    while not (gate := _trend_now(s)).met and time.monotonic() < until:
+        time.sleep(1)
+    return gate
+
+
+def _trend_now(s: Stores) -> Gate:
     """Of the changes themselves, since a marker may slip through where batches take longer and longer."""
     now, before = offsets.trend(s.shop, s.route.name, _RECENT, _BEFORE)
     low = now is None or now <= _STEADY_MS
