@@ -138,7 +138,7 @@ def test_rows_that_differ_although_all_is_applied_break_it_off(ready: Flow) -> N
 
 def test_a_stream_that_stands_still_is_told_and_the_rest_judged(ready: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "LAG_LIMIT_S", 3.0)
-    monkeypatch.setattr("shopferry.cutover.dry_run.APPLY_WAIT_S", 1.0)
+    monkeypatch.setattr("shopferry.cutover.dry_run.LIMIT_S", 1.0)
     with ready.paused("sync"):
         done = dry_run(ready.settings)
         by_name = {g.gate: g for g in done.gates}

@@ -7,7 +7,7 @@ from pathlib import Path
 from shopferry.db import Connection
 from shopferry.errors import ConfigError
 
-VERSION = 3
+VERSION = 4
 SQL = Path(__file__).parent / "sql"
 _LOCK = 0x5F0F  # advisory lock: one migration of the control schema at a time
 
