@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Param, get_current_context, task
@@ -10,6 +11,8 @@ from shopferry.complaints import AWAY, MIB, Limits
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, for_airflow, reasoned
 from shopferry.orchestration.runbooks import runbook
+
+log = logging.getLogger(__name__)
 
 _FORM = {
     "lag_seconds": Param(
@@ -60,7 +63,7 @@ def watch_dag() -> DAG:
             found = complaints.complaints(health, limits)
             shown = screen.lines(health, found)
             for line in shown:
-                print(line)
+                log.warning("%s", line)  # also where logs are kept quiet: what is printed is not kept there
             if found:
                 # A server that is away may be back at the next try; all else is looked at again in a minute.
                 raise for_airflow("; ".join(map(str, found)), transient=all(c.code in AWAY for c in found))

@@ -147,7 +147,7 @@ def _next(
         todo.append(
             "The new shop takes the writes. As long as it has accepted none, the DAG rollback gives the shop back to legacy."
         )
-        todo.append("Once nobody wants to go back: drop the slot and publication in legacy, and the mirror in the new shop.")
+        todo.append("Once the way back is no longer promised, two people end the migration: DAG finish.")
         return todo
     if unfinished := next((p for p in phases if p.state != "verified"), None):
         todo.append(f"The phase {unfinished.phase} is {unfinished.state}: run it to its end (DAG {unfinished.phase}).")
