@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 import time
+import xmlrpc.client
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -210,7 +211,12 @@ class Flow:
     def paused(self, name: str) -> Iterator[None]:
         """Without this server for as long as the block lasts."""
         server = supervisor.rpc(self.state)
-        server.stopProcess(name)
+        while True:
+            try:
+                server.stopProcess(name)
+                break
+            except xmlrpc.client.Fault:  # it has just ended by itself, and is not yet started again
+                time.sleep(0.05)
         try:
             yield
         finally:

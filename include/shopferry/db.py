@@ -11,6 +11,7 @@ from shopferry.errors import ConfigError
 
 Connection: TypeAlias = psycopg.Connection[Any]
 NEVER_BY_ITSELF = 2**31 - 1  # as many executions until psycopg prepares a statement unasked
+_TRIES = 20
 PREPARED = 1_000  # a route's statements, with room: one that must go has to be planned again
 
 # A value's text, and a SELECT that casts, must mean the same on both servers and in every process, whatever their settings.
@@ -40,10 +41,20 @@ def connect(dsn: str, role: str, **options: Any) -> Connection:
             **options,
         )
         conn.prepared_max = PREPARED
-        conn.execute(_SESSION)
+        _begin(conn)
         return conn
     except psycopg.ProgrammingError as error:
         raise ConfigError(f"the DSN of the {role} connection cannot be parsed: {error}") from None
+
+
+def _begin(conn: Connection) -> None:
+    for _ in range(_TRIES):
+        try:
+            conn.execute(_SESSION)
+            return
+        except psycopg.errors.QueryCanceled:  # until it is said, a time-out of the database's own holds for it too
+            continue
+    conn.execute(_SESSION)
 
 
 def read_only(conn: Connection, patience: str) -> None:
