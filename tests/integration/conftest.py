@@ -51,3 +51,11 @@ def pair(make_pair: Callable[..., Pair]) -> Pair:
 def filled(make_pair: Callable[..., Pair]) -> Pair:
     """A generated legacy shop of 150 customers with all its defects, and an empty new shop."""
     return make_pair(150)
+
+
+@pytest.fixture
+def moved(make_db: Callable[..., str], moved_template: tuple[str, str]) -> Iterator[Pair]:
+    """A copy of the shop that the test's module has moved (its `moved_template`), for one test."""
+    pair = Pair.open(make_db("legacy", moved_template[0]), make_db("shop", moved_template[1]))
+    yield pair
+    pair.close()

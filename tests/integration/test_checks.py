@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,14 +46,6 @@ def moved_template(make_template: Callable[..., str], pair_template: Callable[[i
     pair.shop.execute("DELETE FROM ferry.kafka_offset")  # the copies have a log of their own
     pair.close()
     return dsns
-
-
-@pytest.fixture
-def moved(make_db: Callable[..., str], moved_template: tuple[str, str]) -> Iterator[Pair]:
-    """The shop that has moved, for one test."""
-    pair = Pair.open(make_db("legacy", moved_template[0]), make_db("shop", moved_template[1]))
-    yield pair
-    pair.close()
 
 
 def broken(pair: Pair) -> set[tuple[str, str, str]]:

@@ -43,14 +43,6 @@ def moved_template(make_template: Callable[..., str], pair_template: Callable[[i
     return dsns
 
 
-@pytest.fixture
-def moved(make_db: Callable[..., str], moved_template: tuple[str, str]) -> Iterator[Pair]:
-    """That shop, for one test."""
-    pair = Pair.open(make_db("legacy", moved_template[0]), make_db("shop", moved_template[1]))
-    yield pair
-    pair.close()
-
-
 @pytest.fixture(scope="module")
 def tight() -> Iterator[tuple[postgres.Cluster, str, str]]:
     """A server of narrow limits that allows prepared transactions, with a pair of stores on it."""

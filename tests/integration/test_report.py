@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -40,14 +40,6 @@ def moved_template(make_template: Callable[..., str], pair_template: Callable[[i
         assert pair.verify(phase).clean
     pair.close()
     return dsns
-
-
-@pytest.fixture
-def moved(make_db: Callable[..., str], moved_template: tuple[str, str]) -> Iterator[Pair]:
-    """That shop, for one test."""
-    pair = Pair.open(make_db("legacy", moved_template[0]), make_db("shop", moved_template[1]))
-    yield pair
-    pair.close()
 
 
 def switched(pair: Pair) -> None:

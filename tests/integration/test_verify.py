@@ -40,14 +40,6 @@ def moved_template(make_template: Callable[..., str], pair_template: Callable[[i
     return dsns
 
 
-@pytest.fixture
-def moved(make_db: Callable[..., str], moved_template: tuple[str, str]) -> Iterator[Pair]:
-    """The small shop that has moved, for one test."""
-    pair = Pair.open(make_db("legacy", moved_template[0]), make_db("shop", moved_template[1]))
-    yield pair
-    pair.close()
-
-
 def damage(pair: Pair, *statements: str) -> None:
     """What no part of the ferry would do."""
     with pair.shop.transaction():
