@@ -9,7 +9,7 @@ from pair import ROUTE, Pair
 from shopferry.control import differences
 from shopferry.errors import PhaseError
 from shopferry.repair import Repair, repair
-from test_verify import damage, moved, moved_template  # noqa: F401
+from test_verify import damage, moved_template  # noqa: F401
 
 
 def mend(pair: Pair, phase: str) -> Repair:
