@@ -89,8 +89,6 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
         continuity.reset(stores.shop, stores.route.name)
         # With the positions goes all that could tell of the gap: so what is left to do is booked with them.
         for phase in phases.all_phases(stores.shop, stores.route.name):
-            if phase.state == State.CUT_OVER:
-                continue
             # Also of a phase that is new: the stream keeps its rows too, and its copy must not take them for the newest.
             phases.next_generation(stores.shop, stores.route.name, phase.phase)
             if phase.state != State.NEW:

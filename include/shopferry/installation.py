@@ -11,10 +11,13 @@ from shopferry.control import phases, schema
 from shopferry.db import Connection
 from shopferry.mapping import Route
 from shopferry.mirror import MirrorTable
+from shopferry.settings import REVERSE
 
 
 def install(legacy: Connection, shop: Connection, route: Route) -> None:
     """Make both stores ready for the route's first phase; idempotent, changes no row of either shop.
+
+    `legacy` is the store that the route reads, `shop` the one it writes: of the way back they are exchanged.
 
     What is installed already for the same mappings is left alone: its locks would stand in the stream's way.
     Raises MappingError with file and line for a mapping that does not run, ConfigError for a table that is missing or
@@ -24,13 +27,13 @@ def install(legacy: Connection, shop: Connection, route: Route) -> None:
         return
     with shop.transaction(), legacy.transaction():
         pause(shop, route)
-        schema.install_shop(shop)
+        schema.install_control(shop)
         phases.register(shop, route.name, route.phases)
         tables = probe.captured(shop, route, mirror.reflect(legacy, route.tables, route.schema))
         mirror.create(shop, route, tables)
-        if active(shop, route.name) == "legacy":
+        if not route.reverse and active(shop, route.name) == "legacy":
             fence.raise_fence(shop, entities(route), route.name)
-        schema.install_legacy(legacy)
+        schema.install_markers(legacy)
         publish(legacy, route, tables)
         shop.execute("UPDATE ferry.route SET installed = %s WHERE route = %s", (route.fingerprint, route.name))
 
@@ -75,6 +78,11 @@ def is_finished(shop: Connection, route: str) -> bool:
 def publication(route: Route) -> str:
     """The name of the route's publication, which is also its replication slot's."""
     return f"shopferry_{route.name}"
+
+
+def reverse(name: str) -> str:
+    """The name of the route that leads back."""
+    return f"{name}{REVERSE}"
 
 
 def publish(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> None:

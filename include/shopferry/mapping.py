@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from shopferry.errors import MappingError
-from shopferry.settings import routes_dir
+from shopferry.settings import REVERSE, routes_dir
 
 _HEADER = re.compile(r"^--\s*([a-z]+):\s*(.*?)\s*$")
 # The schema of a mirror's views is named for the store that they show; what is captured there lies in that schema, but for
@@ -23,7 +23,6 @@ _HEADER = re.compile(r"^--\s*([a-z]+):\s*(.*?)\s*$")
 _SOURCE = re.compile(r"^(legacy|shop|identity)\.([a-z_][a-z0-9_]*)(?:\(([a-z_][a-z0-9_]*)\))?$")
 _COUNTS = re.compile(r"^(?:legacy|shop)\.([a-z_][a-z0-9_]*)\(([a-z_][a-z0-9_]*)\)\s+as\s+([a-z_][a-z0-9_]*)$")
 _COLUMN_OF = re.compile(r"^([a-z_]+)?\s*(?:legacy|shop)\.([a-z_][a-z0-9_]*)\s*\((.+)\)$")
-REVERSE = "_reverse"
 _ENTITY_WORDS = {"entity", "key", "scope", "source", "counts", "standardize", "index", "after", "lineage"}
 _IDENTITY_WORDS = {"identity", "sequence", "source", "standardize", "index", "after", "lineage"}
 
@@ -34,8 +33,9 @@ def changed_table(relation: str) -> str:
     return f"changed_identity_{name}" if schema == "identity" else f"changed_{name}"
 
 
-def route_folder(name: str, root: Path) -> Path:
+def route_folder(name: str, root: Path | None = None) -> Path:
     """Where a route's files lie. The reverse of a route is a route of its own: `demo_reverse` is in `demo/reverse`."""
+    root = root or routes_dir()
     return root / name.removesuffix(REVERSE) / "reverse" if name.endswith(REVERSE) else root / name
 
 
@@ -191,6 +191,16 @@ class Route:
                         f"which is {schema}"
                     )
         return cls(name, tuple(sorted(ordered, key=lambda u: phases.index(u.phase))), phases, schema)
+
+    @property
+    def reverse(self) -> bool:
+        """Whether it leads back: it reads the new shop and writes the legacy store."""
+        return self.name.endswith(REVERSE)
+
+    @property
+    def has_way_back(self) -> bool:
+        """Whether there are mappings that lead back."""
+        return any(route_folder(f"{self.name}{REVERSE}").glob("*/*.sql"))
 
     @property
     def fingerprint(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from shopferry import statements
+from shopferry import origin, statements
 from shopferry.control import quarantine
 from shopferry.db import Connection
 from shopferry.mapping import Identity, Mapping, Route, Unit, changed_table
@@ -73,6 +73,8 @@ class Merger:
         fresh = [u for u in units if u.name not in self._staged]
         # What is made within a transaction may go with it, and nobody here would notice.
         assert not fresh or self.conn.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+        if fresh:
+            origin.take(self.conn, self.route.name)
         for unit in fresh:
             self._staged[unit.name] = statements.stage(self.conn, unit)
         if fresh or self._rows > _TIDY_AFTER:

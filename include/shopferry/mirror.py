@@ -209,6 +209,10 @@ def create(shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) ->
     Raises ConfigError when a mirror table stands already and lacks a column that is mapped now.
     """
     standing = load(shop)
+    if not standing and shop.execute("SELECT to_regnamespace(%s) IS NOT NULL", (route.schema,)).fetchall()[0][0]:
+        raise ConfigError(
+            f"database {shop.info.dbname} has a schema {route.schema} of its own, where the mirror's views belong: rename it"
+        )
     shop.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(route.schema)))
     for name, table in tables.items():
         if name in standing:

@@ -153,6 +153,12 @@ def broker_ends(s: Stores, settings: Settings) -> Iterator[Callable[[], Mapping[
         ends.close()
 
 
+def is_installed(settings: Settings) -> bool:
+    """Whether the mirror stands in the store that the route writes."""
+    with db.connect(settings.shop_dsn, "sync") as shop:
+        return bool(mirror.load(shop))
+
+
 def is_finished(settings: Settings) -> bool:
     """Whether the migration is over and shopferry gone from the new shop, but for its audit log."""
     with db.connect(settings.shop_dsn, "sync") as shop:
@@ -289,6 +295,13 @@ def in_threads(work: Callable[[str, threading.Event], int], workers: int = WORKE
         except BaseException:
             stop.set()
             raise
+
+
+def run_again(settings: Settings, holder: str, say: Callable[[str], None]) -> None:
+    """After a rollback: merge every phase again, online, and verify it. Raises what stopped it, after letting go."""
+    for phase in Route.load(settings.route).phases:
+        say(f"{phase} again")
+        run(settings, phase, holder, Options(), say)
 
 
 def run(

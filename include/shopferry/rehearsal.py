@@ -62,7 +62,7 @@ def _install(shop: db.Connection, route: Route) -> None:
     if not schema.is_current(shop):
         with shop.transaction():
             installation.pause(shop, route)
-            schema.install_shop(shop)
+            schema.install_control(shop)
     with shop.transaction():
         phases.register(shop, route.name, route.phases)
 
@@ -104,7 +104,7 @@ def _run(
 def _structure(settings: Settings, there: Settings) -> None:
     """The new shop's tables, types, functions and fences, without a row, beside control tables of their own."""
     with db.connect(there.shop_dsn, "rehearsal") as new, new.transaction():
-        schema.install_shop(new)  # fences call its function
+        schema.install_control(new)  # fences call its function
     with db.connect(settings.shop_dsn, "rehearsal") as shop, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "structure.dump"
         server = shop.info.server_version

@@ -77,6 +77,7 @@ class Terms:
     quarantine: Mapping[str, Allowance] = field(default_factory=dict)  # by reason
     free_disk_gib: float = 2
     disk_gib: Mapping[str, float] = field(default_factory=dict)  # by store
+    way_back_losses_accepted_by: str | None = None  # who has accepted what the way back cannot carry
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
 
 
 def _terms(given: _Table) -> Terms:
-    given.only("window", "verified_hours", "old_transaction_seconds", "quarantine", "free_disk_gib", "disk_gib")
+    given.only("window", "verified_hours", "old_transaction_seconds", "quarantine", "free_disk_gib", "disk_gib",
+               "way_back_losses_accepted_by")  # fmt: skip
     allowed: dict[str, Allowance] = {}
     for entry in given.tables("quarantine"):
         entry.only("reason", "rows", "who")
@@ -124,6 +126,9 @@ def _terms(given: _Table) -> Terms:
         quarantine=allowed,
         free_disk_gib=given.number("free_disk_gib", Terms.free_disk_gib, 0.1),
         disk_gib={store: sizes.number(store, None, 0.1) for store in sizes.held},
+        way_back_losses_accepted_by=(
+            given.text("way_back_losses_accepted_by") if "way_back_losses_accepted_by" in given.held else None
+        ),
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shopferry.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]
 METRICS = "127.0.0.1:9474"
+REVERSE = "_reverse"
 SQL_ROOT = Path(__file__).resolve().parents[1] / "sql"
 
 
@@ -57,6 +58,11 @@ class Settings:
     pgbouncer: str = ""  # DSN of PgBouncer's console, as one of its admin_users; empty: the application does without
     pgbouncer_databases: str = ""  # the file with its databases, a link that a switch turns round
     hook: str = ""  # URL that is told of every switch; empty: none
+
+    @property
+    def reversed(self) -> Settings:
+        """The same for the way back: the stores exchanged, the route's reverse."""
+        return replace(self, legacy_dsn=self.shop_dsn, shop_dsn=self.legacy_dsn, route=f"{self.route}{REVERSE}")
 
     @classmethod
     def load(cls) -> Settings:

@@ -45,7 +45,7 @@ def mend(pair: Pair, phase: str) -> Repair:
         ("contacts", ["UPDATE shop.customer SET email = 'thief@example.com'", "DELETE FROM shop.customer_credential"]),
     ],
 )  # fmt: skip
-def test_what_is_damaged_is_mended(moved: Pair, phase: str, statements: Sequence[str]) -> None:  # noqa: F811
+def test_what_is_damaged_is_mended(moved: Pair, phase: str, statements: Sequence[str]) -> None:
     damage(moved, *statements)
     done = mend(moved, phase)
     assert done.remaining == []
@@ -56,7 +56,7 @@ def test_what_is_damaged_is_mended(moved: Pair, phase: str, statements: Sequence
     assert moved.ask("SELECT who, repaired FROM ferry.repair") == [("Anna", done.repaired)]
 
 
-def test_the_stream_is_not_overtaken(moved: Pair) -> None:  # noqa: F811
+def test_the_stream_is_not_overtaken(moved: Pair) -> None:
     damage(moved, "UPDATE mirror.orders SET total = 2 WHERE id = 1", "DELETE FROM mirror.orders WHERE id = 2")
     assert not moved.verify("orders").clean
     moved.write("UPDATE orders SET status_code = 'PAID' WHERE id = 1", "DELETE FROM orders WHERE id = 2")
@@ -69,7 +69,7 @@ def test_the_stream_is_not_overtaken(moved: Pair) -> None:  # noqa: F811
     assert moved.one("SELECT status::text FROM shop.customer_order WHERE id = 1") == "delivered"
 
 
-def test_old_events_do_not_undo_it(moved: Pair) -> None:  # noqa: F811
+def test_old_events_do_not_undo_it(moved: Pair) -> None:
     moved.write("UPDATE orders SET status_code = 'PAID' WHERE id = 1")
     moved.sync()
     moved.write("UPDATE orders SET status_code = 'DONE' WHERE id = 1")
@@ -81,7 +81,7 @@ def test_old_events_do_not_undo_it(moved: Pair) -> None:  # noqa: F811
     moved.check()
 
 
-def test_what_is_explained_is_left_alone(moved: Pair) -> None:  # noqa: F811
+def test_what_is_explained_is_left_alone(moved: Pair) -> None:
     damage(moved, "UPDATE shop.customer_order SET note = 'agreed with accounting' WHERE id = 1")
     assert not moved.verify("orders").clean
     assert differences.explain(moved.shop, ROUTE.name, "shop.customer_order", "1", "ticket 12", "Anna") == 1
@@ -94,7 +94,7 @@ def test_what_is_explained_is_left_alone(moved: Pair) -> None:  # noqa: F811
     assert [d.column for d in found if (d.layer, d.target) == ("shop", "shop.customer_order")] == ["total"]
 
 
-def test_after_the_cutover_there_is_nothing_to_go_by(moved: Pair) -> None:  # noqa: F811
+def test_after_the_cutover_there_is_nothing_to_go_by(moved: Pair) -> None:
     damage(moved, "DELETE FROM shop.order_line")
     assert not moved.verify("orders").clean
     moved.shop.execute("UPDATE ferry.phase SET state = 'cut_over'")
@@ -103,7 +103,7 @@ def test_after_the_cutover_there_is_nothing_to_go_by(moved: Pair) -> None:  # no
     assert moved.ask("SELECT 1 FROM ferry.repair") == []
 
 
-def test_a_parent_that_goes_unseen_takes_its_children_along_and_both_come_back(moved: Pair) -> None:  # noqa: F811
+def test_a_parent_that_goes_unseen_takes_its_children_along_and_both_come_back(moved: Pair) -> None:
     moved.write(
         "INSERT INTO customers (id, email, full_name) VALUES (8, 'c8@example.com', 'Anna Nowak')",
         "UPDATE orders SET customer_id = 8 WHERE id = 1",

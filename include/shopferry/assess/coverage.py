@@ -91,7 +91,7 @@ def captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) ->
     with shop.transaction(force_rollback=True):
         shop.execute("SET TRANSACTION READ WRITE")
         pause(shop, route)
-        schema.install_shop(shop)
+        schema.install_control(shop)
         return probe.captured(shop, route, full)
 
 

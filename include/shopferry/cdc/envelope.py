@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from shopferry import origin
 from shopferry.errors import EventError, ReplayError
 
-ORIGIN = "shopferry_"  # how the replication origins of our own sessions begin
 PLACEHOLDER = b"__debezium_unavailable_value"
 # As whole JSON values, since a text may speak of it; and in the shapes that other column types and settings give it:
 # base64, hex, a JSON array of its bytes. Seen with ours: the plain string, also for bytea; arrays are read again anyway.
@@ -123,7 +123,7 @@ def decode(message: Message, captured: frozenset[str], schema: str = "public") -
     return Change(
         table, message.key, row, event.source.lsn or 0, event.source.ts_ms or int(time.time() * 1000),
         message.topic, message.partition, message.offset, event.op == "c", len(message.key) + len(message.value),
-        event.source.txId or 0, echo=(event.source.origin or "").startswith(ORIGIN),
+        event.source.txId or 0, echo=(event.source.origin or "").startswith(origin.PREFIX),
     )  # fmt: skip
 
 

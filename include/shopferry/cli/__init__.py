@@ -93,11 +93,11 @@ def parser() -> argparse.ArgumentParser:
     verb(passages, "status", moving.phase_status)
 
     flows = group("sync", "The stream of changes.")
-    forward = verb(flows, "forward", moving.sync_forward)
-    forward.add_argument("--no-resync", action="store_true", help="stop after a gap instead of copying anew")
-    forward.add_argument(
-        "--name", default=socket.gethostname(), help="who this consumer is, where two run on one host (the host's name)"
-    )
+    for flow in (verb(flows, "forward", moving.sync_forward), verb(flows, "reverse", moving.sync_reverse)):
+        flow.add_argument("--no-resync", action="store_true", help="stop after a gap instead of copying anew")
+        flow.add_argument(
+            "--name", default=socket.gethostname(), help="who this consumer is, where two run on one host (the host's name)"
+        )
     verb(flows, "resync", moving.sync_resync)
 
     checking = verb(verbs, "verify", looking.verify)
@@ -133,6 +133,7 @@ def parser() -> argparse.ArgumentParser:
     saved.add_argument("--who", help="who takes it (the account that runs this)")
     verb(saved.add_subparsers(dest="subverb", metavar="VERB"), "list", moving.backup_list)
 
+    verb(verbs, "arm", moving.arm)
     verb(verbs, "gates", moving.gates)
     switch = verb(verbs, "cutover", moving.cutover)
     switch.add_argument("--dry-run", action="store_true", help="all of it but the lock: what would happen, how long it takes")

@@ -21,6 +21,7 @@ from shopferry.errors import GapError, ShopferryError
 from shopferry.retry import describe, retrying
 from shopferry.settings import Settings
 
+_ARMED_S = 0.5  # between two looks whether there is a way back already
 _REHEARSED = ("phase", "rows", "legacy_rows", "copy_s", "merge_s", "verify_s", "expected_s", "differences", "breaches",
               "quarantined", "left_out")  # fmt: skip
 _BACKUP = ("id", "store", "taken", "reason", "bytes", "seconds", "tested", "problem", "file")  # columns of the table
@@ -74,29 +75,42 @@ def phase_status(args: argparse.Namespace) -> int:
 
 def sync_forward(args: argparse.Namespace) -> int:
     """Replay legacy's changes into the new shop until SIGTERM; after a gap, resync and go on."""
+    settings = Settings.load()
+    return _sync(args, settings, settings)
+
+
+def sync_reverse(args: argparse.Namespace) -> int:
+    """The same for the way back: replay the new shop's changes into legacy; waits until the way back is armed."""
+    settings = Settings.load()
+    return _sync(args, settings, settings.reversed)
+
+
+def _sync(args: argparse.Namespace, route: Settings, settings: Settings) -> int:
     from shopferry import passage
     from shopferry.cdc import metrics
     from shopferry.cdc.forward import Forward
 
-    settings = Settings.load()
     log = logging.getLogger("shopferry.sync")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     with metrics.serving(settings.metrics, settings.route):
         while not stop.is_set():
-            if retrying(lambda: passage.is_finished(settings)):
+            if retrying(lambda: passage.is_finished(route)):
                 log.info("the migration is finished: there is nothing to do, this service may be removed")
                 stop.wait()
                 break
+            if settings is not route and not retrying(lambda: passage.is_installed(settings)):
+                stop.wait(_ARMED_S)
+                continue
             try:
-                retrying(lambda: passage.finish_resync(settings, "sync forward"))
+                retrying(lambda: passage.finish_resync(settings, args.name))
                 Forward(settings, stop, args.name).run()
             except GapError as error:
                 if args.no_resync:
                     raise
                 log.error("resyncing after a gap: %s", error)
-                if passage.resync(settings, "sync forward") is None:
+                if passage.resync(settings, args.name) is None:
                     log.info("another consumer has resynced, looking again")
             except (ShopferryError, psycopg.Error) as error:
                 log.error("stopped: %s", describe(error))
@@ -128,6 +142,15 @@ def backup_list(args: argparse.Namespace) -> int:
     settings = Settings.load()
     with db.connect(settings.shop_dsn, "backup") as shop:
         show(args, backups.taken(shop, settings.route), _BACKUP)
+    return 0
+
+
+def arm(args: argparse.Namespace) -> int:
+    """Arm the way back: legacy gets a mirror of the new shop and follows it; idempotent, merges nothing."""
+    from shopferry.cutover import way_back
+
+    rows = way_back.arm(Settings.load(), lambda text: print(text, file=sys.stderr))
+    show(args, [{"rows": rows}])
     return 0
 
 
@@ -176,12 +199,15 @@ def _dry_run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def rollback(args: argparse.Namespace) -> int:
-    """Give the shop back to legacy; refused once the new shop has accepted writes."""
+    """Give the shop back to legacy, with every write that the new shop has acknowledged; then merge the phases again."""
+    from shopferry import passage
     from shopferry.cutover.rollback import roll_back
 
     _end_in_order()
-    done = roll_back(Settings.load(), who(args))
-    show(args, [{"route version": done.version, "active": "legacy"}])
+    settings = Settings.load()
+    done = roll_back(settings, who(args))
+    show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
+    passage.run_again(settings, f"cli:{who(args)}", lambda text: print(text, file=sys.stderr))
     _written("after the rollback")
     return 0
 

@@ -38,7 +38,7 @@ TRANSITIONS = {
     State.MERGING: {State.COPYING, State.MERGING, State.IN_SYNC, State.VERIFIED},
     State.IN_SYNC: {State.MERGING, State.IN_SYNC, State.VERIFIED},
     State.VERIFIED: {State.IN_SYNC, State.VERIFIED, State.CUT_OVER},
-    State.CUT_OVER: {State.VERIFIED, State.CUT_OVER},
+    State.CUT_OVER: {State.VERIFIED, State.CUT_OVER, State.COPYING},  # the last: the way back is armed, never merged
 }
 
 

@@ -1,4 +1,4 @@
-"""Create the control tables in the new shop and the marker tables in the legacy store."""
+"""Create the control tables in the store that is written and the marker tables in the one that is read."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from shopferry.db import Connection
 from shopferry.errors import ConfigError
 
-VERSION = 4
+VERSION = 5
 SQL = Path(__file__).parent / "sql"
 _LOCK = 0x5F0F  # advisory lock: one migration of the control schema at a time
 
 
-def install_shop(conn: Connection) -> None:
-    """Create schema ferry and the mirror's schemas; does nothing where they stand.
+def install_control(conn: Connection) -> None:
+    """Create schemas ferry and mirror in the store that is written; does nothing where they stand.
 
     Raises ConfigError when a newer shopferry has already changed them.
     """
@@ -40,7 +40,7 @@ def is_current(conn: Connection) -> bool:
     return bool(row and row[0])
 
 
-def install_legacy(conn: Connection) -> None:
-    """Create schema shopferry with the marker and heartbeat tables in the legacy store; idempotent."""
+def install_markers(conn: Connection) -> None:
+    """Create schema shopferry with the marker and heartbeat tables in the store that is read; idempotent."""
     conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-    conn.execute((SQL / "legacy.sql").read_bytes())
+    conn.execute((SQL / "markers.sql").read_bytes())

@@ -15,16 +15,16 @@ from pathlib import Path
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from shopferry import db, fence, installation, route_settings
+from shopferry import db, fence, installation, origin, route_settings
 from shopferry.cdc import source
 from shopferry.cdc.consumer import forget, topics
+from shopferry.cutover import way_back
 from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError, ShopferryError, TransientError
 from shopferry.mapping import Route
-from shopferry.settings import Settings
+from shopferry.settings import REVERSE, Settings
 
 _Q = db.queries(Path(__file__).parent / "sql" / "finish.sql")
-_SCHEMAS = ("legacy", "mirror", "ferry")
 _LOCK_WAIT = "10s"  # readers of the control tables are done sooner
 _WARNING = "legacy's tables take writes again: take the application's rights away there, or switch that server off"
 
@@ -53,9 +53,11 @@ def finish(settings: Settings, typed: str, first: str, second: str) -> Finished:
         elif not installation.is_finished(shop, route.name):
             raise PhaseError(f"route {route.name}: nothing is installed in the new shop, there is nothing to finish")
         if settings.connect:
-            _delete_connector(settings.connect, installation.publication(route), done)
+            for flow in _flows(route):
+                _delete_connector(settings.connect, installation.publication(flow), done)
         _finish_legacy(legacy, route, done)
-        gone = forget(settings.kafka, route.name, topics(route, route.tables))
+        _finish_flow_back(shop, route, done)
+        gone = [name for r in _flows(route) for name in forget(settings.kafka, r.name, topics(r, r.tables))]
         done.dropped += [f"broker: topic {name}" for name in gone]
         left = [f"new shop: {what}" for what in _standing(shop, route)]
         left += [f"legacy: {what}" for what in _standing(legacy, route)]
@@ -101,8 +103,7 @@ def _finish_shop(shop: Connection, route: Route, who: str, done: Finished) -> No
             shop.execute(_Q["note"], given)
             standing = _standing(shop, route)
             fence.drop_fence(shop, [t for t in fence.fenced(shop) if t in installation.entities(route)])
-            for schema in _SCHEMAS:
-                shop.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))
+            _drop_schemas(shop, "legacy", "mirror", "ferry")  # with ferry go the triggers that give legacy's keys at birth
     except psycopg.errors.LockNotAvailable:
         raise TransientError(f"somebody has read the control tables for longer than {_LOCK_WAIT}: nothing was changed") from None
     done.dropped += [f"new shop: {what}" for what in standing]
@@ -116,9 +117,33 @@ def _finish_legacy(legacy: Connection, route: Route, done: Finished) -> None:
     source.drop_slot(legacy, name)
     with legacy.transaction():
         fence.drop_fence(legacy, [f"public.{t}" for t in route.tables if f"public.{t}" in fence.fenced(legacy)])
-        legacy.execute("DROP SCHEMA IF EXISTS shopferry CASCADE")
+        _drop_schemas(legacy, "shopferry")
+        if installation.is_installed(legacy):
+            _drop_schemas(legacy, "shop", "mirror", "ferry")
+    origin.drop(legacy, installation.reverse(route.name))
     done.dropped += [f"legacy: {what}" for what in standing]
     done.warnings.append(_WARNING)
+
+
+def _finish_flow_back(shop: Connection, route: Route, done: Finished) -> None:
+    """Drop what the way back has read the new shop by, and both origins."""
+    name = installation.publication(route) + REVERSE
+    standing = _standing(shop, route)
+    shop.execute(SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(name)))
+    source.drop_slot(shop, name)
+    _drop_schemas(shop, "shopferry")
+    origin.drop(shop, route.name)
+    done.dropped += [f"new shop: {what}" for what in standing]
+
+
+def _flows(route: Route) -> list[Route]:
+    back = way_back.of(route)
+    return [route, back] if back else [route]
+
+
+def _drop_schemas(conn: Connection, *names: str) -> None:
+    for name in names:
+        conn.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(name)))
 
 
 def _standing(conn: Connection, route: Route) -> list[str]:

@@ -12,7 +12,7 @@ from shopferry.backfill import Stores
 from shopferry.control import backups, differences, gates, offsets, phases, quarantine, rehearsals
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
-from shopferry.cutover import sequences, servers
+from shopferry.cutover import sequences, servers, way_back
 from shopferry.errors import GateError, ShopferryError
 from shopferry.passage import await_applied, broker_ends, stores
 from shopferry.route_settings import Terms
@@ -39,6 +39,7 @@ def judge(settings: Settings) -> list[Gate]:
             _lag(s, settings), _trend(s), _consumer(s),
             servers.old_transactions(s, terms), sequences.gate(sequences.numberings(s.shop, s.route)),
             servers.connections(s), servers.replication(s), servers.disk(s, terms), _reach(s),
+            way_back.gate(settings), way_back.accepted(s.route, terms.way_back_losses_accepted_by),
         ]  # fmt: skip
         with s.shop.transaction():
             gates.record(s.shop, s.route.name, judged)

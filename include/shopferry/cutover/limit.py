@@ -43,7 +43,9 @@ class Limit:
 
     def failure(self) -> TransientError:
         """What the block fails with when it was broken off."""
-        return TransientError(f"the switch was not through within {self.seconds:.0f} s: nothing was changed, legacy goes on")
+        return TransientError(
+            f"the switch was not through within {self.seconds:.0f} s: nothing was changed, writers go on as before"
+        )
 
     def end(self) -> None:
         """Break off whatever the block is at, and let everybody go; nothing after `close`."""

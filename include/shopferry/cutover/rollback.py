@@ -1,12 +1,21 @@
-"""Rollback: give the shop back to legacy. Refuses while that would lose a write the new shop has acknowledged."""
+"""Rollback: give the shop back to legacy, which by then has all that the new shop acknowledged.
+
+The same critical section as the switch's, with the stores exchanged. Until the new shop's fence commits, PostgreSQL undoes
+everything if we fail or die; after that commit every step left is idempotent. Of a route without mappings that lead back
+there is a way only until the new shop has accepted its first write.
+"""
 
 from __future__ import annotations
 
+from psycopg.sql import SQL
+
 from shopferry import db, fence, installation
+from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.phases import State
-from shopferry.cutover import routing
-from shopferry.cutover.switch import LOCK_WAIT_S, Cutover, alone, flip, record
+from shopferry.cutover import routing, sequences, way_back
+from shopferry.cutover.switch import LOCK_WAIT_S, Clock, Cutover, alone, close, flip, record
+from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError
 from shopferry.mapping import Route
 from shopferry.settings import Settings
@@ -16,16 +25,18 @@ from shopferry.verify import differ
 def roll_back(settings: Settings, who: str) -> Cutover:
     """Close the new shop and open legacy again; completes a rollback that died half-way, or told not everybody.
 
-    Raises GateError when the new shop has accepted writes since the cutover (they are counted, the shop stays open),
-    PhaseError when nothing was ever cut over, AnnounceError or TransientError when all is done and somebody could not be
-    told of it.
+    Afterwards the phases are merged again, online (`phase run`): the shop then holds what legacy's rows make of it. Raises
+    GateError when the way back is not open (the shop stays open), TransientError when lock, stream or last look take too
+    long (the same), PhaseError when nothing was ever cut over, AnnounceError or TransientError when all is done and somebody
+    could not be told of it.
     """
     route = Route.load(settings.route)
-    tables = [f"public.{t}" for t in route.tables]
+    back = way_back.of(route)
+    tables, entities = [f"public.{t}" for t in route.tables], installation.entities(route)
     with (
         db.connect(settings.legacy_dsn, "rollback") as legacy,
         db.connect(settings.shop_dsn, "rollback") as shop,
-        db.connect(settings.shop_dsn, "rollback compare") as reader,
+        db.connect(settings.shop_dsn, "rollback lock") as locked,
     ):
         alone(shop)
         row = shop.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
@@ -35,31 +46,54 @@ def roll_back(settings: Settings, who: str) -> Cutover:
                 raise PhaseError(f"route {route.name} is not cut over: legacy is the active store, there is nothing to roll back")
             routing.announce_again(settings, shop, route.name)
             return Cutover(version)
-        done = Cutover(version)
+        done = Cutover(version + 1 if active == "shop" else version)
+        clock = Clock(done)
+        fenced = not set(entities) - set(fence.fenced(shop))
+        if not fenced:
+            routing.settle(settings, "shop")
+            if back and not (gate := way_back.gate(settings)).met:
+                raise GateError(f"rollback refused, the new shop stays open: {gate.gate}: {gate.evidence} → {gate.remedy}")
+            clock.lap("gates")
         with routing.nobody_left_waiting(settings):
-            if active == "shop":
-                done = Cutover(version + 1)
-                routing.settle(settings, "shop")
-                routing.hold(settings, LOCK_WAIT_S)
-                with shop.transaction():
-                    # The fence's lock keeps writers out while we compare; if we refuse, it is undone with the transaction.
-                    fence.raise_fence(shop, installation.entities(route), route.name, ("legacy", done.version))
-                    written = {
-                        m.entity: len({d.key for part in differ.compare(reader, m) for d in part.found}) for m in route.mappings
-                    }
-                    if total := sum(written.values()):
-                        most = ", ".join(f"{n} in {e}" for e, n in written.items() if n)
-                        raise GateError(
-                            f"rollback refused: the new shop has accepted writes since the cutover ({total} rows: {most}); "
-                            "going back would lose them, the new shop stays open"
-                        )
-                    for phase in route.phases:
-                        phases.move(shop, route.name, phase, State.VERIFIED)
-                    flip(shop, route.name, "legacy", done.version)
+            if not fenced:
+                moved = ("legacy", done.version)
+                if back:
+                    close(
+                        Stores(shop, legacy, back), locked, settings, entities, moved, clock,
+                        lambda: way_back.turn(locked, route, live=True),
+                    )  # fmt: skip
+                else:
+                    _close_unwritten(shop, locked, settings, route, moved)
+                    clock.lap("close the new shop")
             with legacy.transaction():
+                way_back.turn(legacy, back, live=False)
+                if back:
+                    sequences.advance(legacy, back)
                 fence.drop_fence(legacy, tables)
+            clock.lap("open legacy")
             with shop.transaction():
-                done.steps.append(("rollback", 0.0))
+                if active == "shop":
+                    flip(shop, route.name, "legacy", done.version)
                 record(shop, route.name, done, who)
         routing.announce(settings, routing.standing(shop, route.name))
         return done
+
+
+def _close_unwritten(
+    reader: Connection, locked: Connection, settings: Settings, route: Route, moved: tuple[str, int]
+) -> None:
+    """Fence the new shop if nobody has written to it yet. Raises GateError where somebody has."""
+    routing.hold(settings, LOCK_WAIT_S)
+    with locked.transaction():
+        locked.execute(SQL("SET LOCAL lock_timeout = {}").format(f"{LOCK_WAIT_S:.0f}s"))
+        # The fence's lock keeps writers out while we compare; if we refuse, it is undone with the transaction.
+        fence.raise_fence(locked, installation.entities(route), route.name, moved)
+        written = {m.entity: len({d.key for part in differ.compare(reader, m) for d in part.found}) for m in route.mappings}
+        if total := sum(written.values()):
+            most = ", ".join(f"{n} in {e}" for e, n in written.items() if n)
+            raise GateError(
+                f"rollback refused: the new shop has accepted writes since the cutover ({total} rows: {most}), and the route "
+                "has no mappings that lead back; going back would lose them, the new shop stays open"
+            )
+        for phase in route.phases:
+            phases.move(locked, route.name, phase, State.VERIFIED)

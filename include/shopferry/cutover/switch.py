@@ -7,6 +7,7 @@ commit there is only forward, and every step left is idempotent: the next try co
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -18,13 +19,13 @@ from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
-from shopferry.cutover import gates, routing, sequences
+from shopferry.cutover import gates, routing, sequences, way_back
 from shopferry.cutover.limit import limited
 from shopferry.db import Connection
 from shopferry.errors import GateError, TransientError
 from shopferry.mapping import Route
 from shopferry.passage import await_applied, broker_ends
-from shopferry.settings import Settings
+from shopferry.settings import REVERSE, Settings
 from shopferry.verify import checksums
 
 LIMIT_S = 10.0  # for all that keeps writers waiting before legacy is fenced; then legacy goes on
@@ -65,11 +66,13 @@ def cut_over(settings: Settings, who: str) -> Cutover:
         row = shop.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
         active, version = row if row else ("legacy", 1)
         if active == "shop":
+            if set(installation.entities(route)) & set(fence.fenced(shop)):
+                raise GateError("a rollback has begun and closed the new shop: `shopferry rollback` completes it")
             routing.announce_again(settings, shop, route.name)
             return Cutover(version)
         done = Cutover(version + 1)
-        clock = _Clock(done)
-        s = Stores(legacy, shop, route)
+        clock = Clock(done)
+        s, back = Stores(legacy, shop, route), way_back.of(route)
         tables = [f"public.{t}" for t in route.tables]
         fenced = not set(tables) - set(fence.fenced(legacy))
         if not fenced:
@@ -79,8 +82,12 @@ def cut_over(settings: Settings, who: str) -> Cutover:
             clock.lap("gates")
         with routing.nobody_left_waiting(settings):
             if not fenced:
-                _close_legacy(s, locked, settings, tables, clock)
+                # From that commit on the new shop's writes are carried back; there is none yet.
+                close(
+                    s, locked, settings, tables, ("shop", done.version), clock, lambda: way_back.turn(locked, back, live=True)
+                )
             sequences.advance(shop, route)
+            way_back.number(legacy, shop, route)
             clock.lap("sequences")
             with shop.transaction():
                 for phase in route.phases:
@@ -101,7 +108,7 @@ def alone(shop: Connection) -> None:
 
 
 @dataclass
-class _Clock:
+class Clock:
     """Notes how long each step took."""
 
     cutover: Cutover
@@ -113,8 +120,16 @@ class _Clock:
         self.last = now
 
 
-def _close_legacy(s: Stores, locked: Connection, settings: Settings, tables: list[str], clock: _Clock) -> None:
-    """Lock, prove that everything is applied, look at the hot keys once more, fence; one transaction in legacy."""
+def close(
+    s: Stores, locked: Connection, settings: Settings, tables: list[str], moved: tuple[str, int], clock: Clock,
+    also: Callable[[], None],
+) -> None:
+    """Lock the store that is read, prove that everything is applied, look at the hot keys once more, fence; one transaction.
+
+    `locked` is another connection to it, on which `also` is called in that transaction. `moved` is what refused writers are
+    told. Raises TransientError or GateError when it was given up; then nothing has changed.
+    """
+    name = "legacy" if moved[0] == "shop" else "the new shop"
     since = hot_since(s.legacy)
     # The broker's connection is made before the lock: nobody shall wait for a handshake.
     with (
@@ -125,14 +140,15 @@ def _close_legacy(s: Stores, locked: Connection, settings: Settings, tables: lis
             clock.lap("hold clients")
         with locked.transaction():
             _lock(locked, tables, min(LOCK_WAIT_S, limit.left()))
-            clock.lap("lock legacy")
+            clock.lap(f"lock {name}")
             await_applied(s, ends, limit.left() - LOOK_S)
             clock.lap("applied")
             _last_look(s, since)
             clock.lap("last look")
-            fence.raise_fence(locked, tables, s.route.name, ("shop", clock.cutover.version))
+            fence.raise_fence(locked, tables, s.route.name.removesuffix(REVERSE), moved)
+            also()
             limit.close()
-    clock.lap("fence legacy")
+    clock.lap(f"fence {name}")
 
 
 def _lock(locked: Connection, tables: list[str], seconds: float) -> None:
@@ -155,7 +171,7 @@ def _lock(locked: Connection, tables: list[str], seconds: float) -> None:
         except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             if time.monotonic() > until:
                 raise TransientError(
-                    f"a writer in legacy did not finish within {seconds:.0f} s: nothing was changed, try again"
+                    f"a writer did not finish within {seconds:.0f} s: nothing was changed, try again"
                 ) from None
             time.sleep(_LET_IN_S)  # for those who have waited behind us
 
@@ -171,7 +187,7 @@ def _last_look(s: Stores, since: str) -> None:
     for name, table in mirror.load(s.shop).items():
         if differing := checksums.compare_hot(s.legacy, s.shop, table, since):
             raise GateError(
-                f"cutover given up, legacy goes on: {len(differing)} rows of {name} differ from the mirror although the "
+                f"given up, writers go on as before: {len(differing)} rows of {name} differ from the mirror although the "
                 "stream has caught up → run `shopferry verify`"
             )
 

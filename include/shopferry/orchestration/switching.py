@@ -30,7 +30,7 @@ _FORM = {
 
 
 def cutover_dag() -> DAG:
-    """The DAG `cutover`: backup → gates → approval → the critical section in one task → report."""
+    """The DAG `cutover`: backup → way back armed → gates → approval → the critical section in one task → report."""
     with _manual("cutover", "Moves the shop's writes from legacy to the new shop, once a named person approves") as dag:
 
         @task(doc_md="Back up each store that has no fresh backup, and restore it into a scratch database to try it.")
@@ -40,6 +40,13 @@ def cutover_dag() -> DAG:
 
             made = backup.before_cutover(settings_from_connections(), this_run())
             return [f"backup {b.id} of {b.store}: {b.bytes} bytes in {b.seconds:.1f} s" for b in made]
+
+        @task(doc_md="Have legacy hold all that the new shop holds, and follow it: so the way back loses nothing.")
+        @reasoned
+        def arm() -> str:
+            from shopferry.cutover import way_back
+
+            return f"{way_back.arm(settings_from_connections()):,} rows of the new shop copied into legacy's mirror of it"
 
         @task(doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it.")
         @reasoned
@@ -73,7 +80,7 @@ def cutover_dag() -> DAG:
             return _report(steps, approval, "after the cutover")
 
         judged = gates()
-        back_up() >> judged >> approve
+        back_up() >> arm() >> judged >> approve
         answer: Any = approve.output
         done: Any = cut_over(answer)
         report(done, answer)
@@ -81,21 +88,28 @@ def cutover_dag() -> DAG:
 
 
 def rollback_dag() -> DAG:
-    """The DAG `rollback`: approval → rollback in one task → report."""
-    with _manual("rollback", "Gives the shop back to legacy, unless that would lose a write") as dag:
+    """The DAG `rollback`: approval → rollback in one task → phases merged again → report."""
+    with _manual("rollback", "Gives the shop back to legacy, with every write that the new shop has acknowledged") as dag:
         approve = _approval(
             "Give the shop back to legacy?",
-            "The new shop is closed for writes and legacy opens again. This is refused, and changes nothing, "
-            "when it would lose a write that the new shop has accepted. Ticket: {{ params.ticket or 'none' }}.",
+            "The new shop is closed for writes and legacy opens again, within seconds, with every write that the new shop has "
+            "acknowledged. This is refused, and changes nothing, when one would be lost. Ticket: {{ params.ticket or 'none' }}.",
         )
 
-        @task(doc_md="Close the new shop, compare, open legacy. A retry completes what a killed task left.")
+        @task(doc_md="The critical section, the other way. Until the new shop's fence commits a failure changes nothing.")
         @reasoned
         def roll_back(approval: dict[str, Any]) -> list[str]:
             from shopferry.cutover import rollback
 
             done = rollback.roll_back(settings_from_connections(), approver(approval))
             return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
+
+        @task(doc_md="Merge every phase again and verify it, while legacy is open: the new shop keeps up with it as before.")
+        @reasoned
+        def merge_again() -> None:
+            from shopferry import passage
+
+            passage.run_again(settings_from_connections(), this_run(), lambda text: log.info("%s", text))
 
         @task(doc_md="Which store is open now, how long each step took, and the report for people; the log says where.")
         @reasoned
@@ -104,7 +118,7 @@ def rollback_dag() -> DAG:
 
         answer: Any = approve.output
         done: Any = roll_back(answer)
-        report(done, answer)
+        done >> merge_again() >> report(done, answer)
     return dag
 
 

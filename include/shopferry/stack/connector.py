@@ -1,6 +1,6 @@
 """The embedded connector: Debezium's engine in this process, its events into the broker, none ever dropped.
 
-Run as `python -m shopferry.stack.connector`; the supervisor starts it again whenever it ends. It reads the
+Run as `python -m shopferry.stack.connector [--reverse]`; the supervisor starts it again whenever it ends. It reads the
 very settings that Kafka Connect gets in production (include/connector/connector.json).
 
 It keeps no offsets of its own. The slot's confirmed position moves only after the broker acknowledged all
@@ -178,10 +178,11 @@ def run(settings: Settings) -> int:
 
 
 def main() -> None:
-    """Entry point of the supervised program."""
+    """Entry point of the supervised program; `--reverse` is the way back's, which reads the new shop."""
     logs.configure()
     try:
-        code = run(Settings.load())
+        settings = Settings.load()
+        code = run(settings.reversed if "--reverse" in sys.argv[1:] else settings)
     except (ShopferryError, psycopg.Error) as error:
         log.error("stopping: %s", describe(error))
         code = 1

@@ -27,6 +27,7 @@ _SETTINGS = {
     "wal_level": "logical",
     "max_replication_slots": "10",
     "max_wal_senders": "10",
+    "max_active_replication_origins": "50",  # one for each session that merges; 10 by default
     "shared_buffers": "256MB",
     "work_mem": "32MB",
     "maintenance_work_mem": "256MB",

@@ -1,6 +1,6 @@
 """Registers the connector with Kafka Connect, from the same settings that the embedded one reads.
 
-Run as `python -m shopferry.stack.registration`: the one-shot service of docker-compose.yml. Registering twice
+Run as `python -m shopferry.stack.registration [--reverse]`: the one-shot service of docker-compose.yml. Registering twice
 changes nothing, so it may be run again at any time.
 """
 
@@ -72,7 +72,7 @@ def main() -> int:
         settings = Settings.load()
         if not settings.connect:
             raise ConfigError("SHOPFERRY_CONNECT is not set: the base URL of Kafka Connect")
-        register(settings)
+        register(settings.reversed if "--reverse" in sys.argv[1:] else settings)
     except ShopferryError as error:
         log.error("%s", describe(error))
         return 1

@@ -20,7 +20,8 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from shopferry.errors import StackError
-from shopferry.settings import announcing, data_dir, own_commands, routes_dir, stack_state
+from shopferry.mapping import Route
+from shopferry.settings import REVERSE, announcing, data_dir, own_commands, routes_dir, stack_state
 from shopferry.stack import airflow, postgres, state, supervisor
 from shopferry.stack.state import CLUSTERS, State
 from shopferry.stack.supervisor import Program
@@ -69,6 +70,11 @@ def programs(now: State) -> list[Program]:
     found.append(Program("connector", [sys.executable, "-m", "shopferry.stack.connector"], run, own))
     cli = str(Path(sys.executable).with_name("shopferry"))
     found.append(Program("sync", [cli, "sync", "forward"], run, own, port=int(now["metrics_port"])))
+    if Route.load(now["route"]).has_way_back:
+        back = own | {"SHOPFERRY_METRICS": f"127.0.0.1:{now['metrics_reverse_port']}"}
+        command = [sys.executable, "-m", "shopferry.stack.connector", "--reverse"]
+        found.append(Program("connector-reverse", command, run, own))
+        found.append(Program("sync-reverse", [cli, "sync", "reverse"], run, back, port=int(now["metrics_reverse_port"])))
     for name in airflow.PROGRAMS:
         port = int(now["airflow_port"]) if name == "airflow-api" else None
         environment = own | airflow.environment(now)
@@ -112,9 +118,8 @@ def up(*, without: frozenset[str] | set[str] = frozenset(), broker: str | None =
             _await(now, "broker", lambda: _answers(now["kafka"]))
         elif not _answers(now["kafka"]):
             raise StackError(f"the broker at {now['kafka']} does not answer")
-        _start(now, "connector")
-        if "sync" not in without:
-            _start(now, "sync")
+        flows = _flows(now)
+        _start(now, *(name for name in flows if "sync" not in name or "sync" not in without))
         if "airflow" not in without:
             airflow.initialise(now, data_dir() / "log" / "airflow-migrate.log")
             _start(now, *airflow.PROGRAMS)
@@ -132,7 +137,7 @@ def down(*, purge: bool = False) -> None:
     """Stop every server of the stack, also such as a killed supervisor left; `purge` removes all data too."""
     now = stack_state()
     if now:
-        first = ["connector", "sync", *airflow.PROGRAMS]
+        first = [*_flows(now), *airflow.PROGRAMS]
         supervisor.stop(now, first)
         for name in CLUSTERS:
             state.cluster(now, name).stop()
@@ -168,7 +173,7 @@ def reset() -> State:
         raise StackError("no embedded stack is up: run `shopferry stack up`")
     with _alone():
         server = supervisor.rpc(now)
-        flows = [name for name in ("connector", "sync") if _is_up(now, name)]
+        flows = [name for name in _flows(now) if _is_up(now, name)]
         for name in flows:
             server.stopProcess(name)
         for name in ("legacy", "shop"):
@@ -191,10 +196,18 @@ def reset() -> State:
 def _forget_topics(now: State) -> None:
     admin = KafkaAdminClient(bootstrap_servers=now["kafka"].split(","))
     route = now["route"]
-    topics = [t for t in admin.list_topics() if t.startswith(f"{route}.") or t == f"__debezium-heartbeat.{route}"]
+    topics = [
+        t for t in admin.list_topics() for r in (route, f"{route}{REVERSE}")
+        if t.startswith(f"{r}.") or t == f"__debezium-heartbeat.{r}"
+    ]  # fmt: skip
     if topics:
         admin.delete_topics(topics)
     admin.close()
+
+
+def _flows(now: State) -> list[str]:
+    """The programs of both flows."""
+    return [p.name for p in programs(now) if p.name.partition("-")[0] in {"connector", "sync"}]
 
 
 def _start(now: State, *names: str) -> None:

@@ -19,7 +19,7 @@ from shopferry.stack.postgres import Cluster
 State: TypeAlias = dict[str, str]
 
 CLUSTERS = {"legacy": "legacy", "shop": "shop", "airflow": "airflow"}  # cluster's directory → its database
-_PORTS = ("legacy", "shop", "airflow_db", "kafka", "airflow", "worker_log", "trigger_log", "metrics")
+_PORTS = ("legacy", "shop", "airflow_db", "kafka", "airflow", "worker_log", "trigger_log", "metrics", "metrics_reverse")
 
 
 def free_port(taken: set[int]) -> int:

@@ -1,8 +1,8 @@
--- The control tables, in schema ferry of the new shop's database. Idempotent; run under an advisory lock.
+-- The control tables, in schema ferry of the database that is written: the new shop's, and for the way back legacy's.
+-- Idempotent; run under an advisory lock.
 
 CREATE SCHEMA IF NOT EXISTS ferry;
 CREATE SCHEMA IF NOT EXISTS mirror;   -- base tables of the mirror: mapped columns + _lsn, _gone, _generation
-CREATE SCHEMA IF NOT EXISTS legacy;   -- one view per mirror table: its live rows, as mappings read them
 
 CREATE TABLE IF NOT EXISTS ferry.meta (
     singleton boolean PRIMARY KEY DEFAULT true CONSTRAINT meta_is_one_row CHECK (singleton),
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS ferry.phase (
             'merging',    -- its entities are live: chunks and stream both merge them
             'in_sync',    -- everything merged, applied watermark past the copy
             'verified',   -- compared and found equal; the next phase may start
-            'cut_over')), -- the new shop owns the data; nothing is merged any more
+            'cut_over')), -- the store that it writes owns the data: the mirror is kept, nothing is merged
     holder     text,                         -- who runs it now; NULL when nobody does
     held_since timestamptz,
     held_until timestamptz,                  -- a holder that does not renew by then has died

@@ -49,11 +49,15 @@ VALUES (%(route)s, now(), 'finish', %(who)s, jsonb_build_object('approved', %(wh
 -- Every object of ours in this database, but for the audit log.
 SELECT 'schema ' || nspname FROM pg_namespace
 WHERE nspname IN ('ferry', 'shopferry') OR (nspname IN ('mirror', 'legacy') AND %(shop)s)
+   OR (nspname IN ('mirror', 'shop') AND NOT %(shop)s AND to_regclass('ferry.route') IS NOT NULL)
 UNION ALL
 SELECT 'fence on ' || tgrelid::regclass FROM pg_trigger WHERE tgname = 'shopferry_fence'
 UNION ALL
-SELECT 'publication ' || pubname FROM pg_publication WHERE pubname = 'shopferry_' || %(route)s
+SELECT 'publication ' || pubname FROM pg_publication WHERE pubname IN ('shopferry_' || %(route)s, 'shopferry_' || %(route)s || '_reverse')
 UNION ALL
 SELECT 'replication slot ' || slot_name FROM pg_replication_slots
-WHERE slot_name = 'shopferry_' || %(route)s AND database = current_database()
+WHERE slot_name IN ('shopferry_' || %(route)s, 'shopferry_' || %(route)s || '_reverse') AND database = current_database()
+UNION ALL
+SELECT 'trigger ' || t.tgname || ' on ' || t.tgrelid::regclass FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+WHERE p.pronamespace = to_regnamespace('ferry') AND t.tgname <> 'shopferry_fence'
 ORDER BY 1;

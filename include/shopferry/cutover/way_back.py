@@ -1,0 +1,192 @@
+"""The way back: the same engine with the stores exchanged, armed before a cutover, live from legacy's fence on.
+
+Armed means that legacy holds a mirror of the new shop which the stream keeps, and that nothing is merged: until the switch
+all that the new shop gets comes from legacy. Phases of the way back stand at `cut_over` then, as those of the way there do
+after the switch: the store that they would write is the one that owns the data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+
+from psycopg.sql import SQL
+
+from shopferry import backfill, db, installation, passage
+from shopferry.cdc import source, watermark
+from shopferry.control import chunks, offsets, phases
+from shopferry.control.gates import Gate
+from shopferry.control.phases import State
+from shopferry.cutover import sequences
+from shopferry.db import Connection
+from shopferry.errors import MappingError, PhaseError, ShopferryError
+from shopferry.mapping import Route, route_folder
+from shopferry.passage import await_applied, broker_ends, stores
+from shopferry.settings import Settings
+
+SIGN_OF_LIFE_S = 15.0
+PATIENCE_S = 60.0  # for connector and consumer, which begin when there is something to follow
+ROUND_TRIP_S = 10.0
+KEYS, LOSSES = "keys.sql", "losses.txt"
+_NAMED = 5
+_NUMBERS = re.compile(r"^-- numbers: (\S+)\((\S+)\) as (\S+)$", re.MULTILINE)
+_GATE = "way back armed"
+_ARMED = {State.CUT_OVER, State.VERIFIED}
+
+
+def arm(settings: Settings, say: Callable[[str], None] = lambda _: None) -> int:
+    """Have legacy hold all that the new shop holds, and follow it; idempotent. Returns the rows copied this time.
+
+    Raises PhaseError while the new shop is the active store: the way back is in use then. Of a route without mappings that
+    lead back nothing is done.
+    """
+    route = Route.load(settings.route)
+    if not route.has_way_back:
+        return 0
+    back = settings.reversed
+    with db.connect(settings.shop_dsn, "arm") as shop:
+        if installation.active(shop, route.name) == "shop":
+            raise PhaseError("the new shop is the active store: the way back is in use, there is nothing to arm")
+    say("installing the way back")
+    _install(back)
+    rows = 0
+    for phase in Route.load(back.route).phases:
+        if _begin(back, phase):
+            say(f"copying {phase} into legacy's mirror of the new shop")
+            passage.in_threads(lambda worker, stop, p=phase: passage.copy(back, p, worker, stop=stop))  # type: ignore[misc]
+            rows += _copied(back, phase)
+    say("copying what the libraries made of old values")
+    _copy_standardized(settings)
+    with stores(back, "arm") as s:
+        with broker_ends(s, back) as ends:
+            await_applied(s, ends, PATIENCE_S)
+        with s.shop.transaction():
+            for phase in s.route.phases:
+                phases.move(s.shop, s.route.name, phase, State.CUT_OVER)
+    return rows
+
+
+def gate(settings: Settings) -> Gate:
+    """Whether the way back is armed, by a marker that makes the round now."""
+    route = Route.load(settings.route)
+    if not route.has_way_back:
+        return Gate(_GATE, True, "the route has no mappings that lead back: its first write closes the way back", "")
+    remedy = "run `shopferry arm`, start `shopferry sync reverse` and its connector, read their logs"
+    with stores(settings.reversed, "gates") as s:
+        if not installation.is_current(s.shop, s.route):
+            return Gate(_GATE, False, "it is not installed, or was for other mappings", remedy)
+        states = {p.phase: p.state for p in phases.all_phases(s.shop, s.route.name)}
+        if late := [f"{p} is {states.get(p, 'unknown')}" for p in s.route.phases if states.get(p) not in _ARMED]:
+            return Gate(_GATE, False, ", ".join(late), remedy)
+        try:
+            with broker_ends(s, settings) as ends:
+                passed = await_applied(s, ends, ROUND_TRIP_S)
+        except ShopferryError as error:
+            return Gate(_GATE, False, str(error), remedy)
+        seen = offsets.consumers(s.shop, s.route.name)
+        if not seen or seen[0].age_s > SIGN_OF_LIFE_S or seen[0].stopped:
+            why = "no consumer was seen lately" if not seen or not seen[0].stopped else f"its consumer stopped: {seen[0].stopped}"
+            return Gate(_GATE, False, why, remedy)
+    took = (passed.connector_s + passed.consumer_s) * 1000
+    return Gate(_GATE, True, f"a marker went from the new shop to legacy in {took:.0f} ms, {datetime.now(UTC):%H:%M:%S} UTC", "")
+
+
+def losses(back: Route) -> list[str]:
+    """What the way back cannot carry, as the route's `losses.txt` says, one line for each column."""
+    file = route_folder(back.name) / LOSSES
+    if not file.exists():
+        return []
+    return [line for line in map(str.strip, file.read_text().splitlines()) if line and not line.startswith("#")]
+
+
+def accepted(route: Route, by: str | None) -> Gate:
+    """Whether somebody has accepted, by name, what the way back cannot carry."""
+    back = of(route)
+    lost = losses(back) if back else []
+    columns = [line.partition(" ")[0] for line in lost]
+    told = f"{len(lost)} columns ({', '.join(columns[:_NAMED])}{', …' if columns[_NAMED:] else ''})" if lost else "none"
+    if lost and by:
+        told += f", accepted by {by}"
+    return Gate(
+        "way back's losses accepted", not lost or bool(by), told,
+        f"read reverse/{LOSSES}, and accept it by name: way_back_losses_accepted_by under [cutover] in route.toml",
+    )  # fmt: skip
+
+
+def of(route: Route) -> Route | None:
+    """The route that leads back; None where there are no mappings for it."""
+    return Route.load(installation.reverse(route.name)) if route.has_way_back else None
+
+
+def turn(conn: Connection, route: Route | None, *, live: bool) -> None:
+    """Have a route's phases be merged from this commit on, or no more; `conn` is to the store that the route writes."""
+    for phase in route.phases if route else ():
+        phases.move(conn, route.name, phase, State.VERIFIED if live else State.CUT_OVER)  # type: ignore[union-attr]
+
+
+def number(legacy: Connection, shop: Connection, route: Route) -> None:
+    """Let the new shop give legacy's own numbers to what is born there, from where legacy stands; never backwards."""
+    if (back := of(route)) is None:
+        return
+    standing = {column: n for n in sequences.numberings(legacy, back) for column in n.columns}
+    for table, column, sequence in _numbers(back):
+        found = standing.get(f"{table}.{column}")
+        if found is None or found.following is None:
+            raise MappingError(f"{back.name}/{KEYS}: {table}.{column} is not numbered by a sequence that we may read")
+        shop.execute(
+            "SELECT setval(%(own)s, greatest(%(next)s, (SELECT last_value FROM {})), false)".replace("{}", sequence).encode(),
+            {"own": sequence, "next": found.following},
+        )
+
+
+def _numbers(back: Route) -> list[tuple[str, str, str]]:
+    """(legacy table, column, the new shop's sequence) of what gets its legacy key at birth."""
+    file = route_folder(back.name) / KEYS
+    return _NUMBERS.findall(file.read_text()) if file.exists() else []
+
+
+def _install(back: Settings) -> None:
+    with stores(back, "arm") as s:
+        installation.install(s.legacy, s.shop, s.route)
+        file = route_folder(s.route.name) / KEYS
+        # Whoever writes the new shop now is the forward flow, which goes on when these short locks are gone.
+        if file.exists():  # not where all keys are the same in both stores
+            with s.legacy.transaction():
+                s.legacy.execute(file.read_bytes())
+        slot = installation.publication(s.route)
+        watermark.await_slot(s.legacy, slot, timeout_s=PATIENCE_S)
+        source.await_reader(s.legacy, slot, PATIENCE_S)
+
+
+def _begin(back: Settings, phase: str) -> bool:
+    """Plan the copy of a phase that has none; whether there is something to copy."""
+    with stores(back, f"arm {phase}") as s:
+        if phases.get(s.shop, s.route.name, phase).state == State.NEW:
+            with s.shop.transaction():
+                phases.move(s.shop, s.route.name, phase, State.COPYING)
+            backfill.plan_copy(s, phase)
+        return bool(chunks.still_open(s.shop, s.route.name, phase, "copy"))
+
+
+def _copied(back: Settings, phase: str) -> int:
+    with stores(back, f"arm {phase}") as s:
+        return sum(p.rows for p in chunks.progress(s.shop, s.route.name) if p.phase == phase and p.kind == "copy")
+
+
+def _copy_standardized(settings: Settings) -> None:
+    """Tell legacy what was made of its values: where the new shop still holds just that, the old value is left alone."""
+    with (
+        closing(db.connect(settings.shop_dsn, "arm")) as shop,
+        closing(db.connect(settings.legacy_dsn, "arm")) as legacy,
+        legacy.transaction(),
+    ):
+        legacy.execute("CREATE TEMP TABLE told (LIKE ferry.standardized) ON COMMIT DROP")
+        backfill.relay(
+            shop, SQL("COPY ferry.standardized TO STDOUT (FORMAT binary)").format(),
+            legacy, SQL("COPY pg_temp.told FROM STDIN (FORMAT binary)").format(),
+        )  # fmt: skip
+        legacy.execute("INSERT INTO ferry.standardized SELECT * FROM told ON CONFLICT DO NOTHING")
+    with closing(db.connect(settings.legacy_dsn, "arm")) as legacy:
+        legacy.execute("ANALYZE ferry.standardized")

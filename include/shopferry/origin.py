@@ -1,0 +1,88 @@
+"""Replication origins: by them the flow that reads a store knows what the flow that writes it has written.
+
+A session that merges takes one; whatever it commits carries its name in the log, Debezium tells that name, and replay
+carries no such change back. PostgreSQL lets one session at a time have an origin, so there are as many as merge at once.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import psycopg
+from psycopg.sql import SQL, Literal
+
+from shopferry.db import Connection
+from shopferry.errors import ConfigError, TransientError
+
+PREFIX = "shopferry_"
+# What a role needs that is no superuser.
+FUNCTIONS = (
+    "pg_replication_origin_create(text)", "pg_replication_origin_drop(text)", "pg_replication_origin_session_setup(text)",
+    "pg_replication_origin_session_is_setup()",
+)  # fmt: skip
+
+
+def take(conn: Connection, route: str) -> None:
+    """Have all that this session commits from now on carry an origin of the route's; does nothing where it has one.
+
+    Call it outside of a transaction. Raises ConfigError when the role may not, TransientError when all are in use.
+    """
+    try:
+        if _one(conn, "SELECT pg_replication_origin_session_is_setup()"):
+            return
+        for number in range(1, _most(conn) + 1):
+            if _take(conn, f"{PREFIX}{route}_{number}"):
+                return
+    except psycopg.errors.InsufficientPrivilege:
+        raise ConfigError(
+            f"role {conn.info.user} may not mark its writes, so they could not be told from the application's: "
+            f"GRANT EXECUTE ON FUNCTION {', '.join(FUNCTIONS)} in database {conn.info.dbname}"
+        ) from None
+    raise TransientError("all replication origins are in use: raise max_active_replication_origins, or run fewer workers")
+
+
+def drop(conn: Connection, route: str) -> list[str]:
+    """Drop the route's origins that no session has; returns their names. One in use stays, and goes with the next call."""
+    gone = []
+    for name in standing(conn, route):
+        try:
+            conn.execute("SELECT pg_replication_origin_drop(%s)", (name,))
+            gone.append(name)
+        except (psycopg.errors.ObjectInUse, psycopg.errors.UndefinedObject):
+            continue
+    return gone
+
+
+def standing(conn: Connection, route: str) -> list[str]:
+    """The route's origins on this server."""
+    pattern = "^" + PREFIX + route + "_[0-9]+$"
+    rows = conn.execute("SELECT roname FROM pg_replication_origin WHERE roname ~ %s ORDER BY roname", (pattern,)).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def _take(conn: Connection, name: str) -> bool:
+    """Take this one; False where another session has it."""
+    with suppress(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject):  # somebody was faster: it is there
+        conn.execute(
+            SQL(
+                "SELECT pg_replication_origin_create({0}) WHERE NOT EXISTS "
+                "(SELECT FROM pg_replication_origin WHERE roname = {0})"
+            ).format(Literal(name))
+        )
+    try:
+        conn.execute(SQL("SELECT pg_replication_origin_session_setup({})").format(Literal(name)))
+    except (psycopg.errors.ObjectInUse, psycopg.errors.UndefinedObject):
+        return False
+    return True
+
+
+def _most(conn: Connection) -> int:
+    """How many sessions of this server may have one at once."""
+    found = _one(conn, "SELECT current_setting('max_active_replication_origins', true)")
+    return int(found or _one(conn, "SELECT current_setting('max_replication_slots')"))
+
+
+def _one(conn: Connection, query: str) -> str:
+    row = conn.execute(query.encode()).fetchone()
+    assert row
+    return row[0]  # type: ignore[no-any-return]
