@@ -6,6 +6,7 @@ carries no such change back. PostgreSQL lets one session at a time have an origi
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 import psycopg
@@ -41,16 +42,16 @@ def take(conn: Connection, route: str) -> None:
     raise TransientError("all replication origins are in use: raise max_active_replication_origins, or run fewer workers")
 
 
-def drop(conn: Connection, route: str) -> list[str]:
-    """Drop the route's origins that no session has; returns their names. One in use stays, and goes with the next call."""
-    gone = []
-    for name in standing(conn, route):
-        try:
-            conn.execute("SELECT pg_replication_origin_drop(%s)", (name,))
-            gone.append(name)
-        except (psycopg.errors.ObjectInUse, psycopg.errors.UndefinedObject):
-            continue
-    return gone
+def drop(conn: Connection, route: str, patience_s: float) -> None:
+    """Drop the route's origins; one that a session has is waited for, and stays where that takes longer."""
+    until = time.monotonic() + patience_s
+    while left := standing(conn, route):
+        for name in left:
+            with suppress(psycopg.errors.ObjectInUse, psycopg.errors.UndefinedObject):
+                conn.execute("SELECT pg_replication_origin_drop(%s)", (name,))
+        if time.monotonic() > until:
+            return
+        time.sleep(0.1)
 
 
 def standing(conn: Connection, route: str) -> list[str]:

@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Identifier
 from shopferry import backup, cli, db, dump, fence, route_settings
 from shopferry.control import gates
 from shopferry.cutover import gates as judging
-from shopferry.cutover import sequences
+from shopferry.cutover import sequences, way_back
 from shopferry.cutover.dry_run import dry_run
 from shopferry.db import Connection
 from shopferry.demo import shop
@@ -86,6 +86,7 @@ def ready(moved: Flow) -> Iterator[Flow]:
     """That shop for one test, with all that the gates ask for."""
     with here(moved.environment):
         backup.before_cutover(moved.settings, "test")
+        way_back.arm(moved.settings)
         moved.clean()
         until(lambda: not unmet(moved))
         yield moved

@@ -11,7 +11,7 @@ from kafka import KafkaAdminClient
 from shopferry import backup, db, installation, passage, stack
 from shopferry.cli import main
 from shopferry.cutover import finish as end
-from shopferry.cutover import switch
+from shopferry.cutover import switch, way_back
 from shopferry.demo import shop
 from shopferry.errors import GateError, PhaseError
 from shopferry.mapping import Route
@@ -57,6 +57,7 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
         with pytest.raises(GateError, match="legacy is the active store"):
             end.finish(settings, "demo", "Anna", "Jan")
         backup.before_cutover(settings, "test")
+        way_back.arm(settings)
         switch.cut_over(settings, "test")
         time.sleep(1)
     standing = ours(settings.legacy_dsn), ours(settings.shop_dsn)

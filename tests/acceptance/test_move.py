@@ -17,7 +17,7 @@ import real_input
 from shopferry import backup, db, fence, mirror, passage, stack
 from shopferry.control import phases
 from shopferry.control.gates import Gate
-from shopferry.cutover import gates, switch
+from shopferry.cutover import gates, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
 from shopferry.errors import GateError, PhaseError
@@ -124,6 +124,7 @@ def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -
         with pytest.raises(GateError, match="backup fresh and restored: legacy: none, shop: none"):
             gates.require(settings)
         backup.before_cutover(settings, "test")
+        way_back.arm(settings)
         done = switch.cut_over(settings, "test")
         assert [step for step, _ in done.steps][-1] == "open the new shop"
         assert switch.cut_over(settings, "test").steps == []  # once more: nothing left to do
@@ -146,6 +147,7 @@ def test_rollback_before_the_first_write_gives_the_shop_back(settings: Settings)
     shop.seed(settings, 50)
     ferry(settings)
     backup.before_cutover(settings, "test")
+    way_back.arm(settings)
     switch.cut_over(settings, "test")
     done = roll_back(settings, "test")
     assert done.version == 3
@@ -165,6 +167,7 @@ def test_real_shops_move_under_live_writes(settings: Settings, tmp_path: Path) -
     with writer(book):
         accounts = ferry(settings)
         backup.before_cutover(settings, "test")
+        way_back.arm(settings)
         switch.cut_over(settings, "test")
         time.sleep(2)
     assert not frozen_differences(settings)

@@ -25,6 +25,7 @@ from shopferry.mapping import Route
 from shopferry.settings import REVERSE, Settings
 
 _Q = db.queries(Path(__file__).parent / "sql" / "finish.sql")
+_ORIGINS_S = 15.0  # for the flows, which notice the end within seconds
 _LOCK_WAIT = "10s"  # readers of the control tables are done sooner
 _WARNING = "legacy's tables take writes again: take the application's rights away there, or switch that server off"
 
@@ -55,8 +56,8 @@ def finish(settings: Settings, typed: str, first: str, second: str) -> Finished:
         if settings.connect:
             for flow in _flows(route):
                 _delete_connector(settings.connect, installation.publication(flow), done)
+        _finish_way_back(shop, route, done)
         _finish_legacy(legacy, route, done)
-        _finish_flow_back(shop, route, done)
         gone = [name for r in _flows(route) for name in forget(settings.kafka, r.name, topics(r, r.tables))]
         done.dropped += [f"broker: topic {name}" for name in gone]
         left = [f"new shop: {what}" for what in _standing(shop, route)]
@@ -120,19 +121,19 @@ def _finish_legacy(legacy: Connection, route: Route, done: Finished) -> None:
         _drop_schemas(legacy, "shopferry")
         if installation.is_installed(legacy):
             _drop_schemas(legacy, "shop", "mirror", "ferry")
-    origin.drop(legacy, installation.reverse(route.name))
+    origin.drop(legacy, installation.reverse(route.name), _ORIGINS_S)
     done.dropped += [f"legacy: {what}" for what in standing]
     done.warnings.append(_WARNING)
 
 
-def _finish_flow_back(shop: Connection, route: Route, done: Finished) -> None:
+def _finish_way_back(shop: Connection, route: Route, done: Finished) -> None:
     """Drop what the way back has read the new shop by, and both origins."""
     name = installation.publication(route) + REVERSE
     standing = _standing(shop, route)
     shop.execute(SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(name)))
     source.drop_slot(shop, name)
     _drop_schemas(shop, "shopferry")
-    origin.drop(shop, route.name)
+    origin.drop(shop, route.name, _ORIGINS_S)
     done.dropped += [f"new shop: {what}" for what in standing]
 
 

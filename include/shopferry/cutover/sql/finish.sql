@@ -58,6 +58,9 @@ UNION ALL
 SELECT 'replication slot ' || slot_name FROM pg_replication_slots
 WHERE slot_name IN ('shopferry_' || %(route)s, 'shopferry_' || %(route)s || '_reverse') AND database = current_database()
 UNION ALL
+SELECT 'replication origin ' || roname FROM pg_replication_origin
+WHERE roname ~ ('^shopferry_' || %(route)s || '(_reverse)?_[0-9]+$')
+UNION ALL
 SELECT 'trigger ' || t.tgname || ' on ' || t.tgrelid::regclass FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
 WHERE p.pronamespace = to_regnamespace('ferry') AND t.tgname <> 'shopferry_fence'
 ORDER BY 1;

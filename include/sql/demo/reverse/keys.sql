@@ -1,0 +1,154 @@
+-- Legacy's keys for what is born in the new shop, given in the very transaction that makes it: so both flows know at once
+-- which rows are the same. Run in the new shop's database when the way back is armed; idempotent.
+-- numbers: public.customers(id) as ferry.legacy_customers_id
+-- numbers: public.addresses(id) as ferry.legacy_addresses_id
+-- numbers: public.consents(id) as ferry.legacy_consents_id
+-- numbers: public.loyalty_log(id) as ferry.legacy_loyalty_log_id
+-- Orders, lines, events, loyalty accounts and redemptions have the same keys in both stores.
+-- Where a trigger finds that our own flow writes, it leaves the row as it is. The functions run with the rights of who
+-- installed them: the application needs none on schema ferry.
+
+CREATE SEQUENCE IF NOT EXISTS ferry.legacy_customers_id;
+CREATE SEQUENCE IF NOT EXISTS ferry.legacy_addresses_id;
+CREATE SEQUENCE IF NOT EXISTS ferry.legacy_consents_id;
+CREATE SEQUENCE IF NOT EXISTS ferry.legacy_loyalty_log_id;
+
+CREATE OR REPLACE FUNCTION ferry.is_ours() RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+RETURN coalesce(current_setting('shopferry.writer', true) = 'ferry', false);
+
+-- A new customer is an account of its own in legacy.
+CREATE OR REPLACE FUNCTION ferry.customer_is_born() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT ferry.is_ours() THEN
+        NEW.legacy_customer_id := coalesce(NEW.legacy_customer_id, nextval('ferry.legacy_customers_id'));
+    END IF;
+    RETURN NEW;
+END $$;
+
+-- Identity follows the person, so that after a way back nobody is taken for the next owner of an address.
+CREATE OR REPLACE FUNCTION ferry.customer_is_known() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF ferry.is_ours() THEN
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO shop.customer_account (legacy_customer_id, customer_id) VALUES (NEW.legacy_customer_id, NEW.id);
+        INSERT INTO ferry.identity (entity, legacy_key, shop_key, cluster)
+        VALUES ('customer', NEW.legacy_customer_id, NEW.id, NEW.email);
+    ELSIF TG_OP = 'UPDATE' THEN
+        UPDATE ferry.identity SET cluster = NEW.email
+        WHERE entity = 'customer' AND shop_key = NEW.id AND cluster NOT LIKE '#%';
+    ELSE
+        DELETE FROM ferry.identity WHERE entity = 'customer' AND shop_key = OLD.id;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION ferry.address_is_born() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF ferry.is_ours() OR NEW.source_key IS NOT NULL THEN
+        RETURN NEW;
+    END IF;
+    SELECT legacy_customer_id INTO NEW.legacy_customer_id FROM shop.customer WHERE id = NEW.customer_id;
+    -- An old account has one billing address, within its own record.
+    IF NEW.is_billing AND NOT EXISTS (
+        SELECT FROM shop.customer_address WHERE source_key = 'billing:' || NEW.legacy_customer_id
+    ) THEN
+        NEW.source_key := 'billing:' || NEW.legacy_customer_id;
+    ELSE
+        NEW.legacy_address_id := nextval('ferry.legacy_addresses_id');
+        NEW.source_key := 'address:' || NEW.legacy_address_id;
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION ferry.credential_is_born() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT ferry.is_ours() THEN
+        SELECT legacy_customer_id INTO NEW.legacy_customer_id FROM shop.customer WHERE id = NEW.customer_id;
+    END IF;
+    RETURN NEW;
+END $$;
+
+-- A consent's evidence is the list of its declarations, and legacy's table of them is made of it. A grant is declared for
+-- each of the person's accounts, since in legacy no account overrules the withdrawal of another; a withdrawal is noted in
+-- the declaration that it ends.
+CREATE OR REPLACE FUNCTION ferry.consent_is_declared() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    lead bigint;
+    account bigint;
+    given timestamp := NEW.granted_at AT TIME ZONE 'Europe/Warsaw';
+    taken timestamp := NEW.withdrawn_at AT TIME ZONE 'Europe/Warsaw';
+BEGIN
+    IF ferry.is_ours() THEN
+        RETURN NEW;
+    END IF;
+    SELECT legacy_customer_id INTO lead FROM shop.customer WHERE id = NEW.customer_id;
+    IF NEW.purpose <> 'marketing' THEN
+        NEW.legacy_customer_id := coalesce(NEW.legacy_customer_id, lead);
+        RETURN NEW;
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
+        NEW.evidence := OLD.evidence;
+        NEW.legacy_consent_id := OLD.legacy_consent_id;
+        NEW.legacy_customer_id := OLD.legacy_customer_id;
+        IF ROW(NEW.state, NEW.granted_at, NEW.granted_ip, NEW.wording_version, NEW.withdrawn_at)
+            IS NOT DISTINCT FROM ROW(OLD.state, OLD.granted_at, OLD.granted_ip, OLD.wording_version, OLD.withdrawn_at) THEN
+            RETURN NEW;
+        END IF;
+        IF NEW.state = 'withdrawn' AND EXISTS (
+            SELECT FROM jsonb_array_elements(OLD.evidence) e WHERE (e->>'consent')::bigint = OLD.legacy_consent_id
+        ) THEN
+            SELECT jsonb_agg(CASE
+                       WHEN (e->>'consent')::bigint IS DISTINCT FROM OLD.legacy_consent_id THEN e
+                       WHEN taken IS NULL THEN e || jsonb_build_object('said', 'N')
+                       ELSE e || jsonb_build_object('withdrawn', taken) END ORDER BY n)
+            INTO NEW.evidence FROM jsonb_array_elements(OLD.evidence) WITH ORDINALITY AS x (e, n);
+            RETURN NEW;
+        END IF;
+    END IF;
+    FOR account IN
+        SELECT legacy_customer_id FROM shop.customer_account WHERE customer_id = NEW.customer_id
+        UNION SELECT lead
+        ORDER BY 1
+    LOOP
+        NEW.legacy_customer_id := account;
+        NEW.legacy_consent_id := nextval('ferry.legacy_consents_id');
+        NEW.evidence := NEW.evidence || jsonb_build_object(
+            'consent', NEW.legacy_consent_id, 'account', account,
+            'said', CASE WHEN NEW.state = 'withdrawn' AND given IS NULL THEN 'N' ELSE 'T' END,
+            'at', given, 'ip', host(NEW.granted_ip),
+            'wording', CASE WHEN NEW.state <> 'unproven' THEN NEW.wording_version END, 'withdrawn', taken
+        );
+    END LOOP;
+    -- The newest declaration decides, and that is the last account's.
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION ferry.entry_is_born() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT ferry.is_ours() AND NEW.source_key IS NULL AND NEW.kind <> 'adjustment' THEN
+        NEW.legacy_log_id := nextval('ferry.legacy_loyalty_log_id');
+        NEW.source_key := 'log:' || NEW.legacy_log_id;
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE TRIGGER shopferry_born BEFORE INSERT ON shop.customer
+    FOR EACH ROW EXECUTE FUNCTION ferry.customer_is_born();
+CREATE OR REPLACE TRIGGER shopferry_known AFTER INSERT OR DELETE OR UPDATE OF email ON shop.customer
+    FOR EACH ROW EXECUTE FUNCTION ferry.customer_is_known();
+CREATE OR REPLACE TRIGGER shopferry_born BEFORE INSERT ON shop.customer_address
+    FOR EACH ROW EXECUTE FUNCTION ferry.address_is_born();
+CREATE OR REPLACE TRIGGER shopferry_born BEFORE INSERT ON shop.customer_credential
+    FOR EACH ROW EXECUTE FUNCTION ferry.credential_is_born();
+CREATE OR REPLACE TRIGGER shopferry_declared BEFORE INSERT OR UPDATE ON shop.consent
+    FOR EACH ROW EXECUTE FUNCTION ferry.consent_is_declared();
+CREATE OR REPLACE TRIGGER shopferry_born BEFORE INSERT ON shop.loyalty_entry
+    FOR EACH ROW EXECUTE FUNCTION ferry.entry_is_born();
