@@ -109,8 +109,7 @@ class Merger:
             self._statements(unit)
         self.hold()
         self._do(_SESSION)
-        if wanted := {w for u in units for w in u.standardize if f"{u.schema}.{w.table}" in touched}:
-            registry.judge(self.conn, registry.missing(self.conn, wanted))
+        self.judge(units, touched)
         try:
             with self.conn.transaction():
                 done = self._at_once(units, set(touched))
@@ -122,6 +121,12 @@ class Merger:
             done = self._one_by_one(units, touched)
         self._forget_changes(units, touched)
         return done
+
+    def judge(self, units: Iterable[Unit], changed: Iterable[str]) -> None:
+        """Have the raw values of the changed relations judged, as these units want it; see `propagate`."""
+        touched = set(changed)
+        if wanted := {w for u in units for w in u.standardize if f"{u.schema}.{w.table}" in touched}:
+            registry.judge(self.conn, registry.missing(self.conn, wanted))
 
     def _at_once(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
         """Merge all units without waiting for each statement's answer. Raises the first refusal, of whatever unit."""

@@ -109,7 +109,9 @@ class Replay:
         self, units: Sequence[Unit], whole: Mapping[str, Sequence[Change]], generations: Mapping[str, int], *, echo: bool
     ) -> tuple[int, dict[str, Merged]]:
         """Bring the changes that are an echo, or those that are none, into the mirror, and merge what they affect."""
-        read = {s.relation for u in units for s in u.sources}
+        # Of an echo nothing is merged, but when its keys are merged another time its values must have been judged.
+        looked_at = self.route.units if echo else units
+        read = {s.relation for u in looked_at for s in u.sources}
         parts = [
             _Part(self.tables[name], rows, generations[name], self.tables[name].relation in read)
             for name, changes in whole.items()
@@ -117,8 +119,10 @@ class Replay:
         ]
         if not parts:
             return 0, {}
-        written = self._mirror(parts)
-        return written, self.merger.propagate(units, {p.table.relation for p in parts})
+        written, changed = self._mirror(parts), {p.table.relation for p in parts}
+        if echo:
+            self.merger.judge(looked_at, changed)
+        return written, self.merger.propagate(units, changed)
 
     def _whole(self, table: MirrorTable, changes: Sequence[Change]) -> list[Change]:
         """The changes with every value, exactly: what events leave out or get wrong comes from the mirror or from legacy."""

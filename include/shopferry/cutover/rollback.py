@@ -58,10 +58,7 @@ def roll_back(settings: Settings, who: str) -> Cutover:
             if not fenced:
                 moved = ("legacy", done.version)
                 if back:
-                    close(
-                        Stores(shop, legacy, back), locked, settings, entities, moved, clock,
-                        lambda: way_back.turn(locked, route, live=True),
-                    )  # fmt: skip
+                    close(Stores(shop, legacy, back), route, locked, settings, entities, moved, clock)
                 else:
                     _close_unwritten(shop, locked, settings, route, moved)
                     clock.lap("close the new shop")

@@ -7,7 +7,8 @@ commit there is only forward, and every step left is idempotent: the next try co
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -18,6 +19,7 @@ from shopferry import db, fence, installation, mirror
 from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.gates import Gate
+from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.cutover import gates, routing, sequences, way_back
 from shopferry.cutover.limit import limited
@@ -82,10 +84,7 @@ def cut_over(settings: Settings, who: str) -> Cutover:
             clock.lap("gates")
         with routing.nobody_left_waiting(settings):
             if not fenced:
-                # From that commit on the new shop's writes are carried back; there is none yet.
-                close(
-                    s, locked, settings, tables, ("shop", done.version), clock, lambda: way_back.turn(locked, back, live=True)
-                )
+                close(s, back, locked, settings, tables, ("shop", done.version), clock)
             sequences.advance(shop, route)
             way_back.number(legacy, shop, route)
             clock.lap("sequences")
@@ -121,19 +120,21 @@ class Clock:
 
 
 def close(
-    s: Stores, locked: Connection, settings: Settings, tables: list[str], moved: tuple[str, int], clock: Clock,
-    also: Callable[[], None],
+    s: Stores, onward: Route | None, locked: Connection, settings: Settings, tables: list[str], moved: tuple[str, int],
+    clock: Clock,
 ) -> None:
     """Lock the store that is read, prove that everything is applied, look at the hot keys once more, fence; one transaction.
 
-    `locked` is another connection to it, on which `also` is called in that transaction. `moved` is what refused writers are
-    told. Raises TransientError or GateError when it was given up; then nothing has changed.
+    In that transaction the route that leads `onward`, back to this store, begins to be merged: from then on the writes to
+    the store that opens next are carried here. Its mirror must have the echo of all that was carried by then, for echo is
+    not merged when it comes later. `locked` is another connection to the store, `moved` what refused writers are told.
+    Raises TransientError or GateError when it was given up; then nothing has changed.
     """
     name = "legacy" if moved[0] == "shop" else "the new shop"
     since = hot_since(s.legacy)
-    # The broker's connection is made before the lock: nobody shall wait for a handshake.
+    # The broker's connections are made before the lock: nobody shall wait for a handshake.
     with (
-        broker_ends(s, settings) as ends,
+        _flows(s, onward, settings) as flows,
         limited(LIMIT_S, s.legacy, s.shop, locked, let_go=partial(routing.let_go, settings)) as limit,
     ):
         if routing.hold(settings, LOCK_WAIT_S):
@@ -141,14 +142,25 @@ def close(
         with locked.transaction():
             _lock(locked, tables, min(LOCK_WAIT_S, limit.left()))
             clock.lap(f"lock {name}")
-            await_applied(s, ends, limit.left() - LOOK_S)
-            clock.lap("applied")
+            for step, (flow, ends) in zip(("applied", "echo applied"), flows, strict=False):
+                await_applied(flow, ends, limit.left() - LOOK_S)
+                clock.lap(step)
             _last_look(s, since)
             clock.lap("last look")
             fence.raise_fence(locked, tables, s.route.name.removesuffix(REVERSE), moved)
-            also()
+            way_back.turn(locked, onward, live=True)
             limit.close()
     clock.lap(f"fence {name}")
+
+
+@contextmanager
+def _flows(
+    s: Stores, onward: Route | None, settings: Settings
+) -> Iterator[list[tuple[Stores, Callable[[], Mapping[Partition, int]]]]]:
+    """The flow of this route and, where there is one, that of the other direction, each with the broker's ends."""
+    both = [s, Stores(s.shop, s.legacy, onward)] if onward else [s]
+    with ExitStack() as stack:
+        yield [(flow, stack.enter_context(broker_ends(flow, settings))) for flow in both]
 
 
 def _lock(locked: Connection, tables: list[str], seconds: float) -> None:

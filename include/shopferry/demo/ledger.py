@@ -1,8 +1,9 @@
 """Was everything that was acknowledged kept? Looks up every fact of the writer's ledger in both stores.
 
 A fact names a row and what it must hold, or that it must be gone. A later fact on the same row and column takes the
-place of an earlier one, across the switch too: what legacy acknowledged is followed into the row that carries it in
-the new shop. A legacy row that the shop does not hold must stand in quarantine or be left out by a named rule.
+place of an earlier one, across the switches too: what one store acknowledged is followed into the row that carries it in
+the other. A legacy row that the shop does not hold must stand in quarantine or be left out by a named rule; a row of the
+shop that is there no more must be accounted for in the same way by the legacy row it has become.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ _CARRIED_BY: Final = {
     "order_items": "order_line", "order_status_log": "order_event", "loyalty_accounts": "loyalty_account",
     "loyalty_log": "loyalty_entry", "loyalty_redemptions": "loyalty_redemption",
 }  # fmt: skip
+_LED_BACK_TO: Final = {shop: legacy for legacy, shop in _CARRIED_BY.items()}
+_LED_BY_NUMBER: Final = {"customer", "customer_address", "consent", "loyalty_entry"}  # all others keep their keys
+_WITH_OTHERS: Final = {"customer": ("email", "blocked"), "consent": ()}  # what rows follow that do not decide
 _GONE = "gone"
 _AROUND_S = 5.0  # how long before and after the switch gaps count as the switch's
 _QUERIES = db.queries(SQL_ROOT / "demo" / "ledger.sql")
@@ -65,7 +69,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerReport:
     """Look up every acknowledged write in legacy, in the new shop, or in its quarantine and left-out rows.
 
-    To be called when all phases are applied. The connections are only read from.
+    To be called when all is applied in both directions. The connections are only read from.
     """
     records = read(path)
     acknowledged = [r for r in records if r["acknowledged"] is not None]
@@ -73,23 +77,36 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
     acknowledged.sort(key=lambda r: (r["version"], r["acknowledged"]))
     in_legacy: dict[Row, _Expected] = {}
     in_shop: dict[Row, _Expected] = {}
-    legacy_rows = sorted({(t, i) for r in acknowledged if r["store"] == "legacy" for t, i, _ in r["facts"]})
+    legacy_rows = sorted({(t, i) for r in acknowledged if r["store"] == "legacy" for t, i, *_ in r["facts"]})
     carried = _carried(shop, legacy_rows)
-    dropped = {(t, i) for r in acknowledged for t, i, _ in r["facts"] if t.startswith("@")}
+    back = _led_back(shop, {(t, i) for r in acknowledged if r["store"] == "shop" for t, i, *_ in r["facts"] if t[0] != "@"})
+    dropped = {(t, i) for r in acknowledged for t, i, *_ in r["facts"] if t.startswith("@")}
+    became: dict[Row, Row] = {}
     for record in acknowledged:
-        for table, key, columns in record["facts"]:
+        for table, key, columns, *legacy_key in record["facts"]:
             row = (table, key)
             if record["store"] == "legacy":
                 _expect(in_legacy, row, columns, record["write"])
                 if row in carried:
                     _expect(in_shop, carried[row], columns, record["write"])
-            elif not table.startswith("@"):
+            elif table.startswith("@"):
+                _expect(in_legacy, (table[1:], key), None, record["write"])
+            else:
                 _expect(in_shop, row, columns, record["write"])
+                if legacy_key or table not in _LED_BY_NUMBER:
+                    became[row] = (_LED_BACK_TO[table], legacy_key[0] if legacy_key else key)
+                _expect_back(in_legacy, row, columns, record["write"], back)
     missing = _differ("legacy", in_legacy, _found(legacy, "legacy", in_legacy))
-    missing += _differ("shop", in_shop, _found(shop, "shop", in_shop))
+    held = _found(shop, "shop", in_shop)
+    absent = {row: became[row] for row, e in in_shop.items() if row not in held and not e.gone and row in became}
+    still_there = set(_found(legacy, "legacy", absent.values()))
+    excused = _accounted(shop, absent.values()) | (set(absent.values()) - still_there)
+    followed = {row: e for row, e in in_shop.items() if absent.get(row) not in excused}
+    missing += _differ("shop", followed, held)
+    led = {row for rows in back.values() for row in rows}
     lost = {
         row: e for row, e in in_legacy.items()
-        if row not in carried and not e.gone and (f"@{row[0]}", row[1]) not in dropped
+        if row not in carried and row not in led and not e.gone and (f"@{row[0]}", row[1]) not in dropped
         and not _expected_gone(in_shop, row)
     }  # fmt: skip
     accounted = _accounted(shop, lost)
@@ -126,6 +143,27 @@ def _expect(expected: dict[Row, _Expected], row: Row, columns: dict[str, Any] | 
         held.update({name: (value, write) for name, value in columns.items()})
 
 
+def _expect_back(
+    in_legacy: dict[Row, _Expected], row: Row, columns: dict[str, Any] | None, write: str, back: dict[Row, list[Row]]
+) -> None:
+    """What legacy must hold after a write to the new shop, in the rows that it is led back to."""
+    table, key = row
+    if columns is None:
+        if table not in _LED_BY_NUMBER:
+            _expect(in_legacy, (_LED_BACK_TO[table], key), None, write)
+        return
+    if not (rows := back.get(row)):
+        return
+    first, *others = rows
+    for other in others:
+        follows = {name: value for name, value in columns.items() if name in _WITH_OTHERS.get(table, columns)}
+        if follows:
+            _expect(in_legacy, other, follows, write)
+        elif table == "consent":
+            in_legacy.pop(other, None)  # declarations before: which of them this one ended, their own rows tell
+    _expect(in_legacy, first, columns, write)
+
+
 def _expected_gone(in_shop: dict[Row, _Expected], legacy_row: Row) -> bool:
     """Whether the shop deleted, after the switch, the row that has the legacy row's own key."""
     shop_row = in_shop.get((_CARRIED_BY[legacy_row[0]], legacy_row[1]))
@@ -146,6 +184,19 @@ def _carried(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, Row]:
         for table, keys in _by_table(rows).items()
         for legacy_key, shop_key in shop.execute(_QUERIES[f"carried.{table}"], {"ids": keys}).fetchall()
     }
+
+
+def _led_back(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, list[Row]]:
+    """Shop row → the legacy rows that it is led back to, the one that decides first."""
+    found: dict[Row, list[Row]] = {}
+    for table, keys in _by_table(rows).items():
+        old = _LED_BACK_TO[table]
+        if table not in _LED_BY_NUMBER:
+            found |= {(table, key): [(old, key)] for key in keys}
+            continue
+        for key, legacy_keys in shop.execute(_QUERIES[f"back.{table}"], {"ids": keys}).fetchall():
+            found[table, key] = [(old, k) for k in dict.fromkeys(legacy_keys)]
+    return found
 
 
 def _found(store: db.Connection, name: str, rows: Iterable[Row]) -> dict[Row, dict[str, Any]]:

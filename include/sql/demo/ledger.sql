@@ -1,7 +1,7 @@
 -- What the stores hold of the rows that the writer's facts name, in the facts' words. %(ids)s is a list of keys.
 
 -- name: legacy.customers
-SELECT id, jsonb_build_object('email', email, 'phone', phone, 'deleted', deleted = 'T') FROM customers WHERE id = ANY(%(ids)s)
+SELECT id, jsonb_build_object('email', email, 'phone', phone, 'deleted', deleted = 'T', 'blocked', active = 'N') FROM customers WHERE id = ANY(%(ids)s)
 
 -- name: legacy.addresses
 SELECT id, jsonb_build_object('street', street, 'city', city) FROM addresses WHERE id = ANY(%(ids)s)
@@ -60,6 +60,22 @@ SELECT legacy_log_id, id FROM shop.loyalty_entry WHERE legacy_log_id = ANY(%(ids
 
 -- name: carried.loyalty_redemptions
 SELECT id, id FROM shop.loyalty_redemption WHERE id = ANY(%(ids)s)
+
+-- name: back.customer
+-- The old rows that a shop row is led back to, the one that decides first; of the others only the named columns follow.
+SELECT m.customer_id, array_agg(m.legacy_customer_id ORDER BY m.legacy_customer_id <> c.legacy_customer_id)
+FROM shop.customer_account m JOIN shop.customer c ON c.id = m.customer_id WHERE m.customer_id = ANY(%(ids)s) GROUP BY 1
+
+-- name: back.customer_address
+SELECT id, ARRAY[legacy_address_id] FROM shop.customer_address WHERE id = ANY(%(ids)s) AND legacy_address_id IS NOT NULL
+
+-- name: back.consent
+SELECT s.id, ARRAY[s.legacy_consent_id] || array_agg((e->>'consent')::bigint)
+FROM shop.consent s CROSS JOIN LATERAL jsonb_array_elements(s.evidence) e
+WHERE s.id = ANY(%(ids)s) AND s.legacy_consent_id IS NOT NULL GROUP BY s.id
+
+-- name: back.loyalty_entry
+SELECT id, ARRAY[legacy_log_id] FROM shop.loyalty_entry WHERE id = ANY(%(ids)s) AND legacy_log_id IS NOT NULL
 
 -- name: accounted
 SELECT row_key::bigint FROM ferry.quarantine WHERE entity = %(entity)s AND row_key = ANY(%(keys)s)

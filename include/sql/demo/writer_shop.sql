@@ -1,47 +1,47 @@
--- The same business in the new shop; see writer_legacy.sql for what the rows mean. ["@addresses", id, null] says that what
--- was carried over from that legacy row is gone.
+-- The same business in the new shop; see writer_legacy.sql for what the rows mean. A fourth element is the key that a row got
+-- in legacy when it was made. ["@addresses", id, null] says that what belongs to that legacy row is gone.
 
 -- name: sign_up
 WITH c AS (
     INSERT INTO shop.customer (email, given_name, family_name, phone, registered_at, last_seen_at)
-    VALUES (%(email)s, %(given)s, %(family)s, %(phone)s, now(), now()) RETURNING id, email, phone
+    VALUES (%(email)s, %(given)s, %(family)s, %(phone)s, now(), now()) RETURNING id, email, phone, legacy_customer_id
 ), p AS (
     INSERT INTO shop.customer_credential (customer_id, login, scheme, hash) SELECT c.id, c.email, 'bcrypt', %(hash)s FROM c
 ), a AS (
     INSERT INTO shop.customer_address (customer_id, is_default, recipient, street, postcode, city, country_code, phone, created_at)
     SELECT c.id, true, %(given)s || ' ' || %(family)s, %(street)s, %(postcode)s, %(city)s, 'PL', %(phone)s, now()
-    FROM c RETURNING id, street
+    FROM c RETURNING id, street, legacy_address_id
 ), s AS (
     INSERT INTO shop.consent (customer_id, purpose, channel, state, granted_at, granted_ip, wording_version)
-    SELECT c.id, 'marketing', 'email', 'granted', now(), '10.0.0.1', 'v6' FROM c RETURNING id
+    SELECT c.id, 'marketing', 'email', 'granted', now(), '10.0.0.1', 'v6' FROM c RETURNING id, legacy_consent_id
 ), w AS (
     INSERT INTO shop.communication_preference (customer_id, channel, wanted, since) SELECT c.id, 'email', true, now() FROM c
 ), l AS (
     INSERT INTO shop.loyalty_account (customer_id, card_number, opened_at)
     SELECT c.id, '28' || lpad(c.id::text, 11, '0'), now() FROM c WHERE c.id %% 2 = 0 RETURNING id
 )
-SELECT jsonb_build_array('customer', id, jsonb_build_object('email', email, 'phone', phone)) FROM c
-UNION ALL SELECT jsonb_build_array('customer_address', id, jsonb_build_object('street', street)) FROM a
-UNION ALL SELECT jsonb_build_array('consent', id, jsonb_build_object('state', 'granted')) FROM s
+SELECT jsonb_build_array('customer', id, jsonb_build_object('email', email, 'phone', phone), legacy_customer_id) FROM c
+UNION ALL SELECT jsonb_build_array('customer_address', id, jsonb_build_object('street', street), legacy_address_id) FROM a
+UNION ALL SELECT jsonb_build_array('consent', id, jsonb_build_object('state', 'granted'), legacy_consent_id) FROM s
 UNION ALL SELECT jsonb_build_array('loyalty_account', id, jsonb_build_object('points', 0)) FROM l
 
 -- name: change_phone
 UPDATE shop.customer SET phone = %(phone)s
 WHERE id = (SELECT id FROM shop.customer WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint
             AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
-RETURNING jsonb_build_array('customer', id, jsonb_build_object('phone', phone))
+RETURNING jsonb_build_array('customer', id, jsonb_build_object('phone', phone), legacy_customer_id)
 
 -- name: change_email
 UPDATE shop.customer SET email = %(email)s
 WHERE id = (SELECT id FROM shop.customer WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint
             AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
-RETURNING jsonb_build_array('customer', id, jsonb_build_object('email', email))
+RETURNING jsonb_build_array('customer', id, jsonb_build_object('email', email), legacy_customer_id)
 
 -- name: leave
 UPDATE shop.customer SET status = 'blocked'
 WHERE id = (SELECT id FROM shop.customer WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint
             AND id %% %(workers)s = %(worker)s AND status = 'active' ORDER BY id LIMIT 1)
-RETURNING jsonb_build_array('customer', id, jsonb_build_object('blocked', true))
+RETURNING jsonb_build_array('customer', id, jsonb_build_object('blocked', true), legacy_customer_id)
 
 -- name: add_address
 INSERT INTO shop.customer_address (customer_id, street, postcode, city, country_code, phone, created_at)
@@ -49,13 +49,13 @@ SELECT id, %(street)s, %(postcode)s, %(city)s, 'PL', %(phone)s, now()
 FROM shop.customer
 WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint AND id %% %(workers)s = %(worker)s
 ORDER BY id LIMIT 1
-RETURNING jsonb_build_array('customer_address', id, jsonb_build_object('street', street, 'city', city))
+RETURNING jsonb_build_array('customer_address', id, jsonb_build_object('street', street, 'city', city), legacy_address_id)
 
 -- name: change_address
 UPDATE shop.customer_address SET street = %(street)s, postcode = %(postcode)s, city = %(city)s, country_code = 'PL'
 WHERE id = (SELECT id FROM shop.customer_address WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer_address))::bigint
             AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
-RETURNING jsonb_build_array('customer_address', id, jsonb_build_object('street', street, 'city', city))
+RETURNING jsonb_build_array('customer_address', id, jsonb_build_object('street', street, 'city', city), legacy_address_id)
 
 -- name: delete_address
 WITH d AS (
@@ -75,13 +75,13 @@ WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint AND id %% %
 ORDER BY id LIMIT 1
 ON CONFLICT (customer_id, purpose, channel) DO UPDATE
 SET state = 'granted', granted_at = now(), granted_ip = '10.0.0.2', wording_version = 'v6', withdrawn_at = NULL
-RETURNING jsonb_build_array('consent', id, jsonb_build_object('state', state))
+RETURNING jsonb_build_array('consent', id, jsonb_build_object('state', state), legacy_consent_id)
 
 -- name: withdraw
 UPDATE shop.consent SET state = 'withdrawn', withdrawn_at = now()
 WHERE id = (SELECT id FROM shop.consent WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.consent))::bigint
             AND customer_id %% %(workers)s = %(worker)s AND state <> 'withdrawn' ORDER BY id LIMIT 1)
-RETURNING jsonb_build_array('consent', id, jsonb_build_object('state', state))
+RETURNING jsonb_build_array('consent', id, jsonb_build_object('state', state), legacy_consent_id)
 
 -- name: order
 WITH c AS (
@@ -153,10 +153,10 @@ WITH a AS (
     RETURNING id, balance
 ), l AS (
     INSERT INTO shop.loyalty_entry (account_id, kind, points, reason, happened_at)
-    SELECT a.id, 'earned', %(points)s, 'Premia', now() FROM a RETURNING id, points
+    SELECT a.id, 'earned', %(points)s, 'Premia', now() FROM a RETURNING id, points, legacy_log_id
 )
 SELECT jsonb_build_array('loyalty_account', id, jsonb_build_object('points', balance)) FROM a
-UNION ALL SELECT jsonb_build_array('loyalty_entry', id, jsonb_build_object('points', points)) FROM l
+UNION ALL SELECT jsonb_build_array('loyalty_entry', id, jsonb_build_object('points', points), legacy_log_id) FROM l
 
 -- name: spend
 WITH a AS (
@@ -166,11 +166,11 @@ WITH a AS (
     RETURNING id, balance
 ), l AS (
     INSERT INTO shop.loyalty_entry (account_id, kind, points, reason, happened_at)
-    SELECT a.id, 'spent', -%(points)s, 'Nagroda', now() FROM a RETURNING id, points
+    SELECT a.id, 'spent', -%(points)s, 'Nagroda', now() FROM a RETURNING id, points, legacy_log_id
 ), r AS (
     INSERT INTO shop.loyalty_redemption (account_id, reward, points, state, redeemed_at)
     SELECT a.id, 'Bon 20 zł', %(points)s, 'done', now() FROM a RETURNING id, points
 )
 SELECT jsonb_build_array('loyalty_account', id, jsonb_build_object('points', balance)) FROM a
-UNION ALL SELECT jsonb_build_array('loyalty_entry', id, jsonb_build_object('points', points)) FROM l
+UNION ALL SELECT jsonb_build_array('loyalty_entry', id, jsonb_build_object('points', points), legacy_log_id) FROM l
 UNION ALL SELECT jsonb_build_array('loyalty_redemption', id, jsonb_build_object('points', points)) FROM r

@@ -45,13 +45,8 @@ SELECT t.key AS id,
        CASE WHEN b.place THEN l.bill_postcode ELSE left(t.postcode, 20) END AS bill_postcode,
        CASE WHEN b.city THEN l.bill_city ELSE left(t.city, 128) END AS bill_city,
        CASE WHEN b.place THEN l.bill_country ELSE t.country_code END AS bill_country,
-       CASE WHEN t.newsletter IN ('granted', 'unproven') AND upper(l.newsletter) IN ('N', '0') AND s.dated THEN 'T'
-            WHEN t.newsletter IN ('granted', 'unproven') AND t.leads AND s.refuses THEN 'T'
-            WHEN t.newsletter = 'withdrawn' AND t.leads AND NOT t.news_withdrawn AND NOT (s.refuses AND s.dated) THEN 'N'
-            WHEN t.old THEN l.newsletter ELSE 'N' END AS newsletter,
-       CASE WHEN t.newsletter IN ('granted', 'unproven') AND t.leads AND s.refuses
-              OR t.newsletter = 'withdrawn' AND t.leads AND NOT t.news_withdrawn AND NOT (s.refuses AND s.dated)
-            THEN to_char(t.newsletter_at, 'YYYY-MM-DD') ELSE l.newsletter_date END AS newsletter_date,
+       CASE WHEN s.becomes IS NOT NULL THEN s.becomes WHEN t.old THEN l.newsletter ELSE 'N' END AS newsletter,
+       CASE WHEN s.becomes IS NOT NULL THEN to_char(t.newsletter_at, 'YYYY-MM-DD') ELSE l.newsletter_date END AS newsletter_date,
        CASE WHEN t.old AND (upper(l.active) IN ('N', '0') IS NOT TRUE) = (t.status = 'active') THEN l.active
             WHEN t.status = 'active' THEN 'T' ELSE 'N' END AS active,
        CASE WHEN t.old THEN l.deleted ELSE 'N' END AS deleted,
@@ -77,10 +72,22 @@ CROSS JOIN LATERAL (
                     '[0-9a-fA-F]{32}(:.+)?|[0-9a-fA-F]{40}|[0-9a-fA-F]{64}:.+)$') END IS TRUE AS stays
 ) h
 CROSS JOIN LATERAL (
-    SELECT upper(l.newsletter) IN ('N', '0') IS TRUE OR l.id IS NULL AS refuses,
-           nullif(btrim(l.newsletter_date), '') IS NOT NULL AND d.problem IS DISTINCT FROM 'date_missing' AS dated
-    FROM (VALUES (1)) one (x)
-    LEFT JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = l.newsletter_date
+    -- What all accounts of the person say together is what the shop was told: one that refuses, with a date, ends it for all.
+    SELECT CASE WHEN t.newsletter = 'withdrawn' AND t.leads AND NOT t.news_withdrawn AND f.refused IS NOT TRUE THEN 'N'
+                WHEN t.newsletter IN ('granted', 'unproven') AND f.own_refused THEN 'T'
+                WHEN t.newsletter IN ('granted', 'unproven') AND t.leads AND f.wanted IS NOT TRUE THEN 'T' END AS becomes
+    FROM (
+        SELECT bool_or(v.no) AS refused, bool_or(v.no AND v.id = t.key) AS own_refused, bool_or(v.yes) AS wanted
+        FROM (
+            SELECT x.id, upper(x.newsletter) IN ('T', 'Y', '1') AS yes,
+                   upper(x.newsletter) IN ('N', '0') AND nullif(btrim(x.newsletter_date), '') IS NOT NULL
+                       AND d.problem IS DISTINCT FROM 'date_missing' AS no
+            FROM shop.customer_account o
+            JOIN public.customers x ON x.id = o.legacy_customer_id
+            LEFT JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = x.newsletter_date
+            WHERE o.customer_id = t.customer_id
+        ) v
+    ) f
 ) s
 CROSS JOIN LATERAL (
     -- Without a billing address in the shop, what legacy has of one stays only if it never became one.
