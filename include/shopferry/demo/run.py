@@ -77,7 +77,8 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
             airflow.approve_and_await("cutover", cutover, "approve", timeout_s=300)
             say(f"the shop writes to its new store for {AFTER_CUTOVER_S:.0f} s")
             time.sleep(AFTER_CUTOVER_S)
-        say("checking every write that was acknowledged")
+        say("checking every write that was acknowledged, in both stores")
+        _await_back(settings)
         with db.connect(settings.legacy_dsn, "check") as legacy, db.connect(settings.shop_dsn, "check") as new:
             frozen = _frozen(settings, legacy, new)
             compared = {name: compared[name] + frozen[name] for name in compared}
@@ -103,6 +104,13 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
     finally:
         if not leave_up:
             stack.down()
+
+
+def _await_back(settings: Settings) -> None:
+    """Wait until legacy, too, has all that the new shop acknowledged."""
+    back = settings.reversed
+    with passage.stores(back, "check") as s, passage.broker_ends(s, back) as ends:
+        passage.await_applied(s, ends, 60.0)
 
 
 class _Steps:

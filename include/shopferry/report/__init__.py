@@ -145,7 +145,7 @@ def _next(
         )
     if active == "shop":
         todo.append(
-            "The new shop takes the writes. As long as it has accepted none, the DAG rollback gives the shop back to legacy."
+            "The new shop takes the writes, and legacy keeps up with it: the DAG rollback gives the shop back with all of them."
         )
         todo.append("Once the way back is no longer promised, two people end the migration: DAG finish.")
         return todo

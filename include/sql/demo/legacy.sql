@@ -24,6 +24,7 @@ CREATE TABLE customers (
     created_at      timestamp
 );
 CREATE INDEX customers_email ON customers (email);
+CREATE INDEX customers_email_folded ON customers (lower(btrim(email)));
 
 CREATE TABLE addresses (
     id           serial PRIMARY KEY,

@@ -35,9 +35,12 @@ WHERE id = (SELECT id FROM customers WHERE id >= (%(dice)s * (SELECT max(id) FRO
 RETURNING jsonb_build_array('customers', id, jsonb_build_object('phone', phone))
 
 -- name: change_email
+-- Not of who has another account by that address: they would be two persons from then on, and facts follow rows.
 UPDATE customers SET email = %(email)s
-WHERE id = (SELECT id FROM customers WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint
-            AND id %% %(workers)s = %(worker)s AND deleted = 'N' ORDER BY id LIMIT 1)
+WHERE id = (SELECT id FROM customers c WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint
+            AND id %% %(workers)s = %(worker)s AND deleted = 'N'
+            AND NOT EXISTS (SELECT FROM customers o WHERE lower(btrim(o.email)) = lower(btrim(c.email)) AND o.id <> c.id)
+            ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('customers', id, jsonb_build_object('email', email))
 
 -- name: leave

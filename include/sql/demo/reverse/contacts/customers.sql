@@ -33,6 +33,12 @@ SELECT t.key AS id,
             ELSE left(nullif(concat_ws(' ', t.given_name, t.family_name), ''), 255) END AS full_name,
        CASE WHEN NOT t.leads AND t.phone IS NOT NULL THEN l.phone
             WHEN t.old AND (l.phone IS NULL OR p.raw IS NOT NULL) AND p.value IS NOT DISTINCT FROM t.phone THEN l.phone
+            -- Who leads may have none that can be read; then the person's is that of another of their accounts.
+            WHEN t.old AND p.value IS NULL AND EXISTS (
+                SELECT FROM shop.customer_account o
+                JOIN public.customers x ON x.id = o.legacy_customer_id
+                JOIN ferry.standardized y ON y.kind = 'phone' AND y.raw = coalesce(x.bill_country, '') || '|' || x.phone
+                WHERE o.customer_id = t.customer_id AND y.value = t.phone) THEN l.phone
             ELSE t.phone END AS phone,
        -- Whatever the old application can verify it can verify again; what is taken away here is taken away there.
        CASE WHEN NOT t.leads OR h.stays THEN l.pass_hash

@@ -42,7 +42,7 @@ SELECT o.id,
             WHEN l.id IS NOT NULL AND ma.customer_id = o.customer_id THEN l.customer_id
             WHEN coalesce(l.customer_id, 0) <= 0 AND l.id IS NOT NULL AND e.value = c.email THEN l.customer_id
             ELSE coalesce(c.legacy_customer_id, 0) END AS customer_id,
-       CASE WHEN l.id IS NOT NULL AND (o.customer_id IS NOT NULL OR e.value IS NOT DISTINCT FROM o.guest_email) THEN l.email
+       CASE WHEN l.id IS NOT NULL AND (o.customer_id IS NOT NULL OR l.customer_id > 0 OR e.value IS NOT DISTINCT FROM o.guest_email) THEN l.email
             ELSE left(coalesce(o.guest_email, c.email), 255) END AS email,
        CASE WHEN s.status = o.status::text THEN l.status_code ELSE w.code END AS status_code,
        CASE WHEN round(l.total, 2) = o.total THEN l.total ELSE o.total END AS total,

@@ -1,0 +1,1 @@
+UPDATE customers SET email = 'jan@example.com' WHERE id = 2;
