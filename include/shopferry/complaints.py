@@ -79,7 +79,7 @@ def complaints(health: SyncHealth, limits: Limits = Limits()) -> list[Complaint]
 
 
 def _away(health: SyncHealth) -> Iterator[Complaint]:
-    for server, name in (("shop", "the new shop"), ("legacy", "the legacy store"), ("broker", "the broker")):
+    for server, name in (("shop", health.written), ("legacy", health.read), ("broker", "the broker")):
         if server in health.away:
             hidden = {
                 "shop": "nothing is known of the sync",
@@ -106,7 +106,7 @@ def _slot(health: SyncHealth, limits: Limits) -> Iterator[Complaint]:
     if health.withheld:
         yield Complaint(
             Code.UNPUBLISHED,
-            f"changes do not come any more: {'; '.join(health.withheld)}: mend legacy if it is about a column, "
+            f"changes do not come any more: {'; '.join(health.withheld)}: mend {health.read} if it is about a column, "
             "then `shopferry sync resync`",
         )
     elif health.lost and health.slot is not None:
@@ -125,15 +125,15 @@ def _standing(slot: Slot, limits: Limits) -> Iterator[Complaint]:
     if slot.retained_bytes > limits.retained_bytes:
         yield Complaint(
             Code.SLOT_RETAINS,
-            f"legacy keeps {_mib(slot.retained_bytes)} of log for slot {slot.name} "
-            f"(limit {_mib(limits.retained_bytes)}): watch its disk",
+            f"{_mib(slot.retained_bytes)} of log are kept for slot {slot.name} "
+            f"(limit {_mib(limits.retained_bytes)}): watch the disk",
         )
     if slot.limit_bytes and slot.headroom_bytes is not None:
         few = slot.headroom_bytes < limits.headroom * slot.limit_bytes
         if few or slot.wal_status == "unreserved":
             yield Complaint(
                 Code.SLOT_HEADROOM,
-                f"{_mib(max(0, slot.headroom_bytes))} more of log and legacy invalidates slot {slot.name} "
+                f"{_mib(max(0, slot.headroom_bytes))} more of log and slot {slot.name} is invalidated "
                 f"(max_slot_wal_keep_size {_mib(slot.limit_bytes)}, {slot.wal_status}): raise it, or get the connector going",
             )
 
@@ -157,7 +157,7 @@ def _broker(health: SyncHealth) -> Iterator[Complaint]:
 
 def _consumers(health: SyncHealth, limits: Limits) -> Iterator[Complaint]:
     if not health.consumers:
-        yield Complaint(Code.CONSUMER_MISSING, "no consumer was ever seen: start `shopferry sync forward`")
+        yield Complaint(Code.CONSUMER_MISSING, f"no consumer was ever seen: start `{health.flow}`")
         return
     lives = any(not c.stopped and c.age_s <= limits.silence_s for c in health.consumers)
     for consumer in [c for c in health.consumers if c.age_s < _RECENT_S] or health.consumers[:1]:
@@ -167,7 +167,7 @@ def _consumers(health: SyncHealth, limits: Limits) -> Iterator[Complaint]:
             yield Complaint(
                 Code.CONSUMER_SILENT,
                 f"consumer {consumer.consumer} was last seen {consumer.age_s:.0f} s ago (limit {limits.silence_s:.0f}): "
-                "start `shopferry sync forward`, read its log",
+                f"start `{health.flow}`, read its log",
             )
 
 
@@ -175,7 +175,7 @@ def _late(health: SyncHealth, limits: Limits) -> Iterator[Complaint]:
     if health.lag_s > limits.lag_s:
         yield Complaint(
             Code.LATE,
-            f"changes arrive {health.lag_s:.0f} s late (limit {limits.lag_s:.0f}): see what the shop's database waits for",
+            f"changes arrive {health.lag_s:.0f} s late (limit {limits.lag_s:.0f}): see what {health.written} waits for",
         )
 
 

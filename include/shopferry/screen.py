@@ -114,7 +114,7 @@ def _sum(topics: Sequence[Topic], name: str) -> Topic:
 
 def _slot(health: SyncHealth, width: int) -> Iterator[str]:
     if "legacy" in health.away:
-        yield f"{'slot':{_LABEL}}? the legacy store cannot be looked at"
+        yield f"{'slot':{_LABEL}}? {health.read} cannot be looked at"
     elif slot := health.slot:
         parts = [
             f"{slot.name}: {'active' if slot.active else 'NOT ACTIVE'}, {slot.wal_status}",

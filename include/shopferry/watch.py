@@ -22,7 +22,7 @@ from shopferry.db import Connection
 from shopferry.errors import ShopferryError
 from shopferry.mapping import Route
 from shopferry.retry import describe
-from shopferry.settings import Settings
+from shopferry.settings import REVERSE, Settings
 
 _MINUTE = timedelta(minutes=1)
 
@@ -83,9 +83,10 @@ class Slot:
 
 @dataclass(frozen=True)
 class SyncHealth:
-    """The forward flow at one moment. Not `begun`: no phase was ever started, there is nothing to watch yet.
+    """The flow at one moment. Not `begun`: no phase was ever started, there is nothing to watch yet.
 
-    `away` says of each server that could not be looked at why: `shop`, `legacy`, `broker`.
+    `away` says of each server that could not be looked at why: `shop`, `legacy`, `broker`. Of the way back `legacy` is the
+    store that is read, which is the new shop, and `shop` the one that is written.
     """
 
     route: str
@@ -110,8 +111,23 @@ class SyncHealth:
     quarantine: Mapping[str, int] = field(default_factory=dict)  # rows by reason code, the most frequent first
 
     @property
+    def read(self) -> str:
+        """What people call the store that is read."""
+        return "the new shop" if self.route.endswith(REVERSE) else "the legacy store"
+
+    @property
+    def written(self) -> str:
+        """What people call the store that is written."""
+        return "the legacy store" if self.route.endswith(REVERSE) else "the new shop"
+
+    @property
+    def flow(self) -> str:
+        """The command that keeps it going."""
+        return "shopferry sync reverse" if self.route.endswith(REVERSE) else "shopferry sync forward"
+
+    @property
     def watched(self) -> bool:
-        """Whether the forward flow has to run now: from the first phase's start until the cutover."""
+        """Whether this flow has to run now: from the first phase's start until the cutover, and the way back from then on."""
         return self.begun and self.active == "legacy"
 
     @property
@@ -121,7 +137,17 @@ class SyncHealth:
 
 
 def measure(settings: Settings) -> SyncHealth:
-    """Measure the forward flow of the route now. Works before anything is installed, and with any of the servers away."""
+    """Measure the flow that the route depends on now: after the cutover, the way back, where it has one.
+
+    Works before anything is installed, and with any of the servers away.
+    """
+    health = _measured(settings)
+    if health.active == "shop" and Route.load(settings.route).has_way_back:
+        return _measured(settings.reversed)
+    return health
+
+
+def _measured(settings: Settings) -> SyncHealth:
     route = Route.load(settings.route)
     away: dict[str, str] = {}
     try:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shopferry import backup, db, fence, passage, stack
+from shopferry import backup, db, fence, passage, stack, watch
+from shopferry.complaints import complaints
 from shopferry.control import phases, quarantine
 from shopferry.cutover import rollback, switch, way_back
 from shopferry.cutover.rollback import roll_back
@@ -121,6 +122,9 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
             with pytest.raises(PhaseError, match="the way back is in use"):
                 way_back.arm(settings)
             time.sleep(4)
+            health = watch.measure(settings)
+            assert (health.route, health.watched, complaints(health)) == (BACK.name, True, [])
+            assert health.events > 0 and health.written == "the legacy store"
             roll_back(settings, "test")
             assert states(settings) == ({"verified"}, {"cut_over"})
             assert open_stores(settings) == ["legacy"]

@@ -255,6 +255,7 @@ def test_rights_that_are_missing_block(stores_: Stores) -> None:
     assert "role poor may not replicate" in said
     assert "role poor may not create schema shopferry" in said
     assert "role poor may not create schemas ferry, mirror and legacy" in said
+    assert "role poor may not mark its writes by a replication origin" in said
     assert any(re.match("role poor does not own addresses, .*orders", text) for text in said)
     assert "role poor does not own shop.customer" in {text.split(",")[0] for text in said}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from shopferry import db
+from shopferry import db, origin
 from shopferry.assess.findings import Finding, Severity
 from shopferry.cdc.consumer import EndOffsets
 from shopferry.db import Connection
@@ -172,6 +172,12 @@ def new_shop(shop: Connection, route: Route) -> Iterator[Finding]:
         yield Finding(
             SHOP, Severity.BLOCKING, f"role {role} may not create schemas ferry, mirror and legacy",
             "there is no place for mirror and control tables", f"GRANT CREATE ON DATABASE {name} TO {role}",
+        )  # fmt: skip
+    if missing := [f for f in origin.FUNCTIONS if not value(shop, "SELECT has_function_privilege(%s, 'EXECUTE')", f)]:
+        yield Finding(
+            SHOP, Severity.BLOCKING, f"role {role} may not mark its writes by a replication origin",
+            "they could not be told from the application's, and would be carried back to legacy after the cutover",
+            f"GRANT EXECUTE ON FUNCTION {', '.join(missing)} TO {role} in database {name}, and in legacy's for the way back",
         )  # fmt: skip
     if (encoding := value(shop, "SHOW server_encoding")) != "UTF8":
         yield Finding(

@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
         flow.add_argument(
             "--name", default=socket.gethostname(), help="who this consumer is, where two run on one host (the host's name)"
         )
-    verb(flows, "resync", moving.sync_resync)
+    verb(flows, "resync", moving.sync_resync).add_argument("--reverse", action="store_true", help="of the way back")
 
     checking = verb(verbs, "verify", looking.verify)
     checking.add_argument("phase", nargs="?", help="one phase only")

@@ -122,7 +122,8 @@ def sync_resync(args: argparse.Namespace) -> int:
     """Copy anew all that the stream has to keep, after changes were lost; waits for another one under way."""
     from shopferry import passage
 
-    show(args, [{"rows": passage.resync(Settings.load(), "cli")}])
+    settings = Settings.load()
+    show(args, [{"rows": passage.resync(settings.reversed if args.reverse else settings, "cli")}])
     return 0
 
 
