@@ -3,6 +3,7 @@
 # make test-long [SEED=1] [EXAMPLES=2000]      install, then thousands of random histories instead of two dozen
 # make test-kafka                              install, then the tests on Apache Kafka and Kafka Connect (java, mvn)
 # make crash-matrix                            install, then every process killed at every point; writes the page of results
+# make cutover-drill [ARGS="--rounds 2"]       install, then 20 cutovers and rollbacks under the writer; writes the page of gaps and losses
 # make mutation [ARGS=envelope]                install, then mutants of replay, envelope and merge: what no test notices is printed
 # make lint                                    install, then ruff, mypy and the rules of who imports whom
 # make clean                                   stop the stack and remove what these targets made
@@ -11,7 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long test-kafka crash-matrix mutation lint install clean
+.PHONY: demo test test-long test-kafka crash-matrix cutover-drill mutation lint install clean
 
 demo: install
 	$(VENV)/bin/shopferry demo $(ARGS)
@@ -34,6 +35,9 @@ crash-matrix: install
 	rm -f build/crash-matrix.jsonl
 	SHOPFERRY_MATRIX=$(CURDIR)/build/crash-matrix.jsonl $(VENV)/bin/pytest tests/crash $(ARGS); passed=$$?; \
 	  $(VENV)/bin/python tests/crash/page.py build/crash-matrix.jsonl > docs/reference/crash-matrix.md && exit $$passed
+
+cutover-drill: install
+	$(VENV)/bin/python benchmarks/cutover.py --page docs/reference/cutover-drill.md $(ARGS)
 
 mutation: install
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'

@@ -22,7 +22,7 @@ from shopferry.statements import Statements, row_key, target_of
 
 # Few keys meet large tables here: always by their index, whatever the statistics of fresh tables say.
 _SESSION = "SELECT set_config('shopferry.writer', 'ferry', true), set_config('enable_seqscan', 'off', true), " \
-    "set_config('random_page_cost', '1.1', true)"
+    f"set_config('random_page_cost', '1.1', true), {origin.MARK}"
 _TIDY_AFTER = 10_000  # keys that went through the temp tables: dead rows are read again and again until they are cleared
 _MANY = 300  # keys: a plan made for few would join so many with each other, so these are planned for themselves
 

@@ -16,10 +16,13 @@ from shopferry.db import Connection
 from shopferry.errors import ConfigError, TransientError
 
 PREFIX = "shopferry_"
+# For each transaction, within it: a session with an origin else dates all its commits by its first one, and whoever follows them
+# would see a lag that grows for ever. The position is of no use to us; it must not be 0/0.
+MARK = "pg_replication_origin_xact_setup('0/1', clock_timestamp())"
 # What a role needs that is no superuser.
 FUNCTIONS = (
     "pg_replication_origin_create(text)", "pg_replication_origin_drop(text)", "pg_replication_origin_session_setup(text)",
-    "pg_replication_origin_session_is_setup()",
+    "pg_replication_origin_session_is_setup()", "pg_replication_origin_xact_setup(pg_lsn, timestamptz)",
 )  # fmt: skip
 
 

@@ -126,13 +126,20 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
 
 def longest_gap_ms(records: Iterable[dict[str, Any]]) -> float:
     """The longest time around a change of store in which no write was acknowledged, or one had to wait; 0 without one."""
+    return max((gap for _, gap in gaps_ms(records)), default=0.0)
+
+
+def gaps_ms(records: Iterable[dict[str, Any]]) -> list[tuple[str, float]]:
+    """Of each change of store, in order: the store that was opened, and the longest time in which no write was acknowledged,
+    or one had to wait, within five seconds of it."""
     done = sorted((r for r in records if r["acknowledged"]), key=lambda r: r["acknowledged"])
-    switches = [b["acknowledged"] for a, b in itertools.pairwise(done) if a["store"] != b["store"]]
-    longest = 0.0
-    for before, after in itertools.pairwise(done):
-        if any(abs(after["acknowledged"] - at) <= _AROUND_S for at in switches):
-            longest = max(longest, (after["acknowledged"] - before["acknowledged"]) * 1000, after["ms"])
-    return round(longest, 1)
+    switches = [(b["store"], b["acknowledged"]) for a, b in itertools.pairwise(done) if a["version"] < b["version"]]
+    pairs = list(itertools.pairwise(done))
+    found = []
+    for store, at in switches:
+        near = [(a, b) for a, b in pairs if abs(b["acknowledged"] - at) <= _AROUND_S]
+        found.append((store, round(max(max((b["acknowledged"] - a["acknowledged"]) * 1000, b["ms"]) for a, b in near), 1)))
+    return found
 
 
 def _expect(expected: dict[Row, _Expected], row: Row, columns: dict[str, Any] | None, write: str) -> None:

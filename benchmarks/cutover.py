@@ -1,0 +1,138 @@
+"""How long a shop that is switched there and back under the writer waits, and whether anything is lost.
+
+    python benchmarks/cutover.py [--rounds 20] [--rate 500] [--customers 2000] [--page FILE]
+
+It brings up an embedded stack of its own, moves a generated shop, and then cuts over and rolls back, round after round, while
+the writer goes on; after each rollback the phases are merged again and verified. In the end every acknowledged write is looked
+up in both stores. Prints one JSON object; `--page` writes the page docs/reference/cutover-drill.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from replay import own_stack
+from shopferry import backup, db, passage
+from shopferry.cutover import switch, way_back
+from shopferry.cutover.rollback import roll_back
+from shopferry.demo import ledger, shop
+from shopferry.mapping import Route
+from shopferry.passage import Options
+from shopferry.settings import Settings, data_dir
+
+OPEN_S = 6.0  # how long a store stays open before the next switch
+
+
+def drill(settings: Settings, rounds: int, rate: float, book: Path) -> dict[str, list[dict[str, float]]]:
+    """Switch there and back under the writer; returns the steps of each switch, in milliseconds."""
+    steps: dict[str, list[dict[str, float]]] = {"cutover": [], "rollback": []}
+    command = [sys.executable, "-m", "shopferry.demo.writer", "--rate", str(rate), "--ledger", str(book), "--workers", "8"]
+    with book.with_suffix(".log").open("w") as log:
+        writer = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            for number in range(rounds):
+                way_back.arm(settings)
+                time.sleep(OPEN_S)
+                steps["cutover"].append(dict(switch.cut_over(settings, "drill").steps))
+                time.sleep(OPEN_S)
+                steps["rollback"].append(dict(roll_back(settings, "drill").steps))
+                passage.run_again(settings, "drill", lambda _: None)
+                print(f"round {number + 1}", file=sys.stderr, flush=True)
+        finally:
+            writer.terminate()
+            writer.wait()
+    return steps
+
+
+def settled(settings: Settings) -> int:
+    """Wait for both flows, then compare all phases; returns how many rows differ."""
+    for one in (settings, settings.reversed):
+        with passage.stores(one, "drill") as s, passage.broker_ends(s, one) as ends:
+            passage.await_applied(s, ends, 120.0)
+    return sum(len(passage.compare(settings, p).differences) for p in Route.load(settings.route).phases)
+
+
+def quantiles(values: list[float]) -> dict[str, float]:
+    """Median, 99th percentile (of few values: nearly the largest) and the largest."""
+    ordered = sorted(values)
+    return {
+        "p50": round(statistics.median(ordered)), "p99": round(ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]),
+        "max": round(ordered[-1]),
+    }  # fmt: skip
+
+
+def page(found: dict[str, Any]) -> str:
+    """The page for docs/reference."""
+    lines = [
+        "# Cutover drill", "",
+        "Made by `make cutover-drill` (`benchmarks/cutover.py`); figures of one run, on "
+        f"{found['machine']['cores']} cores with all servers on them.", "",
+        f"{found['rounds']} cutovers and {found['rounds']} rollbacks of a shop of {found['customers']:,} customers, under a "
+        f"writer that was asked for {found['asked_per_s']:g} writes per second and did {found['writes_per_s']:g}. "
+        f"{found['acknowledged']:,} writes acknowledged, {found['failed']} failed, {found['missing']} missing in either store, "
+        f"{found['differences']} rows differ in the end.", "",
+        "The longest time without an acknowledged write, or that one had to wait, in milliseconds, as the writer saw it:", "",
+        "| | p50 | p99 | largest |", "|---|---|---|---|",
+        *(f"| {name} | {q['p50']:,} | {q['p99']:,} | {q['max']:,} |" for name, q in found["gap_ms"].items()), "",
+        "What it goes into, medians in milliseconds (the gates are judged before anybody waits):", "",
+        "| step | cutover | rollback |", "|---|---|---|",
+    ]
+    of = found["steps_ms"]
+    names = {"lock": "lock the store that closes", "fence": "fence it", "open": "open the other"}
+    for step in ("gates", "lock", "applied", "echo applied", "last look", "fence", "sequences", "open"):
+        cells = [next((f"{ms:,}" for s, ms in of[kind].items() if s.split(" ")[0] == step or s == step), "–") for kind in of]
+        lines.append(f"| {names.get(step, step)} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run it and print what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rate", type=float, default=500)
+    parser.add_argument("--customers", type=int, default=2000)
+    parser.add_argument("--page", type=Path)
+    args = parser.parse_args()
+    with own_stack() as settings:
+        shop.seed(settings, args.customers)
+        for phase in Route.load(settings.route).phases:
+            passage.run(settings, phase, "drill", Options(without_rehearsal="drill"), lambda _: None)
+        backup.before_cutover(settings, "drill")
+        book = data_dir() / "drill.jsonl"
+        steps = drill(settings, args.rounds, args.rate, book)
+        differences = settled(settings)
+        with db.connect(settings.legacy_dsn, "drill") as legacy, db.connect(settings.shop_dsn, "drill") as new:
+            report = ledger.check(book, legacy, new)
+        records = ledger.read(book)
+        gaps = ledger.gaps_ms(records)
+        took = records[-1]["started"] - records[0]["started"]
+    found = {
+        "machine": {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
+        "rounds": args.rounds, "customers": args.customers, "asked_per_s": args.rate,
+        "writes_per_s": round(len(records) / took), "acknowledged": report.acknowledged,
+        "failed": report.failed_for_the_user, "missing": len(report.missing), "differences": differences,
+        "gap_ms": {
+            "cutover": quantiles([g for store, g in gaps if store == "shop"]),
+            "rollback": quantiles([g for store, g in gaps if store == "legacy"]),
+        },
+        "steps_ms": {
+            kind: {step: round(statistics.median(s[step] for s in of)) for step in of[0]} for kind, of in steps.items()
+        },
+        "examples_of_missing": report.missing[:10],
+    }  # fmt: skip
+    if args.page:
+        args.page.write_text(page(found))
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
