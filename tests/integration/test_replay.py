@@ -326,6 +326,19 @@ def test_what_the_other_flow_has_written_is_mirrored_and_not_carried_back(pair: 
     pair.check()
 
 
+def test_nothing_of_a_batch_is_left_in_the_session(pair: Pair) -> None:
+    pair.write(order(1))
+    pair.pass_phases()
+    pair.write(order(2), "UPDATE orders SET note = 'x' WHERE id = 1", "INSERT INTO customers (id, email) VALUES (9, 'a@example.com')")
+    pair.sync()
+    session = pair.consumer.shop
+    tables = [r[0] for r in session.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'"
+    ).fetchall()]  # fmt: skip
+    assert {"changed_orders", "changed_identity_customer", "affected_orders_customer_order"} <= set(tables)
+    assert [t for t in tables if session.execute(f"SELECT FROM pg_temp.{t}".encode()).fetchall()] == []
+
+
 def test_batches_are_remembered_for_a_day(filled: Pair) -> None:
     filled.pass_phases(["contacts"])
     filled.write("UPDATE customers SET phone = '601 000 001' WHERE id = 1")
