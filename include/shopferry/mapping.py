@@ -39,6 +39,11 @@ def route_folder(name: str, root: Path | None = None) -> Path:
     return root / name.removesuffix(REVERSE) / "reverse" if name.endswith(REVERSE) else root / name
 
 
+def leads_back(name: str) -> bool:
+    """Whether a route has mappings that lead back."""
+    return any(route_folder(f"{name}{REVERSE}").glob("*/*.sql"))
+
+
 @dataclass(frozen=True)
 class Source:
     """What makes an entity's key affected: a legacy table or an identity, by column or by a lineage SELECT."""
@@ -200,7 +205,7 @@ class Route:
     @property
     def has_way_back(self) -> bool:
         """Whether there are mappings that lead back."""
-        return any(route_folder(f"{self.name}{REVERSE}").glob("*/*.sql"))
+        return leads_back(self.name)
 
     @property
     def fingerprint(self) -> str:

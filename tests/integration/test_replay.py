@@ -329,7 +329,9 @@ def test_what_the_other_flow_has_written_is_mirrored_and_not_carried_back(pair: 
 def test_nothing_of_a_batch_is_left_in_the_session(pair: Pair) -> None:
     pair.write(order(1))
     pair.pass_phases()
-    pair.write(order(2), "UPDATE orders SET note = 'x' WHERE id = 1", "INSERT INTO customers (id, email) VALUES (9, 'a@example.com')")
+    pair.write(
+        order(2), "UPDATE orders SET note = 'x' WHERE id = 1", "INSERT INTO customers (id, email) VALUES (9, 'a@example.com')"
+    )
     pair.sync()
     session = pair.consumer.shop
     tables = [r[0] for r in session.execute(

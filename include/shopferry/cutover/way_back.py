@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Identifier, Literal
 
 from shopferry import backfill, db, installation, passage
 from shopferry.cdc import source, watermark
@@ -136,8 +136,9 @@ def number(legacy: Connection, shop: Connection, route: Route) -> None:
         if found is None or found.following is None:
             raise MappingError(f"{back.name}/{KEYS}: {table}.{column} is not numbered by a sequence that we may read")
         shop.execute(
-            "SELECT setval(%(own)s, greatest(%(next)s, (SELECT last_value FROM {})), false)".replace("{}", sequence).encode(),
-            {"own": sequence, "next": found.following},
+            SQL(
+                "SELECT setval({}::regclass, greatest({}, (SELECT last_value + is_called::integer FROM {})), false)"
+            ).format(Literal(sequence), Literal(found.following), Identifier(*sequence.split(".")))
         )
 
 

@@ -20,7 +20,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from shopferry.errors import StackError
-from shopferry.mapping import Route
+from shopferry.mapping import leads_back
 from shopferry.settings import REVERSE, announcing, data_dir, own_commands, routes_dir, stack_state
 from shopferry.stack import airflow, postgres, state, supervisor
 from shopferry.stack.state import CLUSTERS, State
@@ -70,7 +70,7 @@ def programs(now: State) -> list[Program]:
     found.append(Program("connector", [sys.executable, "-m", "shopferry.stack.connector"], run, own))
     cli = str(Path(sys.executable).with_name("shopferry"))
     found.append(Program("sync", [cli, "sync", "forward"], run, own, port=int(now["metrics_port"])))
-    if Route.load(now["route"]).has_way_back:
+    if leads_back(now["route"]):
         back = own | {"SHOPFERRY_METRICS": f"127.0.0.1:{now['metrics_reverse_port']}"}
         command = [sys.executable, "-m", "shopferry.stack.connector", "--reverse"]
         found.append(Program("connector-reverse", command, run, own))
