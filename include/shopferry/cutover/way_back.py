@@ -39,16 +39,20 @@ _ARMED = {State.CUT_OVER, State.VERIFIED}
 def arm(settings: Settings, say: Callable[[str], None] = lambda _: None) -> int:
     """Have legacy hold all that the new shop holds, and follow it; idempotent. Returns the rows copied this time.
 
-    Raises PhaseError while the new shop is the active store: the way back is in use then. Of a route without mappings that
-    lead back nothing is done.
+    Nothing is done before all phases are verified (the gates say so), and of a route without mappings that lead back. Raises
+    PhaseError while the new shop is the active store: the way back is in use then.
     """
     route = Route.load(settings.route)
     if not route.has_way_back:
         return 0
     back = settings.reversed
     with db.connect(settings.shop_dsn, "arm") as shop:
-        if installation.active(shop, route.name) == "shop":
+        known = phases.all_phases(shop, route.name) if installation.is_installed(shop) else []
+        if known and installation.active(shop, route.name) == "shop":
             raise PhaseError("the new shop is the active store: the way back is in use, there is nothing to arm")
+        if not known or any(p.state != State.VERIFIED for p in known):
+            say("not all phases are verified: the way back is armed after them")
+            return 0
     say("installing the way back")
     _install(back)
     rows = 0
