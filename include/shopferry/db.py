@@ -19,8 +19,12 @@ _SESSION = (
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; "
     "SET extra_float_digits = 1; "
     # These are for the application: a copy or a merge may take longer, and what is too long is ours to judge.
-    "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0"
+    "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; "
+    # When our machine or the network is gone, the server lets go of our locks within half a minute, not after two hours.
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
 )
+# And when a server is gone, we notice.
+_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
 
 
 def connect(dsn: str, role: str, **options: Any) -> Connection:
@@ -38,7 +42,7 @@ def connect(dsn: str, role: str, **options: Any) -> Connection:
             # Only what asks for it is prepared: elsewhere temp tables of the same name come and go with other columns,
             # and a plan would not survive that.
             prepare_threshold=NEVER_BY_ITSELF,
-            **options,
+            **_ALIVE | options,
         )
         conn.prepared_max = PREPARED
         _begin(conn)

@@ -157,7 +157,10 @@ def test_the_routes_own_terms_count_up_to_the_last_moment(
 ) -> None:
     from shopferry.cutover import switch
 
-    closed = '[cutover]\nfree_disk_gib = 1000000\n[cutover.window]\nlatest = 2020-01-01T00:00:00\nzone = "UTC"\n'
+    closed = (
+        '[cutover]\nfree_disk_gib = 1000000\nway_back_losses_accepted_by = "test"\n'
+        '[cutover.window]\nlatest = 2020-01-01T00:00:00\nzone = "UTC"\n'
+    )
     before = both(ready, tmp_path)
     with route_file(closed, monkeypatch, tmp_path):
         assert set(unmet(ready)) == {"window open", "disk to spare"}

@@ -117,7 +117,7 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
         for _ in range(2):
             way_back.arm(settings)
             switch.cut_over(settings, "test")
-            assert states(settings) == ({"cut_over"}, {"verified"})
+            assert states(settings) == ({"cut_over"}, {"in_sync"})
             assert open_stores(settings) == ["shop"]
             with pytest.raises(PhaseError, match="the way back is in use"):
                 way_back.arm(settings)
@@ -126,9 +126,10 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
             assert (health.route, health.watched, complaints(health)) == (BACK.name, True, [])
             assert health.events > 0 and health.written == "the legacy store"
             roll_back(settings, "test")
-            assert states(settings) == ({"verified"}, {"cut_over"})
+            assert states(settings) == ({"in_sync"}, {"cut_over"})
             assert open_stores(settings) == ["legacy"]
-            time.sleep(1)
+            with pytest.raises(GateError, match="phases verified: contacts is in_sync"):
+                switch.cut_over(settings, "test")  # what was not carried back may differ: first merge_again
             passage.run_again(settings, "test", lambda _: None)
         switch.cut_over(settings, "test")
         time.sleep(2)

@@ -1,4 +1,4 @@
-"""The cells of the crash matrix: which process, at which point, gets which signal."""
+"""The cells of the crash matrix and of the death table: who, at which point, gets which signal."""
 
 from __future__ import annotations
 
@@ -66,4 +66,73 @@ SHORT = (
     Cell("chunk worker", "loaded, not committed", "SIGKILL"),
     Cell("chunk worker", "merge chunk before commit", "SIGTERM"),
     Cell("shop", IN_CONSUMER, "SIGKILL"),
+)
+
+
+# The switch and its way back: where the task is paused while somebody dies.
+_SWITCH = "shopferry.cutover.switch"
+CUTOVER = {
+    "gates met": "shopferry.cutover.gates:require#after",
+    "legacy locked": f"{_SWITCH}:_lock#after",
+    "all applied": f"{_SWITCH}:_last_look#before",
+    "legacy's fence not committed": "shopferry.cutover.way_back:turn#after",
+    "legacy fenced": f"{_SWITCH}:close#after",
+    "sequences set": "shopferry.cutover.way_back:number#after",
+    "new shop's opening not committed": f"{_SWITCH}:record#after",
+    "new shop open, nobody told": "shopferry.cutover.routing:announce#before",
+}
+ROLLBACK = {
+    "gate met": "shopferry.cutover.way_back:gate#after",
+    "new shop locked": f"{_SWITCH}:_lock#after",
+    "all applied": f"{_SWITCH}:_last_look#before",
+    "new shop's fence not committed": "shopferry.cutover.way_back:turn#after",
+    "new shop fenced": "shopferry.cutover.rollback:close#after",
+    "legacy's opening not committed": "shopferry.fence:drop_fence#after",
+    "legacy open, route not turned": "shopferry.cutover.rollback:flip#before",
+    "route turned, nobody told": "shopferry.cutover.routing:announce#before",
+}
+SWITCHES = {"cutover": CUTOVER, "rollback": ROLLBACK}
+NO_RETURN = {"cutover": "legacy fenced", "rollback": "new shop fenced"}
+TASK = "task"
+WIRES = {"network to legacy": "legacy", "network to the new shop": "shop"}
+MORTAL = {
+    "legacy": "legacy-db", "new shop": "shop-db", "broker": "broker", "connector": "connector", "consumer": "sync",
+    "connector back": "connector-reverse", "consumer back": "sync-reverse",
+}  # fmt: skip
+# Airflow's own processes cannot be paused at a point: the task is made to wait there for somebody's lock.
+HELD = ("waits for legacy's lock", "waits to open the new shop")
+OF_AIRFLOW = ("task's process", "worker", "scheduler")
+
+
+@dataclass(frozen=True)
+class Death:
+    """One experiment of the death table."""
+
+    switch: str
+    point: str
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.switch}, {self.point}, {self.who}"
+
+    @property
+    def returns(self) -> bool:
+        """Whether the store that was open is to stay so if the task dies here."""
+        points = list(SWITCHES[self.switch])
+        return points.index(self.point) < points.index(NO_RETURN[self.switch])
+
+
+# There and back by turns: where one ends the next begins.
+DEATHS = [
+    Death(switch, point, who)
+    for points in zip(CUTOVER, ROLLBACK, strict=True)
+    for who in (TASK, *MORTAL, *WIRES)
+    for switch, point in zip(SWITCHES, points, strict=True)
+]
+AIRFLOW_DEATHS = [Death("cutover", point, who) for point in HELD for who in OF_AIRFLOW]
+SHORT_DEATHS = (
+    Death("cutover", "all applied", "network to legacy"),
+    Death("cutover", "legacy fenced", TASK),
+    Death("rollback", "new shop's fence not committed", TASK),
+    Death("rollback", "legacy open, route not turned", "network to the new shop"),
 )

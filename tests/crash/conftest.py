@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from cells import Cell
+from cells import Cell, Death
 from ground import Ground, ground
 from shopferry.settings import PROJECT, data_dir
 
@@ -48,11 +48,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.when == "call":
         item.stash[_PASSED] = report.passed
     cell = getattr(item, "callspec", None) and item.callspec.params.get("cell")
-    if BOOK and isinstance(cell, Cell) and (report.when == "call" or not report.passed):
+    if BOOK and isinstance(cell, Cell | Death) and (report.when == "call" or not report.passed):
         book = Path(BOOK)
         book.parent.mkdir(parents=True, exist_ok=True)
         with book.open("a") as file:
             if file.tell() == 0:
                 versions = {name: metadata.version(name) for name in _VERSIONS} | {"Python": platform.python_version()}
                 file.write(json.dumps({"date": f"{datetime.now(UTC):%Y-%m-%d}", "versions": versions}) + "\n")
-            file.write(json.dumps(vars(cell) | {"outcome": report.outcome}) + "\n")
+            file.write(json.dumps(vars(cell) | dict(item.user_properties) | {"outcome": report.outcome}) + "\n")

@@ -34,6 +34,7 @@ OPTIONS = Options(chunk_size=100, without_rehearsal="test")
 PAUSING = Path(__file__).with_name("pausing.py")
 _SMART_S = 3.0
 _INSTALLED = "installed"  # the new shop's database as it is before the first phase
+_IN_SHOP = ("sync", "connector-reverse", "sync-reverse")  # who may be connected to it
 
 
 def until(check: Callable[[], object]) -> None:
@@ -81,11 +82,13 @@ class Ground:
         stack.reset()
         shop.seed(self.settings, CUSTOMERS)
         passage.install(self.settings)
-        self.stop("sync")
+        for name in _IN_SHOP:
+            self.stop(name)
         with db.connect(cluster(self.state, "shop").dsn(), "test") as conn:
             conn.execute(f"DROP DATABASE IF EXISTS {_INSTALLED}".encode())
             conn.execute(f"CREATE DATABASE {_INSTALLED} TEMPLATE {CLUSTERS['shop']}".encode())
-        self.start("sync")
+        for name in _IN_SHOP:
+            self.start(name)
         self.ferry()
 
     def unmove(self) -> None:
@@ -130,14 +133,14 @@ class Ground:
         until(lambda: self._runs("connector"))
 
     @contextmanager
-    def paused(self, at: str, *command: str) -> Iterator[Paused]:
+    def paused(self, at: str, *command: str, **environment: str) -> Iterator[Paused]:
         """Our command line, started with a pause point; killed at the end if it is still there."""
         name = str(next(self._serial))
         log = self.directory / f"{name}.log"
         flag, go = self.directory / f"{name}.flag", self.directory / f"{name}.go"
         line = [sys.executable, str(PAUSING), "--at", at, "--flag", str(flag), "--go", str(go), "--", *command]
         with log.open("w") as output:
-            process = subprocess.Popen(line, stdout=output, stderr=output)
+            process = subprocess.Popen(line, stdout=output, stderr=output, env=os.environ | environment)
         try:
             yield Paused(process, flag, go, log)
         finally:

@@ -1,4 +1,4 @@
-"""The time limit of the critical section: one for all its steps, and when it is over everybody is let go."""
+"""The time limit of the critical section: whatever a store or a network does, it ends, and everybody is let go."""
 
 from __future__ import annotations
 
@@ -18,68 +18,83 @@ from shopferry.errors import TransientError
 
 @dataclass
 class Limit:
-    """What is left of the time; `close` says that the point of no return is next."""
+    """One time limit for all steps up to the point of no return, and as much again for those after it."""
 
     seconds: float
     conns: tuple[Connection, ...]
     let_go: Callable[[], None]
-    _until: float = 0.0
+    _until: float = float("inf")
     _over: bool = False
-    _closed: bool = False
+    _onward: bool = False
+    _timer: threading.Timer | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self) -> None:
+        """The time runs from here on; when it is over, nothing has been changed."""
+        self._start()
+
+    def onward(self) -> None:
+        """From here on there is only forward, with the time anew. Raises TransientError when it is too late for that."""
+        with self._lock:
+            if self._over:
+                raise self.failure()
+            self._onward = True
+        self._start()
 
     def left(self) -> float:
         """Seconds until it is over."""
         return max(0.0, self._until - time.monotonic())
 
-    def close(self) -> None:
-        """From here on nothing is broken off any more. Raises TransientError when it is too late."""
-        with self._lock:
-            if self._over:
-                raise self.failure()
-            self._closed = True
-        for conn in self.conns:
-            conn.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
-
     def failure(self) -> TransientError:
         """What the block fails with when it was broken off."""
-        return TransientError(
-            f"the switch was not through within {self.seconds:.0f} s: nothing was changed, writers go on as before"
+        told = (
+            "one store may be closed and the other not open yet, the next try completes it"
+            if self._onward else "nothing was changed, writers go on as before"
         )
+        return TransientError(f"the switch was not through within {self.seconds:.0f} s: {told}")
 
-    def end(self) -> None:
-        """Break off whatever the block is at, and let everybody go; nothing after `close`."""
-        with self._lock:
-            if self._closed:
-                return
-            self._over = True
-        for conn in self.conns:
-            # Not by a cancel: that would miss whoever is between two statements, or waits for a server that hangs.
-            with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(conn.fileno())) as wire:
-                wire.shutdown(socket.SHUT_RDWR)
-        self.let_go()
+    def stop(self) -> None:
+        """The time runs no more."""
+        if self._timer:
+            self._timer.cancel()
 
     @property
     def over(self) -> bool:
         """Whether the block was broken off."""
         return self._over
 
+    def _start(self) -> None:
+        self.stop()
+        self._until = time.monotonic() + self.seconds
+        self._timer = threading.Timer(self.seconds, self._end, (self._onward,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _end(self, onward: bool) -> None:
+        """Break off whatever the block is at, and let everybody go."""
+        with self._lock:
+            if self._onward and not onward:
+                return  # it has just begun to go on
+            self._over = True
+        for conn in self.conns:
+            # Not by a cancel: that would miss whoever is between two statements, or waits for a server that hangs.
+            with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(conn.fileno())) as wire:
+                wire.shutdown(socket.SHUT_RDWR)
+        if not onward:
+            self.let_go()
+
 
 @contextmanager
 def limited(seconds: float, *conns: Connection, let_go: Callable[[], None]) -> Iterator[Limit]:
-    """Give the block so many seconds until it calls `close`; then its connections are cut, whatever they wait for.
+    """Give the block so many seconds from its `begin`, then the same from its `onward`; then its connections are cut.
 
     Raises TransientError in the place of what that leads to. The servers have the same limit for each statement and each
-    pause between two: should this machine vanish, they undo the block themselves.
+    pause in a transaction: should this machine vanish, or the network, they undo the block themselves.
     """
     limit = Limit(seconds, conns, let_go)
+    ms = int(seconds * 1000)
     for conn in conns:
-        ms = int(seconds * 1000)
         conn.execute(f"SET statement_timeout = {ms}; SET idle_in_transaction_session_timeout = {ms}".encode())
-    limit._until = time.monotonic() + seconds
-    timer = threading.Timer(seconds, limit.end)
-    timer.daemon = True
-    timer.start()
     try:
         yield limit
     except (psycopg.Error, OSError):
@@ -87,4 +102,4 @@ def limited(seconds: float, *conns: Connection, let_go: Callable[[], None]) -> I
             raise limit.failure() from None
         raise
     finally:
-        timer.cancel()
+        limit.stop()

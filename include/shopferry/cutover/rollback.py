@@ -14,7 +14,7 @@ from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.phases import State
 from shopferry.cutover import routing, sequences, way_back
-from shopferry.cutover.switch import LOCK_WAIT_S, Clock, Cutover, alone, close, flip, record
+from shopferry.cutover.switch import LOCK_WAIT_S, Clock, Cutover, alone, close, flip, record, within_limit
 from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError
 from shopferry.mapping import Route
@@ -55,23 +55,25 @@ def roll_back(settings: Settings, who: str) -> Cutover:
                 raise GateError(f"rollback refused, the new shop stays open: {gate.gate}: {gate.evidence} → {gate.remedy}")
             clock.lap("gates")
         with routing.nobody_left_waiting(settings):
-            if not fenced:
-                moved = ("legacy", done.version)
-                if back:
-                    close(Stores(shop, legacy, back), route, locked, settings, entities, moved, clock)
+            moved = ("legacy", done.version)
+            if not fenced and not back:
+                _close_unwritten(shop, locked, settings, route, moved)
+                clock.lap("close the new shop")
+            with within_limit(settings, legacy, shop, locked) as limit:
+                if fenced or back is None:
+                    limit.onward()
                 else:
-                    _close_unwritten(shop, locked, settings, route, moved)
-                    clock.lap("close the new shop")
-            with legacy.transaction():
-                way_back.turn(legacy, back, live=False)
-                if back:
-                    sequences.advance(legacy, back)
-                fence.drop_fence(legacy, tables)
-            clock.lap("open legacy")
-            with shop.transaction():
-                if active == "shop":
-                    flip(shop, route.name, "legacy", done.version)
-                record(shop, route.name, done, who)
+                    close(Stores(shop, legacy, back), route, locked, settings, entities, moved, clock, limit)
+                with legacy.transaction():
+                    way_back.turn(legacy, back, live=False)
+                    if back:
+                        sequences.advance(legacy, back)
+                    fence.drop_fence(legacy, tables)
+                clock.lap("open legacy")
+                with shop.transaction():
+                    if active == "shop":
+                        flip(shop, route.name, "legacy", done.version)
+                    record(shop, route.name, done, who)
         routing.announce(settings, routing.standing(shop, route.name))
         return done
 

@@ -22,7 +22,7 @@ from shopferry.control.gates import Gate
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.cutover import gates, routing, sequences, way_back
-from shopferry.cutover.limit import limited
+from shopferry.cutover.limit import Limit, limited
 from shopferry.db import Connection
 from shopferry.errors import GateError, TransientError
 from shopferry.mapping import Route
@@ -30,7 +30,7 @@ from shopferry.passage import await_applied, broker_ends
 from shopferry.settings import REVERSE, Settings
 from shopferry.verify import checksums
 
-LIMIT_S = 10.0  # for all that keeps writers waiting before legacy is fenced; then legacy goes on
+LIMIT_S = 10.0  # for all that keeps writers waiting before legacy is fenced, then legacy goes on; and for what is left after
 LOCK_WAIT_S = 5.0  # of these, for open transactions: once for PgBouncer's clients, once for everybody's
 LOOK_S = 1.0  # of these, kept for what comes after the stream
 _LET_IN_S = 0.1
@@ -82,9 +82,11 @@ def cut_over(settings: Settings, who: str) -> Cutover:
             # However long ago they were met: this is the moment that counts.
             done.gates = gates.require(settings)
             clock.lap("gates")
-        with routing.nobody_left_waiting(settings):
-            if not fenced:
-                close(s, back, locked, settings, tables, ("shop", done.version), clock)
+        with routing.nobody_left_waiting(settings), within_limit(settings, legacy, shop, locked) as limit:
+            if fenced:
+                limit.onward()
+            else:
+                close(s, back, locked, settings, tables, ("shop", done.version), clock, limit)
             sequences.advance(shop, route)
             way_back.number(legacy, shop, route)
             clock.lap("sequences")
@@ -121,7 +123,7 @@ class Clock:
 
 def close(
     s: Stores, onward: Route | None, locked: Connection, settings: Settings, tables: list[str], moved: tuple[str, int],
-    clock: Clock,
+    clock: Clock, limit: Limit,
 ) -> None:
     """Lock the store that is read, prove that everything is applied, look at the hot keys once more, fence; one transaction.
 
@@ -133,10 +135,8 @@ def close(
     name = "legacy" if moved[0] == "shop" else "the new shop"
     since = hot_since(s.legacy)
     # The broker's connections are made before the lock: nobody shall wait for a handshake.
-    with (
-        _flows(s, onward, settings) as flows,
-        limited(LIMIT_S, s.legacy, s.shop, locked, let_go=partial(routing.let_go, settings)) as limit,
-    ):
+    with _flows(s, onward, settings) as flows:
+        limit.begin()
         if routing.hold(settings, LOCK_WAIT_S):
             clock.lap("hold clients")
         with locked.transaction():
@@ -149,8 +149,15 @@ def close(
             clock.lap("last look")
             fence.raise_fence(locked, tables, s.route.name.removesuffix(REVERSE), moved)
             way_back.turn(locked, onward, live=True)
-            limit.close()
-    clock.lap(f"fence {name}")
+            limit.onward()
+        clock.lap(f"fence {name}")
+
+
+@contextmanager
+def within_limit(settings: Settings, *conns: Connection) -> Iterator[Limit]:
+    """The critical section's time limit over these connections; when it is over, PgBouncer's clients go on."""
+    with limited(LIMIT_S, *conns, let_go=partial(routing.let_go, settings)) as limit:
+        yield limit
 
 
 @contextmanager

@@ -33,7 +33,7 @@ KEYS, LOSSES = "keys.sql", "losses.txt"
 _NAMED = 5
 _NUMBERS = re.compile(r"^-- numbers: (\S+)\((\S+)\) as (\S+)$", re.MULTILINE)
 _GATE = "way back armed"
-_ARMED = {State.CUT_OVER, State.VERIFIED}
+_ARMED = {State.CUT_OVER, State.IN_SYNC}
 
 
 def arm(settings: Settings, say: Callable[[str], None] = lambda _: None) -> int:
@@ -125,9 +125,12 @@ def of(route: Route) -> Route | None:
 
 
 def turn(conn: Connection, route: Route | None, *, live: bool) -> None:
-    """Have a route's phases be merged from this commit on, or no more; `conn` is to the store that the route writes."""
+    """Have a route's phases be merged from this commit on, or no more; `conn` is to the store that the route writes.
+
+    They are in sync then, and not verified: what the other direction could not carry may differ.
+    """
     for phase in route.phases if route else ():
-        phases.move(conn, route.name, phase, State.VERIFIED if live else State.CUT_OVER)  # type: ignore[union-attr]
+        phases.move(conn, route.name, phase, State.IN_SYNC if live else State.CUT_OVER)  # type: ignore[union-attr]
 
 
 def number(legacy: Connection, shop: Connection, route: Route) -> None:

@@ -24,6 +24,7 @@ FIRST_DAY = datetime(2005, 3, 1)
 LAST_DAY = datetime(2025, 12, 31, 20)
 _SECONDS = int((LAST_DAY - FIRST_DAY).total_seconds())
 _CUSTOMERS_AT_ONCE = 5_000
+_NAME_CHARS = 240  # of a name that is too long: its column holds 255, and others add to it
 
 _DOMAINS = ("poczta.example.com", "mail.example.org", "example.net", "o2.example.com", "praca.example.org")
 _COUNTRIES: Final = {
@@ -185,7 +186,7 @@ class _Shop:
         rng, rates = self.rng, self.rates
         dice = rng.random()
         if dice < rates.name_too_long:
-            return f"{given} {family * 40}"[:250]
+            return f"{given} {family * 40}"[:_NAME_CHARS]
         dice -= rates.name_too_long
         if dice < rates.name_shouted:
             return f"{given} {family}".upper()
@@ -220,7 +221,7 @@ class _Shop:
             said = f"{created:%Y-%m-%d}"
         key = self.add(
             "customers", email.strip().lower()[:96], email, full_name, defects.phone(rng, rates, country), hash_, salt,
-            f"{full_name.split(' ')[-1]} sp. z o.o." if rng.random() < 0.06 else None,
+            f"{full_name.split(' ')[-1][:_NAME_CHARS]} sp. z o.o." if rng.random() < 0.06 else None,
             *self.place(country),
             "T" if newsletter else "N", said,
             "N" if rng.random() < rates.blocked else "T", "T" if rng.random() < rates.soft_deleted else "N",
