@@ -3,6 +3,7 @@
 # make test-long [SEED=1] [EXAMPLES=2000]      install, then thousands of random histories instead of two dozen
 # make test-kafka                              install, then the tests on Apache Kafka and Kafka Connect (java, mvn)
 # make crash-matrix                            install, then every process killed at every point; writes the page of results
+# make death-table                           install, then somebody killed at every step of cutover and rollback; writes that page
 # make cutover-drill [ARGS="--rounds 2"]       install, then 20 cutovers and rollbacks under the writer; writes the page of gaps and losses
 # make mutation [ARGS=envelope]                install, then mutants of replay, envelope and merge: what no test notices is printed
 # make lint                                    install, then ruff, mypy and the rules of who imports whom
@@ -12,7 +13,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long test-kafka crash-matrix cutover-drill mutation lint install clean
+.PHONY: demo test test-long test-kafka crash-matrix death-table cutover-drill mutation lint install clean
 
 demo: install
 	$(VENV)/bin/shopferry demo $(ARGS)
@@ -33,8 +34,13 @@ test-kafka: install
 
 crash-matrix: install
 	rm -f build/crash-matrix.jsonl
-	SHOPFERRY_MATRIX=$(CURDIR)/build/crash-matrix.jsonl $(VENV)/bin/pytest tests/crash $(ARGS); passed=$$?; \
+	SHOPFERRY_MATRIX=$(CURDIR)/build/crash-matrix.jsonl $(VENV)/bin/pytest tests/crash/test_matrix.py tests/crash/test_scheduler.py $(ARGS); passed=$$?; \
 	  $(VENV)/bin/python tests/crash/page.py build/crash-matrix.jsonl > docs/reference/crash-matrix.md && exit $$passed
+
+death-table: install
+	rm -f build/death-table.jsonl
+	SHOPFERRY_MATRIX=$(CURDIR)/build/death-table.jsonl $(VENV)/bin/pytest tests/crash/test_deaths.py tests/crash/test_deaths_airflow.py $(ARGS); \
+	  passed=$$?; $(VENV)/bin/python tests/crash/deaths_page.py build/death-table.jsonl > docs/reference/death-table.md && exit $$passed
 
 cutover-drill: install
 	$(VENV)/bin/python benchmarks/cutover.py --page docs/reference/cutover-drill.md $(ARGS)

@@ -110,7 +110,7 @@ class Death:
 
     switch: str
     point: str
-    who: str
+    who: str  # whoever is killed; or which wire is cut, for as long as the task lasts
 
     def __str__(self) -> str:
         return f"{self.switch}, {self.point}, {self.who}"

@@ -1,0 +1,73 @@
+"""docs/reference/death-table.md out of the books of one run or more: python tests/crash/deaths_page.py BOOK… > PAGE"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cells import HELD, MORTAL, OF_AIRFLOW, SWITCHES, TASK, WIRES
+
+_HEAD = """# Who dies when
+
+A shop is switched there and back under the demo's writer, and at each point of the switch somebody is killed (`kill -9`), or
+the task's network to one store is cut: nothing comes through any more, nobody is told, until the task has given up. The task
+goes on at once, against a server that is just dying. This page is made by `make death-table`, which runs
+`tests/crash/test_deaths.py` and `test_deaths_airflow.py`; do not edit it by hand.
+
+What came of that try, and for how long no store took a write, restarts of killed servers and what is left to the next try
+included:
+
+- *stays*: it was given up, and the store that was open takes writes as before. The next try went through.
+- *through*: it went through all the same.
+- *next try*: it had closed the one and not opened the other; the next try, made at once, completed it.
+
+A cell stands here only if at no moment both stores took a write (somebody tries all the time), no write of the writer failed,
+every write that was acknowledged is found by the ledger, and after a rollback and its merge nothing differs. Of a task that
+is killed the tests demand *stays* up to the fence, and *next try* or *through* from its commit on.
+
+The broker of the embedded stack keeps everything in memory: its death is a gap, which the consumers mend by a resync.
+"""
+_AIRFLOW = """
+## In Airflow
+
+Here the DAG `cutover` runs, and its task is made to wait for somebody's lock. What is killed is the task's process, the
+worker that supervises it, or the scheduler with all its workers. After the task's own death Airflow tries again by itself;
+of a worker's it learns only after five minutes, so the switch was completed by hand (`shopferry cutover`), as the
+[runbook](../runbooks/cutover.md) says. The run that had begun it came to its end, too.
+"""
+
+
+def page(books: Sequence[Path]) -> str:
+    """The page as Markdown; of a cell that several books have, the last one's outcome."""
+    read = [[json.loads(line) for line in book.read_text().splitlines()] for book in books]
+    made = read[-1][0]
+    found = {(c["switch"], c["point"], c["who"]): c for lines in read for c in lines[1:]}
+    clean = sum(c["outcome"] == "passed" for c in found.values())
+    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+    runs = "Run" if len(read) == 1 else f"{len(read)} runs, the last"
+    lines = [_HEAD, f"{runs} on {made['date']}: {clean} of {len(found)} cells clean. {versions}.", ""]
+    who = (TASK, *MORTAL, *WIRES)
+    for switch, points in SWITCHES.items():
+        lines += [f"## {switch.capitalize()}", "", *_table(switch, list(points), who, found), ""]
+    lines += [_AIRFLOW, *_table("cutover", list(HELD), OF_AIRFLOW, found), ""]
+    return "\n".join(lines)
+
+
+def _table(
+    switch: str, points: Sequence[str], who: Sequence[str], found: dict[tuple[str, str, str], dict[str, Any]]
+) -> list[str]:
+    rows = [f"| {p} | " + " | ".join(_told(found.get((switch, p, w))) for w in who) + " |" for p in points]
+    return [f"| when | {' | '.join(who)} |", "|---" * (len(who) + 1) + "|", *rows]
+
+
+def _told(cell: dict[str, Any] | None) -> str:
+    if cell is None or cell["outcome"] == "skipped":
+        return "not run"
+    return f"{cell['ended']}, {cell['closed_s']} s" if cell["outcome"] == "passed" else "✗"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page([Path(book) for book in sys.argv[1:]]))
