@@ -30,7 +30,7 @@ class Limit:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self) -> None:
-        """The time runs from here on; when it is over, nothing has been changed."""
+        """The time runs anew from here: what came before kept no writer waiting."""
         self._start()
 
     def onward(self) -> None:
@@ -86,16 +86,17 @@ class Limit:
 
 @contextmanager
 def limited(seconds: float, *conns: Connection, let_go: Callable[[], None]) -> Iterator[Limit]:
-    """Give the block so many seconds from its `begin`, then the same from its `onward`; then its connections are cut.
+    """Give the block so many seconds, the same anew from its `begin` and its `onward`; then its connections are cut.
 
     Raises TransientError in the place of what that leads to. The servers have the same limit for each statement and each
     pause in a transaction: should this machine vanish, or the network, they undo the block themselves.
     """
     limit = Limit(seconds, conns, let_go)
+    limit.begin()
     ms = int(seconds * 1000)
-    for conn in conns:
-        conn.execute(f"SET statement_timeout = {ms}; SET idle_in_transaction_session_timeout = {ms}".encode())
     try:
+        for conn in conns:
+            conn.execute(f"SET statement_timeout = {ms}; SET idle_in_transaction_session_timeout = {ms}".encode())
         yield limit
     except (psycopg.Error, OSError):
         if limit.over:
