@@ -18,6 +18,7 @@ from shopferry import db, fence, installation
 from shopferry.backfill import Stores, begin_merge, copy_next, merge_next, plan_copy, standardize
 from shopferry.control import phases
 from shopferry.control.phases import State
+from shopferry.cutover import sequences
 from shopferry.demo import generator, ledger, writer
 from shopferry.mapping import Route
 from shopferry.settings import SQL_ROOT, Settings
@@ -66,14 +67,7 @@ def switch(stores: Stores) -> None:
     with stores.legacy.transaction():
         fence.raise_fence(stores.legacy, [f"public.{t}" for t in generator.TABLES], ROUTE.name)
     with stores.shop.transaction():
-        for entity in installation.entities(ROUTE):
-            stores.shop.execute(
-                f"""SELECT setval(s, (SELECT coalesce(max(id), 0) + 1 FROM {entity}), false)
-                    FROM pg_get_serial_sequence(%(e)s, 'id') s WHERE s IS NOT NULL"""
-                if entity not in {"shop.payment", "shop.delivery", "shop.customer_credential", "shop.communication_preference"}
-                else "SELECT %(e)s",
-                {"e": entity},
-            )
+        sequences.advance(stores.shop, ROUTE)
         fence.drop_fence(stores.shop, installation.entities(ROUTE))
         stores.shop.execute(
             "INSERT INTO ferry.route (route, active, version) VALUES ('demo', 'shop', 2) "
@@ -92,7 +86,8 @@ def test_every_acknowledged_write_is_found_across_the_switch(settings: Settings,
         switch(stores)
         write_until(settings, path, lambda records: sum(r["store"] == "shop" for r in records) >= 400)
         after = ledger.check(path, legacy, shop)
-        assert (after.missing, after.failed_for_the_user) == ([], 0)
+        assert ([m for m in after.missing if ":legacy." not in m], after.failed_for_the_user) == ([], 0)
+        assert after.missing, "nothing carries back here what the new shop has acknowledged"
         assert after.acknowledged >= 800
         assert after.longest_gap_ms > 0
         kinds = {(r["store"], r["kind"]) for r in ledger.read(path)}
@@ -166,7 +161,7 @@ def test_a_line_cut_short_is_no_record(tmp_path: Path) -> None:
 
 def test_the_gap_is_that_of_the_switch() -> None:
     def record(store: str, at: float, ms: float = 1.0) -> dict[str, Any]:
-        return {"store": store, "acknowledged": at, "ms": ms}
+        return {"store": store, "version": 1 + (store == "shop"), "acknowledged": at, "ms": ms}
 
     steady = [record("legacy", 0.02 * n) for n in range(100)]
     assert ledger.longest_gap_ms(steady) == 0
