@@ -28,7 +28,7 @@ from kafka import KafkaConsumer, TopicPartition
 from shopferry import db, mirror, passage, stack
 from shopferry.cdc.consumer import EndOffsets, topics
 from shopferry.cdc.envelope import Message, decode
-from shopferry.cdc.forward import Forward
+from shopferry.cdc.flow import Flow
 from shopferry.cdc.watermark import mark, reached
 from shopferry.control import offsets
 from shopferry.control.offsets import Partition
@@ -127,7 +127,7 @@ def applied(settings: Settings) -> float:
     """Seconds that the consumer takes to apply what is in the broker now."""
     goal = ends(settings)
     stop = threading.Event()
-    worker = threading.Thread(target=Forward(settings, stop, "benchmark").run)
+    worker = threading.Thread(target=Flow(settings, stop, "benchmark").run)
     with db.connect(settings.shop_dsn, "benchmark") as conn:
         started = time.perf_counter()
         worker.start()

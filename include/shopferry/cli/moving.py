@@ -88,7 +88,7 @@ def sync_reverse(args: argparse.Namespace) -> int:
 def _sync(args: argparse.Namespace, route: Settings, settings: Settings) -> int:
     from shopferry import passage
     from shopferry.cdc import metrics
-    from shopferry.cdc.forward import Forward
+    from shopferry.cdc.flow import Flow
 
     log = logging.getLogger("shopferry.sync")
     stop = threading.Event()
@@ -105,7 +105,7 @@ def _sync(args: argparse.Namespace, route: Settings, settings: Settings) -> int:
                 continue
             try:
                 retrying(lambda: passage.finish_resync(settings, args.name))
-                Forward(settings, stop, args.name).run()
+                Flow(settings, stop, args.name).run()
             except GapError as error:
                 if args.no_resync:
                     raise

@@ -1,4 +1,4 @@
-"""The forward flow: poll, replay each batch, for ever. No Kafka in here but its name.
+"""The flow: poll, replay each batch, for ever; there or back. No Kafka in here but its name.
 
 A message that is missing, unknown or unreadable stops replay; nothing is ever skipped.
 """
@@ -36,8 +36,8 @@ _ASLEEP = b"30s"  # a consumer that says nothing to the shop for so long loses i
 
 
 @dataclass
-class Forward:
-    """The forward flow of one route: legacy's changes into the shop, until `stop` is set.
+class Flow:
+    """The flow of one route: the changes of the store that it reads into the one that it writes, until `stop` is set.
 
     `name` is who this consumer is, in ferry.consumer and in the group: by the same name a restart is nobody new, and two
     at the same time need two.
