@@ -35,7 +35,7 @@ _AIRFLOW = """
 
 Here the DAG `cutover` runs, and its task is made to wait for somebody's lock. What is killed is the task's process, the
 worker that supervises it, or the scheduler with all its workers. After the task's own death Airflow tries again by itself;
-of a worker's it learns only after five minutes, so the switch was completed by hand (`shopferry cutover`), as the
+of a worker's it learns only after a minute, so the switch was completed by hand (`shopferry cutover`), as the
 [runbook](../runbooks/cutover.md) says. The run that had begun it came to its end, too.
 """
 

@@ -18,7 +18,7 @@ pytestmark = [
 ]
 # Small chunks, and so slow that the copy is under way when it is looked at.
 FORM = {"chunk_size": 100, "rows_per_second": 100, "without_rehearsal": "test"}
-PATIENCE_S = 1_800  # Airflow itself waits five minutes before it believes a task dead
+PATIENCE_S = 1_800
 
 
 @pytest.fixture(scope="module")

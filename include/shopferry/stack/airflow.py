@@ -75,6 +75,7 @@ def _config(state: State) -> dict[str, dict[str, str]]:
         "scheduler": {
             "scheduler_idle_sleep_time": "0.25",
             "enable_health_check": "False",
+            "task_instance_heartbeat_timeout": "60",  # a task whose worker has died is tried again after that, not after 300 s
             "use_row_level_locking": "False",  # one scheduler
         },
         "triggerer": {"capacity": "50"},
