@@ -55,9 +55,7 @@ def drill(settings: Settings, rounds: int, rate: float, book: Path) -> dict[str,
 
 def settled(settings: Settings) -> int:
     """Wait for both flows, then compare all phases; returns how many rows differ."""
-    for one in (settings, settings.reversed):
-        with passage.stores(one, "drill") as s, passage.broker_ends(s, one) as ends:
-            passage.await_applied(s, ends, 120.0)
+    way_back.await_both(settings, 120.0)
     return sum(len(passage.compare(settings, p).differences) for p in Route.load(settings.route).phases)
 
 

@@ -129,6 +129,7 @@ def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -
         assert [step for step, _ in done.steps][-1] == "open the new shop"
         assert switch.cut_over(settings, "test").steps == []  # once more: nothing left to do
         time.sleep(3)
+    way_back.await_both(settings)
     assert not frozen_differences(settings)
     with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
         report = ledger.check(book, legacy, new)

@@ -133,9 +133,7 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
             passage.run_again(settings, "test", lambda _: None)
         switch.cut_over(settings, "test")
         time.sleep(2)
-    back = settings.reversed
-    with passage.stores(back, "test") as s, passage.broker_ends(s, back) as ends:
-        passage.await_applied(s, ends, 60.0)
+    way_back.await_both(settings)
     with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
         assert quarantine.counts(legacy) == []
         report = ledger.check(book, legacy, new)

@@ -167,14 +167,8 @@ class Bridge:
             self._merged()
 
     def check(self, death: Death, book: Path) -> None:
-        """The flow that is live is at its end, nothing differs where that can be said, no write is lost or has failed."""
-        live = self.settings.reversed if death.switch == "cutover" else self.settings
-
-        def applied() -> None:
-            with passage.stores(live, "test") as s, passage.broker_ends(s, live) as ends:
-                passage.await_applied(s, ends, 60.0)
-
-        retrying(applied)
+        """Both flows are at their end, nothing differs where that can be said, no write is lost or has failed."""
+        retrying(lambda: way_back.await_both(self.settings))
         if death.switch == "rollback":
             for phase in Route.load(self.settings.route).phases:
                 found = retrying(lambda p=phase: passage.compare(self.settings, p))  # type: ignore[misc]

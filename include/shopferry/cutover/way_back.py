@@ -97,6 +97,17 @@ def gate(settings: Settings) -> Gate:
     return Gate(_GATE, True, f"a marker went from the new shop to legacy in {took:.0f} ms, {datetime.now(UTC):%H:%M:%S} UTC", "")
 
 
+def await_both(settings: Settings, timeout_s: float = 60.0) -> None:
+    """Wait until each store has all that the other has committed by now, echo included; the way back is armed.
+
+    Raises TransientError when a flow takes longer than that.
+    """
+    back = settings.reversed
+    for one in (back, settings, back):  # whichever of them carries, the other mirrors what it has carried
+        with stores(one, "await both") as s, broker_ends(s, one) as ends:
+            await_applied(s, ends, timeout_s)
+
+
 def losses(back: Route) -> list[str]:
     """What the way back cannot carry, as the route's `losses.txt` says, one line for each column."""
     file = route_folder(back.name) / LOSSES

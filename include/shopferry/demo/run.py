@@ -22,6 +22,7 @@ from shopferry import db, installation, mirror, passage, stack
 from shopferry.cdc import source
 from shopferry.control import chunks, phases
 from shopferry.control.phases import State
+from shopferry.cutover import way_back
 from shopferry.demo import leaks, ledger, report, shop
 from shopferry.demo.airflow import Airflow
 from shopferry.demo.leaks import Personal
@@ -78,7 +79,7 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
             say(f"the shop writes to its new store for {AFTER_CUTOVER_S:.0f} s")
             time.sleep(AFTER_CUTOVER_S)
         say("checking every write that was acknowledged, in both stores")
-        _await_back(settings)
+        way_back.await_both(settings)
         with db.connect(settings.legacy_dsn, "check") as legacy, db.connect(settings.shop_dsn, "check") as new:
             frozen = _frozen(settings, legacy, new)
             compared = {name: compared[name] + frozen[name] for name in compared}
@@ -104,13 +105,6 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
     finally:
         if not leave_up:
             stack.down()
-
-
-def _await_back(settings: Settings) -> None:
-    """Wait until legacy, too, has all that the new shop acknowledged."""
-    back = settings.reversed
-    with passage.stores(back, "check") as s, passage.broker_ends(s, back) as ends:
-        passage.await_applied(s, ends, 60.0)
 
 
 class _Steps:
