@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import psycopg
 import pytest
+from live import until
 from pair import ROUTE, Pair, prepare
 from psycopg.conninfo import make_conninfo
 from shopferry import installation
@@ -351,14 +351,14 @@ def test_what_we_may_not_see_is_not_taken_for_nothing(narrow: Stores) -> None:
         assert servers.old_transactions(replace(narrow, legacy=conn), Terms()).met
 
 
-def await_left(stores: Stores) -> None:
-    """Wait until the servers, too, know that nobody but us is connected."""
-    for conn in (stores.legacy, stores.shop):
-        while conn.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'").fetchone() != (1,):
-            sleep(0.02)
+def connected(stores: Stores) -> list[object]:
+    """How many sessions each server knows of."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+    return [conn.execute(query).fetchone() for conn in (stores.legacy, stores.shop)]
 
 
 def test_connections_are_there_for_the_switch_and_for_those_who_move(narrow: Stores) -> None:
+    before = connected(narrow)
     gate = servers.connections(narrow)
     assert gate.met and "of 27 free, 6 wanted and 0 for sessions that will move there" in gate.evidence
     with ExitStack() as opened:
@@ -367,13 +367,13 @@ def test_connections_are_there_for_the_switch_and_for_those_who_move(narrow: Sto
         # 14 are free, which is less than 6 and the 11 that have to move.
         lacks(servers.connections(narrow), "legacy: 14 of 27 free", "new shop: 14 of 27 free, 6 wanted and 11 for")
         opened.close()
-        await_left(narrow)
+        until(lambda: connected(narrow) == before)  # a server takes a moment to know that a client has left
         assert servers.connections(narrow).met
         for _ in range(11):
             opened.enter_context(psycopg.connect(dsn_of(narrow.legacy)))
             opened.enter_context(psycopg.connect(dsn_of(narrow.shop)))
         lacks(servers.connections(narrow), "legacy: 3 of 27 free, 6 wanted", "6 wanted and 0 for")
-    await_left(narrow)
+    until(lambda: connected(narrow) == before)
     narrow.shop.execute("ALTER DATABASE shop CONNECTION LIMIT 4")
     try:
         lacks(servers.connections(narrow), "new shop: 3 of 27 free")
