@@ -27,6 +27,7 @@ _LED_BACK_TO: Final = {shop: legacy for legacy, shop in _CARRIED_BY.items()}
 _LED_BY_NUMBER: Final = {"customer", "customer_address", "consent", "loyalty_entry"}  # all others keep their keys
 _WITH_OTHERS: Final = {"customer": ("email", "blocked"), "consent": ()}  # what rows follow that do not decide
 _GONE = "gone"
+_LEFT = "deleted"  # the column by which a customer has left
 _AROUND_S = 5.0  # how long before and after the switch gaps count as the switch's
 _QUERIES = db.queries(SQL_ROOT / "demo" / "ledger.sql")
 
@@ -82,6 +83,7 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
     back = _led_back(shop, {(t, i) for r in acknowledged if r["store"] == "shop" for t, i, *_ in r["facts"] if t[0] != "@"})
     dropped = {(t, i) for r in acknowledged for t, i, *_ in r["facts"] if t.startswith("@")}
     became: dict[Row, Row] = {}
+    derived: set[Row] = set()  # of a part of a legacy row (its billing address): made anew, under another number, by each merge
     for record in acknowledged:
         for table, key, columns, *legacy_key in record["facts"]:
             row = (table, key)
@@ -89,19 +91,28 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
                 _expect(in_legacy, row, columns, record["write"])
                 if row in carried:
                     _expect(in_shop, carried[row], columns, record["write"])
+                if columns and columns.get(_LEFT):
+                    # Whoever has left is no more in the shop; what stands there under the number is another account's.
+                    for shop_row in [s for s, old in became.items() if old == row]:
+                        in_shop.pop(shop_row, None)
             elif table.startswith("@"):
                 _expect(in_legacy, (table[1:], key), None, record["write"])
             else:
                 _expect(in_shop, row, columns, record["write"])
-                if legacy_key or table not in _LED_BY_NUMBER:
-                    became[row] = (_LED_BACK_TO[table], legacy_key[0] if legacy_key else key)
-                _expect_back(in_legacy, row, columns, record["write"], back)
+                led_to = legacy_key[0] if legacy_key else None if table in _LED_BY_NUMBER else key
+                if led_to is not None:
+                    became[row] = (_LED_BACK_TO[table], led_to)
+                elif legacy_key:
+                    derived.add(row)
+                _expect_back(in_legacy, row, columns, record["write"], back, became.get(row))
     missing = _differ("legacy", in_legacy, _found(legacy, "legacy", in_legacy))
     held = _found(shop, "shop", in_shop)
     absent = {row: became[row] for row, e in in_shop.items() if row not in held and not e.gone and row in became}
     still_there = set(_found(legacy, "legacy", absent.values()))
     excused = _accounted(shop, absent.values()) | (set(absent.values()) - still_there)
-    followed = {row: e for row, e in in_shop.items() if absent.get(row) not in excused}
+    followed = {
+        row: e for row, e in in_shop.items() if absent.get(row) not in excused and (row in held or row not in derived)
+    }  # fmt: skip
     missing += _differ("shop", followed, held)
     led = {row for rows in back.values() for row in rows}
     lost = {
@@ -151,18 +162,21 @@ def _expect(expected: dict[Row, _Expected], row: Row, columns: dict[str, Any] | 
 
 
 def _expect_back(
-    in_legacy: dict[Row, _Expected], row: Row, columns: dict[str, Any] | None, write: str, back: dict[Row, list[Row]]
+    in_legacy: dict[Row, _Expected], row: Row, columns: dict[str, Any] | None, write: str, back: dict[Row, list[Row]],
+    first: Row | None,
 ) -> None:
-    """What legacy must hold after a write to the new shop, in the rows that it is led back to."""
+    """What legacy must hold after a write to the new shop: in the row that it was led back to first, and in others."""
     table, key = row
     if columns is None:
         if table not in _LED_BY_NUMBER:
             _expect(in_legacy, (_LED_BACK_TO[table], key), None, write)
         return
-    if not (rows := back.get(row)):
-        return
-    first, *others = rows
-    for other in others:
+    rows = back.get(row, [])
+    if first is None:
+        if not rows:
+            return
+        first = rows[0]
+    for other in (r for r in rows if r != first):
         follows = {name: value for name, value in columns.items() if name in _WITH_OTHERS.get(table, columns)}
         if follows:
             _expect(in_legacy, other, follows, write)
