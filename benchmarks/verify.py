@@ -1,6 +1,9 @@
 """How fast verification is: layer 1 beside the bare checksum and reladiff, layer 2, and all of it beside the backfill.
 
-    python benchmarks/verify.py [--customers 50000] [--reladiff PATH]
+    python benchmarks/verify.py [--customers 50000] [--copies 1] [--reladiff PATH]
+
+`--copies 10` has ten times as many customers, nine of ten being copies with keys, addresses, order and card numbers of their
+own: the generator would take an hour for a million of them.
 
 It brings up an embedded stack of its own, moves a generated shop through all phases, and compares it, all in one run on
 the same machine. `--reladiff` is the program of that name (pip install 'reladiff[postgresql]', in an environment of its
@@ -28,8 +31,51 @@ from shopferry.passage import Options
 from shopferry.settings import Settings
 from shopferry.verify import checksums, differ
 
+# Column → the table whose keys it holds: a copy's are moved beyond all others.
+KEYS = {
+    "customers": {"id": "customers"},
+    "addresses": {"id": "addresses", "customer_id": "customers"},
+    "consents": {"id": "consents", "customer_id": "customers"},
+    "orders": {"id": "orders", "customer_id": "customers"},
+    "order_items": {"id": "order_items", "order_id": "orders"},
+    "order_status_log": {"id": "order_status_log", "order_id": "orders"},
+    "loyalty_accounts": {"id": "loyalty_accounts", "customer_id": "customers"},
+    "loyalty_log": {"id": "loyalty_log", "account_id": "loyalty_accounts", "order_id": "orders"},
+    "loyalty_redemptions": {"id": "loyalty_redemptions", "account_id": "loyalty_accounts", "order_id": "orders"},
+}
+OTHERS_MAIL = r"left(regexp_replace({column}, '([[:alnum:]])', 'c{copy}\1'), 96)"
+OTHERS = {
+    ("customers", "login"): OTHERS_MAIL, ("customers", "email"): OTHERS_MAIL, ("orders", "email"): OTHERS_MAIL,
+    ("orders", "number"): "{column} || '-{copy}'",
+    ("loyalty_accounts", "card_number"): "overlay({column} placing lpad('{copy}', 2, '5') from 1 for 2)",
+}  # fmt: skip
 TABLE, ENTITY, CHANGED = "order_items", "shop.order_line", 100
 OPTIONS = Options(without_rehearsal="benchmark")
+
+
+def multiply(settings: Settings, copies: int) -> None:
+    """Have so many of every customer, with all that belongs to them; keys that lead nowhere still do."""
+    with db.connect(settings.legacy_dsn, "benchmark") as legacy:
+        steps = {t: legacy.execute(SQL("SELECT max(id) FROM {}").format(Identifier(t))).fetchone()[0] for t in KEYS}  # type: ignore[index]
+        for table, keys in KEYS.items():
+            columns = [c for (c,) in legacy.execute(
+                "SELECT column_name FROM information_schema.columns WHERE (table_schema, table_name) = ('public', %s) "
+                "ORDER BY ordinal_position", (table,)
+            ).fetchall()]  # fmt: skip
+            with legacy.transaction():
+                for copy in range(1, copies):
+                    values = [
+                        f"CASE WHEN {c} <> 0 THEN {c} + {copy * steps[keys[c]]} ELSE {c} END" if c in keys
+                        else OTHERS.get((table, c), "{column}").format(column=c, copy=copy) for c in columns
+                    ]  # fmt: skip
+                    legacy.execute(
+                        f"INSERT INTO {table} ({', '.join(columns)}) "
+                        f"SELECT {', '.join(values)} FROM {table} WHERE id <= {steps[table]}".encode()
+                    )
+                legacy.execute(
+                    "SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", (table, copies * steps[table])
+                )
+            legacy.execute(SQL("ANALYZE {}").format(Identifier(table)))
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -94,10 +140,12 @@ def main() -> None:
     """Run it."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--customers", type=int, default=50_000)
+    options.add_argument("--copies", type=int, default=1)
     options.add_argument("--reladiff")
     given = options.parse_args()
     with own_stack() as settings:
         shop.seed(settings, given.customers)
+        multiply(settings, given.copies)
         route = Route.load(settings.route)
         whole, compared = 0.0, {}
         for phase in route.phases:
@@ -130,7 +178,7 @@ def main() -> None:
         line |= {"s": round(line["s"], 2), "rows_per_s": round(rows / line["s"]), "of_bare": round(line["s"] / floor, 2)}
     print(json.dumps({
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "postgres": "18 (embedded)"},
-        "customers": given.customers, "table": TABLE, "rows": rows, "measured": measured,
+        "customers": given.customers * given.copies, "table": TABLE, "rows": rows, "measured": measured,
         "phases_without_verification_s": round(whole - again, 1), "verification_s": round(again, 1),
         "verification_of_backfill": round(again / (whole - again), 2), "phases": compared,
     }, indent=2))  # fmt: skip
