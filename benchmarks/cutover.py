@@ -3,8 +3,8 @@
     python benchmarks/cutover.py [--rounds 20] [--rate 500] [--customers 2000] [--page FILE]
 
 It brings up an embedded stack of its own, moves a generated shop, and then cuts over and rolls back, round after round, under
-the writer; after each rollback the writer rests, and the phases are merged again and verified. In the end every acknowledged write is looked
-up in both stores. Prints one JSON object; `--page` writes the page docs/reference/cutover-drill.md.
+the writer; after each rollback the writer rests, and the phases are merged again and verified. In the end every
+acknowledged write is looked up in both stores. Prints one JSON object; `--page` writes docs/reference/cutover-drill.md.
 """
 
 from __future__ import annotations
@@ -105,12 +105,12 @@ def page(found: dict[str, Any]) -> str:
         "The longest time without an acknowledged write, or that one had to wait, in milliseconds, as the writer saw it:", "",
         "| | p50 | p99 | largest |", "|---|---|---|---|",
         *(f"| {name} | {q['p50']:,} | {q['p99']:,} | {q['max']:,} |" for name, q in found["gap_ms"].items()), "",
-        "What it goes into, medians in milliseconds (the gates are judged before anybody waits):", "",
+        "What it goes into, medians in milliseconds (gates and calm are before anybody waits):", "",
         "| step | cutover | rollback |", "|---|---|---|",
     ]
     of = found["steps_ms"]
     names = {"lock": "lock the store that closes", "fence": "fence it", "open": "open the other"}
-    for step in ("gates", "lock", "applied", "echo applied", "last look", "fence", "sequences", "open"):
+    for step in ("gates", "await calm", "lock", "applied", "echo applied", "last look", "fence", "sequences", "open"):
         cells = [next((f"{ms:,}" for s, ms in of[kind].items() if s.split(" ")[0] == step or s == step), "–") for kind in of]
         lines.append(f"| {names.get(step, step)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

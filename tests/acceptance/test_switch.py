@@ -300,14 +300,14 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
         clients.more(40, "shop")
     assert clients.errors == []
     assert [clients.stores(n) for n in range(clients.count)] == [["legacy", "shop"]] * clients.count
-    assert [step for step, _ in done.steps][:3] == ["gates", "hold clients", "lock legacy"]
+    assert [step for step, _ in done.steps][:4] == ["gates", "await calm", "hold clients", "lock legacy"]
     assert not front.paused
     with Clients(front.dsn(), write) as clients:
         back = roll_back(given, "test")
         clients.more(40, "legacy")
     assert clients.errors == []
     assert [clients.stores(n) for n in range(clients.count)] == [["shop", "legacy"]] * clients.count
-    assert [step for step, _ in back.steps][:3] == ["gates", "hold clients", "lock the new shop"]
+    assert [step for step, _ in back.steps][:4] == ["gates", "await calm", "hold clients", "lock the new shop"]
     assert not front.paused
     with pytest.raises(ShopferryError, match="under way"), db.connect(settings.shop_dsn, "test") as other:
         switch.alone(other)

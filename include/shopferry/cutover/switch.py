@@ -33,7 +33,9 @@ from shopferry.verify import checksums
 LIMIT_S = 10.0  # for all that keeps writers waiting before legacy is fenced, then legacy goes on; and for what is left after
 LOCK_WAIT_S = 5.0  # of these, for open transactions: once for PgBouncer's clients, once for everybody's
 LOOK_S = 1.0  # of these, kept for what comes after the stream
-_LET_IN_S = 0.1
+_SHORTEST_MS = 50  # of the tries to lock
+_CALM_S = 5.0  # for a moment in which the stream is as good as at its end
+_CALM_MS = 150
 _ONE_AT_A_TIME = 0x5F20
 
 
@@ -48,7 +50,7 @@ class Cutover:
     @property
     def closed_ms(self) -> float:
         """How long no store took writes: from the lock on legacy to the open new shop."""
-        return sum(ms for step, ms in self.steps if step != "gates")
+        return sum(ms for step, ms in self.steps if step not in {"gates", "await calm"})
 
 
 def cut_over(settings: Settings, who: str) -> Cutover:
@@ -136,6 +138,8 @@ def close(
     since = hot_since(s.legacy)
     # The broker's connections are made before the lock: nobody shall wait for a handshake.
     with _flows(s, onward, settings) as flows:
+        _await_calm(flows)
+        clock.lap("await calm")
         limit.begin()
         if routing.hold(settings, LOCK_WAIT_S):
             clock.lap("hold clients")
@@ -170,19 +174,38 @@ def _flows(
         yield [(flow, stack.enter_context(broker_ends(flow, settings))) for flow in both]
 
 
+def _await_calm(flows: list[tuple[Stores, Callable[[], Mapping[Partition, int]]]]) -> None:
+    """Wait for a moment in which little is under way: what the stream has to catch up with, writers have to wait for.
+
+    The gates say that it keeps up on the whole; where no such moment comes, it goes on without one.
+    """
+    until = time.monotonic() + _CALM_S
+    while (left := until - time.monotonic()) > 0:
+        started = time.monotonic()
+        try:
+            for flow, ends in flows:
+                await_applied(flow, ends, left)
+        except TransientError:
+            return
+        if (time.monotonic() - started) * 1000 < _CALM_MS:
+            return
+
+
 def _lock(locked: Connection, tables: list[str], seconds: float) -> None:
     """Lock the tables against writers, to the end of the caller's transaction: open ones finish, new ones wait.
 
     In short tries, all tables or none: a writer may hold the last of these and want the first, and would be killed for a
-    deadlock had it to wait for us as long as PostgreSQL takes to notice one. Readers are not touched.
+    deadlock had it to wait for us as long as PostgreSQL takes to notice one. The first ones are shorter than anybody minds,
+    since whoever embraces us so lets go as soon as we do; long transactions need the later ones. Readers are not touched.
     """
     names = SQL(", ").join(Identifier(*t.split(".")) for t in tables)
     row = locked.execute("SELECT setting::integer FROM pg_settings WHERE name = 'deadlock_timeout'").fetchone()
     unnoticed = int(0.8 * row[0]) if row else 800
     until = time.monotonic() + seconds
+    longest = _SHORTEST_MS
     while True:
         try:
-            patience = min(unnoticed, 1 + int(1000 * max(0.0, until - time.monotonic())))
+            patience = min(longest, unnoticed, 1 + int(1000 * max(0.0, until - time.monotonic())))
             with locked.transaction():
                 locked.execute(SQL("SET LOCAL statement_timeout = {}").format(Literal(patience)))
                 locked.execute(SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(names))
@@ -192,7 +215,8 @@ def _lock(locked: Connection, tables: list[str], seconds: float) -> None:
                 raise TransientError(
                     f"a writer did not finish within {seconds:.0f} s: nothing was changed, try again"
                 ) from None
-            time.sleep(_LET_IN_S)  # for those who have waited behind us
+            time.sleep(longest / 1000 / 4)  # for those who have waited behind us
+            longest = min(2 * longest, unnoticed)
 
 
 def hot_since(legacy: Connection) -> str:

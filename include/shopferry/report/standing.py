@@ -9,7 +9,7 @@ from shopferry.control import differences, phases, quarantine
 from shopferry.db import Connection
 from shopferry.verify.accounting import Account
 
-_NOT_DOWNTIME = "gates"  # judged while legacy still takes writes
+_NOT_DOWNTIME = {"gates", "await calm", "rollback"}  # while a store still takes writes
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Step:
     @property
     def closed(self) -> bool:
         """Whether no store took writes meanwhile."""
-        return self.step not in {_NOT_DOWNTIME, "rollback"}
+        return self.step not in _NOT_DOWNTIME
 
 
 def phase_standings(shop: Connection, route: str) -> tuple[PhaseStanding, ...]:
