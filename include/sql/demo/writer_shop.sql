@@ -70,8 +70,15 @@ UNION ALL SELECT jsonb_build_array('@addresses', legacy_address_id, NULL) FROM d
 -- name: consent
 INSERT INTO shop.consent AS s (customer_id, purpose, channel, state, granted_at, granted_ip, wording_version)
 SELECT id, 'marketing', %(channel)s::shop.contact_channel, 'granted', now(), '10.0.0.2', 'v6'
-FROM shop.customer
+FROM shop.customer c
 WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint AND id %% %(workers)s = %(worker)s
+  -- Over a refusal of no known date none is given that a way back would keep: see reverse/losses.txt.
+  AND NOT EXISTS (
+      SELECT FROM shop.consent o CROSS JOIN LATERAL jsonb_array_elements(o.evidence) e
+      WHERE o.customer_id = c.id AND o.purpose = 'marketing' AND o.channel = %(channel)s::shop.contact_channel
+        AND CASE WHEN e->>'withdrawn' IS NOT NULL THEN (e->>'withdrawn')::timestamp
+                 WHEN e->>'said' IN ('N', '0', 'F') THEN coalesce(e->>'at', 'infinity')::timestamp
+            END NOT BETWEEN '1995-01-01' AND '2035-01-01')
 ORDER BY id LIMIT 1
 ON CONFLICT (customer_id, purpose, channel) DO UPDATE
 SET state = 'granted', granted_at = now(), granted_ip = '10.0.0.2', wording_version = 'v6', withdrawn_at = NULL
