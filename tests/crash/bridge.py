@@ -122,13 +122,17 @@ class Bridge:
 
     @contextmanager
     def switching(self, death: Death, at: str) -> Iterator[tuple[Paused, dict[str, Wire]]]:
-        """The switch, paused at a point, on wires of its own."""
+        """The switch, paused at a point, on wires of its own; begun again where a gate was not met yet."""
         wires = {"legacy": Wire(self.settings.legacy_dsn), "shop": Wire(self.settings.shop_dsn)}
         environment = {f"SHOPFERRY_{name.upper()}_DSN": wire.dsn for name, wire in wires.items()}
         try:
-            with self.ground.paused(at, death.switch, **environment) as task:
-                task.reach()
-                yield task, wires
+            while True:
+                with self.ground.paused(at, death.switch, **environment) as task:
+                    until(lambda t=task: t.flag.exists() or t.process.poll() is not None)  # type: ignore[misc]
+                    if task.flag.exists():
+                        yield task, wires
+                        return
+                assert "GateError" in task.log.read_text(), task.log.read_text()
         finally:
             for wire in wires.values():
                 wire.close()
