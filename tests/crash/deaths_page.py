@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cells import HELD, MORTAL, OF_AIRFLOW, SWITCHES, TASK, WIRES
+from cells import AIRFLOW_DEATHS, DEATHS, HELD, MORTAL, OF_AIRFLOW, SWITCHES, TASK, WIRES
 
 _HEAD = """# Who dies when
 
@@ -46,9 +46,10 @@ def page(books: Sequence[Path]) -> str:
     made = read[-1][0]
     found = {(c["switch"], c["point"], c["who"]): c for lines in read for c in lines[1:]}
     clean = sum(c["outcome"] == "passed" for c in found.values())
+    whole = len(DEATHS) + len(AIRFLOW_DEATHS)
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     runs = "Run" if len(read) == 1 else f"{len(read)} runs, the last"
-    lines = [_HEAD, f"{runs} on {made['date']}: {clean} of {len(found)} cells clean. {versions}.", ""]
+    lines = [_HEAD, f"{runs} on {made['date']}: {clean} of {whole} cells clean, {whole - len(found)} not run. {versions}.", ""]
     who = (TASK, *MORTAL, *WIRES)
     for switch, points in SWITCHES.items():
         lines += [f"## {switch.capitalize()}", "", *_table(switch, list(points), who, found), ""]
