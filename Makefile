@@ -3,7 +3,7 @@
 # make test-long [SEED=1] [EXAMPLES=2000]      install, then thousands of random histories instead of two dozen
 # make test-kafka                              install, then the tests on Apache Kafka and Kafka Connect (java, mvn)
 # make crash-matrix                            install, then every process killed at every point; writes the page of results
-# make death-table                           install, then somebody killed at every step of cutover and rollback; writes that page
+# make death-table                             install, then somebody killed at every step of cutover and rollback; writes that page
 # make cutover-drill [ARGS="--rounds 2"]       install, then 20 cutovers and rollbacks under the writer; writes the page of gaps and losses
 # make mutation [ARGS=envelope]                install, then mutants of replay, envelope and merge: what no test notices is printed
 # make lint                                    install, then ruff, mypy and the rules of who imports whom

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -89,7 +90,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Unit:
+class Unit(ABC):
     """What entity and identity mappings share: a SELECT over `affected(key)` and what makes a key affected."""
 
     name: str  # '<phase>/<file stem>', as `after` names it
@@ -103,9 +104,9 @@ class Unit:
     after: tuple[str, ...]
 
     @property
+    @abstractmethod
     def target(self) -> str:
         """What it makes: an entity, or an identity."""
-        raise NotImplementedError
 
     @property
     def phase(self) -> str:

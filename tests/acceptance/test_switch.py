@@ -94,11 +94,6 @@ def assert_legacy_goes_on(settings: Settings, version: int) -> None:
         assert fence.fenced(new)
 
 
-def merged_again(settings: Settings) -> None:
-    """What has to follow a rollback before the next cutover."""
-    passage.run_again(settings, "test", lambda _: None)
-
-
 def after(monkeypatch: pytest.MonkeyPatch, name: str, then: Callable[[], object]) -> None:
     """Have something happen each time the switch has done a step of this name."""
     step = getattr(switch, name)
@@ -265,7 +260,7 @@ def test_killed_after_the_fence_the_next_try_completes_it_and_goes_on_until_the_
             assert [(t["store"], t["version"]) for t in hook.accepted[2:]] == [("legacy", 3)] * 2
             assert heard() == [("legacy", 3)] * 2
     assert_legacy_goes_on(settings, 3)
-    merged_again(settings)
+    passage.run_again(settings, "test", lambda _: None)
 
 
 def test_rollback_takes_the_clients_of_pgbouncer_back(settings: Settings, front: Bouncer) -> None:
@@ -277,7 +272,7 @@ def test_rollback_takes_the_clients_of_pgbouncer_back(settings: Settings, front:
         clients.more(20, "legacy")
     assert clients.errors == []
     assert [clients.stores(n) for n in range(clients.count)] == [["legacy", "shop", "legacy"]] * clients.count
-    merged_again(settings)
+    passage.run_again(settings, "test", lambda _: None)
     with Clients(front.dsn(), write) as clients:
         clients.more(20, "legacy")
     assert clients.errors == []

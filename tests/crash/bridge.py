@@ -25,7 +25,7 @@ from shopferry.settings import Settings
 from wire import Wire
 
 _OLD = {"cutover": "legacy", "rollback": "shop"}
-_NEW = {"cutover": "shop", "rollback": "legacy"}
+_NEW = {"cutover": _OLD["rollback"], "rollback": _OLD["cutover"]}
 _TRY: dict[str, Callable[[Settings, str], object]] = {"cutover": switch.cut_over, "rollback": roll_back}
 _TABLE = {"legacy": "public.customers", "shop": "shop.customer"}
 _AGAIN_S = 0.2
@@ -98,7 +98,7 @@ class Bridge:
             self.again("rollback" if to == "cutover" else "cutover")
         if to == "cutover":
             self._merged()
-        way_back.arm(self.settings) if to == "cutover" else None
+            way_back.arm(self.settings)
 
     def open(self) -> list[str]:
         """The stores without a fence, as soon as both answer."""
@@ -112,8 +112,8 @@ class Bridge:
     def again(self, what: str) -> None:
         """Try this switch until it is through, as whoever is called at night does."""
         while True:
-            if what == "cutover":
-                retrying(lambda: way_back.arm(self.settings)) if self.open() == ["legacy"] else None
+            if what == "cutover" and self.open() == ["legacy"]:
+                retrying(lambda: way_back.arm(self.settings))
             try:
                 _TRY[what](self.settings, "test")
                 return

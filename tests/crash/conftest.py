@@ -12,8 +12,11 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from bridge import Bridge
 from cells import Cell, Death
 from ground import Ground, ground
+from shopferry import stack
+from shopferry.demo.airflow import Airflow
 from shopferry.settings import PROJECT, data_dir
 
 _PASSED = pytest.StashKey[bool]()
@@ -39,6 +42,21 @@ def land(shared_ground: Ground, request: pytest.FixtureRequest) -> Iterator[Grou
         kept = PROJECT / "build" / "crash-logs" / request.node.name
         shutil.copytree(data_dir() / "log", kept, dirs_exist_ok=True)
         shutil.copytree(shared_ground.directory, kept, dirs_exist_ok=True)
+
+
+@pytest.fixture(scope="module")
+def bridge(shared_ground: Ground) -> Iterator[Bridge]:
+    """The same stack for switches there and back; the matrix makes it anew after them."""
+    yield Bridge(shared_ground)
+    shared_ground.whole = False
+
+
+@pytest.fixture(scope="module")
+def airflow(shared_ground: Ground) -> Airflow:
+    """Airflow, joined to the running stack, as its administrator."""
+    state = stack.up()
+    assert state == shared_ground.state
+    return Airflow(state["airflow_url"], state["airflow_user"], state["airflow_password"])
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -5,29 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from bridge import Bridge, Sentry
 from cells import DEATHS, SHORT_DEATHS, SWITCHES, TASK, Death
-from ground import Ground
 from test_matrix import WHOLE
 
 pytestmark = pytest.mark.stack
 
 
-@pytest.fixture(scope="module")
-def shared_bridge(shared_ground: Ground) -> Iterator[Bridge]:
-    """The stack of all experiments; the matrix makes it anew after us."""
-    yield Bridge(shared_ground)
-    shared_ground.whole = False
-
-
 @pytest.mark.parametrize("cell", [d for d in DEATHS if WHOLE or d in SHORT_DEATHS], ids=str)
-def test_death(
-    shared_bridge: Bridge, cell: Death, record_property: Callable[[str, object], None],
-) -> None:  # fmt: skip
-    bridge = shared_bridge
+def test_death(bridge: Bridge, cell: Death, record_property: Callable[[str, object], None]) -> None:
     bridge.bring(cell.switch)
     with bridge.ground.writer() as book, Sentry(bridge.settings) as sentry:
         with bridge.switching(cell, SWITCHES[cell.switch][cell.point]) as (task, wires):

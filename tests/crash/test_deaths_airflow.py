@@ -11,8 +11,8 @@ import psutil
 import pytest
 from bridge import Bridge, Sentry
 from cells import AIRFLOW_DEATHS, HELD, Death
-from ground import Ground, until
-from shopferry import db, stack
+from ground import until
+from shopferry import db
 from shopferry.demo.airflow import Airflow
 from test_matrix import WHOLE
 
@@ -24,21 +24,6 @@ pytestmark = [
 PATIENCE_S = 1_800
 # Before the lock there is nothing of ours to wait for but legacy's tables; after the fence, the rows of the phases.
 _BLOCKS = {HELD[0]: "LOCK TABLE public.customers IN ROW EXCLUSIVE MODE", HELD[1]: "SELECT FROM ferry.phase FOR UPDATE"}
-
-
-@pytest.fixture(scope="module")
-def bridge(shared_ground: Ground) -> Iterator[Bridge]:
-    """The stack with Airflow joined to it."""
-    assert stack.up() == shared_ground.state
-    yield Bridge(shared_ground)
-    shared_ground.whole = False
-
-
-@pytest.fixture(scope="module")
-def airflow(bridge: Bridge) -> Airflow:
-    """Airflow, as its administrator."""
-    state = bridge.ground.state
-    return Airflow(state["airflow_url"], state["airflow_user"], state["airflow_password"])
 
 
 @contextmanager

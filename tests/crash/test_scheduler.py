@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cells import AIRFLOW, TASKS, Cell
 from ground import Ground, until
-from shopferry import db, stack
+from shopferry import db
 from shopferry.control import chunks, phases
 from shopferry.demo.airflow import Airflow
 from shopferry.mapping import Route
@@ -19,14 +19,6 @@ pytestmark = [
 # Small chunks, and so slow that the copy is under way when it is looked at.
 FORM = {"chunk_size": 100, "rows_per_second": 100, "without_rehearsal": "test"}
 PATIENCE_S = 1_800
-
-
-@pytest.fixture(scope="module")
-def airflow(shared_ground: Ground) -> Airflow:
-    """Airflow, joined to the running stack."""
-    state = stack.up()
-    assert state == shared_ground.state
-    return Airflow(state["airflow_url"], state["airflow_user"], state["airflow_password"])
 
 
 def under_way(land: Ground, kind: str) -> bool:

@@ -31,7 +31,11 @@ class Limit:
 
     def begin(self) -> None:
         """The time runs anew from here: what came before kept no writer waiting."""
-        self._start()
+        self.stop()
+        self._until = time.monotonic() + self.seconds
+        self._timer = threading.Timer(self.seconds, self._end, (self._onward,))
+        self._timer.daemon = True
+        self._timer.start()
 
     def onward(self) -> None:
         """From here on there is only forward, with the time anew. Raises TransientError when it is too late for that."""
@@ -39,7 +43,7 @@ class Limit:
             if self._over:
                 raise self.failure()
             self._onward = True
-        self._start()
+        self.begin()
 
     def left(self) -> float:
         """Seconds until it is over."""
@@ -62,13 +66,6 @@ class Limit:
     def over(self) -> bool:
         """Whether the block was broken off."""
         return self._over
-
-    def _start(self) -> None:
-        self.stop()
-        self._until = time.monotonic() + self.seconds
-        self._timer = threading.Timer(self.seconds, self._end, (self._onward,))
-        self._timer.daemon = True
-        self._timer.start()
 
     def _end(self, onward: bool) -> None:
         """Break off whatever the block is at, and let everybody go."""

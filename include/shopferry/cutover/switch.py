@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeAlias
 
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
@@ -38,6 +39,8 @@ _CALM_S = 5.0  # for a moment in which the stream is as good as at its end
 _CALM_MS = 150
 _ONE_AT_A_TIME = 0x5F20
 
+Flows: TypeAlias = list[tuple[Stores, Callable[[], Mapping[Partition, int]]]]  # each with the broker's ends of its topics
+
 
 @dataclass
 class Cutover:
@@ -46,11 +49,6 @@ class Cutover:
     version: int
     steps: list[tuple[str, float]] = field(default_factory=list)
     gates: list[Gate] = field(default_factory=list)
-
-    @property
-    def closed_ms(self) -> float:
-        """How long no store took writes: from the lock on legacy to the open new shop."""
-        return sum(ms for step, ms in self.steps if step not in {"gates", "await calm"})
 
 
 def cut_over(settings: Settings, who: str) -> Cutover:
@@ -157,24 +155,20 @@ def close(
         clock.lap(f"fence {name}")
 
 
-@contextmanager
-def within_limit(settings: Settings, *conns: Connection) -> Iterator[Limit]:
+def within_limit(settings: Settings, *conns: Connection) -> AbstractContextManager[Limit]:
     """The critical section's time limit over these connections; when it is over, PgBouncer's clients go on."""
-    with limited(LIMIT_S, *conns, let_go=partial(routing.let_go, settings)) as limit:
-        yield limit
+    return limited(LIMIT_S, *conns, let_go=partial(routing.let_go, settings))
 
 
 @contextmanager
-def _flows(
-    s: Stores, onward: Route | None, settings: Settings
-) -> Iterator[list[tuple[Stores, Callable[[], Mapping[Partition, int]]]]]:
+def _flows(s: Stores, onward: Route | None, settings: Settings) -> Iterator[Flows]:
     """The flow of this route and, where there is one, that of the other direction, each with the broker's ends."""
     both = [s, Stores(s.shop, s.legacy, onward)] if onward else [s]
     with ExitStack() as stack:
         yield [(flow, stack.enter_context(broker_ends(flow, settings))) for flow in both]
 
 
-def _await_calm(flows: list[tuple[Stores, Callable[[], Mapping[Partition, int]]]]) -> None:
+def _await_calm(flows: Flows) -> None:
     """Wait for a moment in which little is under way: what the stream has to catch up with, writers have to wait for.
 
     The gates say that it keeps up on the whole; where no such moment comes, it goes on without one.
