@@ -18,13 +18,14 @@ import psycopg
 from psycopg import pq
 from psycopg.sql import SQL, Composed, Identifier
 
-from shopferry import mirror
+from shopferry import mirror, mirror_rows
 from shopferry.control import chunks, continuity, offsets, phases
 from shopferry.control.chunks import Chunk, Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.db import Connection
 from shopferry.errors import MappingError, TransientError
+from shopferry.keys import key_range, key_ranges
 from shopferry.mapping import Identity, Mapping, Route, Unit
 from shopferry.merge import Merger
 from shopferry.mirror import MirrorTable
@@ -62,7 +63,7 @@ def plan_copy(stores: Stores, phase: str, kind: str = "copy") -> int:
     tables = mirror.load(stores.shop)
     planned: list[Chunk] = []
     for position, name in enumerate(stores.route.tables_of(phase)):
-        ranges = mirror.ranges(
+        ranges = key_ranges(
             stores.legacy, tables[name].captured, tables[name].key, settings.chunk_size
         )
         if settings.sample and kind == "copy":
@@ -138,7 +139,7 @@ def _copy(
     stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, live: list[Unit]
 ) -> tuple[int, str]:
     shop = stores.shop
-    within = mirror.key_range(table.key, chunk.low, chunk.high)
+    within = key_range(table.key, chunk.low, chunk.high)
     fetch(stores, table, within)
     row = stores.legacy.execute("SELECT pg_current_wal_lsn()::text").fetchone()
     watermark = str(row[0]) if row else "0/0"
@@ -148,7 +149,7 @@ def _copy(
     if affecting:
         # Replay holds this lock shared: nobody changes the table between our images of before and after.
         shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{table.name}",))
-    mirror.load_chunk(shop, table, within, generation, images=bool(affecting))
+    mirror_rows.load_chunk(shop, table, within, generation, images=bool(affecting))
     if affecting:
         stores.merger.propagate(live, {table.relation})
     return (int(count[0]) if count else 0), watermark
@@ -160,7 +161,7 @@ def fetch(stores: Stores, table: MirrorTable, within: Composed) -> None:
     Raises MappingError when legacy lacks a column that a mapping reads.
     """
     shop = stores.shop
-    mirror.stage(shop, table)
+    mirror_rows.stage(shop, table)
     key = SQL(", ").join(map(Identifier, table.key))
     try:
         relay(
@@ -308,7 +309,7 @@ def _plan_unit(stores: Stores, phase: str) -> bool:
             filled = target_of(last) if isinstance(last, Mapping) else Identifier("ferry", "identity")
             shop.execute(SQL("ANALYZE {}").format(filled))
         keys = SQL("(SELECT DISTINCT key FROM ({}) u WHERE key IS NOT NULL)").format(keys_between(unit, None, None))
-        ranges = mirror.ranges(shop, keys, ["key"], MERGE_KEYS)
+        ranges = key_ranges(shop, keys, ["key"], MERGE_KEYS)
         chunks.add(shop, route.name, [Chunk(phase, "merge", unit.name, position, no, *r) for no, r in enumerate(ranges)])
         return True
     return False

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from shopferry import backfill, mirror
+from shopferry import backfill, mirror, mirror_rows
 from shopferry.backfill import Stores
 from shopferry.control import differences, phases
 from shopferry.control.differences import Difference
 from shopferry.errors import PhaseError
+from shopferry.keys import key_text
 from shopferry.mapping import Identity, Mapping, Unit
 from shopferry.mirror import MirrorTable
 from shopferry.statements import columns, target_of
@@ -115,9 +116,9 @@ def _restore(stores: Stores, table: MirrorTable, within: Composed, *, images: bo
     shop = stores.shop
     key = SQL(", ").join(map(Identifier, table.key))
     names = SQL(", ").join(map(Identifier, table.names))
-    mirror.note_gone(shop, table, within)
+    mirror_rows.note_gone(shop, table, within)
     if images:
-        shop.execute(mirror.note_images(table))
+        shop.execute(mirror_rows.note_images(table))
     assign = SQL(", ").join(
         SQL("{0} = excluded.{0}").format(Identifier(n)) for n in (*table.names, "_gone") if n not in table.key
     )
@@ -128,7 +129,7 @@ def _restore(stores: Stores, table: MirrorTable, within: Composed, *, images: bo
         ).format(table.base, names, key, assign)
     )
     if images:
-        shop.execute(mirror.note_images(table))
+        shop.execute(mirror_rows.note_images(table))
     shop.execute("DROP TABLE pg_temp.incoming")
 
 
@@ -177,6 +178,6 @@ def _expel(stores: Stores, unit: Mapping, keys: Sequence[str]) -> None:
         stores.shop.execute("SELECT set_config('shopferry.writer', 'ferry', true)")
         stores.shop.execute(
             SQL("DELETE FROM {} t WHERE t.{} IS NULL AND {} = ANY({})").format(
-                target_of(unit), Identifier(unit.scope), mirror.key_text(unit.key, "t"), Literal(list(keys))
+                target_of(unit), Identifier(unit.scope), key_text(unit.key, "t"), Literal(list(keys))
             )
         )

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from shopferry import mirror
 from shopferry.control import identity, quarantine
 from shopferry.db import Connection
 from shopferry.errors import MappingError
+from shopferry.keys import key_range
 from shopferry.mapping import Identity, Mapping, Source, Unit
 
 RESERVED = ("problems", "left_out")
@@ -123,7 +123,7 @@ def keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence[object
     selects = []
     for source in unit.simple_sources:
         column = str(source.column)
-        within = mirror.key_range([column], low, high)
+        within = key_range([column], low, high)
         if source.is_identity:
             within = SQL("entity = {} AND {}").format(Literal(source.name), within)
             relation = Identifier("ferry", "identity")

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier
 
-from shopferry import mirror
 from shopferry.assess import lineage
 from shopferry.assess.findings import EXAMPLES, GROUPS, Example, Finding, Severity, mask
 from shopferry.assess.lineage import Codes, Origin
 from shopferry.db import Connection
+from shopferry.keys import key_text
 from shopferry.mapping import Route
 from shopferry.mirror import MirrorTable
 
@@ -89,7 +89,7 @@ def unknown_codes(legacy: Connection, route: Route, tables: Mapping[str, MirrorT
             "SELECT coalesce(v::text, ''), min(k), count(*) FROM (SELECT {} AS v, {} AS k FROM public.{} {}) s "
             "WHERE coalesce(v::text, '') NOT IN (SELECT code::text FROM ({}) known(code)) GROUP BY 1 ORDER BY 3 DESC, 2"
         ).format(
-            SQL(codes.expression), mirror.key_text(tables[codes.table].key, codes.alias), Identifier(codes.table),
+            SQL(codes.expression), key_text(tables[codes.table].key, codes.alias), Identifier(codes.table),
             Identifier(codes.alias),
             SQL("SELECT column1 FROM ({}) l").format(SQL(codes.values)),
         )  # fmt: skip
@@ -132,7 +132,7 @@ def _count(
 ) -> Iterator[Finding]:
     where = SQL(condition.as_string(None)).format(SQL(origin.expression))
     query = SQL("SELECT {}, left(({})::text, 200) FROM public.{} {} WHERE {}").format(
-        mirror.key_text(tables[origin.table].key, origin.alias), SQL(origin.expression), Identifier(origin.table),
+        key_text(tables[origin.table].key, origin.alias), SQL(origin.expression), Identifier(origin.table),
         Identifier(origin.alias), where,
     )  # fmt: skip
     yield from _found(legacy, f"legacy {origin.label}", query, text, remedy)
@@ -144,7 +144,7 @@ def _against(
     table, alias = of[0].table, of[0].alias
     columns = SQL(", ").join(SQL("({}) AS {}").format(SQL(o.expression), Identifier(o.column)) for o in of)
     query = SQL("SELECT k, {} FROM (SELECT {} AS k, {} FROM public.{} {}) s WHERE NOT ({})").format(
-        SQL("left(({})::text, 200)").format(Identifier(of[0].column)), mirror.key_text(tables[table].key, alias), columns,
+        SQL("left(({})::text, 200)").format(Identifier(of[0].column)), key_text(tables[table].key, alias), columns,
         Identifier(table), Identifier(alias), SQL(condition),
     )  # fmt: skip
     label = " and ".join(dict.fromkeys(o.label for o in of))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Identifier
 
-from shopferry import mirror
 from shopferry.assess.findings import EXAMPLES, Example, Finding, Severity
 from shopferry.db import Connection
+from shopferry.keys import key_text
 from shopferry.mapping import Route
 from shopferry.mirror import MirrorTable
 
@@ -50,7 +50,7 @@ def orphans(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable])
         row = legacy.execute(SQL("SELECT count(*) {}").format(query)).fetchone()
         if not row or not row[0]:
             continue
-        key = mirror.key_text(child.key, "c")
+        key = key_text(child.key, "c")
         some = legacy.execute(SQL("SELECT {} {} LIMIT {}").format(key, query, SQL(str(EXAMPLES)))).fetchall()
         yield Finding(
             f"legacy {kin.table}.{kin.column}", Severity.WARNING, f"rows whose parent is not in {kin.parent} ({kin.known_by})",

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from psycopg.sql import SQL, Composable, Identifier
 
-from shopferry import mirror
 from shopferry.assess.findings import EXAMPLES, Example, Finding, Severity, mask
 from shopferry.db import Connection
+from shopferry.keys import key_text
 from shopferry.mapping import Identity, Route, Standardize
 from shopferry.mirror import MirrorTable
 from shopferry.quality.standardize import standardize
@@ -57,7 +57,7 @@ def _column(legacy: Connection, table: MirrorTable, wanted: Standardize, *, clus
     part, factor = (SQL(""), 1.0) if cluster else sample(legacy, table.name)
     rows = legacy.execute(
         SQL("SELECT coalesce(({0})::text, ''), min({1}), count(*) FROM public.{2} {3} GROUP BY 1").format(
-            SQL(wanted.expression), mirror.key_text(table.key), Identifier(table.name), part
+            SQL(wanted.expression), key_text(table.key), Identifier(table.name), part
         )
     ).fetchall()
     problems: dict[tuple[str, bool], _Tally] = defaultdict(_Tally)
@@ -109,7 +109,7 @@ def broken_texts(legacy: Connection, route: Route, tables: Mapping[str, MirrorTa
             name = Identifier(column.name)
             rows = legacy.execute(
                 SQL("SELECT {0}::text, min({1}), count(*) FROM public.{2} {3} WHERE " + _SUSPECT + " GROUP BY 1").format(
-                    name, mirror.key_text(table.key), Identifier(table.name), part
+                    name, key_text(table.key), Identifier(table.name), part
                 )
             ).fetchall()
             tally = _Tally()

@@ -1,6 +1,6 @@
 """Decode Debezium's change events (JSON without schemas) without parsing the rows they carry. Pure: no Kafka, no database.
 
-A row's bytes are handed on as they came; PostgreSQL parses them once, in `mirror.apply_events`.
+A row's bytes are handed on as they came; PostgreSQL parses them once, in `mirror_rows.apply_events`.
 """
 
 from __future__ import annotations

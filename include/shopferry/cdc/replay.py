@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from shopferry import mirror
+from shopferry import mirror, mirror_rows
 from shopferry.cdc import metrics
 from shopferry.cdc.envelope import Change, collapse, drift, fill
 from shopferry.cdc.fidelity import Fidelity, Wanted, read_again, standing
@@ -176,7 +176,7 @@ class Replay:
         # Shared among consumers; a chunk that wants to note images of its own takes it alone.
         lock = "SELECT pg_advisory_xact_lock_shared(hashtext(%s))"
         self.shop.execute(lock, (f"mirror.{part.table.name}",), prepare=True)
-        return mirror.apply_events(self.shop, part.table, _array(part.rows, part.generation), images=part.images)
+        return mirror_rows.apply_events(self.shop, part.table, _array(part.rows, part.generation), images=part.images)
 
     def _bisect(self, part: _Part) -> int:
         """Write one table's changes; a row that no type of the mirror can hold is quarantined alone."""

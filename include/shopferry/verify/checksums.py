@@ -18,6 +18,7 @@ from shopferry import db, mirror
 from shopferry.control.differences import Difference
 from shopferry.db import Connection
 from shopferry.errors import TransientError
+from shopferry.keys import key_range, key_ranges, key_text
 from shopferry.mirror import MirrorTable
 
 RANGE = 10_000  # keys per checksum
@@ -53,7 +54,7 @@ def compare(
         for stretch in _stretches(legacy, table, after):
             compared, suspects = 0, set()
             for low, high in stretch:
-                within = mirror.key_range(table.key, low, high)
+                within = key_range(table.key, low, high)
                 asked = at_legacy.submit(_sum, legacy, there, text, within)
                 ours, theirs = _sum(shop, here, text, within), asked.result()
                 compared += theirs[0]
@@ -78,16 +79,16 @@ def keyed(table: MirrorTable, keys: Iterable[str]) -> Composed:
     if len(table.key) == 1:
         kind = next(c.type for c in table.columns if c.name == table.key[0])
         return SQL("{} = ANY({}::{}[])").format(Identifier(table.key[0]), Literal(sorted(keys)), SQL(kind))
-    return SQL("{} = ANY({})").format(mirror.key_text(table.key), Literal(sorted(keys)))
+    return SQL("{} = ANY({})").format(key_text(table.key), Literal(sorted(keys)))
 
 
 def _stretches(
     legacy: Connection, table: MirrorTable, after: Sequence[object] | None
 ) -> Iterator[list[tuple[Sequence[object] | None, list[object] | None]]]:
     rest = SQL("(SELECT {} FROM {} WHERE {})").format(
-        SQL(", ").join(map(Identifier, table.key)), table.captured, mirror.key_range(table.key, after, None)
+        SQL(", ").join(map(Identifier, table.key)), table.captured, key_range(table.key, after, None)
     )
-    ranges = [(low or after, high) for low, high in mirror.ranges(legacy, rest, table.key, RANGE)]
+    ranges = [(low or after, high) for low, high in key_ranges(legacy, rest, table.key, RANGE)]
     for n in range(0, len(ranges), STRETCH):
         yield ranges[n : n + STRETCH]
 
@@ -158,7 +159,7 @@ def _columns_of(
 ) -> dict[str, list[str | None]]:
     texts = SQL(", ").join(SQL("{}::{}::text").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
     rows = conn.execute(
-        SQL("SELECT {}, ARRAY[{}] FROM {} WHERE {}").format(mirror.key_text(table.key), texts, relation, keyed(table, keys))
+        SQL("SELECT {}, ARRAY[{}] FROM {} WHERE {}").format(key_text(table.key), texts, relation, keyed(table, keys))
     ).fetchall()
     return dict(rows)
 
@@ -174,7 +175,7 @@ def _rows(
     conn: Connection, relation: Identifier, table: MirrorTable, text: Composed, within: Composed
 ) -> dict[str, int]:
     rows = conn.execute(
-        SQL("SELECT {}, hashtextextended({}, 0) FROM {} WHERE {}").format(mirror.key_text(table.key), text, relation, within)
+        SQL("SELECT {}, hashtextextended({}, 0) FROM {} WHERE {}").format(key_text(table.key), text, relation, within)
     ).fetchall()
     return dict(rows)
 
@@ -199,7 +200,7 @@ def compare_hot(legacy: Connection, shop: Connection, table: MirrorTable, since:
     shop.execute(_SESSION)
     text = SQL("ROW({})::text").format(mirror.values(table))
     hot = shop.execute(
-        SQL("SELECT {} FROM {} WHERE _lsn > {}::pg_lsn").format(mirror.key_text(table.key), table.base, Literal(since))
+        SQL("SELECT {} FROM {} WHERE _lsn > {}::pg_lsn").format(key_text(table.key), table.base, Literal(since))
     ).fetchall()
     keys = {r[0] for r in hot}
     if not keys:

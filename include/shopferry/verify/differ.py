@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from shopferry import mirror
 from shopferry.control.differences import Difference
 from shopferry.db import Connection
+from shopferry.keys import key_range, key_ranges, key_text
 from shopferry.mapping import Mapping
 from shopferry.statements import RESERVED, columns, good_rows, keys_between, row_key, target_of
 from shopferry.verify.checksums import Part
@@ -19,16 +19,16 @@ RANGE = 20_000  # aggregate keys compared at once
 
 def compare(shop: Connection, mapping: Mapping, after: Sequence[object] | None = None) -> Iterator[Part]:
     """Compare one entity, from behind an aggregate key on; each range in a repeatable-read transaction of its own."""
-    within = mirror.key_range([mapping.scope], after, None)
+    within = key_range([mapping.scope], after, None)
     everything = SQL("(SELECT DISTINCT key FROM ({}) u WHERE key IS NOT NULL UNION SELECT {} FROM {} WHERE {})").format(
         keys_between(mapping, after, None), Identifier(mapping.scope), target_of(mapping), within
     )
-    for first, high in mirror.ranges(shop, everything, ["key"], RANGE):
+    for first, high in key_ranges(shop, everything, ["key"], RANGE):
         low = first or after
         with shop.transaction():
             shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             _affect(shop, mapping, keys_between(mapping, low, high))
-            rows, found = _compare(shop, mapping, mirror.key_range([mapping.scope], low, high))
+            rows, found = _compare(shop, mapping, key_range([mapping.scope], low, high))
             if high is None:
                 found += _strangers(shop, mapping)
         yield Part(rows, found, high)
@@ -85,7 +85,7 @@ def _rows(shop: Connection, mapping: Mapping, yields: Sequence[str], within: Com
             "FULL JOIN (SELECT * FROM {target} WHERE {within}) t ON {same} "
             "WHERE ROW({wanted})::text IS DISTINCT FROM ROW({standing})::text"
         ).format(
-            key_y=mirror.key_text(mapping.key, "y"), key_t=mirror.key_text(mapping.key, "t"), good=good_rows(yields),
+            key_y=key_text(mapping.key, "y"), key_t=key_text(mapping.key, "t"), good=good_rows(yields),
             within=within, target=target_of(mapping), scope=Identifier(mapping.scope), wanted=wanted, standing=standing,
             same=SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in mapping.key),
             wanted_texts=SQL(", ").join(SQL("y.{}::{}::text").format(Identifier(c), SQL(types[c])) for c in names),
@@ -137,7 +137,7 @@ def _strangers(shop: Connection, mapping: Mapping) -> list[Difference]:
     """Rows that no key leads to: of the shop without an aggregate key, of quarantine and rows left out with one there is not."""
     rows = shop.execute(
         SQL("SELECT {} FROM {} t WHERE t.{} IS NULL").format(
-            mirror.key_text(mapping.key, "t"), target_of(mapping), Identifier(mapping.scope)
+            key_text(mapping.key, "t"), target_of(mapping), Identifier(mapping.scope)
         )
     ).fetchall()
     found = [Difference("shop", mapping.entity, key, "extra") for (key,) in rows]

@@ -1,0 +1,43 @@
+"""Keys and ranges of keys as SQL: what names a row, and what cuts a table into parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from shopferry.db import Connection
+
+
+def key_text(names: Sequence[str], alias: str | None = None) -> Composed:
+    """A row's key as one text, as differences, findings and quarantine name it; `alias` is of the relation it is read from."""
+    columns = (Identifier(alias, n) if alias else Identifier(n) for n in names)
+    return SQL("concat_ws('/', {})").format(SQL(", ").join(SQL("{}::text").format(c) for c in columns))
+
+
+def key_range(table_key: Sequence[str], low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
+    """The WHERE condition of a key range, `low` exclusive and `high` inclusive; open where None."""
+    key = SQL("({})").format(SQL(", ").join(map(Identifier, table_key)))
+    parts = []
+    if low is not None:
+        parts.append(SQL("{} > ({})").format(key, SQL(", ").join(map(Literal, low))))
+    if high is not None:
+        parts.append(SQL("{} <= ({})").format(key, SQL(", ").join(map(Literal, high))))
+    return SQL(" AND ").join(parts) if parts else Composed([SQL("true")])
+
+
+def key_ranges(
+    conn: Connection, relation: Composable, key: Sequence[str], size: int
+) -> list[tuple[list[object] | None, list[object] | None]]:
+    """Cut a relation into key ranges of about `size` rows; the first and the last are open, so that they cover all."""
+    columns = SQL(", ").join(map(Identifier, key))
+    bounds = [
+        row[0]
+        for row in conn.execute(
+            SQL(
+                "SELECT json_build_array({0}) FROM (SELECT {0}, row_number() OVER (ORDER BY {0}) AS n FROM {1} r) k "
+                "WHERE n % {2} = 0 ORDER BY n"
+            ).format(columns, relation, Literal(size))
+        ).fetchall()
+    ]
+    return list(zip([None, *bounds], [*bounds, None], strict=True))
