@@ -87,8 +87,7 @@ def before_cutover(settings: Settings, who: str) -> list[Backup]:
 
 
 def _require_installed(shop: Connection) -> None:
-    row = shop.execute("SELECT to_regclass('ferry.backup') IS NOT NULL").fetchone()
-    if not row or not row[0]:
+    if not db.exists(shop, "ferry.backup"):
         raise ConfigError("backups are booked in the new shop, where shopferry is not installed: run `shopferry phase init`")
 
 

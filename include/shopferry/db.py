@@ -67,6 +67,12 @@ def read_only(conn: Connection, patience: str) -> None:
     conn.execute(f"SET statement_timeout = '{patience}'".encode())
 
 
+def exists(conn: Connection, relation: str) -> bool:
+    """Whether there is such a table or view; `relation` is schema-qualified."""
+    row = conn.execute("SELECT to_regclass(%s) IS NOT NULL", (relation,)).fetchone()
+    return bool(row and row[0])
+
+
 def told(error: psycopg.Error) -> str | None:
     """PostgreSQL's own words where they name columns and functions; those of any other error could quote a value."""
     return error.diag.message_primary if isinstance(error, psycopg.ProgrammingError) else type(error).__name__

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from psycopg.sql import SQL, Identifier, Literal
 
-from shopferry.db import Connection
+from shopferry.db import Connection, exists
 
 MOVED = "SF001"  # SQLSTATE of a write that a fence refuses
 _NAME = "shopferry_fence"
@@ -31,10 +31,9 @@ def raise_fence(
         conn.execute(
             SQL(
                 "CREATE TRIGGER {} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {} "
-                "FOR EACH STATEMENT EXECUTE FUNCTION {}.refuse_write({})"
+                "FOR EACH STATEMENT EXECUTE FUNCTION shopferry.refuse_write({})"
             ).format(
-                Identifier(_NAME), Identifier(*table.split(".")), Identifier(_home(conn)),
-                SQL(", ").join(map(Literal, arguments)),
+                Identifier(_NAME), Identifier(*table.split(".")), SQL(", ").join(map(Literal, arguments)),
             )
         )  # fmt: skip
 
@@ -55,16 +54,9 @@ def fenced(conn: Connection) -> list[str]:
     return [r[0] for r in rows]
 
 
-def _home(conn: Connection) -> str:
-    """The schema of this store's fence function: ferry in the new shop, shopferry in legacy."""
-    row = conn.execute("SELECT to_regnamespace('ferry') IS NOT NULL").fetchone()
-    return "ferry" if row and row[0] else "shopferry"
-
-
 def _standing(conn: Connection, route: str) -> tuple[str, int] | None:
     """The route's active store and version; None in legacy, which does not know."""
-    row = conn.execute("SELECT to_regclass('ferry.route') IS NOT NULL").fetchone()
-    if not row or not row[0]:
+    if not exists(conn, "ferry.route"):
         return None
     standing = conn.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route,)).fetchone()
     return (str(standing[0]), int(standing[1])) if standing else None

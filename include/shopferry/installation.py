@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from shopferry import fence, mirror, probe
 from shopferry.control import phases, schema
-from shopferry.db import Connection
+from shopferry.db import Connection, exists
 from shopferry.mapping import Route
 from shopferry.mirror import MirrorTable
 from shopferry.settings import REVERSE
@@ -40,15 +40,13 @@ def install(legacy: Connection, shop: Connection, route: Route) -> None:
 
 def pause(shop: Connection, route: Route) -> None:
     """Keep replay and backfill out until this transaction ends: they lock the phases first, as we do, so none deadlocks."""
-    known = shop.execute("SELECT to_regclass('ferry.phase') IS NOT NULL").fetchone()
-    if known and known[0]:
+    if exists(shop, "ferry.phase"):
         shop.execute("SELECT FROM ferry.phase WHERE route = %s ORDER BY position FOR UPDATE", (route.name,))
 
 
 def is_current(shop: Connection, route: Route) -> bool:
     """Whether this version of shopferry and of the route's mappings is what is installed."""
-    known = shop.execute("SELECT to_regclass('ferry.meta') IS NOT NULL").fetchone()
-    if not known or not known[0]:
+    if not exists(shop, "ferry.meta"):
         return False
     row = shop.execute(
         "SELECT m.version = %s AND r.installed = %s FROM ferry.meta m, ferry.route r WHERE r.route = %s",
@@ -59,16 +57,12 @@ def is_current(shop: Connection, route: Route) -> bool:
 
 def is_installed(shop: Connection) -> bool:
     """Whether there are control tables, of whatever version."""
-    row = shop.execute("SELECT to_regclass('ferry.route') IS NOT NULL").fetchone()
-    return bool(row and row[0])
+    return exists(shop, "ferry.route")
 
 
 def is_finished(shop: Connection, route: str) -> bool:
     """Whether the route's migration was finished, and nothing was installed since."""
-    if is_installed(shop):
-        return False
-    row = shop.execute("SELECT to_regclass('shopferry_audit.entry') IS NOT NULL").fetchone()
-    if not row or not row[0]:
+    if is_installed(shop) or not exists(shop, "shopferry_audit.entry"):
         return False
     return bool(
         shop.execute("SELECT FROM shopferry_audit.entry WHERE route = %s AND what = 'finish'", (route,)).fetchall()

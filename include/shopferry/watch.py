@@ -166,7 +166,7 @@ def _measured(settings: Settings) -> SyncHealth:
 
 
 def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str, str]) -> SyncHealth:
-    if not _exists(shop, "ferry.phase"):
+    if not db.exists(shop, "ferry.phase"):
         return SyncHealth(route.name, begun=False, phases=tuple(PhaseProgress(p, State.NEW) for p in route.phases))
     name = route.name
     known = phases.all_phases(shop, name)
@@ -216,11 +216,6 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
         consumers=tuple(offsets.consumers(shop, name)),
         quarantine=dict(sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))),
     )
-
-
-def _exists(conn: Connection, table: str) -> bool:
-    row = conn.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()
-    return bool(row and row[0])
 
 
 def _phases(shop: Connection, route: Route) -> tuple[PhaseProgress, ...]:

@@ -16,7 +16,7 @@ from shopferry import mirror, pages
 from shopferry.assess.findings import Finding, Severity
 from shopferry.assess.stores import LEGACY, value
 from shopferry.control import differences
-from shopferry.db import Connection
+from shopferry.db import Connection, exists
 from shopferry.mapping import Route
 from shopferry.mirror import MirrorTable
 
@@ -171,7 +171,7 @@ def _copy_seconds(legacy: Connection, table: MirrorTable, rows: int) -> float:
 
 def _told(shop: Connection, route: Route, phase: str) -> tuple[float, float, float] | None:
     """What the phase's last run took: copy, merge, verification; None when it has not been verified yet."""
-    if value(shop, "SELECT to_regclass('ferry.verification') IS NULL"):
+    if not exists(shop, "ferry.verification"):
         return None
     last = differences.latest(shop, route.name).get(phase)
     row = shop.execute(

@@ -184,10 +184,9 @@ def new_shop(shop: Connection, route: Route) -> Iterator[Finding]:
             SHOP, Severity.BLOCKING, f"the encoding is {encoding}, not UTF8", "it cannot hold every text",
             "create the database with ENCODING 'UTF8'",
         )  # fmt: skip
-    begun = bool(value(shop, "SELECT to_regclass('ferry.identity') IS NOT NULL"))
-    begun = begun and bool(value(shop, "SELECT EXISTS (SELECT FROM ferry.chunk)"))
+    begun = db.exists(shop, "ferry.identity") and bool(value(shop, "SELECT EXISTS (SELECT FROM ferry.chunk)"))
     for entity in entities(route):
-        if value(shop, "SELECT to_regclass(%s) IS NULL", entity):
+        if not db.exists(shop, entity):
             yield Finding(
                 SHOP, Severity.BLOCKING, f"table {entity} does not exist", "its rows have nowhere to go",
                 "create the new shop's tables first",

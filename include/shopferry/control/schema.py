@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shopferry.db import Connection
+from shopferry.db import Connection, exists
 from shopferry.errors import ConfigError
 
-VERSION = 5
+VERSION = 6
 SQL = Path(__file__).parent / "sql"
 _LOCK = 0x5F0F  # advisory lock: one migration of the control schema at a time
 
@@ -18,12 +18,12 @@ def install_control(conn: Connection) -> None:
     Raises ConfigError when a newer shopferry has already changed them.
     """
     conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-    present = conn.execute("SELECT to_regclass('ferry.meta')").fetchone()
-    if present and present[0]:
+    if exists(conn, "ferry.meta"):
         row = conn.execute("SELECT version FROM ferry.meta").fetchone()
         if row and row[0] > VERSION:
             raise ConfigError(f"control schema is version {row[0]}, this shopferry knows {VERSION}: upgrade shopferry")
-    conn.execute((SQL / "schema.sql").read_bytes())
+    for file in ("schema.sql", "fence.sql"):
+        conn.execute((SQL / file).read_bytes())
     conn.execute(
         "INSERT INTO ferry.meta (version) VALUES (%s) "
         "ON CONFLICT (singleton) DO UPDATE SET version = excluded.version",
@@ -33,14 +33,14 @@ def install_control(conn: Connection) -> None:
 
 def is_current(conn: Connection) -> bool:
     """Whether schema ferry stands as this version makes it."""
-    present = conn.execute("SELECT to_regclass('ferry.meta')").fetchone()
-    if not present or not present[0]:
+    if not exists(conn, "ferry.meta"):
         return False
     row = conn.execute("SELECT version = %s FROM ferry.meta", (VERSION,)).fetchone()
     return bool(row and row[0])
 
 
 def install_markers(conn: Connection) -> None:
-    """Create schema shopferry with the marker and heartbeat tables in the store that is read; idempotent."""
+    """Create schema shopferry with the marker and heartbeat tables and the fence in the store that is read; idempotent."""
     conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-    conn.execute((SQL / "markers.sql").read_bytes())
+    for file in ("markers.sql", "fence.sql"):
+        conn.execute((SQL / file).read_bytes())

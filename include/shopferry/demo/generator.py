@@ -15,7 +15,7 @@ from typing import Final
 from faker import Faker
 from psycopg.sql import SQL, Identifier
 
-from shopferry.db import Connection
+from shopferry.db import Connection, exists
 from shopferry.demo import defects
 from shopferry.demo.defects import Rates
 from shopferry.settings import SQL_ROOT
@@ -75,7 +75,7 @@ def seed(conn: Connection, *, customers: int, seed: int = 7, rates: Rates | None
     One transaction: an interrupted seed leaves nothing.
     """
     with conn.transaction():
-        if conn.execute("SELECT to_regclass('public.customers')").fetchone() == (None,):
+        if not exists(conn, "public.customers"):
             create(conn)
         shop = _Shop(Random(seed), rates or Rates(), _pools(seed))  # noqa: S311
         for table in TABLES:

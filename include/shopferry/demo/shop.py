@@ -23,6 +23,5 @@ def seed(settings: Settings, customers: int, seed: int = 7) -> dict[str, int]:
 
 
 def _require_empty(conn: Connection, table: str, store: str) -> None:
-    row = conn.execute("SELECT to_regclass(%s) IS NULL", (table,)).fetchone()
-    if row and not row[0]:
+    if db.exists(conn, table):
         raise ConfigError(f"{store} already has {table}: seed only empty databases (`shopferry stack down --purge`)")
