@@ -15,11 +15,9 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from shopferry.cutover import switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.cutover.switch import Cutover
 from shopferry.demo import ledger, shop
+from shopferry.demo.writer import writing
 from shopferry.errors import GateError, TransientError
 from shopferry.mapping import Route
 from shopferry.passage import Options
@@ -43,7 +42,7 @@ def drill(settings: Settings, rounds: int, rate: float, book: Path) -> dict[str,
     steps: dict[str, list[dict[str, float]]] = {"cutover": [], "rollback": []}
     for number in range(rounds):
         way_back.arm(settings)
-        with writer(rate, book, number):
+        with writing(book, rate, workers=8, seed=number):
             time.sleep(OPEN_S)
             steps["cutover"].append(dict(as_soon_as_met(lambda: switch.cut_over(settings, "drill")).steps))
             time.sleep(OPEN_S)
@@ -52,19 +51,6 @@ def drill(settings: Settings, rounds: int, rate: float, book: Path) -> dict[str,
         passage.run_again(settings, "drill", lambda _: None)
         print(f"round {number + 1}", file=sys.stderr, flush=True)
     return steps
-
-
-@contextmanager
-def writer(rate: float, book: Path, seed: int) -> Iterator[None]:
-    """The shop's application, in a process of its own."""
-    command = [sys.executable, "-m", "shopferry.demo.writer", "--ledger", str(book), "--workers", "8"]
-    with book.with_suffix(".log").open("a") as log:
-        process = subprocess.Popen([*command, "--rate", str(rate), "--seed", str(seed)], stdout=log, stderr=log)
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def as_soon_as_met(switched: Callable[[], Cutover]) -> Cutover:

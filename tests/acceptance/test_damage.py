@@ -14,9 +14,10 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from shopferry import db, mirror, passage
 from shopferry.control.differences import Difference
 from shopferry.demo import ledger, shop
+from shopferry.demo.writer import writing
 from shopferry.mapping import Mapping, Route
 from shopferry.settings import Settings
-from test_move import ferry, settings, writer  # noqa: F401
+from test_move import RATE, ferry, settings  # noqa: F401
 
 pytestmark = pytest.mark.stack
 SEED = 20261124
@@ -180,7 +181,7 @@ def test_two_hundred_random_damages_are_found_and_mended(settings: Settings, tmp
     shop.seed(settings, 1_500)
     ferry(settings)
     total = 0
-    with writer(book), db.connect(settings.shop_dsn, "test") as conn:
+    with writing(book, RATE), db.connect(settings.shop_dsn, "test") as conn:
         for places in (mirrored(conn), entities(conn, route)):  # one after the other: the shop follows from the mirror
             damages = harmed(conn, places, dice)
             differing = found(settings)
@@ -229,7 +230,7 @@ def test_confused_identities_and_offsets_moved_back_are_mended(settings: Setting
     route, book = Route.load(settings.route), tmp_path / "ledger.jsonl"
     shop.seed(settings, 500)
     ferry(settings)
-    with writer(book), db.connect(settings.shop_dsn, "test") as conn:
+    with writing(book, RATE), db.connect(settings.shop_dsn, "test") as conn:
         for _ in range(3):
             confused(conn, dice, 10)
             conn.execute("UPDATE ferry.kafka_offset SET next = greatest(0, next - 300)")  # and so they come once more

@@ -13,10 +13,11 @@ from shopferry.cli import main
 from shopferry.cutover import finish as end
 from shopferry.cutover import switch, way_back
 from shopferry.demo import shop
+from shopferry.demo.writer import writing
 from shopferry.errors import GateError, PhaseError
 from shopferry.mapping import Route
 from shopferry.settings import SQL_ROOT, Settings
-from test_move import ferry, until, writer
+from test_move import RATE, ferry, until
 from test_move import settings as _settings_fixture
 
 pytestmark = pytest.mark.stack
@@ -52,7 +53,7 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
     assert "nothing is installed" in capsys.readouterr().err
     passage.install(settings)
     book = tmp_path / "ledger.jsonl"
-    with writer(book):
+    with writing(book, RATE):
         ferry(settings)
         with pytest.raises(GateError, match="legacy is the active store"):
             end.finish(settings, "demo", "Anna", "Jan")

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from shopferry.control.gates import Gate
 from shopferry.cutover import gates, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
+from shopferry.demo.writer import writing
 from shopferry.errors import GateError, PhaseError
 from shopferry.mapping import Route
 from shopferry.passage import Options
@@ -29,6 +27,7 @@ from shopferry.verify import checksums
 from shopferry.verify.accounting import Account
 
 pytestmark = pytest.mark.stack
+RATE = 40.0  # writes per second
 OPTIONS = Options(chunk_size=500, without_rehearsal="test")
 
 
@@ -47,21 +46,6 @@ def settings() -> Iterator[Settings]:
         os.environ.pop("SHOPFERRY_DATA")
         if before is not None:
             os.environ["SHOPFERRY_DATA"] = before
-
-
-@contextmanager
-def writer(book: Path) -> Iterator[None]:
-    """The shop's application, in a process of its own."""
-    command = [sys.executable, "-m", "shopferry.demo.writer", "--rate", "40", "--ledger", str(book)]
-    with (book.parent / "writer.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            until(lambda: book.exists() and book.stat().st_size > 0)
-            yield
-            assert process.poll() is None, (book.parent / "writer.log").read_text()
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def until(check: Callable[[], object]) -> None:
@@ -115,7 +99,7 @@ def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -
         passage.begin(settings, "orders", "test", OPTIONS)
     with pytest.raises(GateError, match="phases verified"):
         gates.require(settings)
-    with writer(book):
+    with writing(book, RATE):
         ferry(settings)
         for name in ("sync", "connector", "broker", "shop-db", "legacy-db"):
             kill(name)
@@ -164,7 +148,7 @@ def test_real_shops_move_under_live_writes(settings: Settings, tmp_path: Path) -
     shop.seed(settings, 50)
     with db.connect(settings.legacy_dsn, "test") as legacy:
         real_input.load(legacy)
-    with writer(book):
+    with writing(book, RATE):
         accounts = ferry(settings)
         backup.before_cutover(settings, "test")
         way_back.arm(settings)

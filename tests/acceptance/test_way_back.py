@@ -16,12 +16,13 @@ from shopferry.control import phases, quarantine
 from shopferry.cutover import rollback, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
+from shopferry.demo.writer import writing
 from shopferry.errors import GateError, PhaseError
 from shopferry.mapping import Route
 from shopferry.passage import Options
 from shopferry.settings import Settings
 from shopferry.verify import differ
-from test_move import differences, ferry, until, writer
+from test_move import RATE, differences, ferry, until
 
 pytestmark = pytest.mark.stack
 BACK = Route.load("demo_reverse")
@@ -113,7 +114,7 @@ def test_somebody_accepts_by_name_what_cannot_be_carried(settings: Settings) -> 
 
 def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_path: Path) -> None:
     book = tmp_path / "ledger.jsonl"
-    with writer(book):
+    with writing(book, RATE):
         for _ in range(2):
             way_back.arm(settings)
             switch.cut_over(settings, "test")

@@ -20,6 +20,7 @@ from shopferry.control import phases
 from shopferry.control.phases import State
 from shopferry.cutover import sequences
 from shopferry.demo import generator, ledger, writer
+from shopferry.errors import StackError
 from shopferry.mapping import Route
 from shopferry.settings import SQL_ROOT, Settings
 
@@ -151,6 +152,18 @@ def test_the_process_ends_cleanly(settings: Settings, tmp_path: Path, end: str) 
         ids = [key for r in records for table, key, _ in r["facts"] if table == "orders"]
         found = legacy.execute("SELECT count(*) FROM orders WHERE number LIKE 'W/%%' AND id = ANY(%s)", (ids,)).fetchone()
         assert found == (len(ids),)
+
+
+def test_a_writer_that_ends_early_is_told_with_its_log(tmp_path: Path) -> None:
+    nowhere = {
+        **os.environ, "SHOPFERRY_LEGACY_DSN": "", "SHOPFERRY_SHOP_DSN": "", "SHOPFERRY_KAFKA": "",
+        "SHOPFERRY_DATA": str(tmp_path),
+    }  # fmt: skip
+    with pytest.raises(StackError, match=r"exit code 1: see .*writer\.log"), writer.writing(
+        tmp_path / "ledger.jsonl", 10, environment=nowhere
+    ):
+        pass
+    assert "ConfigError" in (tmp_path / "writer.log").read_text()
 
 
 def test_a_line_cut_short_is_no_record(tmp_path: Path) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from servers import Broker, Connect, Consumer, environment, until
+from servers import Broker, Connect, Consumer, environment
 from shopferry import db
+from shopferry.demo.writer import writing
 from shopferry.settings import Settings
 from shopferry.stack import registration
 
@@ -40,16 +39,8 @@ class Line:
     def writer(self, rate: int) -> Iterator[Path]:
         """The shop's application, in a process of its own; yields its ledger."""
         book = self.home / "ledger.jsonl"
-        command = [sys.executable, "-m", "shopferry.demo.writer", "--rate", str(rate), "--ledger", str(book)]
-        with (self.home / "writer.log").open("w") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(self.settings))
-            try:
-                until(lambda: book.exists() and book.stat().st_size > 0)
-                yield book
-                assert process.poll() is None, (self.home / "writer.log").read_text()
-            finally:
-                process.terminate()
-                process.wait()
+        with writing(book, rate, environment=environment(self.settings)):
+            yield book
 
     def legacy(self, *statements: str) -> None:
         """One transaction in legacy."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from shopferry.cutover import way_back
 from shopferry.demo import leaks, ledger, report, shop
 from shopferry.demo.airflow import Airflow
 from shopferry.demo.leaks import Personal
+from shopferry.demo.writer import writing
 from shopferry.errors import StackError
 from shopferry.mapping import Route
 from shopferry.settings import Settings, data_dir, stack_state
@@ -63,8 +63,9 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
         source.await_reader(legacy, installation.publication(Route.load(settings.route)), patience_s=60.0)
     say(f"the shop opens: {rate} writes per second from now on")
     book = data_dir() / "demo" / "ledger.jsonl"
+    book.unlink(missing_ok=True)
     try:
-        with _writer(rate, book):
+        with writing(book, rate, environment=os.environ | {"SHOPFERRY_DATA": str(data_dir())}):
             say("waiting for Airflow")
             booting.join()
             state = stack_state()
@@ -136,23 +137,6 @@ class _InBackground:
         self.thread.join()
         if self.error:
             raise self.error
-
-
-@contextmanager
-def _writer(rate: int, book: Path) -> Iterator[None]:
-    """The shop's application, writing in a process of its own for as long as the block lasts."""
-    book.parent.mkdir(parents=True, exist_ok=True)
-    book.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "shopferry.demo.writer", "--rate", str(rate), "--ledger", str(book)]
-    with (book.parent / "writer.log").open("w") as log:
-        writer = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"SHOPFERRY_DATA": str(data_dir())})
-        try:
-            yield
-            if writer.poll() is not None:
-                raise StackError(f"the writer ended with exit code {writer.returncode}: see {log.name}")
-        finally:
-            writer.terminate()
-            writer.wait(60)
 
 
 def _phases(settings: Settings, airflow: Airflow, console: Console) -> None:

@@ -12,11 +12,15 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -26,6 +30,7 @@ import psycopg
 
 from shopferry import db, logs
 from shopferry.demo.router import MOVED, Router
+from shopferry.errors import StackError
 from shopferry.retry import describe, is_transient
 from shopferry.settings import SQL_ROOT, Settings
 
@@ -166,6 +171,34 @@ def run(
             thread.start()
         for thread in threads:
             thread.join()
+
+
+@contextmanager
+def writing(
+    ledger: Path, rate: float, *, workers: int = WORKERS, seed: int = 7, environment: Mapping[str, str] = os.environ
+) -> Iterator[None]:
+    """The writer in a process of its own for as long as the block lasts, which begins once it has written.
+
+    Its log is `writer.log` beside the ledger. Raises StackError when it ends before the block does.
+    """
+    ledger.parent.mkdir(parents=True, exist_ok=True)
+    told = ledger.with_name("writer.log")
+    before = ledger.stat().st_size if ledger.exists() else 0
+    command = [
+        sys.executable, "-m", "shopferry.demo.writer", "--ledger", str(ledger), "--rate", str(rate),
+        "--workers", str(workers), "--seed", str(seed),
+    ]  # fmt: skip
+    with told.open("a") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    try:
+        while process.poll() is None and not (ledger.exists() and ledger.stat().st_size > before):
+            time.sleep(0.05)
+        yield
+        if process.poll() is not None:
+            raise StackError(f"the writer ended with exit code {process.returncode}: see {told}")
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
