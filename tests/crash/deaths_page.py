@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from books import Books
 from cells import AIRFLOW_DEATHS, DEATHS, HELD, MORTAL, OF_AIRFLOW, SWITCHES, TASK, WIRES
 
 _HEAD = """# Who dies when
@@ -42,30 +42,24 @@ of a worker's it learns only after a minute, so the switch was completed by hand
 
 def page(books: Sequence[Path]) -> str:
     """The page as Markdown; of a cell that several books have, the last one's outcome."""
-    read = [[json.loads(line) for line in book.read_text().splitlines()] for book in books]
-    made = read[-1][0]
-    found = {(c["switch"], c["point"], c["who"]): c for lines in read for c in lines[1:]}
-    clean = sum(c["outcome"] == "passed" for c in found.values())
-    whole = len(DEATHS) + len(AIRFLOW_DEATHS)
-    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
-    runs = "Run" if len(read) == 1 else f"{len(read)} runs, the last"
-    lines = [_HEAD, f"{runs} on {made['date']}: {clean} of {whole} cells clean, {whole - len(found)} not run. {versions}.", ""]
+    read = Books.read(books, ("switch", "point", "who"))
+    lines = [_HEAD, read.told(len(DEATHS) + len(AIRFLOW_DEATHS)), ""]
     who = (TASK, *MORTAL, *WIRES)
     for switch, points in SWITCHES.items():
-        lines += [f"## {switch.capitalize()}", "", *_table(switch, list(points), who, found), ""]
-    lines += [_AIRFLOW, *_table("cutover", list(HELD), OF_AIRFLOW, found), ""]
+        lines += [f"## {switch.capitalize()}", "", *_table(switch, list(points), who, read.cells), ""]
+    lines += [_AIRFLOW, *_table("cutover", list(HELD), OF_AIRFLOW, read.cells), ""]
     return "\n".join(lines)
 
 
 def _table(
-    switch: str, points: Sequence[str], who: Sequence[str], found: dict[tuple[str, str, str], dict[str, Any]]
+    switch: str, points: Sequence[str], who: Sequence[str], found: dict[tuple[str, ...], dict[str, Any]]
 ) -> list[str]:
     rows = [f"| {p} | " + " | ".join(_told(found.get((switch, p, w))) for w in who) + " |" for p in points]
     return [f"| when | {' | '.join(who)} |", "|---" * (len(who) + 1) + "|", *rows]
 
 
 def _told(cell: dict[str, Any] | None) -> str:
-    if cell is None or cell["outcome"] == "skipped":
+    if cell is None:
         return "not run"
     return f"{cell['ended']}, {cell['closed_s']} s" if cell["outcome"] == "passed" else "✗"
 

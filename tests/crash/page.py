@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from books import Books
 from cells import AIRFLOW, OURS, SIGNALS, THEIRS
 
 _HEAD = """# Crash matrix
@@ -27,24 +27,21 @@ mends by a resync.
 
 def page(books: Sequence[Path]) -> str:
     """The page as Markdown; of a cell that several books have, the last one's outcome."""
-    read = [[json.loads(line) for line in book.read_text().splitlines()] for book in books]
-    made = read[-1][0]
-    outcomes = {(c["process"], c["point"], c["signal"]): c["outcome"] for lines in read for c in lines[1:]}
+    read = Books.read(books, ("process", "point", "signal"))
     whole = [*OURS, *THEIRS, *AIRFLOW]
     points = list(dict.fromkeys((c.process, c.point) for c in whole))
-    sign = {"passed": "✓", "failed": "✗", "skipped": "not run", None: "not run"}
+    signs = {"passed": "✓", "failed": "✗"}
+
+    def sign(*cell: str) -> str:
+        return signs[read.cells[cell]["outcome"]] if cell in read.cells else "not run"
+
     rows = [
-        f"| {process} | {point} | " + " | ".join(sign[outcomes.get((process, point, s))] for s in SIGNALS) + " |"
+        f"| {process} | {point} | " + " | ".join(sign(process, point, s) for s in SIGNALS) + " |"
         for process, point in points
     ]
-    clean = sum(o == "passed" for o in outcomes.values())
-    missing = len(whole) - sum(o != "skipped" for o in outcomes.values())
-    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     head = "| process | point | " + " | ".join(SIGNALS) + " |"
     rule = "|---|---|" + "---|" * len(SIGNALS)
-    runs = "Run" if len(read) == 1 else f"{len(read)} runs, the last"
-    run = f"{runs} on {made['date']}: {clean} of {len(whole)} cells clean, {missing} not run. {versions}."
-    return "\n".join([_HEAD, run, "", head, rule, *rows, ""])
+    return "\n".join([_HEAD, read.told(len(whole)), "", head, rule, *rows, ""])
 
 
 if __name__ == "__main__":
