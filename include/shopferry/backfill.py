@@ -229,8 +229,10 @@ def standardize(stores: Stores, phase: str) -> int:
     judged = 0
     for wanted in sorted({w for u in stores.route.of(phase) for w in u.standardize}, key=lambda w: w.kind):
         # No transaction around it: verdicts are true by themselves, and the stream must not wait for a whole column.
-        judged += registry.ensure(stores.shop, wanted, stores.route.schema)
-    stores.shop.execute("ANALYZE ferry.standardized")
+        if new := registry.ensure(stores.shop, wanted, stores.route.schema):
+            judged += new
+            # The next column's query is planned by these: a kind thought to be empty would be read once for each row.
+            stores.shop.execute("ANALYZE ferry.standardized")
     return judged
 
 
