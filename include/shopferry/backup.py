@@ -15,9 +15,8 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from shopferry import db, dump, installation, scratch
-from shopferry.control import backups, phases
+from shopferry.control import backups, prior
 from shopferry.control.backups import STORES, Backup
-from shopferry.control.phases import State
 from shopferry.db import Connection
 from shopferry.errors import BackupError, ConfigError
 from shopferry.mapping import Route
@@ -67,11 +66,7 @@ def before_merge(settings: Settings, who: str) -> Backup | None:
     """Back up the new shop before our first merge if it holds rows that are not ours; None when there is no need."""
     with db.connect(settings.shop_dsn, "backup") as shop:
         _require_installed(shop)
-        with shop.transaction():
-            held = backups.held_rows(shop, settings.route)
-            if held is None:
-                held = _untouched(shop, settings.route) and _holds_rows(shop, settings.route)
-                backups.note_held_rows(shop, settings.route, held)
+        held = prior.are_there(shop, installation.entities(Route.load(settings.route)))
         done = [b for b in backups.taken(shop, settings.route) if b.reason == "before_merge"]
     return None if done or not held else take(settings, who, "shop", reason="before_merge")
 
@@ -89,19 +84,6 @@ def before_cutover(settings: Settings, who: str) -> list[Backup]:
 def _require_installed(shop: Connection) -> None:
     if not db.exists(shop, "ferry.backup"):
         raise ConfigError("backups are booked in the new shop, where shopferry is not installed: run `shopferry phase init`")
-
-
-def _untouched(shop: Connection, route: str) -> bool:
-    """Whether no phase has come as far as a merge."""
-    return all(p.state in {State.NEW, State.COPYING} for p in phases.all_phases(shop, route))
-
-
-def _holds_rows(shop: Connection, route: str) -> bool:
-    for entity in installation.entities(Route.load(route)):
-        row = shop.execute(SQL("SELECT EXISTS (SELECT FROM {})").format(Identifier(*entity.split(".")))).fetchone()
-        if row and row[0]:
-            return True
-    return False
 
 
 def _take(settings: Settings, shop: Connection, who: str, store: str, reason: str) -> Backup:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from shopferry import fence, mirror, probe
-from shopferry.control import phases, schema
+from shopferry.control import phases, prior, schema
 from shopferry.db import Connection, exists
 from shopferry.mapping import Route
 from shopferry.mirror import MirrorTable
@@ -32,10 +32,19 @@ def install(legacy: Connection, shop: Connection, route: Route) -> None:
         tables = probe.captured(shop, route, mirror.reflect(legacy, route.tables, route.schema))
         mirror.create(shop, route, tables)
         if not route.reverse and active(shop, route.name) == "legacy":
-            fence.raise_fence(shop, entities(route), route.name)
+            _close(shop, route)
         schema.install_markers(legacy)
         publish(legacy, route, tables)
         shop.execute("UPDATE ferry.route SET installed = %s WHERE route = %s", (route.fingerprint, route.name))
+
+
+def _close(shop: Connection, route: Route) -> None:
+    """Fence the new shop's tables, and remember what stands in those that were open until now."""
+    closed = set(fence.fenced(shop))
+    fence.raise_fence(shop, entities(route), route.name)
+    for unit in route.mappings:
+        if unit.entity not in closed:
+            prior.note(shop, unit.entity, unit.key)
 
 
 def pause(shop: Connection, route: Route) -> None:

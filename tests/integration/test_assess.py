@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from pair import ROUTE
-from shopferry import assess, db
+from shopferry import assess, cli, db
 from shopferry.assess import Assessment, Finding, Severity, checks, coverage, sizing, stores, values
 from shopferry.demo.defects import misread
 from shopferry.errors import MappingError
@@ -121,6 +121,18 @@ def test_a_defect_that_blocks_is_found(stores_: Stores, defect: tuple[str, str, 
 def test_what_holds_no_data_blocks_nothing(stores_: Stores) -> None:
     stores_.legacy.execute("ALTER TABLE orders ADD plugin text DEFAULT ''; CREATE TABLE wishlist (id int)")
     assert not [f for f in assess.findings(stores_.settings) if f.blocking]
+
+
+def test_what_blocks_keeps_a_phase_from_starting(
+    stores_: Stores, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name, value in vars(stores_.settings).items():
+        monkeypatch.setenv(f"SHOPFERRY_{name.upper()}", str(value))
+    monkeypatch.setenv("SHOPFERRY_DATA", str(tmp_path))
+    stores_.legacy.execute("CREATE TABLE cms_page AS SELECT 1 AS id")
+    assert cli.main(["phase", "run", "contacts", "--without-rehearsal", "Anna"]) != 0
+    assert "BLOCKING legacy table cms_page" in capsys.readouterr().err
+    assert stores_.shop.execute("SELECT to_regnamespace('ferry')").fetchone() == (None,)
 
 
 def test_a_scan_that_takes_too_long_looks_at_the_first_rows(stores_: Stores, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ import psycopg
 import pytest
 from shopferry import db, last_rehearsal, stack
 from shopferry.control import rehearsals
+from shopferry.demo import leaks
 from shopferry.demo import shop as demo_shop
 from shopferry.errors import ConfigError, TransientError
 from shopferry.mapping import Route
@@ -389,6 +390,14 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     log = str(oncall("GET", f"/api/v2/dags/cutover/dagRuns/{refused}/taskInstances/gates/logs/1")[1])
     assert "NOT MET  phases verified" in log and "met      disk to spare" in log
 
+    with db.connect(running["legacy_dsn"], "test") as legacy:
+        known = leaks.stored(legacy, "public")
+        legacy.execute("CREATE TABLE cms_page AS SELECT 1 AS id")
+        refused = oncall.start("contacts")
+        assert oncall.finished("contacts", refused) == "failed"
+        log = str(oncall("GET", f"/api/v2/dags/contacts/dagRuns/{refused}/taskInstances/assess/logs/1")[1])
+        assert "BLOCKING legacy table cms_page" in log
+        legacy.execute("DROP TABLE cms_page")
     refused = oncall.start("contacts")
     assert oncall.finished("contacts", refused) == "failed"
     log = str(oncall("GET", f"/api/v2/dags/contacts/dagRuns/{refused}/taskInstances/plan/logs/1")[1])
@@ -406,7 +415,7 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
         oncall.succeeds(phase, oncall.first_run(phase))
     states = "SELECT string_agg(DISTINCT state, ' ') || count(holder) || bool_and(seconds > 0) FROM ferry.phase"
     assert one(shop, states) == "verified0true"
-    assert one(shop, "SELECT held_rows FROM ferry.route") is False
+    assert one(shop, "SELECT count(*) FROM ferry.prior_row") == 0
     shown = viewer("GET", "/shopferry/api/status")[1]
     assert [p["verification"]["differences"] for p in shown["phases"]] == [0, 0, 0]
     assert shown["complaints"] == []
@@ -417,7 +426,6 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
         assert line in log
     compared = oncall.start("verify", repair=True)
     oncall.succeeds("verify", compared)
-    assert list((data_dir() / "reports").glob("demo-*-after-a-verification.html"))
 
     rejected = oncall.start("cutover")
     oncall.answer("cutover", rejected, "Reject")
@@ -449,9 +457,14 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     assert "the way back is promised until" in log
     with db.connect(shop, "test") as conn:
         conn.execute("UPDATE ferry.route SET changed_at = now() - interval '15 days'")
+    for occasion in (*(f"phase-{p}" for p in PHASES), "a-verification", "the-cutover", "the-rollback"):
+        assert list((data_dir() / "reports").glob(f"demo-*-after-{occasion}.html")), occasion
     ended = admin.start("finish", route="demo")
     oncall.answer("finish", ended, "Approve", "approve_first")
     admin.answer("finish", ended, "Approve", "approve_second")
     oncall.succeeds("finish", ended)
     assert one(shop, "SELECT to_regnamespace('ferry')") is None
     assert one(shop, "SELECT who FROM shopferry_audit.entry WHERE what = 'finish'") == "oncall, admin"
+    told, lines = leaks.search(known, leaks.files(data_dir() / "log", embedded.home() / "logs"))
+    assert lines > 1_000
+    assert told == []

@@ -13,11 +13,11 @@ from shopferry.assess import checks, coverage, declared, orphans, stores, values
 from shopferry.assess.findings import Example, Finding, Severity, attempt, worst_first
 from shopferry.assess.sizing import Estimate, estimate, head_room
 from shopferry.db import Connection
-from shopferry.errors import MappingError, ShopferryError
+from shopferry.errors import ConfigError, MappingError, ShopferryError
 from shopferry.mapping import Route
 from shopferry.settings import Settings
 
-__all__ = ["Assessment", "Estimate", "Example", "Finding", "Severity", "assess", "findings"]
+__all__ = ["Assessment", "Estimate", "Example", "Finding", "Severity", "assess", "findings", "require_fit"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,14 @@ def assess(settings: Settings) -> Assessment:
 def findings(settings: Settings) -> list[Finding]:
     """All that may stand in a phase's way, blocking findings first: servers, route, and the route's own blocking checks."""
     return worst_first([f for f in _look(settings, thorough=False) if isinstance(f, Finding)])
+
+
+def require_fit(settings: Settings) -> list[Finding]:
+    """All that may stand in a phase's way and does not block it. Raises ConfigError with all that does."""
+    found = findings(settings)
+    if blocking := [str(f) for f in found if f.blocking]:
+        raise ConfigError("; ".join(blocking))
+    return found
 
 
 def _look(settings: Settings, *, thorough: bool) -> Iterator[Finding | Estimate]:

@@ -201,6 +201,7 @@ def new_shop(shop: Connection, route: Route) -> Iterator[Finding]:
         if not begun and value(shop, f"SELECT EXISTS (SELECT FROM {entity})"):
             yield Finding(
                 SHOP, Severity.WARNING, f"{entity} has rows already, before anything was moved",
-                "they are nobody's that the mappings know: the merge replaces those whose keys it needs, and leaves the others",
+                "they are nobody's that the mappings know: the merge replaces those whose keys it needs; the others stay as they "
+                "are, and are not compared",
                 "empty the table, or make sure that their keys are not those of legacy",
             )  # fmt: skip

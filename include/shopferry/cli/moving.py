@@ -48,13 +48,16 @@ def phase_init(args: argparse.Namespace) -> int:
 
 
 def phase_run(args: argparse.Namespace) -> int:
-    """Run one phase from copy to verification, without Airflow."""
-    from shopferry import passage
+    """Run one phase from copy to verification, without Airflow, unless the assessment finds what blocks it."""
+    from shopferry import assess, passage
 
     _end_in_order()  # it still lets go of the phase
+    settings = Settings.load()
+    for finding in assess.require_fit(settings):
+        print(finding, file=sys.stderr)
     options = passage.Options(args.chunk_size, args.rows_per_second, args.sample, args.without_rehearsal)
     holder = f"cli:{getpass.getuser()}:{os.getpid()}"
-    outcome = passage.run(Settings.load(), args.phase, holder, options, lambda text: print(text, file=sys.stderr))
+    outcome = passage.run(settings, args.phase, holder, options, lambda text: print(text, file=sys.stderr))
     if outcome is None:
         print("the sample is in the new shop to look at; run the phase without --sample to go on", file=sys.stderr)
     else:

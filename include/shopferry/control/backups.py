@@ -74,14 +74,3 @@ def taken(conn: Connection, route: str) -> list[Backup]:
 def _select(conn: Connection, route: str, backup: int | None) -> list[Backup]:
     with conn.cursor(row_factory=class_row(Backup)) as cur:
         return cur.execute(_Q["all"], {"route": route, "id": backup}).fetchall()
-
-
-def held_rows(conn: Connection, route: str) -> bool | None:
-    """Whether the new shop held rows before our first merge; None when nobody has looked yet."""
-    row = conn.execute(_Q["held_rows"], {"route": route}).fetchone()
-    return row[0] if row else None
-
-
-def note_held_rows(conn: Connection, route: str, held: bool) -> None:
-    """Remember whether the new shop held rows before our first merge: later nobody could tell."""
-    conn.execute(_Q["note_held_rows"], {"route": route, "held": held})

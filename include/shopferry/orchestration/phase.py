@@ -12,7 +12,6 @@ from typing import Any
 from airflow.sdk import DAG, Asset, Context, Param, get_current_context, task
 
 from shopferry import last_rehearsal
-from shopferry.errors import ConfigError
 from shopferry.orchestration.connections import route_name, settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, reasoned
 from shopferry.orchestration.holding import held, holder_of, holds, this_run
@@ -81,11 +80,8 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
             from shopferry import passage
 
             settings = settings_from_connections()
-            found = judge.findings(settings)
-            for finding in found:
+            for finding in judge.require_fit(settings):
                 log.warning("%s", finding)
-            if blocking := [str(f) for f in found if f.blocking]:
-                raise ConfigError("; ".join(blocking))
             passage.install(settings)
 
         @task(doc_md="Back up the new shop before anything is merged into it, if it holds rows that are not ours. Once.")

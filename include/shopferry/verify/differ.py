@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from shopferry.control.differences import Difference
+from shopferry.control.prior import is_prior
 from shopferry.db import Connection
 from shopferry.keys import key_range, key_ranges, key_text
 from shopferry.mapping import Mapping
@@ -83,10 +84,11 @@ def _rows(shop: Connection, mapping: Mapping, yields: Sequence[str], within: Com
             "coalesce(y.{scope}::text, t.{scope}::text), ARRAY[{wanted_texts}], ARRAY[{standing_texts}] "
             "FROM (SELECT * FROM pg_temp.yielded y WHERE {good}) y "
             "FULL JOIN (SELECT * FROM {target} WHERE {within}) t ON {same} "
-            "WHERE ROW({wanted})::text IS DISTINCT FROM ROW({standing})::text"
+            "WHERE ROW({wanted})::text IS DISTINCT FROM ROW({standing})::text AND NOT (y.* IS NULL AND {prior})"
         ).format(
             key_y=key_text(mapping.key, "y"), key_t=key_text(mapping.key, "t"), good=good_rows(yields),
             within=within, target=target_of(mapping), scope=Identifier(mapping.scope), wanted=wanted, standing=standing,
+            prior=is_prior(mapping.entity, key_text(mapping.key, "t")),
             same=SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in mapping.key),
             wanted_texts=SQL(", ").join(SQL("y.{}::{}::text").format(Identifier(c), SQL(types[c])) for c in names),
             standing_texts=SQL(", ").join(SQL("t.{}::text").format(Identifier(c)) for c in names),
@@ -136,15 +138,16 @@ def _outcomes(shop: Connection, mapping: Mapping, yields: Sequence[str]) -> list
 def _strangers(shop: Connection, mapping: Mapping) -> list[Difference]:
     """Rows that no key leads to: of the shop without an aggregate key, of quarantine and rows left out with one there is not."""
     rows = shop.execute(
-        SQL("SELECT {} FROM {} t WHERE t.{} IS NULL").format(
-            key_text(mapping.key, "t"), target_of(mapping), Identifier(mapping.scope)
+        SQL("SELECT {} FROM {} t WHERE t.{} IS NULL AND NOT {}").format(
+            key_text(mapping.key, "t"), target_of(mapping), Identifier(mapping.scope),
+            is_prior(mapping.entity, key_text(mapping.key, "t")),
         )
     ).fetchall()
     found = [Difference("shop", mapping.entity, key, "extra") for (key,) in rows]
     held = shop.execute(
         SQL(
             "SELECT h.row_key, h.key, h.what FROM ("
-            "  SELECT row_key, key, 'reasons' AS what FROM ferry.quarantine WHERE entity = {0} AND sqlstate IS NULL "
+            "  SELECT row_key, key, 'reasons' AS what FROM ferry.quarantine WHERE entity = {0} "
             "  UNION ALL SELECT row_key, key, 'left_out' FROM ferry.left_out WHERE entity = {0}) h "
             "WHERE NOT EXISTS (SELECT FROM ({1}) k WHERE k.key::text = h.key)"  # NOT IN more keys than fit is quadratic
         ).format(Literal(mapping.entity), keys_between(mapping, None, None))

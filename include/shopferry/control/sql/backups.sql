@@ -13,9 +13,3 @@ UPDATE ferry.backup SET tested = clock_timestamp(), test_seconds = %(seconds)s, 
 SELECT id, store, reason, method, file, bytes, sha256, taken, seconds, who, tables, tested, test_seconds, problem,
        extract(epoch FROM clock_timestamp() - taken)::float8 / 3600 AS age_h
 FROM ferry.backup WHERE route = %(route)s AND (%(id)s::bigint IS NULL OR id = %(id)s) ORDER BY taken DESC, id DESC;
-
--- name: held_rows
-SELECT held_rows FROM ferry.route WHERE route = %(route)s;
-
--- name: note_held_rows
-UPDATE ferry.route SET held_rows = %(held)s WHERE route = %(route)s;

@@ -300,8 +300,13 @@ CREATE TABLE IF NOT EXISTS ferry.backup (
     CONSTRAINT backup_problem_is_of_a_test CHECK (problem IS NULL OR tested IS NOT NULL)
 );
 CREATE INDEX IF NOT EXISTS backup_taken ON ferry.backup (route, store, taken);
--- Whether the new shop's tables held rows before our first merge; NULL: nobody has looked yet.
-ALTER TABLE ferry.route ADD COLUMN IF NOT EXISTS held_rows boolean;
+
+-- What stood in the new shop's tables when our fence closed them. Verification looks past these rows, repair leaves them.
+CREATE TABLE IF NOT EXISTS ferry.prior_row (
+    entity text NOT NULL,
+    key    text NOT NULL,
+    PRIMARY KEY (entity, key)
+);
 
 -- Rehearsals: a sample of legacy that went through all phases into scratch databases, and how that ended.
 CREATE TABLE IF NOT EXISTS ferry.rehearsal (
