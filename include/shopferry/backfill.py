@@ -47,6 +47,11 @@ class Stores:
     shop: Connection
     route: Route
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """What people call the store that is read, and the one that is written."""
+        return ("the new shop", "legacy") if self.route.reverse else ("legacy", "the new shop")
+
     @cached_property
     def merger(self) -> Merger:
         """The route's merge on the shop's connection."""

@@ -114,6 +114,11 @@ class Unit(ABC):
         return self.name.partition("/")[0]
 
     @property
+    def reverse(self) -> bool:
+        """Whether it leads back: it reads the new shop and makes legacy's rows."""
+        return self.schema == "shop"
+
+    @property
     def slug(self) -> str:
         """Its name as part of a temp table's."""
         return re.sub(r"\W", "_", self.name)[:50]

@@ -238,6 +238,10 @@ def create(shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) ->
         view = SQL("CREATE VIEW {} AS SELECT {} FROM {} WHERE NOT _gone")
         shop.execute(view.format(table.view, names, table.base))
         shop.execute(SQL("COMMENT ON TABLE {} IS {}").format(table.base, Literal(table.schema)))
+    for name, table in tables.items():
+        # The last look before a switch asks for what moved last, and writers wait for it. Copied rows have position 0/0.
+        shop.execute(SQL("CREATE INDEX IF NOT EXISTS {} ON {} (_lsn) WHERE _lsn > '0/0'").format(
+            Identifier(f"{name[:50]}_moved"), table.base))  # fmt: skip
     for name, index in sorted(_indexes(route, tables)):
         label = f"{name}_{''.join(c if c.isalnum() else '_' for c in index)}"[:60]
         shop.execute(SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(

@@ -78,6 +78,7 @@ class Terms:
     free_disk_gib: float = 2
     disk_gib: Mapping[str, float] = field(default_factory=dict)  # by store
     way_back_losses_accepted_by: str | None = None  # who has accepted what the way back cannot carry
+    way_back_quarantine: Mapping[str, Allowance] = field(default_factory=dict)  # what a rollback may leave behind, by reason
 
 
 @dataclass(frozen=True)
@@ -109,27 +110,32 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
 
 def _terms(given: _Table) -> Terms:
     given.only("window", "verified_hours", "old_transaction_seconds", "quarantine", "free_disk_gib", "disk_gib",
-               "way_back_losses_accepted_by")  # fmt: skip
-    allowed: dict[str, Allowance] = {}
-    for entry in given.tables("quarantine"):
-        entry.only("reason", "rows", "who")
-        reason = entry.text("reason")
-        if reason in allowed:
-            raise entry.fault("reason", f"{reason!r} stands there twice: leave one")
-        allowed[reason] = Allowance(reason, int(entry.number("rows", None, 0, whole=True)), entry.text("who"))
+               "way_back_losses_accepted_by", "way_back_quarantine")  # fmt: skip
     sizes = given.table("disk_gib")
     sizes.only(*STORES)
     return Terms(
         window=_window(given.table("window")) if "window" in given.held else None,
         verified_hours=given.number("verified_hours", Terms.verified_hours, 0.25, 24 * 7),
         old_transaction_seconds=given.number("old_transaction_seconds", Terms.old_transaction_seconds, 1, 3600),
-        quarantine=allowed,
+        quarantine=_allowances(given, "quarantine"),
         free_disk_gib=given.number("free_disk_gib", Terms.free_disk_gib, 0.1),
         disk_gib={store: sizes.number(store, None, 0.1) for store in sizes.held},
         way_back_losses_accepted_by=(
             given.text("way_back_losses_accepted_by") if "way_back_losses_accepted_by" in given.held else None
         ),
+        way_back_quarantine=_allowances(given, "way_back_quarantine"),
     )
+
+
+def _allowances(given: _Table, key: str) -> dict[str, Allowance]:
+    allowed: dict[str, Allowance] = {}
+    for entry in given.tables(key):
+        entry.only("reason", "rows", "who")
+        reason = entry.text("reason")
+        if reason in allowed:
+            raise entry.fault("reason", f"{reason!r} stands there twice: leave one")
+        allowed[reason] = Allowance(reason, int(entry.number("rows", None, 0, whole=True)), entry.text("who"))
+    return allowed
 
 
 def _window(given: _Table) -> Window:

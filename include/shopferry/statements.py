@@ -195,6 +195,8 @@ def _writes(
     of everybody who checks a foreign key on it; `UPDATE` looks at what really changes.
     """
     table, good = target_of(unit), good_rows(names)
+    # Of the way back a row that may not be written is left as legacy has it: it holds columns that no mapping makes anew.
+    stays = SQL("true") if unit.reverse else good
     cast = {c: SQL("y.{}::{}").format(Identifier(c), SQL(casts[c])) for c in names if c not in RESERVED}
     key, theirs = _row(unit.key, "t"), SQL(", ").join(cast[k] for k in unit.key)
     same = SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in unit.key)
@@ -206,7 +208,7 @@ def _writes(
         SQL(
             "DELETE FROM {} t USING {} a WHERE t.{} = a.key "
             "AND ({} NOT IN (SELECT {} FROM {} y WHERE {} AND {})) IS NOT FALSE"
-        ).format(table, affected, Identifier(unit.scope), key, theirs, yielded, good, known)
+        ).format(table, affected, Identifier(unit.scope), key, theirs, yielded, stays, known)
     ]
     action = SQL("DO NOTHING")
     if rest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import tempfile
@@ -10,16 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shopferry import backup, db, fence, passage, stack, watch
+from shopferry import backup, cli, db, fence, passage, stack, watch
 from shopferry.complaints import complaints
 from shopferry.control import phases, quarantine
-from shopferry.cutover import rollback, switch, way_back
+from shopferry.cutover import gates, rollback, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
 from shopferry.demo.writer import writing
 from shopferry.errors import GateError, PhaseError
 from shopferry.mapping import Route
 from shopferry.passage import Options
+from shopferry.route_settings import Allowance, Terms
 from shopferry.settings import Settings
 from shopferry.verify import differ
 from test_move import RATE, differences, ferry, until
@@ -110,6 +112,65 @@ def test_somebody_accepts_by_name_what_cannot_be_carried(settings: Settings) -> 
             ).fetchall(), line
     assert not way_back.accepted(route, None).met
     assert way_back.accepted(route, "Anna").evidence.endswith("accepted by Anna")
+
+
+def test_the_gate_wants_legacys_numbers_to_be_readable(settings: Settings) -> None:
+    with db.connect(settings.legacy_dsn, "test") as legacy:
+        row = legacy.execute("SELECT pg_get_serial_sequence('consents', 'id')").fetchone()
+        legacy.execute(f"ALTER TABLE consents ALTER id DROP DEFAULT; ALTER SEQUENCE {row[0]} OWNED BY NONE".encode())  # type: ignore[index]
+        try:
+            gate = way_back.gate(settings)
+            assert not gate.met and "public.consents.id is not numbered by a sequence" in gate.evidence
+        finally:
+            legacy.execute(
+                f"ALTER TABLE consents ALTER id SET DEFAULT nextval('{row[0]}'); "  # type: ignore[index]
+                f"ALTER SEQUENCE {row[0]} OWNED BY consents.id".encode()  # type: ignore[index]
+            )
+    assert way_back.gate(settings).met
+
+
+def test_what_legacy_refuses_keeps_the_new_shop_open(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = "SELECT full_name ~ ' Odd$', last_ip FROM customers WHERE id = %s"
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+        row = new.execute(
+            "SELECT min(legacy_customer_id), customer_id FROM shop.customer_account GROUP BY 2 HAVING count(*) = 1 LIMIT 1"
+        ).fetchone()
+        assert row
+        account, person = row
+        legacy.execute("UPDATE customers SET last_ip = '10.0.0.1' WHERE id = %s", (account,))  # which nothing maps
+        way_back.arm(settings)
+        switch.cut_over(settings, "test")
+        legacy.execute("ALTER TABLE customers ADD CONSTRAINT odd CHECK (full_name NOT LIKE '% Odd') NOT VALID")
+        new.execute("UPDATE shop.customer SET given_name = 'Jan', family_name = 'Odd' WHERE id = %s", (person,))
+        until(lambda: quarantine.counts(legacy))
+        assert legacy.execute(theirs, (account,)).fetchone() == (False, "10.0.0.1")
+        with pytest.raises(GateError, match="1 of 8 gates not met: nothing held back: 1 rows refused_by_constraint"):
+            roll_back(settings, "test")
+        assert cli.main(["gates", "--json"]) == 1
+        judged = {g["gate"]: g["met"] for g in json.loads(capsys.readouterr().out)}
+        assert [gate for gate, met in judged.items() if not met] == ["nothing held back"]
+        with passage.stores(settings.reversed, "test") as s:
+            for rows, met in ((0, False), (1, True)):
+                allowed = {"refused_by_constraint": Allowance("refused_by_constraint", rows, "Anna")}
+                assert gates.held_back(s, Terms(way_back_quarantine=allowed)).met is met
+        with monkeypatch.context() as patched:  # refused between the gates and the lock
+            patched.setattr(rollback.gates, "require_back", lambda _: [])
+            with pytest.raises(GateError, match="nothing held back"):
+                roll_back(settings, "test")
+        assert open_stores(settings) == ["shop"]
+        assert states(settings) == ({"cut_over"}, {"in_sync"})
+
+        assert cli.main(["quarantine", "list", "--reverse", "--json"]) == 0
+        [held] = json.loads(capsys.readouterr().out)
+        assert held == {"entity": "public.customers", "reason": "refused_by_constraint", "rows": 1}
+        legacy.execute("ALTER TABLE customers DROP CONSTRAINT odd")
+        assert cli.main(["quarantine", "release", "--reverse"]) == 0
+        roll_back(settings, "test")
+        assert legacy.execute(theirs, (account,)).fetchone() == (True, "10.0.0.1")
+    passage.run_again(settings, "test", lambda _: None)
+    assert not differences(settings)
 
 
 def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ CUTOVER = {
     "new shop open, nobody told": "shopferry.cutover.routing:announce#before",
 }
 ROLLBACK = {
-    "gate met": "shopferry.cutover.way_back:gate#after",
+    "gates met": "shopferry.cutover.gates:require_back#after",
     "new shop locked": f"{_SWITCH}:_lock#after",
     "all applied": f"{_SWITCH}:_last_look#before",
     "new shop's fence not committed": "shopferry.cutover.way_back:turn#after",

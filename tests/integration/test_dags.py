@@ -122,6 +122,7 @@ def test_the_switch_is_a_persons_decision(dags: dict[str, Any], name: str) -> No
         for first, then in pairwise(("back_up", "arm", "gates")):
             assert dag.get_task(first).downstream_task_ids == {then}
     else:
+        assert dag.get_task("gates").downstream_task_ids == {"approve"}
         assert dag.get_task("roll_back").downstream_task_ids >= {"merge_again"}
     [critical] = approve.downstream_task_ids - {"report"}
     assert critical in {"cut_over", "roll_back"}

@@ -232,9 +232,9 @@ def test_what_was_judged_stands_in_its_order_and_unmet_ones_refuse(pair: Pair) -
         with pair.shop.transaction():
             gates.record(pair.shop, "demo", judged)
         assert gates.recorded(pair.shop, "demo") == judged
-    with pytest.raises(GateError, match="1 of 3 gates not met: a: 2 are missing → bring them"):
-        judging.refuse_unmet(judged)
-    judging.refuse_unmet(judged[:1])
+    with pytest.raises(GateError, match="cutover refused, 1 of 3 gates not met: a: 2 are missing → bring them"):
+        judging.refuse_unmet("cutover", judged)
+    judging.refuse_unmet("cutover", judged[:1])
     shown = [line.split()[:3] for line in judging.lines(judged)]
     assert shown == [["met", "z", "fine"], ["NOT", "MET", "a"], ["met", "m", "fine"]]
     assert judging.lines(judged)[1].endswith("2 are missing → bring them")
@@ -386,7 +386,7 @@ def test_replication_wants_its_slot_a_free_one_and_a_sender(narrow: Stores) -> N
     slot = installation.publication(ROUTE)
     narrow.legacy.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
     gate = servers.replication(narrow)
-    assert gate.met and gate.evidence == "legacy: 2 slots and 2 senders free; new shop: 2 slots and 2 senders free"
+    assert gate.met and gate.evidence == "legacy: 2 slots and 2 senders free; the new shop: 2 slots and 2 senders free"
     for name in ("one", "two"):
         narrow.legacy.execute("SELECT pg_create_physical_replication_slot(%s)", (name,))
     lacks(servers.replication(narrow), "new shop: no slot is free")
@@ -398,7 +398,7 @@ def test_replication_wants_its_slot_a_free_one_and_a_sender(narrow: Stores) -> N
             sender = psycopg.pq.PGconn.connect(f"{dsn_of(narrow.legacy)} replication=database".encode())
             assert sender.status == psycopg.pq.ConnStatus.OK
             opened.callback(sender.finish)
-        lacks(servers.replication(narrow), "legacy: no sender is free; new shop: no sender is free")
+        lacks(servers.replication(narrow), "legacy: no sender is free; the new shop: no sender is free")
 
 
 def test_a_slot_that_is_about_to_be_lost_is_told(narrow: Stores) -> None:

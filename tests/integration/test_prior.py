@@ -14,7 +14,8 @@ from shopferry.settings import SQL_ROOT
 
 PRIOR = """
 INSERT INTO shop.customer (email, given_name) VALUES ('first@example.com', 'Anna');
-INSERT INTO shop.customer_address (customer_id, source_key, city, country_code) SELECT id, 'their own', 'Gdynia', 'PL' FROM shop.customer;
+INSERT INTO shop.customer_address (customer_id, source_key, city, country_code)
+SELECT id, 'their own', 'Gdynia', 'PL' FROM shop.customer;
 """
 
 

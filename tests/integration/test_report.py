@@ -131,6 +131,13 @@ def test_after_the_cutover_it_says_who_and_for_how_long(moved: Pair) -> None:
     assert report.active == "shop" and report.active_since
     assert report.closed_ms == 242.5, "gates are judged while legacy is open"
     assert [(what, who) for what, who, _ in report.decisions] == [("cutover", "anna")]
+    moved.shop.execute(
+        """INSERT INTO ferry.cutover_step (route, version, step, ms, who) VALUES
+           ('demo', 3, 'lock the new shop', 20, 'bert'), ('demo', 3, 'open legacy', 30, 'bert')"""
+    )
+    again = build(settings_of(moved), "after the rollback")
+    assert [(what, who) for what, who, _ in again.decisions] == [("cutover", "anna"), ("rollback", "bert")]
+    assert again.closed_ms == 50
     page = rendering.as_html(report)
     assert "The new shop takes the writes since" in page and "anna" in page and "made after the cutover" in page
     assert 'aria-label="The cutover, step by step, while no store took writes"' in page

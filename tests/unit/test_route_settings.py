@@ -33,6 +33,11 @@ legacy = 200
 reason = "email_missing"
 rows = 1200
 who = "Anna of customer care"
+
+[[cutover.way_back_quarantine]]
+reason = "refused_by_type"
+rows = 3
+who = "Jan"
 """
 
 
@@ -63,6 +68,7 @@ def test_everything_that_may_be_said(tmp_path: Path) -> None:
     assert (terms.verified_hours, terms.old_transaction_seconds, terms.free_disk_gib) == (6, 20, 7.5)
     assert terms.disk_gib == {"legacy": 200}
     assert terms.quarantine == {"email_missing": Allowance("email_missing", 1200, "Anna of customer care")}
+    assert terms.way_back_quarantine == {"refused_by_type": Allowance("refused_by_type", 3, "Jan")}
     assert str(terms.window) == "from 22:00 to 04:30 Europe/Warsaw"
     assert read(tmp_path, WHO).cutover == Terms()
 

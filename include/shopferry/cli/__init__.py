@@ -126,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
     for made in (listing, verb(held, "release", looking.quarantine_release)):
         made.add_argument("--entity", help="only this entity, e.g. shop.customer_order")
         made.add_argument("--reason", help="only this reason code")
+        made.add_argument("--reverse", action="store_true", help="what legacy does not take of the way back")
 
     saved = verb(verbs, "backup", moving.backup_take)
     saved.add_argument("--store", choices=backups.STORES, help="only this store (both)")

@@ -142,7 +142,7 @@ def difference_explain(args: argparse.Namespace) -> int:
 
 def quarantine_list(args: argparse.Namespace) -> int:
     """Show what is in quarantine: counts by reason, or with --rows the keys. Never values."""
-    settings = Settings.load()
+    settings = _direction(args)
     with db.connect(settings.shop_dsn, "quarantine") as shop:
         if args.rows:
             found = quarantine.entries(shop, entity=args.entity, reason=args.reason, limit=args.limit)
@@ -162,7 +162,12 @@ def quarantine_release(args: argparse.Namespace) -> int:
     from shopferry import passage
     from shopferry.release import release
 
-    with passage.stores(Settings.load(), "release") as s:
+    with passage.stores(_direction(args), "release") as s:
         tried, left = release(s, entity=args.entity, reason=args.reason)
     show(args, [{"tried": tried, "released": tried - left, "still_in_quarantine": left}])
     return 1 if left else 0
+
+
+def _direction(args: argparse.Namespace) -> Settings:
+    settings = Settings.load()
+    return settings.reversed if args.reverse else settings

@@ -14,7 +14,7 @@ from dataclasses import asdict
 
 import psycopg
 
-from shopferry import db
+from shopferry import db, installation
 from shopferry.cli.output import show, who
 from shopferry.control import backups, chunks, phases
 from shopferry.errors import GapError, ShopferryError
@@ -159,10 +159,14 @@ def arm(args: argparse.Namespace) -> int:
 
 
 def gates(args: argparse.Namespace) -> int:
-    """Judge every gate of the cutover now, with its evidence and what would meet it; exit 1 when one is not met."""
+    """Judge every gate of the cutover now, or after it of the rollback, with its evidence and what would meet it; exit 1
+    when one is not met."""
     from shopferry.cutover import gates
 
-    judged = gates.judge(Settings.load())
+    settings = Settings.load()
+    with db.connect(settings.shop_dsn, "gates") as shop:
+        cut_over = installation.is_installed(shop) and installation.active(shop, settings.route) == "shop"
+    judged = gates.judge_back(settings) if cut_over else gates.judge(settings)
     show(args, judged)
     return 0 if all(g.met for g in judged) else 1
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from shopferry import fence, installation, mirror
 from shopferry.backfill import Stores
 from shopferry.control.gates import Gate
-from shopferry.cutover import gates, sequences
+from shopferry.cutover import gates, routing, sequences
 from shopferry.cutover.sequences import Numbering
 from shopferry.cutover.switch import LIMIT_S, hot_since
 from shopferry.errors import PhaseError, ShopferryError
@@ -48,6 +48,7 @@ def dry_run(settings: Settings) -> DryRun:
             done.gates = gates.judge(settings)
         since = hot_since(s.legacy)
         try:
+            routing.check(settings)
             with broker_ends(s, settings) as ends:
                 with _lap(done, "applied"):
                     await_applied(s, ends, LIMIT_S)

@@ -1,4 +1,4 @@
-"""The gates of the cutover: each judged now, recorded with its evidence, and with what would meet it."""
+"""The gates of a switch: each judged now, recorded with its evidence, and with what would meet it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ _NAMED = 5
 
 
 def judge(settings: Settings) -> list[Gate]:
-    """Judge every gate now and record the verdicts; changes nothing else. Raises ConfigError for a route.toml that is wrong."""
+    """Judge every gate of the cutover now and record the verdicts; changes nothing else.
+
+    Raises ConfigError for a route.toml that is wrong.
+    """
     terms = route_settings.load(settings.route).cutover
     with stores(settings, "gates") as s:
         judged = [
@@ -37,7 +40,8 @@ def judge(settings: Settings) -> list[Gate]:
             _phases(s), _verified(s, terms), _differences(s), _quarantine(s, terms), _backups(s),
             # In this order: the first waits, and meanwhile the consumer may have stopped.
             _lag(s, settings), _trend(s), _consumer(s),
-            servers.old_transactions(s, terms), sequences.gate(sequences.numberings(s.shop, s.route)),
+            servers.old_transactions(s, terms),
+            sequences.gate([*sequences.numberings(s.shop, s.route), *way_back.numberings(s.legacy, s.route)]),
             servers.connections(s), servers.replication(s), servers.disk(s, terms), _reach(s),
             way_back.gate(settings), way_back.accepted(s.route, terms.way_back_losses_accepted_by),
         ]  # fmt: skip
@@ -46,18 +50,41 @@ def judge(settings: Settings) -> list[Gate]:
     return judged
 
 
-def require(settings: Settings) -> list[Gate]:
-    """Judge every gate. Raises GateError naming each one that is not met, its evidence and how to meet it."""
-    judged = judge(settings)
-    refuse_unmet(judged)
+def judge_back(settings: Settings) -> list[Gate]:
+    """Judge every gate of the rollback, of a route that has a way back, as `judge` does those of the cutover."""
+    terms = route_settings.load(settings.route).cutover
+    with stores(settings.reversed, "gates") as s:
+        judged = [way_back.gate(settings)]
+        if installation.is_installed(s.shop):
+            judged += [
+                held_back(s, terms), _trend(s), servers.old_transactions(s, terms),
+                sequences.gate(sequences.numberings(s.shop, s.route)),
+                servers.connections(s), servers.replication(s), servers.disk(s, terms),
+            ]  # fmt: skip
+        with s.legacy.transaction():
+            gates.record(s.legacy, s.route.name, judged)
     return judged
 
 
-def refuse_unmet(judged: Sequence[Gate]) -> None:
+def require(settings: Settings) -> list[Gate]:
+    """Judge every gate of the cutover. Raises GateError naming each that is not met, its evidence and how to meet it."""
+    judged = judge(settings)
+    refuse_unmet("cutover", judged)
+    return judged
+
+
+def require_back(settings: Settings) -> list[Gate]:
+    """Judge every gate of the rollback. Raises GateError as `require` does."""
+    judged = judge_back(settings)
+    refuse_unmet("rollback", judged)
+    return judged
+
+
+def refuse_unmet(switch: str, judged: Sequence[Gate]) -> None:
     """Raises GateError when one of the gates is not met, naming each, its evidence and how to meet it."""
     if unmet := [g for g in judged if not g.met]:
         listed = "; ".join(f"{g.gate}: {g.evidence} → {g.remedy}" for g in unmet)
-        raise GateError(f"cutover refused, {len(unmet)} of {len(judged)} gates not met: {listed}")
+        raise GateError(f"{switch} refused, {len(unmet)} of {len(judged)} gates not met: {listed}")
 
 
 def lines(judged: Sequence[Gate]) -> list[str]:
@@ -146,6 +173,21 @@ def _quarantine(s: Stores, terms: Terms) -> Gate:
         "quarantine small", not over, evidence or "empty",
         "`shopferry quarantine list`, correct the cause, `shopferry quarantine release`; or allow the reason more rows, by "
         "name: [[cutover.quarantine]] in route.toml",
+    )  # fmt: skip
+
+
+def held_back(s: Stores, terms: Terms) -> Gate:
+    """Whether legacy has taken all that the new shop has acknowledged, but for what somebody has let stay behind."""
+    held: dict[str, int] = {}
+    for _, reason, count in quarantine.counts(s.shop):
+        held[reason] = held.get(reason, 0) + count
+    allowed = terms.way_back_quarantine
+    over = {r: n for r, n in held.items() if r not in allowed or n > allowed[r].rows}
+    told = [f"{n:,} rows {r}" + (f", allowed by {allowed[r].who}" if r in allowed else "") for r, n in (over or held).items()]
+    return Gate(
+        "nothing held back", not over, "; ".join(told) or "legacy has taken all",
+        "`shopferry quarantine list --reverse`, correct the cause, `shopferry quarantine release --reverse`; or let them stay "
+        "behind, by name: [[cutover.way_back_quarantine]] in route.toml",
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from shopferry import db, fence, installation
 from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.phases import State
-from shopferry.cutover import routing, sequences, way_back
+from shopferry.cutover import gates, routing, sequences, way_back
 from shopferry.cutover.switch import LOCK_WAIT_S, Clock, Cutover, alone, close, flip, record, within_limit
 from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError
@@ -26,7 +26,7 @@ def roll_back(settings: Settings, who: str) -> Cutover:
     """Close the new shop and open legacy again; completes a rollback that died half-way, or told not everybody.
 
     Afterwards the phases are merged again, online (`phase run`): the shop then holds what legacy's rows make of it. Raises
-    GateError when the way back is not open (the shop stays open), TransientError when lock, stream or last look take too
+    GateError when a gate is not met (the new shop stays open), TransientError when lock, stream or last look take too
     long (the same), PhaseError when nothing was ever cut over, AnnounceError or TransientError when all is done and somebody
     could not be told of it.
     """
@@ -51,8 +51,8 @@ def roll_back(settings: Settings, who: str) -> Cutover:
         fenced = not set(entities) - set(fence.fenced(shop))
         if not fenced:
             routing.settle(settings, "shop")
-            if back and not (gate := way_back.gate(settings)).met:
-                raise GateError(f"rollback refused, the new shop stays open: {gate.gate}: {gate.evidence} → {gate.remedy}")
+            if back:
+                done.gates = gates.require_back(settings)
             clock.lap("gates")
         with routing.nobody_left_waiting(settings):
             moved = ("legacy", done.version)

@@ -58,12 +58,10 @@ def notify(shop: Connection, now: Standing) -> None:
 def settle(settings: Settings, store: str) -> None:
     """Before a switch: let go whom a try that was killed has left waiting, and see that everything is in place for the next.
 
-    Raises ConfigError naming what is not, TransientError when PgBouncer does not answer; nothing was changed.
+    Raises what `check` does, and ConfigError when PgBouncer's databases cannot be led to this store; nothing was changed.
     """
-    if settings.hook and not settings.hook.startswith(("http://", "https://")):
-        raise ConfigError("SHOPFERRY_HOOK is no http(s) URL")
+    check(settings)
     if bouncer := PgBouncer.of(settings):
-        bouncer.check()
         try:
             bouncer.point(store)
         except AnnounceError as error:
@@ -71,6 +69,17 @@ def settle(settings: Settings, store: str) -> None:
         except OSError as error:
             raise ConfigError(f"the link {bouncer.file} cannot be made: {error.strerror}") from None
         bouncer.let_go()
+
+
+def check(settings: Settings) -> None:
+    """See that everybody who is to be told of a switch can be; changes nothing.
+
+    Raises ConfigError naming what is wrong, TransientError when PgBouncer does not answer.
+    """
+    if settings.hook and not settings.hook.startswith(("http://", "https://")):
+        raise ConfigError("SHOPFERRY_HOOK is no http(s) URL")
+    if bouncer := PgBouncer.of(settings):
+        bouncer.check()
 
 
 def hold(settings: Settings, seconds: float) -> bool:

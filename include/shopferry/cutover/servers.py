@@ -27,8 +27,8 @@ _TOLD = {
 
 
 def old_transactions(s: Stores, terms: Terms) -> Gate:
-    """Whether nothing in legacy would keep the lock waiting until it is given up."""
-    old = terms.old_transaction_seconds
+    """Whether nothing in the store that closes would keep the lock waiting until it is given up."""
+    name, old = s.names[0], terms.old_transaction_seconds
     rows = s.legacy.execute(_Q["transactions"], {"old": old, "idle": min(IDLE_S, old)}).fetchall()
     unseen = sum(what == "unseen" for what, _, _ in rows)
     told = [_TOLD[what].format(number, seconds) for what, number, seconds in rows if what in _TOLD]
@@ -36,20 +36,21 @@ def old_transactions(s: Stores, terms: Terms) -> Gate:
     if unseen:
         listed.append(f"{unseen} sessions of other roles may not be looked into")
     return Gate(
-        "no old transaction in legacy", not rows, "; ".join(listed) or f"none older than {old:g} s",
-        "GRANT pg_read_all_stats to our role in legacy, then look again" if unseen and not told else
+        f"no old transaction in {name}", not rows, "; ".join(listed) or f"none older than {old:g} s",
+        f"GRANT pg_read_all_stats to our role in {name}, then look again" if unseen and not told else
         "end them (pg_terminate_backend, ROLLBACK PREPARED), or wait: the lock waits for them",
     )  # fmt: skip
 
 
 def connections(s: Stores) -> Gate:
-    """Whether both stores have the connections that the switch and the way back need, and the shop those of its application."""
-    (most, free, others), (shop_most, shop_free, shop_others) = (_counted(conn) for conn in (s.legacy, s.shop))
-    moving = max(0, others - shop_others)  # sessions that the application has in legacy, and has not in the new shop yet
-    evidence = f"legacy: {free} of {most} free, {SESSIONS} wanted; new shop: {shop_free} of {shop_most} free, "
+    """Whether both stores have the connections that switch and flows need, and the one that opens those of the application."""
+    (most, free, others), (open_most, open_free, open_others) = (_counted(conn) for conn in (s.legacy, s.shop))
+    moving = max(0, others - open_others)  # sessions that the application has in the one, and has not in the other yet
+    closes, opens = s.names
+    evidence = f"{closes}: {free} of {most} free, {SESSIONS} wanted; {opens}: {open_free} of {open_most} free, "
     evidence += f"{SESSIONS} wanted and {moving} for sessions that will move there"
     return Gate(
-        "connections to spare", free >= SESSIONS and shop_free >= SESSIONS + moving, evidence,
+        "connections to spare", free >= SESSIONS and open_free >= SESSIONS + moving, evidence,
         "end idle sessions, or raise max_connections (restart) or the limit of database or role",
     )  # fmt: skip
 
@@ -62,12 +63,13 @@ def _counted(conn: Connection) -> tuple[int, int, int]:
 
 def replication(s: Stores) -> Gate:
     """Whether both flows find a slot and a sender, and no slot is about to be lost."""
-    faults = [*_slot_faults("legacy", s.legacy), *_slot_faults("new shop", s.shop)]
+    named = list(zip(s.names, (s.legacy, s.shop), strict=True))
+    faults = [fault for store, conn in named for fault in _slot_faults(store, conn)]
     ours = installation.publication(s.route)
     if ours not in (name for name, *_ in s.legacy.execute(_Q["slots"], {}).fetchall()):
-        faults.insert(0, f"legacy: slot {ours} is gone")
+        faults.insert(0, f"{s.names[0]}: slot {ours} is gone")
     told = []
-    for store, conn in (("legacy", s.legacy), ("new shop", s.shop)):
+    for store, conn in named:
         row = conn.execute(_Q["replication"]).fetchone()
         assert row
         slots, senders, level = row
@@ -102,7 +104,10 @@ def disk(s: Stores, terms: Terms) -> Gate:
     PostgreSQL does not tell how much disk is free. Where neither a look nor a stated size helps, the gate is not met.
     """
     told, met = [], True
-    for store, name, conn in (("legacy", "legacy", s.legacy), ("shop", "new shop", s.shop)):
+    stores = ("shop", "legacy") if s.route.reverse else ("legacy", "shop")
+    for store, name, conn in zip(stores, s.names, (s.legacy, s.shop), strict=True):
+        if s.route.reverse and store == "shop":
+            continue  # a full disk there is a reason to go back
         if (seen := free_disk(conn)) is not None:
             free, how = seen / _GIB, ""
         elif store in terms.disk_gib:

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from shopferry import db, fence, installation, mirror
+from shopferry import db, fence, installation, mirror, route_settings
 from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.gates import Gate
@@ -132,7 +132,8 @@ def close(
     not merged when it comes later. `locked` is another connection to the store, `moved` what refused writers are told.
     Raises TransientError or GateError when it was given up; then nothing has changed.
     """
-    name = "legacy" if moved[0] == "shop" else "the new shop"
+    name = s.names[0]
+    terms = route_settings.load(settings.route).cutover
     since = hot_since(s.legacy)
     # The broker's connections are made before the lock: nobody shall wait for a handshake.
     with _flows(s, onward, settings) as flows:
@@ -148,6 +149,8 @@ def close(
                 await_applied(flow, ends, limit.left() - LOOK_S)
                 clock.lap(step)
             _last_look(s, since)
+            if s.route.reverse:  # what is refused here is in no mirror's way, and would be nowhere
+                gates.refuse_unmet("rollback", [gates.held_back(s, terms)])
             clock.lap("last look")
             fence.raise_fence(locked, tables, s.route.name.removesuffix(REVERSE), moved)
             way_back.turn(locked, onward, live=True)

@@ -20,6 +20,7 @@ from shopferry.control import chunks, offsets, phases
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
 from shopferry.cutover import sequences
+from shopferry.cutover.sequences import Numbering
 from shopferry.db import Connection
 from shopferry.errors import MappingError, PhaseError, ShopferryError
 from shopferry.mapping import Route, route_folder
@@ -85,6 +86,7 @@ def gate(settings: Settings) -> Gate:
         if late := [f"{p} is {states.get(p, 'unknown')}" for p in s.route.phases if states.get(p) not in _ARMED]:
             return Gate(_GATE, False, ", ".join(late), remedy)
         try:
+            _following(s.shop, s.route)
             with broker_ends(s, settings) as ends:
                 passed = await_applied(s, ends, ROUND_TRIP_S)
         except ShopferryError as error:
@@ -144,20 +146,34 @@ def turn(conn: Connection, route: Route | None, *, live: bool) -> None:
         phases.move(conn, route.name, phase, State.IN_SYNC if live else State.CUT_OVER)  # type: ignore[union-attr]
 
 
+def numberings(legacy: Connection, route: Route) -> list[Numbering]:
+    """The sequences that number legacy's tables; none where nothing leads back. A rollback sets them, a cutover reads them."""
+    back = of(route)
+    return sequences.numberings(legacy, back) if back else []
+
+
 def number(legacy: Connection, shop: Connection, route: Route) -> None:
     """Let the new shop give legacy's own numbers to what is born there, from where legacy stands; never backwards."""
     if (back := of(route)) is None:
         return
-    standing = {column: n for n in sequences.numberings(legacy, back) for column in n.columns}
-    for table, column, sequence in _numbers(back):
-        found = standing.get(f"{table}.{column}")
-        if found is None or found.following is None:
-            raise MappingError(f"{back.name}/{KEYS}: {table}.{column} is not numbered by a sequence that we may read")
+    for sequence, following in _following(legacy, back).items():
         shop.execute(
             SQL(
                 "SELECT setval({}::regclass, greatest({}, (SELECT last_value + is_called::integer FROM {})), false)"
-            ).format(Literal(sequence), Literal(found.following), Identifier(*sequence.split(".")))
+            ).format(Literal(sequence), Literal(following), Identifier(*sequence.split(".")))
         )
+
+
+def _following(legacy: Connection, back: Route) -> dict[str, int]:
+    """Where each of the new shop's sequences for legacy's numbers has to go on. Raises MappingError when that cannot be told."""
+    standing = {column: n for n in sequences.numberings(legacy, back) for column in n.columns}
+    found = {}
+    for table, column, sequence in _numbers(back):
+        one = standing.get(f"{table}.{column}")
+        if one is None or one.following is None:
+            raise MappingError(f"{back.name}/{KEYS}: {table}.{column} is not numbered by a sequence that we may read and set")
+        found[sequence] = one.following
+    return found
 
 
 def _numbers(back: Route) -> list[tuple[str, str, str]]:

@@ -37,7 +37,7 @@ class Router:
 
     def wait(self, seconds: float) -> None:
         """After a refusal: wait for the shop to move, not longer than that, and then know where it is."""
-        # While both stores refuse, the switch is under way; it takes a second or less.
+        # While both stores refuse, the switch is under way; it takes about a second.
         if not self._listen(seconds):
             self._ask()
 

@@ -10,6 +10,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task
 from airflow.sdk.api.datamodels._generated import DagRunType
 
+from shopferry.mapping import leads_back
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, reasoned
 from shopferry.orchestration.holding import this_run
@@ -53,10 +54,7 @@ def cutover_dag() -> DAG:
         def gates() -> str:
             from shopferry.cutover import gates as judged
 
-            found = judged.judge(settings_from_connections())
-            _shown(found)
-            judged.refuse_unmet(found)
-            return "\n".join(f"- {gate.gate}: {gate.evidence}" for gate in found)
+            return _judged("cutover", judged.judge(settings_from_connections()))
 
         approve = _approval(
             "Cut over to the new shop?",
@@ -88,12 +86,23 @@ def cutover_dag() -> DAG:
 
 
 def rollback_dag() -> DAG:
-    """The DAG `rollback`: approval → rollback in one task → phases merged again → report."""
+    """The DAG `rollback`: gates → approval → rollback in one task → phases merged again → report."""
     with _manual("rollback", "Gives the shop back to legacy, with every write that the new shop has acknowledged") as dag:
+
+        @task(doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it.")
+        @reasoned
+        def gates() -> str:
+            from shopferry.cutover import gates as judged
+
+            settings = settings_from_connections()
+            return _judged("rollback", judged.judge_back(settings) if leads_back(settings.route) else [])
+
         approve = _approval(
             "Give the shop back to legacy?",
-            "The new shop is closed for writes and legacy opens again, within seconds, with every write that the new shop has "
-            "acknowledged. This is refused, and changes nothing, when one would be lost. Ticket: {{ params.ticket or 'none' }}.",
+            "Every gate is met:\n\n{{ ti.xcom_pull(task_ids='gates') }}\n\n"
+            "On approval the new shop is closed for writes and legacy opens again, within seconds, with every write that the "
+            "new shop has acknowledged. Gates are judged once more then: it is refused, and changes nothing, when one would "
+            "be lost. Ticket: {{ params.ticket or 'none' }}.",
         )
 
         @task(doc_md="The critical section, the other way. Until the new shop's fence commits a failure changes nothing.")
@@ -102,6 +111,7 @@ def rollback_dag() -> DAG:
             from shopferry.cutover import rollback
 
             done = rollback.roll_back(settings_from_connections(), approver(approval))
+            _shown(done.gates)  # as judged anew, right before the lock
             return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
 
         @task(doc_md="Merge every phase again and verify it, while legacy is open: the new shop keeps up with it as before.")
@@ -116,6 +126,7 @@ def rollback_dag() -> DAG:
         def report(steps: list[str], approval: dict[str, Any]) -> str:
             return _report(steps, approval, "after the rollback")
 
+        gates() >> approve
         answer: Any = approve.output
         done: Any = roll_back(answer)
         done >> merge_again() >> report(done, answer)
@@ -153,6 +164,15 @@ def _shown(judged: Sequence[Gate]) -> None:
 
     for line in gates.lines(judged):
         log.warning("%s", line)  # also where logs are kept quiet: what is printed is not kept there
+
+
+def _judged(switch: str, found: Sequence[Gate]) -> str:
+    """The evidence for whoever approves. Raises GateError when a gate is not met."""
+    from shopferry.cutover import gates
+
+    _shown(found)
+    gates.refuse_unmet(switch, found)
+    return "\n".join(f"- {gate.gate}: {gate.evidence}" for gate in found)
 
 
 def _report(steps: list[str], approval: dict[str, Any], occasion: str) -> str:

@@ -69,7 +69,8 @@ class Report:
     def decisions(self) -> list[tuple[str, str, datetime]]:
         """Who had the shop switched, each time: what, who, when it was done."""
         last = {(s.version, s.who): s for s in self.steps}
-        return [("rollback" if s.step == "rollback" else "cutover", s.who, s.at) for s in last.values()]
+        back = {s.version for s in self.steps if s.step == "open legacy"}
+        return [("rollback" if s.version in back else "cutover", s.who, s.at) for s in last.values()]
 
     @property
     def closed_ms(self) -> float | None:

@@ -9,7 +9,7 @@ from shopferry.control import differences, phases, quarantine
 from shopferry.db import Connection
 from shopferry.verify.accounting import Account
 
-_NOT_DOWNTIME = {"gates", "await calm", "rollback"}  # while a store still takes writes
+_NOT_DOWNTIME = {"gates", "await calm"}  # while a store still takes writes
 
 
 @dataclass(frozen=True)
