@@ -19,6 +19,22 @@ from shopferry.keys import key_range
 from shopferry.mapping import Identity, Mapping, Source, Unit
 
 RESERVED = ("problems", "left_out")
+# A value as its column's type. A cast to `varchar(32)` cuts what is longer, and an assignment refuses it: so texts and bits
+# are cast to types without a length, and are checked when they are written; `char(n)` is padded, which is no loss.
+_FITTED = """
+SELECT a.attname, CASE
+    WHEN b.typname IN ('varchar', 'text') THEN '{0}::text'
+    WHEN b.typname = 'bpchar' AND m.typmod > 4 THEN format(
+        '(CASE WHEN length({0}::text) < %%1$s THEN rpad({0}::text, %%1$s) ELSE {0}::text END)::bpchar', m.typmod - 4)
+    WHEN b.typname IN ('bit', 'varbit') THEN '{0}::varbit'
+    WHEN b.typname IN ('_varchar', '_text') THEN '{0}::text[]'
+    WHEN b.typname = '_varbit' THEN '{0}::varbit[]'
+    ELSE '{0}::' || replace(replace(format_type(a.atttypid, a.atttypmod), '{', '{{'), '}', '}}') END
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+JOIN pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
+CROSS JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS typmod) m
+WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
 _UNEQUAL = {"json", "xml", "point", "polygon"}
 
 
@@ -69,7 +85,7 @@ def stage(conn: Connection, unit: Unit) -> Statements:
         names = list(columns(conn, f"pg_temp.yielded_{unit.slug}"))
         casts = _casts(conn, unit, names)
         settle = quarantine.settlement(unit.entity, affected=affected, outcome=_outcome(unit, yielded, names))
-        writes = _writes(unit, affected, yielded, names, casts)
+        writes = _writes(unit, affected, yielded, names, casts, columns(conn, unit.entity))
         deferrable = _deferrable(conn, unit)
     return Statements(
         affected, yielded, key_type, take.as_string(conn), fill.as_string(conn), settle.as_string(conn),
@@ -94,6 +110,14 @@ def columns(conn: Connection, relation: str) -> dict[str, str]:
             (relation,),
         ).fetchall()
     )
+
+
+def fitted(conn: Connection, entity: str) -> dict[str, SQL]:
+    """The casts to the types of an entity's columns, each with a place `{}` for the value; empty when there is no such table.
+
+    What is too long for its column stays so, and is refused when it is written.
+    """
+    return {name: SQL(cast) for name, cast in conn.execute(_FITTED, (entity,)).fetchall()}
 
 
 def taken(affected: Identifier, keys: Composable) -> Composed:
@@ -165,9 +189,9 @@ def _outcome(unit: Mapping, yielded: Identifier, names: Sequence[str]) -> Compos
     )  # fmt: skip
 
 
-def _casts(conn: Connection, unit: Mapping, names: Sequence[str]) -> dict[str, str]:
-    """The type in the target of each column that the mapping yields."""
-    casts = columns(conn, unit.entity)
+def _casts(conn: Connection, unit: Mapping, names: Sequence[str]) -> dict[str, SQL]:
+    """The cast to the target's type of each column that the mapping yields."""
+    casts = fitted(conn, unit.entity)
     if not casts:
         raise MappingError(f"{unit.file}:1: entity {unit.entity} does not exist in the new shop")
     for needed in ("problems", unit.scope, *unit.key):
@@ -187,7 +211,7 @@ def _deferrable(conn: Connection, unit: Mapping) -> tuple[Identifier, ...]:
 
 
 def _writes(
-    unit: Mapping, affected: Identifier, yielded: Identifier, names: Sequence[str], casts: dict[str, str]
+    unit: Mapping, affected: Identifier, yielded: Identifier, names: Sequence[str], casts: dict[str, SQL], types: dict[str, str]
 ) -> list[Composed]:
     """Delete what is not yielded any more, update what stands there and differs, insert what does not.
 
@@ -197,7 +221,7 @@ def _writes(
     table, good = target_of(unit), good_rows(names)
     # Of the way back a row that may not be written is left as legacy has it: it holds columns that no mapping makes anew.
     stays = SQL("true") if unit.reverse else good
-    cast = {c: SQL("y.{}::{}").format(Identifier(c), SQL(casts[c])) for c in names if c not in RESERVED}
+    cast = {c: casts[c].format(Identifier("y", c)) for c in names if c not in RESERVED}
     key, theirs = _row(unit.key, "t"), SQL(", ").join(cast[k] for k in unit.key)
     same = SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in unit.key)
     known = SQL(" AND ").join(SQL("y.{} IS NOT NULL").format(Identifier(k)) for k in unit.key)
@@ -213,7 +237,7 @@ def _writes(
     action = SQL("DO NOTHING")
     if rest:
         # Some types have no equality; their text has.
-        text = {c: SQL("::text" if casts[c] in _UNEQUAL else "") for c in rest}
+        text = {c: SQL("::text" if types[c] in _UNEQUAL else "") for c in rest}
         mine = SQL(", ").join(cast[c] + text[c] for c in rest)
         stands = SQL(", ").join(SQL("t.{}").format(Identifier(c)) + text[c] for c in rest)
         statements.append(

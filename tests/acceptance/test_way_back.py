@@ -173,6 +173,47 @@ def test_what_legacy_refuses_keeps_the_new_shop_open(
     assert not differences(settings)
 
 
+def test_what_is_too_long_for_legacy_is_kept_or_keeps_the_new_shop_open(settings: Settings) -> None:
+    long, changed = "Bardzo długa " + "a" * 250, "Zmieniona " + "b" * 250
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+        way_back.arm(settings)
+        switch.cut_over(settings, "test")
+        book = new.execute(
+            "SELECT id, legacy_address_id FROM shop.customer_address WHERE legacy_address_id IS NOT NULL ORDER BY id LIMIT 2"
+        ).fetchall()
+        order = new.execute("SELECT max(id) FROM shop.customer_order").fetchone()
+        for (address, _), street in zip(book, (long, changed), strict=True):
+            new.execute("UPDATE shop.customer_address SET street = %s WHERE id = %s", (street, address))
+        new.execute("UPDATE shop.customer_order SET number = repeat('9', 40) WHERE id = %s", order)
+        until(lambda: quarantine.counts(legacy))
+        assert quarantine.counts(legacy) == [("public.orders", "refused_by_type", 1)]
+        with pytest.raises(GateError, match="nothing held back: 1 rows refused_by_type"):
+            roll_back(settings, "test")
+        new.execute("UPDATE shop.customer_order SET number = repeat('9', 30) WHERE id = %s", order)
+        until(lambda: not quarantine.counts(legacy))
+
+        roll_back(settings, "test")
+        streets = "SELECT street FROM addresses WHERE id = ANY(%s) ORDER BY id"
+        theirs = [account for _, account in book]
+        assert sorted(legacy.execute(streets, (theirs,)).fetchall()) == sorted([(long[:255],), (changed[:255],)])
+        passage.run_again(settings, "test", lambda _: None)
+        ours = "SELECT street FROM shop.customer_address WHERE id = %s"
+        assert new.execute(ours, (book[0][0],)).fetchone() == (long[:255],)
+        legacy.execute("UPDATE addresses SET street = 'Nowa 1' WHERE id = %s", (book[1][1],))
+
+        way_back.arm(settings)
+        switch.cut_over(settings, "test")
+        assert new.execute(ours, (book[0][0],)).fetchone() == (long,)
+        assert new.execute(ours, (book[1][0],)).fetchone() == ("Nowa 1",)
+        assert new.execute("SELECT count(*) FROM ferry.kept").fetchone() == (0,)
+        roll_back(settings, "test")
+        assert new.execute('SELECT entity, "column", value FROM ferry.kept').fetchall() == [
+            ("shop.customer_address", "street", long)
+        ]
+        passage.run_again(settings, "test", lambda _: None)
+    assert not differences(settings)
+
+
 def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_path: Path) -> None:
     book = tmp_path / "ledger.jsonl"
     with writing(book, RATE):

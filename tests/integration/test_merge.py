@@ -38,6 +38,32 @@ def test_a_value_that_the_shops_type_cannot_hold_is_quarantined_with_its_sqlstat
     pair.check()
 
 
+def test_a_text_that_is_too_long_for_its_column_is_refused_and_not_cut(pair: Pair) -> None:
+    pair.shop.execute(
+        """CREATE DOMAIN shop.brief AS varchar(8);
+           ALTER TABLE shop.customer_order ALTER note TYPE varchar(8), ALTER number TYPE char(6);
+           ALTER TABLE shop.order_line ALTER sku TYPE shop.brief"""
+    )
+    item = "INSERT INTO order_items (id, order_id, sku, name, quantity, unit_price) VALUES ({0}, {0}, '{1}', 'Kubek', 1, 1)"
+    pair.write(
+        *[order(n) for n in range(1, 5)], "UPDATE orders SET number = 'N' || id, note = 'fits'", item.format(1, "S1"),
+        "UPDATE orders SET note = 'too long by far' WHERE id = 2", "UPDATE orders SET number = 'N123456' WHERE id = 3",
+        item.format(4, "S12345678"),
+    )  # fmt: skip
+    pair.pass_phases()
+    held = {(e.entity, e.row_key): (e.reasons, e.sqlstate) for e in quarantine.entries(pair.shop)}
+    refused = ["refused_by_type"], "22001"
+    assert held == {("shop.customer_order", n): refused for n in "23"} | {("shop.order_line", "4"): refused}
+    stands = pair.ask("SELECT id, number, note FROM shop.customer_order ORDER BY id")
+    assert stands == [(1, "N1    ", "fits"), (4, "N4    ", "fits")]
+    assert pair.ask("SELECT id, sku FROM shop.order_line") == [(1, "S1")]
+    pair.check()
+    pair.write("UPDATE orders SET number = 'N3' WHERE id = 3")
+    pair.sync()
+    assert pair.quarantine("shop.customer_order") == {"2": ["refused_by_type"]}
+    pair.check()
+
+
 def test_what_a_merge_did_is_counted(pair: Pair) -> None:
     pair.write(order(1), order(2))
     pair.pass_phases()

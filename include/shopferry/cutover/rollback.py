@@ -13,7 +13,7 @@ from shopferry import db, fence, installation
 from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.phases import State
-from shopferry.cutover import gates, routing, sequences, way_back
+from shopferry.cutover import gates, kept, routing, sequences, way_back
 from shopferry.cutover.switch import LOCK_WAIT_S, Clock, Cutover, alone, close, flip, record, within_limit
 from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError
@@ -49,10 +49,14 @@ def roll_back(settings: Settings, who: str) -> Cutover:
         done = Cutover(version + 1 if active == "shop" else version)
         clock = Clock(done)
         fenced = not set(entities) - set(fence.fenced(shop))
+        short, since = kept.shorts(legacy, back) if back else [], "0/0"
         if not fenced:
             routing.settle(settings, "shop")
             if back:
+                # Looked up before the gates: they prove that all from before is applied.
+                since = kept.horizon(shop, back)
                 done.gates = gates.require_back(settings)
+                kept.keep(shop, legacy, short)
             clock.lap("gates")
         with routing.nobody_left_waiting(settings):
             moved = ("legacy", done.version)
@@ -64,6 +68,9 @@ def roll_back(settings: Settings, who: str) -> Cutover:
                     limit.onward()
                 else:
                     close(Stores(shop, legacy, back), route, locked, settings, entities, moved, clock, limit)
+                if back:
+                    kept.keep(shop, legacy, short, since)
+                    clock.lap("keep")
                 with legacy.transaction():
                     way_back.turn(legacy, back, live=False)
                     if back:

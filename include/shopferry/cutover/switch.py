@@ -22,7 +22,7 @@ from shopferry.control import phases
 from shopferry.control.gates import Gate
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
-from shopferry.cutover import gates, routing, sequences, way_back
+from shopferry.cutover import gates, kept, routing, sequences, way_back
 from shopferry.cutover.limit import Limit, limited
 from shopferry.db import Connection
 from shopferry.errors import GateError, TransientError
@@ -75,6 +75,7 @@ def cut_over(settings: Settings, who: str) -> Cutover:
         done = Cutover(version + 1)
         clock = Clock(done)
         s, back = Stores(legacy, shop, route), way_back.of(route)
+        short = kept.shorts(legacy, back) if back else []
         tables = [f"public.{t}" for t in route.tables]
         fenced = not set(tables) - set(fence.fenced(legacy))
         if not fenced:
@@ -93,6 +94,7 @@ def cut_over(settings: Settings, who: str) -> Cutover:
             with shop.transaction():
                 for phase in route.phases:
                     phases.move(shop, route.name, phase, State.CUT_OVER)
+                kept.put_back(shop, short)
                 fence.drop_fence(shop, installation.entities(route))
                 flip(shop, route.name, "shop", done.version)
                 clock.lap("open the new shop")

@@ -12,7 +12,7 @@ from shopferry.control.prior import is_prior
 from shopferry.db import Connection
 from shopferry.keys import key_range, key_ranges, key_text
 from shopferry.mapping import Mapping
-from shopferry.statements import RESERVED, columns, good_rows, keys_between, row_key, target_of
+from shopferry.statements import RESERVED, columns, fitted, good_rows, keys_between, row_key, target_of
 from shopferry.verify.checksums import Part
 
 RANGE = 20_000  # aggregate keys compared at once
@@ -73,9 +73,9 @@ def _compare(shop: Connection, mapping: Mapping, within: Composable) -> tuple[in
 
 
 def _rows(shop: Connection, mapping: Mapping, yields: Sequence[str], within: Composable) -> list[Difference]:
-    types = columns(shop, mapping.entity)
+    casts = fitted(shop, mapping.entity)
     names = [n for n in yields if n not in RESERVED]
-    wanted = SQL(", ").join(SQL("y.{}::{}").format(Identifier(c), SQL(types[c])) for c in names)
+    wanted = SQL(", ").join(casts[c].format(Identifier("y", c)) for c in names)
     standing = SQL(", ").join(SQL("t.{}").format(Identifier(c)) for c in names)
     rows = shop.execute(
         SQL(
@@ -90,7 +90,7 @@ def _rows(shop: Connection, mapping: Mapping, yields: Sequence[str], within: Com
             within=within, target=target_of(mapping), scope=Identifier(mapping.scope), wanted=wanted, standing=standing,
             prior=is_prior(mapping.entity, key_text(mapping.key, "t")),
             same=SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in mapping.key),
-            wanted_texts=SQL(", ").join(SQL("y.{}::{}::text").format(Identifier(c), SQL(types[c])) for c in names),
+            wanted_texts=SQL(", ").join(SQL("({})::text").format(casts[c].format(Identifier("y", c))) for c in names),
             standing_texts=SQL(", ").join(SQL("t.{}::text").format(Identifier(c)) for c in names),
         )
     ).fetchall()  # fmt: skip

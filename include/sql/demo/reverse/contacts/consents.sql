@@ -19,8 +19,8 @@ SELECT d.id,
        CASE WHEN l.id IS NOT NULL THEN l.channel ELSE d.channel END AS channel,
        CASE WHEN upper(l.granted) = d.said OR (l.id IS NOT NULL AND d.said IS NULL) THEN l.granted ELSE d.said END AS granted,
        d.at AS granted_at,
-       left(d.ip, 64) AS ip,
-       left(d.wording, 32) AS wording,
+       d.ip AS ip,
+       d.wording AS wording,
        d.withdrawn AS withdrawn_at,
        '{}'::text[] AS problems
 FROM declared d

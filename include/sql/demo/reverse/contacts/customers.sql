@@ -26,11 +26,11 @@ WITH account AS (
 )
 SELECT t.key AS id,
        CASE WHEN NOT t.leads OR btrim(l.login) = t.login OR (NOT t.has_password AND t.old) THEN l.login
-            ELSE left(t.login, 96) END AS login,
-       CASE WHEN e.value = t.email THEN l.email ELSE left(t.email, 255) END AS email,
+            ELSE t.login END AS login,
+       CASE WHEN e.value = t.email THEN l.email ELSE t.email END AS email,
        CASE WHEN (NOT t.leads AND t.old) OR (g.raw IS NOT NULL AND g.value IS NOT DISTINCT FROM t.given_name
                                  AND f.value IS NOT DISTINCT FROM t.family_name) THEN l.full_name
-            ELSE left(nullif(concat_ws(' ', t.given_name, t.family_name), ''), 255) END AS full_name,
+            ELSE nullif(concat_ws(' ', t.given_name, t.family_name), '') END AS full_name,
        CASE WHEN NOT t.leads AND t.phone IS NOT NULL THEN l.phone
             WHEN t.old AND (l.phone IS NULL OR p.raw IS NOT NULL) AND p.value IS NOT DISTINCT FROM t.phone THEN l.phone
             -- Who leads may have none that can be read; then the person's is that of another of their accounts.
@@ -45,7 +45,7 @@ SELECT t.key AS id,
             WHEN t.scheme IN ('md5_salted', 'sha256_salted') THEN t.hash || ':' || t.salt
             ELSE t.hash END AS pass_hash,
        CASE WHEN NOT t.leads OR h.stays THEN l.salt
-            WHEN t.scheme = 'sha1_salted' THEN left(t.salt, 40) END AS salt,
+            WHEN t.scheme = 'sha1_salted' THEN t.salt END AS salt,
        CASE WHEN b.company THEN l.bill_company ELSE left(t.company, 255) END AS bill_company,
        CASE WHEN b.street THEN l.bill_street ELSE left(t.street, 255) END AS bill_street,
        CASE WHEN b.place THEN l.bill_postcode ELSE left(t.postcode, 20) END AS bill_postcode,

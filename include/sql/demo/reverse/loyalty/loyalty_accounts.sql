@@ -14,7 +14,7 @@ WITH tier(code, tier) AS (VALUES
 SELECT g.id,
        CASE WHEN ma.customer_id = g.customer_id THEN l.customer_id ELSE c.legacy_customer_id END AS customer_id,
        CASE WHEN l.id IS NOT NULL AND nullif(btrim(l.card_number), '') IS NOT DISTINCT FROM g.card_number THEN l.card_number
-            ELSE left(g.card_number, 32) END AS card_number,
+            ELSE g.card_number END AS card_number,
        CASE WHEN l.id IS NOT NULL AND coalesce(l.points, 0) = g.balance THEN l.points ELSE g.balance END AS points,
        CASE WHEN t.tier = g.tier::text AND l.id IS NOT NULL THEN l.tier ELSE g.tier::text END AS tier,
        CASE WHEN l.id IS NOT NULL AND (g.opened_at IS NULL OR l.created_at AT TIME ZONE 'Europe/Warsaw' = g.opened_at)

@@ -7,7 +7,7 @@
 SELECT i.id,
        i.order_id,
        CASE WHEN l.id IS NOT NULL AND nullif(btrim(l.sku), '') IS NOT DISTINCT FROM i.sku THEN l.sku
-            ELSE left(i.sku, 64) END AS sku,
+            ELSE i.sku END AS sku,
        CASE WHEN l.id IS NOT NULL AND coalesce(n.value, nullif(btrim(l.sku), '')) IS NOT DISTINCT FROM i.name THEN l.name
             ELSE left(i.name, 255) END AS name,
        i.quantity,

@@ -36,14 +36,14 @@ WITH status(code, status) AS (VALUES
     ('download', 'DOWNLOAD')
 )
 SELECT o.id,
-       CASE WHEN btrim(l.number) = o.number THEN l.number ELSE left(o.number, 32) END AS number,
+       CASE WHEN btrim(l.number) = o.number THEN l.number ELSE o.number END AS number,
        -- Of an old order whose account is one of the customer's, and of a guest's that found its customer by e-mail, it stays.
        CASE WHEN l.id IS NOT NULL AND o.customer_id IS NULL AND coalesce(ma.customer_id, 0) = 0 THEN l.customer_id
             WHEN l.id IS NOT NULL AND ma.customer_id = o.customer_id THEN l.customer_id
             WHEN coalesce(l.customer_id, 0) <= 0 AND l.id IS NOT NULL AND e.value = c.email THEN l.customer_id
             ELSE coalesce(c.legacy_customer_id, 0) END AS customer_id,
        CASE WHEN l.id IS NOT NULL AND (o.customer_id IS NOT NULL OR l.customer_id > 0 OR e.value IS NOT DISTINCT FROM o.guest_email) THEN l.email
-            ELSE left(coalesce(o.guest_email, c.email), 255) END AS email,
+            ELSE coalesce(o.guest_email, c.email) END AS email,
        CASE WHEN s.status = o.status::text THEN l.status_code ELSE w.code END AS status_code,
        CASE WHEN round(l.total, 2) = o.total THEN l.total ELSE o.total END AS total,
        CASE WHEN u.value = o.currency THEN l.currency ELSE o.currency END AS currency,
