@@ -147,7 +147,7 @@ def test_a_stream_that_does_not_catch_up_keeps_the_switch_out(
 ) -> None:
     consumer = next(s.pid for s in stack.status() if s.name == "sync")
     assert consumer
-    after(monkeypatch, "_lock", lambda: os.kill(consumer, signal.SIGSTOP))
+    after(monkeypatch, "lock", lambda: os.kill(consumer, signal.SIGSTOP))
     try:
         with pytest.raises(TransientError, match=r"in vain: the consumer is \d+ events behind"):
             switch.cut_over(settings, "test")
@@ -279,7 +279,7 @@ def test_rollback_takes_the_clients_of_pgbouncer_back(settings: Settings, front:
 
 
 def test_ended_from_outside_it_lets_everybody_go(settings: Settings, front: Bouncer, tmp_path: Path) -> None:
-    given, at = front.before(settings), "shopferry.cutover.switch:_lock#after"
+    given, at = front.before(settings), "shopferry.cutover.switch:lock#after"
     with Clients(front.dsn(), write) as clients:
         assert killed(given, at, tmp_path, signal.SIGTERM, "cutover").code == 128 + signal.SIGTERM
         clients.more(20, "legacy")
@@ -294,7 +294,7 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
     given = front.before(settings)
     before = version(settings)
     with Clients(front.dsn(), write) as clients:
-        at = "shopferry.cutover.switch:_lock#after"
+        at = "shopferry.cutover.switch:lock#after"
         assert killed(given, at, tmp_path, signal.SIGKILL, "cutover").code == -signal.SIGKILL
         assert front.paused  # nobody is there to let them go: they wait, and legacy is open to everybody else
         assert_legacy_goes_on(settings, before)

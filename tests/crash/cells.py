@@ -73,7 +73,7 @@ SHORT = (
 _SWITCH = "shopferry.cutover.switch"
 CUTOVER = {
     "gates met": "shopferry.cutover.gates:require#after",
-    "legacy locked": f"{_SWITCH}:_lock#after",
+    "legacy locked": f"{_SWITCH}:lock#after",
     "all applied": f"{_SWITCH}:_last_look#before",
     "legacy's fence not committed": "shopferry.cutover.way_back:turn#after",
     "legacy fenced": f"{_SWITCH}:close#after",
@@ -83,7 +83,7 @@ CUTOVER = {
 }
 ROLLBACK = {
     "gates met": "shopferry.cutover.gates:require_back#after",
-    "new shop locked": f"{_SWITCH}:_lock#after",
+    "new shop locked": f"{_SWITCH}:lock#after",
     "all applied": f"{_SWITCH}:_last_look#before",
     "new shop's fence not committed": "shopferry.cutover.way_back:turn#after",
     "new shop fenced": "shopferry.cutover.rollback:close#after",

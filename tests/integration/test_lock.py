@@ -24,7 +24,7 @@ def test_a_writer_that_goes_the_other_way_round_is_not_killed_for_a_deadlock(fil
 
         def lock() -> None:
             with locked.transaction():
-                switch._lock(locked, TABLES, 600.0)
+                switch.lock(locked, TABLES, 600.0)
                 taken.set()
                 release.wait()
 
@@ -47,7 +47,7 @@ def test_a_lock_that_is_not_had_leaves_none_behind(filled: Pair) -> None:
     with connect(dsns(filled)[0]) as writer, connect(dsns(filled)[0]) as locked, writer.transaction():
         writer.execute(f"DELETE FROM {TABLES[-1]} WHERE false".encode())
         with pytest.raises(TransientError, match="did not finish within 1 s"), locked.transaction():
-            switch._lock(locked, TABLES, 1.0)
+            switch.lock(locked, TABLES, 1.0)
         held = "SELECT count(*) FROM pg_locks WHERE pid = %s AND mode = 'ShareRowExclusiveLock'"
         assert filled.legacy.execute(held.encode(), (locked.info.backend_pid,)).fetchone() == (0,)
         filled.write(f"DELETE FROM {TABLES[0]} WHERE false")

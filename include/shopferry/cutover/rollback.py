@@ -7,14 +7,13 @@ there is a way only until the new shop has accepted its first write.
 
 from __future__ import annotations
 
-from psycopg.sql import SQL
-
 from shopferry import db, fence, installation
 from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.phases import State
 from shopferry.cutover import gates, kept, routing, sequences, way_back
-from shopferry.cutover.switch import LOCK_WAIT_S, Clock, Cutover, alone, close, flip, record, within_limit
+from shopferry.cutover.limit import Limit
+from shopferry.cutover.switch import LOCK_WAIT_S, Clock, Cutover, alone, close, flip, lock, record, within_limit
 from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError
 from shopferry.mapping import Route
@@ -57,15 +56,17 @@ def roll_back(settings: Settings, who: str) -> Cutover:
                 since = kept.horizon(shop, back)
                 done.gates = gates.require_back(settings)
                 kept.keep(shop, legacy, short)
+            else:
+                _require_unwritten(shop, route)  # before anybody waits
             clock.lap("gates")
         with routing.nobody_left_waiting(settings):
             moved = ("legacy", done.version)
-            if not fenced and not back:
-                _close_unwritten(shop, locked, settings, route, moved)
-                clock.lap("close the new shop")
             with within_limit(settings, legacy, shop, locked) as limit:
-                if fenced or back is None:
+                if fenced:
                     limit.onward()
+                elif back is None:
+                    _close_unwritten(shop, locked, settings, route, moved, limit)
+                    clock.lap("close the new shop")
                 else:
                     close(Stores(shop, legacy, back), route, locked, settings, entities, moved, clock, limit)
                 if back:
@@ -86,20 +87,29 @@ def roll_back(settings: Settings, who: str) -> Cutover:
 
 
 def _close_unwritten(
-    reader: Connection, locked: Connection, settings: Settings, route: Route, moved: tuple[str, int]
+    reader: Connection, locked: Connection, settings: Settings, route: Route, moved: tuple[str, int], limit: Limit
 ) -> None:
-    """Fence the new shop if nobody has written to it yet. Raises GateError where somebody has."""
+    """Fence the new shop if nobody has written to it yet.
+
+    Raises GateError where somebody has, TransientError where that cannot be told within the limit, as of a large shop.
+    """
+    limit.begin()
     routing.hold(settings, LOCK_WAIT_S)
     with locked.transaction():
-        locked.execute(SQL("SET LOCAL lock_timeout = {}").format(f"{LOCK_WAIT_S:.0f}s"))
-        # The fence's lock keeps writers out while we compare; if we refuse, it is undone with the transaction.
+        # The lock keeps writers out while we compare; if we refuse, the fence is undone with the transaction.
+        lock(locked, installation.entities(route), min(LOCK_WAIT_S, limit.left()))
         fence.raise_fence(locked, installation.entities(route), route.name, moved)
-        written = {m.entity: len({d.key for part in differ.compare(reader, m) for d in part.found}) for m in route.mappings}
-        if total := sum(written.values()):
-            most = ", ".join(f"{n} in {e}" for e, n in written.items() if n)
-            raise GateError(
-                f"rollback refused: the new shop has accepted writes since the cutover ({total} rows: {most}), and the route "
-                "has no mappings that lead back; going back would lose them, the new shop stays open"
-            )
+        _require_unwritten(reader, route)
         for phase in route.phases:
             phases.move(locked, route.name, phase, State.VERIFIED)
+        limit.onward()
+
+
+def _require_unwritten(reader: Connection, route: Route) -> None:
+    written = {m.entity: len({d.key for part in differ.compare(reader, m) for d in part.found}) for m in route.mappings}
+    if total := sum(written.values()):
+        most = ", ".join(f"{n} in {e}" for e, n in written.items() if n)
+        raise GateError(
+            f"rollback refused: the new shop has accepted writes since the cutover ({total} rows: {most}), and the route "
+            "has no mappings that lead back; going back would lose them, the new shop stays open"
+        )

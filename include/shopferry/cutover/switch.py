@@ -145,7 +145,7 @@ def close(
         if routing.hold(settings, LOCK_WAIT_S):
             clock.lap("hold clients")
         with locked.transaction():
-            _lock(locked, tables, min(LOCK_WAIT_S, limit.left()))
+            lock(locked, tables, min(LOCK_WAIT_S, limit.left()))
             clock.lap(f"lock {name}")
             for step, (flow, ends) in zip(("applied", "echo applied"), flows, strict=False):
                 await_applied(flow, ends, limit.left() - LOOK_S)
@@ -190,7 +190,7 @@ def _await_calm(flows: Flows) -> None:
             return
 
 
-def _lock(locked: Connection, tables: list[str], seconds: float) -> None:
+def lock(locked: Connection, tables: list[str], seconds: float) -> None:
     """Lock the tables against writers, to the end of the caller's transaction: open ones finish, new ones wait.
 
     In short tries, all tables or none: a writer may hold the last of these and want the first, and would be killed for a

@@ -62,6 +62,7 @@ def arm(settings: Settings, say: Callable[[str], None] = lambda _: None) -> int:
             say(f"copying {phase} into legacy's mirror of the new shop")
             passage.in_threads(lambda worker, stop, p=phase: passage.copy(back, p, worker, stop=stop))  # type: ignore[misc]
             rows += _copied(back, phase)
+            _analyze(back, phase)
     say("copying what the libraries made of old values")
     _copy_standardized(settings)
     with stores(back, "arm") as s:
@@ -203,6 +204,13 @@ def _begin(back: Settings, phase: str) -> bool:
                 phases.move(s.shop, s.route.name, phase, State.COPYING)
             backfill.plan_copy(s, phase)
         return bool(chunks.still_open(s.shop, s.route.name, phase, "copy"))
+
+
+def _analyze(back: Settings, phase: str) -> None:
+    """Tables that were just filled have no statistics, and the way back reads them from its first batch on."""
+    with stores(back, f"arm {phase}") as s:
+        for name in s.route.tables_of(phase):
+            s.shop.execute(SQL("ANALYZE {}").format(Identifier("mirror", name)))
 
 
 def _copied(back: Settings, phase: str) -> int:
