@@ -24,6 +24,7 @@ from shopferry.statements import Statements, row_key, target_of
 _SESSION = "SELECT set_config('shopferry.writer', 'ferry', true), set_config('enable_seqscan', 'off', true), " \
     f"set_config('random_page_cost', '1.1', true), {origin.MARK}"
 _TIDY_AFTER = 10_000  # keys that went through the temp tables: dead rows are read again and again until they are cleared
+SLICE = 1_000  # keys merged again in one transaction: what the stream may have to wait for, well under a second
 _MANY = 300  # keys: a plan made for few would join so many with each other, so these are planned for themselves
 
 
@@ -177,6 +178,15 @@ class Merger:
         take = statements.taken(self._statements(unit).affected, keys).as_string(self.conn)
         count = self._take(unit, take)
         return self._merge_taken(unit, count) if count else None
+
+    def again(self, unit: Unit, keys: Sequence[str]) -> set[str]:
+        """Merge these keys of a unit once more, and have them count as changed; returns the relations to `propagate`.
+
+        Replay waits until the caller's transaction ends: so at most `SLICE` keys in one.
+        """
+        listed = SQL("SELECT unnest({}::{}[]) AS key").format(Literal(list(keys)), SQL(self._statements(unit).key_type))
+        self.merge(unit, listed, disjoint=False)
+        return {f"identity.{unit.identity}"} if isinstance(unit, Identity) else self.ripple(unit, frozenset(keys))
 
     def _take(self, unit: Unit, take: str) -> int:
         """Put the keys that a statement finds into `affected`; returns how many."""

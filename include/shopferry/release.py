@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from psycopg.sql import SQL, Literal
-
-from shopferry import mirror
+from shopferry import merge
 from shopferry.backfill import Stores
 from shopferry.control import phases, quarantine
 from shopferry.mapping import Mapping
@@ -13,27 +11,28 @@ from shopferry.mapping import Mapping
 def release(stores: Stores, *, entity: str | None = None, reason: str | None = None) -> tuple[int, int]:
     """Merge the quarantined keys again; returns (rows tried, rows still in quarantine).
 
-    Entities go in merge order, so that a parent let in takes its children along; each is one transaction. Only phases
-    that the stream keeps are touched.
+    Entities go in merge order, so that a parent let in takes its children along; each slice of an entity's keys is one
+    transaction, and the stream has its turn between them. Only phases that the stream keeps are touched.
     """
-    tables = mirror.load(stores.shop)
+    before = quarantine.count(stores.shop, entity=entity, reason=reason)
+    for unit in stores.route.mappings:
+        if entity in {None, unit.entity}:
+            last = _slice(stores, unit, reason, None)
+            while last is not None:
+                last = _slice(stores, unit, reason, last)
+    return before, quarantine.count(stores.shop, entity=entity, reason=reason)
+
+
+def _slice(stores: Stores, unit: Mapping, reason: str | None, after: str | None) -> str | None:
+    """Merge an entity's next quarantined keys again; returns the last of them, None when there is none."""
     stores.merger.stage(stores.route.units)
-    before = len(quarantine.entries(stores.shop, entity=entity, reason=reason, limit=10_000_000))
     with stores.shop.transaction():
-        live = {phase for phase, state, _ in phases.lock(stores.shop, stores.route.name) if state.live}
-    for unit in stores.route.units:
-        if not isinstance(unit, Mapping) or unit.phase not in live or (entity and unit.entity != entity):
-            continue
-        keys = SQL("SELECT key::{} AS key FROM ferry.quarantine WHERE entity = {}").format(
-            SQL(mirror.key_type_of(unit, tables)), Literal(unit.entity)
-        )
-        if reason:
-            keys = SQL("{} AND {} = ANY(reasons)").format(keys, Literal(reason))
-        with stores.shop.transaction():
-            tried = frozenset(
-                str(k) for (k,) in stores.shop.execute(SQL("SELECT DISTINCT key::text FROM ({}) q").format(keys)).fetchall()
-            )
-            stores.merger.merge(unit, keys, disjoint=False)
-            later = stores.route.units[stores.route.units.index(unit) + 1 :]
-            stores.merger.propagate([u for u in later if u.phase in live], stores.merger.ripple(unit, tried))
-    return before, len(quarantine.entries(stores.shop, entity=entity, reason=reason, limit=10_000_000))
+        states = phases.lock(stores.shop, stores.route.name)
+        live = [u for phase, state, _ in states if state.live for u in stores.route.of(phase)]
+        if unit not in live:
+            return None
+        stores.merger.hold()  # before the keys are read: what the stream lets in meanwhile needs no other merge
+        keys = quarantine.keys(stores.shop, unit.entity, reason, after, merge.SLICE)
+        if keys:
+            stores.merger.propagate(live[live.index(unit) + 1 :], stores.merger.again(unit, keys))
+        return keys[-1] if keys else None

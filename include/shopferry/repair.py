@@ -2,27 +2,29 @@
 
 The mirror's rows are read again from legacy, without overtaking the stream: batches of the table wait while we read and
 write, and the row keeps its version, so that whatever the stream still has of it counts as newer. All else is merged
-again by the mappings, parents before children. Accounts and business checks follow from the rest and are judged anew.
+again by the mappings, parents before children, in slices between which the stream has its turn. Accounts and business
+checks follow from the rest and are judged anew.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from shopferry import backfill, mirror, mirror_rows
+from shopferry import backfill, merge, mirror, mirror_rows
 from shopferry.backfill import Stores
-from shopferry.control import differences, phases
+from shopferry.control import differences, phases, quarantine
 from shopferry.control.differences import Difference
 from shopferry.errors import PhaseError
 from shopferry.keys import key_text
 from shopferry.mapping import Identity, Mapping, Unit
 from shopferry.mirror import MirrorTable
-from shopferry.statements import columns, target_of
+from shopferry.statements import target_of
 from shopferry.verify import checksums
 from shopferry.verify.verification import judge, verify_rows
 
@@ -54,7 +56,6 @@ def repair(
     shop, route = stores.shop, stores.route
     found = [e.difference for e in differences.entries(shop, route.name, phase, target=target)]
     open_now = to_mend = [d for d in found if d.layer in _MENDED]
-    stores.merger.stage(route.units)
     for _ in range(_ROUNDS):
         if not open_now:
             break
@@ -98,6 +99,7 @@ def _live(stores: Stores, phase: str) -> list[Unit]:
 def _mirror(stores: Stores, phase: str, name: str, keys: Sequence[str]) -> None:
     """Read rows of the mirror again from legacy, and merge whatever they affect."""
     shop = stores.shop
+    stores.merger.stage(stores.route.units)
     with shop.transaction():
         live = _live(stores, phase)
         table = mirror.load(shop)[name]
@@ -133,32 +135,93 @@ def _restore(stores: Stores, table: MirrorTable, within: Composed, *, images: bo
     shop.execute("DROP TABLE pg_temp.incoming")
 
 
+@dataclass(frozen=True)
+class _Work:
+    """Keys of a unit that are merged again, in one transaction; `strange`: rows without an aggregate key, to be deleted."""
+
+    unit: Unit
+    keys: list[str]
+    strange: bool = False
+
+
 def _shop(stores: Stores, phase: str, found: Sequence[Difference]) -> None:
-    """Merge again what differs, unit by unit, and whatever depends on it."""
+    """Merge again what differs, and whatever depends on it, slice by slice."""
+    shop, units = stores.shop, stores.route.of(phase)
+    began = shop.execute("SELECT clock_timestamp()").fetchone()
+    assert began
+    of = {u.target: [d for d in found if d.layer != "mirror" and d.target == u.target] for u in units}
+    for part in _slices(_work(stores, units, of)):
+        _merge(stores, phase, part, {d.key for d in found if d.column == "shop_key"})
+    # The shop may have refused one slice's rows only for the sake of what a later one has mended.
+    refused = [
+        _Work(u, [key])
+        for u in units
+        if isinstance(u, Mapping)
+        for key in quarantine.refused(shop, u.entity, began[0], {d.aggregate for d in of[u.target] if d.aggregate})
+    ]
+    for part in _slices(refused):
+        _merge(stores, phase, part)
+
+
+def _work(stores: Stores, units: Sequence[Unit], of: dict[str, list[Difference]]) -> Iterator[_Work]:
+    """What is to be merged again, in order: who is who; what has to go, children before their parents; and the rest."""
+    mappings = [u for u in units if isinstance(u, Mapping)]
+    gone: dict[str, set[str | None]] = {}
+    for unit in units:
+        if isinstance(unit, Identity):
+            yield from (_Work(unit, keys) for keys in _clusters(stores, unit, of[unit.target]))
+    for unit in reversed(mappings):
+        extra = [d for d in of[unit.target] if (d.layer, d.kind) == ("shop", "extra")]
+        gone[unit.target] = {d.aggregate for d in extra}
+        yield from (_Work(unit, [key]) for key in sorted(filter(None, gone[unit.target])))
+        yield from (_Work(unit, [d.key], strange=True) for d in extra if d.aggregate is None)
+    for unit in mappings:
+        keys = {d.aggregate for d in of[unit.target]} - gone[unit.target]
+        yield from (_Work(unit, [key]) for key in sorted(filter(None, keys)))
+
+
+def _clusters(stores: Stores, unit: Identity, found: Sequence[Difference]) -> list[list[str]]:
+    """An identity's keys by cluster: merged apart, those that are left would lead the others back to the wrong shop key."""
+    rows = stores.shop.execute(
+        "SELECT array_agg(k::text) FROM unnest(%s::bigint[]) k "
+        "LEFT JOIN ferry.identity i ON i.entity = %s AND i.legacy_key = k GROUP BY coalesce(i.cluster, k::text) ORDER BY min(k)",
+        (sorted({d.key for d in found}), unit.identity),
+    ).fetchall()
+    return [r[0] for r in rows]
+
+
+def _slices(work: Iterable[_Work]) -> Iterator[list[_Work]]:
+    """The work in parts of at most as many keys as may be merged at once."""
+    part: list[_Work] = []
+    size = 0
+    for each in work:
+        if part and size + len(each.keys) > merge.SLICE:
+            yield part
+            part, size = [], 0
+        part.append(each)
+        size += len(each.keys)
+    if part:
+        yield part
+
+
+def _merge(stores: Stores, phase: str, part: Sequence[_Work], moved: Container[str] = ()) -> None:
+    """Merge one slice again, in one transaction; `moved` are the keys of identities that must join their cluster anew."""
     shop, merger = stores.shop, stores.merger
-    wanted: dict[str, set[str]] = {}
-    for d in found:
-        if d.layer != "mirror" and d.aggregate is not None:
-            wanted.setdefault(d.target, set()).add(d.aggregate)
-    strangers = [d for d in found if d.layer == "shop" and d.aggregate is None]
-    if not wanted and not strangers:
-        return
+    merger.stage(stores.route.units)
     with shop.transaction():
         live = _live(stores, phase)
         merger.hold()
         touched: set[str] = set()
-        for unit in live:
-            keys = sorted(wanted.get(unit.target, ()))
-            if isinstance(unit, Identity) and keys:
-                _forget_shop_keys(stores, unit, [d.key for d in found if d.target == unit.target and d.column == "shop_key"])
-                touched.add(f"identity.{unit.identity}")
-            if isinstance(unit, Mapping) and unit.phase == phase:
-                _expel(stores, unit, [d.key for d in strangers if d.target == unit.target])
-            if keys:
-                kind = columns(shop, f"pg_temp.affected_{unit.slug}")["key"]
-                merger.merge(unit, SQL("SELECT unnest({}::{}[]) AS key").format(Literal(keys), SQL(kind)), disjoint=False)
-            if isinstance(unit, Mapping):
-                touched |= merger.ripple(unit, frozenset(keys))
+        for (_, strange), works in groupby(part, key=lambda w: (w.unit.name, w.strange)):
+            some = list(works)
+            unit, keys = some[0].unit, [key for w in some for key in w.keys]
+            if strange:
+                assert isinstance(unit, Mapping)
+                _expel(stores, unit, keys)
+                continue
+            if isinstance(unit, Identity):
+                _forget_shop_keys(stores, unit, [key for key in keys if key in moved])
+            touched |= merger.again(unit, keys)
         merger.propagate(live, touched)
 
 
@@ -174,10 +237,9 @@ def _forget_shop_keys(stores: Stores, unit: Identity, keys: Sequence[str]) -> No
 
 def _expel(stores: Stores, unit: Mapping, keys: Sequence[str]) -> None:
     """Delete rows that no mapping can have put there, since they have no aggregate key to be merged by."""
-    if keys:
-        stores.shop.execute("SELECT set_config('shopferry.writer', 'ferry', true)")
-        stores.shop.execute(
-            SQL("DELETE FROM {} t WHERE t.{} IS NULL AND {} = ANY({})").format(
-                target_of(unit), Identifier(unit.scope), key_text(unit.key, "t"), Literal(list(keys))
-            )
+    stores.shop.execute("SELECT set_config('shopferry.writer', 'ferry', true)")
+    stores.shop.execute(
+        SQL("DELETE FROM {} t WHERE t.{} IS NULL AND {} = ANY({})").format(
+            target_of(unit), Identifier(unit.scope), key_text(unit.key, "t"), Literal(list(keys))
         )
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 from pair import ROUTE, Pair
-from shopferry import backfill, db
+from shopferry import backfill, db, merge
 from shopferry.control import quarantine
 from shopferry.errors import MappingError
 from shopferry.mapping import Route
@@ -176,6 +176,20 @@ def test_what_was_refused_is_released_once_the_shop_can_hold_it(pair: Pair) -> N
     pair.shop.execute("ALTER TABLE shop.customer_order DROP CONSTRAINT order_is_not_unlucky")
     assert release(pair.stores) == (2, 0)
     assert pair.ask("SELECT order_id FROM shop.payment") == [(1,)]
+    pair.check()
+
+
+def test_a_release_goes_slice_by_slice_and_tries_each_key_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge, "SLICE", 1)
+    pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total < 13)")
+    pair.write(*[order(key, total="13") for key in (1, 2)], order(3, total="14"), order(4, status="??"))
+    pair.pass_phases()
+    pair.shop.execute("ALTER TABLE shop.customer_order DROP CONSTRAINT order_is_not_unlucky, "
+                      "ADD CONSTRAINT order_is_not_dear CHECK (total < 14)")  # fmt: skip
+    assert release(pair.stores, reason="status_unknown") == (1, 1)
+    assert release(pair.stores, entity="shop.order_line") == (0, 0)
+    assert release(pair.stores) == (4, 2)
+    assert pair.ask("SELECT order_id FROM shop.payment ORDER BY 1") == [(1,), (2,)]
     pair.check()
 
 

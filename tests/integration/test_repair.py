@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 from pair import ROUTE, Pair
+from shopferry import merge
 from shopferry.control import differences
 from shopferry.errors import PhaseError
 from shopferry.repair import Repair, repair
+from shopferry.verify import differ
 from test_verify import damage, moved_template  # noqa: F401
 
 
@@ -54,6 +56,60 @@ def test_what_is_damaged_is_mended(moved: Pair, phase: str, statements: Sequence
     moved.check()
     assert moved.ask("SELECT DISTINCT who FROM ferry.difference WHERE state = 'repaired'") == [("Anna",)]
     assert moved.ask("SELECT who, repaired FROM ferry.repair") == [("Anna", done.repaired)]
+
+
+def test_it_goes_slice_by_slice(moved: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge, "SLICE", 1)
+    monkeypatch.setattr(differ, "RANGE", 1)
+    damage(
+        moved, "DELETE FROM shop.order_line", "UPDATE shop.customer_order SET total = 2",
+        "INSERT INTO ferry.quarantine VALUES ('shop.customer_order', '99', '99', '{status_unknown}')",
+    )  # fmt: skip
+    assert mend(moved, "orders").remaining == []
+    assert moved.one("SELECT count(DISTINCT xmin::text) FROM shop.customer_order") == 4  # each in a transaction of its own
+    moved.check()
+
+
+def test_a_slice_that_another_stands_in_the_way_of_comes_again(moved: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge, "SLICE", 1)
+    moved.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT number_once UNIQUE (number)")
+    exchanged = [("x", 1), ("A-1", 2), ("A-2", 1)]
+    damage(moved, *[f"UPDATE shop.customer_order SET number = '{number}' WHERE id = {key}" for number, key in exchanged])
+    done = mend(moved, "orders")
+    assert (done.remaining, done.repaired) == ([], 2)
+    assert moved.ask("SELECT id, number FROM shop.customer_order WHERE id < 3 ORDER BY id") == [(1, "A-1"), (2, "A-2")]
+    moved.check()
+
+
+def test_who_gets_another_shop_key_takes_all_along_and_children_leave_before_their_parents(
+    moved: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merge, "SLICE", 1)
+    moved.write(
+        "UPDATE orders SET customer_id = 1 WHERE id IN (1, 2)",
+        "INSERT INTO addresses (id, customer_id, street, city, postcode) VALUES (1, 1, 'D', 'Lodz', '90-001')",
+    )
+    moved.sync()
+    before = moved.one("SELECT shop_key FROM ferry.identity WHERE legacy_key = 1")
+    damage(
+        moved, "DELETE FROM ferry.identity WHERE legacy_key = 1",
+        "INSERT INTO shop.customer (id, email) VALUES (500, 'x@example.com')",
+        "INSERT INTO shop.customer_address (customer_id, source_key, city) VALUES (500, 'none', 'Nowhere')",
+    )  # fmt: skip
+    assert mend(moved, "contacts").remaining == []
+    moved.check()
+    ((after, orders),) = moved.ask("SELECT customer_id, count(*) FROM shop.customer_order WHERE id < 3 GROUP BY 1")
+    assert after != before and orders == 2
+
+
+def test_a_slice_does_not_cut_a_cluster(moved: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge, "SLICE", 1)
+    moved.write("UPDATE customers SET email = 'c4@example.com' WHERE id IN (2, 3)", "UPDATE customers SET deleted = 'N'")
+    moved.sync()
+    damage(moved, "UPDATE ferry.identity SET shop_key = (SELECT min(shop_key) FROM ferry.identity)")
+    assert mend(moved, "contacts").remaining == []
+    moved.check()
+    assert moved.one("SELECT count(DISTINCT shop_key) FROM ferry.identity WHERE legacy_key IN (1, 2, 3)") == 2
 
 
 def test_the_stream_is_not_overtaken(moved: Pair) -> None:

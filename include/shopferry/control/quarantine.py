@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -72,6 +72,24 @@ def entries(
     """The rows in quarantine, by entity and reason."""
     with conn.cursor(row_factory=class_row(Entry)) as cur:
         return cur.execute(_Q["entries"], {"entity": entity, "reason": reason, "limit": limit}).fetchall()
+
+
+def keys(conn: Connection, entity: str, reason: str | None, after: str | None, limit: int) -> list[str]:
+    """The next aggregate keys of an entity that wait in quarantine, behind one of them."""
+    given = {"entity": entity, "reason": reason, "after": after, "limit": limit}
+    return [r[0] for r in conn.execute(_Q["keys"], given).fetchall()]
+
+
+def refused(conn: Connection, entity: str, since: datetime, keys: Iterable[str]) -> list[str]:
+    """The aggregate keys of an entity that the database itself refuses: all since that moment, and whichever of these."""
+    given = {"entity": entity, "since": since, "keys": list(keys)}
+    return [r[0] for r in conn.execute(_Q["refused"], given).fetchall()]
+
+
+def count(conn: Connection, *, entity: str | None = None, reason: str | None = None) -> int:
+    """How many rows wait in quarantine."""
+    row = conn.execute(_Q["count"], {"entity": entity, "reason": reason}).fetchone()
+    return int(row[0]) if row else 0
 
 
 def counts(conn: Connection) -> list[tuple[str, str, int]]:

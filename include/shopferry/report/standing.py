@@ -105,8 +105,7 @@ def reasons(shop: Connection) -> tuple[Reason, ...]:
 
 def waiting(shop: Connection) -> int:
     """How many rows are in quarantine, each once, however many reasons it has."""
-    row = shop.execute("SELECT count(*) FROM ferry.quarantine").fetchone()
-    return int(row[0]) if row else 0
+    return quarantine.count(shop)
 
 
 def difference_segments(shop: Connection, route: str) -> tuple[DifferenceSegment, ...]:

@@ -142,16 +142,22 @@ def verify_rows(
         if d.aggregate is not None:
             aggregates.setdefault(d.target, set()).add(d.aggregate)
     for name in route.tables_of(phase):
-        if keys := aggregates.get(name):
+        for keys in _slices(aggregates.get(name, ())):
             left += checksums.compare_keys(legacy, shop, tables[name], keys, await_applied)
     for unit in route.of(phase):
-        if not (keys := aggregates.get(unit.target)):
-            continue
-        if isinstance(unit, Identity):
-            left += identities.compare(shop, unit, sorted(keys))[1]
-        elif isinstance(unit, Mapping):
-            left += differ.compare_keys(shop, unit, sorted(keys))
+        for keys in _slices(aggregates.get(unit.target, ())):
+            if isinstance(unit, Identity):
+                left += identities.compare(shop, unit, keys)[1]
+            elif isinstance(unit, Mapping):
+                left += differ.compare_keys(shop, unit, keys)
     return left
+
+
+def _slices(keys: Iterable[str]) -> Iterator[list[str]]:
+    """The keys in order, as many at a time as are compared at once."""
+    listed = sorted(keys)
+    for n in range(0, len(listed), differ.RANGE):
+        yield listed[n : n + differ.RANGE]
 
 
 def _book(

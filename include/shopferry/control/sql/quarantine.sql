@@ -47,6 +47,23 @@ SELECT entity, row_key, key, reasons, sqlstate, constraint_name, since FROM ferr
 WHERE (%(entity)s::text IS NULL OR entity = %(entity)s) AND (%(reason)s::text IS NULL OR %(reason)s = ANY(reasons))
 ORDER BY entity, row_key LIMIT %(limit)s;
 
+-- name: keys
+-- The next of an entity's keys that are merged again.
+SELECT DISTINCT key FROM ferry.quarantine
+WHERE entity = %(entity)s AND (%(reason)s::text IS NULL OR %(reason)s = ANY(reasons))
+  AND (%(after)s::text IS NULL OR key > %(after)s)
+ORDER BY key LIMIT %(limit)s;
+
+-- name: refused
+-- Keys that the database itself refuses: since then, or of these.
+SELECT DISTINCT key FROM ferry.quarantine
+WHERE entity = %(entity)s AND sqlstate IS NOT NULL AND (since >= %(since)s OR key = ANY(%(keys)s))
+ORDER BY key;
+
+-- name: count
+SELECT count(*) FROM ferry.quarantine
+WHERE (%(entity)s::text IS NULL OR entity = %(entity)s) AND (%(reason)s::text IS NULL OR %(reason)s = ANY(reasons));
+
 -- name: counts
 SELECT entity, reason, count(*) FROM ferry.quarantine, unnest(reasons) AS reason
 GROUP BY entity, reason ORDER BY entity, count(*) DESC, reason;
