@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import count
 
 import psycopg
 import pytest
@@ -12,6 +13,8 @@ from shopferry import backfill
 from shopferry.backfill import Stores, relay
 from shopferry.control import chunks, offsets
 from shopferry.control.chunks import Span
+from shopferry.quality import registry
+from shopferry.quality.standardize import Standard, standardize
 from shopferry.retry import is_transient
 
 ORDER = "INSERT INTO orders (id, number, status_code, total, currency, payment_code, delivery_code, created_at) VALUES "
@@ -44,6 +47,35 @@ def test_chunks_cover_the_table_whatever_their_size_and_keys_beyond_the_plan(pai
     pair.write(order(-5), order(5000))  # beyond both ends of what was planned
     pair.copy("orders")
     assert pair.ask("SELECT id FROM legacy.orders ORDER BY id") == [(-5,), (1,), (2,), (3,), (1000,), (5000,)]
+
+
+def test_raw_values_are_judged_batch_by_batch_and_verdicts_stay_when_it_dies(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.write(*[order(key) for key in range(1, 8)], "UPDATE orders SET note = ' n' || id % 6 WHERE id > 1")
+    pair.start("contacts")
+    pair.copy("contacts")
+    with pair.shop.transaction():
+        pair.shop.execute("UPDATE ferry.phase SET state = 'verified' WHERE phase = 'contacts'")
+    pair.start("orders")
+    pair.copy("orders")
+    notes = next(w for u in ROUTE.of("orders") for w in u.standardize if (w.table, w.expression) == ("orders", "note"))
+    monkeypatch.setattr(registry, "_BATCH", 2)
+    judged = count()
+
+    def die(kind: str, raw: str) -> Standard:
+        if next(judged) == 4:
+            raise KilledError
+        return standardize(kind, raw)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(registry, "standardize", die)
+        with pytest.raises(KilledError):
+            registry.ensure(pair.shop, notes, "legacy")
+    assert pair.one("SELECT count(*) FROM ferry.standardized") == 4
+    assert registry.ensure(pair.shop, notes, "legacy") == 2
+    assert registry.ensure(pair.shop, notes, "legacy") == 0
+    assert pair.ask("SELECT value FROM ferry.standardized ORDER BY 1") == [(f"n{n}",) for n in range(6)]
 
 
 def test_a_chunk_whose_connection_is_killed_is_given_back_and_done_again(filled: Pair) -> None:

@@ -20,14 +20,19 @@ def ensure(conn: Connection, column: Standardize, schema: str) -> int:
 
     `schema` is that of the mirror's views. Commits as it goes: verdicts are true by themselves.
     """
-    found: list[Raw] = conn.execute(_missing((column,), (schema, column.table))).fetchall()
-    judge(conn, found)
-    return len(found)
+    new = 0
+    # A column may have millions: they stay at the server, and outlive the commits in between.
+    with conn.cursor("raw_values", withhold=True) as found:
+        found.execute(_missing((column,), (schema, column.table)))
+        while raws := found.fetchmany(_BATCH):
+            judge(conn, raws)
+            new += len(raws)
+    return new
 
 
 def missing(conn: Connection, wanted: Iterable[Standardize]) -> list[Raw]:
     """The raw values among the changed rows (in their temp tables of images) that have no verdict yet."""
-    return conn.execute(_missing(tuple(sorted(set(wanted), key=repr))), prepare=True).fetchall()
+    return conn.execute(_missing(tuple(sorted(set(wanted), key=repr))) + b" ORDER BY 1, 2", prepare=True).fetchall()
 
 
 @cache
@@ -41,7 +46,7 @@ def _missing(columns: tuple[Standardize, ...], relation: tuple[str, str] | None 
     )
     return SQL(
         "SELECT DISTINCT v.kind, v.raw FROM ({}) v WHERE v.raw IS NOT NULL "
-        "AND NOT EXISTS (SELECT FROM ferry.standardized s WHERE s.kind = v.kind AND s.raw = v.raw) ORDER BY 1, 2"
+        "AND NOT EXISTS (SELECT FROM ferry.standardized s WHERE s.kind = v.kind AND s.raw = v.raw)"
     ).format(raws).as_string(None).encode()
 
 
