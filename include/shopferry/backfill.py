@@ -287,18 +287,7 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
 
 def merge_is_done(stores: Stores, phase: str) -> bool:
     """Whether every unit of the phase is planned and every chunk of the plan is done."""
-    planned = _planned(stores, phase)
-    return len(planned) == len(stores.route.of(phase)) and not chunks.still_open(
-        stores.shop, stores.route.name, phase, "merge"
-    )
-
-
-def _planned(stores: Stores, phase: str) -> set[str]:
-    rows = stores.shop.execute(
-        "SELECT DISTINCT target FROM ferry.chunk WHERE route = %s AND phase = %s AND kind = 'merge'",
-        (stores.route.name, phase),
-    ).fetchall()
-    return {r[0] for r in rows}
+    return chunks.merged(stores.shop, stores.route.name, phase, [u.name for u in stores.route.of(phase)])
 
 
 def _plan_unit(stores: Stores, phase: str) -> bool:
@@ -307,7 +296,7 @@ def _plan_unit(stores: Stores, phase: str) -> bool:
     shop.execute("SELECT pg_advisory_xact_lock(%s)", (_PLAN_LOCK,))
     if chunks.still_open(shop, route.name, phase, "merge"):
         return False
-    planned = _planned(stores, phase)
+    planned = {p.target for p in chunks.progress(shop, route.name) if (p.phase, p.kind) == (phase, "merge")}
     for position, unit in enumerate(route.of(phase)):
         if unit.name in planned:
             last = unit

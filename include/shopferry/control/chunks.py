@@ -94,10 +94,16 @@ def done(
     conn.execute(_Q["done"], {**keys, **given})
 
 
-def still_open(conn: Connection, route: str, phase: str, kind: str, span: Span = EVERYTHING) -> int:
-    """How many chunks of the span are not done."""
+def still_open(conn: Connection, route: str, phase: str, kind: str, span: Span = EVERYTHING) -> bool:
+    """Whether a chunk of the span is not done."""
     row = conn.execute(_Q["open"], {"route": route, "phase": phase, "kind": kind, **vars(span)}).fetchone()
-    return int(row[0]) if row else 0
+    return bool(row and row[0])
+
+
+def merged(conn: Connection, route: str, phase: str, targets: Sequence[str]) -> bool:
+    """Whether all of these targets are planned for the merge and every chunk of the plan is done."""
+    row = conn.execute(_Q["merged"], {"route": route, "phase": phase, "targets": list(targets)}).fetchone()
+    return bool(row and row[0])
 
 
 def resyncing(conn: Connection, route: str) -> int:

@@ -26,10 +26,19 @@ UPDATE ferry.chunk SET state = 'done', rows = %(rows)s, attempts = attempts + 1,
 WHERE route = %(route)s AND phase = %(phase)s AND kind = %(kind)s AND target = %(target)s AND no = %(no)s;
 
 -- name: open
-SELECT count(*) FROM ferry.chunk
-WHERE route = %(route)s AND phase = %(phase)s AND kind = %(kind)s AND state = 'planned'
-  AND (%(target)s::text IS NULL OR target = %(target)s)
-  AND (%(first)s::integer IS NULL OR no >= %(first)s) AND (%(last)s::integer IS NULL OR no <= %(last)s);
+SELECT EXISTS (
+    SELECT FROM ferry.chunk
+    WHERE route = %(route)s AND phase = %(phase)s AND kind = %(kind)s AND state = 'planned'
+      AND (%(target)s::text IS NULL OR target = %(target)s)
+      AND (%(first)s::integer IS NULL OR no >= %(first)s) AND (%(last)s::integer IS NULL OR no <= %(last)s));
+
+-- name: merged
+-- One look for both: between two another worker could plan the next target. The targets of a plan of thousands are looked at
+-- only when none of its chunks waits.
+SELECT NOT EXISTS (
+    SELECT FROM ferry.chunk WHERE route = %(route)s AND phase = %(phase)s AND kind = 'merge' AND state = 'planned'
+) AND %(targets)s::text[] <@ (
+    SELECT array_agg(DISTINCT target) FROM ferry.chunk WHERE route = %(route)s AND phase = %(phase)s AND kind = 'merge');
 
 -- name: resyncing
 SELECT count(*) FROM ferry.chunk WHERE route = %(route)s AND kind = 'resync' AND state = 'planned';
