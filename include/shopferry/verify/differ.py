@@ -117,13 +117,14 @@ def _outcomes(shop: Connection, mapping: Mapping, yields: Sequence[str]) -> list
             "             {left_out} AS left_out FROM pg_temp.yielded y "
             "      WHERE NOT ({good}) AND {row_key} IS NOT NULL) y "
             "FULL JOIN (SELECT row_key, key, h.reasons::text AS reasons, l.reason AS left_out "
-            "           FROM (SELECT * FROM ferry.quarantine WHERE entity = {entity} AND sqlstate IS NULL) h "
-            "           FULL JOIN (SELECT * FROM ferry.left_out WHERE entity = {entity}) l USING (row_key, key) "
-            "           WHERE key IN (SELECT a.key::text FROM pg_temp.affected a)) q USING (row_key) "
+            "           FROM (SELECT * FROM ferry.quarantine WHERE entity = {entity} AND sqlstate IS NULL AND {affected}) h "
+            "           FULL JOIN (SELECT * FROM ferry.left_out WHERE entity = {entity} AND {affected}) l USING (row_key, key) "
+            "          ) q USING (row_key) "
             "WHERE (y.reasons, y.left_out) IS DISTINCT FROM (q.reasons, q.left_out)"
         ).format(
             row_key=row_key(mapping), scope=Identifier(mapping.scope), entity=Literal(mapping.entity),
             left_out=SQL(left_out), good=good_rows(yields),
+            affected=SQL("key IN (SELECT a.key::text FROM pg_temp.affected a)"),  # a full join lets no condition through
         )
     ).fetchall()  # fmt: skip
     found = []
