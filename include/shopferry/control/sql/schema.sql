@@ -143,7 +143,10 @@ CREATE TABLE IF NOT EXISTS ferry.standardized (
 -- Raw values may be longer than a B-tree entry can be.
 CREATE UNIQUE INDEX IF NOT EXISTS standardized_once ON ferry.standardized (kind, md5(raw));
 CREATE INDEX IF NOT EXISTS standardized_raw ON ferry.standardized USING hash (raw);
-CREATE INDEX IF NOT EXISTS standardized_value ON ferry.standardized USING hash (value);
+-- By value only what tells who somebody is: lineage goes from an identity's cluster to the raw values that lead to it. Of other
+-- kinds thousands of raw values share one, and each insert would look through all pages of that bucket for room.
+DROP INDEX IF EXISTS ferry.standardized_value;  -- until version 6, of all kinds
+CREATE INDEX IF NOT EXISTS standardized_who ON ferry.standardized USING hash (value) WHERE kind IN ('email', 'phone');
 
 -- Rows that may not enter the shop yet. Replaced whenever their key is merged again.
 CREATE TABLE IF NOT EXISTS ferry.quarantine (
