@@ -58,11 +58,20 @@ class Stores:
         return Merger(self.shop, self.route)
 
 
-def plan_copy(stores: Stores, phase: str, kind: str = "copy") -> int:
-    """Cut every legacy table of the phase into key ranges of the phase's chunk size; returns the number of chunks.
+def plan_copy(stores: Stores, phase: str) -> int:
+    """Plan the copy of every legacy table of the phase; returns the number of chunks."""
+    planned = cut(stores, phase, "copy")
+    with stores.shop.transaction():
+        chunks.plan(stores.shop, stores.route.name, phase, "copy", planned)
+        chunks.plan(stores.shop, stores.route.name, phase, "merge", [])
+    return len(planned)
 
-    Reads only the primary key's index. With a sample set, the plan stops after that many rows of each table. `kind` is
-    copy or resync: the same work, planned side by side.
+
+def cut(stores: Stores, phase: str, kind: str) -> list[Chunk]:
+    """Cut every legacy table of the phase into key ranges of the phase's chunk size.
+
+    Reads only the primary key's index. `kind` is copy or resync: the same work, planned side by side. With a sample set,
+    the ranges of a copy end after that many rows of each table.
     """
     settings = phases.get(stores.shop, stores.route.name, phase)
     tables = mirror.load(stores.shop)
@@ -74,11 +83,7 @@ def plan_copy(stores: Stores, phase: str, kind: str = "copy") -> int:
         if settings.sample and kind == "copy":
             ranges = ranges[: -(-settings.sample // settings.chunk_size)]
         planned += [Chunk(phase, kind, name, position, no, low, high) for no, (low, high) in enumerate(ranges)]
-    with stores.shop.transaction():
-        chunks.plan(stores.shop, stores.route.name, phase, kind, planned)
-        if kind == "copy":
-            chunks.plan(stores.shop, stores.route.name, phase, "merge", [])
-    return len(planned)
+    return planned
 
 
 def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] = dict) -> int:
@@ -90,15 +95,19 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
     then on wins over it. Of a phase that was never copied nothing is copied now, but what the stream has brought of its
     rows counts no more.
     """
+    route = stores.route.name
+    # To walk all keys takes minutes: nobody waits meanwhile. Keys that come after it are in the ranges, whose ends are open.
+    known = {p.phase: cut(stores, p.phase, "resync") for p in phases.all_phases(stores.shop, route) if p.state != State.NEW}
     with stores.shop.transaction():
-        offsets.reset(stores.shop, stores.route.name, ends)
-        continuity.reset(stores.shop, stores.route.name)
+        offsets.reset(stores.shop, route, ends)
+        continuity.reset(stores.shop, route)
         # With the positions goes all that could tell of the gap: so what is left to do is booked with them.
-        for phase in phases.all_phases(stores.shop, stores.route.name):
+        for phase in phases.all_phases(stores.shop, route):
             # Also of a phase that is new: the stream keeps its rows too, and its copy must not take them for the newest.
-            phases.next_generation(stores.shop, stores.route.name, phase.phase)
+            phases.next_generation(stores.shop, route, phase.phase)
             if phase.state != State.NEW:
-                plan_copy(stores, phase.phase, "resync")
+                planned = known[phase.phase] if phase.phase in known else cut(stores, phase.phase, "resync")
+                chunks.plan(stores.shop, route, phase.phase, "resync", planned)
     return finish_resync(stores, worker)
 
 

@@ -228,6 +228,26 @@ def test_a_resync_brings_what_the_stream_has_lost_and_old_events_do_not_undo_it(
     pair.check()
 
 
+def test_a_resync_walks_legacys_keys_before_it_locks_and_brings_keys_that_come_meanwhile(pair: Pair) -> None:
+    pair.write(order(1), order(2), order(3))
+    pair.pass_phases()
+    with pair.shop.transaction():
+        pair.shop.execute("UPDATE ferry.phase SET chunk_size = 1")
+
+    def ends() -> dict[offsets.Partition, int]:
+        pair.write(order(-5), order(5000), "DELETE FROM orders WHERE id = 3")
+        pair.tap.skip()  # nobody will ever see these
+        return {p: len(held) for p, held in pair.log.partitions.items()}
+
+    walked = []
+    pair.legacy.before = lambda statement: walked.append(pair.shop.info.transaction_status) if not statement else None
+    backfill.resync(pair.stores, "test", ends)
+    pair.legacy.before = None
+    assert set(walked) == {psycopg.pq.TransactionStatus.IDLE}
+    assert pair.ask("SELECT id FROM shop.customer_order ORDER BY id") == [(-5,), (1,), (2,), (5000,)]
+    pair.check()
+
+
 @pytest.mark.parametrize(
     ("dies_before", "time", "booked"),
     [("generation = generation + 1", 2, False), ("FOR SHARE", 1, True), ("FOR SHARE", 6, True)],

@@ -9,7 +9,7 @@ from pair import ROUTE, Pair, connect
 from shopferry import backfill
 from shopferry.cdc import watermark
 from shopferry.cdc.watermark import Watermark
-from shopferry.control import offsets
+from shopferry.control import chunks, offsets
 from shopferry.control.offsets import Partition
 from shopferry.errors import TransientError
 
@@ -55,7 +55,7 @@ def test_a_broker_that_has_less_than_was_applied_proves_nothing(moving: Pair) ->
 
 def test_a_resync_that_is_not_done_proves_nothing(moving: Pair) -> None:
     ends = offsets.stored(moving.shop, ROUTE.name)
-    backfill.plan_copy(moving.stores, "orders", "resync")
+    chunks.plan(moving.shop, ROUTE.name, "orders", "resync", backfill.cut(moving.stores, "orders", "resync"))
     with pytest.raises(TransientError, match="a resync has still to copy 3 chunks"):
         prove(moving, ends)
     backfill.finish_resync(moving.stores, "test")
