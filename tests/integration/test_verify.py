@@ -12,7 +12,8 @@ import pytest
 from pair import ROUTE, Pair
 from shopferry import db
 from shopferry.errors import TransientError
-from shopferry.verify import checksums, differ
+from shopferry.mapping import Identity
+from shopferry.verify import checksums, differ, identities
 from shopferry.verify.verification import verify
 from test_backfill import order
 
@@ -225,6 +226,20 @@ def test_keys_that_no_mapping_knows_are_found(moved: Pair) -> None:
     )  # fmt: skip
     found = {(d.layer, d.key, d.kind) for d in moved.verify("contacts").differences}
     assert {("quarantine", "88", "extra"), ("identity", "77", "extra"), ("identity", "1", "differs")} <= found
+
+
+def test_of_a_torn_cluster_and_of_a_shared_shop_key_those_differingthat_are_not_where_most_or_the_first_are(moved: Pair) -> None:
+    moved.write(*[BORN.format(n) for n in (4, 5, 6, 7)], "UPDATE customers SET email = 'c1@example.com' WHERE id IN (4, 5)")
+    moved.sync()
+    damage(
+        moved, "UPDATE ferry.identity SET shop_key = 999 WHERE legacy_key = 1",
+        "UPDATE ferry.identity SET shop_key = (SELECT shop_key FROM ferry.identity WHERE legacy_key = 6) WHERE legacy_key = 7",
+    )  # fmt: skip
+    (unit,) = (u for u in ROUTE.units if isinstance(u, Identity))
+    for keys, differing in [(None, ["1", "7"]), (["4", "6"], []), (["1"], ["1"]), (["7", "5"], ["7"])]:
+        assert sorted((d.key, d.column) for d in identities.compare(moved.shop, unit, keys)[1]) == [
+            (key, "shop_key") for key in differing
+        ]
 
 
 def test_null_and_empty_and_scale_are_told_apart(moved: Pair) -> None:

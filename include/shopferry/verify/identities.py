@@ -30,15 +30,17 @@ def compare(shop: Connection, unit: Identity, keys: Sequence[str] | None = None)
             )
         )
         wanted: Composable = SQL("true")
+        clusters = shop_keys = wanted
         if keys is not None:
             kind = columns(shop, "pg_temp.affected")["key"]
             listed = SQL("{}::{}[]").format(Literal(sorted(set(keys))), SQL(kind))
             shop.execute(SQL("INSERT INTO pg_temp.affected SELECT unnest({})").format(listed))
             wanted = SQL("legacy_key = ANY({})").format(listed)
+            clusters, shop_keys = SQL("cluster IN (SELECT cluster FROM stands)"), SQL("shop_key IN (SELECT shop_key FROM stands)")
         shop.execute("ANALYZE pg_temp.affected")
         given = {
             "body": SQL(unit.body), "entity": Literal(unit.identity), "wanted": wanted,
-            "affected": Identifier("pg_temp", "affected"),
+            "affected": Identifier("pg_temp", "affected"), "clusters": clusters, "shop_keys": shop_keys,
         }  # fmt: skip
         rows = shop.execute(SQL(_UNEQUAL).format(**given)).fetchall()
         count = shop.execute("SELECT count(*) FROM pg_temp.affected").fetchone()
@@ -50,16 +52,23 @@ def compare(shop: Connection, unit: Identity, keys: Sequence[str] | None = None)
     return (int(count[0]) if count else 0), found
 
 
+# Which groups differ within is found by hashing; only those few are sorted.
 _UNEQUAL = """
 WITH yielded AS MATERIALIZED (WITH affected AS (TABLE {affected}) {body}),
 stands AS (
     SELECT legacy_key, shop_key, cluster FROM ferry.identity WHERE entity = {entity} AND {wanted}
+), torn AS MATERIALIZED (
+    SELECT cluster FROM ferry.identity WHERE entity = {entity} AND {clusters}
+    GROUP BY cluster HAVING min(shop_key) <> max(shop_key)
 ), of_cluster AS (
     SELECT cluster, mode() WITHIN GROUP (ORDER BY shop_key) AS shop_key
-    FROM ferry.identity WHERE entity = {entity} GROUP BY cluster HAVING count(DISTINCT shop_key) > 1
+    FROM ferry.identity JOIN torn USING (cluster) WHERE entity = {entity} GROUP BY cluster
+), shared AS MATERIALIZED (
+    SELECT shop_key FROM ferry.identity WHERE entity = {entity} AND {shop_keys}
+    GROUP BY shop_key HAVING min(cluster COLLATE "C") <> max(cluster COLLATE "C")
 ), of_shop_key AS (
     SELECT shop_key, (array_agg(cluster ORDER BY legacy_key))[1] AS cluster
-    FROM ferry.identity WHERE entity = {entity} GROUP BY shop_key HAVING count(DISTINCT cluster) > 1
+    FROM ferry.identity JOIN shared USING (shop_key) WHERE entity = {entity} GROUP BY shop_key
 )
 SELECT coalesce(y.legacy_key, s.legacy_key)::text,
        CASE WHEN s.legacy_key IS NULL THEN 'missing' WHEN y.legacy_key IS NULL THEN 'extra' ELSE 'differs' END,
