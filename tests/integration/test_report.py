@@ -17,7 +17,7 @@ from shopferry import cli, db
 from shopferry.control import phases
 from shopferry.demo import leaks
 from shopferry.errors import ConfigError, MappingError
-from shopferry.report import build, rendering, sums
+from shopferry.report import build, rendering, standing, sums
 from shopferry.settings import Settings
 from test_verify import damage
 
@@ -159,6 +159,35 @@ def test_the_lag_is_drawn(moved: Pair) -> None:
     assert 90 <= len(report.lag) <= 110 and sum(m.events for m in report.lag) == 6000
     assert {m.lag_ms_p50 for m in report.lag} == {200.0}
     assert 'aria-label="From a change in legacy to the new shop"' in rendering.as_html(report)
+
+
+def test_the_lag_of_a_busy_day_is_that_of_a_sample(moved: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "SAMPLED", 2)
+    moved.shop.execute("DELETE FROM ferry.replay_batch")
+    moved.shop.execute(
+        """INSERT INTO ferry.replay_batch (route, at, events, lag_ms, apply_ms)
+           SELECT 'demo', '2020-01-01'::timestamptz + make_interval(secs => n / 1000.0), 10, ARRAY[n], 5
+           FROM generate_series(0, 9) n
+           UNION ALL SELECT 'demo', '2020-01-01 00:00:05+00', 1, '{7}', 5
+           UNION ALL SELECT 'other', '2020-01-01 00:00:05+00', 1000, '{1000}', 5"""
+    )
+    busy, quiet = standing.lag(moved.shop, "demo")
+    assert (busy.events, busy.lag_ms_p50) == (100, 2.5)  # of the first and the sixth
+    assert (quiet.events, quiet.lag_ms_p99) == (1, 7)
+
+
+def test_a_measure_that_has_met_once_is_kept_while_others_are_looked_at_again(moved: Pair) -> None:
+    moved.legacy.execute("CREATE SEQUENCE looks")
+    halves = {
+        "legacy": "SELECT 'a' AS segment, n % 2 AS odd, (n + 1) % 2 AS even, 7 AS never FROM nextval('looks') n",
+        "shop": "SELECT 'a' AS segment, 1 AS odd, 1 AS even, 5 AS never",
+        "held": "SELECT 'a' AS segment, 0 AS odd",
+    }  # fmt: skip
+    question = sums.Question("odd", "demo/report/odd.sql", "t", "orders", "", halves)
+    found = sums.answer(moved.legacy, moved.shop, question, active="legacy")
+    assert [(s.measure, s.balanced) for s in found] == [("odd", True), ("even", True), ("never", False)]
+    assert [s.lines[0].unexplained for s in found] == [0, 0, 2]
+    assert moved.legacy.execute("SELECT last_value FROM looks").fetchone() == (5,)
 
 
 def test_a_legacy_store_that_is_gone_leaves_its_columns_empty(moved: Pair) -> None:

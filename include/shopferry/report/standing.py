@@ -9,6 +9,7 @@ from shopferry.control import differences, phases, quarantine
 from shopferry.db import Connection
 from shopferry.verify.accounting import Account
 
+SAMPLED = 200  # batches whose lags are read, of each step of time: a day may hold a million
 _NOT_DOWNTIME = {"gates", "await calm"}  # while a store still takes writes
 
 
@@ -118,18 +119,28 @@ def difference_segments(shop: Connection, route: str) -> tuple[DifferenceSegment
 
 
 def lag(shop: Connection, route: str) -> tuple[Moment, ...]:
-    """The stream in about a hundred steps of time, as far back as batches are kept (a day)."""
+    """The stream in about a hundred steps of time, as far back as batches are kept (a day).
+
+    Changes are counted in all batches; the lags are those of at most `SAMPLED` batches of each step, evenly spread.
+    """
     rows = shop.execute(
         """WITH batch AS (
-               SELECT date_bin(make_interval(secs => greatest(5, ceil(extract(epoch FROM s.until - s.since) / 100))),
-                               b.at, '2000-01-01') AS at, b.events, b.lag_ms
-               FROM ferry.replay_batch b, (SELECT min(at) AS since, max(at) AS until FROM ferry.replay_batch WHERE route = %s) s
-               WHERE b.route = %s
-           ), counted AS (SELECT at, sum(events) AS events FROM batch GROUP BY at)
-           SELECT b.at, percentile_cont(0.5) WITHIN GROUP (ORDER BY l.ms), percentile_cont(0.99) WITHIN GROUP (ORDER BY l.ms),
-                  min(c.events)
-           FROM batch b JOIN counted c USING (at) CROSS JOIN LATERAL unnest(b.lag_ms) AS l (ms) GROUP BY b.at ORDER BY b.at""",
-        (route, route),
+               SELECT b.id, b.events,
+                      date_bin(make_interval(secs => greatest(5, ceil(extract(epoch FROM s.until - s.since) / 100))),
+                               b.at, '2000-01-01') AS at
+               FROM ferry.replay_batch b,
+                    (SELECT min(at) AS since, max(at) AS until FROM ferry.replay_batch WHERE route = %(route)s) s
+               WHERE b.route = %(route)s
+           ), numbered AS (
+               SELECT id, at, sum(events) OVER step AS events, count(*) OVER step AS batches,
+                      row_number() OVER (PARTITION BY at ORDER BY id) - 1 AS no
+               FROM batch WINDOW step AS (PARTITION BY at)
+           )
+           SELECT n.at, percentile_cont(0.5) WITHIN GROUP (ORDER BY l.ms), percentile_cont(0.99) WITHIN GROUP (ORDER BY l.ms),
+                  min(n.events)
+           FROM numbered n JOIN ferry.replay_batch b USING (id) CROSS JOIN LATERAL unnest(b.lag_ms) AS l (ms)
+           WHERE n.no %% ceil(n.batches / %(sampled)s::numeric)::bigint = 0 GROUP BY n.at ORDER BY n.at""",
+        {"route": route, "sampled": SAMPLED},
     ).fetchall()
     return tuple(Moment(at, float(p50), float(p99), int(events)) for at, p50, p99, events in rows)
 

@@ -23,6 +23,7 @@ from shopferry.settings import routes_dir
 FOLDER = "report"
 _HEADER = re.compile(r"^--\s*(title|phase|about):\s*(.*?)\s*$", re.MULTILINE)
 _LOOKS, _PAUSE_S = 5, 0.4
+_PATIENCE_S = 20  # sums over whole tables that take longer differ again by what came meanwhile
 _HALVES = ("legacy", "shop", "held")
 Row = tuple[str, dict[str, Decimal]]
 
@@ -88,17 +89,21 @@ def load(route: Route, root: Path | None = None) -> tuple[Question, ...]:
 def answer(legacy: Connection | None, shop: Connection, question: Question, *, active: str) -> list[Sum]:
     """Ask both halves and put them side by side, one Sum for each measure. Raises MappingError when one does not run.
 
-    While legacy is `active`, changes are under way, and the two halves are never of the very same moment: what does not
-    meet is asked again a few times. Once the new shop is, it goes on alone, and nothing has to meet any more.
+    While legacy is `active`, changes are under way, and the two halves are never of the very same moment: measures that do
+    not meet are looked at again a few times, unless that takes long. Once the new shop is, it goes on alone, and nothing
+    has to meet any more.
     """
+    found: dict[str, Sum] = {}
+    until = time.monotonic() + _PATIENCE_S
     for _ in range(_LOOKS):
-        found = _answer(legacy, shop, question)
+        met = {s.measure: s for s in found.values() if s.balanced is not False}
+        found = {s.measure: s for s in _answer(legacy, shop, question)} | met
         if active == "shop":
-            return [replace(s, balanced=None) for s in found]
-        if not any(s.balanced is False for s in found):
+            return [replace(s, balanced=None) for s in found.values()]
+        if time.monotonic() > until or not any(s.balanced is False for s in found.values()):
             break
         time.sleep(_PAUSE_S)
-    return found
+    return list(found.values())
 
 
 def _answer(legacy: Connection | None, shop: Connection, question: Question) -> list[Sum]:
