@@ -66,7 +66,7 @@ def as_soon_as_met(switched: Callable[[], Cutover]) -> Cutover:
 def settled(settings: Settings) -> int:
     """Wait for both flows, then compare all phases; returns how many rows differ."""
     way_back.await_both(settings, 120.0)
-    return sum(len(passage.compare(settings, p).differences) for p in Route.load(settings.route).phases)
+    return sum(passage.compare(settings, p).open for p in Route.load(settings.route).phases)
 
 
 def quantiles(values: list[float]) -> dict[str, float]:

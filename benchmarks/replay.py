@@ -206,7 +206,7 @@ def main() -> None:
         servers.startProcess("sync")
         found["latency"] = [latency(settings, rate, given.seconds) for rate in given.rates]
         found["differences"] = sum(
-            len(passage.compare(settings, phase).differences) for phase in Route.load(settings.route).phases
+            passage.compare(settings, phase).open for phase in Route.load(settings.route).phases
         )
     print(json.dumps(found, indent=2))
 

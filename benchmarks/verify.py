@@ -155,7 +155,7 @@ def main() -> None:
         for phase in route.phases:
             took, outcome = timed(lambda p=phase: passage.compare(settings, p))  # type: ignore[misc]
             again += took
-            compared[phase] = {"rows": outcome.rows_compared, "differences": len(outcome.differences), "s": round(took, 1)}
+            compared[phase] = {"rows": outcome.rows_compared, "differences": outcome.open, "s": round(took, 1)}
         with db.connect(settings.shop_dsn, "benchmark") as new:
             table = mirror.load(new)[TABLE]
             row = new.execute(SQL("SELECT count(*) FROM {}").format(table.base)).fetchone()

@@ -229,7 +229,7 @@ def verify_phase(settings: Settings, phase: str) -> Verification:
     outcome = compare(settings, phase)
     if not outcome.clean:
         raise VerificationError(
-            f"phase {phase}: {len(outcome.differences)} differences, the first in {outcome.differences[0].where}; "
+            f"phase {phase}: {outcome.open} differences, the first in {outcome.differences[0].where}; "
             f"`shopferry difference list` shows all, `shopferry repair {phase}` mends them"
         )
     return outcome

@@ -11,6 +11,7 @@ from itertools import count
 import pytest
 from pair import ROUTE, Pair
 from shopferry import db
+from shopferry.control import differences
 from shopferry.errors import TransientError
 from shopferry.mapping import Identity
 from shopferry.verify import checksums, differ, identities
@@ -121,6 +122,30 @@ def test_findings_are_kept_until_they_are_gone_and_hold_no_values(moved: Pair) -
     moved.sync()  # the row is merged anew
     assert moved.verify("contacts").clean
     assert set(moved.ask("SELECT state FROM ferry.difference")) == {("gone",)}
+
+
+def test_what_was_settled_long_ago_is_forgotten_but_what_was_explained(moved: Pair) -> None:
+    damage(moved, "UPDATE shop.customer_order SET note = 'x'")
+    assert not moved.verify("orders").clean
+    states = {"1": "gone", "2": "repaired", "3": "explained"}
+    for key, state in states.items():
+        moved.shop.execute(
+            "UPDATE ferry.difference SET state = %s, explanation = 'e', who = 'Anna', settled = now() - interval '31 days' "
+            "WHERE key = %s",
+            (state, key),
+        )
+    damage(moved, "UPDATE shop.customer_order SET note = NULL WHERE id IN (1, 2)")
+    moved.verify("orders")
+    found = moved.ask("SELECT key, state FROM ferry.difference WHERE layer = 'shop' ORDER BY key")
+    assert found == [("3", "explained"), ("4", "open")]
+
+
+def test_of_many_differences_the_first_are_told_and_all_are_counted(moved: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(differences, "EXAMPLES", 2)
+    damage(moved, "UPDATE shop.customer_order SET note = 'x'")
+    outcome = moved.verify("orders")
+    assert (outcome.open, [d.key for d in outcome.differences], outcome.clean) == (4, ["1", "2"], False)
+    assert moved.one("SELECT count(*) FROM ferry.difference WHERE state = 'open'") == 4
 
 
 def test_a_row_that_is_only_late_is_no_difference(moved: Pair) -> None:

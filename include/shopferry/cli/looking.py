@@ -82,7 +82,7 @@ def verify(args: argparse.Namespace) -> int:
         outcome = passage.compare(settings, phase, args.rows_per_second)
         different |= not outcome.clean
         rows.append(
-            {"phase": phase, "rows_compared": outcome.rows_compared, "differences": len(outcome.differences),
+            {"phase": phase, "rows_compared": outcome.rows_compared, "differences": outcome.open,
              "warnings": len(outcome.warnings), "seconds": outcome.seconds}
         )  # fmt: skip
     show(args, rows)

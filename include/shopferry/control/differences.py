@@ -16,6 +16,8 @@ from shopferry.masking import masked
 
 _Q = queries(SQL / "differences.sql")
 _MEMORY = "6 hours"  # a verification that was broken off longer ago begins anew
+_KEPT = "30 days"  # what is gone or repaired, after it was settled
+EXAMPLES = 1_000  # of what a verification has found: one wrong mapping makes millions
 STATES = ("open", "explained", "repaired", "gone")
 
 
@@ -100,21 +102,22 @@ class Run:
         conn.execute(_Q["step"], self._given | step)
         conn.execute(_Q["progress"], self._given | {"rows": rows, "seconds": seconds})
 
-    def finish(self, conn: Connection, accounting: Sequence[Any], seconds: float) -> tuple[int, float]:
-        """End it; returns (rows compared, seconds) of all its tries. What it did not meet any more is gone."""
+    def finish(self, conn: Connection, accounting: Sequence[Any], seconds: float) -> tuple[int, int, float]:
+        """End it; returns (rows compared, open differences, seconds) of all its tries. What it did not meet any more is gone."""
         conn.execute(_Q["finish"], self._given)
         given = self._given | {"accounting": Jsonb(list(accounting)), "seconds": seconds}
         row = conn.execute(_Q["finished"], given).fetchone()
         conn.execute(_Q["forget_steps"], self._given)
-        return (int(row[0]), float(row[1])) if row else (0, 0.0)
+        return (int(row[0]), int(row[1]), float(row[2])) if row else (0, 0, 0.0)
 
     def open(self, conn: Connection) -> list[Difference]:
-        """What it has found and nobody has explained; to be asked once it is finished."""
-        return [e.difference for e in entries(conn, self.route, self.phase)]
+        """The first `EXAMPLES` of what it has found and nobody has explained; to be asked once it is finished."""
+        return [e.difference for e in entries(conn, self.route, self.phase, limit=EXAMPLES)]
 
 
 def begin(conn: Connection, route: str, phase: str) -> Run:
-    """Begin the verification of a phase, or go on with one that was broken off."""
+    """Begin the verification of a phase, or go on with one that was broken off. Forgets what was settled long ago."""
+    conn.execute(_Q["forget"], {"route": route, "phase": phase, "kept": _KEPT})
     row = conn.execute(_Q["begin"], {"route": route, "phase": phase, "memory": _MEMORY}).fetchone()
     assert row
     steps = conn.execute(_Q["steps"], {"route": route, "phase": phase, "at": row[0]}).fetchall()

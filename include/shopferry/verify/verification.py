@@ -32,7 +32,8 @@ class Verification:
 
     phase: str
     rows_compared: int
-    differences: list[Difference]
+    open: int
+    differences: list[Difference]  # the first of them
     accounts: list[Account]
     warnings: list[Breach]  # of business checks that stop nothing
     seconds: float
@@ -40,7 +41,7 @@ class Verification:
     @property
     def clean(self) -> bool:
         """Whether nothing differs that is not explained, and every row is accounted for."""
-        return not self.differences
+        return not self.open
 
 
 @dataclass(frozen=True)
@@ -200,5 +201,5 @@ def _finish(shop: Connection, run: Run, route: Route) -> Verification:
     accounts, found, warnings = judge(shop, route, run.phase)
     with shop.transaction():
         differences.record(shop, run, found)
-        rows, seconds = run.finish(shop, [asdict(a) for a in accounts], time.monotonic() - started)
-        return Verification(run.phase, rows, run.open(shop), accounts, warnings, seconds)
+        rows, found_open, seconds = run.finish(shop, [asdict(a) for a in accounts], time.monotonic() - started)
+        return Verification(run.phase, rows, found_open, run.open(shop), accounts, warnings, seconds)

@@ -1,3 +1,8 @@
+-- name: forget
+-- What was settled long ago without a word. Who repaired how many stays in ferry.repair.
+DELETE FROM ferry.difference
+WHERE route = %(route)s AND phase = %(phase)s AND state IN ('gone', 'repaired') AND settled < now() - %(kept)s::interval;
+
 -- name: begin
 -- A run that was broken off goes on where it stopped, unless the phase has been at work since.
 WITH going AS (
@@ -53,7 +58,7 @@ SET finished = clock_timestamp(), accounting = %(accounting)s, seconds = seconds
     differences = (SELECT count(*) FROM ferry.difference
                    WHERE route = %(route)s AND phase = %(phase)s AND state = 'open' AND last_seen = %(at)s)
 WHERE route = %(route)s AND phase = %(phase)s AND at = %(at)s
-RETURNING rows_compared, seconds;
+RETURNING rows_compared, differences, seconds;
 
 -- name: forget_steps
 -- Also those of runs that were broken off and will not be gone on with.
