@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from shopferry import db
-from shopferry.cli.output import show, who
+from shopferry.cli.output import show, who, written
 from shopferry.control import differences, quarantine
 from shopferry.mapping import Route
 from shopferry.settings import Settings
@@ -86,6 +86,7 @@ def verify(args: argparse.Namespace) -> int:
              "warnings": len(outcome.warnings), "seconds": outcome.seconds}
         )  # fmt: skip
     show(args, rows)
+    written("after a verification")
     return 1 if different else 0
 
 

@@ -15,7 +15,7 @@ from dataclasses import asdict
 import psycopg
 
 from shopferry import db, installation
-from shopferry.cli.output import show, who
+from shopferry.cli.output import show, who, written
 from shopferry.control import backups, chunks, phases
 from shopferry.errors import GapError, ShopferryError
 from shopferry.retry import describe, retrying
@@ -62,7 +62,7 @@ def phase_run(args: argparse.Namespace) -> int:
         print("the sample is in the new shop to look at; run the phase without --sample to go on", file=sys.stderr)
     else:
         show(args, outcome.accounts)
-        _written(f"after phase {args.phase}")
+        written(f"after phase {args.phase}")
     return 0
 
 
@@ -181,7 +181,7 @@ def cutover(args: argparse.Namespace) -> int:
     _end_in_order()  # it still lets PgBouncer's clients go
     done = switch.cut_over(settings, who(args))
     show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
-    _written("after the cutover")
+    written("after the cutover")
     return 0
 
 
@@ -216,7 +216,7 @@ def rollback(args: argparse.Namespace) -> int:
     done = roll_back(settings, who(args))
     show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
     passage.run_again(settings, f"cli:{who(args)}", lambda text: print(text, file=sys.stderr))
-    _written("after the rollback")
+    written("after the rollback")
     return 0
 
 
@@ -230,16 +230,6 @@ def finish(args: argparse.Namespace) -> int:
     for warning in done.warnings:
         print(warning, file=sys.stderr)
     return 0
-
-
-def _written(occasion: str) -> None:
-    """Write the report people read, and say where; what was done is done, whether or not that succeeds."""
-    from shopferry.report import rendering
-
-    try:
-        print(f"report: {rendering.publish(Settings.load(), occasion)}", file=sys.stderr)
-    except (ShopferryError, psycopg.Error, OSError) as error:
-        print(f"no report was written: {describe(error)}", file=sys.stderr)
 
 
 def _end_in_order() -> None:

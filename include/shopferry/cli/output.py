@@ -10,6 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+import psycopg
+
+from shopferry.errors import ShopferryError
+from shopferry.retry import describe
+from shopferry.settings import Settings
+
 
 def show(args: argparse.Namespace, rows: Sequence[Any], columns: Sequence[str] | None = None) -> None:
     """Print rows (mappings or dataclasses) as a table, or as JSON."""
@@ -45,3 +51,13 @@ def _cell(value: object) -> str:
 
 def who(args: argparse.Namespace) -> str:
     return str(args.who or getpass.getuser())
+
+
+def written(occasion: str) -> None:
+    """Write the report people read, and say where; what was done is done, whether or not that succeeds."""
+    from shopferry.report import rendering
+
+    try:
+        print(f"report: {rendering.publish(Settings.load(), occasion)}", file=sys.stderr)
+    except (ShopferryError, psycopg.Error, OSError) as error:
+        print(f"no report was written: {describe(error)}", file=sys.stderr)
