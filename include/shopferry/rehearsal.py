@@ -28,7 +28,7 @@ from shopferry.retry import describe
 from shopferry.settings import Settings
 from shopferry.verify.verification import verify
 
-_OURS = ("ferry", "mirror", "legacy")
+_OURS = ("ferry", "mirror", "legacy", "shopferry")
 _HOLDER = "rehearsal"
 _EXAMPLES = 5  # of what was found, per phase
 
