@@ -154,7 +154,7 @@ def _shop(stores: Stores, phase: str, found: Sequence[Difference]) -> None:
         _merge(stores, phase, part, {d.key for d in found if d.column == "shop_key"})
     # The shop may have refused one slice's rows only for the sake of what a later one has mended.
     refused = [
-        _Work(u, [key])
+        [_Work(u, [key])]
         for u in units
         if isinstance(u, Mapping)
         for key in quarantine.refused(shop, u.entity, began[0], {d.aggregate for d in of[u.target] if d.aggregate})
@@ -163,21 +163,25 @@ def _shop(stores: Stores, phase: str, found: Sequence[Difference]) -> None:
         _merge(stores, phase, part)
 
 
-def _work(stores: Stores, units: Sequence[Unit], of: dict[str, list[Difference]]) -> Iterator[_Work]:
-    """What is to be merged again, in order: who is who; what has to go, children before their parents; and the rest."""
+def _work(stores: Stores, units: Sequence[Unit], of: dict[str, list[Difference]]) -> Iterator[list[_Work]]:
+    """What is to be merged again, in order, in blocks that one transaction must hold: clusters, what has to go, the rest."""
     mappings = [u for u in units if isinstance(u, Mapping)]
-    gone: dict[str, set[str | None]] = {}
     for unit in units:
         if isinstance(unit, Identity):
-            yield from (_Work(unit, keys) for keys in _clusters(stores, unit, of[unit.target]))
-    for unit in reversed(mappings):
-        extra = [d for d in of[unit.target] if (d.layer, d.kind) == ("shop", "extra")]
-        gone[unit.target] = {d.aggregate for d in extra}
-        yield from (_Work(unit, [key]) for key in sorted(filter(None, gone[unit.target])))
-        yield from (_Work(unit, [d.key], strange=True) for d in extra if d.aggregate is None)
+            yield from ([_Work(unit, keys)] for keys in _clusters(stores, unit, of[unit.target]))
+    # A child goes because its mapping sees that the parent went, and no parent may go at a commit that leaves it children.
+    gone: dict[str, set[str]] = {}
+    going = []
     for unit in mappings:
-        keys = {d.aggregate for d in of[unit.target]} - gone[unit.target]
-        yield from (_Work(unit, [key]) for key in sorted(filter(None, keys)))
+        extra = [d for d in of[unit.target] if (d.layer, d.kind) == ("shop", "extra")]
+        gone[unit.target] = {d.aggregate for d in extra if d.aggregate is not None}
+        going += [_Work(unit, [d.key], strange=True) for d in extra if d.aggregate is None]
+        going += [_Work(unit, [key]) for key in sorted(gone[unit.target])]
+    if going:
+        yield going
+    for unit in mappings:
+        keys = {d.aggregate for d in of[unit.target] if d.aggregate is not None} - gone[unit.target]
+        yield from ([_Work(unit, [key])] for key in sorted(keys))
 
 
 def _clusters(stores: Stores, unit: Identity, found: Sequence[Difference]) -> list[list[str]]:
@@ -190,16 +194,17 @@ def _clusters(stores: Stores, unit: Identity, found: Sequence[Difference]) -> li
     return [r[0] for r in rows]
 
 
-def _slices(work: Iterable[_Work]) -> Iterator[list[_Work]]:
-    """The work in parts of at most as many keys as may be merged at once."""
+def _slices(blocks: Iterable[list[_Work]]) -> Iterator[list[_Work]]:
+    """The work in parts of at most as many keys as may be merged at once, but for a block that has more."""
     part: list[_Work] = []
     size = 0
-    for each in work:
-        if part and size + len(each.keys) > merge.SLICE:
+    for block in blocks:
+        keys = sum(len(w.keys) for w in block)
+        if part and size + keys > merge.SLICE:
             yield part
             part, size = [], 0
-        part.append(each)
-        size += len(each.keys)
+        part += block
+        size += keys
     if part:
         yield part
 

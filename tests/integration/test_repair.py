@@ -81,7 +81,7 @@ def test_a_slice_that_another_stands_in_the_way_of_comes_again(moved: Pair, monk
     moved.check()
 
 
-def test_who_gets_another_shop_key_takes_all_along_and_children_leave_before_their_parents(
+def test_who_gets_another_shop_key_takes_all_along_and_children_leave_with_their_parents(
     moved: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(merge, "SLICE", 1)
@@ -95,6 +95,7 @@ def test_who_gets_another_shop_key_takes_all_along_and_children_leave_before_the
         moved, "DELETE FROM ferry.identity WHERE legacy_key = 1",
         "INSERT INTO shop.customer (id, email) VALUES (500, 'x@example.com')",
         "INSERT INTO shop.customer_address (customer_id, source_key, city) VALUES (500, 'none', 'Nowhere')",
+        f"INSERT INTO shop.customer_credential (customer_id, scheme, hash) VALUES (500, 'md5', '{'a' * 32}')",
     )  # fmt: skip
     assert mend(moved, "contacts").remaining == []
     moved.check()
