@@ -15,12 +15,12 @@ CONSUMER = {
     "before commit": "shopferry.control.offsets:record_batch#after",
     "committed, Kafka not told": "shopferry.cdc.replay:Replay.apply#after",
     "resync: positions moved, nothing copied": "shopferry.backfill:copy_next#before",
-    "resync: chunk loaded, not committed": "shopferry.mirror:load_chunk#after",
+    "resync: chunk loaded, not committed": "shopferry.mirror_rows:load_chunk#after",
 }
 CHUNK = {
     "claimed": "shopferry.control.chunks:claim#after",
     "copied, not loaded": "shopferry.backfill:relay#after",
-    "loaded, not committed": "shopferry.mirror:load_chunk#after",
+    "loaded, not committed": "shopferry.mirror_rows:load_chunk#after",
     "chunk committed": "shopferry.backfill:copy_next#after",
     "live, nothing merged": "shopferry.backfill:begin_merge#after",
     "merge chunk before commit": "shopferry.merge:Merger.merge#after",
