@@ -182,7 +182,7 @@ class Merger:
     def again(self, unit: Unit, keys: Sequence[str]) -> set[str]:
         """Merge these keys of a unit once more, and have them count as changed; returns the relations to `propagate`.
 
-        Replay waits until the caller's transaction ends: so at most `SLICE` keys in one.
+        Replay waits until the caller's transaction ends: so no more than `SLICE` keys in one, where they can be parted.
         """
         listed = SQL("SELECT unnest({}::{}[]) AS key").format(Literal(list(keys)), SQL(self._statements(unit).key_type))
         self.merge(unit, listed, disjoint=False)

@@ -104,10 +104,11 @@ def disk(s: Stores, terms: Terms) -> Gate:
     PostgreSQL does not tell how much disk is free. Where neither a look nor a stated size helps, the gate is not met.
     """
     told, met = [], True
-    stores = ("shop", "legacy") if s.route.reverse else ("legacy", "shop")
-    for store, name, conn in zip(stores, s.names, (s.legacy, s.shop), strict=True):
-        if s.route.reverse and store == "shop":
-            continue  # a full disk there is a reason to go back
+    looked_at = [("legacy", s.legacy), ("shop", s.shop)]
+    if s.route.reverse:
+        looked_at = [("legacy", s.shop)]  # a full disk of the new shop's is a reason to go back
+    for store, conn in looked_at:
+        name = "legacy" if store == "legacy" else "the new shop"
         if (seen := free_disk(conn)) is not None:
             free, how = seen / _GIB, ""
         elif store in terms.disk_gib:
