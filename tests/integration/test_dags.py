@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -21,6 +17,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from airflow_api import Api
 from shopferry import db, last_rehearsal, stack
 from shopferry.control import rehearsals
 from shopferry.demo import leaks
@@ -232,92 +229,6 @@ def test_the_stores_are_airflows_connections(dags: dict[str, Any], monkeypatch: 
 
 
 # The real thing, once.
-
-
-class Api:
-    """Airflow's REST API as one of its users."""
-
-    def __init__(self, state: stack.State, user: str) -> None:
-        self.base = state["airflow_url"]
-        self.token = ""
-        if user:
-            status, answer = self("POST", "/auth/token", {"username": user, "password": user})
-            assert status == 201
-            self.token = answer["access_token"]
-
-    def __call__(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        kind = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.base + path, method=method, headers=kind)  # noqa: S310
-        if body is not None:
-            request.data = json.dumps(body).encode()
-        if self.token:
-            request.add_header("Authorization", f"Bearer {self.token}")
-        try:
-            with urllib.request.urlopen(request) as answer:  # noqa: S310
-                text = answer.read()
-                return answer.status, json.loads(text) if text.startswith((b"{", b"[")) else text.decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def start(self, dag: str, **form: Any) -> str:
-        """Trigger a DAG run and return its id."""
-        status, run = self("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": form})
-        assert status == 200, run
-        return str(run["dag_run_id"])
-
-    def finished(self, dag: str, run: str) -> str:
-        """The state that the run ends in."""
-        while (state := self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")[1]["state"]) not in {"success", "failed"}:
-            time.sleep(0.5)
-        return str(state)
-
-    def succeeds(self, dag: str, run: str) -> None:
-        """The run ends well; else say what its failed tasks said."""
-        if self.finished(dag, run) != "success":
-            failed = [name for name, state in self.tasks(dag, run).items() if state == "failed"]
-            logs = [self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{t}/logs/1")[1] for t in failed]
-            reasons = re.findall(r"'exc_value': (.*?), 'exc_notes'", str(logs))
-            pytest.fail(f"{dag}: {failed} {reasons}")
-
-    def first_run(self, dag: str) -> str:
-        """The id of the DAG's first run, as soon as there is one that is not by hand."""
-        while True:
-            for run in self("GET", f"/api/v2/dags/{dag}/dagRuns")[1]["dag_runs"]:
-                if run["run_type"] == "asset_triggered":
-                    return str(run["dag_run_id"])
-            time.sleep(0.5)
-
-    def running_pid(self, dag: str, run: str, task: str) -> int:
-        """The process of a task, as soon as it runs."""
-        while True:
-            for t in self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances")[1]["task_instances"]:
-                if t["task_id"] == task and t["state"] == "running" and t["pid"]:
-                    return int(t["pid"])
-            time.sleep(0.1)
-
-    def tries(self, dag: str, run: str, task: str) -> list[int]:
-        """How often each instance of a task was tried."""
-        found = self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances")[1]["task_instances"]
-        return [t["try_number"] for t in found if t["task_id"] == task]
-
-    def tasks(self, dag: str, run: str) -> dict[str, str]:
-        """The state of each task, the last one where it is mapped."""
-        found = self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances")[1]["task_instances"]
-        return {t["task_id"]: t["state"] for t in found}
-
-    def answer(self, dag: str, run: str, option: str, task: str = "approve") -> None:
-        """Answer as often as the task asks, until it is over.
-
-        Airflow 3.3 asks again when an answer comes before the scheduler has noticed that the task waits; nobody but a
-        program is that quick, so a program waits a little.
-        """
-        path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/-1"
-        while self.tasks(dag, run).get(task) not in {"success", "failed", "upstream_failed"}:
-            if self("GET", path.removesuffix("/-1"))[1]["state"] == "awaiting_input":
-                time.sleep(2)
-                status, answer = self("PATCH", f"{path}/hitlDetails", {"chosen_options": [option]})
-                assert status in {200, 409}, answer
-            time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")
