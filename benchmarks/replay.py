@@ -26,7 +26,7 @@ from typing import Any
 import psycopg
 from kafka import KafkaConsumer, TopicPartition
 from shopferry import db, mirror, passage, stack
-from shopferry.cdc.consumer import EndOffsets, topics
+from shopferry.cdc.broker import EndOffsets, topics
 from shopferry.cdc.envelope import Message, decode
 from shopferry.cdc.flow import Flow
 from shopferry.cdc.watermark import mark, reached

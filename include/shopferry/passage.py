@@ -15,7 +15,7 @@ from shopferry import backfill, backup, db, installation, mirror
 from shopferry import repair as mending
 from shopferry.backfill import Stores
 from shopferry.cdc import source, watermark
-from shopferry.cdc.consumer import EndOffsets, topics
+from shopferry.cdc.broker import EndOffsets, topics
 from shopferry.cdc.watermark import Watermark
 from shopferry.control import chunks, continuity, differences, phases, rehearsals
 from shopferry.control.chunks import Span

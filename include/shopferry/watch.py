@@ -14,7 +14,7 @@ import psycopg
 
 from shopferry import backfill, db, installation, mirror
 from shopferry.cdc import source
-from shopferry.cdc.consumer import Backlog, backlog, topics
+from shopferry.cdc.broker import Backlog, backlog, topics
 from shopferry.control import chunks, continuity, offsets, phases, quarantine
 from shopferry.control.offsets import Consumer, Partition, Position
 from shopferry.control.phases import State

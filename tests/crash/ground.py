@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 from shopferry import db, passage, stack
-from shopferry.cdc.consumer import EndOffsets, topics
+from shopferry.cdc.broker import EndOffsets, topics
 from shopferry.control import phases
 from shopferry.demo import ledger, shop, writer
 from shopferry.mapping import Route

@@ -9,7 +9,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from line import Line
 from servers import until
 from shopferry import db, passage
-from shopferry.cdc.consumer import group, topics
+from shopferry.cdc.broker import group, topics
 from shopferry.cdc.watermark import mark, reached
 from shopferry.control.differences import Difference
 from shopferry.demo import ledger
@@ -80,6 +80,19 @@ def test_a_shop_moves_under_live_writes_though_the_only_consumer_is_killed(line:
         report = ledger.check(book, legacy, shop)
     assert report.acknowledged > 0
     assert report.missing == []
+
+
+def test_the_only_consumer_comes_back_to_more_topics_than_it_left(line: Line) -> None:
+    one = line.consumer("one")
+    ferry(line, "contacts")
+    one.kill()
+    known = {s.topic for s in held(line)}
+    with line.broker.admin() as admin:
+        admin.create_topics([t for t in TOPICS if t not in known], wait_for_metadata=True)
+    one.start()
+    line.legacy("UPDATE customers SET phone = '601 000 001'")
+    assert not differences(line, "contacts")
+    assert held_by(line) == {"one": len(held(line))}
 
 
 def test_two_consumers_share_the_partitions_and_nothing_falls_between_them(line: Line) -> None:

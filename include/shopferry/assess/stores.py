@@ -9,7 +9,7 @@ import psycopg
 
 from shopferry import db, origin
 from shopferry.assess.findings import Finding, Severity
-from shopferry.cdc.consumer import EndOffsets
+from shopferry.cdc.broker import EndOffsets
 from shopferry.db import Connection
 from shopferry.errors import ShopferryError
 from shopferry.installation import entities, publication

@@ -1,4 +1,4 @@
-"""The consumer: the route's topics at the broker, and this process' share of their partitions. The only kafka in cdc.
+"""The consumer: the route's topics at the broker, and this process' share of their partitions.
 
 Several consumers of a route are one Kafka group, which divides the partitions among them. The group only divides the
 work; positions are always those of ferry.kafka_offset, and what Kafka is told of them is for lag tools. A member that
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,138 +25,17 @@ from kafka.structs import OffsetAndMetadata
 
 from shopferry import db
 from shopferry.cdc import metrics, positions
-from shopferry.cdc.envelope import committed_ms
+from shopferry.cdc.broker import EndOffsets, group, offsets_of, shared
 from shopferry.cdc.positions import Held
 from shopferry.control import offsets
 from shopferry.control.offsets import Partition
 from shopferry.errors import ConfigError, GapError, ReplayError, TransientError
-from shopferry.mapping import Route
-from shopferry.mirror import captured_schema
 from shopferry.settings import Settings
 
 _POLL_MS = 1_000  # at most; records are taken as they come. Short polls run into what is told at `waiting_since`
 _LOOK_EVERY_S = 5.0
 _SECOND_LOOK_S = 5.0
-_EMBEDDED = "tansu_cluster"  # how the embedded broker calls itself
 _PATIENCE_S = 10.0
-_GLANCE_MS = 3_000
-
-
-def topics(route: Route, tables: Iterable[str]) -> list[str]:
-    """The topics that carry the route's captured tables, its markers and its beats."""
-    own = [f"{route.name}.shopferry.marker", beats(route)]
-    return [f"{route.name}.{captured_schema(route.schema)}.{t}" for t in sorted(tables)] + own
-
-
-def beats(route: Route) -> str:
-    """The topic of legacy's beats."""
-    return f"{route.name}.shopferry.heartbeat"
-
-
-@dataclass(frozen=True)
-class EndOffsets:
-    """Asks the broker for the end offset of every partition of the topics; warm it up, call it, close it."""
-
-    kafka: str
-    names: tuple[str, ...]
-    _warm: list[KafkaConsumer] = field(default_factory=list)
-
-    def warm(self) -> None:
-        """Connect now, so that the next call need not. Raises TransientError if the broker does not answer."""
-        if self._warm:
-            return
-        try:
-            consumer = KafkaConsumer(
-                bootstrap_servers=self.kafka.split(","), enable_auto_commit=False, fetch_max_wait_ms=10,
-                allow_auto_create_topics=False,
-            )  # fmt: skip
-            self._warm.append(consumer)
-            _offsets(consumer.end_offsets, _partitions(consumer, self.names))
-        except KafkaError as error:
-            self.close()
-            raise TransientError(f"broker {self.kafka} does not answer: {type(error).__name__}") from None
-
-    def __call__(self) -> dict[Partition, int]:
-        """The end offsets as the broker has them now. Raises TransientError if it cannot say.
-
-        A broker may list an end that lies before its newest batch (the embedded one does), so what counts is the high
-        watermark that a fetch from the listed end comes back with. Each call fetches with a consumer that has never
-        fetched before: an older answer still under way must not be taken for this one.
-        """
-        self.warm()
-        consumer = self._warm.pop()
-        try:
-            found = _partitions(consumer, self.names)
-            listed = _offsets(consumer.end_offsets, found)
-            consumer.assign(found)
-            for source in found:
-                consumer.seek(source, listed[source])
-            deadline = time.monotonic() + _PATIENCE_S
-            while any(consumer.highwater(source) is None for source in found):
-                if time.monotonic() > deadline:
-                    raise TransientError(f"broker {self.kafka} lists partitions but does not serve them")
-                consumer.poll(timeout_ms=10)
-            return {(s.topic, s.partition): max(listed[s], consumer.highwater(s)) for s in found}
-        except KafkaError as error:
-            raise TransientError(f"broker {self.kafka} does not answer: {type(error).__name__}") from None
-        finally:
-            consumer.close()
-
-    def close(self) -> None:
-        """Let the broker go."""
-        while self._warm:
-            self._warm.pop().close()
-
-
-@dataclass(frozen=True)
-class Backlog:
-    """One partition at the broker: its first and its end offset, and when the oldest that waits was committed (epoch ms)."""
-
-    first: int
-    end: int
-    oldest_ms: int | None = None
-
-
-def backlog(kafka: str, names: Sequence[str], stored: Mapping[Partition, int]) -> dict[Partition, Backlog]:
-    """What the broker holds of the topics, next to the stored positions: one look, for whoever watches from outside.
-
-    A topic that the broker does not have is missing from the answer. Raises TransientError if the broker does not answer.
-    """
-    ends = EndOffsets(kafka, tuple(names))
-    try:
-        consumer = KafkaConsumer(
-            bootstrap_servers=kafka.split(","), enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=10,
-            max_partition_fetch_bytes=64 * 1024, bootstrap_timeout_ms=_GLANCE_MS,
-        )  # fmt: skip
-        try:
-            first = {(s.topic, s.partition): o for s, o in consumer.beginning_offsets(_partitions(consumer, names)).items()}
-            end = ends()
-            behind = {p: o for p, o in stored.items() if p in first and first[p] <= o < end.get(p, 0)}
-            oldest = _oldest(consumer, behind)
-        finally:
-            consumer.close()
-    except KafkaError as error:
-        raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
-    finally:
-        ends.close()
-    return {p: Backlog(first[p], end[p], oldest.get(p)) for p in sorted(first) if p in end}
-
-
-def _oldest(consumer: KafkaConsumer, positions: Mapping[Partition, int]) -> dict[Partition, int]:
-    """The commit times of the messages that stand at these positions, of those that say one and come in time."""
-    found: dict[Partition, int] = {}
-    left = {TopicPartition(*p): offset for p, offset in positions.items()}
-    deadline = time.monotonic() + _GLANCE_MS / 1000
-    consumer.assign(list(left))
-    for source, offset in left.items():
-        consumer.seek(source, offset)
-    while left and time.monotonic() < deadline:
-        for source, records in consumer.poll(timeout_ms=50).items():
-            if left.pop(source, None) is not None:
-                consumer.pause(source)
-                if (committed := committed_ms(records[0].value)) is not None:
-                    found[source.topic, source.partition] = committed
-    return found
 
 
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -197,11 +76,13 @@ class Stream:
     def __post_init__(self) -> None:
         self._assignment = _Assignment(self.consumer)
         self._looked = float("-inf")
+        self._left_out: set[TopicPartition] = set()
 
     def poll(self, most: int, stop: threading.Event) -> dict[Partition, list[Any]]:
         """The next records of our partitions, at most so many; none when there are none, or none are ours now.
 
-        Raises GapError when records are missing, ReplayError when a topic has got more partitions.
+        Raises GapError when records are missing, ReplayError when a topic has got more partitions, TransientError when
+        the group has dealt too little.
         """
         if self._assignment.changed or time.monotonic() - self._looked > _LOOK_EVERY_S:
             self._look(stop)
@@ -247,11 +128,40 @@ class Stream:
             # Only what is there: a topic that comes is then a change of what we subscribe to, which always deals anew.
             if (there := {s.topic for s in sources}) != (self.consumer.subscription() or set()):
                 self.consumer.subscribe(sorted(there), listener=self._assignment)
+            else:
+                self._all_dealt(sources)
         elif sources != self.consumer.assignment():
             self.consumer.assign(sorted(sources))
             self._assignment.on_partitions_assigned(sources)
         self._looked = time.monotonic()
         metrics.HEALTH.looked("broker")
+
+    def _all_dealt(self, sources: set[TopicPartition]) -> None:
+        """Leave a group that has not dealt some partitions to anybody, and come anew.
+
+        Kafka hands a member that comes back by its name what it had, whatever topics it asks for now; if it led the group,
+        nobody deals again (KAFKA-13435, mended from JoinGroup 9 on, which kafka-python does not speak).
+        """
+        dealt = self._dealt()
+        left_out = sources - dealt if dealt is not None and not self._assignment.changed else set()
+        if left_out & self._left_out:  # at two looks: in between the group may have been dealing
+            self.leave()
+            raise TransientError(f"group {group(self.settings.route)} leaves out {min(left_out)}: joining anew")
+        self._left_out = left_out
+
+    def _dealt(self) -> set[TopicPartition] | None:
+        """The partitions that members of the group have; None while it deals, or is not to be asked."""
+        try:
+            described = self.admin.describe_groups([name := group(self.settings.route)])[name]
+        except KafkaError:
+            return None
+        if described["group_state"] != "Stable":
+            return None
+        return {
+            TopicPartition(t["topic"], p)
+            for m in described["members"] if m["member_assignment"]
+            for t in m["member_assignment"]["assigned_partitions"] for p in t["partitions"]
+        }  # fmt: skip
 
     def _place(self) -> None:
         """Go to the stored offset of every partition that was newly assigned."""
@@ -274,7 +184,7 @@ class Stream:
         sources = [
             TopicPartition(name, p["partition_index"]) for name, t in described.items() for p in t["partitions"]
         ]
-        first, end = _offsets(self.consumer.beginning_offsets, sources), _offsets(self.consumer.end_offsets, sources)
+        first, end = offsets_of(self.consumer.beginning_offsets, sources), offsets_of(self.consumer.end_offsets, sources)
         return {
             (s.topic, s.partition): Held(str(described[s.topic]["topic_id"]), first[s], end[s]) for s in sources
         }
@@ -311,9 +221,9 @@ def stream(settings: Settings, names: tuple[str, ...], shop: db.Connection, memb
     try:
         with (
             closing(KafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=10_000)) as admin,
-            closing(_consumer(settings, servers, member if (shared := _shared(admin)) else None)) as consumer,
+            closing(_consumer(settings, servers, member if (in_group := shared(admin)) else None)) as consumer,
         ):
-            made = Stream(settings, names, shop, member, shared, admin, consumer)
+            made = Stream(settings, names, shop, member, in_group, admin, consumer)
             try:
                 yield made
             except ReplayError:
@@ -326,10 +236,6 @@ def stream(settings: Settings, names: tuple[str, ...], shop: db.Connection, memb
         ) from None
     except KafkaError as error:
         raise TransientError(f"broker {settings.kafka}: {type(error).__name__}") from error
-
-
-def _shared(admin: KafkaAdminClient) -> bool:
-    return bool(admin.describe_cluster()["cluster_id"] != _EMBEDDED)
 
 
 def _consumer(settings: Settings, servers: list[str], member: str | None) -> KafkaConsumer:
@@ -347,45 +253,3 @@ def _consumer(settings: Settings, servers: list[str], member: str | None) -> Kaf
         fetch_max_wait_ms=50,
         metadata_max_age_ms=int(_LOOK_EVERY_S * 1000),
     )
-
-
-def group(route: str) -> str:
-    """The Kafka group of a route's consumers."""
-    return f"shopferry-{route}"
-
-
-def forget(kafka: str, route: str, names: Iterable[str]) -> list[str]:
-    """Delete the route's topics, its connector's own, and the group; returns the topics that there were.
-
-    Raises TransientError if the broker does not answer.
-    """
-    own = {*names, f"{route}.transaction", f"__debezium-heartbeat.{route}"}
-    try:
-        with closing(KafkaAdminClient(bootstrap_servers=kafka.split(","), request_timeout_ms=10_000)) as admin:
-            there = sorted(own & set(admin.list_topics()))
-            if there:
-                admin.delete_topics(there)
-            if _shared(admin):
-                with suppress(KafkaError):  # a member that has not left yet, or no such group
-                    admin.delete_groups([group(route)])
-            return there
-    except KafkaError as error:
-        raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
-
-
-def _partitions(consumer: KafkaConsumer, wanted: Iterable[str]) -> list[TopicPartition]:
-    return [TopicPartition(n, p) for n in wanted for p in sorted(consumer.partitions_for_topic(n) or ())]
-
-
-def _offsets(
-    ask: Callable[[list[TopicPartition]], dict[TopicPartition, int]], sources: list[TopicPartition]
-) -> dict[TopicPartition, int]:
-    """First or end offsets. Raises TransientError when the broker lists a partition and does not serve it for long."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return ask(sources)
-        except KeyError:  # what the client makes of a partition that was just created and has no leader yet
-            if time.monotonic() > deadline:
-                raise TransientError("the broker lists partitions but does not serve them") from None
-            time.sleep(0.05)

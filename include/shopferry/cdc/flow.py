@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from shopferry import db, mirror
 from shopferry.cdc import metrics, source
-from shopferry.cdc.consumer import Stream, stream, topics
-from shopferry.cdc.consumer import beats as beats_of
+from shopferry.cdc.broker import beats as beats_of
+from shopferry.cdc.broker import topics
+from shopferry.cdc.consumer import Stream, stream
 from shopferry.cdc.envelope import Change, Message, decode
 from shopferry.cdc.replay import Applied, Replay
 from shopferry.control import offsets

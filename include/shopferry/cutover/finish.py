@@ -17,7 +17,7 @@ from psycopg.sql import SQL, Identifier
 
 from shopferry import db, fence, installation, origin, route_settings
 from shopferry.cdc import source
-from shopferry.cdc.consumer import forget, topics
+from shopferry.cdc.broker import forget, topics
 from shopferry.cutover import way_back
 from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError, ShopferryError, TransientError

@@ -1,0 +1,185 @@
+"""The broker: which topics are the route's, and what each of their partitions holds, for whoever asks from outside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from shopferry.cdc.envelope import committed_ms
+from shopferry.control.offsets import Partition
+from shopferry.errors import TransientError
+from shopferry.mapping import Route
+from shopferry.mirror import captured_schema
+
+_EMBEDDED = "tansu_cluster"  # how the embedded broker calls itself
+_PATIENCE_S = 10.0
+_GLANCE_MS = 3_000
+
+
+def topics(route: Route, tables: Iterable[str]) -> list[str]:
+    """The topics that carry the route's captured tables, its markers and its beats."""
+    own = [f"{route.name}.shopferry.marker", beats(route)]
+    return [f"{route.name}.{captured_schema(route.schema)}.{t}" for t in sorted(tables)] + own
+
+
+def beats(route: Route) -> str:
+    """The topic of legacy's beats."""
+    return f"{route.name}.shopferry.heartbeat"
+
+
+@dataclass(frozen=True)
+class EndOffsets:
+    """Asks the broker for the end offset of every partition of the topics; warm it up, call it, close it."""
+
+    kafka: str
+    names: tuple[str, ...]
+    _warm: list[KafkaConsumer] = field(default_factory=list)
+
+    def warm(self) -> None:
+        """Connect now, so that the next call need not. Raises TransientError if the broker does not answer."""
+        if self._warm:
+            return
+        try:
+            consumer = KafkaConsumer(
+                bootstrap_servers=self.kafka.split(","), enable_auto_commit=False, fetch_max_wait_ms=10,
+                allow_auto_create_topics=False,
+            )  # fmt: skip
+            self._warm.append(consumer)
+            offsets_of(consumer.end_offsets, _partitions(consumer, self.names))
+        except KafkaError as error:
+            self.close()
+            raise TransientError(f"broker {self.kafka} does not answer: {type(error).__name__}") from None
+
+    def __call__(self) -> dict[Partition, int]:
+        """The end offsets as the broker has them now. Raises TransientError if it cannot say.
+
+        A broker may list an end that lies before its newest batch (the embedded one does), so what counts is the high
+        watermark that a fetch from the listed end comes back with. Each call fetches with a consumer that has never
+        fetched before: an older answer still under way must not be taken for this one.
+        """
+        self.warm()
+        consumer = self._warm.pop()
+        try:
+            found = _partitions(consumer, self.names)
+            listed = offsets_of(consumer.end_offsets, found)
+            consumer.assign(found)
+            for source in found:
+                consumer.seek(source, listed[source])
+            deadline = time.monotonic() + _PATIENCE_S
+            while any(consumer.highwater(source) is None for source in found):
+                if time.monotonic() > deadline:
+                    raise TransientError(f"broker {self.kafka} lists partitions but does not serve them")
+                consumer.poll(timeout_ms=10)
+            return {(s.topic, s.partition): max(listed[s], consumer.highwater(s)) for s in found}
+        except KafkaError as error:
+            raise TransientError(f"broker {self.kafka} does not answer: {type(error).__name__}") from None
+        finally:
+            consumer.close()
+
+    def close(self) -> None:
+        """Let the broker go."""
+        while self._warm:
+            self._warm.pop().close()
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """One partition at the broker: its first and its end offset, and when the oldest that waits was committed (epoch ms)."""
+
+    first: int
+    end: int
+    oldest_ms: int | None = None
+
+
+def backlog(kafka: str, names: Sequence[str], stored: Mapping[Partition, int]) -> dict[Partition, Backlog]:
+    """What the broker holds of the topics, next to the stored positions: one look, for whoever watches from outside.
+
+    A topic that the broker does not have is missing from the answer. Raises TransientError if the broker does not answer.
+    """
+    ends = EndOffsets(kafka, tuple(names))
+    try:
+        consumer = KafkaConsumer(
+            bootstrap_servers=kafka.split(","), enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=10,
+            max_partition_fetch_bytes=64 * 1024, bootstrap_timeout_ms=_GLANCE_MS,
+        )  # fmt: skip
+        try:
+            first = {(s.topic, s.partition): o for s, o in consumer.beginning_offsets(_partitions(consumer, names)).items()}
+            end = ends()
+            behind = {p: o for p, o in stored.items() if p in first and first[p] <= o < end.get(p, 0)}
+            oldest = _oldest(consumer, behind)
+        finally:
+            consumer.close()
+    except KafkaError as error:
+        raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
+    finally:
+        ends.close()
+    return {p: Backlog(first[p], end[p], oldest.get(p)) for p in sorted(first) if p in end}
+
+
+def _oldest(consumer: KafkaConsumer, positions: Mapping[Partition, int]) -> dict[Partition, int]:
+    """The commit times of the messages that stand at these positions, of those that say one and come in time."""
+    found: dict[Partition, int] = {}
+    left = {TopicPartition(*p): offset for p, offset in positions.items()}
+    deadline = time.monotonic() + _GLANCE_MS / 1000
+    consumer.assign(list(left))
+    for source, offset in left.items():
+        consumer.seek(source, offset)
+    while left and time.monotonic() < deadline:
+        for source, records in consumer.poll(timeout_ms=50).items():
+            if left.pop(source, None) is not None:
+                consumer.pause(source)
+                if (committed := committed_ms(records[0].value)) is not None:
+                    found[source.topic, source.partition] = committed
+    return found
+
+
+def shared(admin: KafkaAdminClient) -> bool:
+    """Whether the broker's groups divide the partitions well; the embedded one's do not."""
+    return bool(admin.describe_cluster()["cluster_id"] != _EMBEDDED)
+
+
+def group(route: str) -> str:
+    """The Kafka group of a route's consumers."""
+    return f"shopferry-{route}"
+
+
+def forget(kafka: str, route: str, names: Iterable[str]) -> list[str]:
+    """Delete the route's topics, its connector's own, and the group; returns the topics that there were.
+
+    Raises TransientError if the broker does not answer.
+    """
+    own = {*names, f"{route}.transaction", f"__debezium-heartbeat.{route}"}
+    try:
+        with closing(KafkaAdminClient(bootstrap_servers=kafka.split(","), request_timeout_ms=10_000)) as admin:
+            there = sorted(own & set(admin.list_topics()))
+            if there:
+                admin.delete_topics(there)
+            if shared(admin):
+                with suppress(KafkaError):  # a member that has not left yet, or no such group
+                    admin.delete_groups([group(route)])
+            return there
+    except KafkaError as error:
+        raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
+
+
+def _partitions(consumer: KafkaConsumer, wanted: Iterable[str]) -> list[TopicPartition]:
+    return [TopicPartition(n, p) for n in wanted for p in sorted(consumer.partitions_for_topic(n) or ())]
+
+
+def offsets_of(
+    ask: Callable[[list[TopicPartition]], dict[TopicPartition, int]], sources: list[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """First or end offsets. Raises TransientError when the broker lists a partition and does not serve it for long."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return ask(sources)
+        except KeyError:  # what the client makes of a partition that was just created and has no leader yet
+            if time.monotonic() > deadline:
+                raise TransientError("the broker lists partitions but does not serve them") from None
+            time.sleep(0.05)
