@@ -163,7 +163,7 @@ def _copy(
     if affecting:
         # Replay holds this lock shared: nobody changes the table between our images of before and after.
         shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{table.name}",))
-    mirror_rows.load_chunk(shop, table, within, generation, images=bool(affecting))
+    mirror_rows.load_chunk(stores.legacy, shop, table, within, generation, images=bool(affecting))
     if affecting:
         stores.merger.propagate(live, {table.relation})
     return (int(count[0]) if count else 0), watermark

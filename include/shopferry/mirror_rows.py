@@ -81,11 +81,43 @@ def note_gone(shop: Connection, table: MirrorTable, within: Composed) -> None:
     )
 
 
-def load_chunk(shop: Connection, table: MirrorTable, within: Composed, generation: int, *, images: bool) -> None:
+def spare_standing(legacy: Connection, shop: Connection, table: MirrorTable) -> None:
+    """Take from `incoming` those noted as gone that legacy does have.
+
+    A range of keys is not the same on both sides where the two order them differently: texts under other collations or
+    other versions of one, enums and the like, which the mirror holds as text.
+    """
+    columns = {c.name: c for c in table.columns}
+    shape = SQL(", ").join(SQL("{} {}").format(Identifier(k), SQL(columns[k].type)) for k in table.key)
+    names = SQL(", ").join(map(Identifier, table.key))
+    gone = SQL("SELECT json_agg(k)::text FROM (SELECT {} FROM pg_temp.incoming WHERE _gone) k").format(names)
+    [(keys,)] = shop.execute(gone).fetchall()
+    if keys is None:
+        return
+    matches = SQL(" AND ").join(
+        SQL("t.{0}::{1} = k.{0}").format(Identifier(k), SQL(columns[k].type)) for k in table.key
+    )
+    there = SQL(
+        "SELECT json_agg(k)::text FROM json_to_recordset(%s::json) AS k ({}) WHERE EXISTS (SELECT FROM {} t WHERE {})"
+    ).format(shape, table.captured, matches)
+    [(standing,)] = legacy.execute(there, (keys,)).fetchall()
+    same = SQL(" AND ").join(SQL("i.{0} = k.{0}").format(Identifier(k)) for k in table.key)
+    if standing is not None:
+        shop.execute(
+            SQL("DELETE FROM pg_temp.incoming i USING json_to_recordset(%s::json) AS k ({}) WHERE i._gone AND {}").format(
+                shape, same
+            ),
+            (standing,),
+        )
+
+
+def load_chunk(
+    legacy: Connection, shop: Connection, table: MirrorTable, within: Composed, generation: int, *, images: bool
+) -> None:
     """Bring the mirror's key range to what stands in `incoming`, but for rows the stream has touched in this generation.
 
-    Rows of the range that are not in `incoming` are gone from legacy. `images` leaves before and after images of
-    what changed in the `changed` temp table. `incoming` is used up.
+    Rows of the range that are neither in `incoming` nor elsewhere in legacy are gone. `images` leaves before and after
+    images of what changed in the `changed` temp table. `incoming` is used up.
     """
     key = SQL(", ").join(map(Identifier, table.key))
     columns = SQL(", ").join(map(Identifier, table.names))
@@ -95,6 +127,7 @@ def load_chunk(shop: Connection, table: MirrorTable, within: Composed, generatio
     # The mirror grows faster than its statistics: a range is always read through the key's index.
     shop.execute("SET LOCAL enable_seqscan = off")
     note_gone(shop, table, within)
+    spare_standing(legacy, shop, table)
     # What the mirror already has, or has newer, is not touched at all.
     shop.execute(
         SQL(
