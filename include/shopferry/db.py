@@ -17,7 +17,7 @@ PREPARED = 1_000  # a route's statements, with room: one that must go has to be 
 # A value's text, and a SELECT that casts, must mean the same on both servers and in every process, whatever their settings.
 _SESSION = (
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; "
-    "SET extra_float_digits = 1; "
+    "SET extra_float_digits = 1; SET client_encoding = 'UTF8'; "
     # These are for the application: a copy or a merge may take longer, and what is too long is ours to judge.
     "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; "
     # When our machine or the network is gone, the server lets go of our locks within half a minute, not after two hours.

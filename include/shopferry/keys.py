@@ -10,9 +10,13 @@ from shopferry.db import Connection
 
 
 def key_text(names: Sequence[str], alias: str | None = None) -> Composed:
-    """A row's key as one text, as differences, findings and quarantine name it; `alias` is of the relation it is read from."""
+    """A row's key as one text, as differences, findings and quarantine name it; `alias` is of the relation it is read from.
+
+    The parts of a key of several columns are escaped as in a JSON Pointer (RFC 6901): no two keys have the same text.
+    """
+    part = "{}::text" if len(names) == 1 else "replace(replace({}::text, '~', '~0'), '/', '~1')"
     columns = (Identifier(alias, n) if alias else Identifier(n) for n in names)
-    return SQL("concat_ws('/', {})").format(SQL(", ").join(SQL("{}::text").format(c) for c in columns))
+    return SQL("concat_ws('/', {})").format(SQL(", ").join(SQL(part).format(c) for c in columns))
 
 
 def key_range(table_key: Sequence[str], low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:

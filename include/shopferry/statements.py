@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from shopferry.control import identity, quarantine
 from shopferry.db import Connection
 from shopferry.errors import MappingError
-from shopferry.keys import key_range
+from shopferry.keys import key_range, key_text
 from shopferry.mapping import Identity, Mapping, Source, Unit
 
 RESERVED = ("problems", "left_out")
@@ -173,7 +173,7 @@ def row_key(unit: Mapping) -> Composed:
     """What names a row of `yielded y` in quarantine: the legacy id where the entity counts one, else its key."""
     if unit.counts:
         return SQL("y.{}").format(Identifier(unit.counts.target_column))
-    return SQL("concat_ws('/', {})").format(SQL(", ").join(SQL("y.{}").format(Identifier(k)) for k in unit.key))
+    return key_text(unit.key, "y")
 
 
 def _outcome(unit: Mapping, yielded: Identifier, names: Sequence[str]) -> Composed:

@@ -7,11 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier, Literal
 from shopferry import backfill, db, installation, mirror
 from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.phases import State
+from shopferry.keys import key_text
 from shopferry.mapping import Route
 from shopferry.verify import checksums
 
@@ -54,9 +56,24 @@ ALIKE: dict[str, dict[str, list[tuple[str | None, str | None]]]] = {
 
 
 @pytest.fixture
-def stores(make_db: Callable[..., str]) -> Iterator[Stores]:
+def dsns(make_db: Callable[..., str]) -> tuple[str, str]:
+    """Legacy's database and the shop's, empty."""
+    return make_db("legacy"), make_db("shop")
+
+
+@pytest.fixture
+def latin2(make_db: Callable[..., str], dsns: tuple[str, str]) -> None:
+    """Legacy's database as it was made in 2003."""
+    with db.connect(make_db("other"), "test") as conn:
+        name = Identifier(conninfo_to_dict(dsns[0])["dbname"])
+        conn.execute(SQL("DROP DATABASE {}").format(name))
+        how = "TEMPLATE template0 ENCODING 'LATIN2' LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C'"
+        conn.execute(SQL("CREATE DATABASE {} " + how).format(name))
+
+
+@pytest.fixture
+def stores(dsns: tuple[str, str]) -> Iterator[Stores]:
     """A store with a column of every type and its mirror, still empty, on servers that are set up differently."""
-    dsns = make_db("legacy"), make_db("shop")
     for dsn, values in zip(dsns, (("German", "escape", "Asia/Tokyo", "0"), ("SQL, DMY", "hex", "UTC", "3")), strict=True):
         with db.connect(dsn, "test") as conn:
             for name, value in zip(("DateStyle", "bytea_output", "TimeZone", "extra_float_digits"), values, strict=True):
@@ -134,3 +151,26 @@ def test_keys_that_the_stores_order_differently_are_copied_compared_and_copied_a
     backfill.resync(stores, "test")
     assert found(stores, "keyed") == []
     assert stores.shop.execute("SELECT count(*) FROM legacy.keyed").fetchall() == [(117,)]
+
+
+@pytest.mark.usefixtures("latin2")
+def test_texts_of_another_encoding_are_converted_and_compared(stores: Stores) -> None:
+    # By numbers: what the client sends must not depend on the client.
+    words = "'za' || chr(191) || chr(243) || chr(179) || chr(230)"  # zażółć in LATIN2
+    stores.legacy.execute(f"INSERT INTO carried (id, words, docb) VALUES (1, {words}, to_jsonb({words})), (2, 'a', NULL)".encode())
+    copy(stores)
+    assert stores.shop.execute("SELECT words, docb FROM legacy.carried WHERE id = 1").fetchall() == [("zażółć", "zażółć")]
+    assert found(stores, "carried") == []
+    mirrored = mirror.load(stores.shop)["carried"]
+    stores.shop.execute("UPDATE mirror.carried SET _lsn = '0/1'")
+    assert checksums.compare_hot(stores.legacy, stores.shop, mirrored, "0/0") == set()
+    stores.shop.execute("UPDATE mirror.carried SET words = 'zażółc' WHERE id = 1")
+    assert found(stores, "carried") == [("1", "differs", "words")]
+    assert checksums.compare_hot(stores.legacy, stores.shop, mirrored, "0/0") == {"1"}
+
+
+def test_keys_whose_parts_hold_the_separator_are_told_apart(stores: Stores) -> None:
+    rows = SQL("(VALUES ('a/b', 'c'), ('a', 'b/c'), ('a~1b', 'c'), ('1', '2')) v (x, y)")
+    texts = [t for (t,) in stores.shop.execute(SQL("SELECT {} FROM {}").format(key_text(("x", "y")), rows)).fetchall()]
+    assert len(set(texts)) == 4
+    assert texts[3] == "1/2"

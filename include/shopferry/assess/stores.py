@@ -71,8 +71,9 @@ def legacy_store(legacy: Connection, route: Route) -> Iterator[Finding]:
     if encoding != "UTF8":
         yield Finding(
             LEGACY, Severity.WARNING, f"the encoding is {encoding}, not UTF8",
-            "texts are converted on the way; what has no counterpart stops the copy",
-            "look at the findings about texts, and mend them there",
+            "texts are converted; one that is no valid text stops the copy, and one of the new shop that this encoding lacks "
+            "the way back",
+            "look at the findings about texts, and mend them there; before a cutover, move legacy to UTF8 if it can be",
         )  # fmt: skip
 
 

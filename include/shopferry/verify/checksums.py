@@ -48,7 +48,7 @@ def compare(
     """Compare one table, from behind a key on. `await_applied` returns when the stream has caught up."""
     legacy.execute(_SESSION)
     shop.execute(_SESSION)
-    text = SQL("ROW({})::text").format(mirror.values(table))
+    text = _row_text(legacy, shop, table)
     here, there = table.view, table.captured
     with ThreadPoolExecutor(1) as at_legacy:  # both servers work at the same time
         for stretch in _stretches(legacy, table, after):
@@ -74,6 +74,18 @@ def compare_keys(
     return list(_drilled(legacy, shop, table, _standing(legacy, shop, table, set(keys), await_applied)))
 
 
+def _row_text(legacy: Connection, shop: Connection, table: MirrorTable) -> Composed:
+    """A row as one text that both servers hash alike: they hash its bytes, which are others under another encoding."""
+    text = SQL("ROW({})::text").format(mirror.values(table))
+    if _encoding(legacy) != _encoding(shop):
+        text = SQL("encode(convert_to({}, 'UTF8'), 'hex')").format(text)
+    return text
+
+
+def _encoding(conn: Connection) -> str | None:
+    return conn.info.parameter_status("server_encoding")
+
+
 def keyed(table: MirrorTable, keys: Iterable[str]) -> Composed:
     """The condition for rows with these keys; a single-column key is looked up by its index."""
     if len(table.key) == 1:
@@ -97,7 +109,7 @@ def _standing(
     legacy: Connection, shop: Connection, table: MirrorTable, suspects: set[str], await_applied: Callable[[], object]
 ) -> set[str]:
     """Those that differ although legacy's row stood still while the stream caught up."""
-    text = SQL("ROW({})::text").format(mirror.values(table))
+    text = _row_text(legacy, shop, table)
     here, there = table.view, table.captured
     standing: set[str] = set()
     for _ in range(_ROUNDS):
@@ -198,7 +210,7 @@ def compare_hot(legacy: Connection, shop: Connection, table: MirrorTable, since:
     """
     legacy.execute(_SESSION)
     shop.execute(_SESSION)
-    text = SQL("ROW({})::text").format(mirror.values(table))
+    text = _row_text(legacy, shop, table)
     hot = shop.execute(
         SQL("SELECT {} FROM {} WHERE _lsn > {}::pg_lsn").format(key_text(table.key), table.base, Literal(since))
     ).fetchall()
