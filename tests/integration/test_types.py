@@ -157,7 +157,7 @@ def test_keys_that_the_stores_order_differently_are_copied_compared_and_copied_a
 def test_texts_of_another_encoding_are_converted_and_compared(stores: Stores) -> None:
     # By numbers: what the client sends must not depend on the client.
     words = "'za' || chr(191) || chr(243) || chr(179) || chr(230)"  # zażółć in LATIN2
-    stores.legacy.execute(f"INSERT INTO carried (id, words, docb) VALUES (1, {words}, to_jsonb({words})), (2, 'a', NULL)".encode())
+    stores.legacy.execute(f"INSERT INTO carried (id, words, docb) VALUES (1, {words}, to_jsonb({words}))".encode())
     copy(stores)
     assert stores.shop.execute("SELECT words, docb FROM legacy.carried WHERE id = 1").fetchall() == [("zażółć", "zażółć")]
     assert found(stores, "carried") == []
