@@ -21,7 +21,12 @@ _SESSION = (
     # These are for the application: a copy or a merge may take longer, and what is too long is ours to judge.
     "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; "
     # When our machine or the network is gone, the server lets go of our locks within half a minute, not after two hours.
-    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; "
+    # A policy must not hide rows from a copy: it is refused instead. A lock that was waited for must show what it guarded.
+    "SET row_security = off; SET default_transaction_isolation = 'read committed'; SET standard_conforming_strings = on; "
+    # A fence that a crash forgets would leave two stores open. Younger time-outs are not known to every server.
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; "
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout')"
 )
 # And when a server is gone, we notice.
 _ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}

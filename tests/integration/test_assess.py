@@ -256,6 +256,7 @@ def test_rights_that_are_missing_block(stores_: Stores) -> None:
     stores_.legacy.execute("DROP ROLE IF EXISTS poor")
     stores_.legacy.execute("CREATE ROLE poor LOGIN PASSWORD 'secret'")
     stores_.legacy.execute("GRANT pg_read_all_data TO poor")
+    stores_.legacy.execute("ALTER TABLE orders ENABLE ROW LEVEL SECURITY")
     try:
         legacy, shop = (
             re.sub(r"//[^@]+@", "//poor:secret@", dsn) for dsn in (stores_.settings.legacy_dsn, stores_.settings.shop_dsn)
@@ -269,6 +270,7 @@ def test_rights_that_are_missing_block(stores_: Stores) -> None:
     assert "role poor may not create schemas ferry, mirror and legacy" in said
     assert "role poor may not mark its writes by a replication origin" in said
     assert any(re.match("role poor does not own addresses, .*orders", text) for text in said)
+    assert "policies hide rows of orders from role poor" in said
     assert "role poor does not own shop.customer" in {text.split(",")[0] for text in said}
 
 

@@ -33,6 +33,7 @@ def reach(dsn: str, subject: str, setting: str) -> tuple[Connection | None, Find
             f"check {setting} and that the server is up",
         )  # fmt: skip
     db.read_only(conn, _PATIENCE)
+    conn.execute("SET row_security = on")  # rows that a policy hides are a finding here, not an error
     return conn, None
 
 
@@ -101,6 +102,19 @@ def _legacy_rights(legacy: Connection, route: Route) -> Iterator[Finding]:
             LEGACY, Severity.BLOCKING, f"role {role} does not own {', '.join(foreign)}",
             "only an owner can publish a table, and close it at the cutover",
             f"grant the owner's role to {role}",
+        )  # fmt: skip
+    hidden = [
+        r[0] for r in legacy.execute(
+            """SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+               AND c.relname = ANY(%s) AND row_security_active(c.oid) ORDER BY 1""",
+            (list(route.tables),),
+        )
+    ]  # fmt: skip
+    if hidden:
+        yield Finding(
+            LEGACY, Severity.BLOCKING, f"policies hide rows of {', '.join(hidden)} from role {role}",
+            "rows that we may not see would be lost without a word, so the copy refuses to begin",
+            f"ALTER ROLE {role} BYPASSRLS",
         )  # fmt: skip
 
 
