@@ -104,7 +104,7 @@ def followed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[
                         AND a.attnum = ANY(i.indkey) WHERE i.indrelid = c.oid AND i.indisreplident),
                   ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
                         AND a.attgenerated = ANY(CASE WHEN %s < 180000 THEN ARRAY['s', 'v'] ELSE ARRAY['v'] END::"char"[])),
-                  c.relrowsecurity AND NOT pg_has_role(c.relowner, 'USAGE')
+                  row_security_active(c.oid)
            FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) ORDER BY 1""",
         (version, list(tables)),
     ).fetchall()
@@ -135,8 +135,8 @@ def followed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[
             )  # fmt: skip
         if hidden:
             yield Finding(
-                subject, Severity.WARNING, "row level security hides rows from this role", "hidden rows are not copied",
-                "let the role bypass it: ALTER ROLE … BYPASSRLS",
+                subject, Severity.BLOCKING, "row level security hides rows from this role",
+                "they would be lost, so the copy is refused", "let the role bypass it: ALTER ROLE … BYPASSRLS",
             )  # fmt: skip
     for name, kept in tables.items():
         for column in kept.columns:
