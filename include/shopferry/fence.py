@@ -1,6 +1,6 @@
 """Fences: what makes a store refuse writes that are not ours.
 
-A fence is a statement trigger on each table. As DDL it reaches every session at its next statement, whatever its
+A fence is a statement trigger on each table and partition. As DDL it reaches every session at its next statement, whatever its
 isolation level; the refusal has its own SQLSTATE, so that an application can tell "moved" from a failure. It carries the
 route, the store to write to and the route's version from which on that holds.
 """
@@ -27,7 +27,7 @@ def raise_fence(
     """
     told = moved or _standing(conn, route)
     arguments = [route, *([told[0], str(told[1])] if told else [])]
-    for table in sorted(set(tables) - set(fenced(conn))):
+    for table in sorted(set(_parts(conn, tables)) - set(fenced(conn))):
         conn.execute(
             SQL(
                 "CREATE TRIGGER {} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {} "
@@ -40,7 +40,7 @@ def raise_fence(
 
 def drop_fence(conn: Connection, tables: Sequence[str]) -> None:
     """Take the fence off each table; idempotent."""
-    for table in tables:
+    for table in _parts(conn, tables):
         conn.execute(SQL("DROP TRIGGER IF EXISTS {} ON {}").format(Identifier(_NAME), Identifier(*table.split("."))))
 
 
@@ -50,6 +50,18 @@ def fenced(conn: Connection) -> list[str]:
         """SELECT n.nspname || '.' || c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
            JOIN pg_namespace n ON n.oid = c.relnamespace WHERE t.tgname = %s ORDER BY 1""",
         (_NAME,),
+    ).fetchall()
+    return [r[0] for r in rows]
+
+
+def _parts(conn: Connection, tables: Sequence[str]) -> list[str]:
+    """The tables and all their partitions: a statement that names a partition passes by a fence of the whole."""
+    rows = conn.execute(
+        """SELECT name FROM unnest(%(tables)s::text[]) AS t (name)
+           UNION SELECT n.nspname || '.' || c.relname FROM unnest(%(tables)s::text[]) AS t (name)
+           CROSS JOIN LATERAL pg_partition_tree(to_regclass(t.name)) p
+           JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 1""",
+        {"tables": list(tables)},
     ).fetchall()
     return [r[0] for r in rows]
 

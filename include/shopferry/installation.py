@@ -97,8 +97,13 @@ def publish(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable])
     ]
     listed = SQL(", ").join([*parts, SQL("shopferry.marker"), SQL("shopferry.heartbeat")])
     standing = legacy.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", (name,)).fetchone()
-    verb = "ALTER PUBLICATION {} SET TABLE {}" if standing else "CREATE PUBLICATION {} FOR TABLE {}"
-    legacy.execute(SQL(verb).format(Identifier(name), listed))
+    # A partitioned table's changes are the table's: its partitions come and go, and no mapping knows them.
+    root = SQL("publish_via_partition_root = true")
+    if standing:
+        legacy.execute(SQL("ALTER PUBLICATION {} SET ({})").format(Identifier(name), root))
+        legacy.execute(SQL("ALTER PUBLICATION {} SET TABLE {}").format(Identifier(name), listed))
+    else:
+        legacy.execute(SQL("CREATE PUBLICATION {} FOR TABLE {} WITH ({})").format(Identifier(name), listed, root))
     legacy.execute("INSERT INTO shopferry.heartbeat (id, at) VALUES (1, now()) ON CONFLICT (id) DO NOTHING")
 
 

@@ -48,6 +48,23 @@ def test_the_ferry_may_write_and_only_within_its_transaction(pair: Pair) -> None
         pair.shop.execute("DELETE FROM shop.customer")
 
 
+def test_partitions_are_closed_too_and_opened_with_the_whole(pair: Pair) -> None:
+    pair.write(
+        "CREATE TABLE visits (id bigint PRIMARY KEY) PARTITION BY RANGE (id)",
+        "CREATE TABLE visits_1 PARTITION OF visits FOR VALUES FROM (0) TO (100) PARTITION BY RANGE (id)",
+        "CREATE TABLE visits_1_1 PARTITION OF visits_1 FOR VALUES FROM (0) TO (50)",
+    )
+    with pair.legacy.transaction():
+        fence.raise_fence(pair.legacy, ["public.visits"], "demo", ("shop", 2))
+    for table in ("visits", "visits_1", "visits_1_1"):
+        with pytest.raises(psycopg.DatabaseError, match="moved"):
+            pair.write(f"INSERT INTO {table} VALUES (1)")
+    with pair.legacy.transaction():
+        fence.drop_fence(pair.legacy, ["public.visits"])
+    for number, table in enumerate(("visits", "visits_1", "visits_1_1"), 1):
+        pair.write(f"INSERT INTO {table} VALUES ({number})")
+
+
 def test_reading_goes_on_behind_the_fence(pair: Pair) -> None:
     assert pair.ask("SELECT count(*) FROM shop.customer") == [(0,)]
 

@@ -143,8 +143,11 @@ def _too_young(hours: float) -> str:
 
 def _size(legacy: Connection, table: str, phase: str, hours: float) -> Size:
     row = legacy.execute(
-        """SELECT c.reltuples, pg_total_relation_size(c.oid), s.n_tup_ins - s.n_tup_del
-           FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
+        """SELECT c.reltuples, p.size, p.net
+           FROM pg_class c CROSS JOIN LATERAL (
+               SELECT sum(pg_total_relation_size(parts.oid)), sum(s.n_tup_ins - s.n_tup_del)
+               FROM (SELECT c.oid UNION SELECT relid FROM pg_partition_tree(c.oid)) parts (oid)
+               LEFT JOIN pg_stat_user_tables s ON s.relid = parts.oid) p (size, net)
            WHERE c.relnamespace = 'public'::regnamespace AND c.relname = %s""",
         (table,),
     ).fetchone()

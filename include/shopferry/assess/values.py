@@ -132,7 +132,7 @@ def sample(legacy: Connection, table: str) -> tuple[Composable, float]:
     """The TABLESAMPLE clause that keeps a look at a large table short, and how many rows one of its rows stands for."""
     row = legacy.execute(
         "SELECT greatest(c.reltuples, s.n_live_tup, 0) FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid "
-        "WHERE c.relnamespace = 'public'::regnamespace AND c.relname = %s AND c.relkind = 'r'",
+        "WHERE c.relnamespace = 'public'::regnamespace AND c.relname = %s AND c.relkind IN ('r', 'p')",
         (table,),
     ).fetchone()
     rows = float(row[0]) if row else 0.0

@@ -1,4 +1,4 @@
--- Every type that a shop may have, in three tables: types that events carry, types they do not, and a key of two columns.
+-- Every type that a shop may have: types that events carry, types they do not; and a partitioned table with a key of two columns.
 CREATE EXTENSION citext;
 CREATE EXTENSION hstore;
 CREATE TYPE mood AS ENUM ('good', 'bad', 'so so');
@@ -17,4 +17,6 @@ CREATE TABLE lossy (
     numbers integer[], words text[], days date[], amounts numeric[], feelings mood[], tags hstore, duo pair, many pair[],
     fro int4range, place point, label name, letter "char", search tsvector, words2 text
 );
-CREATE TABLE keyed (code text, day date, note text, feeling mood, PRIMARY KEY (code, day));
+CREATE TABLE keyed (code text, day date, note text, feeling mood, PRIMARY KEY (code, day)) PARTITION BY RANGE (day);
+CREATE TABLE keyed_2020 PARTITION OF keyed FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+CREATE TABLE keyed_later PARTITION OF keyed DEFAULT;
