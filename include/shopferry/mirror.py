@@ -40,6 +40,8 @@ _CARRIED = frozenset((
     "uuid", "bytea", "json", "jsonb", "inet", "cidr", "macaddr",
 ))  # fmt: skip
 
+_OWN = ("_lsn", "_gone", "_generation")  # the mirror's columns beside legacy's
+
 # Each column's type in legacy: that of a domain is what it is made of, and an enum says that it is one.
 _TYPES = """
 SELECT c.relname, a.attname, CASE t.typtype WHEN 'e' THEN 'enum ' || format_type(a.atttypid, -1)
@@ -214,6 +216,10 @@ def create(shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) ->
         )
     shop.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(route.schema)))
     for name, table in tables.items():
+        if taken := set(table.names) & {*_OWN, "_n"}:
+            raise ConfigError(
+                f"legacy table {name}: a mapping reads column {min(taken)}, whose name the mirror needs for itself: rename it"
+            )
         if name in standing:
             if missing := set(table.names) - set(standing[name].names):
                 raise ConfigError(
@@ -268,8 +274,9 @@ def load(shop: Connection) -> dict[str, MirrorTable]:
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
            JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-           WHERE n.nspname = 'mirror' AND c.relkind = 'r' AND left(a.attname, 1) <> '_'
-           ORDER BY c.relname, a.attnum"""
+           WHERE n.nspname = 'mirror' AND c.relkind = 'r' AND a.attname <> ALL(%s)
+           ORDER BY c.relname, a.attnum""",
+        (list(_OWN),),
     ).fetchall()
     found: dict[str, MirrorTable] = {}
     for name in sorted({r[0] for r in rows}):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from shopferry import backfill, db, installation, mirror
 from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.phases import State
+from shopferry.errors import ConfigError
 from shopferry.keys import key_text
 from shopferry.mapping import Route
 from shopferry.verify import checksums
@@ -140,7 +142,7 @@ def test_the_same_value_written_otherwise_is_no_difference(stores: Stores, colum
 
 
 def test_keys_that_the_stores_order_differently_are_copied_compared_and_copied_again(stores: Stores) -> None:
-    add = "INSERT INTO keyed (code, day, note) SELECT ('N' || n)::counted, '2020-01-01', n FROM generate_series(1, 120) n"
+    add = "INSERT INTO keyed SELECT ('N' || n)::counted, '2020-01-01', n, NULL, true FROM generate_series(1, 120) n"
     stores.legacy.execute(add)
     copy(stores, chunk_size=7)
     assert found(stores, "keyed") == []
@@ -150,7 +152,7 @@ def test_keys_that_the_stores_order_differently_are_copied_compared_and_copied_a
     stores.legacy.execute("DELETE FROM keyed WHERE code IN ('N3', 'N30', 'N119')")
     backfill.resync(stores, "test")
     assert found(stores, "keyed") == []
-    assert stores.shop.execute("SELECT count(*) FROM legacy.keyed").fetchall() == [(117,)]
+    assert stores.shop.execute("SELECT count(*) FROM legacy.keyed WHERE _seen").fetchall() == [(117,)]
 
 
 @pytest.mark.usefixtures("latin2")
@@ -174,3 +176,14 @@ def test_keys_whose_parts_hold_the_separator_are_told_apart(stores: Stores) -> N
     texts = [t for (t,) in stores.shop.execute(SQL("SELECT {} FROM {}").format(key_text(("x", "y")), rows)).fetchall()]
     assert len(set(texts)) == 4
     assert texts[3] == "1/2"
+
+
+def test_a_column_whose_name_the_mirror_needs_is_named(dsns: tuple[str, str]) -> None:
+    with db.connect(dsns[0], "test") as legacy, db.connect(dsns[1], "test") as shop:
+        legacy.execute((FILES / "values" / "legacy.sql").read_bytes())
+        shop.execute((FILES / "values" / "shop.sql").read_bytes())
+        tables = mirror.reflect(legacy, ["keyed"])
+        column = replace(tables["keyed"].columns[2], name="_gone")
+        wrong = {"keyed": replace(tables["keyed"], columns=(*tables["keyed"].columns, column))}
+        with pytest.raises(ConfigError, match="legacy table keyed: a mapping reads column _gone, whose name the mirror needs"):
+            mirror.create(shop, ROUTE, wrong)

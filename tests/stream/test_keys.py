@@ -73,9 +73,9 @@ def test_a_key_of_two_columns_with_values_that_events_word_in_their_own_way(valu
         "INSERT INTO keyed VALUES ('żółw \"1\"', '2020-01-31', 'a', 'so so'), ('b', '2020-02-01', NULL, NULL)",
         "UPDATE keyed SET day = '2021-01-31' WHERE code <> 'b'", "DELETE FROM keyed WHERE code = 'b'",
     )  # fmt: skip
-    values.write("UPDATE keyed SET code = 'c', note = 'z' WHERE day = '2021-01-31'")
+    values.write("UPDATE keyed SET code = 'c', note = 'z', _seen = true WHERE day = '2021-01-31'")
     values.clean()
-    assert values.ask("SELECT code, day::text, note, feeling FROM shop.keyed") == [("c", "2021-01-31", "z", "so so")]
+    assert values.ask("SELECT code, day::text, note, feeling, seen FROM shop.keyed") == [("c", "2021-01-31", "z", "so so", True)]
 
 
 def test_a_key_that_events_cannot_word_stops_replay_and_is_named(values: Flow) -> None:

@@ -17,6 +17,8 @@ CREATE TABLE lossy (
     numbers integer[], words text[], days date[], amounts numeric[], feelings mood[], tags hstore, duo pair, many pair[],
     fro int4range, place point, label name, letter "char", search tsvector, words2 text
 );
-CREATE TABLE keyed (code text, day date, note text, feeling mood, PRIMARY KEY (code, day)) PARTITION BY RANGE (day);
+CREATE TABLE keyed (
+    code text, day date, note text, feeling mood, _seen boolean, PRIMARY KEY (code, day)
+) PARTITION BY RANGE (day);
 CREATE TABLE keyed_2020 PARTITION OF keyed FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
 CREATE TABLE keyed_later PARTITION OF keyed DEFAULT;

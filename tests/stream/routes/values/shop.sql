@@ -12,4 +12,4 @@ CREATE TABLE shop.lossy (
     numbers integer[], words text[], days date[], amounts numeric[], feelings text, tags text, duo text, many text,
     fro text, place text, label text, letter text, search text, words2 text
 );
-CREATE TABLE shop.keyed (code text, day date, note text, feeling text, PRIMARY KEY (code, day));
+CREATE TABLE shop.keyed (code text, day date, note text, feeling text, seen boolean, PRIMARY KEY (code, day));
