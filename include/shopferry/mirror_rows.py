@@ -132,7 +132,7 @@ def load_chunk(
     shop.execute(
         SQL(
             "DELETE FROM pg_temp.incoming i USING {} m WHERE {} "
-            "AND (m._generation >= {} OR (NOT m._gone AND i._gone IS NULL AND ROW({})::text = ROW({})::text))"
+            "AND (m._generation >= {} OR (NOT m._gone AND i._gone IS NULL AND ROW({})::record *= ROW({})::record))"
         ).format(table.base, same, Literal(generation), mine, theirs)
     )
     if images:

@@ -35,7 +35,6 @@ JOIN pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
 CROSS JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS typmod) m
 WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
-_UNEQUAL = {"json", "xml", "point", "polygon"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def stage(conn: Connection, unit: Unit) -> Statements:
         names = list(columns(conn, f"pg_temp.yielded_{unit.slug}"))
         casts = _casts(conn, unit, names)
         settle = quarantine.settlement(unit.entity, affected=affected, outcome=_outcome(unit, yielded, names))
-        writes = _writes(unit, affected, yielded, names, casts, columns(conn, unit.entity))
+        writes = _writes(unit, affected, yielded, names, casts)
         deferrable = _deferrable(conn, unit)
     return Statements(
         affected, yielded, key_type, take.as_string(conn), fill.as_string(conn), settle.as_string(conn),
@@ -211,7 +210,7 @@ def _deferrable(conn: Connection, unit: Mapping) -> tuple[Identifier, ...]:
 
 
 def _writes(
-    unit: Mapping, affected: Identifier, yielded: Identifier, names: Sequence[str], casts: dict[str, SQL], types: dict[str, str]
+    unit: Mapping, affected: Identifier, yielded: Identifier, names: Sequence[str], casts: dict[str, SQL]
 ) -> list[Composed]:
     """Delete what is not yielded any more, update what stands there and differs, insert what does not.
 
@@ -236,22 +235,19 @@ def _writes(
     ]
     action = SQL("DO NOTHING")
     if rest:
-        # Some types have no equality; their text has.
-        text = {c: SQL("::text" if types[c] in _UNEQUAL else "") for c in rest}
-        mine = SQL(", ").join(cast[c] + text[c] for c in rest)
-        stands = SQL(", ").join(SQL("t.{}").format(Identifier(c)) + text[c] for c in rest)
         statements.append(
-            SQL("UPDATE {} t SET {} FROM {} y WHERE {} AND {} AND ROW({}) IS DISTINCT FROM ROW({})").format(
+            SQL("UPDATE {} t SET {} FROM {} y WHERE {} AND {} AND {}").format(
                 table, SQL(", ").join(SQL("{} = {}").format(Identifier(c), cast[c]) for c in rest),
-                yielded, same, good, stands, mine,
+                yielded, same, good, differing(rest, casts, "t", "y"),
             )
         )  # fmt: skip
         action = SQL("DO UPDATE SET {}").format(  # type: ignore[assignment]
             SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(c)) for c in rest)
         )
+    # A key that the shop else numbers by itself (GENERATED ALWAYS) is the mapping's to say.
     statements.append(
         SQL(
-            "INSERT INTO {} ({}) SELECT {} FROM {} y WHERE {} "
+            "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} y WHERE {} "
             "AND NOT EXISTS (SELECT FROM {} t WHERE {}) ORDER BY {} ON CONFLICT ({}) {}"
         ).format(
             table, SQL(", ").join(map(Identifier, cast)), SQL(", ").join(cast.values()), yielded, good,
@@ -259,6 +255,15 @@ def _writes(
         )
     )  # fmt: skip
     return statements
+
+
+def differing(names: Sequence[str], casts: dict[str, SQL], one: str, other: str) -> Composed:
+    """The condition that two rows of an entity differ in these columns, bit by bit: they are compared as images.
+
+    To `=` a month is thirty days, 1.10 is 1.1, and a citext is itself in capitals; json has none at all.
+    """
+    rows = (SQL(", ").join(casts[n].format(Identifier(alias, n)) for n in names) for alias in (one, other))
+    return SQL("ROW({})::record *<> ROW({})::record").format(*rows)
 
 
 def _row(names: Sequence[str], alias: str) -> Composed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from alike import ALIKE
 from live import Flow, insert
 from psycopg.sql import SQL, Identifier
 from samples import CARRIED, LOSSY
@@ -41,3 +42,19 @@ def test_every_value_arrives_exactly(values: Flow, table: str, samples: dict[str
     values.legacy.execute(f"DELETE FROM {table} WHERE id BETWEEN 101 AND 199".encode())
     same(values, table)
     assert values.ask("SELECT * FROM ferry.quarantine") == []
+
+
+def test_a_change_to_a_value_that_looks_alike_arrives(values: Flow) -> None:
+    cases = [
+        (table, column, theirs, other)
+        for table, columns in ALIKE.items() for column, pairs in columns.items() for theirs, other in pairs
+    ]  # fmt: skip
+    for number, (table, column, theirs, _) in enumerate(cases, 501):
+        insert(values.legacy, table, number, {column: theirs})
+    for table in ALIKE:
+        same(values, table)
+    for number, (table, column, _, other) in enumerate(cases, 501):
+        query = SQL("UPDATE {} SET {} = %s WHERE id = %s").format(Identifier(table), Identifier(column))
+        values.legacy.execute(query, (other, number))
+    for table in ALIKE:
+        same(values, table)

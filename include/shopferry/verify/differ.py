@@ -12,10 +12,10 @@ from shopferry.control.prior import is_prior
 from shopferry.db import Connection
 from shopferry.keys import key_range, key_ranges, key_text
 from shopferry.mapping import Mapping
-from shopferry.statements import RESERVED, columns, fitted, good_rows, keys_between, row_key, target_of
+from shopferry.statements import RESERVED, columns, differing, fitted, good_rows, keys_between, row_key, target_of
 from shopferry.verify.checksums import Part
 
-RANGE = 20_000  # aggregate keys compared at once
+RANGE = 100_000  # aggregate keys compared at once: tables that a SELECT joins are read anew for each range
 
 
 def compare(shop: Connection, mapping: Mapping, after: Sequence[object] | None = None) -> Iterator[Part]:
@@ -75,8 +75,6 @@ def _compare(shop: Connection, mapping: Mapping, within: Composable) -> tuple[in
 def _rows(shop: Connection, mapping: Mapping, yields: Sequence[str], within: Composable) -> list[Difference]:
     casts = fitted(shop, mapping.entity)
     names = [n for n in yields if n not in RESERVED]
-    wanted = SQL(", ").join(casts[c].format(Identifier("y", c)) for c in names)
-    standing = SQL(", ").join(SQL("t.{}").format(Identifier(c)) for c in names)
     rows = shop.execute(
         SQL(
             "SELECT coalesce(nullif({key_y}, ''), {key_t}), "
@@ -84,11 +82,11 @@ def _rows(shop: Connection, mapping: Mapping, yields: Sequence[str], within: Com
             "coalesce(y.{scope}::text, t.{scope}::text), ARRAY[{wanted_texts}], ARRAY[{standing_texts}] "
             "FROM (SELECT * FROM pg_temp.yielded y WHERE {good}) y "
             "FULL JOIN (SELECT * FROM {target} WHERE {within}) t ON {same} "
-            "WHERE ROW({wanted})::text IS DISTINCT FROM ROW({standing})::text AND NOT (y.* IS NULL AND {prior})"
+            "WHERE {differ} AND NOT (y.* IS NULL AND {prior})"
         ).format(
             key_y=key_text(mapping.key, "y"), key_t=key_text(mapping.key, "t"), good=good_rows(yields),
-            within=within, target=target_of(mapping), scope=Identifier(mapping.scope), wanted=wanted, standing=standing,
-            prior=is_prior(mapping.entity, key_text(mapping.key, "t")),
+            within=within, target=target_of(mapping), scope=Identifier(mapping.scope),
+            differ=differing(names, casts, "t", "y"), prior=is_prior(mapping.entity, key_text(mapping.key, "t")),
             same=SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in mapping.key),
             wanted_texts=SQL(", ").join(SQL("({})::text").format(casts[c].format(Identifier("y", c))) for c in names),
             standing_texts=SQL(", ").join(SQL("t.{}::text").format(Identifier(c)) for c in names),

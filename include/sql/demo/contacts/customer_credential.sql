@@ -11,7 +11,7 @@ WITH held AS (
     FROM affected a
     JOIN shop.customer sc ON sc.id = a.key
     JOIN legacy.customers c ON c.id = sc.legacy_customer_id
-), seen AS (
+), seen AS MATERIALIZED (  -- once for each row, and not wherever a column is read
     SELECT h.*,
            CASE WHEN h.hash ~ '^\$2[abxy]\$[0-9]{2}\$.{53}$' THEN 'bcrypt'
                 WHEN h.hash ~ '^\$wp\$2y\$[0-9]{2}\$.{53}$' THEN 'wp_bcrypt'
