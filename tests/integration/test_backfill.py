@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from itertools import count
+from typing import Any
 
 import psycopg
 import pytest
@@ -228,7 +229,9 @@ def test_a_resync_brings_what_the_stream_has_lost_and_old_events_do_not_undo_it(
     pair.check()
 
 
-def test_a_resync_walks_legacys_keys_before_it_locks_and_brings_keys_that_come_meanwhile(pair: Pair) -> None:
+def test_a_resync_walks_legacys_keys_before_it_locks_and_brings_keys_that_come_meanwhile(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pair.write(order(1), order(2), order(3))
     pair.pass_phases()
     with pair.shop.transaction():
@@ -239,10 +242,14 @@ def test_a_resync_walks_legacys_keys_before_it_locks_and_brings_keys_that_come_m
         pair.tap.skip()  # nobody will ever see these
         return {p: len(held) for p, held in pair.log.partitions.items()}
 
-    walked = []
-    pair.legacy.before = lambda statement: walked.append(pair.shop.info.transaction_status) if not statement else None
+    walked, walk = [], backfill.key_ranges
+
+    def watched(*args: Any) -> Any:
+        walked.append(pair.shop.info.transaction_status)
+        return walk(*args)
+
+    monkeypatch.setattr(backfill, "key_ranges", watched)
     backfill.resync(pair.stores, "test", ends)
-    pair.legacy.before = None
     assert set(walked) == {psycopg.pq.TransactionStatus.IDLE}
     assert pair.ask("SELECT id FROM shop.customer_order ORDER BY id") == [(-5,), (1,), (2,), (5000,)]
     pair.check()
