@@ -64,6 +64,17 @@ def test_a_text_that_is_too_long_for_its_column_is_refused_and_not_cut(pair: Pai
     pair.check()
 
 
+def test_keys_that_the_shop_numbers_by_itself_are_the_mappings_to_say(pair: Pair) -> None:
+    pair.shop.execute("ALTER TABLE shop.customer_order ALTER id SET GENERATED ALWAYS")
+    pair.pass_phases()
+    pair.write(order(41))
+    pair.sync()
+    pair.write("UPDATE orders SET total = 2 WHERE id = 41")
+    pair.sync()
+    assert pair.ask("SELECT id, total::text FROM shop.customer_order") == [(41, "2.00")]
+    pair.check()
+
+
 def test_what_a_merge_did_is_counted(pair: Pair) -> None:
     pair.write(order(1), order(2))
     pair.pass_phases()
