@@ -337,9 +337,8 @@ class Merger:
         self._take_out(unit)
         row = conn.execute(SQL("SELECT key::text FROM {}").format(self._statements(unit).affected)).fetchone()
         key = str(row[0]) if row else ""
-        reason = "refused_by_constraint" if error.diag.constraint_name else "refused_by_type"
         quarantine.refuse_key(
-            conn, unit.entity, self._row_keys(unit, key), key, reason, error.sqlstate, error.diag.constraint_name
+            conn, unit.entity, self._row_keys(unit, key), key, _reason(error), error.sqlstate, error.diag.constraint_name
         )
 
     def _row_keys(self, unit: Mapping, key: str) -> list[str]:
@@ -351,7 +350,9 @@ class Merger:
         try:
             with self.conn.transaction():
                 return [r[0] for r in self.conn.execute(rows).fetchall()] or [key]
-        except psycopg.DataError:
+        except psycopg.Error as error:
+            if not is_refusal(error):
+                raise
             counts = unit.counts
         source = next((s for s in unit.sources if counts and s.relation == f"{unit.schema}.{counts.table}"), None)
         if counts is None or source is None:
@@ -367,8 +368,20 @@ class Merger:
 
 
 def is_refusal(error: psycopg.Error) -> bool:
-    """Whether the database refused the data itself (class 22 or 23), so that another try cannot help."""
-    return (error.sqlstate or "")[:2] in {"22", "23"}
+    """Whether the database refused the data itself, so that another try cannot help.
+
+    That is class 21 (two rows where one is meant), 22, 23, 44, what a trigger raises (P0), and a value too long for an
+    index (54000).
+    """
+    state = error.sqlstate or ""
+    return state[:2] in {"21", "22", "23", "44", "P0"} or state == "54000"
+
+
+def _reason(error: psycopg.Error) -> str:
+    """The reason code of a refusal."""
+    if error.diag.constraint_name:
+        return "refused_by_constraint"
+    return {"21": "refused_by_mapping", "P0": "refused_by_trigger"}.get((error.sqlstate or "")[:2], "refused_by_type")
 
 
 def _tidy(conn: Connection, tables: Sequence[Identifier]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 from pair import ROUTE, Pair
@@ -11,6 +13,7 @@ from shopferry.errors import MappingError
 from shopferry.mapping import Route
 from shopferry.merge import Merged, Merger
 from shopferry.release import release
+from shopferry.statements import keys_between
 from test_backfill import dsns, order
 
 CUSTOMER = "INSERT INTO customers (id, email, full_name) VALUES ({0}, 'c{0}@example.com', 'Jan Kowalski')"
@@ -28,6 +31,40 @@ def test_a_row_that_a_constraint_refuses_is_quarantined_and_the_rest_goes_on(pai
     assert pair.one("SELECT count(*) FROM shop.customer_order") == 39
     assert pair.accounts("orders")["orders"].quarantined == 1
     pair.check()
+
+
+def test_a_row_that_a_trigger_or_an_index_refuses_is_quarantined_too(pair: Pair) -> None:
+    pair.shop.execute(
+        """CREATE FUNCTION shop.judge() RETURNS trigger LANGUAGE plpgsql AS $$
+           BEGIN IF NEW.total = 13 THEN RAISE EXCEPTION 'not today'; END IF; RETURN NEW; END $$;
+           CREATE TRIGGER judge BEFORE INSERT OR UPDATE ON shop.customer_order FOR EACH ROW EXECUTE FUNCTION shop.judge();
+           CREATE INDEX ON shop.customer_order (note)"""
+    )
+    pair.pass_phases()
+    pair.write(*[order(n, total=str(n)) for n in range(1, 41)])
+    noise = "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 400) i)"
+    pair.write(f"UPDATE orders SET note = {noise} WHERE id = 7")
+    pair.sync()
+    held = {e.row_key: (e.reasons, e.sqlstate) for e in quarantine.entries(pair.shop, entity="shop.customer_order")}
+    assert held == {"13": (["refused_by_trigger"], "P0001"), "7": (["refused_by_type"], "54000")}
+    assert pair.one("SELECT count(*) FROM shop.customer_order") == 38
+    pair.check()
+
+
+def test_a_key_for_which_the_mapping_does_not_work_out_is_quarantined_and_the_rest_goes_on(pair: Pair) -> None:
+    pair.write(order(1), order(2), "INSERT INTO order_status_log (id, order_id, status_code, changed_at) VALUES "
+               "(1, 1, 'NEW', '2020-01-01'), (2, 2, 'NEW', '2020-01-01'), (3, 2, 'PAID', '2020-01-02')")  # fmt: skip
+    pair.pass_phases()
+    unit = next(u for u in ROUTE.mappings if u.entity == "shop.order_event")
+    one = "SELECT z.id FROM affected a JOIN legacy.order_status_log z ON z.order_id = a.key WHERE z.order_id = y.order_id"
+    body = f"SELECT y.* FROM ({unit.body}) y WHERE ({one}) > 0"
+    merger = Merger(pair.shop, replace(ROUTE, units=(replace(unit, body=body),)))
+    merger.stage(merger.route.units)
+    with pair.shop.transaction():
+        merger.merge(merger.route.units[0], keys_between(unit, None, None), disjoint=False)
+    held = {e.row_key: (e.reasons, e.sqlstate) for e in quarantine.entries(pair.shop, entity="shop.order_event")}
+    assert held == {n: (["refused_by_mapping"], "21000") for n in "23"}
+    assert pair.ask("SELECT id FROM shop.order_event") == [(1,)]
 
 
 def test_a_value_that_the_shops_type_cannot_hold_is_quarantined_with_its_sqlstate(pair: Pair) -> None:
