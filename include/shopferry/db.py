@@ -25,7 +25,7 @@ _SESSION = (
     # A policy must not hide rows from a copy: it is refused instead. A lock that was waited for must show what it guarded.
     "SET row_security = off; SET default_transaction_isolation = 'read committed'; SET standard_conforming_strings = on; "
     # A fence that a crash forgets would leave two stores open. Younger time-outs are not known to every server.
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; "
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local'); "
     "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout')"
 )
 # And when a server is gone, we notice.
@@ -36,7 +36,7 @@ def connect(dsn: str, role: str, **options: Any) -> Connection:
     """Open an autocommit connection; transactions are then the visible `with conn.transaction():` blocks.
 
     `role` becomes the application name `shopferry <role>`. Raises psycopg.OperationalError when the server cannot
-    be reached (transient), ConfigError when the DSN cannot be parsed.
+    be reached (transient), ConfigError when the DSN cannot be parsed or leads to a pooler.
     """
     try:
         conn = psycopg.connect(
@@ -51,9 +51,18 @@ def connect(dsn: str, role: str, **options: Any) -> Connection:
         )
         conn.prepared_max = PREPARED
         _begin(conn)
+        _require_server(conn, role)
         return conn
     except psycopg.ProgrammingError as error:
         raise ConfigError(f"the DSN of the {role} connection cannot be parsed: {error}") from None
+
+
+def _require_server(conn: Connection, role: str) -> None:
+    """Refuse a pooler: what sessions of ours say of themselves, such as whose writes they make, would stay with others."""
+    row = conn.execute("SELECT pg_backend_pid()").fetchone()
+    if row and row[0] != conn.info.backend_pid:
+        conn.close()
+        raise ConfigError(f"the DSN of the {role} connection leads to a pooler: give the address of the server itself")
 
 
 def _begin(conn: Connection) -> None:

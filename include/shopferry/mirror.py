@@ -216,7 +216,7 @@ def create(shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) ->
         )
     shop.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(route.schema)))
     for name, table in tables.items():
-        if taken := set(table.names) & {*_OWN, "_n"}:
+        if taken := set(table.names) & {*_OWN, "_n", "_k", "_v"}:
             raise ConfigError(
                 f"legacy table {name}: a mapping reads column {min(taken)}, whose name the mirror needs for itself: rename it"
             )

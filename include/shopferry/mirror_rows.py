@@ -90,15 +90,15 @@ def spare_standing(legacy: Connection, shop: Connection, table: MirrorTable) -> 
     columns = {c.name: c for c in table.columns}
     shape = SQL(", ").join(SQL("{} {}").format(Identifier(k), SQL(columns[k].type)) for k in table.key)
     names = SQL(", ").join(map(Identifier, table.key))
-    gone = SQL("SELECT json_agg(k)::text FROM (SELECT {} FROM pg_temp.incoming WHERE _gone) k").format(names)
+    gone = SQL("SELECT json_agg(_k)::text FROM (SELECT {} FROM pg_temp.incoming WHERE _gone) _k").format(names)
     [(keys,)] = shop.execute(gone).fetchall()
     if keys is None:
         return
     matches = SQL(" AND ").join(
-        SQL("t.{0}::{1} = k.{0}").format(Identifier(k), SQL(columns[k].type)) for k in table.key
+        SQL("t.{0}::{1} = _k.{0}").format(Identifier(k), SQL(columns[k].type)) for k in table.key
     )
     there = SQL(
-        "SELECT json_agg(k)::text FROM json_to_recordset(%s::json) AS k ({}) WHERE EXISTS (SELECT FROM {} t WHERE {})"
+        "SELECT json_agg(_k)::text FROM json_to_recordset(%s::json) AS _k ({}) WHERE EXISTS (SELECT FROM {} t WHERE {})"
     ).format(shape, table.captured, matches)
     [(standing,)] = legacy.execute(there, (keys,)).fetchall()
     same = SQL(" AND ").join(SQL("i.{0} = k.{0}").format(Identifier(k)) for k in table.key)

@@ -180,7 +180,7 @@ def test_there_is_nothing_to_try_once_a_cutover_has_begun(ready: Flow) -> None:
         with pytest.raises(PhaseError, match="`shopferry cutover` completes it"):
             dry_run(ready.settings)
     finally:
-        fence.drop_fence(ready.legacy, tables)
+        fence.lift_fence(ready.legacy, tables)
     ready.shop.execute("UPDATE ferry.route SET active = 'shop'")
     try:
         with pytest.raises(PhaseError, match="there is nothing to try"):

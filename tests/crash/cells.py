@@ -87,7 +87,7 @@ ROLLBACK = {
     "all applied": f"{_SWITCH}:_last_look#before",
     "new shop's fence not committed": "shopferry.cutover.way_back:turn#after",
     "new shop fenced": "shopferry.cutover.rollback:close#after",
-    "legacy's opening not committed": "shopferry.fence:drop_fence#after",
+    "legacy's opening not committed": "shopferry.fence:lift_fence#after",
     "legacy open, route not turned": "shopferry.cutover.rollback:flip#before",
     "route turned, nobody told": "shopferry.cutover.routing:announce#before",
 }

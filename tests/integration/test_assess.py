@@ -98,6 +98,11 @@ BLOCKED = [  # (where, statement, subject, words, count)
     ("legacy", "UPDATE customers SET last_ip = ''; ALTER TABLE customers ALTER last_ip SET NOT NULL; CREATE UNIQUE INDEX odd "
      "ON customers (id, last_ip); ALTER TABLE customers REPLICA IDENTITY USING INDEX odd", "legacy table customers",
      "an index on last_ip", None),
+    ("legacy", "ALTER TABLE order_items DROP CONSTRAINT order_items_pkey, ADD PRIMARY KEY (id) DEFERRABLE",
+     "legacy table order_items", "key is DEFERRABLE", None),
+    ("legacy", "ALTER TABLE orders ALTER number SET NOT NULL; CREATE UNIQUE INDEX odd ON orders (number); "
+     "ALTER TABLE orders REPLICA IDENTITY USING INDEX odd", "legacy table orders", "number, without the primary key", None),
+    ("legacy", "CREATE TABLE old_orders () INHERITS (orders)", "legacy table orders", "tables inherit from it: old_orders", None),
     ("legacy", "ALTER TABLE order_items SET UNLOGGED", "legacy table order_items", "UNLOGGED", None),
     ("legacy", "ALTER TABLE loyalty_log DROP CONSTRAINT loyalty_log_pkey", "legacy store",
      "loyalty_log has no primary key", None),

@@ -229,6 +229,23 @@ def test_a_resync_brings_what_the_stream_has_lost_and_old_events_do_not_undo_it(
     pair.check()
 
 
+def test_a_long_value_whose_change_was_lost_is_not_taken_from_the_mirror_before_it_is_copied_anew(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = "UPDATE orders SET note = (SELECT string_agg(md5(i::text), '') FROM generate_series({}, {} + 400) i) WHERE id = 1"
+    pair.write(order(1), note.format(1, 1))
+    pair.pass_phases()
+    pair.write(note.format(1000, 1000))
+    pair.tap.skip()  # nobody will ever see it
+    with monkeypatch.context() as patched:
+        patched.setattr(backfill, "finish_resync", lambda *_: 0)
+        backfill.resync(pair.stores, "test", lambda: {p: len(held) for p, held in pair.log.partitions.items()})
+    pair.write("UPDATE orders SET status_code = 'PAID' WHERE id = 1")  # comes without the note
+    pair.sync()
+    backfill.finish_resync(pair.stores, "test")
+    pair.check()
+
+
 def test_a_resync_walks_legacys_keys_before_it_locks_and_brings_keys_that_come_meanwhile(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

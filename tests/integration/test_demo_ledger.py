@@ -69,7 +69,7 @@ def switch(stores: Stores) -> None:
         fence.raise_fence(stores.legacy, [f"public.{t}" for t in generator.TABLES], ROUTE.name)
     with stores.shop.transaction():
         sequences.advance(stores.shop, ROUTE)
-        fence.drop_fence(stores.shop, installation.entities(ROUTE))
+        fence.lift_fence(stores.shop, installation.entities(ROUTE))
         stores.shop.execute(
             "INSERT INTO ferry.route (route, active, version) VALUES ('demo', 'shop', 2) "
             "ON CONFLICT (route) DO UPDATE SET active = 'shop', version = 2"
@@ -100,7 +100,7 @@ def test_what_is_lost_is_told(settings: Settings, tmp_path: Path) -> None:
     with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
         write_until(settings, path, lambda records: len(records) >= 200)
         ferry(Stores(legacy, shop, ROUTE))
-        fence.drop_fence(shop, installation.entities(ROUTE))
+        fence.lift_fence(shop, installation.entities(ROUTE))
         losses = [
             (shop, "DELETE FROM shop.order_line WHERE id = (SELECT max(id) FROM shop.order_line)",
              "legacy.order_items/.* is neither carried into the shop nor accounted for"),

@@ -60,7 +60,7 @@ def test_partitions_are_closed_too_and_opened_with_the_whole(pair: Pair) -> None
         with pytest.raises(psycopg.DatabaseError, match="moved"):
             pair.write(f"INSERT INTO {table} VALUES (1)")
     with pair.legacy.transaction():
-        fence.drop_fence(pair.legacy, ["public.visits"])
+        fence.lift_fence(pair.legacy, ["public.visits"])
     for number, table in enumerate(("visits", "visits_1", "visits_1_1"), 1):
         pair.write(f"INSERT INTO {table} VALUES ({number})")
 
@@ -80,10 +80,45 @@ def test_legacy_is_fenced_by_the_same_means_and_opened_again(pair: Pair) -> None
     assert json.loads(caught.value.diag.message_detail or "") == {"route": "demo", "store": "shop", "version": 2}
     with pair.legacy.transaction():
         fence.raise_fence(pair.legacy, tables, "demo")  # again is no harm
-        fence.drop_fence(pair.legacy, tables)
-        fence.drop_fence(pair.legacy, tables)
+        fence.lift_fence(pair.legacy, tables)
+        fence.lift_fence(pair.legacy, tables)
     pair.write(order(2))
     assert fence.fenced(pair.legacy) == []
+
+
+def test_it_stands_whatever_role_a_session_replicates_in(pair: Pair) -> None:
+    pair.shop.execute("SET session_replication_role = replica")
+    with pytest.raises(psycopg.DatabaseError, match="moved"):
+        pair.shop.execute("INSERT INTO shop.customer (email) VALUES ('jan@example.com')")
+
+
+@pytest.mark.parametrize("how", ["DISABLE TRIGGER USER", "ENABLE TRIGGER shopferry_fence", "DISABLE TRIGGER ALL"])
+def test_one_that_somebody_has_switched_off_does_not_stand_and_is_raised_again(pair: Pair, how: str) -> None:
+    pair.shop.execute(f"ALTER TABLE shop.payment {how}".encode())
+    assert set(installation.entities(ROUTE)) - set(fence.fenced(pair.shop)) == {"shop.payment"}
+    with pair.shop.transaction():
+        fence.raise_fence(pair.shop, installation.entities(ROUTE), "demo")
+    assert fence.fenced(pair.shop) == installation.entities(ROUTE)
+    with pytest.raises(psycopg.DatabaseError, match="moved"):
+        pair.shop.execute("DELETE FROM shop.payment")
+
+
+def test_readers_are_in_nobodys_way(pair: Pair) -> None:
+    with connect(dsns(pair)[1]) as reader, reader.transaction():
+        reader.execute("SELECT FROM shop.customer")
+        with pair.shop.transaction():
+            pair.shop.execute("SET LOCAL lock_timeout = '1s'")
+            fence.lift_fence(pair.shop, installation.entities(ROUTE))
+        pair.shop.execute("INSERT INTO shop.customer (email) VALUES ('jan@example.com')")
+        with pair.shop.transaction():
+            pair.shop.execute("SET LOCAL lock_timeout = '1s'")
+            fence.raise_fence(pair.shop, installation.entities(ROUTE), "demo", ("legacy", 3))
+        with pytest.raises(psycopg.DatabaseError, match="version 3: write to legacy"):
+            pair.shop.execute("DELETE FROM shop.customer")
+    for entity in installation.entities(ROUTE):
+        fence.drop_fence(pair.shop, entity)
+        fence.drop_fence(pair.shop, entity)
+    assert pair.ask("SELECT FROM pg_trigger WHERE tgname = 'shopferry_fence'") == []
 
 
 def test_a_fence_that_is_rolled_back_never_stood(pair: Pair) -> None:

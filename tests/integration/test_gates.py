@@ -21,13 +21,15 @@ from shopferry.backfill import Stores
 from shopferry.control import differences, gates, rehearsals
 from shopferry.control.gates import Gate
 from shopferry.cutover import gates as judging
-from shopferry.cutover import sequences, servers
+from shopferry.cutover import sequences, servers, way_back
 from shopferry.cutover.sequences import Numbering
 from shopferry.demo.generator import seed
 from shopferry.errors import GateError
+from shopferry.mapping import Route, route_folder
 from shopferry.route_settings import Allowance, Terms, Window
 from shopferry.stack import postgres
 from shopferry.stack.state import free_port
+from test_backfill import order
 from test_verify import damage
 
 
@@ -269,8 +271,26 @@ def test_every_sequence_will_be_past_the_keys_and_nothing_is_set_by_looking(move
     assert " 0 to be set" in judge_sequences(moved).evidence
 
 
+def test_numbers_that_legacy_has_given_out_are_not_given_out_again(moved: Pair) -> None:
+    """The newest order is in quarantine: the new shop does not hold it, and must not take its number for another."""
+    back = Route.load("demo_reverse")
+    moved.shop.execute((route_folder(back.name) / way_back.KEYS).read_bytes())
+    moved.write(order(900_000), order(900_001), "UPDATE orders SET status_code = '??' WHERE id = 900001")
+    moved.sync()
+    assert moved.one("SELECT max(id) FROM shop.customer_order") == 900_000
+    sequences.advance(moved.shop, ROUTE)
+    way_back.number(moved.legacy, moved.shop, ROUTE)
+    assert moved.one("SELECT nextval('shop.customer_order_id_seq')") == 900_002
+    # And back: what the new shop has given out meanwhile, legacy does not give again, whether or not it got there.
+    moved.shop.execute("SELECT setval('shop.customer_order_id_seq', 900100)")
+    way_back.number_back(moved.shop, moved.legacy, ROUTE)
+    row = moved.legacy.execute("SELECT nextval(pg_get_serial_sequence('orders', 'id'))").fetchone()
+    assert row == (900_101,)
+
+
 def test_a_column_that_is_too_narrow_to_go_on_is_found_before_the_cutover(moved: Pair) -> None:
-    moved.shop.execute("SET session_replication_role = replica; ALTER TABLE shop.consent ALTER id TYPE integer")
+    moved.shop.execute("SET session_replication_role = replica; SET shopferry.writer = 'ferry'")
+    moved.shop.execute("ALTER TABLE shop.consent ALTER id TYPE integer")
     assert judge_sequences(moved).met
     moved.shop.execute("UPDATE shop.consent SET id = 2147483000 WHERE id = (SELECT max(id) FROM shop.consent)")
     of = "shop.consent_id_seq of shop.consent.id"

@@ -51,3 +51,38 @@ def test_a_lock_that_is_not_had_leaves_none_behind(filled: Pair) -> None:
         held = "SELECT count(*) FROM pg_locks WHERE pid = %s AND mode = 'ShareRowExclusiveLock'"
         assert filled.legacy.execute(held.encode(), (locked.info.backend_pid,)).fetchone() == (0,)
         filled.write(f"DELETE FROM {TABLES[0]} WHERE false")
+
+
+def test_autovacuum_leaves_for_it_and_stays_away(filled: Pair) -> None:
+    filled.write(
+        "CREATE TABLE bulky (id integer, filler char(1000)) WITH (autovacuum_vacuum_threshold = 0, "
+        "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)",
+        "INSERT INTO bulky SELECT generate_series(1, 5000), ''", "DELETE FROM bulky",
+    )
+    at_it = """SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+               WHERE l.relation = 'bulky'::regclass AND a.backend_type = 'autovacuum worker'"""
+    filled.legacy.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+    filled.legacy.execute("SELECT pg_reload_conf()")
+    try:
+        while filled.legacy.execute(at_it.encode()).fetchone() == (0,):
+            time.sleep(0.1)
+        with connect(dsns(filled)[0]) as locked, locked.transaction():
+            switch.keep_vacuum_out(locked, ["public.bulky"], "legacy")
+            assert filled.legacy.execute(at_it.encode()).fetchone() == (0,)
+            filled.write("INSERT INTO bulky VALUES (1)")  # no writer notices
+            switch.lock(locked, ["public.bulky"], 1.0)
+    finally:
+        filled.legacy.execute("ALTER SYSTEM RESET autovacuum_naptime")
+        filled.legacy.execute("SELECT pg_reload_conf()")
+
+
+def test_who_else_vacuums_or_alters_a_table_is_named(filled: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(switch, "_YIELD_S", 0.5)
+    with connect(dsns(filled)[0]) as other, connect(dsns(filled)[0]) as locked, other.transaction():
+        other.execute("SET application_name = 'night job'")
+        other.execute("LOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE")
+        with (
+            pytest.raises(TransientError, match=r"legacy: a VACUUM, .* \(\d+ client backend night job\): nothing was changed"),
+            locked.transaction(),
+        ):
+            switch.keep_vacuum_out(locked, TABLES, "legacy")

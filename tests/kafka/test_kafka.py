@@ -95,6 +95,14 @@ def test_the_only_consumer_comes_back_to_more_topics_than_it_left(line: Line) ->
     assert held_by(line) == {"one": len(held(line))}
 
 
+def test_a_row_of_megabytes_arrives(line: Line) -> None:
+    line.consumer("one")
+    ferry(line, "contacts", "orders")
+    line.legacy("UPDATE orders SET note = (SELECT string_agg(md5(i::text), ' ') FROM generate_series(1, 100000) i) WHERE id = 1")
+    assert not differences(line, "orders")
+    assert line.shop("SELECT length(note) FROM shop.customer_order WHERE id = 1") == [(3_299_999,)]
+
+
 def test_two_consumers_share_the_partitions_and_nothing_falls_between_them(line: Line) -> None:
     line.consumer("one")
     ferry(line, *ROUTE.phases)

@@ -24,6 +24,7 @@ from shopferry.settings import routes_dir
 
 SIGNED_OFF = "signed_off.txt"
 _LINE = re.compile(r"^(?P<table>[a-z0-9_*?]+)(?:\.(?P<column>[a-z0-9_*?]+))?\s+--\s+(?P<reason>\S.*)$")
+_NAMED = 5
 FIRST = 100_000  # rows looked at where all would take too long
 _SETTLED = "a column nobody has decided about does not arrive, and is gone with the legacy store"
 
@@ -104,11 +105,16 @@ def followed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[
                         AND a.attnum = ANY(i.indkey) WHERE i.indrelid = c.oid AND i.indisreplident),
                   ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
                         AND a.attgenerated = ANY(CASE WHEN %s < 180000 THEN ARRAY['s', 'v'] ELSE ARRAY['v'] END::"char"[])),
-                  row_security_active(c.oid)
+                  row_security_active(c.oid),
+                  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND NOT i.indimmediate),
+                  ARRAY(SELECT h.inhrelid::regclass::text FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhrelid
+                        WHERE h.inhparent = c.oid AND NOT p.relispartition ORDER BY 1),
+                  ARRAY(SELECT p.relid::regclass::text FROM pg_partition_tree(c.oid) p JOIN pg_class o ON o.oid = p.relid
+                        WHERE p.isleaf AND o.relreplident <> 'd' ORDER BY 1)
            FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) ORDER BY 1""",
         (version, list(tables)),
     ).fetchall()
-    for name, identity, persistence, index, generated, hidden in rows:
+    for name, identity, persistence, index, generated, hidden, deferrable, children, leaves in rows:
         subject, names = f"legacy table {name}", set(tables[name].names)
         if identity == "n":
             yield Finding(
@@ -116,12 +122,35 @@ def followed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[
                 "once it is published, PostgreSQL refuses every UPDATE and DELETE in it",
                 f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
             )  # fmt: skip
+        elif identity == "d" and deferrable:
+            yield Finding(
+                subject, Severity.BLOCKING, "the primary key is DEFERRABLE",
+                "PostgreSQL knows no row by it: once the table is published, it refuses every UPDATE and DELETE in it",
+                "make the key anew without DEFERRABLE",
+            )  # fmt: skip
+        elif identity == "i" and not set(tables[name].key) <= set(index):
+            yield Finding(
+                subject, Severity.BLOCKING, f"REPLICA IDENTITY is an index on {', '.join(index)}, without the primary key",
+                "events do not say which row was deleted", f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
+            )  # fmt: skip
         elif identity == "f" or (identity == "i" and not set(index) <= names):
             word = "FULL" if identity == "f" else f"an index on {', '.join(sorted(set(index) - names))}, which no mapping reads"
             yield Finding(
                 subject, Severity.BLOCKING, f"REPLICA IDENTITY is {word}",
                 "once only mapped columns of it are published, PostgreSQL refuses every UPDATE and DELETE in it",
                 f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
+            )  # fmt: skip
+        if leaves:
+            yield Finding(
+                subject, Severity.BLOCKING, f"partitions have a REPLICA IDENTITY of their own: {', '.join(leaves[:_NAMED])}",
+                "PostgreSQL may refuse every UPDATE and DELETE there once the table is published",
+                "ALTER TABLE … REPLICA IDENTITY DEFAULT for each",
+            )  # fmt: skip
+        if children:
+            yield Finding(
+                subject, Severity.BLOCKING, f"tables inherit from it: {', '.join(children[:_NAMED])}",
+                "their rows are read with its own, but their changes come under other names, and nothing closes them",
+                "make them partitions, or a table of their own",
             )  # fmt: skip
         if persistence == "u":
             yield Finding(

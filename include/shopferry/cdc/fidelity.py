@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
-from psycopg.sql import SQL, Composable, Identifier
+from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from shopferry.db import Connection
 from shopferry.errors import ReplayError, TransientError
@@ -68,9 +68,16 @@ class Wanted:
     where: str
 
 
-def standing(shop: Connection, table: MirrorTable, wanted: Sequence[Wanted]) -> dict[bytes, bytes]:
-    """The mirror's live rows under these keys, as JSON by key; one query."""
-    return _rows(shop, table.view, table, wanted, {c.name: c.type for c in table.columns})
+def standing(shop: Connection, table: MirrorTable, wanted: Sequence[Wanted], generation: int) -> dict[bytes, bytes]:
+    """The mirror's live rows under these keys that nothing can have been lost of, as JSON by key; one query.
+
+    After a resync, which begins another generation, these are only the rows that the stream has touched since: a row from
+    before it may lack changes that were lost, until its chunk is copied anew.
+    """
+    sure = SQL("(SELECT * FROM {} WHERE NOT _gone AND ({} = 1 OR _generation >= {}))").format(
+        table.base, Literal(generation), Literal(generation)
+    )
+    return _rows(shop, sure, table, wanted, {c.name: c.type for c in table.columns})
 
 
 def read_again(legacy: Connection, table: MirrorTable, wanted: Sequence[Wanted]) -> dict[bytes, bytes]:
@@ -114,7 +121,7 @@ class _hidden:  # noqa: N801 - used as a function
 
 
 def _rows(
-    conn: Connection, relation: Identifier, table: MirrorTable, wanted: Sequence[Wanted], types: dict[str, str]
+    conn: Connection, relation: Composable, table: MirrorTable, wanted: Sequence[Wanted], types: dict[str, str]
 ) -> dict[bytes, bytes]:
     keys = b"[" + b",".join(b'{"_n":%d,' % n + w.key.lstrip()[1:] for n, w in enumerate(wanted)) + b"]"
     columns = {c.name: c for c in table.columns}
@@ -126,8 +133,8 @@ def _rows(
     ]
     rows = conn.execute(
         SQL(
-            "SELECT k._n, row_to_json(v)::text FROM json_to_recordset(%s::json) AS k (_n integer, {}) "
-            "JOIN {} r ON {} CROSS JOIN LATERAL (SELECT {}) v"
+            "SELECT k._n, row_to_json(_v)::text FROM json_to_recordset(%s::json) AS k (_n integer, {}) "
+            "JOIN {} r ON {} CROSS JOIN LATERAL (SELECT {}) _v"
         ).format(
             SQL(", ").join(shape), relation, SQL(" AND ").join(match),
             SQL(", ").join(_as_text(c) for c in table.columns),

@@ -90,7 +90,9 @@ class Replay:
             offsets.advance(self.shop, self.route.name, steps)
             units = [u for phase, state, _ in states if state.live for u in self.route.of(phase)]
             generations = {t: g for phase, _, g in states for t in self.route.tables_of(phase)}
-            whole = {n: self._whole(self.tables[n], list(rows.values())) for n, rows in sorted(collapsed.items())}
+            whole = {
+                n: self._whole(self.tables[n], list(rows.values()), generations[n]) for n, rows in sorted(collapsed.items())
+            }
             # An echo changes the mirror, and who is who by it; the rows it was made of stand in the target already.
             written, _ = self._carry([u for u in units if isinstance(u, Identity)], whole, generations, echo=True)
             count, merged = self._carry(units, whole, generations, echo=False)
@@ -124,7 +126,7 @@ class Replay:
             self.merger.judge(looked_at, changed)
         return written, self.merger.propagate(units, changed)
 
-    def _whole(self, table: MirrorTable, changes: Sequence[Change]) -> list[Change]:
+    def _whole(self, table: MirrorTable, changes: Sequence[Change], generation: int) -> list[Change]:
         """The changes with every value, exactly: what events leave out or get wrong comes from the mirror or from legacy."""
         fidelity = self._fidelities.setdefault(table.name, Fidelity.of(table))
         whole, from_mirror, from_legacy = list(changes), [], []
@@ -147,7 +149,7 @@ class Replay:
             elif change.partial:
                 from_mirror.append(n)
         if from_mirror:
-            held = standing(self.shop, table, [_wanted(changes[n]) for n in from_mirror])
+            held = standing(self.shop, table, [_wanted(changes[n]) for n in from_mirror], generation)
             for n in from_mirror:
                 if row := held.get(changes[n].key):
                     whole[n] = replace(changes[n], row=fill(changes[n].row or b"", row))

@@ -6,6 +6,7 @@ while its slot and topics are dropped. Every step after it is idempotent; the ne
 
 from __future__ import annotations
 
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from shopferry.settings import REVERSE, Settings
 _Q = db.queries(Path(__file__).parent / "sql" / "finish.sql")
 _ORIGINS_S = 15.0  # for the flows, which notice the end within seconds
 _LOCK_WAIT = "10s"  # readers of the control tables are done sooner
+_SHORT_WAIT, _FENCES_S = "200ms", 60.0  # for a moment without readers: so long others wait behind us, so long it is tried
 _WARNING = "legacy's tables take writes again: take the application's rights away there, or switch that server off"
 
 
@@ -95,6 +97,7 @@ def _require(shop: Connection, route: Route, typed: str, first: str, second: str
 def _finish_shop(shop: Connection, route: Route, who: str, done: Finished) -> None:
     """Write the audit log, drop everything else, in one transaction."""
     given = {"route": route.name, "who": who}
+    _drop_fences(shop, route)
     try:
         with shop.transaction():
             shop.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'".encode())
@@ -103,11 +106,29 @@ def _finish_shop(shop: Connection, route: Route, who: str, done: Finished) -> No
             shop.execute(_Q["gather"], given)
             shop.execute(_Q["note"], given)
             standing = _standing(shop, route)
-            fence.drop_fence(shop, [t for t in fence.fenced(shop) if t in installation.entities(route)])
             _drop_schemas(shop, "legacy", "mirror", "ferry")  # with ferry go the triggers that give legacy's keys at birth
     except psycopg.errors.LockNotAvailable:
         raise TransientError(f"somebody has read the control tables for longer than {_LOCK_WAIT}: nothing was changed") from None
     done.dropped += [f"new shop: {what}" for what in standing]
+
+
+def _drop_fences(shop: Connection, route: Route) -> None:
+    """Drop the new shop's fences, which are lifted, one by one: each needs a moment without readers, and the shop is live."""
+    for entity in installation.entities(route):
+        until = time.monotonic() + _FENCES_S
+        while True:
+            try:
+                with shop.transaction():
+                    shop.execute(f"SET LOCAL lock_timeout = '{_SHORT_WAIT}'".encode())
+                    fence.drop_fence(shop, entity)
+                break
+            except psycopg.errors.LockNotAvailable:
+                if time.monotonic() > until:
+                    raise TransientError(
+                        f"somebody has read {entity} for longer than {_FENCES_S:.0f} s, so its fence, which is open, could not "
+                        "be dropped: try again"
+                    ) from None
+                time.sleep(0.5)
 
 
 def _finish_legacy(legacy: Connection, route: Route, done: Finished) -> None:
@@ -117,7 +138,8 @@ def _finish_legacy(legacy: Connection, route: Route, done: Finished) -> None:
     legacy.execute(SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(name)))  # first: a connector then waits for it
     source.drop_slot(legacy, name)
     with legacy.transaction():
-        fence.drop_fence(legacy, [f"public.{t}" for t in route.tables if f"public.{t}" in fence.fenced(legacy)])
+        for table in route.tables:
+            fence.drop_fence(legacy, f"public.{table}")
         _drop_schemas(legacy, "shopferry")
         if installation.is_installed(legacy):
             _drop_schemas(legacy, "shop", "mirror", "ferry")

@@ -11,9 +11,21 @@ from shopferry import db, fence, installation
 from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.phases import State
-from shopferry.cutover import gates, kept, routing, sequences, way_back
+from shopferry.cutover import gates, kept, routing, way_back
 from shopferry.cutover.limit import Limit
-from shopferry.cutover.switch import LOCK_WAIT_S, Clock, Cutover, alone, close, flip, lock, record, within_limit
+from shopferry.cutover.switch import (
+    LOCK_WAIT_S,
+    Clock,
+    Cutover,
+    Opening,
+    alone,
+    close,
+    flip,
+    keep_vacuum_out,
+    lock,
+    record,
+    within_limit,
+)  # fmt: skip
 from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError
 from shopferry.mapping import Route
@@ -36,6 +48,7 @@ def roll_back(settings: Settings, who: str) -> Cutover:
         db.connect(settings.legacy_dsn, "rollback") as legacy,
         db.connect(settings.shop_dsn, "rollback") as shop,
         db.connect(settings.shop_dsn, "rollback lock") as locked,
+        db.connect(settings.legacy_dsn, "rollback open") as opened,
     ):
         alone(shop)
         row = shop.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
@@ -59,24 +72,25 @@ def roll_back(settings: Settings, who: str) -> Cutover:
             else:
                 _require_unwritten(shop, route)  # before anybody waits
             clock.lap("gates")
+        opening = Opening(opened, back, tables, "legacy", lambda: way_back.number_back(shop, legacy, route))
         with routing.nobody_left_waiting(settings):
             moved = ("legacy", done.version)
-            with within_limit(settings, legacy, shop, locked) as limit:
-                if fenced:
-                    limit.onward()
-                elif back is None:
-                    _close_unwritten(shop, locked, settings, route, moved, limit)
-                    clock.lap("close the new shop")
-                else:
-                    close(Stores(shop, legacy, back), route, locked, settings, entities, moved, clock, limit)
-                if back:
-                    kept.keep(shop, legacy, short, since)
-                    clock.lap("keep")
-                with legacy.transaction():
-                    way_back.turn(legacy, back, live=False)
+            with within_limit(settings, legacy, shop, locked, opened) as limit:
+                with opened.transaction():
+                    if fenced:
+                        limit.onward()
+                        opening.prepare(limit)
+                        clock.lap("make legacy ready")
+                    elif back is None:
+                        _close_unwritten(shop, locked, settings, route, moved, opening, limit)
+                        clock.lap("close the new shop")
+                    else:
+                        close(Stores(shop, legacy, back), route, locked, settings, entities, moved, opening, clock, limit)
                     if back:
-                        sequences.advance(legacy, back)
-                    fence.drop_fence(legacy, tables)
+                        kept.keep(shop, legacy, short, since)
+                        clock.lap("keep")
+                    way_back.turn(opened, back, live=False)
+                    fence.lift_fence(opened, tables)
                 clock.lap("open legacy")
                 with shop.transaction():
                     if active == "shop":
@@ -87,21 +101,26 @@ def roll_back(settings: Settings, who: str) -> Cutover:
 
 
 def _close_unwritten(
-    reader: Connection, locked: Connection, settings: Settings, route: Route, moved: tuple[str, int], limit: Limit
+    reader: Connection, locked: Connection, settings: Settings, route: Route, moved: tuple[str, int], opening: Opening,
+    limit: Limit,
 ) -> None:
     """Fence the new shop if nobody has written to it yet.
 
     Raises GateError where somebody has, TransientError where that cannot be told within the limit, as of a large shop.
     """
-    limit.begin()
-    routing.hold(settings, LOCK_WAIT_S)
+    keep_vacuum_out(opening.conn, opening.tables, opening.name)
     with locked.transaction():
+        limit.begin()
+        keep_vacuum_out(locked, installation.entities(route), "the new shop")
+        limit.begin()
+        routing.hold(settings, LOCK_WAIT_S)
         # The lock keeps writers out while we compare; if we refuse, the fence is undone with the transaction.
         lock(locked, installation.entities(route), min(LOCK_WAIT_S, limit.left()))
         fence.raise_fence(locked, installation.entities(route), route.name, moved)
         _require_unwritten(reader, route)
         for phase in route.phases:
             phases.move(locked, route.name, phase, State.VERIFIED)
+        opening.prepare(limit)
         limit.onward()
 
 

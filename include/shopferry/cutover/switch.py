@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeAlias
 
 import psycopg
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Identifier
 
 from shopferry import db, fence, installation, mirror, route_settings
 from shopferry.backfill import Stores
@@ -35,9 +35,11 @@ LIMIT_S = 10.0  # for all that keeps writers waiting before legacy is fenced, th
 LOCK_WAIT_S = 5.0  # of these, for open transactions: once for PgBouncer's clients, once for everybody's
 LOOK_S = 1.0  # of these, kept for what comes after the stream
 _SHORTEST_MS = 50  # of the tries to lock
+_YIELD_S = 8.0  # for autovacuum to leave a store's tables, before anybody waits
 _CALM_S = 5.0  # for a moment in which the stream is as good as at its end
 _CALM_MS = 150
 _ONE_AT_A_TIME = 0x5F20
+_NOT_HAD = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 Flows: TypeAlias = list[tuple[Stores, Callable[[], Mapping[Partition, int]]]]  # each with the broker's ends of its topics
 
@@ -63,6 +65,7 @@ def cut_over(settings: Settings, who: str) -> Cutover:
         db.connect(settings.legacy_dsn, "cutover") as legacy,
         db.connect(settings.legacy_dsn, "cutover lock") as locked,
         db.connect(settings.shop_dsn, "cutover") as shop,
+        db.connect(settings.shop_dsn, "cutover open") as opened,
     ):
         alone(shop)
         row = shop.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
@@ -83,22 +86,30 @@ def cut_over(settings: Settings, who: str) -> Cutover:
             # However long ago they were met: this is the moment that counts.
             done.gates = gates.require(settings)
             clock.lap("gates")
-        with routing.nobody_left_waiting(settings), within_limit(settings, legacy, shop, locked) as limit:
-            if fenced:
-                limit.onward()
-            else:
-                close(s, back, locked, settings, tables, ("shop", done.version), clock, limit)
+        entities = installation.entities(route)
+
+        def number() -> None:
             sequences.advance(shop, route)
             way_back.number(legacy, shop, route)
-            clock.lap("sequences")
-            with shop.transaction():
-                for phase in route.phases:
-                    phases.move(shop, route.name, phase, State.CUT_OVER)
-                kept.put_back(shop, short)
-                fence.drop_fence(shop, installation.entities(route))
-                flip(shop, route.name, "shop", done.version)
-                clock.lap("open the new shop")
-                record(shop, route.name, done, who)
+
+        with (
+            routing.nobody_left_waiting(settings), within_limit(settings, legacy, shop, locked, opened) as limit,
+            opened.transaction(),
+        ):  # fmt: skip
+            opening = Opening(opened, route, entities, "the new shop", number)
+            if fenced:
+                limit.onward()
+                opening.prepare(limit)
+                clock.lap("make the new shop ready")
+            else:
+                close(s, back, locked, settings, tables, ("shop", done.version), opening, clock, limit)
+            for phase in route.phases:
+                phases.move(opened, route.name, phase, State.CUT_OVER)
+            kept.put_back(opened, short)
+            fence.lift_fence(opened, entities)
+            flip(opened, route.name, "shop", done.version)
+            clock.lap("open the new shop")
+            record(opened, route.name, done, who)
         routing.announce(settings, routing.standing(shop, route.name))
         return done
 
@@ -123,41 +134,73 @@ class Clock:
         self.last = now
 
 
+@dataclass(frozen=True)
+class Opening:
+    """The store that opens: everything that could keep it from that is done before the other one is closed for good.
+
+    `conn` is in the transaction that opens it, `route` the one that writes it (None: none is kept there), `number` sets its
+    sequences, by another connection.
+    """
+
+    conn: Connection
+    route: Route | None
+    tables: list[str]
+    name: str
+    number: Callable[[], None]
+
+    def prepare(self, limit: Limit) -> None:
+        """Have its tables for ourselves but for readers, and its sequences past every key; nothing changes for anybody.
+
+        Raises TransientError when somebody holds one of the tables.
+        """
+        if self.route:
+            installation.pause(self.conn, self.route)  # first, as all our own do: so none of them deadlocks with us
+        lock(self.conn, self.tables, min(LOCK_WAIT_S, limit.left()), f"{self.name}: somebody")
+        self.number()
+
+
 def close(
     s: Stores, onward: Route | None, locked: Connection, settings: Settings, tables: list[str], moved: tuple[str, int],
-    clock: Clock, limit: Limit,
+    opening: Opening, clock: Clock, limit: Limit,
 ) -> None:
     """Lock the store that is read, prove that everything is applied, look at the hot keys once more, fence; one transaction.
 
-    In that transaction the route that leads `onward`, back to this store, begins to be merged: from then on the writes to
-    the store that opens next are carried here. Its mirror must have the echo of all that was carried by then, for echo is
-    not merged when it comes later. `locked` is another connection to the store, `moved` what refused writers are told.
+    Before the fence, all is made ready in the store that opens next. In the fence's transaction the route that leads
+    `onward`, back to this store, begins to be merged: from then on the writes to the store that opens next are carried
+    here. Its mirror must have the echo of all that was carried by then, for echo is not merged when it comes later.
+    `locked` is another connection to the store, `moved` what refused writers are told.
     Raises TransientError or GateError when it was given up; then nothing has changed.
     """
     name = s.names[0]
     terms = route_settings.load(settings.route).cutover
     since = hot_since(s.legacy)
     # The broker's connections are made before the lock: nobody shall wait for a handshake.
-    with _flows(s, onward, settings) as flows:
+    with _flows(s, onward, settings) as flows, locked.transaction():
+        for conn, its, whose in ((locked, tables, name), (opening.conn, opening.tables, opening.name)):
+            limit.begin()
+            keep_vacuum_out(conn, its, whose)
+        clock.lap("keep vacuum out")
+        limit.begin()
         _await_calm(flows)
         clock.lap("await calm")
         limit.begin()
         if routing.hold(settings, LOCK_WAIT_S):
             clock.lap("hold clients")
-        with locked.transaction():
-            lock(locked, tables, min(LOCK_WAIT_S, limit.left()))
-            clock.lap(f"lock {name}")
-            for step, (flow, ends) in zip(("applied", "echo applied"), flows, strict=False):
-                await_applied(flow, ends, limit.left() - LOOK_S)
-                clock.lap(step)
-            _last_look(s, since)
-            if s.route.reverse:  # what is refused here is in no mirror's way, and would be nowhere
-                gates.refuse_unmet("rollback", [gates.held_back(s, terms)])
-            clock.lap("last look")
-            fence.raise_fence(locked, tables, s.route.name.removesuffix(REVERSE), moved)
-            way_back.turn(locked, onward, live=True)
-            limit.onward()
-        clock.lap(f"fence {name}")
+        lock(locked, tables, min(LOCK_WAIT_S, limit.left()), "a writer")
+        clock.lap(f"lock {name}")
+        for step, (flow, ends) in zip(("applied", "echo applied"), flows, strict=False):
+            await_applied(flow, ends, limit.left() - LOOK_S)
+            clock.lap(step)
+        _last_look(s, since)
+        if s.route.reverse:  # what is refused here is in no mirror's way, and would be nowhere
+            gates.refuse_unmet("rollback", [gates.held_back(s, terms)])
+        clock.lap("last look")
+        opening.prepare(limit)
+        clock.lap(f"make {opening.name} ready")
+        fence.raise_fence(locked, tables, s.route.name.removesuffix(REVERSE), moved)
+        way_back.turn(locked, onward, live=True)
+        limit.onward()
+    clock.lap(f"fence {name}")
 
 
 def within_limit(settings: Settings, *conns: Connection) -> AbstractContextManager[Limit]:
@@ -190,14 +233,31 @@ def _await_calm(flows: Flows) -> None:
             return
 
 
-def lock(locked: Connection, tables: list[str], seconds: float) -> None:
+def keep_vacuum_out(conn: Connection, tables: list[str], store: str) -> None:
+    """Have autovacuum leave the tables and stay away, to the end of the caller's transaction; nobody else notices.
+
+    It gives way only to whoever has waited for it as long as PostgreSQL takes to look for deadlocks, which the short tries
+    of `lock` never do. Raises TransientError when somebody else vacuums or alters one of them.
+    """
+    # What follows in this transaction waits for others, and is no sign that this machine has vanished.
+    conn.execute(f"SET LOCAL idle_in_transaction_session_timeout = {int(3000 * LIMIT_S)}".encode())
+    try:
+        _lock(conn, tables, "SHARE UPDATE EXCLUSIVE", int(1000 * _YIELD_S))
+    except _NOT_HAD:
+        raise TransientError(
+            f"{store}: a VACUUM, ANALYZE or change of a table was not through within {_YIELD_S:.0f} s "
+            f"({_holders(conn, tables)}): nothing was changed, try again after it"
+        ) from None
+
+
+def lock(locked: Connection, tables: list[str], seconds: float, who: str = "a writer") -> None:
     """Lock the tables against writers, to the end of the caller's transaction: open ones finish, new ones wait.
 
     In short tries, all tables or none: a writer may hold the last of these and want the first, and would be killed for a
     deadlock had it to wait for us as long as PostgreSQL takes to notice one. The first ones are shorter than anybody minds,
     since whoever embraces us so lets go as soon as we do; long transactions need the later ones. Readers are not touched.
+    Raises TransientError, with `who` did not finish, when they are not had in time.
     """
-    names = SQL(", ").join(Identifier(*t.split(".")) for t in tables)
     row = locked.execute("SELECT setting::integer FROM pg_settings WHERE name = 'deadlock_timeout'").fetchone()
     unnoticed = int(0.8 * row[0]) if row else 800
     until = time.monotonic() + seconds
@@ -205,17 +265,36 @@ def lock(locked: Connection, tables: list[str], seconds: float) -> None:
     while True:
         try:
             patience = min(longest, unnoticed, 1 + int(1000 * max(0.0, until - time.monotonic())))
-            with locked.transaction():
-                locked.execute(SQL("SET LOCAL statement_timeout = {}").format(Literal(patience)))
-                locked.execute(SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(names))
+            _lock(locked, tables, "SHARE ROW EXCLUSIVE", patience)
+            locked.execute(f"SET LOCAL idle_in_transaction_session_timeout = {int(1000 * LIMIT_S)}".encode())
             return
-        except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+        except _NOT_HAD:
             if time.monotonic() > until:
                 raise TransientError(
-                    f"a writer did not finish within {seconds:.0f} s: nothing was changed, try again"
+                    f"{who} did not finish within {seconds:.0f} s ({_holders(locked, tables)}): nothing was changed, try again"
                 ) from None
             time.sleep(longest / 1000 / 4)  # for those who have waited behind us
             longest = min(2 * longest, unnoticed)
+
+
+def _lock(conn: Connection, tables: list[str], mode: str, ms: int) -> None:
+    names = SQL(", ").join(Identifier(*t.split(".")) for t in tables)
+    with conn.transaction():
+        conn.execute(f"SET LOCAL statement_timeout = {ms}".encode())
+        conn.execute(SQL("LOCK TABLE {} IN {} MODE").format(names, SQL(mode)))
+        conn.execute(f"SET LOCAL statement_timeout = {int(1000 * LIMIT_S)}".encode())
+
+
+def _holders(conn: Connection, tables: list[str]) -> str:
+    """Who holds the tables against us: process numbers and what they call themselves."""
+    rows = conn.execute(
+        """SELECT DISTINCT format('%%s %%s %%s', a.pid, a.backend_type, a.application_name) FROM pg_locks l
+           JOIN pg_stat_activity a USING (pid)
+           WHERE l.relation = ANY(%s::regclass[]) AND l.granted AND a.pid <> pg_backend_pid()
+             AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') ORDER BY 1""",
+        (tables,),
+    ).fetchall()
+    return ", ".join(" ".join(r[0].split()) for r in rows[:3]) or "gone by now"
 
 
 def hot_since(legacy: Connection) -> str:

@@ -22,7 +22,7 @@ from shopferry.control.phases import State
 from shopferry.cutover import sequences
 from shopferry.cutover.sequences import Numbering
 from shopferry.db import Connection
-from shopferry.errors import MappingError, PhaseError, ShopferryError
+from shopferry.errors import MappingError, ShopferryError
 from shopferry.mapping import Route, route_folder
 from shopferry.passage import await_applied, broker_ends, stores
 from shopferry.settings import Settings
@@ -40,8 +40,8 @@ _ARMED = {State.CUT_OVER, State.IN_SYNC}
 def arm(settings: Settings, say: Callable[[str], None] = lambda _: None) -> int:
     """Have legacy hold all that the new shop holds, and follow it; idempotent. Returns the rows copied this time.
 
-    Nothing is done before all phases are verified (the gates say so), and of a route without mappings that lead back. Raises
-    PhaseError while the new shop is the active store: the way back is in use then.
+    Nothing is done before all phases are verified (the gates say so), and of a route without mappings that lead back. While
+    the new shop is the active store, the way back is in use: mappings that were mended since are installed, and no more.
     """
     route = Route.load(settings.route)
     if not route.has_way_back:
@@ -50,7 +50,9 @@ def arm(settings: Settings, say: Callable[[str], None] = lambda _: None) -> int:
     with db.connect(settings.shop_dsn, "arm") as shop:
         known = phases.all_phases(shop, route.name) if installation.is_installed(shop) else []
         if known and installation.active(shop, route.name) == "shop":
-            raise PhaseError("the new shop is the active store: the way back is in use, there is nothing to arm")
+            say("the way back is in use: installing its mappings as they are now")
+            _install(back)
+            return 0
         if not known or any(p.state != State.VERIFIED for p in known):
             say("not all phases are verified: the way back is armed after them")
             return 0
@@ -163,6 +165,22 @@ def number(legacy: Connection, shop: Connection, route: Route) -> None:
                 "SELECT setval({}::regclass, greatest({}, (SELECT last_value + is_called::integer FROM {})), false)"
             ).format(Literal(sequence), Literal(following), Identifier(*sequence.split(".")))
         )
+
+
+def number_back(shop: Connection, legacy: Connection, route: Route) -> None:
+    """Let legacy go on behind all numbers that it or the new shop has given out; never backwards.
+
+    A row that stays behind in the new shop keeps its number: legacy must not give it to another.
+    """
+    if (back := of(route)) is None:
+        return
+    sequences.advance(legacy, back)
+    standing = {column: n for n in sequences.numberings(legacy, back) for column in n.columns}
+    for table, column, sequence in _numbers(back):
+        one = standing[f"{table}.{column}"]
+        theirs = SQL("SELECT last_value + is_called::integer FROM {}").format(Identifier(*sequence.split(".")))
+        [(following,)] = shop.execute(theirs).fetchall()
+        legacy.execute("SELECT setval(%s::oid::regclass, greatest(%s, %s), false)", (one.oid, one.following, following))
 
 
 def _following(legacy: Connection, back: Route) -> dict[str, int]:
