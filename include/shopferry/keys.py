@@ -19,6 +19,13 @@ def key_text(names: Sequence[str], alias: str | None = None) -> Composed:
     return SQL("concat_ws('/', {})").format(SQL(", ").join(SQL(part).format(c) for c in columns))
 
 
+def key_parts(names: Sequence[str], text: str) -> list[str]:
+    """What `key_text` made one text of: the value of each column, as text."""
+    if len(names) == 1:
+        return [text]
+    return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")]
+
+
 def key_range(table_key: Sequence[str], low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
     """The WHERE condition of a key range, `low` exclusive and `high` inclusive; open where None."""
     key = SQL("({})").format(SQL(", ").join(map(Identifier, table_key)))

@@ -16,7 +16,7 @@ from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.phases import State
 from shopferry.errors import ConfigError
-from shopferry.keys import key_text
+from shopferry.keys import key_parts, key_text
 from shopferry.mapping import Route
 from shopferry.verify import checksums
 
@@ -113,7 +113,9 @@ def test_keys_that_the_stores_order_differently_are_copied_compared_and_copied_a
     copy(stores, chunk_size=7)
     assert found(stores, "keyed") == []
     stores.shop.execute("UPDATE mirror.keyed SET note = 'x' WHERE code = 'N100'")
-    stores.shop.execute("INSERT INTO mirror.keyed (code, day) VALUES ('N500', '2020-01-01')")
+    stores.shop.execute("INSERT INTO mirror.keyed (code, day, _lsn) VALUES ('N500', '2020-01-01', '0/2')")
+    hot = checksums.compare_hot(stores.legacy, stores.shop, mirror.load(stores.shop)["keyed"], "0/1")
+    assert hot == {"N500/2020-01-01"}
     assert sorted(found(stores, "keyed")) == [("N100/2020-01-01", "differs", "note"), ("N500/2020-01-01", "extra", "")]
     stores.legacy.execute("DELETE FROM keyed WHERE code IN ('N3', 'N30', 'N119')")
     backfill.resync(stores, "test")
@@ -142,6 +144,7 @@ def test_keys_whose_parts_hold_the_separator_are_told_apart(stores: Stores) -> N
     texts = [t for (t,) in stores.shop.execute(SQL("SELECT {} FROM {}").format(key_text(("x", "y")), rows)).fetchall()]
     assert len(set(texts)) == 4
     assert texts[3] == "1/2"
+    assert [key_parts(("x", "y"), t) for t in texts] == [["a/b", "c"], ["a", "b/c"], ["a~1b", "c"], ["1", "2"]]
 
 
 def test_a_column_whose_name_the_mirror_needs_is_named(dsns: tuple[str, str]) -> None:

@@ -18,7 +18,7 @@ from shopferry import db, mirror
 from shopferry.control.differences import Difference
 from shopferry.db import Connection
 from shopferry.errors import TransientError
-from shopferry.keys import key_range, key_ranges, key_text
+from shopferry.keys import key_parts, key_range, key_ranges, key_text
 from shopferry.mirror import MirrorTable
 
 RANGE = 10_000  # keys per checksum
@@ -86,12 +86,17 @@ def _encoding(conn: Connection) -> str | None:
     return conn.info.parameter_status("server_encoding")
 
 
-def keyed(table: MirrorTable, keys: Iterable[str]) -> Composed:
-    """The condition for rows with these keys; a single-column key is looked up by its index."""
+def keyed(table: MirrorTable, keys: Iterable[str], *, legacy: bool) -> Composed:
+    """The condition for rows with these keys, in legacy's table or in the mirror's, which the key's index can serve."""
+    kinds = {c.name: c.legacy_type if legacy else c.type for c in table.columns}
+    rows = [key_parts(table.key, k) for k in sorted(keys)]
+    columns = [
+        SQL("{}::{}[]").format(Literal([row[n] for row in rows]), SQL(kinds[name])) for n, name in enumerate(table.key)
+    ]
     if len(table.key) == 1:
-        kind = next(c.type for c in table.columns if c.name == table.key[0])
-        return SQL("{} = ANY({}::{}[])").format(Identifier(table.key[0]), Literal(sorted(keys)), SQL(kind))
-    return SQL("{} = ANY({})").format(key_text(table.key), Literal(sorted(keys)))
+        return SQL("{} = ANY({})").format(Identifier(table.key[0]), columns[0])
+    names = SQL(", ").join(map(Identifier, table.key))
+    return SQL("({}) IN (SELECT * FROM unnest({}))").format(names, SQL(", ").join(columns))
 
 
 def _stretches(
@@ -115,10 +120,10 @@ def _standing(
     for _ in range(_ROUNDS):
         if not suspects:
             return standing
-        before = _rows_of(legacy, there, table, text, suspects)
+        before = _rows_of(legacy, there, table, text, suspects, legacy=True)
         await_applied()
-        ours = _rows_of(shop, here, table, text, suspects)
-        after = _rows_of(legacy, there, table, text, suspects)
+        ours = _rows_of(shop, here, table, text, suspects, legacy=False)
+        after = _rows_of(legacy, there, table, text, suspects, legacy=True)
         moving = _differing(before, after)
         standing |= _differing(after, ours) - moving
         suspects = moving
@@ -137,10 +142,10 @@ def _differs_held(
         held.execute(_SESSION + f"; SET idle_in_transaction_session_timeout = '{_HELD_S}s'")
         try:
             with held.transaction():
-                held.execute(SQL("SELECT FROM {} WHERE {} FOR SHARE").format(there, keyed(table, [key])))
-                theirs = _rows_of(held, there, table, text, {key})
+                held.execute(SQL("SELECT FROM {} WHERE {} FOR SHARE").format(there, keyed(table, [key], legacy=True)))
+                theirs = _rows_of(held, there, table, text, {key}, legacy=True)
                 await_applied()
-                ours = _rows_of(shop, here, table, text, {key})
+                ours = _rows_of(shop, here, table, text, {key}, legacy=False)
         except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout):
             raise TransientError(
                 f"row {key} of {table.name} is written without a pause, and the stream needs more than {_HELD_S} s to come "
@@ -153,8 +158,8 @@ def _drilled(legacy: Connection, shop: Connection, table: MirrorTable, keys: set
     """Each column that differs; of a row that only one side has, the row."""
     listed = sorted(keys)
     for n in range(0, len(listed), _DRILL):
-        theirs = _columns_of(legacy, table.captured, table, listed[n : n + _DRILL])
-        ours = _columns_of(shop, table.view, table, listed[n : n + _DRILL])
+        theirs = _columns_of(legacy, table.captured, table, listed[n : n + _DRILL], legacy=True)
+        ours = _columns_of(shop, table.view, table, listed[n : n + _DRILL], legacy=False)
         for key in listed[n : n + _DRILL]:
             if key not in ours and key in theirs:
                 yield Difference("mirror", table.name, key, "missing", aggregate=key)
@@ -167,11 +172,13 @@ def _drilled(legacy: Connection, shop: Connection, table: MirrorTable, keys: set
 
 
 def _columns_of(
-    conn: Connection, relation: Identifier, table: MirrorTable, keys: Sequence[str]
+    conn: Connection, relation: Identifier, table: MirrorTable, keys: Sequence[str], *, legacy: bool
 ) -> dict[str, list[str | None]]:
     texts = SQL(", ").join(SQL("{}::{}::text").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
     rows = conn.execute(
-        SQL("SELECT {}, ARRAY[{}] FROM {} WHERE {}").format(key_text(table.key), texts, relation, keyed(table, keys))
+        SQL("SELECT {}, ARRAY[{}] FROM {} WHERE {}").format(
+            key_text(table.key), texts, relation, keyed(table, keys, legacy=legacy)
+        )
     ).fetchall()
     return dict(rows)
 
@@ -193,10 +200,10 @@ def _rows(
 
 
 def _rows_of(
-    conn: Connection, relation: Identifier, table: MirrorTable, text: Composed, keys: set[str]
+    conn: Connection, relation: Identifier, table: MirrorTable, text: Composed, keys: set[str], *, legacy: bool
 ) -> dict[str, int]:
     """The hashes of named keys."""
-    return _rows(conn, relation, table, text, keyed(table, keys))
+    return _rows(conn, relation, table, text, keyed(table, keys, legacy=legacy))
 
 
 def _differing(left: dict[str, int], right: dict[str, int]) -> set[str]:
@@ -218,6 +225,6 @@ def compare_hot(legacy: Connection, shop: Connection, table: MirrorTable, since:
     if not keys:
         return set()
     return _differing(
-        _rows_of(legacy, table.captured, table, text, keys),
-        _rows_of(shop, table.view, table, text, keys),
+        _rows_of(legacy, table.captured, table, text, keys, legacy=True),
+        _rows_of(shop, table.view, table, text, keys, legacy=False),
     )
