@@ -91,12 +91,15 @@ def page(found: dict[str, Any]) -> str:
         "The longest time without an acknowledged write, or that one had to wait, in milliseconds, as the writer saw it:", "",
         "| | p50 | p99 | largest |", "|---|---|---|---|",
         *(f"| {name} | {q['p50']:,} | {q['p99']:,} | {q['max']:,} |" for name, q in found["gap_ms"].items()), "",
-        "What it goes into, medians in milliseconds (gates and calm are before anybody waits):", "",
+        "What it goes into, medians in milliseconds (gates, vacuum and calm are before anybody waits):", "",
         "| step | cutover | rollback |", "|---|---|---|",
     ]
     of = found["steps_ms"]
-    names = {"lock": "lock the store that closes", "fence": "fence it", "open": "open the other"}
-    for step in ("gates", "await calm", "lock", "applied", "echo applied", "last look", "fence", "sequences", "open"):
+    names = {
+        "lock": "lock the store that closes", "make": "make the other one ready", "fence": "fence it", "open": "open the other",
+    }  # fmt: skip
+    steps = ("gates", "keep vacuum out", "await calm", "lock", "applied", "echo applied", "last look", "make", "fence", "open")
+    for step in steps:
         cells = [next((f"{ms:,}" for s, ms in of[kind].items() if s.split(" ")[0] == step or s == step), "–") for kind in of]
         lines.append(f"| {names.get(step, step)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -22,7 +22,7 @@ import hooks
 import psycopg
 import pytest
 from bouncer import Bouncer, Clients
-from shopferry import backup, db, fence, passage, stack
+from shopferry import backup, db, fence, installation, passage, stack
 from shopferry.cutover import routing, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import shop
@@ -236,7 +236,7 @@ def ear(settings: Settings) -> Iterator[Callable[[], list[tuple[str, int]]]]:
 def test_killed_after_the_fence_the_next_try_completes_it_and_goes_on_until_the_hook_is_told(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = "shopferry.cutover.sequences:advance#before"
+    at = "shopferry.fence:lift_fence#before"
     assert killed(settings, at, tmp_path, signal.SIGKILL, "cutover").code == -signal.SIGKILL
     with db.connect(settings.legacy_dsn, "test") as legacy, pytest.raises(psycopg.DatabaseError) as refused:
         legacy.execute("UPDATE customers SET phone = NULL")
@@ -314,3 +314,21 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
     with pytest.raises(ShopferryError, match="under way"), db.connect(settings.shop_dsn, "test") as other:
         switch.alone(other)
         switch.cut_over(given, "test")
+
+
+def test_whoever_reads_the_store_that_opens_is_in_nobodys_way(settings: Settings) -> None:
+    passage.run_again(settings, "test", lambda _: None)
+    with db.connect(settings.shop_dsn, "report") as reader, reader.transaction():
+        for entity in installation.entities(Route.load(settings.route)):
+            reader.execute(f"SELECT FROM {entity} LIMIT 1".encode())
+        with db.connect(settings.shop_dsn, "night job") as other, other.transaction():
+            other.execute("LOCK TABLE shop.payment IN SHARE UPDATE EXCLUSIVE MODE")
+            with pytest.raises(TransientError, match="the new shop: a VACUUM, .* client backend shopferry night job"):
+                switch.cut_over(settings, "test")
+        assert_legacy_goes_on(settings, before := version(settings))
+        switch.cut_over(settings, "test")
+        assert version(settings) == before + 1
+    with db.connect(settings.legacy_dsn, "report") as reader, reader.transaction():
+        reader.execute("SELECT FROM customers, orders, addresses LIMIT 1")
+        roll_back(settings, "test")
+    assert_legacy_goes_on(settings, before + 2)

@@ -259,7 +259,7 @@ def test_a_rollback_that_died_is_completed_and_nothing_else_is_possible(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(rollback.sequences, "advance", die)
+        patched.setattr(rollback.fence, "lift_fence", die)
         roll_back(settings, "test")
     assert open_stores(settings) == []
     with pytest.raises(GateError, match="a rollback has begun and closed the new shop"):

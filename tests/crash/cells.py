@@ -75,9 +75,9 @@ CUTOVER = {
     "gates met": "shopferry.cutover.gates:require#after",
     "legacy locked": f"{_SWITCH}:lock#after",
     "all applied": f"{_SWITCH}:_last_look#before",
+    "sequences set": "shopferry.cutover.way_back:number#after",
     "legacy's fence not committed": "shopferry.cutover.way_back:turn#after",
     "legacy fenced": f"{_SWITCH}:close#after",
-    "sequences set": "shopferry.cutover.way_back:number#after",
     "new shop's opening not committed": f"{_SWITCH}:record#after",
     "new shop open, nobody told": "shopferry.cutover.routing:announce#before",
 }
@@ -85,6 +85,7 @@ ROLLBACK = {
     "gates met": "shopferry.cutover.gates:require_back#after",
     "new shop locked": f"{_SWITCH}:lock#after",
     "all applied": f"{_SWITCH}:_last_look#before",
+    "sequences set": "shopferry.cutover.way_back:number_back#after",
     "new shop's fence not committed": "shopferry.cutover.way_back:turn#after",
     "new shop fenced": "shopferry.cutover.rollback:close#after",
     "legacy's opening not committed": "shopferry.fence:lift_fence#after",

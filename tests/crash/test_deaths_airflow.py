@@ -22,8 +22,8 @@ pytestmark = [
     pytest.mark.skipif(not WHOLE, reason="boots Airflow and waits for its time-outs: make death-table"),
 ]
 PATIENCE_S = 1_800
-# Before the lock there is nothing of ours to wait for but legacy's tables; after the fence, the rows of the phases.
-_BLOCKS = {HELD[0]: "LOCK TABLE public.customers IN ROW EXCLUSIVE MODE", HELD[1]: "SELECT FROM ferry.phase FOR UPDATE"}
+# Before the lock there is nothing of ours to wait for but legacy's tables; after the fence, the row of the route.
+_BLOCKS = {HELD[0]: "LOCK TABLE public.customers IN ROW EXCLUSIVE MODE", HELD[1]: "SELECT FROM ferry.route FOR UPDATE"}
 
 
 @contextmanager
