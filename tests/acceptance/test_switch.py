@@ -323,7 +323,7 @@ def test_whoever_reads_the_store_that_opens_is_in_nobodys_way(settings: Settings
             reader.execute(f"SELECT FROM {entity} LIMIT 1".encode())
         with db.connect(settings.shop_dsn, "night job") as other, other.transaction():
             other.execute("LOCK TABLE shop.payment IN SHARE UPDATE EXCLUSIVE MODE")
-            with pytest.raises(TransientError, match="the new shop: a VACUUM, .* client backend shopferry night job"):
+            with pytest.raises(TransientError, match=r"the new shop: a VACUUM, .* client backend shopferry night job"):
                 switch.cut_over(settings, "test")
         assert_legacy_goes_on(settings, before := version(settings))
         switch.cut_over(settings, "test")
