@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from shopferry.watch import Slot, SyncHealth
@@ -45,6 +45,7 @@ class Code(StrEnum):
     CONSUMER_SILENT = "consumer-silent"
     CONSUMER_STOPPED = "consumer-stopped"
     LATE = "late"
+    STORE_OPEN = "store-open"
 
 
 AWAY = {Code.SHOP_AWAY, Code.LEGACY_AWAY, Code.BROKER_AWAY}  # may be back at the next look
@@ -74,6 +75,12 @@ def complaints(health: SyncHealth, limits: Limits = Limits()) -> list[Complaint]
         found += _standing(health.slot, limits)
     if health.watched:
         found += [*_slot(health, limits), *_broker(health), *_consumers(health, limits), *_late(health, limits)]
+    elif health.begun and health.slot:  # nobody needs it any more, but legacy keeps its log for it
+        found += [c for c in _standing(health.slot, limits) if c.code in {Code.SLOT_RETAINS, Code.SLOT_HEADROOM}]
+    if health.unfenced:
+        found.append(_open(health))
+    if health.other:
+        found += [replace(c, text=f"{health.other.route}: {c.text}") for c in complaints(health.other, limits)]
     young = health.age_s < limits.grace_s
     return [c for c in found if not (young and c.code in _YOUNG)]
 
@@ -169,6 +176,16 @@ def _consumers(health: SyncHealth, limits: Limits) -> Iterator[Complaint]:
                 f"consumer {consumer.consumer} was last seen {consumer.age_s:.0f} s ago (limit {limits.silence_s:.0f}): "
                 f"start `{health.flow}`, read its log",
             )
+
+
+def _open(health: SyncHealth) -> Complaint:
+    """Of the flow there: the store that it reads is closed after the cutover, the one that it writes before."""
+    closed, close = (health.read, "cutover") if health.active == "shop" else (health.written, "phase init")
+    return Complaint(
+        Code.STORE_OPEN,
+        f"{closed} takes writes, though the other store is the one that is open: no fence stands on "
+        f"{_some(list(health.unfenced))}: `shopferry {close}` raises it",
+    )
 
 
 def _late(health: SyncHealth, limits: Limits) -> Iterator[Complaint]:

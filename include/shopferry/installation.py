@@ -19,11 +19,16 @@ def install(legacy: Connection, shop: Connection, route: Route) -> None:
 
     `legacy` is the store that the route reads, `shop` the one it writes: of the way back they are exchanged.
 
-    What is installed already for the same mappings is left alone: its locks would stand in the stream's way.
+    What is installed already for the same mappings is left alone, but for a fence that does not stand: its locks would stand
+    in the stream's way.
     Raises MappingError with file and line for a mapping that does not run, ConfigError for a table that is missing or
     has no primary key; then nothing was changed.
     """
     if is_current(shop, route):
+        if not route.reverse and active(shop, route.name) == "legacy" and set(entities(route)) - set(fence.fenced(shop)):
+            with shop.transaction():
+                pause(shop, route)
+                _close(shop, route)
         return
     with shop.transaction(), legacy.transaction():
         pause(shop, route)

@@ -26,7 +26,7 @@ def lines(
     if "shop" in health.away:
         return above + (list(_slot(health, width)) if health.slot else [])
     above += _phases(health)
-    below = [*_stream(health, width), *_quarantine(health, width)]
+    below = [*_stream(health, width), *_quarantine(health, width), *_other(health.other, width)]
     waits = _topics(health, _HEIGHT - len(above) - len(below)) if health.watched else []
     return [line.rstrip() if len(line) <= width else line[: width - 1] + "…" for line in [*above, *waits, *below]]
 
@@ -145,6 +145,19 @@ def _quarantine(health: SyncHealth, width: int) -> Iterator[str]:
         named.append(f"{len(rest)} more reasons {sum(rows for _, rows in rest):,}")
     text = ", ".join(named) or "empty"
     yield from _wrapped(f"{'quarantine':{_LABEL}}{text}", width, " " * _LABEL)
+
+
+def _other(health: SyncHealth | None, width: int) -> Iterator[str]:
+    """The flow that led to the store that is open now, on one line."""
+    if health is None or not health.watched:
+        return
+    slot, seen = health.slot, health.consumers[:1]
+    kept = slot and f"slot {'active' if slot.active else 'NOT ACTIVE'}, {size(slot.retained_bytes)} of log kept"
+    parts = [
+        f"{health.route}: {sum(t.events or 0 for t in health.topics):,} events wait", kept or "no slot",
+        f"consumer seen {_ago(seen[0].age_s)}" if seen else "consumer never seen",
+    ]
+    yield from _wrapped(f"{'kept up':{_LABEL}}{', '.join(parts)}", width, " " * _LABEL)
 
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:

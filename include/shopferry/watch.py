@@ -7,12 +7,12 @@ measured all the same; `complaints` judges what comes out, `screen` shows it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from shopferry import backfill, db, installation, mirror
+from shopferry import backfill, db, fence, installation, mirror
 from shopferry.cdc import source
 from shopferry.cdc.broker import Backlog, backlog, topics
 from shopferry.control import chunks, continuity, offsets, phases, quarantine
@@ -109,6 +109,9 @@ class SyncHealth:
     events: int = 0  # ever applied
     consumers: tuple[Consumer, ...] = ()  # the latest first
     quarantine: Mapping[str, int] = field(default_factory=dict)  # rows by reason code, the most frequent first
+    standby: bool = False  # has to run though its store is closed: by it the open one's way to this one is made sure
+    unfenced: tuple[str, ...] = ()  # tables of the store that is closed, which take writes all the same
+    other: SyncHealth | None = None  # after a cutover: the flow that led there
 
     @property
     def read(self) -> str:
@@ -127,8 +130,8 @@ class SyncHealth:
 
     @property
     def watched(self) -> bool:
-        """Whether this flow has to run now: from the first phase's start until the cutover, and the way back from then on."""
-        return self.begun and self.active == "legacy"
+        """Whether this flow has to run now: from the first phase's start, and after the cutover while there is a way back."""
+        return self.begun and (self.active == "legacy" or self.standby)
 
     @property
     def lag_s(self) -> float:
@@ -137,13 +140,13 @@ class SyncHealth:
 
 
 def measure(settings: Settings) -> SyncHealth:
-    """Measure the flow that the route depends on now: after the cutover, the way back, where it has one.
+    """Measure the flow that the route depends on now: after the cutover the way back, where it has one, beside the other.
 
     Works before anything is installed, and with any of the servers away.
     """
     health = _measured(settings)
     if health.active == "shop" and Route.load(settings.route).has_way_back:
-        return _measured(settings.reversed)
+        return replace(_measured(settings.reversed), other=health)
     return health
 
 
@@ -177,12 +180,17 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
     withheld: list[str] = []
     waiting: list[Topic] = []
     gaps: list[Gap] = []
-    if begun and active == "legacy":
+    standby = active == "shop" and route.has_way_back
+    needed, unfenced = begun and (active == "legacy" or standby), list[str]()
+    if begun:
         try:
             with db.connect(settings.legacy_dsn, "watch") as legacy:
-                slot, withheld = _slot(legacy, route), source.withheld(legacy, installation.publication(route), tables)
+                slot, unfenced = _slot(legacy, route), _unfenced(legacy, shop, route, active)
+                withheld = source.withheld(legacy, installation.publication(route), tables) if needed else []
         except (psycopg.Error, ShopferryError) as error:
-            away["legacy"] = describe(error)
+            if needed:  # else legacy may be gone for good
+                away["legacy"] = describe(error)
+    if needed:
         names, stored = topics(route, tables), offsets.stored(shop, name)
         held: dict[Partition, Backlog] | None = None
         try:
@@ -215,7 +223,18 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
         events=sum(events for events, _ in offsets.applied(shop, name).values()),
         consumers=tuple(offsets.consumers(shop, name)),
         quarantine=dict(sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))),
+        standby=standby,
+        unfenced=tuple(unfenced),
     )
+
+
+def _unfenced(legacy: Connection, shop: Connection, route: Route, active: str) -> list[str]:
+    """The tables of the closed store that have no fence."""
+    if route.reverse:
+        return []
+    if active == "shop":
+        return sorted({f"public.{t}" for t in route.tables} - set(fence.fenced(legacy)))
+    return sorted(set(installation.entities(route)) - set(fence.fenced(shop)))
 
 
 def _phases(shop: Connection, route: Route) -> tuple[PhaseProgress, ...]:

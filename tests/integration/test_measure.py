@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pair import Pair
-from shopferry import watch
+from pair import ROUTE, Pair
+from shopferry import fence, installation, watch
 from shopferry.complaints import Code, complaints
 from shopferry.control import offsets
 from shopferry.settings import Settings
@@ -86,3 +86,17 @@ def test_a_consumer_that_stops_again_and_again_is_not_well_in_between(pair: Pair
     pair.shop.execute("UPDATE ferry.consumer SET stopped_at = stopped_at - interval '10 seconds'")
     assert offsets.alive(pair.shop, "demo", "host") is None
     assert offsets.alive(pair.shop, "demo", "host", "EventError: t[0]@8") == "EventError: t[0]@8"
+
+
+def test_a_store_that_is_closed_and_takes_writes_is_named_until_its_fence_stands_again(pair: Pair) -> None:
+    pair.start("contacts")
+    pair.shop.execute("ALTER TABLE shop.payment DISABLE TRIGGER ALL")
+    [complaint] = [c for c in complaints(measured(pair)) if c.code == Code.STORE_OPEN]
+    assert "the new shop takes writes" in complaint.text and "shop.payment" in complaint.text
+    installation.install(pair.legacy, pair.shop, ROUTE)
+    assert fence.fenced(pair.shop) == installation.entities(ROUTE)
+    pair.shop.execute("UPDATE ferry.route SET active = 'shop'")
+    health = measured(pair).other
+    assert health
+    [complaint] = [c for c in complaints(health) if c.code == Code.STORE_OPEN]
+    assert "the legacy store takes writes" in complaint.text and "public.addresses" in complaint.text

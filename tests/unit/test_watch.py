@@ -44,6 +44,10 @@ WRONG = [
     (replace(WELL, topics=(*TOPICS[1:], Topic("demo.public.x"))), Code.TOPIC_MISSING, "no topic demo.public.x"),
     (replace(WELL, gaps=(Gap("t", 1, 40, "the broker ends at 7"),)), Code.EVENTS_MISSING, "offset 40, but the broker ends at 7"),
     (replace(WELL, consumers=()), Code.CONSUMER_MISSING, "no consumer was ever seen"),
+    (replace(WELL, unfenced=("shop.payment",)), Code.STORE_OPEN, "the new shop takes writes, though"),
+    (replace(WELL, active="shop", standby=True, unfenced=("public.orders",)), Code.STORE_OPEN, "the legacy store takes writes"),
+    (replace(WELL, route="demo_reverse", other=replace(WELL, active="shop", standby=True, slot=None)), Code.SLOT_GONE, "demo: "),
+    (replace(WELL, active="shop", slot=replace(SLOT, retained_bytes=3000 * MIB)), Code.SLOT_RETAINS, "3000 MiB of log"),
     (replace(WELL, consumers=(Consumer("host", 1.0, "EventError: t[0]@7"),)), Code.CONSUMER_STOPPED, "t[0]@7"),
     (replace(WELL, consumers=(OTHER, Consumer("host", 9.0, "EventError: x"))), Code.CONSUMER_STOPPED, "host has stopped"),
     (replace(WELL, consumers=(Consumer("host", 90000.0, "EventError: x"),)), Code.CONSUMER_STOPPED, "host has stopped"),
@@ -80,6 +84,13 @@ def test_the_runbook_has_a_section_for_each_complaint_and_no_other() -> None:
     for section in sections:
         for part in ("**Means.**", "**Look.**", "**Do.**"):
             assert part in section, section.partition("\n")[0]
+
+
+def test_after_the_cutover_the_flow_that_led_there_is_on_the_screen() -> None:
+    health = replace(WELL, route="demo_reverse", other=replace(WELL, active="shop", standby=True))
+    assert complaints(health) == []
+    [line] = [line for line in screen.lines(health, []) if line.startswith("kept up")]
+    assert "demo: " in line and "slot active" in line and "consumer seen" in line
 
 
 def test_the_limits_are_the_callers() -> None:

@@ -58,7 +58,7 @@ def cut_over(settings: Settings, who: str) -> Cutover:
 
     Raises GateError when a gate is not met, TransientError when lock, stream or last look take too long: legacy then goes
     on as before. Raises AnnounceError or TransientError when all is done and somebody could not be told of it; that, too,
-    is made up for by the next try.
+    is made up for by the next try. When the new shop is open already, a fence that legacy has lost is raised again.
     """
     route = Route.load(settings.route)
     with (
@@ -73,6 +73,7 @@ def cut_over(settings: Settings, who: str) -> Cutover:
         if active == "shop":
             if set(installation.entities(route)) & set(fence.fenced(shop)):
                 raise GateError("a rollback has begun and closed the new shop: `shopferry rollback` completes it")
+            _close_again(legacy, route, version)
             routing.announce_again(settings, shop, route.name)
             return Cutover(version)
         done = Cutover(version + 1)
@@ -112,6 +113,14 @@ def cut_over(settings: Settings, who: str) -> Cutover:
             record(opened, route.name, done, who)
         routing.announce(settings, routing.standing(shop, route.name))
         return done
+
+
+def _close_again(legacy: Connection, route: Route, version: int) -> None:
+    """Raise the fence where it does not stand any more: a restore, a fail-over or somebody's hand may have taken it."""
+    tables = [f"public.{t}" for t in route.tables]
+    if set(tables) - set(fence.fenced(legacy)):
+        with legacy.transaction():
+            fence.raise_fence(legacy, tables, route.name, ("shop", version))
 
 
 def alone(shop: Connection) -> None:
