@@ -9,23 +9,28 @@ from pair import ROUTE, Pair, connect
 from shopferry import backfill
 from shopferry.cdc import watermark
 from shopferry.cdc.watermark import Watermark
-from shopferry.control import chunks, offsets
+from shopferry.control import chunks, continuity, offsets
 from shopferry.control.offsets import Partition
 from shopferry.errors import TransientError
 
 
-def prove(pair: Pair, ends: dict[Partition, int]) -> Watermark:
-    """The proof, while the tap reads on as the connector does."""
+def prove(pair: Pair, ends: dict[Partition, int], *, beats: bool = True) -> Watermark:
+    """The proof, while the tap reads on as the connector does, and beats come through as the consumer would book them."""
     done = threading.Event()
+    dsns = [f"{c.info.dsn} password={c.info.password}" for c in (pair.legacy, pair.shop)]
 
     def stream() -> None:
-        while not done.is_set():
-            pair.tap.skip()
+        with connect(dsns[0]) as legacy, connect(dsns[1]) as shop:
+            while not done.is_set():
+                pair.tap.skip()
+                row = legacy.execute("SELECT n FROM shopferry.heartbeat").fetchone()
+                if beats and row:
+                    continuity.beat(shop, ROUTE.name, row[0])
 
     connector = threading.Thread(target=stream)
     connector.start()
     try:
-        with connect(f"{pair.legacy.info.dsn} password={pair.legacy.info.password}") as legacy:
+        with connect(dsns[0]) as legacy:
             return watermark.await_applied(legacy, pair.shop, ROUTE.name, pair.tap.slot, lambda: ends, timeout_s=2.0)
     finally:
         done.set()
@@ -60,3 +65,9 @@ def test_a_resync_that_is_not_done_proves_nothing(moving: Pair) -> None:
         prove(moving, ends)
     backfill.finish_resync(moving.stores, "test")
     assert prove(moving, ends).lsn
+
+
+def test_a_broker_that_is_not_the_one_that_acknowledged_proves_nothing(moving: Pair) -> None:
+    """Its ends stand still, and all of it is applied; what legacy writes goes elsewhere."""
+    with pytest.raises(TransientError, match=r"beat \d+ has not come \(the last was 0\)"):
+        prove(moving, offsets.stored(moving.shop, ROUTE.name), beats=False)

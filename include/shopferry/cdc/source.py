@@ -34,9 +34,10 @@ class _Event(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Event).decode
 
 
-def beat(legacy: Connection) -> None:
-    """Let the counter go up by one; its row lock puts all beats into one order."""
-    legacy.execute("UPDATE shopferry.heartbeat SET n = n + 1, at = now() WHERE id = 1")
+def beat(legacy: Connection) -> int:
+    """Let the counter go up by one, and return it; its row lock puts all beats into one order."""
+    row = legacy.execute("UPDATE shopferry.heartbeat SET n = n + 1, at = now() WHERE id = 1 RETURNING n").fetchone()
+    return int(row[0]) if row else 0
 
 
 def follow(shop: Connection, route: str, value: bytes | None) -> None:

@@ -1,7 +1,8 @@
 """Watermarks: prove that everything legacy committed up to a position is applied in the shop.
 
 The proof goes link by link: legacy's log position, the slot's confirmed position (which moves only after the broker
-has acknowledged everything before it), the broker's end offsets, the offsets stored in the shop's database.
+has acknowledged everything before it), the broker's end offsets, the offsets stored in the shop's database. And that
+these are links of one chain, that the broker which acknowledged is the one that is asked, shows a beat that came through.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from shopferry.control import chunks, offsets
+from shopferry.cdc.source import beat
+from shopferry.control import chunks, continuity, offsets
 from shopferry.control.offsets import Partition
 from shopferry.db import Connection
 from shopferry.errors import GapError, TransientError
@@ -78,6 +80,7 @@ def await_applied(
     does a resync that is not done. Raises TransientError when that takes longer than `timeout_s`.
     """
     started = time.monotonic()
+    number = beat(legacy)
     lsn = mark(legacy)
     while not reached(legacy, slot, lsn):
         _in_time(started, timeout_s, f"the connector has not passed {lsn}")
@@ -101,6 +104,13 @@ def await_applied(
             started, timeout_s,
             f"the consumer is {sum(left.values())} events behind{_stopped(shop, route)}" if left
             else f"a resync has still to copy {rest} chunks",
+        )  # fmt: skip
+        time.sleep(0.01)
+    while (came := continuity.known(shop, route).beat or 0) < number:
+        _in_time(
+            started, timeout_s,
+            f"all that the broker holds is applied, but beat {number} has not come (the last was {came}): does the connector "
+            "write to another broker, or under other names?",
         )  # fmt: skip
         time.sleep(0.01)
     return Watermark(lsn, passed - started, time.monotonic() - passed)
