@@ -36,6 +36,7 @@ LOCK_WAIT_S = 5.0  # of these, for open transactions: once for PgBouncer's clien
 LOOK_S = 1.0  # of these, kept for what comes after the stream
 _SHORTEST_MS = 50  # of the tries to lock
 _YIELD_S = 8.0  # for autovacuum to leave a store's tables, before anybody waits
+_OPEN_WAIT_S = 2.0  # for the locks in the store that opens: whoever could hold them has been asked to leave by then
 _CALM_S = 5.0  # for a moment in which the stream is as good as at its end
 _CALM_MS = 150
 _ONE_AT_A_TIME = 0x5F20
@@ -164,7 +165,7 @@ class Opening:
         """
         if self.route:
             installation.pause(self.conn, self.route)  # first, as all our own do: so none of them deadlocks with us
-        lock(self.conn, self.tables, min(LOCK_WAIT_S, limit.left()), f"{self.name}: somebody")
+        lock(self.conn, self.tables, min(_OPEN_WAIT_S, limit.left()), f"{self.name}: somebody")
         self.number()
 
 
@@ -184,7 +185,9 @@ def close(
     terms = route_settings.load(settings.route).cutover
     since = hot_since(s.legacy)
     # The broker's connections are made before the lock: nobody shall wait for a handshake.
+    _patient(opening.conn)
     with _flows(s, onward, settings) as flows, locked.transaction():
+        _patient(locked)
         for conn, its, whose in ((locked, tables, name), (opening.conn, opening.tables, opening.name)):
             limit.begin()
             keep_vacuum_out(conn, its, whose)
@@ -210,6 +213,11 @@ def close(
         way_back.turn(locked, onward, live=True)
         limit.onward()
     clock.lap(f"fence {name}")
+
+
+def _patient(conn: Connection) -> None:
+    """What this transaction waits for, before the lock, is no sign that our machine has vanished."""
+    conn.execute(f"SET LOCAL idle_in_transaction_session_timeout = {int(5000 * LIMIT_S)}".encode())
 
 
 def within_limit(settings: Settings, *conns: Connection) -> AbstractContextManager[Limit]:
@@ -248,8 +256,6 @@ def keep_vacuum_out(conn: Connection, tables: list[str], store: str) -> None:
     It gives way only to whoever has waited for it as long as PostgreSQL takes to look for deadlocks, which the short tries
     of `lock` never do. Raises TransientError when somebody else vacuums or alters one of them.
     """
-    # What follows in this transaction waits for others, and is no sign that this machine has vanished.
-    conn.execute(f"SET LOCAL idle_in_transaction_session_timeout = {int(3000 * LIMIT_S)}".encode())
     try:
         _lock(conn, tables, "SHARE UPDATE EXCLUSIVE", int(1000 * _YIELD_S))
     except _NOT_HAD:
