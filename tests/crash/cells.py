@@ -73,6 +73,7 @@ SHORT = (
 _SWITCH = "shopferry.cutover.switch"
 CUTOVER = {
     "gates met": "shopferry.cutover.gates:require#after",
+    "vacuum kept out": f"{_SWITCH}:keep_vacuum_out#after",
     "legacy locked": f"{_SWITCH}:lock#after",
     "all applied": f"{_SWITCH}:_last_look#before",
     "sequences set": "shopferry.cutover.way_back:number#after",
