@@ -325,6 +325,7 @@ def test_log_that_legacy_will_not_keep_is_found(stores_: Stores, monkeypatch: py
 
 
 def test_growth_is_told_once_the_statistics_are_old_enough(stores_: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "YOUNG_H", 1_000)  # the server may have run for long: the tests share it
     young = stores_.found().estimate
     assert young and all(s.rows_per_hour is None for s in young.sizes) and young.wal_per_hour is None
     assert any("too short a time" in line for line in young.method)
