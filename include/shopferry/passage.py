@@ -116,6 +116,8 @@ def copy(
 def go_live(settings: Settings, phase: str) -> None:
     """Make the phase's entities live: the stream merges them from now on, and the merge is planned anew."""
     with stores(settings, f"go live {phase}") as s:
+        # First, else an event merges its row by values that nobody has judged; what comes meanwhile is judged after it.
+        backfill.standardize(s, phase)
         backfill.begin_merge(s, phase)
 
 
