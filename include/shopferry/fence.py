@@ -28,7 +28,7 @@ def raise_fence(
     """
     told = moved or _standing(conn, route)
     arguments = [route, *([told[0], str(told[1])] if told else [])]
-    for table in sorted(set(_parts(conn, tables)) - set(fenced(conn))):
+    for table in unfenced(conn, _parts(conn, tables)):
         name = Identifier(*table.split("."))
         conn.execute(
             SQL(
@@ -56,6 +56,11 @@ def drop_fence(conn: Connection, table: str) -> None:
 def fenced(conn: Connection) -> list[str]:
     """The tables of this store whose fence stands."""
     return _triggers(conn, "tgenabled = 'A'")
+
+
+def unfenced(conn: Connection, tables: Sequence[str]) -> list[str]:
+    """Those of these tables whose fence does not stand."""
+    return sorted(set(tables) - set(fenced(conn)))
 
 
 def _with_trigger(conn: Connection, tables: Sequence[str], condition: str) -> list[str]:

@@ -25,7 +25,7 @@ def install(legacy: Connection, shop: Connection, route: Route) -> None:
     has no primary key; then nothing was changed.
     """
     if is_current(shop, route):
-        if not route.reverse and active(shop, route.name) == "legacy" and set(entities(route)) - set(fence.fenced(shop)):
+        if not route.reverse and active(shop, route.name) == "legacy" and fence.unfenced(shop, entities(route)):
             with shop.transaction():
                 pause(shop, route)
                 _close(shop, route)

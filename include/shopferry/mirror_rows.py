@@ -81,7 +81,7 @@ def note_gone(shop: Connection, table: MirrorTable, within: Composed) -> None:
     )
 
 
-def spare_standing(legacy: Connection, shop: Connection, table: MirrorTable) -> None:
+def _spare_standing(legacy: Connection, shop: Connection, table: MirrorTable) -> None:
     """Take from `incoming` those noted as gone that legacy does have.
 
     A range of keys is not the same on both sides where the two order them differently: texts under other collations or
@@ -127,7 +127,7 @@ def load_chunk(
     # The mirror grows faster than its statistics: a range is always read through the key's index.
     shop.execute("SET LOCAL enable_seqscan = off")
     note_gone(shop, table, within)
-    spare_standing(legacy, shop, table)
+    _spare_standing(legacy, shop, table)
     # What the mirror already has, or has newer, is not touched at all.
     shop.execute(
         SQL(

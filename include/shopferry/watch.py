@@ -145,7 +145,7 @@ def measure(settings: Settings) -> SyncHealth:
     Works before anything is installed, and with any of the servers away.
     """
     health = _measured(settings)
-    if health.active == "shop" and Route.load(settings.route).has_way_back:
+    if health.standby:
         return replace(_measured(settings.reversed), other=health)
     return health
 
@@ -233,8 +233,8 @@ def _unfenced(legacy: Connection, shop: Connection, route: Route, active: str) -
     if route.reverse:
         return []
     if active == "shop":
-        return sorted({f"public.{t}" for t in route.tables} - set(fence.fenced(legacy)))
-    return sorted(set(installation.entities(route)) - set(fence.fenced(shop)))
+        return fence.unfenced(legacy, [f"public.{t}" for t in route.tables])
+    return fence.unfenced(shop, installation.entities(route))
 
 
 def _phases(shop: Connection, route: Route) -> tuple[PhaseProgress, ...]:

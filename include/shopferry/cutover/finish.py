@@ -6,11 +6,11 @@ while its slot and topics are dropped. Every step after it is idempotent; the ne
 
 from __future__ import annotations
 
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -23,6 +23,7 @@ from shopferry.cutover import way_back
 from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError, ShopferryError, TransientError
 from shopferry.mapping import Route
+from shopferry.retry import retrying
 from shopferry.settings import REVERSE, Settings
 
 _Q = db.queries(Path(__file__).parent / "sql" / "finish.sql")
@@ -115,20 +116,19 @@ def _finish_shop(shop: Connection, route: Route, who: str, done: Finished) -> No
 def _drop_fences(shop: Connection, route: Route) -> None:
     """Drop the new shop's fences, which are lifted, one by one: each needs a moment without readers, and the shop is live."""
     for entity in installation.entities(route):
-        until = time.monotonic() + _FENCES_S
-        while True:
-            try:
-                with shop.transaction():
-                    shop.execute(f"SET LOCAL lock_timeout = '{_SHORT_WAIT}'".encode())
-                    fence.drop_fence(shop, entity)
-                break
-            except psycopg.errors.LockNotAvailable:
-                if time.monotonic() > until:
-                    raise TransientError(
-                        f"somebody has read {entity} for longer than {_FENCES_S:.0f} s, so its fence, which is open, could not "
-                        "be dropped: try again"
-                    ) from None
-                time.sleep(0.5)
+        try:
+            retrying(partial(_drop_fence, shop, entity), shop, give_up_after=_FENCES_S)
+        except psycopg.errors.LockNotAvailable:
+            raise TransientError(
+                f"somebody has read {entity} for longer than {_FENCES_S:.0f} s, so its fence, which is open, could not "
+                "be dropped: try again"
+            ) from None
+
+
+def _drop_fence(shop: Connection, entity: str) -> None:
+    with shop.transaction():
+        shop.execute(f"SET LOCAL lock_timeout = '{_SHORT_WAIT}'".encode())
+        fence.drop_fence(shop, entity)
 
 
 def _finish_legacy(legacy: Connection, route: Route, done: Finished) -> None:

@@ -249,6 +249,6 @@ def _trend_now(s: Stores) -> Gate:
 
 
 def _reach(s: Stores) -> Gate:
-    missing = sorted(set(installation.entities(s.route)) - set(fence.fenced(s.shop)))
+    missing = fence.unfenced(s.shop, installation.entities(s.route))
     evidence = f"no fence on {', '.join(missing)}" if missing else "every table of the new shop is fenced"
     return Gate("new shop closed", not missing, evidence, "run `shopferry phase init`")

@@ -21,7 +21,7 @@ from shopferry.cutover.switch import (
     alone,
     close,
     flip,
-    keep_vacuum_out,
+    keep_both_free,
     lock,
     record,
     within_limit,
@@ -60,7 +60,7 @@ def roll_back(settings: Settings, who: str) -> Cutover:
             return Cutover(version)
         done = Cutover(version + 1 if active == "shop" else version)
         clock = Clock(done)
-        fenced = not set(entities) - set(fence.fenced(shop))
+        fenced = not fence.unfenced(shop, entities)
         short, since = kept.shorts(legacy, back) if back else [], "0/0"
         if not fenced:
             routing.settle(settings, "shop")
@@ -108,15 +108,13 @@ def _close_unwritten(
 
     Raises GateError where somebody has, TransientError where that cannot be told within the limit, as of a large shop.
     """
-    keep_vacuum_out(opening.conn, opening.tables, opening.name)
+    entities = installation.entities(route)
     with locked.transaction():
-        limit.begin()
-        keep_vacuum_out(locked, installation.entities(route), "the new shop")
-        limit.begin()
+        keep_both_free(locked, entities, "the new shop", opening, limit)
         routing.hold(settings, LOCK_WAIT_S)
         # The lock keeps writers out while we compare; if we refuse, the fence is undone with the transaction.
-        lock(locked, installation.entities(route), min(LOCK_WAIT_S, limit.left()))
-        fence.raise_fence(locked, installation.entities(route), route.name, moved)
+        lock(locked, entities, min(LOCK_WAIT_S, limit.left()))
+        fence.raise_fence(locked, entities, route.name, moved)
         _require_unwritten(reader, route)
         for phase in route.phases:
             phases.move(locked, route.name, phase, State.VERIFIED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,11 +93,15 @@ def _joined(one: Numbering, other: Numbering) -> Numbering:
     )  # fmt: skip
 
 
-def advance(shop: Connection, route: Route) -> None:
-    """Set every sequence of the shop's tables past the keys that came from legacy; never backwards, so it may be repeated."""
+def advance(shop: Connection, route: Route, elsewhere: Mapping[str, int] | None = None) -> None:
+    """Set every sequence of the shop's tables past the keys that came from legacy; never backwards, so it may be repeated.
+
+    `elsewhere` says of columns from which number on the other store has given none out: theirs begin no earlier.
+    """
     for numbering in numberings(shop, route):
         if numbering.following is not None and numbering.ascending:
-            shop.execute(_Q["set"], {"sequence": numbering.oid, "next": numbering.following})
+            others = [n for column, n in (elsewhere or {}).items() if column in numbering.columns]
+            shop.execute(_Q["set"], {"sequence": numbering.oid, "next": max([numbering.following, *others])})
 
 
 def gate(found: Sequence[Numbering]) -> Gate:

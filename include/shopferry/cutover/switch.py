@@ -82,7 +82,7 @@ def cut_over(settings: Settings, who: str) -> Cutover:
         s, back = Stores(legacy, shop, route), way_back.of(route)
         short = kept.shorts(legacy, back) if back else []
         tables = [f"public.{t}" for t in route.tables]
-        fenced = not set(tables) - set(fence.fenced(legacy))
+        fenced = not fence.unfenced(legacy, tables)
         if not fenced:
             routing.settle(settings, "legacy")
             # However long ago they were met: this is the moment that counts.
@@ -119,7 +119,7 @@ def cut_over(settings: Settings, who: str) -> Cutover:
 def _close_again(legacy: Connection, route: Route, version: int) -> None:
     """Raise the fence where it does not stand any more: a restore, a fail-over or somebody's hand may have taken it."""
     tables = [f"public.{t}" for t in route.tables]
-    if set(tables) - set(fence.fenced(legacy)):
+    if fence.unfenced(legacy, tables):
         with legacy.transaction():
             fence.raise_fence(legacy, tables, route.name, ("shop", version))
 
@@ -187,18 +187,14 @@ def close(
     # The broker's connections are made before the lock: nobody shall wait for a handshake.
     _patient(opening.conn)
     with _flows(s, onward, settings) as flows, locked.transaction():
-        _patient(locked)
-        for conn, its, whose in ((locked, tables, name), (opening.conn, opening.tables, opening.name)):
-            limit.begin()
-            keep_vacuum_out(conn, its, whose)
+        keep_both_free(locked, tables, name, opening, limit)
         clock.lap("keep vacuum out")
-        limit.begin()
         _await_calm(flows)
         clock.lap("await calm")
         limit.begin()
         if routing.hold(settings, LOCK_WAIT_S):
             clock.lap("hold clients")
-        lock(locked, tables, min(LOCK_WAIT_S, limit.left()), "a writer")
+        lock(locked, tables, min(LOCK_WAIT_S, limit.left()))
         clock.lap(f"lock {name}")
         for step, (flow, ends) in zip(("applied", "echo applied"), flows, strict=False):
             await_applied(flow, ends, limit.left() - LOOK_S)
@@ -248,6 +244,15 @@ def _await_calm(flows: Flows) -> None:
             return
         if (time.monotonic() - started) * 1000 < _CALM_MS:
             return
+
+
+def keep_both_free(locked: Connection, tables: list[str], name: str, opening: Opening, limit: Limit) -> None:
+    """Have autovacuum leave the tables of both stores, each within the time limit, which runs anew after it."""
+    for conn, its, whose in ((locked, tables, name), (opening.conn, opening.tables, opening.name)):
+        _patient(conn)
+        limit.begin()
+        keep_vacuum_out(conn, its, whose)
+    limit.begin()
 
 
 def keep_vacuum_out(conn: Connection, tables: list[str], store: str) -> None:

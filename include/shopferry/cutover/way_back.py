@@ -174,13 +174,11 @@ def number_back(shop: Connection, legacy: Connection, route: Route) -> None:
     """
     if (back := of(route)) is None:
         return
-    sequences.advance(legacy, back)
-    standing = {column: n for n in sequences.numberings(legacy, back) for column in n.columns}
+    given_out = {}
     for table, column, sequence in _numbers(back):
-        one = standing[f"{table}.{column}"]
-        theirs = SQL("SELECT last_value + is_called::integer FROM {}").format(Identifier(*sequence.split(".")))
-        [(following,)] = shop.execute(theirs).fetchall()
-        legacy.execute("SELECT setval(%s::oid::regclass, greatest(%s, %s), false)", (one.oid, one.following, following))
+        following = SQL("SELECT last_value + is_called::integer FROM {}").format(Identifier(*sequence.split(".")))
+        [(given_out[f"{table}.{column}"],)] = shop.execute(following).fetchall()
+    sequences.advance(legacy, back, given_out)
 
 
 def _following(legacy: Connection, back: Route) -> dict[str, int]:
