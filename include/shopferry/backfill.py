@@ -19,7 +19,7 @@ from psycopg import pq
 from psycopg.sql import SQL, Composed, Identifier
 
 from shopferry import mirror, mirror_rows
-from shopferry.control import chunks, continuity, offsets, phases
+from shopferry.control import chunks, continuity, identity, offsets, phases
 from shopferry.control.chunks import Chunk, Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
@@ -282,12 +282,14 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
             if chunk is None:
                 return None
         unit = next(u for u in route.units if u.name == chunk.target)
-        others = [u for p, state, _ in states if state.live and p != phase for u in route.of(p)]
-        if isinstance(unit, Identity) and others:
+        if isinstance(unit, Identity):
             stores.merger.hold()
         merged = stores.merger.merge(unit, keys_between(unit, chunk.low, chunk.high), disjoint=True)
         if isinstance(unit, Identity):
-            stores.merger.propagate(others, {f"identity.{unit.identity}"})
+            affected = {p for p, state, _ in states if state.live and p != phase}
+            if identity.left(shop, unit.identity, unit.changed):
+                affected.add(phase)  # whose chunks are planned from the keys that identity has, and so miss these
+            stores.merger.propagate([u for u in route.units if u.phase in affected], {f"identity.{unit.identity}"})
         chunks.done(
             shop, route.name, chunk, rows=merged.keys if merged else 0, seconds=time.monotonic() - started, worker=worker
         )

@@ -241,6 +241,29 @@ def test_a_release_goes_slice_by_slice_and_tries_each_key_once(pair: Pair, monke
     pair.check()
 
 
+def test_a_customer_merged_before_anyone_judged_his_address_leaves_nothing_behind(pair: Pair) -> None:
+    """An event of his consent merges him alone, for nobody knows yet whose the address is; then he joins the other."""
+    pair.write(*[f"INSERT INTO customers (id, email, full_name) VALUES ({key}, 'jan@example.com', 'Jan Nowak')"
+                 for key in (1, 2, 3)])  # fmt: skip
+    pair.start("contacts")
+    pair.copy("contacts")
+    pair.sync()
+    backfill.begin_merge(pair.stores, "contacts")
+    for key in (2, 3):
+        pair.write("INSERT INTO consents (id, customer_id, channel, granted, granted_at) "
+                   f"VALUES ({key}, {key}, 'email', 'T', '2024-05-01')")  # fmt: skip
+    pair.sync()
+    assert len(pair.quarantine("shop.customer")) == 2
+    backfill.standardize(pair.stores, "contacts")
+    while not backfill.merge_is_done(pair.stores, "contacts"):
+        backfill.merge_next(pair.stores, "contacts", "test")
+    assert pair.quarantine("shop.customer") == {}
+    assert pair.one("SELECT count(*) FROM shop.customer") == 1
+    pair.finish("contacts")
+    pair.check()
+    assert pair.verify("contacts").clean
+
+
 @pytest.mark.parametrize(("theirs", "wait"), [("a chunk", {"batch", "release"}), ("a batch", {"batch", "release", "chunk"})])
 def test_chunks_go_side_by_side_and_a_batch_goes_alone(pair: Pair, theirs: str, wait: set[str]) -> None:
     pair.write(order(1))

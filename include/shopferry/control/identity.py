@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from shopferry.control.schema import SQL
-from shopferry.db import queries
+from shopferry.db import Connection, queries
 
 _Q = queries(SQL / "identity.sql")
 _STEPS = ("lock", "before", "leave", "join")
@@ -24,3 +24,11 @@ def resolution(
         sql.SQL(_Q[step].rstrip(";")).format(affected=affected, wanted=wanted, changed=changed, **given)
         for step in _STEPS
     ]
+
+
+def left(conn: Connection, entity: str, changed: str) -> bool:
+    """Whether among the images in the temp table `changed` is one of a legacy row under a shop key that it has no more."""
+    row = conn.execute(
+        sql.SQL(_Q["left"].rstrip(";")).format(entity=sql.Literal(entity), changed=sql.Identifier("pg_temp", changed))
+    ).fetchone()
+    return bool(row and row[0])

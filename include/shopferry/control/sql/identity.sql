@@ -62,3 +62,9 @@ WITH moved AS MATERIALIZED (
     RETURNING i.legacy_key, i.shop_key, i.cluster
 )
 INSERT INTO {changed} (legacy_key, shop_key, cluster) SELECT legacy_key, shop_key, cluster FROM joined;
+
+-- name: left
+-- Whether a legacy row stood under a shop key that it has no more.
+SELECT EXISTS (SELECT FROM {changed} c
+               WHERE NOT EXISTS (SELECT FROM ferry.identity i
+                                 WHERE i.entity = {entity} AND i.legacy_key = c.legacy_key AND i.shop_key = c.shop_key));
