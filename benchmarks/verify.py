@@ -7,7 +7,8 @@ own: the generator would take an hour for a million of them.
 
 It brings up an embedded stack of its own, moves a generated shop through all phases, and compares it, all in one run on
 the same machine. `--reladiff` is the program of that name (pip install 'reladiff[postgresql]', in an environment of its
-own), which then compares the same table. Prints one JSON object.
+own), which then compares the same table. Prints one JSON object, and each phase as it ends
+on stderr.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -150,10 +152,12 @@ def main() -> None:
         whole, compared = 0.0, {}
         for phase in route.phases:
             took, _ = timed(lambda p=phase: passage.run(settings, p, "benchmark", OPTIONS, lambda _: None))  # type: ignore[misc]
+            print(f"{phase}: moved and verified in {took:.1f} s", file=sys.stderr, flush=True)
             whole += took
         again = 0.0
         for phase in route.phases:
             took, outcome = timed(lambda p=phase: passage.compare(settings, p))  # type: ignore[misc]
+            print(f"{phase}: {outcome.rows_compared} rows verified in {took:.1f} s", file=sys.stderr, flush=True)
             again += took
             compared[phase] = {"rows": outcome.rows_compared, "differences": outcome.open, "s": round(took, 1)}
         with db.connect(settings.shop_dsn, "benchmark") as new:

@@ -112,6 +112,23 @@ def publish(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable])
     legacy.execute("INSERT INTO shopferry.heartbeat (id, at) VALUES (1, now()) ON CONFLICT (id) DO NOTHING")
 
 
+def back_of(route: Route) -> Route | None:
+    """The route that leads back; None where there are no mappings for it."""
+    return Route.load(reverse(route.name)) if route.has_way_back else None
+
+
+def legacy_tables(route: Route) -> list[str]:
+    """Legacy's tables that a switch closes or opens: all that is read there, and all that the way back fills."""
+    back = back_of(route)
+    return sorted({f"public.{t}" for t in route.tables} | set(entities(back) if back else ()))
+
+
+def shop_tables(route: Route) -> list[str]:
+    """The new shop's tables that a switch closes or opens: all that the route fills, and all that the way back reads."""
+    back = back_of(route)
+    return sorted(set(entities(route)) | {f"shop.{t}" for t in (back.tables if back else ())})
+
+
 def entities(route: Route) -> list[str]:
     """The new shop's tables that the route fills, schema-qualified, each once."""
     return sorted({m.entity for m in route.mappings})

@@ -233,7 +233,7 @@ def _unfenced(legacy: Connection, shop: Connection, route: Route, active: str) -
     if route.reverse:
         return []
     if active == "shop":
-        return fence.unfenced(legacy, [f"public.{t}" for t in route.tables])
+        return fence.unfenced(legacy, installation.legacy_tables(route))
     return fence.unfenced(shop, installation.entities(route))
 
 

@@ -14,7 +14,7 @@ import pytest
 from shopferry import backup, cli, db, fence, passage, stack, watch
 from shopferry.complaints import complaints
 from shopferry.control import phases, quarantine
-from shopferry.cutover import gates, rollback, switch, way_back
+from shopferry.cutover import gates, losses, rollback, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
 from shopferry.demo.writer import writing
@@ -101,7 +101,7 @@ def test_the_gate_wants_a_marker_to_make_the_round(settings: Settings) -> None:
 
 def test_somebody_accepts_by_name_what_cannot_be_carried(settings: Settings) -> None:
     route = Route.load("demo")
-    lost = way_back.losses(BACK)
+    lost = losses.decided(BACK)
     assert len(lost) > 10
     with db.connect(settings.shop_dsn, "test") as new:
         for line in lost:
@@ -110,8 +110,8 @@ def test_somebody_accepts_by_name_what_cannot_be_carried(settings: Settings) -> 
                 "SELECT FROM information_schema.columns WHERE (table_schema, table_name, column_name) = (%s, %s, %s)",
                 (schema, table, column),
             ).fetchall(), line
-    assert not way_back.accepted(route, None).met
-    assert way_back.accepted(route, "Anna").evidence.endswith("accepted by Anna")
+    assert not losses.accepted(route, None).met
+    assert losses.accepted(route, "Anna").evidence.endswith("accepted by Anna")
 
 
 def test_the_gate_wants_legacys_numbers_to_be_readable(settings: Settings) -> None:

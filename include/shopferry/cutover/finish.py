@@ -19,7 +19,6 @@ from psycopg.sql import SQL, Identifier
 from shopferry import db, fence, installation, origin, route_settings
 from shopferry.cdc import source
 from shopferry.cdc.broker import forget, topics
-from shopferry.cutover import way_back
 from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError, ShopferryError, TransientError
 from shopferry.mapping import Route
@@ -115,7 +114,7 @@ def _finish_shop(shop: Connection, route: Route, who: str, done: Finished) -> No
 
 def _drop_fences(shop: Connection, route: Route) -> None:
     """Drop the new shop's fences, which are lifted, one by one: each needs a moment without readers, and the shop is live."""
-    for entity in installation.entities(route):
+    for entity in installation.shop_tables(route):
         try:
             retrying(partial(_drop_fence, shop, entity), shop, give_up_after=_FENCES_S)
         except psycopg.errors.LockNotAvailable:
@@ -138,8 +137,8 @@ def _finish_legacy(legacy: Connection, route: Route, done: Finished) -> None:
     legacy.execute(SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(name)))  # first: a connector then waits for it
     source.drop_slot(legacy, name)
     with legacy.transaction():
-        for table in route.tables:
-            fence.drop_fence(legacy, f"public.{table}")
+        for table in installation.legacy_tables(route):
+            fence.drop_fence(legacy, table)
         _drop_schemas(legacy, "shopferry")
         if installation.is_installed(legacy):
             _drop_schemas(legacy, "shop", "mirror", "ferry")
@@ -160,7 +159,7 @@ def _finish_way_back(shop: Connection, route: Route, done: Finished) -> None:
 
 
 def _flows(route: Route) -> list[Route]:
-    back = way_back.of(route)
+    back = installation.back_of(route)
     return [route, back] if back else [route]
 
 

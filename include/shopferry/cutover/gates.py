@@ -12,7 +12,7 @@ from shopferry.backfill import Stores
 from shopferry.control import backups, differences, gates, offsets, phases, quarantine, rehearsals
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
-from shopferry.cutover import sequences, servers, way_back
+from shopferry.cutover import losses, sequences, servers, way_back
 from shopferry.errors import GateError, ShopferryError
 from shopferry.passage import await_applied, broker_ends, stores
 from shopferry.route_settings import Terms
@@ -43,7 +43,7 @@ def judge(settings: Settings) -> list[Gate]:
             servers.old_transactions(s, terms),
             sequences.gate([*sequences.numberings(s.shop, s.route), *way_back.numberings(s.legacy, s.route)]),
             servers.connections(s), servers.replication(s), servers.disk(s, terms), _reach(s),
-            way_back.gate(settings), way_back.accepted(s.route, terms.way_back_losses_accepted_by),
+            way_back.gate(settings), losses.covered(s), losses.accepted(s.route, terms.way_back_losses_accepted_by),
         ]  # fmt: skip
         with s.shop.transaction():
             gates.record(s.shop, s.route.name, judged)

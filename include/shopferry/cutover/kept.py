@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Identifier, Literal
 
 from shopferry import installation, mirror
-from shopferry.cutover import way_back
+from shopferry.cutover import losses
 from shopferry.db import Connection
 from shopferry.mapping import Route
 from shopferry.mirror import MirrorTable
@@ -35,7 +35,7 @@ class Short:
 def shorts(legacy: Connection, back: Route) -> list[Short]:
     """The columns of which the route keeps what is too long; none while the way back is not armed."""
     held = mirror.load(legacy)
-    found = [match.groups() for line in way_back.losses(back) if (match := _KEPT.match(line))]
+    found = [match.groups() for line in losses.decided(back) if (match := _KEPT.match(line))]
     return [Short(held[table], column, int(width)) for table, column, width in found if table in held]
 
 

@@ -42,8 +42,8 @@ def roll_back(settings: Settings, who: str) -> Cutover:
     could not be told of it.
     """
     route = Route.load(settings.route)
-    back = way_back.of(route)
-    tables, entities = [f"public.{t}" for t in route.tables], installation.entities(route)
+    back = installation.back_of(route)
+    tables, entities = installation.legacy_tables(route), installation.shop_tables(route)
     with (
         db.connect(settings.legacy_dsn, "rollback") as legacy,
         db.connect(settings.shop_dsn, "rollback") as shop,

@@ -79,16 +79,16 @@ def cut_over(settings: Settings, who: str) -> Cutover:
             return Cutover(version)
         done = Cutover(version + 1)
         clock = Clock(done)
-        s, back = Stores(legacy, shop, route), way_back.of(route)
+        s, back = Stores(legacy, shop, route), installation.back_of(route)
         short = kept.shorts(legacy, back) if back else []
-        tables = [f"public.{t}" for t in route.tables]
+        tables = installation.legacy_tables(route)
         fenced = not fence.unfenced(legacy, tables)
         if not fenced:
             routing.settle(settings, "legacy")
             # However long ago they were met: this is the moment that counts.
             done.gates = gates.require(settings)
             clock.lap("gates")
-        entities = installation.entities(route)
+        entities = installation.shop_tables(route)
 
         def number() -> None:
             sequences.advance(shop, route)
@@ -118,7 +118,7 @@ def cut_over(settings: Settings, who: str) -> Cutover:
 
 def _close_again(legacy: Connection, route: Route, version: int) -> None:
     """Raise the fence where it does not stand any more: a restore, a fail-over or somebody's hand may have taken it."""
-    tables = [f"public.{t}" for t in route.tables]
+    tables = installation.legacy_tables(route)
     if fence.unfenced(legacy, tables):
         with legacy.transaction():
             fence.raise_fence(legacy, tables, route.name, ("shop", version))

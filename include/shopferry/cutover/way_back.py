@@ -30,8 +30,7 @@ from shopferry.settings import Settings
 SIGN_OF_LIFE_S = 15.0
 PATIENCE_S = 60.0  # for connector and consumer, which begin when there is something to follow
 ROUND_TRIP_S = 10.0
-KEYS, LOSSES = "keys.sql", "losses.txt"
-_NAMED = 5
+KEYS = "keys.sql"
 _NUMBERS = re.compile(r"^-- numbers: (\S+)\((\S+)\) as (\S+)$", re.MULTILINE)
 _GATE = "way back armed"
 _ARMED = {State.CUT_OVER, State.IN_SYNC}
@@ -113,33 +112,6 @@ def await_both(settings: Settings, timeout_s: float = 60.0) -> None:
             await_applied(s, ends, timeout_s)
 
 
-def losses(back: Route) -> list[str]:
-    """What the way back cannot carry, as the route's `losses.txt` says, one line for each column."""
-    file = route_folder(back.name) / LOSSES
-    if not file.exists():
-        return []
-    return [line for line in map(str.strip, file.read_text().splitlines()) if line and not line.startswith("#")]
-
-
-def accepted(route: Route, by: str | None) -> Gate:
-    """Whether somebody has accepted, by name, what the way back cannot carry."""
-    back = of(route)
-    lost = losses(back) if back else []
-    columns = [line.partition(" ")[0] for line in lost]
-    told = f"{len(lost)} columns ({', '.join(columns[:_NAMED])}{', …' if columns[_NAMED:] else ''})" if lost else "none"
-    if lost and by:
-        told += f", accepted by {by}"
-    return Gate(
-        "way back's losses accepted", not lost or bool(by), told,
-        f"read reverse/{LOSSES}, and accept it by name: way_back_losses_accepted_by under [cutover] in route.toml",
-    )  # fmt: skip
-
-
-def of(route: Route) -> Route | None:
-    """The route that leads back; None where there are no mappings for it."""
-    return Route.load(installation.reverse(route.name)) if route.has_way_back else None
-
-
 def turn(conn: Connection, route: Route | None, *, live: bool) -> None:
     """Have a route's phases be merged from this commit on, or no more; `conn` is to the store that the route writes.
 
@@ -151,13 +123,13 @@ def turn(conn: Connection, route: Route | None, *, live: bool) -> None:
 
 def numberings(legacy: Connection, route: Route) -> list[Numbering]:
     """The sequences that number legacy's tables; none where nothing leads back. A rollback sets them, a cutover reads them."""
-    back = of(route)
+    back = installation.back_of(route)
     return sequences.numberings(legacy, back) if back else []
 
 
 def number(legacy: Connection, shop: Connection, route: Route) -> None:
     """Let the new shop give legacy's own numbers to what is born there, from where legacy stands; never backwards."""
-    if (back := of(route)) is None:
+    if (back := installation.back_of(route)) is None:
         return
     for sequence, following in _following(legacy, back).items():
         shop.execute(
@@ -172,7 +144,7 @@ def number_back(shop: Connection, legacy: Connection, route: Route) -> None:
 
     A row that stays behind in the new shop keeps its number: legacy must not give it to another.
     """
-    if (back := of(route)) is None:
+    if (back := installation.back_of(route)) is None:
         return
     given_out = {}
     for table, column, sequence in _numbers(back):

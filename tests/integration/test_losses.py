@@ -1,0 +1,62 @@
+"""What the way back loses: every column that the new shop fills is read by it, or somebody has said what becomes of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from pair import ROUTE, Pair
+from shopferry import installation
+from shopferry.cutover import losses
+from shopferry.mapping import Route
+from shopferry.settings import SQL_ROOT
+from test_gates import lacks, moved_template  # noqa: F401
+
+BACK = Route.load("demo_reverse")
+
+
+def test_a_column_that_nobody_carries_back_is_found_before_the_cutover(moved: Pair) -> None:
+    lacks(losses.covered(moved.stores), "it is not installed")
+    installation.install(moved.shop, moved.legacy, BACK)
+    gate = losses.covered(moved.stores)
+    assert gate.met and gate.evidence.endswith("is read or decided"), gate.evidence
+    moved.shop.execute("ALTER TABLE shop.customer ADD COLUMN birthday date, ADD COLUMN name_length integer "
+                       "GENERATED ALWAYS AS (length(family_name)) STORED")  # fmt: skip
+    lacks(losses.covered(moved.stores), "1 columns are lost by a rollback, and nobody has said so: shop.customer.birthday")
+
+
+def test_a_table_that_neither_direction_knows_is_named(moved: Pair) -> None:
+    installation.install(moved.shop, moved.legacy, BACK)
+    moved.shop.execute("CREATE TABLE shop.wish (id bigint PRIMARY KEY, customer_id bigint, sku text)")
+    gate = losses.covered(moved.stores)
+    assert gate.met and gate.evidence.endswith("neither direction knows all stays in the new shop: shop.wish")
+
+
+def test_what_is_signed_off_by_a_pattern_is_decided(
+    moved: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation.install(moved.shop, moved.legacy, BACK)
+    moved.shop.execute("ALTER TABLE shop.customer ADD COLUMN birthday date, ADD COLUMN birthplace text")
+    moved.shop.execute("CREATE TABLE shop.wish (id bigint PRIMARY KEY, customer_id bigint, sku text)")
+    shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo")
+    with (tmp_path / "demo" / "reverse" / losses.FILE).open("a") as file:
+        file.write("shop.customer.birth* -- cut: legacy never knew\nshop.wish.* -- cut: wishes stay here\n")
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
+    gate = losses.covered(moved.stores)
+    assert gate.met and gate.evidence.endswith("is read or decided"), gate.evidence
+
+
+def test_what_only_one_direction_knows_is_closed_and_opened_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that only the way back reads would else take writes after a rollback that nobody carries."""
+    shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo")
+    back = tmp_path / "demo" / "reverse" / "contacts"
+    (back / "wishes.sql").write_text(
+        "-- entity: public.wishes\n-- key: id\n-- scope: id\n-- source: shop.wish(id)\n"
+        "SELECT w.id, w.sku, '{}'::text[] AS problems FROM affected a JOIN shop.wish w ON w.id = a.key;\n"
+    )
+    assert "shop.wish" not in installation.shop_tables(ROUTE)
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
+    route = Route.load("demo")
+    assert set(installation.shop_tables(route)) == {*installation.entities(route), "shop.wish"}
+    assert set(installation.legacy_tables(route)) == {*(f"public.{t}" for t in route.tables), "public.wishes"}
