@@ -7,7 +7,7 @@ import time
 
 import pytest
 from pair import ROUTE, Pair, connect
-from shopferry.cutover import switch
+from shopferry.cutover import locks
 from shopferry.errors import TransientError
 from test_backfill import dsns
 
@@ -24,7 +24,7 @@ def test_a_writer_that_goes_the_other_way_round_is_not_killed_for_a_deadlock(fil
 
         def lock() -> None:
             with locked.transaction():
-                switch.lock(locked, TABLES, 600.0)
+                locks.lock(locked, TABLES, 600.0)
                 taken.set()
                 release.wait()
 
@@ -47,7 +47,7 @@ def test_a_lock_that_is_not_had_leaves_none_behind(filled: Pair) -> None:
     with connect(dsns(filled)[0]) as writer, connect(dsns(filled)[0]) as locked, writer.transaction():
         writer.execute(f"DELETE FROM {TABLES[-1]} WHERE false".encode())
         with pytest.raises(TransientError, match="did not finish within 1 s"), locked.transaction():
-            switch.lock(locked, TABLES, 1.0)
+            locks.lock(locked, TABLES, 1.0)
         held = "SELECT count(*) FROM pg_locks WHERE pid = %s AND mode = 'ShareRowExclusiveLock'"
         assert filled.legacy.execute(held.encode(), (locked.info.backend_pid,)).fetchone() == (0,)
         filled.write(f"DELETE FROM {TABLES[0]} WHERE false")
@@ -67,17 +67,17 @@ def test_autovacuum_leaves_for_it_and_stays_away(filled: Pair) -> None:
         while filled.legacy.execute(at_it.encode()).fetchone() == (0,):
             time.sleep(0.1)
         with connect(dsns(filled)[0]) as locked, locked.transaction():
-            switch.keep_vacuum_out(locked, ["public.bulky"], "legacy")
+            locks.keep_vacuum_out(locked, ["public.bulky"], "legacy")
             assert filled.legacy.execute(at_it.encode()).fetchone() == (0,)
             filled.write("INSERT INTO bulky VALUES (1)")  # no writer notices
-            switch.lock(locked, ["public.bulky"], 1.0)
+            locks.lock(locked, ["public.bulky"], 1.0)
     finally:
         filled.legacy.execute("ALTER SYSTEM RESET autovacuum_naptime")
         filled.legacy.execute("SELECT pg_reload_conf()")
 
 
 def test_who_else_vacuums_or_alters_a_table_is_named(filled: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(switch, "_YIELD_S", 0.5)
+    monkeypatch.setattr(locks, "_YIELD_S", 0.5)
     with connect(dsns(filled)[0]) as other, connect(dsns(filled)[0]) as locked, other.transaction():
         other.execute("SET application_name = 'night job'")
         other.execute("LOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE")
@@ -85,4 +85,4 @@ def test_who_else_vacuums_or_alters_a_table_is_named(filled: Pair, monkeypatch: 
             pytest.raises(TransientError, match=r"legacy: a VACUUM, .* \(\d+ client backend night job\): nothing was changed"),
             locked.transaction(),
         ):
-            switch.keep_vacuum_out(locked, TABLES, "legacy")
+            locks.keep_vacuum_out(locked, TABLES, "legacy")

@@ -11,8 +11,9 @@ from shopferry import fence, installation, mirror
 from shopferry.backfill import Stores
 from shopferry.control.gates import Gate
 from shopferry.cutover import gates, routing, sequences
+from shopferry.cutover.limit import LIMIT_S
 from shopferry.cutover.sequences import Numbering
-from shopferry.cutover.switch import LIMIT_S, hot_since
+from shopferry.cutover.switch import hot_since
 from shopferry.errors import PhaseError, ShopferryError
 from shopferry.passage import await_applied, broker_ends, stores
 from shopferry.settings import Settings

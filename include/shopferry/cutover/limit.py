@@ -15,6 +15,8 @@ import psycopg
 from shopferry.db import Connection
 from shopferry.errors import TransientError
 
+LIMIT_S = 10.0  # for all that keeps writers waiting before a store is fenced, then it goes on; and for what is left after
+
 
 @dataclass
 class Limit:

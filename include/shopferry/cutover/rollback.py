@@ -13,6 +13,7 @@ from shopferry.control import phases
 from shopferry.control.phases import State
 from shopferry.cutover import gates, kept, routing, way_back
 from shopferry.cutover.limit import Limit
+from shopferry.cutover.locks import lock
 from shopferry.cutover.switch import (
     LOCK_WAIT_S,
     Clock,
@@ -22,7 +23,6 @@ from shopferry.cutover.switch import (
     close,
     flip,
     keep_both_free,
-    lock,
     record,
     within_limit,
 )  # fmt: skip
