@@ -21,8 +21,9 @@ def apply_events(shop: Connection, table: MirrorTable, rows: bytes, *, images: b
     """Upsert and tombstone one table's events in one statement; its result is how many rows were written.
 
     `rows` is a JSON array with one object per key: the row's columns beside _lsn, _gone and _generation. A row of the
-    mirror that is newer than its event stays as it is. `images` leaves the live rows of these keys, as they were before
-    and as they are then, in the table's `changed` temp table, which must be there.
+    mirror that is newer than its event stays as it is; of an earlier generation none is, whatever its position: a legacy
+    that was restored on another server counts from a beginning of its own. `images` leaves the live rows of these keys, as
+    they were before and as they are then, in the table's `changed` temp table, which must be there.
     """
     # as bytes the rows would travel as bytea, which is no json
     return shop.execute(_event_statement(table, images), (rows.decode(),), prepare=True)
@@ -54,7 +55,8 @@ def _event_statement(table: MirrorTable, images: bool) -> bytes:
                FROM json_to_recordset(%s::json) AS r ({shape}, _lsn pg_lsn, _gone boolean, _generation integer)
            ), before AS ({before}), written AS (
                INSERT INTO {base} AS m ({columns}) SELECT {columns} FROM incoming ORDER BY {key}
-               ON CONFLICT ({key}) DO UPDATE SET {assign} WHERE m._lsn <= excluded._lsn
+               ON CONFLICT ({key}) DO UPDATE SET {assign}
+               WHERE (m._generation, m._lsn) <= (excluded._generation, excluded._lsn)
                RETURNING m.*
            ), after AS ({after})
            SELECT count(*) FROM written"""

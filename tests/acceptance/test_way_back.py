@@ -238,7 +238,13 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
             with pytest.raises(GateError, match="phases verified: contacts is in_sync"):
                 switch.cut_over(settings, "test")  # what was not carried back may differ: first merge_again
             passage.run_again(settings, "test", lambda _: None)
-        switch.cut_over(settings, "test")
+        with pytest.raises(GateError, match="approved at version 1 of the route, which is at 5 now"):
+            switch.cut_over(settings, "test", approved=1)
+        assert open_stores(settings) == ["legacy"]
+        switch.cut_over(settings, "test", approved=5)
+        with pytest.raises(GateError, match="approved at version 5 of the route, which is at 6 now"):
+            roll_back(settings, "test", approved=5)
+        assert open_stores(settings) == ["shop"]
         time.sleep(2)
     way_back.await_both(settings)
     with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:

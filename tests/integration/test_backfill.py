@@ -229,6 +229,20 @@ def test_a_resync_brings_what_the_stream_has_lost_and_old_events_do_not_undo_it(
     pair.check()
 
 
+def test_after_a_resync_a_restored_legacy_may_count_its_log_from_the_beginning(pair: Pair) -> None:
+    pair.write(order(1), order(2))
+    pair.pass_phases()
+    pair.write("UPDATE orders SET status_code = 'PAID'", order(3), "DELETE FROM orders WHERE id = 3")
+    pair.sync()
+    pair.shop.execute("UPDATE mirror.orders SET _lsn = 'FFFFFF/0'")  # as positions of the server before were
+    ends = {p: len(held) for p, held in pair.log.partitions.items()}
+    backfill.resync(pair.stores, "test", lambda: ends)
+    pair.write("UPDATE orders SET status_code = 'SENT' WHERE id = 1", "DELETE FROM orders WHERE id = 2", order(3))
+    pair.sync()
+    assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY id") == [(1, "shipped"), (3, "pending")]
+    pair.check()
+
+
 def test_a_long_value_whose_change_was_lost_is_not_taken_from_the_mirror_before_it_is_copied_anew(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

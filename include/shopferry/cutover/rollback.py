@@ -24,6 +24,7 @@ from shopferry.cutover.switch import (
     flip,
     keep_both_free,
     record,
+    require_as_approved,
     within_limit,
 )  # fmt: skip
 from shopferry.db import Connection
@@ -33,10 +34,11 @@ from shopferry.settings import Settings
 from shopferry.verify import differ
 
 
-def roll_back(settings: Settings, who: str) -> Cutover:
+def roll_back(settings: Settings, who: str, approved: int | None = None) -> Cutover:
     """Close the new shop and open legacy again; completes a rollback that died half-way, or told not everybody.
 
-    Afterwards the phases are merged again, online (`phase run`): the shop then holds what legacy's rows make of it. Raises
+    `approved` is the route's version at which somebody approved it; without it whoever asks decides now. Afterwards the
+    phases are merged again, online (`phase run`): the shop then holds what legacy's rows make of it. Raises
     GateError when a gate is not met (the new shop stays open), TransientError when lock, stream or last look take too
     long (the same), PhaseError when nothing was ever cut over, AnnounceError or TransientError when all is done and somebody
     could not be told of it.
@@ -58,6 +60,8 @@ def roll_back(settings: Settings, who: str) -> Cutover:
                 raise PhaseError(f"route {route.name} is not cut over: legacy is the active store, there is nothing to roll back")
             routing.announce_again(settings, shop, route.name)
             return Cutover(version)
+        if active == "shop":
+            require_as_approved(version, approved)
         done = Cutover(version + 1 if active == "shop" else version)
         clock = Clock(done)
         fenced = not fence.unfenced(shop, entities)

@@ -48,9 +48,10 @@ class Cutover:
     gates: list[Gate] = field(default_factory=list)
 
 
-def cut_over(settings: Settings, who: str) -> Cutover:
+def cut_over(settings: Settings, who: str, approved: int | None = None) -> Cutover:
     """Move the shop's writes from legacy to the new shop; completes a cutover that died after its point of no return.
 
+    `approved` is the route's version at which somebody approved it; without it whoever asks decides now.
     Raises GateError when a gate is not met, TransientError when lock, stream or last look take too long: legacy then goes
     on as before. Raises AnnounceError or TransientError when all is done and somebody could not be told of it; that, too,
     is made up for by the next try. When the new shop is open already, a fence that legacy has lost is raised again.
@@ -71,6 +72,7 @@ def cut_over(settings: Settings, who: str) -> Cutover:
             _close_again(legacy, route, version)
             routing.announce_again(settings, shop, route.name)
             return Cutover(version)
+        require_as_approved(version, approved)
         done = Cutover(version + 1)
         clock = Clock(done)
         s, back = Stores(legacy, shop, route), installation.back_of(route)
@@ -123,6 +125,15 @@ def alone(shop: Connection) -> None:
     row = shop.execute("SELECT pg_try_advisory_lock(%s)", (_ONE_AT_A_TIME,)).fetchone()
     if not row or not row[0]:
         raise TransientError("another cutover or rollback of this shop is under way")
+
+
+def require_as_approved(version: int, approved: int | None) -> None:
+    """Raises GateError when somebody has switched since it was approved: nobody has decided about the shop as it is now."""
+    if approved not in {None, version}:
+        raise GateError(
+            f"it was approved at version {approved} of the route, which is at {version} now: somebody has switched since; "
+            "start a new run, and have that approved"
+        )
 
 
 @dataclass

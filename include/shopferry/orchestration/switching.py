@@ -19,6 +19,7 @@ from shopferry.orchestration.runbooks import runbook
 
 if TYPE_CHECKING:
     from shopferry.control.gates import Gate
+    from shopferry.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -51,24 +52,25 @@ def cutover_dag() -> DAG:
 
         @task(doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it.")
         @reasoned
-        def gates() -> str:
+        def gates() -> dict[str, Any]:
             from shopferry.cutover import gates as judged
 
-            return _judged("cutover", judged.judge(settings_from_connections()))
+            settings = settings_from_connections()
+            return _judged("cutover", judged.judge(settings), settings)
 
         approve = _approval(
             "Cut over to the new shop?",
-            "Every gate is met:\n\n{{ ti.xcom_pull(task_ids='gates') }}\n\n"
+            "Every gate is met:\n\n{{ ti.xcom_pull(task_ids='gates')['evidence'] }}\n\n"
             "On approval legacy is closed for writes and the new shop opens, within seconds. "
             "Ticket: {{ params.ticket or 'none' }}.",
         )
 
         @task(doc_md="The critical section. Until legacy's fence commits a failure changes nothing; after it, a retry completes.")
         @reasoned
-        def cut_over(approval: dict[str, Any]) -> list[str]:
+        def cut_over(approval: dict[str, Any], judged: dict[str, Any]) -> list[str]:
             from shopferry.cutover import switch
 
-            done = switch.cut_over(settings_from_connections(), approver(approval))
+            done = switch.cut_over(settings_from_connections(), approver(approval), judged["version"])
             _shown(done.gates)  # as judged anew, right before the lock
             return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
 
@@ -77,10 +79,10 @@ def cutover_dag() -> DAG:
         def report(steps: list[str], approval: dict[str, Any]) -> str:
             return _report(steps, approval, "after the cutover")
 
-        judged = gates()
+        judged: Any = gates()
         back_up() >> arm() >> judged >> approve
         answer: Any = approve.output
-        done: Any = cut_over(answer)
+        done: Any = cut_over(answer, judged)
         report(done, answer)
     return dag
 
@@ -91,15 +93,15 @@ def rollback_dag() -> DAG:
 
         @task(doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it.")
         @reasoned
-        def gates() -> str:
+        def gates() -> dict[str, Any]:
             from shopferry.cutover import gates as judged
 
             settings = settings_from_connections()
-            return _judged("rollback", judged.judge_back(settings) if leads_back(settings.route) else [])
+            return _judged("rollback", judged.judge_back(settings) if leads_back(settings.route) else [], settings)
 
         approve = _approval(
             "Give the shop back to legacy?",
-            "Every gate is met:\n\n{{ ti.xcom_pull(task_ids='gates') }}\n\n"
+            "Every gate is met:\n\n{{ ti.xcom_pull(task_ids='gates')['evidence'] }}\n\n"
             "On approval the new shop is closed for writes and legacy opens again, within seconds, with every write that the "
             "new shop has acknowledged. Gates are judged once more then: it is refused, and changes nothing, when one would "
             "be lost. Ticket: {{ params.ticket or 'none' }}.",
@@ -107,10 +109,10 @@ def rollback_dag() -> DAG:
 
         @task(doc_md="The critical section, the other way. Until the new shop's fence commits a failure changes nothing.")
         @reasoned
-        def roll_back(approval: dict[str, Any]) -> list[str]:
+        def roll_back(approval: dict[str, Any], judged: dict[str, Any]) -> list[str]:
             from shopferry.cutover import rollback
 
-            done = rollback.roll_back(settings_from_connections(), approver(approval))
+            done = rollback.roll_back(settings_from_connections(), approver(approval), judged["version"])
             _shown(done.gates)  # as judged anew, right before the lock
             return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
 
@@ -126,9 +128,10 @@ def rollback_dag() -> DAG:
         def report(steps: list[str], approval: dict[str, Any]) -> str:
             return _report(steps, approval, "after the rollback")
 
-        gates() >> approve
+        judged: Any = gates()
+        judged >> approve
         answer: Any = approve.output
-        done: Any = roll_back(answer)
+        done: Any = roll_back(answer, judged)
         done >> merge_again() >> report(done, answer)
     return dag
 
@@ -166,13 +169,16 @@ def _shown(judged: Sequence[Gate]) -> None:
         log.warning("%s", line)  # also where logs are kept quiet: what is printed is not kept there
 
 
-def _judged(switch: str, found: Sequence[Gate]) -> str:
-    """The evidence for whoever approves. Raises GateError when a gate is not met."""
+def _judged(switch: str, found: Sequence[Gate], settings: Settings) -> dict[str, Any]:
+    """What somebody approves: the route's version, and the evidence. Raises GateError when a gate is not met."""
+    from shopferry import db, installation
     from shopferry.cutover import gates
 
     _shown(found)
     gates.refuse_unmet(switch, found)
-    return "\n".join(f"- {gate.gate}: {gate.evidence}" for gate in found)
+    with db.connect(settings.shop_dsn, "gates") as shop:
+        version = installation.version(shop, settings.route)
+    return {"version": version, "evidence": "\n".join(f"- {gate.gate}: {gate.evidence}" for gate in found)}
 
 
 def _report(steps: list[str], approval: dict[str, Any], occasion: str) -> str:
