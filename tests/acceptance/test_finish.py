@@ -66,6 +66,14 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
         end.finish(settings, "demo", "Anna", "Jan")
     with db.connect(settings.shop_dsn, "test") as new:
         new.execute("UPDATE ferry.route SET changed_at = now() - interval '15 days'")
+        new.execute("CREATE VIEW public.sales AS SELECT count(*) FROM legacy.orders")
+    with db.connect(settings.legacy_dsn, "test") as legacy:
+        legacy.execute("CREATE TABLE note (about text REFERENCES ferry.route)")
+    with pytest.raises(GateError, match=r"drop it first: view sales; .* drop it first: foreign key note_about_fkey of note"):
+        end.finish(settings, "demo", "Anna", "Jan")
+    with db.connect(settings.shop_dsn, "test") as new, db.connect(settings.legacy_dsn, "test") as legacy:
+        new.execute("DROP VIEW public.sales")
+        legacy.execute("DROP TABLE note")
     with pytest.raises(GateError, match="two different people"):
         end.finish(settings, "demo", "Anna", "Anna")
     with pytest.raises(GateError, match="type the route's name, 'demo'"):

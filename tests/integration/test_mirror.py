@@ -122,3 +122,17 @@ def test_a_column_mapped_later_is_asked_for_and_not_missed_silently(bare: tuple[
     route = changed(tmp_path, "contacts/customer.sql", "SELECT a.key, c.id, c.email,", "SELECT a.key, c.id, c.last_ip, c.email,")
     with pytest.raises(ConfigError, match="mirror of customers lacks last_ip, mapped since"):
         install(bare, route)
+
+
+@pytest.mark.parametrize(("store", "name"), [(1, "mirror"), (1, "ferry"), (1, "legacy"), (1, "shopferry"), (0, "shopferry")])
+def test_a_schema_of_somebody_else_is_left_alone(bare: tuple[str, str], store: int, name: str) -> None:
+    """Ours are dropped with all that is in them when the migration ends: nobody else's may be taken for one."""
+    with connect(bare[store]) as conn:
+        conn.execute(f"CREATE SCHEMA {name}; CREATE TABLE {name}.accounts (id integer)".encode())
+    with pytest.raises(ConfigError, match=f"has a schema {name} of its own"):
+        install(bare)
+    with connect(bare[store]) as conn:
+        conn.execute(f"DROP SCHEMA {name} CASCADE".encode())
+    assert untouched(bare)
+    install(bare)
+    install(bare)

@@ -15,13 +15,17 @@ _LOCK = 0x5F0F  # advisory lock: one migration of the control schema at a time
 def install_control(conn: Connection) -> None:
     """Create schemas ferry and mirror in the store that is written; does nothing where they stand.
 
-    Raises ConfigError when a newer shopferry has already changed them.
+    Raises ConfigError when a newer shopferry has already changed them, or when a schema of that name is somebody else's:
+    the end of the migration would drop it.
     """
     conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-    if exists(conn, "ferry.meta"):
+    if not exists(conn, "ferry.meta"):
+        _require_free(conn, ("ferry", "mirror"))
+    else:
         row = conn.execute("SELECT version FROM ferry.meta").fetchone()
         if row and row[0] > VERSION:
             raise ConfigError(f"control schema is version {row[0]}, this shopferry knows {VERSION}: upgrade shopferry")
+    _require_fence_ours(conn)
     for file in ("schema.sql", "fence.sql"):
         conn.execute((SQL / file).read_bytes())
     conn.execute(
@@ -40,7 +44,25 @@ def is_current(conn: Connection) -> bool:
 
 
 def install_markers(conn: Connection) -> None:
-    """Create schema shopferry with the marker and heartbeat tables and the fence in the store that is read; idempotent."""
+    """Create schema shopferry with the marker and heartbeat tables and the fence in the store that is read; idempotent.
+
+    Raises ConfigError when a schema of that name is somebody else's.
+    """
     conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    _require_fence_ours(conn)
     for file in ("markers.sql", "fence.sql"):
         conn.execute((SQL / file).read_bytes())
+
+
+def _require_fence_ours(conn: Connection) -> None:
+    if not conn.execute("SELECT FROM pg_proc WHERE oid = to_regproc('shopferry.refuse_write')").fetchall():
+        _require_free(conn, ("shopferry",))
+
+
+def _require_free(conn: Connection, names: tuple[str, ...]) -> None:
+    rows = conn.execute("SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s) ORDER BY 1", (list(names),)).fetchall()
+    if rows:
+        raise ConfigError(
+            f"database {conn.info.dbname} has a schema {rows[0][0]} of its own, which shopferry needs for itself: rename it, or "
+            "drop it where it is left of an earlier try"
+        )

@@ -51,7 +51,7 @@ def finish(settings: Settings, typed: str, first: str, second: str) -> Finished:
     done = Finished()
     with db.connect(settings.shop_dsn, "finish") as shop, db.connect(settings.legacy_dsn, "finish") as legacy:
         if installation.is_installed(shop):
-            _require(shop, route, typed, first, second)
+            _require(shop, legacy, route, typed, first, second)
             _finish_shop(shop, route, f"{first}, {second}", done)
         elif not installation.is_finished(shop, route.name):
             raise PhaseError(f"route {route.name}: nothing is installed in the new shop, there is nothing to finish")
@@ -74,18 +74,27 @@ def refusals(shop: Connection, route: Route) -> list[str]:
     row = shop.execute("SELECT active, changed_at FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
     if row is None or row[0] != "shop":
         return ["legacy is the active store: the migration is not over"]
+    built = _built_on(shop)
     days = route_settings.load(route.name).way_back_days
     until = row[1] + timedelta(days=days)
     if until > datetime.now(UTC):
-        return [
+        built.append(
             f"the way back is promised until {until:%Y-%m-%d %H:%M} UTC, {days:g} days after the switch "
             f"(way_back_days in {route.name}/{route_settings.FILE})"
-        ]
-    return []
+        )
+    return built
 
 
-def _require(shop: Connection, route: Route, typed: str, first: str, second: str) -> None:
-    refused = refusals(shop, route)
+def _built_on(conn: Connection) -> list[str]:
+    """What others have made of ours in this store: it would go with what it was made of, and nobody would have said so."""
+    if not installation.is_installed(conn):
+        return []
+    built = [str(row[0]) for row in conn.execute(_Q["built_on"]).fetchall()]
+    return [f"in {conn.info.dbname} others build on what would be dropped, so drop it first: {', '.join(built)}"] if built else []
+
+
+def _require(shop: Connection, legacy: Connection, route: Route, typed: str, first: str, second: str) -> None:
+    refused = refusals(shop, route) + _built_on(legacy)
     if typed != route.name:
         refused.append(f"type the route's name, {route.name!r}, to finish it")
     if not first or not second or first == second:

@@ -45,6 +45,25 @@ SELECT detail->>'approved' FROM shopferry_audit.entry WHERE route = %(route)s AN
 INSERT INTO shopferry_audit.entry (route, at, what, who, detail)
 VALUES (%(route)s, now(), 'finish', %(who)s, jsonb_build_object('approved', %(who)s::text));
 
+-- name: built_on
+-- Views and foreign keys of others over tables of ours.
+WITH ours AS (
+    SELECT c.oid, c.relnamespace FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname IN ('ferry', 'mirror', 'shopferry')
+       -- The mirror's views lie in a schema that is named for the store that they show.
+       OR n.nspname IN (SELECT DISTINCT coalesce(obj_description(m.oid, 'pg_class'), 'legacy') FROM pg_class m
+                        WHERE m.relnamespace = to_regnamespace('mirror') AND m.relkind = 'r')
+)
+SELECT DISTINCT CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || v.oid::regclass
+FROM pg_depend d
+JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+JOIN pg_class v ON v.oid = r.ev_class
+WHERE d.refobjid IN (SELECT oid FROM ours) AND v.relnamespace NOT IN (SELECT relnamespace FROM ours)
+UNION
+SELECT 'foreign key ' || conname || ' of ' || conrelid::regclass FROM pg_constraint
+WHERE contype = 'f' AND confrelid IN (SELECT oid FROM ours) AND connamespace NOT IN (SELECT relnamespace FROM ours)
+ORDER BY 1;
+
 -- name: standing
 -- Every object of ours in this database, but for the audit log.
 SELECT 'schema ' || nspname FROM pg_namespace
