@@ -170,6 +170,9 @@ DEFECTS = [  # (where, statement, subject, severity, words, count): made all tog
     ("shop", CODE.format("shop.customer") + "; CREATE RULE kept AS ON DELETE TO shop.customer DO INSTEAD NOTHING",
      "new shop's table shop.customer", WARNING, "when rows are merged: rule kept, trigger greet", None),
     ("legacy", CODE.format("orders"), "legacy table public.orders", WARNING, "the way back merges rows: trigger greet", None),
+    ("legacy", "ALTER TABLE consents RENAME TO consents_1; CREATE TABLE consents (LIKE consents_1 INCLUDING ALL) "
+     "PARTITION BY RANGE (id); ALTER TABLE consents ATTACH PARTITION consents_1 DEFAULT", "legacy table consents", WARNING,
+     "is partitioned", None),
     ("shop", "ALTER TABLE shop.order_event ALTER actor TYPE varchar(3)", "legacy order_status_log.changed_by", WARNING,
      "longer than 3 characters", 5),
     ("shop", "ALTER TABLE shop.order_line ALTER quantity TYPE smallint, ALTER total TYPE numeric(3,2)",

@@ -110,11 +110,12 @@ def followed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[
                   ARRAY(SELECT h.inhrelid::regclass::text FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhrelid
                         WHERE h.inhparent = c.oid AND NOT p.relispartition ORDER BY 1),
                   ARRAY(SELECT p.relid::regclass::text FROM pg_partition_tree(c.oid) p JOIN pg_class o ON o.oid = p.relid
-                        WHERE p.isleaf AND o.relreplident <> 'd' ORDER BY 1)
+                        WHERE p.isleaf AND o.relreplident <> 'd' ORDER BY 1),
+                  c.relkind = 'p'
            FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) ORDER BY 1""",
         (version, list(tables)),
     ).fetchall()
-    for name, identity, persistence, index, generated, hidden, deferrable, children, leaves in rows:
+    for name, identity, persistence, index, generated, hidden, deferrable, children, leaves, parted in rows:
         subject, names = f"legacy table {name}", set(tables[name].names)
         if identity == "n":
             yield Finding(
@@ -145,6 +146,13 @@ def followed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[
                 subject, Severity.BLOCKING, f"partitions have a REPLICA IDENTITY of their own: {', '.join(leaves[:_NAMED])}",
                 "PostgreSQL may refuse every UPDATE and DELETE there once the table is published",
                 "ALTER TABLE … REPLICA IDENTITY DEFAULT for each",
+            )  # fmt: skip
+        if parted:
+            yield Finding(
+                subject, Severity.WARNING, "the table is partitioned",
+                "what is done to a partition as such (ATTACH, DETACH, DROP, TRUNCATE) is in no log: rows come or go, the next "
+                "verification finds it",
+                "nothing of that while the shop moves; else `shopferry verify` and `shopferry repair` after it",
             )  # fmt: skip
         if children:
             yield Finding(
