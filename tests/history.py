@@ -6,9 +6,11 @@ they leave out and what only the new shop's types refuse.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier, Literal
 from shopferry.db import Connection
@@ -157,17 +159,41 @@ class Rekey:
             )
 
 
-Operation = Put | Delete | Rekey
+@dataclass(frozen=True)
+class Undone:
+    """Do something and go back to the savepoint before it: the transaction goes on, and nobody may ever see it."""
+
+    operation: Put | Delete | Rekey
+
+    @property
+    def table(self) -> str:
+        """Whose rows it would have changed."""
+        return self.operation.table
+
+    def run(self, conn: Connection) -> None:
+        """Do it."""
+        with suppress(psycopg.errors.UniqueViolation), conn.transaction(force_rollback=True):
+            self.operation.run(conn)
+
+
+Operation = Put | Delete | Rekey | Undone
 
 
 _KINDS = ["put"] * 6 + ["delete", "rekey"]
+_UNDONE = [False] * 9 + [True]
 # Customers and orders are what everything hangs on.
 _WEIGHED = [*TABLES, *TABLES, "customers", "customers", "orders", "order_items"]
 
 
 @st.composite
 def operations(draw: st.DrawFn) -> Operation:
-    """One operation on one row."""
+    """One operation on one row, now and then undone by a savepoint."""
+    done = draw(_operations())
+    return Undone(done) if draw(st.sampled_from(_UNDONE)) else done
+
+
+@st.composite
+def _operations(draw: st.DrawFn) -> Put | Delete | Rekey:
     table, kind = draw(st.sampled_from(_WEIGHED)), draw(st.sampled_from(_KINDS))
     ids, _, pools = _TABLES[table]
     key = draw(st.sampled_from(ids))

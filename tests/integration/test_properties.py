@@ -27,7 +27,7 @@ from shopferry.control import chunks, offsets, phases
 from shopferry.control.chunks import Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
-from shopferry.errors import FencedError
+from shopferry.errors import FencedError, ReplayError
 from shopferry.retry import retrying
 
 _LONG = os.environ.get("SHOPFERRY_PROFILE") == "long"
@@ -129,6 +129,26 @@ class Ferry(RuleBasedStateMachine):
         self._write(self.pair.legacy, operations)
         self.pair.tap.skip()
         self.pair.log.order.clear()  # a new slot begins after them: the connector can deliver none of these again
+        ends = {p: len(held) for p, held in self.pair.log.partitions.items()}
+        backfill.resync(self.pair.stores, "test", lambda: ends)
+
+    @rule(table=st.sampled_from(history.TABLES), operations=history.writes)
+    def truncate(self, table: str, operations: list[Operation]) -> None:
+        """Replay stops before it, and nothing is applied meanwhile; whoever decides that the rows shall go has it resynced."""
+        self._settle()
+        try:
+            self.pair.legacy.execute(f"TRUNCATE {table}".encode())
+        except psycopg.errors.LockNotAvailable:
+            note("the table is in use")
+            return
+        self._write(self.pair.legacy, operations)
+        self.pair.capture()
+        live = self.pair.live()
+        held = self.pair.exported(live)
+        with pytest.raises(ReplayError, match=f"TRUNCATE of {table}"):
+            self.pair.replay()
+        assert self.pair.exported(live) == held
+        self.pair.log.order.clear()  # else the connector might deliver it again, and stop replay again
         ends = {p: len(held) for p, held in self.pair.log.partitions.items()}
         backfill.resync(self.pair.stores, "test", lambda: ends)
 
