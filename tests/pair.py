@@ -23,7 +23,7 @@ from shopferry.db import NEVER_BY_ITSELF, Connection
 from shopferry.mapping import Identity, Route
 from shopferry.settings import SQL_ROOT
 from shopferry.statements import keys_between
-from shopferry.verify.accounting import Account, account
+from shopferry.verify.accounting import Account, account, counting
 from shopferry.verify.verification import Verification, verify
 
 ROUTE = Route.load("demo")
@@ -184,7 +184,7 @@ class Pair:
 
     def accounts(self, phase: str) -> dict[str, Account]:
         """The engine's own accounts, by table."""
-        return {a.table: a for a in account(self.shop, ROUTE, phase)}
+        return {a.table: a for a in (account(self.shop, m) for m in counting(ROUTE, phase))}
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -297,7 +297,7 @@ class Pair:
         for what in here:
             assert here[what] == there[what], f"{what}: by replay, and from scratch"
         for phase in live:
-            for entry in account(self.shop, ROUTE, phase):
+            for entry in self.accounts(phase).values():
                 assert entry.unaccounted == 0, entry
                 (rows,) = self.legacy.execute(f"SELECT count(*) FROM {entry.table}".encode()).fetchone() or (None,)
                 total = entry.migrated + entry.quarantined + sum(entry.left_out.values())

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from pair import ROUTE, Pair, connect
-from shopferry import dump
+from shopferry import db, dump
 from shopferry.errors import MappingError
 from shopferry.mapping import Route
 from shopferry.settings import SQL_ROOT
 from shopferry.verify import checks
+from shopferry.verify.checks import Breach
 from test_backfill import dsns
 from test_verify import damage
 
@@ -48,9 +49,16 @@ def moved_template(make_template: Callable[..., str], pair_template: Callable[[i
     return dsns
 
 
+def run(shop: db.Connection, route: Route, phase: str) -> list[Breach]:
+    """What breaks the rules of one phase, in one snapshot."""
+    with shop.transaction():
+        shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return [b for c in checks.load(route) if c.phase == phase for b in checks.breaches(shop, c)]
+
+
 def broken(pair: Pair) -> set[tuple[str, str, str]]:
     """(check, target, key) of everything that breaks a rule of any phase."""
-    return {(b.check.name, b.target, b.key) for p in ROUTE.phases for b in checks.run(pair.shop, ROUTE, p)}
+    return {(b.check.name, b.target, b.key) for p in ROUTE.phases for b in run(pair.shop, ROUTE, p)}
 
 
 def test_a_shop_that_has_moved_breaks_no_rule(moved: Pair) -> None:
@@ -95,7 +103,7 @@ def test_checks_are_exact_while_the_stream_goes_on(moved: Pair) -> None:
     with connect(dsns(moved)[1]) as shop:
         thread.start()
         while thread.is_alive():
-            found = [b for p in ROUTE.phases for b in checks.run(shop, ROUTE, p)]
+            found = [b for p in ROUTE.phases for b in run(shop, ROUTE, p)]
             assert found == []
             rounds += 1
     assert ended.is_set()
@@ -238,7 +246,7 @@ def test_what_is_found_tells_no_persons_data(moved: Pair) -> None:
         "DELETE FROM shop.customer_order",
         "DELETE FROM ferry.identity", "UPDATE shop.consent SET state = 'unproven'",
     )  # fmt: skip
-    found = [b for p in ROUTE.phases for b in checks.run(moved.shop, ROUTE, p)]
+    found = [b for p in ROUTE.phases for b in run(moved.shop, ROUTE, p)]
     assert len(found) > 1000
     assert not [b for b in found if "@" in f"{b.key} {b.found}" or "thief" in f"{b.key} {b.found}"]
 
@@ -271,7 +279,7 @@ def test_a_check_that_does_not_run_is_named_with_its_line(
 ) -> None:
     route = route_with(tmp_path, HEADER + body, monkeypatch)
     with pytest.raises(MappingError, match=rf"checks/mine\.sql:{line}: .*{what}"):
-        checks.run(moved.shop, route, "orders")
+        run(moved.shop, route, "orders")
 
 
 def test_every_check_runs_in_psql_as_it_stands(moved: Pair) -> None:
@@ -291,4 +299,4 @@ def test_a_check_cannot_write(moved: Pair, tmp_path: Path, monkeypatch: pytest.M
         monkeypatch,
     )
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-        checks.run(moved.shop, route, "orders")
+        run(moved.shop, route, "orders")

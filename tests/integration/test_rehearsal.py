@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pair import ROUTE, Pair
@@ -15,7 +16,7 @@ from shopferry.passage import Options
 from shopferry.pseudonym import Pseudonyms
 from shopferry.rehearsal import Form
 from shopferry.settings import SQL_ROOT, Settings
-from shopferry.verify import checks
+from shopferry.verify import verification
 from test_backfill import dsns
 
 SCRATCH = "SELECT datname FROM pg_database WHERE datname LIKE 'shopferry%rehearsal%'"
@@ -136,16 +137,16 @@ def test_pseudonyms_change_no_outcome_that_counts(filled: Pair) -> None:
 
 
 def test_what_is_wrong_makes_it_red(filled: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = checks.run
+    real = verification.judge
 
-    def with_a_breach(shop: db.Connection, route: Route, phase: str) -> list[object]:
+    def with_a_breach(shop: db.Connection, route: Route, phase: str) -> Any:
         if phase == "orders":
             with shop.transaction():
                 shop.execute("SET LOCAL shopferry.writer = 'ferry'")
                 shop.execute("DELETE FROM shop.order_event WHERE id = (SELECT min(id) FROM shop.order_event)")
-        return list(real(shop, route, phase))
+        return real(shop, route, phase)
 
-    monkeypatch.setattr(checks, "run", with_a_breach)
+    monkeypatch.setattr(verification, "judge", with_a_breach)
     done = rehearsal.rehearse(settings_of(filled), "me", Form(10))
     assert not done.green
     assert "orders has 0 differences and 1 broken rules (check: shop.customer_order " in done.told

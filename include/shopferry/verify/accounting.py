@@ -23,14 +23,13 @@ class Account:
     unaccounted: int
 
 
-def account(shop: Connection, route: Route, phase: str) -> list[Account]:
-    """The accounts of every legacy table that the phase's entities count, each by what really stands in the shop."""
-    return [
-        _account(shop, unit) for unit in route.of(phase) if isinstance(unit, Mapping) and unit.counts is not None
-    ]
+def counting(route: Route, phase: str) -> list[Mapping]:
+    """The phase's mappings that count legacy rows: each has an account."""
+    return [unit for unit in route.of(phase) if isinstance(unit, Mapping) and unit.counts is not None]
 
 
-def _account(shop: Connection, mapping: Mapping) -> Account:
+def account(shop: Connection, mapping: Mapping) -> Account:
+    """The account of the legacy table that a mapping counts, by what really stands in the shop."""
     assert mapping.counts
     rows = shop.execute(
         SQL(

@@ -60,22 +60,12 @@ def load(route: Route, root: Path | None = None) -> tuple[Check, ...]:
     return tuple(sorted(found, key=lambda c: (route.phases.index(c.phase), c.name)))
 
 
-def run(shop: Connection, route: Route, phase: str) -> list[Breach]:
-    """Run the checks of one phase in one snapshot and return all that breaks them, by check, target and key.
+def breaches(shop: Connection, check: Check) -> list[Breach]:
+    """Run a check and return all that breaks it, by target and key.
 
-    Opens its own read-only transaction. Raises MappingError with file and line for a SELECT that does not run or yields
-    other columns than `key, found`, or `target, key, found`.
+    Raises MappingError with file and line for a SELECT that does not run or yields other columns than `key, found`, or
+    `target, key, found`.
     """
-    checks = [c for c in load(route) if c.phase == phase]
-    breaches: list[Breach] = []
-    with shop.transaction():
-        shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for check in checks:
-            breaches += _breaches(shop, check)
-    return breaches
-
-
-def _breaches(shop: Connection, check: Check) -> list[Breach]:
     try:
         cursor = shop.execute(check.body.encode())
     except psycopg.ProgrammingError as error:

@@ -10,8 +10,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
+from queue import SimpleQueue
+from typing import TypeVar
+
+from psycopg.sql import SQL, Literal
 
 from shopferry import db, mirror
 from shopferry.control import differences
@@ -19,10 +25,11 @@ from shopferry.control.differences import Difference, Run
 from shopferry.db import Connection
 from shopferry.mapping import Identity, Mapping, Route, Unit
 from shopferry.verify import checks, checksums, differ, identities
-from shopferry.verify.accounting import Account, account
+from shopferry.verify.accounting import Account, account, counting
 from shopferry.verify.checks import Breach
 from shopferry.verify.checksums import Part
 
+T = TypeVar("T")
 WORKERS = 2  # targets compared at a time: as many as the backfill has workers
 
 
@@ -180,20 +187,51 @@ def _book(
 def judge(
     shop: Connection, route: Route, phase: str
 ) -> tuple[list[Account], list[Difference], list[Breach]]:
-    """(accounts, what is wrong with them and with the business checks, what the checks only warn of) of a phase, now."""
-    accounts = account(shop, route, phase)
+    """(accounts, what is wrong with them and with the business checks, what the checks only warn of) of a phase, now.
+
+    All in one snapshot, in which mirror and shop belong together. Raises MappingError for a check that does not run.
+    """
+    with _one_snapshot(shop) as ask:
+        counted = [ask(partial(account, mapping=m)) for m in counting(route, phase)]
+        checked = [ask(partial(checks.breaches, check=c)) for c in checks.load(route) if c.phase == phase]
+        accounts, breaches = [c.result() for c in counted], [b for c in checked for b in c.result()]
     found = [
         Difference("accounting", a.table, "all rows", "unaccounted", found=str(a.unaccounted))
         for a in accounts
         if a.unaccounted
     ]
-    breaches = checks.run(shop, route, phase)
     found += [
         Difference("check", b.target, b.key, "breach", b.check.name, found=b.found)
         for b in breaches
         if b.check.severity == "error"
     ]
     return accounts, found, [b for b in breaches if b.check.severity != "error"]
+
+
+@contextmanager
+def _one_snapshot(shop: Connection) -> Iterator[Callable[[Callable[[Connection], T]], Future[T]]]:
+    """Yields what asks a question of one snapshot, on connections of its own, as many at a time as targets are compared."""
+    mode = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+    free: SimpleQueue[Connection] = SimpleQueue()
+    with shop.transaction(), ExitStack() as stack:
+        shop.execute(mode)
+        [(snapshot,)] = shop.execute("SELECT pg_export_snapshot()").fetchall()
+        for _ in range(WORKERS):
+            conn = stack.enter_context(db.connect(shop.info.dsn, "verify", password=shop.info.password))
+            stack.enter_context(conn.transaction())
+            conn.execute(mode)
+            conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot)))
+            free.put(conn)
+        pool = stack.enter_context(ThreadPoolExecutor(WORKERS))
+
+        def asked(question: Callable[[Connection], T]) -> T:
+            conn = free.get()
+            try:
+                return question(conn)
+            finally:
+                free.put(conn)
+
+        yield lambda question: pool.submit(asked, question)
 
 
 def _finish(shop: Connection, run: Run, route: Route) -> Verification:
