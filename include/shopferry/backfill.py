@@ -101,6 +101,10 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
     with stores.shop.transaction():
         offsets.reset(stores.shop, route, ends)
         continuity.reset(stores.shop, route)
+        # Nobody applies what legacy had committed before, from here on.
+        [(now,)] = stores.legacy.execute("SELECT pg_current_wal_lsn()::text").fetchall()
+        for table in mirror.load(stores.shop).values():
+            mirror_rows.forget_positions(stores.shop, table, now)
         # With the positions goes all that could tell of the gap: so what is left to do is booked with them.
         for phase in phases.all_phases(stores.shop, route):
             # Also of a phase that is new: the stream keeps its rows too, and its copy must not take them for the newest.

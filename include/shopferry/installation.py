@@ -138,9 +138,3 @@ def active(shop: Connection, route: str) -> str:
     """The store that the application writes to now: 'legacy' or 'shop'."""
     row = shop.execute(SQL("SELECT active FROM ferry.route WHERE route = {}").format(Literal(route))).fetchone()
     return str(row[0]) if row else "legacy"
-
-
-def version(shop: Connection, route: str) -> int:
-    """How often the application was sent elsewhere, from 1 on: each cutover and each rollback makes it one more."""
-    row = shop.execute("SELECT version FROM ferry.route WHERE route = %s", (route,)).fetchone()
-    return int(row[0]) if row else 1

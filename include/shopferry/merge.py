@@ -103,7 +103,7 @@ class Merger:
         transaction: at first everything at once, and only if the data is refused unit by unit.
         """
         touched = set(changed)
-        if not units:  # the first phase's identities have nobody after them: no reason to wait for whoever propagates
+        if not units:  # nobody to merge: no reason to wait for whoever propagates
             self._forget_changes(units, touched)
             return {}
         for unit in units:

@@ -21,9 +21,8 @@ def apply_events(shop: Connection, table: MirrorTable, rows: bytes, *, images: b
     """Upsert and tombstone one table's events in one statement; its result is how many rows were written.
 
     `rows` is a JSON array with one object per key: the row's columns beside _lsn, _gone and _generation. A row of the
-    mirror that is newer than its event stays as it is; of an earlier generation none is, whatever its position: a legacy
-    that was restored on another server counts from a beginning of its own. `images` leaves the live rows of these keys, as
-    they were before and as they are then, in the table's `changed` temp table, which must be there.
+    mirror that is newer than its event stays as it is. `images` leaves the live rows of these keys, as they were before
+    and as they are then, in the table's `changed` temp table, which must be there.
     """
     # as bytes the rows would travel as bytea, which is no json
     return shop.execute(_event_statement(table, images), (rows.decode(),), prepare=True)
@@ -55,12 +54,22 @@ def _event_statement(table: MirrorTable, images: bool) -> bytes:
                FROM json_to_recordset(%s::json) AS r ({shape}, _lsn pg_lsn, _gone boolean, _generation integer)
            ), before AS ({before}), written AS (
                INSERT INTO {base} AS m ({columns}) SELECT {columns} FROM incoming ORDER BY {key}
-               ON CONFLICT ({key}) DO UPDATE SET {assign}
-               WHERE (m._generation, m._lsn) <= (excluded._generation, excluded._lsn)
+               ON CONFLICT ({key}) DO UPDATE SET {assign} WHERE m._lsn <= excluded._lsn
                RETURNING m.*
            ), after AS ({after})
            SELECT count(*) FROM written"""
     ).format(before=before.format(**given), after=after.format(**given), **given).as_string(None).encode()
+
+
+def forget_positions(shop: Connection, table: MirrorTable, now: str) -> None:
+    """Have no row of the mirror be newer than the position at which legacy's log stands now, before which nothing comes any more.
+
+    A legacy that was restored on another server counts from a beginning of its own: what came from the one before would else
+    be newer than every event.
+    """
+    shop.execute(
+        SQL("UPDATE {} SET _lsn = '0/0' WHERE _lsn > '0/0' AND _lsn > {}::pg_lsn").format(table.base, Literal(now))
+    )
 
 
 def note_images(table: MirrorTable) -> Composed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -66,18 +67,21 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
         end.finish(settings, "demo", "Anna", "Jan")
     with db.connect(settings.shop_dsn, "test") as new:
         new.execute("UPDATE ferry.route SET changed_at = now() - interval '15 days'")
-        new.execute("CREATE VIEW public.sales AS SELECT count(*) FROM legacy.orders")
+        new.execute("CREATE VIEW public.sales AS SELECT count(*) FROM legacy.orders; CREATE VIEW legacy.lines AS SELECT 1 AS n")
     with db.connect(settings.legacy_dsn, "test") as legacy:
         legacy.execute("CREATE TABLE note (about text REFERENCES ferry.route)")
-    with pytest.raises(GateError, match=r"drop it first: view sales; .* drop it first: foreign key note_about_fkey of note"):
+    told = r"drop it first: relation legacy.lines, view sales; .* first: foreign key note_about_fkey of note"
+    with pytest.raises(GateError, match=told):
         end.finish(settings, "demo", "Anna", "Jan")
     with db.connect(settings.shop_dsn, "test") as new, db.connect(settings.legacy_dsn, "test") as legacy:
-        new.execute("DROP VIEW public.sales")
+        new.execute("DROP VIEW public.sales, legacy.lines")
         legacy.execute("DROP TABLE note")
     with pytest.raises(GateError, match="two different people"):
         end.finish(settings, "demo", "Anna", "Anna")
     with pytest.raises(GateError, match="type the route's name, 'demo'"):
         end.finish(settings, "dmeo", "Anna", "Jan")
+    with pytest.raises(GateError, match="the shop was switched since"):
+        end.finish(settings, "demo", "Anna", "Jan", datetime.now(UTC) - timedelta(days=20))
     assert (ours(settings.legacy_dsn), ours(settings.shop_dsn)) == standing
 
     # It dies after the new shop's part: what is left is completed, whoever comes, and the stream has healed nothing.

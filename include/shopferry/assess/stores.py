@@ -12,7 +12,7 @@ from shopferry.assess.findings import Finding, Severity
 from shopferry.cdc.broker import EndOffsets
 from shopferry.db import Connection
 from shopferry.errors import ShopferryError
-from shopferry.installation import entities, publication, reverse
+from shopferry.installation import entities, legacy_tables, publication, reverse
 from shopferry.mapping import Route
 from shopferry.settings import Settings
 
@@ -94,9 +94,9 @@ def _legacy_rights(legacy: Connection, route: Route) -> Iterator[Finding]:
         )  # fmt: skip
     foreign = [
         r[0] for r in legacy.execute(
-            """SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-               AND c.relname = ANY(%s) AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1""",
-            (list(route.tables),),
+            """SELECT c.relname FROM pg_class c WHERE c.oid = ANY(SELECT to_regclass(t) FROM unnest(%s::text[]) AS t)
+               AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1""",
+            (legacy_tables(route),),
         )
     ]  # fmt: skip
     if foreign:

@@ -19,6 +19,7 @@ from psycopg.sql import SQL, Identifier
 from shopferry import db, fence, installation, origin, route_settings
 from shopferry.cdc import source
 from shopferry.cdc.broker import forget, topics
+from shopferry.cutover.switch import require_as_approved
 from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError, ShopferryError, TransientError
 from shopferry.mapping import Route
@@ -40,10 +41,13 @@ class Finished:
     warnings: list[str] = field(default_factory=list)
 
 
-def finish(settings: Settings, typed: str, first: str, second: str) -> Finished:
+def finish(
+    settings: Settings, typed: str, first: str, second: str, approved: datetime | None = None
+) -> Finished:
     """Drop all of ours from both stores and the broker, and keep the audit log; completes a finish that died half-way.
 
-    `typed` is the route's name as somebody typed it, `first` and `second` are who approved. Raises GateError when that is
+    `typed` is the route's name as somebody typed it, `first` and `second` are who approved,
+    `approved` when the first of them did, where that was not just now. Raises GateError when that is
     not the name, when both are one person, when the new shop is not the active store, or while the way back is promised;
     PhaseError when there is nothing of ours; then nothing was changed.
     """
@@ -52,6 +56,7 @@ def finish(settings: Settings, typed: str, first: str, second: str) -> Finished:
     with db.connect(settings.shop_dsn, "finish") as shop, db.connect(settings.legacy_dsn, "finish") as legacy:
         if installation.is_installed(shop):
             _require(shop, legacy, route, typed, first, second)
+            require_as_approved(shop, route, approved)
             _finish_shop(shop, route, f"{first}, {second}", done)
         elif not installation.is_finished(shop, route.name):
             raise PhaseError(f"route {route.name}: nothing is installed in the new shop, there is nothing to finish")
@@ -74,7 +79,7 @@ def refusals(shop: Connection, route: Route) -> list[str]:
     row = shop.execute("SELECT active, changed_at FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
     if row is None or row[0] != "shop":
         return ["legacy is the active store: the migration is not over"]
-    built = _built_on(shop)
+    built = built_on(shop)
     days = route_settings.load(route.name).way_back_days
     until = row[1] + timedelta(days=days)
     if until > datetime.now(UTC):
@@ -85,7 +90,7 @@ def refusals(shop: Connection, route: Route) -> list[str]:
     return built
 
 
-def _built_on(conn: Connection) -> list[str]:
+def built_on(conn: Connection) -> list[str]:
     """What others have made of ours in this store: it would go with what it was made of, and nobody would have said so."""
     if not installation.is_installed(conn):
         return []
@@ -94,7 +99,7 @@ def _built_on(conn: Connection) -> list[str]:
 
 
 def _require(shop: Connection, legacy: Connection, route: Route, typed: str, first: str, second: str) -> None:
-    refused = refusals(shop, route) + _built_on(legacy)
+    refused = refusals(shop, route) + built_on(legacy)
     if typed != route.name:
         refused.append(f"type the route's name, {route.name!r}, to finish it")
     if not first or not second or first == second:

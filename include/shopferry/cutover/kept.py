@@ -7,7 +7,6 @@ that has a position in legacy's mirror of it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,6 @@ from shopferry.db import Connection
 from shopferry.mapping import Route
 from shopferry.mirror import MirrorTable
 
-_KEPT = re.compile(r"^shop\.([a-z_]+)\.([a-z_]+) -- kept beyond (\d+): ")
 _ALL = "0/0"
 
 
@@ -35,8 +33,8 @@ class Short:
 def shorts(legacy: Connection, back: Route) -> list[Short]:
     """The columns of which the route keeps what is too long; none while the way back is not armed."""
     held = mirror.load(legacy)
-    found = [match.groups() for line in losses.decided(back) if (match := _KEPT.match(line))]
-    return [Short(held[table], column, int(width)) for table, column, width in found if table in held]
+    found = [(d.table.partition(".")[2], d.column, d.width) for d in losses.decided(back) if d.width]
+    return [Short(held[table], column, width) for table, column, width in found if table in held]
 
 
 def horizon(shop: Connection, back: Route) -> str:

@@ -7,6 +7,8 @@ there is a way only until the new shop has accepted its first write.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from shopferry import db, fence, installation
 from shopferry.backfill import Stores
 from shopferry.control import phases
@@ -34,10 +36,10 @@ from shopferry.settings import Settings
 from shopferry.verify import differ
 
 
-def roll_back(settings: Settings, who: str, approved: int | None = None) -> Cutover:
+def roll_back(settings: Settings, who: str, approved: datetime | None = None) -> Cutover:
     """Close the new shop and open legacy again; completes a rollback that died half-way, or told not everybody.
 
-    `approved` is the route's version at which somebody approved it; without it whoever asks decides now. Afterwards the
+    `approved` is when somebody approved it; without it whoever asks decides now. Afterwards the
     phases are merged again, online (`phase run`): the shop then holds what legacy's rows make of it. Raises
     GateError when a gate is not met (the new shop stays open), TransientError when lock, stream or last look take too
     long (the same), PhaseError when nothing was ever cut over, AnnounceError or TransientError when all is done and somebody
@@ -60,8 +62,7 @@ def roll_back(settings: Settings, who: str, approved: int | None = None) -> Cuto
                 raise PhaseError(f"route {route.name} is not cut over: legacy is the active store, there is nothing to roll back")
             routing.announce_again(settings, shop, route.name)
             return Cutover(version)
-        if active == "shop":
-            require_as_approved(version, approved)
+        require_as_approved(shop, route, approved)
         done = Cutover(version + 1 if active == "shop" else version)
         clock = Clock(done)
         fenced = not fence.unfenced(shop, entities)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeAlias
 
@@ -48,10 +49,10 @@ class Cutover:
     gates: list[Gate] = field(default_factory=list)
 
 
-def cut_over(settings: Settings, who: str, approved: int | None = None) -> Cutover:
+def cut_over(settings: Settings, who: str, approved: datetime | None = None) -> Cutover:
     """Move the shop's writes from legacy to the new shop; completes a cutover that died after its point of no return.
 
-    `approved` is the route's version at which somebody approved it; without it whoever asks decides now.
+    `approved` is when somebody approved it; without it whoever asks decides now.
     Raises GateError when a gate is not met, TransientError when lock, stream or last look take too long: legacy then goes
     on as before. Raises AnnounceError or TransientError when all is done and somebody could not be told of it; that, too,
     is made up for by the next try. When the new shop is open already, a fence that legacy has lost is raised again.
@@ -72,7 +73,7 @@ def cut_over(settings: Settings, who: str, approved: int | None = None) -> Cutov
             _close_again(legacy, route, version)
             routing.announce_again(settings, shop, route.name)
             return Cutover(version)
-        require_as_approved(version, approved)
+        require_as_approved(shop, route, approved)
         done = Cutover(version + 1)
         clock = Clock(done)
         s, back = Stores(legacy, shop, route), installation.back_of(route)
@@ -127,12 +128,13 @@ def alone(shop: Connection) -> None:
         raise TransientError("another cutover or rollback of this shop is under way")
 
 
-def require_as_approved(version: int, approved: int | None) -> None:
+def require_as_approved(shop: Connection, route: Route, approved: datetime | None) -> None:
     """Raises GateError when somebody has switched since it was approved: nobody has decided about the shop as it is now."""
-    if approved not in {None, version}:
+    row = shop.execute("SELECT changed_at FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
+    if approved and row and row[0] > approved:
         raise GateError(
-            f"it was approved at version {approved} of the route, which is at {version} now: somebody has switched since; "
-            "start a new run, and have that approved"
+            f"it was approved at {approved.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, and the shop was switched since, at "
+            f"{row[0].astimezone(UTC):%Y-%m-%d %H:%M:%S}: start a new run, and have that approved"
         )
 
 

@@ -14,7 +14,7 @@ from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, reasoned
 from shopferry.orchestration.reporting import write_report
 from shopferry.orchestration.runbooks import runbook
-from shopferry.orchestration.switching import approver
+from shopferry.orchestration.switching import approved_at, approver
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +55,9 @@ def finish_dag() -> DAG:
             settings, typed = settings_from_connections(), get_current_context()["params"]["route"]
             route = Route.load(settings.route)
             refused = [] if typed == route.name else [f"the form says {typed!r}, the route is {route.name!r}"]
-            with db.connect(settings.shop_dsn, "finish") as shop:
+            with db.connect(settings.shop_dsn, "finish") as shop, db.connect(settings.legacy_dsn, "finish") as legacy:
                 if installation.is_installed(shop):
-                    refused += finish.refusals(shop, route)
+                    refused += finish.refusals(shop, route) + finish.built_on(legacy)
             if refused:
                 raise GateError(f"not finished: {'; '.join(refused)}")
 
@@ -81,7 +81,9 @@ def finish_dag() -> DAG:
             from shopferry.cutover import finish as end
 
             typed = get_current_context()["params"]["route"]
-            done = end.finish(settings_from_connections(), typed, approver(one), approver(other))
+            done = end.finish(
+                settings_from_connections(), typed, approver(one), approver(other), min(approved_at(one), approved_at(other))
+            )
             for line in (*done.dropped, *done.warnings):
                 log.warning("%s", line)  # also where logs are kept quiet
             return done.dropped

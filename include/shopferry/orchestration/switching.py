@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -19,7 +20,6 @@ from shopferry.orchestration.runbooks import runbook
 
 if TYPE_CHECKING:
     from shopferry.control.gates import Gate
-    from shopferry.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -52,25 +52,24 @@ def cutover_dag() -> DAG:
 
         @task(doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it.")
         @reasoned
-        def gates() -> dict[str, Any]:
+        def gates() -> str:
             from shopferry.cutover import gates as judged
 
-            settings = settings_from_connections()
-            return _judged("cutover", judged.judge(settings), settings)
+            return _judged("cutover", judged.judge(settings_from_connections()))
 
         approve = _approval(
             "Cut over to the new shop?",
-            "Every gate is met:\n\n{{ ti.xcom_pull(task_ids='gates')['evidence'] }}\n\n"
+            "Every gate is met:\n\n{{ ti.xcom_pull(task_ids='gates') }}\n\n"
             "On approval legacy is closed for writes and the new shop opens, within seconds. "
             "Ticket: {{ params.ticket or 'none' }}.",
         )
 
         @task(doc_md="The critical section. Until legacy's fence commits a failure changes nothing; after it, a retry completes.")
         @reasoned
-        def cut_over(approval: dict[str, Any], judged: dict[str, Any]) -> list[str]:
+        def cut_over(approval: dict[str, Any]) -> list[str]:
             from shopferry.cutover import switch
 
-            done = switch.cut_over(settings_from_connections(), approver(approval), judged["version"])
+            done = switch.cut_over(settings_from_connections(), approver(approval), approved_at(approval))
             _shown(done.gates)  # as judged anew, right before the lock
             return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
 
@@ -79,10 +78,10 @@ def cutover_dag() -> DAG:
         def report(steps: list[str], approval: dict[str, Any]) -> str:
             return _report(steps, approval, "after the cutover")
 
-        judged: Any = gates()
+        judged = gates()
         back_up() >> arm() >> judged >> approve
         answer: Any = approve.output
-        done: Any = cut_over(answer, judged)
+        done: Any = cut_over(answer)
         report(done, answer)
     return dag
 
@@ -93,15 +92,15 @@ def rollback_dag() -> DAG:
 
         @task(doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it.")
         @reasoned
-        def gates() -> dict[str, Any]:
+        def gates() -> str:
             from shopferry.cutover import gates as judged
 
             settings = settings_from_connections()
-            return _judged("rollback", judged.judge_back(settings) if leads_back(settings.route) else [], settings)
+            return _judged("rollback", judged.judge_back(settings) if leads_back(settings.route) else [])
 
         approve = _approval(
             "Give the shop back to legacy?",
-            "Every gate is met:\n\n{{ ti.xcom_pull(task_ids='gates')['evidence'] }}\n\n"
+            "Every gate is met:\n\n{{ ti.xcom_pull(task_ids='gates') }}\n\n"
             "On approval the new shop is closed for writes and legacy opens again, within seconds, with every write that the "
             "new shop has acknowledged. Gates are judged once more then: it is refused, and changes nothing, when one would "
             "be lost. Ticket: {{ params.ticket or 'none' }}.",
@@ -109,10 +108,10 @@ def rollback_dag() -> DAG:
 
         @task(doc_md="The critical section, the other way. Until the new shop's fence commits a failure changes nothing.")
         @reasoned
-        def roll_back(approval: dict[str, Any], judged: dict[str, Any]) -> list[str]:
+        def roll_back(approval: dict[str, Any]) -> list[str]:
             from shopferry.cutover import rollback
 
-            done = rollback.roll_back(settings_from_connections(), approver(approval), judged["version"])
+            done = rollback.roll_back(settings_from_connections(), approver(approval), approved_at(approval))
             _shown(done.gates)  # as judged anew, right before the lock
             return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
 
@@ -128,10 +127,9 @@ def rollback_dag() -> DAG:
         def report(steps: list[str], approval: dict[str, Any]) -> str:
             return _report(steps, approval, "after the rollback")
 
-        judged: Any = gates()
-        judged >> approve
+        gates() >> approve
         answer: Any = approve.output
-        done: Any = roll_back(answer, judged)
+        done: Any = roll_back(answer)
         done >> merge_again() >> report(done, answer)
     return dag
 
@@ -139,6 +137,11 @@ def rollback_dag() -> DAG:
 def approver(approval: dict[str, Any]) -> str:
     """The name of the person who approved."""
     return str(approval["responded_by_user"]["name"])
+
+
+def approved_at(approval: dict[str, Any]) -> datetime:
+    """When the person approved."""
+    return datetime.fromisoformat(approval["responded_at"])
 
 
 def _manual(dag_id: str, description: str) -> DAG:
@@ -169,16 +172,13 @@ def _shown(judged: Sequence[Gate]) -> None:
         log.warning("%s", line)  # also where logs are kept quiet: what is printed is not kept there
 
 
-def _judged(switch: str, found: Sequence[Gate], settings: Settings) -> dict[str, Any]:
-    """What somebody approves: the route's version, and the evidence. Raises GateError when a gate is not met."""
-    from shopferry import db, installation
+def _judged(switch: str, found: Sequence[Gate]) -> str:
+    """The evidence for whoever approves. Raises GateError when a gate is not met."""
     from shopferry.cutover import gates
 
     _shown(found)
     gates.refuse_unmet(switch, found)
-    with db.connect(settings.shop_dsn, "gates") as shop:
-        version = installation.version(shop, settings.route)
-    return {"version": version, "evidence": "\n".join(f"- {gate.gate}: {gate.evidence}" for gate in found)}
+    return "\n".join(f"- {gate.gate}: {gate.evidence}" for gate in found)
 
 
 def _report(steps: list[str], approval: dict[str, Any], occasion: str) -> str:

@@ -231,7 +231,11 @@ def _one_snapshot(shop: Connection) -> Iterator[Callable[[Callable[[Connection],
             finally:
                 free.put(conn)
 
-        yield lambda question: pool.submit(asked, question)
+        try:
+            yield lambda question: pool.submit(asked, question)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # nobody waits for what is still to be asked
+            raise
 
 
 def _finish(shop: Connection, run: Run, route: Route) -> Verification:

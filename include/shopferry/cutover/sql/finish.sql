@@ -46,22 +46,26 @@ INSERT INTO shopferry_audit.entry (route, at, what, who, detail)
 VALUES (%(route)s, now(), 'finish', %(who)s, jsonb_build_object('approved', %(who)s::text));
 
 -- name: built_on
--- Views and foreign keys of others over tables of ours.
-WITH ours AS (
-    SELECT c.oid, c.relnamespace FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname IN ('ferry', 'mirror', 'shopferry')
-       -- The mirror's views lie in a schema that is named for the store that they show.
-       OR n.nspname IN (SELECT DISTINCT coalesce(obj_description(m.oid, 'pg_class'), 'legacy') FROM pg_class m
-                        WHERE m.relnamespace = to_regnamespace('mirror') AND m.relkind = 'r')
+-- What is not ours and would go with ours: relations in the schema of the mirror's views, views and foreign keys over ours.
+WITH shown AS (  -- the schema of the mirror's views is named for the store that they show
+    SELECT m.relname, n.oid AS schema FROM pg_class m
+    JOIN pg_namespace n ON n.nspname = coalesce(obj_description(m.oid, 'pg_class'), 'legacy')
+    WHERE m.relnamespace = to_regnamespace('mirror') AND m.relkind = 'r'
+), ours AS (
+    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname IN ('ferry', 'mirror', 'shopferry')
+    UNION SELECT c.oid FROM pg_class c JOIN shown s ON s.schema = c.relnamespace AND s.relname = c.relname AND c.relkind = 'v'
 )
-SELECT DISTINCT CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || v.oid::regclass
+SELECT 'relation ' || c.oid::regclass AS what FROM pg_class c
+WHERE c.relnamespace IN (SELECT schema FROM shown) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.oid NOT IN (TABLE ours)
+UNION
+SELECT CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || v.oid::regclass
 FROM pg_depend d
 JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
 JOIN pg_class v ON v.oid = r.ev_class
-WHERE d.refobjid IN (SELECT oid FROM ours) AND v.relnamespace NOT IN (SELECT relnamespace FROM ours)
+WHERE d.refobjid IN (TABLE ours) AND v.oid NOT IN (TABLE ours) AND v.relnamespace NOT IN (SELECT schema FROM shown)
 UNION
 SELECT 'foreign key ' || conname || ' of ' || conrelid::regclass FROM pg_constraint
-WHERE contype = 'f' AND confrelid IN (SELECT oid FROM ours) AND connamespace NOT IN (SELECT relnamespace FROM ours)
+WHERE contype = 'f' AND confrelid IN (TABLE ours) AND conrelid NOT IN (TABLE ours)
 ORDER BY 1;
 
 -- name: standing
