@@ -359,11 +359,14 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     oncall.answer("rollback", back, "Approve")
     oncall.succeeds("rollback", back)
     assert one(shop, "SELECT active FROM ferry.route") == "legacy"
-    oncall(
+    status, cleared = oncall(
         "POST", "/api/v2/dags/cutover/clearTaskInstances",
         {"dag_run_id": approved, "task_ids": ["gates", "cut_over"], "dry_run": False, "only_failed": False},
     )  # fmt: skip
-    assert oncall.finished("cutover", approved) == "failed"  # nobody has approved a second one
+    assert status == 200, cleared
+    assert cleared["total_entries"] == 2, cleared
+    oncall.finished("cutover", approved)  # by its last task, which was not cleared
+    assert oncall.tasks("cutover", approved)["cut_over"] == "failed"  # nobody has approved a second one
     log = str(oncall("GET", f"/api/v2/dags/cutover/dagRuns/{approved}/taskInstances/cut_over/logs/2")[1])
     assert "it was approved at " in log and "and the shop was switched since" in log
     assert one(shop, "SELECT active FROM ferry.route") == "legacy"

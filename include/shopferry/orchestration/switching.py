@@ -141,7 +141,8 @@ def approver(approval: dict[str, Any]) -> str:
 
 def approved_at(approval: dict[str, Any]) -> datetime:
     """When the person approved."""
-    return datetime.fromisoformat(approval["responded_at"])
+    at: datetime = approval["responded_at"]
+    return at
 
 
 def _manual(dag_id: str, description: str) -> DAG:
