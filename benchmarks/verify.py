@@ -7,8 +7,7 @@ own: the generator would take an hour for a million of them.
 
 It brings up an embedded stack of its own, moves a generated shop through all phases, and compares it, all in one run on
 the same machine. `--reladiff` is the program of that name (pip install 'reladiff[postgresql]', in an environment of its
-own), which then compares the same table. Prints one JSON object, and each phase as it ends
-on stderr.
+own), which then compares the same table. Prints one JSON object, and each phase as it ends on stderr.
 """
 
 from __future__ import annotations

@@ -75,6 +75,11 @@ def _begin(conn: Connection) -> None:
     conn.execute(_SESSION)
 
 
+def another(conn: Connection, role: str) -> Connection:
+    """One more connection to where this one leads."""
+    return connect(conn.info.dsn, role, password=conn.info.password)
+
+
 def read_only(conn: Connection, patience: str) -> None:
     """Have a connection write nothing, and break off whatever takes longer than `patience`, e.g. '60s'."""
     conn.execute("SET default_transaction_read_only = on")

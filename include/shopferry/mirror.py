@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from sqlalchemy.dialects import postgresql
 
+from shopferry.control.schema import require_free
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError
 from shopferry.mapping import Route, Unit, changed_table
@@ -210,10 +211,8 @@ def create(shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) ->
     Raises ConfigError when a mirror table stands already and lacks a column that is mapped now.
     """
     standing = load(shop)
-    if not standing and shop.execute("SELECT to_regnamespace(%s) IS NOT NULL", (route.schema,)).fetchall()[0][0]:
-        raise ConfigError(
-            f"database {shop.info.dbname} has a schema {route.schema} of its own, where the mirror's views belong: rename it"
-        )
+    if not standing:
+        require_free(shop, route.schema)
     shop.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(route.schema)))
     for name, table in tables.items():
         if taken := set(table.names) & {*_OWN, "_n", "_k", "_v"}:

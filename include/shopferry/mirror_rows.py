@@ -67,7 +67,7 @@ def forget_positions(shop: Connection, table: MirrorTable, now: str) -> None:
     A legacy that was restored on another server counts from a beginning of its own: what came from the one before would else
     be newer than every event.
     """
-    shop.execute(
+    shop.execute(  # by the index of what has moved, which has no row at 0/0
         SQL("UPDATE {} SET _lsn = '0/0' WHERE _lsn > '0/0' AND _lsn > {}::pg_lsn").format(table.base, Literal(now))
     )
 

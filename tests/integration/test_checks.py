@@ -52,7 +52,7 @@ def moved_template(make_template: Callable[..., str], pair_template: Callable[[i
 
 def run(shop: db.Connection, route: Route, phase: str) -> list[Breach]:
     """What breaks the rules of one phase, asked as a verification asks."""
-    with verification._one_snapshot(shop) as ask:
+    with verification.one_snapshot(shop) as ask:
         asked = [ask(partial(checks.breaches, check=c)) for c in checks.load(route) if c.phase == phase]
         return [b for found in asked for b in found.result()]
 

@@ -239,7 +239,7 @@ def test_what_was_judged_stands_in_its_order_and_unmet_ones_refuse(pair: Pair) -
     assert judging.lines(judged)[1].endswith("2 are missing → bring them")
 
 
-# Sequences.
+# The servers.
 
 
 def test_old_idle_and_prepared_transactions_are_in_the_locks_way(narrow: Stores, monkeypatch: pytest.MonkeyPatch) -> None:

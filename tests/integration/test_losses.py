@@ -17,6 +17,13 @@ from test_gates import lacks, moved_template  # noqa: F401
 BACK = Route.load("demo_reverse")
 
 
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The demo route as one of somebody's own, whose files the test may change."""
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
+    return Path(shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo"))
+
+
 def test_a_column_that_nobody_carries_back_is_found_before_the_cutover(moved: Pair) -> None:
     lacks(losses.covered(moved.stores), "it is not installed")
     installation.install(moved.shop, moved.legacy, BACK)
@@ -35,10 +42,8 @@ def test_a_column_that_nobody_carries_back_is_found_before_the_cutover(moved: Pa
         "shop.customer.birthday -- lost: gone", "shop.customer.* -- kept beyond 255: all of them",
     ],
 )  # fmt: skip
-def test_a_line_that_decides_nothing_is_named(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo")
-    (tmp_path / "demo" / "reverse" / losses.FILE).write_text(f"# comment\n{line}\n")
-    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
+def test_a_line_that_decides_nothing_is_named(line: str, own: Path) -> None:
+    (own / "reverse" / losses.FILE).write_text(f"# comment\n{line}\n")
     with pytest.raises(ConfigError, match=r"demo/reverse/losses\.txt:2: wants `shop\.table\.column -- cut: why`"):
         losses.accepted(ROUTE, None)
 
@@ -50,30 +55,23 @@ def test_a_table_that_neither_direction_knows_is_named(moved: Pair) -> None:
     assert gate.met and gate.evidence.endswith("neither direction knows all stays in the new shop: shop.wish")
 
 
-def test_what_is_signed_off_by_a_pattern_is_decided(
-    moved: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_signed_off_by_a_pattern_is_decided(moved: Pair, own: Path) -> None:
     installation.install(moved.shop, moved.legacy, BACK)
     moved.shop.execute("ALTER TABLE shop.customer ADD COLUMN birthday date, ADD COLUMN birthplace text")
     moved.shop.execute("CREATE TABLE shop.wish (id bigint PRIMARY KEY, customer_id bigint, sku text)")
-    shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo")
-    with (tmp_path / "demo" / "reverse" / losses.FILE).open("a") as file:
+    with (own / "reverse" / losses.FILE).open("a") as file:
         file.write("shop.customer.birth* -- cut: legacy never knew\nshop.wish.* -- cut: wishes stay here\n")
-    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
     gate = losses.covered(moved.stores)
     assert gate.met and gate.evidence.endswith("is read or decided"), gate.evidence
 
 
-def test_what_only_one_direction_knows_is_closed_and_opened_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_only_one_direction_knows_is_closed_and_opened_too(own: Path) -> None:
     """A table that only the way back reads would else take writes after a rollback that nobody carries."""
-    shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo")
-    back = tmp_path / "demo" / "reverse" / "contacts"
-    (back / "wishes.sql").write_text(
+    assert "shop.wish" not in installation.shop_tables(ROUTE)
+    (own / "reverse" / "contacts" / "wishes.sql").write_text(
         "-- entity: public.wishes\n-- key: id\n-- scope: id\n-- source: shop.wish(id)\n"
         "SELECT w.id, w.sku, '{}'::text[] AS problems FROM affected a JOIN shop.wish w ON w.id = a.key;\n"
     )
-    assert "shop.wish" not in installation.shop_tables(ROUTE)
-    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
     route = Route.load("demo")
     assert set(installation.shop_tables(route)) == {*installation.entities(route), "shop.wish"}
     assert set(installation.legacy_tables(route)) == {*(f"public.{t}" for t in route.tables), "public.wishes"}

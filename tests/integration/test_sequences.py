@@ -98,6 +98,3 @@ def test_one_that_counts_down_or_that_we_may_not_set_is_named(moved: Pair) -> No
         lacks(gate, "no right to read and set shop.consent_id_seq of shop.consent.id", "; and ")
         moved.shop.execute("GRANT SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA shop TO sequences")
         assert sequences.gate(sequences.numberings(conn, ROUTE)).met
-
-
-# The servers.

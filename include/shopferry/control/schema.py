@@ -20,7 +20,7 @@ def install_control(conn: Connection) -> None:
     """
     conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
     if not exists(conn, "ferry.meta"):
-        _require_free(conn, ("ferry", "mirror"))
+        require_free(conn, "ferry", "mirror")
     else:
         row = conn.execute("SELECT version FROM ferry.meta").fetchone()
         if row and row[0] > VERSION:
@@ -56,10 +56,11 @@ def install_markers(conn: Connection) -> None:
 
 def _require_fence_ours(conn: Connection) -> None:
     if not conn.execute("SELECT FROM pg_proc WHERE oid = to_regproc('shopferry.refuse_write')").fetchall():
-        _require_free(conn, ("shopferry",))
+        require_free(conn, "shopferry")
 
 
-def _require_free(conn: Connection, names: tuple[str, ...]) -> None:
+def require_free(conn: Connection, *names: str) -> None:
+    """Raises ConfigError when the database has a schema by one of these names, which are to be ours."""
     rows = conn.execute("SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s) ORDER BY 1", (list(names),)).fetchall()
     if rows:
         raise ConfigError(

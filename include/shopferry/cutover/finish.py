@@ -41,14 +41,12 @@ class Finished:
     warnings: list[str] = field(default_factory=list)
 
 
-def finish(
-    settings: Settings, typed: str, first: str, second: str, approved: datetime | None = None
-) -> Finished:
+def finish(settings: Settings, typed: str, first: str, second: str, approved: datetime | None = None) -> Finished:
     """Drop all of ours from both stores and the broker, and keep the audit log; completes a finish that died half-way.
 
-    `typed` is the route's name as somebody typed it, `first` and `second` are who approved,
-    `approved` when the first of them did, where that was not just now. Raises GateError when that is
-    not the name, when both are one person, when the new shop is not the active store, or while the way back is promised;
+    `typed` is the route's name as somebody typed it, `first` and `second` are who approved, `approved` when the first of them
+    did, where that was not just now. Raises GateError when that is not the name, when both are one person, when the new shop
+    is not the active store or somebody has switched since, while the way back is promised, or while others build on ours;
     PhaseError when there is nothing of ours; then nothing was changed.
     """
     route = Route.load(settings.route)
@@ -79,15 +77,15 @@ def refusals(shop: Connection, route: Route) -> list[str]:
     row = shop.execute("SELECT active, changed_at FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
     if row is None or row[0] != "shop":
         return ["legacy is the active store: the migration is not over"]
-    built = built_on(shop)
+    refused = built_on(shop)
     days = route_settings.load(route.name).way_back_days
     until = row[1] + timedelta(days=days)
     if until > datetime.now(UTC):
-        built.append(
+        refused.append(
             f"the way back is promised until {until:%Y-%m-%d %H:%M} UTC, {days:g} days after the switch "
             f"(way_back_days in {route.name}/{route_settings.FILE})"
         )
-    return built
+    return refused
 
 
 def built_on(conn: Connection) -> list[str]:

@@ -39,11 +39,10 @@ from shopferry.verify import differ
 def roll_back(settings: Settings, who: str, approved: datetime | None = None) -> Cutover:
     """Close the new shop and open legacy again; completes a rollback that died half-way, or told not everybody.
 
-    `approved` is when somebody approved it; without it whoever asks decides now. Afterwards the
-    phases are merged again, online (`phase run`): the shop then holds what legacy's rows make of it. Raises
-    GateError when a gate is not met (the new shop stays open), TransientError when lock, stream or last look take too
-    long (the same), PhaseError when nothing was ever cut over, AnnounceError or TransientError when all is done and somebody
-    could not be told of it.
+    `approved` is when somebody approved it; without it whoever asks decides now. Afterwards the phases are merged again,
+    online (`phase run`): the shop then holds what legacy's rows make of it. Raises GateError when a gate is not met (the new
+    shop stays open), TransientError when lock, stream or last look take too long (the same), PhaseError when nothing was ever
+    cut over, AnnounceError or TransientError when all is done and somebody could not be told of it.
     """
     route = Route.load(settings.route)
     back = installation.back_of(route)

@@ -138,7 +138,7 @@ def _differs_held(
     Raises TransientError when the stream does not come that far before they are let go.
     """
     here, there = table.view, table.captured
-    with db.connect(legacy.info.dsn, "verify", password=legacy.info.password) as held:
+    with db.another(legacy, "verify") as held:
         held.execute(_SESSION + f"; SET idle_in_transaction_session_timeout = '{_HELD_S}s'")
         try:
             with held.transaction():

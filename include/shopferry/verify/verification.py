@@ -115,10 +115,7 @@ def _compare_all(
     throttle, stop = rows_per_second / WORKERS if rows_per_second else None, threading.Event()
 
     def lane() -> None:
-        with (
-            db.connect(legacy.info.dsn, "verify", password=legacy.info.password) as theirs,
-            db.connect(shop.info.dsn, "verify", password=shop.info.password) as ours,
-        ):
+        with db.another(legacy, "verify") as theirs, db.another(shop, "verify") as ours:
             while work and not stop.is_set():
                 try:
                     some = work.popleft()
@@ -191,7 +188,7 @@ def judge(
 
     All in one snapshot, in which mirror and shop belong together. Raises MappingError for a check that does not run.
     """
-    with _one_snapshot(shop) as ask:
+    with one_snapshot(shop) as ask:
         counted = [ask(partial(account, mapping=m)) for m in counting(route, phase)]
         checked = [ask(partial(checks.breaches, check=c)) for c in checks.load(route) if c.phase == phase]
         accounts, breaches = [c.result() for c in counted], [b for c in checked for b in c.result()]
@@ -209,7 +206,7 @@ def judge(
 
 
 @contextmanager
-def _one_snapshot(shop: Connection) -> Iterator[Callable[[Callable[[Connection], T]], Future[T]]]:
+def one_snapshot(shop: Connection) -> Iterator[Callable[[Callable[[Connection], T]], Future[T]]]:
     """Yields what asks a question of one snapshot, on connections of its own, as many at a time as targets are compared."""
     mode = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
     free: SimpleQueue[Connection] = SimpleQueue()
@@ -217,7 +214,7 @@ def _one_snapshot(shop: Connection) -> Iterator[Callable[[Callable[[Connection],
         shop.execute(mode)
         [(snapshot,)] = shop.execute("SELECT pg_export_snapshot()").fetchall()
         for _ in range(WORKERS):
-            conn = stack.enter_context(db.connect(shop.info.dsn, "verify", password=shop.info.password))
+            conn = stack.enter_context(db.another(shop, "verify"))
             stack.enter_context(conn.transaction())
             conn.execute(mode)
             conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot)))
