@@ -148,12 +148,13 @@ def main() -> None:
         shop.seed(settings, given.customers)
         multiply(settings, given.copies)
         route = Route.load(settings.route)
-        whole, compared = 0.0, {}
+        backfill, again, compared = 0.0, 0.0, {}
         for phase in route.phases:
-            took, _ = timed(lambda p=phase: passage.run(settings, p, "benchmark", OPTIONS, lambda _: None))  # type: ignore[misc]
-            print(f"{phase}: moved and verified in {took:.1f} s", file=sys.stderr, flush=True)
-            whole += took
-        again = 0.0
+            steps: dict[str, float] = {"begun": time.perf_counter()}
+            passage.run(settings, phase, "benchmark", OPTIONS, lambda step, at=steps: at.update({step: time.perf_counter()}))  # type: ignore[misc]
+            moved, all_of_it = steps["verifying"] - steps["begun"], time.perf_counter() - steps["begun"]
+            print(f"{phase}: moved in {moved:.1f} s, and verified in {all_of_it - moved:.1f}", file=sys.stderr, flush=True)
+            backfill += moved
         for phase in route.phases:
             took, outcome = timed(lambda p=phase: passage.compare(settings, p))  # type: ignore[misc]
             print(f"{phase}: {outcome.rows_compared} rows verified in {took:.1f} s", file=sys.stderr, flush=True)
@@ -182,8 +183,8 @@ def main() -> None:
     print(json.dumps({
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "postgres": "18 (embedded)"},
         "customers": given.customers * given.copies, "table": TABLE, "rows": rows, "measured": measured,
-        "phases_without_verification_s": round(whole - again, 1), "verification_s": round(again, 1),
-        "verification_of_backfill": round(again / (whole - again), 2), "phases": compared,
+        "backfill_s": round(backfill, 1), "verification_s": round(again, 1),
+        "verification_of_backfill": round(again / backfill, 3), "phases": compared,
     }, indent=2))  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def test_what_is_damaged_is_mended(moved: Pair, phase: str, statements: Sequence
 
 def test_it_goes_slice_by_slice(moved: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merge, "SLICE", 1)
-    monkeypatch.setattr(differ, "RANGE", 1)
+    monkeypatch.setattr(differ, "KEYS", 1)
     damage(
         moved, "DELETE FROM shop.order_line", "UPDATE shop.customer_order SET total = 2",
         "INSERT INTO ferry.quarantine VALUES ('shop.customer_order', '99', '99', '{status_unknown}')",

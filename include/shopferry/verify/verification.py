@@ -161,8 +161,8 @@ def verify_rows(
 def _slices(keys: Iterable[str]) -> Iterator[list[str]]:
     """The keys in order, as many at a time as are compared at once."""
     listed = sorted(keys)
-    for n in range(0, len(listed), differ.RANGE):
-        yield listed[n : n + differ.RANGE]
+    for n in range(0, len(listed), differ.KEYS):
+        yield listed[n : n + differ.KEYS]
 
 
 def _book(
