@@ -1,10 +1,12 @@
 """How long a shop that is switched there and back under the writer waits, and whether anything is lost.
 
-    python benchmarks/cutover.py [--rounds 20] [--rate 500] [--customers 2000] [--page FILE]
+    python benchmarks/cutover.py [--rounds 20] [--rate 500] [--open 6] [--customers 2000] [--page FILE]
 
 It brings up an embedded stack of its own, moves a generated shop, and then cuts over and rolls back, round after round, under
 the writer; after each rollback the writer rests, and the phases are merged again and verified. In the end every
-acknowledged write is looked up in both stores. Prints one JSON object; `--page` writes docs/reference/cutover-drill.md.
+acknowledged write is looked up in both stores, and counted what a flow has written into the store that was open: what came
+from there would have returned. `--open` is how many seconds the writer goes on before, between and after the two switches of
+a round: 20 rounds of 55 are an hour of writer. Prints one JSON object; `--page` writes docs/reference/cutover-drill.md.
 """
 
 from __future__ import annotations
@@ -18,10 +20,14 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import returns
 from replay import own_stack
+from returns import Stay
 from shopferry import backup, db, passage
 from shopferry.cutover import switch, way_back
 from shopferry.cutover.rollback import roll_back
@@ -33,24 +39,29 @@ from shopferry.mapping import Route
 from shopferry.passage import Options
 from shopferry.settings import Settings, data_dir
 
-OPEN_S = 6.0  # how long the writer goes on before, between and after the switches of a round
 RESTS_S = 3.0  # longer than any switch keeps it waiting: then it rested
 
 
-def drill(settings: Settings, rounds: int, rate: float, book: Path) -> dict[str, list[dict[str, float]]]:
-    """Switch there and back under the writer; returns the steps of each switch, in milliseconds."""
+def drill(
+    settings: Settings, rounds: int, rate: float, open_s: float, book: Path
+) -> tuple[dict[str, list[dict[str, float]]], list[Stay]]:
+    """Switch there and back under the writer; returns the steps of each switch, in ms, and which store was open when."""
     steps: dict[str, list[dict[str, float]]] = {"cutover": [], "rollback": []}
+    stays: list[Stay] = []
     for number in range(rounds):
         way_back.arm(settings)
         with writing(book, rate, workers=8, seed=number):
-            time.sleep(OPEN_S)
-            steps["cutover"].append(dict(as_soon_as_met(lambda: switch.cut_over(settings, "drill")).steps))
-            time.sleep(OPEN_S)
-            steps["rollback"].append(dict(as_soon_as_met(lambda: roll_back(settings, "drill")).steps))
-            time.sleep(OPEN_S)
+            since = datetime.now(UTC)
+            for kind, closing, switched in (("cutover", "legacy", switch.cut_over), ("rollback", "shop", roll_back)):
+                time.sleep(open_s)
+                stays.append(Stay(closing, since, datetime.now(UTC)))
+                steps[kind].append(dict(as_soon_as_met(partial(switched, settings, "drill")).steps))
+                since = datetime.now(UTC)
+            time.sleep(open_s)
         passage.run_again(settings, "drill", lambda _: None)
+        stays.append(Stay("legacy", since, datetime.now(UTC)))
         print(f"round {number + 1}", file=sys.stderr, flush=True)
-    return steps
+    return steps, stays
 
 
 def as_soon_as_met(switched: Callable[[], Cutover]) -> Cutover:
@@ -85,20 +96,25 @@ def page(found: dict[str, Any]) -> str:
         "Made by `make cutover-drill` (`benchmarks/cutover.py`); figures of one run, on "
         f"{found['machine']['cores']} cores with all servers on them.", "",
         f"{found['rounds']} cutovers and {found['rounds']} rollbacks of a shop of {found['customers']:,} customers, under a "
-        f"writer that was asked for {found['asked_per_s']:g} writes per second and did {found['writes_per_s']:g}. "
+        f"writer that was asked for {found['asked_per_s']:g} writes per second and did {found['writes_per_s']:g}, for "
+        f"{found['writer_minutes']} minutes. "
         f"{found['acknowledged']:,} writes acknowledged, {found['failed']} failed, {found['missing']} missing in either store, "
-        f"{found['differences']} rows differ in the end.", "",
+        f"{found['differences']} rows differ in the end. The flows carried {found['carried']:,} rows into the store that was "
+        f"closed, and {found['returned']} into the one that was open.", "",
         "The longest time without an acknowledged write, or that one had to wait, in milliseconds, as the writer saw it:", "",
         "| | p50 | p99 | largest |", "|---|---|---|---|",
         *(f"| {name} | {q['p50']:,} | {q['p99']:,} | {q['max']:,} |" for name, q in found["gap_ms"].items()), "",
-        "What it goes into, medians in milliseconds (gates, vacuum and calm are before anybody waits):", "",
+        "What it goes into, medians in milliseconds (gates, look ahead, vacuum and calm are before anybody waits):", "",
         "| step | cutover | rollback |", "|---|---|---|",
     ]
     of = found["steps_ms"]
     names = {
         "lock": "lock the store that closes", "make": "make the other one ready", "fence": "fence it", "open": "open the other",
     }  # fmt: skip
-    steps = ("gates", "keep vacuum out", "await calm", "lock", "applied", "echo applied", "last look", "make", "fence", "open")
+    steps = (
+        "gates", "look ahead", "keep vacuum out", "await calm",
+        "lock", "applied", "echo applied", "last look", "make", "fence", "open",
+    )  # fmt: skip
     for step in steps:
         cells = [next((f"{ms:,}" for s, ms in of[kind].items() if s.split(" ")[0] == step or s == step), "–") for kind in of]
         lines.append(f"| {names.get(step, step)} | {' | '.join(cells)} |")
@@ -110,6 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--rate", type=float, default=500)
+    parser.add_argument("--open", type=float, default=6)
     parser.add_argument("--customers", type=int, default=2000)
     parser.add_argument("--page", type=Path)
     args = parser.parse_args()
@@ -119,8 +136,10 @@ def main() -> None:
             passage.run(settings, phase, "drill", Options(without_rehearsal="drill"), lambda _: None)
         backup.before_cutover(settings, "drill")
         book = data_dir() / "drill.jsonl"
-        steps = drill(settings, args.rounds, args.rate, book)
+        returns.watch(settings)
+        steps, stays = drill(settings, args.rounds, args.rate, args.open, book)
         differences = settled(settings)
+        carried, returned = returns.counted(settings, stays)
         with db.connect(settings.legacy_dsn, "drill") as legacy, db.connect(settings.shop_dsn, "drill") as new:
             report = ledger.check(book, legacy, new)
         records = ledger.read(book)
@@ -132,6 +151,7 @@ def main() -> None:
         "rounds": args.rounds, "customers": args.customers, "asked_per_s": args.rate,
         "writes_per_s": round(len(records) / took), "acknowledged": report.acknowledged,
         "failed": report.failed_for_the_user, "missing": len(report.missing), "differences": differences,
+        "writer_minutes": round(took / 60), "carried": carried, "returned": returned,
         "gap_ms": {
             "cutover": quantiles([g for store, g in gaps if store == "shop"]),
             "rollback": quantiles([g for store, g in gaps if store == "legacy"]),

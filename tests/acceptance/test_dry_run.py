@@ -100,7 +100,7 @@ def test_it_says_what_a_cutover_would_do_and_changes_nothing(
     assert cli.main(["cutover", "--dry-run", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["ready"] and told["faults"] == []
-    assert [s["step"] for s in told["steps"]] == ["gates", "applied", "last look", "sequences"]
+    assert [s["step"] for s in told["steps"]] == ["gates", "look ahead", "applied", "last look", "sequences"]
     assert all(s["ms"] > 0 for s in told["steps"])
     assert len(told["gates"]) == len(gates.recorded(ready.shop, "demo")) >= 16
     assert all(g["met"] and g["evidence"] for g in told["gates"])

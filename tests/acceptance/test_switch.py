@@ -26,7 +26,7 @@ from shopferry import backup, db, fence, installation, passage, stack
 from shopferry.cutover import routing, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import shop
-from shopferry.errors import ShopferryError, TransientError
+from shopferry.errors import GateError, ShopferryError, TransientError
 from shopferry.mapping import Route
 from shopferry.passage import Options
 from shopferry.settings import Settings
@@ -167,6 +167,28 @@ def test_a_last_look_that_takes_too_long_keeps_the_switch_out(
         assert_legacy_goes_on(settings, 1)
 
 
+@pytest.mark.parametrize("moved", ["before", "while it was looked ahead"])
+def test_a_row_that_moved_last_and_differs_keeps_the_switch_out(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, moved: str
+) -> None:
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+        last = "UPDATE customers SET phone = '601 000 %s' WHERE id = (SELECT max(id) FROM customers)"
+        wrong = "UPDATE mirror.customers SET phone = 'other' WHERE id = (SELECT max(id) FROM mirror.customers)"
+        if moved == "before":
+            legacy.execute((last % "003").encode())
+            after(monkeypatch, "within_limit", lambda: new.execute(wrong))  # made before anybody looks, all applied by the gates
+        else:
+            after(monkeypatch, "look_ahead", lambda: legacy.execute((last % "004").encode()))
+            after(monkeypatch, "await_applied", lambda: new.execute(wrong))
+        try:
+            with pytest.raises(GateError, match="given up, writers go on as before: 1 rows of customers differ from the mirror"):
+                switch.cut_over(settings, "test")
+        finally:
+            [(phone,)] = legacy.execute("SELECT phone FROM customers ORDER BY id DESC LIMIT 1").fetchall()
+            new.execute(wrong.replace("'other'", "%s").encode(), (phone,))
+    assert_legacy_goes_on(settings, 1)
+
+
 def test_a_broker_that_hangs_holds_up_us_and_no_writer(
     settings: Settings, front: Bouncer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,15 +324,17 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
         clients.more(40, "shop")
     assert clients.errors == []
     assert [clients.stores(n) for n in range(clients.count)] == [["legacy", "shop"]] * clients.count
-    assert [step for step, _ in done.steps][:5] == ["gates", "keep vacuum out", "await calm", "hold clients", "lock legacy"]
+    assert [step for step, _ in done.steps][:6] == [
+        "gates", "look ahead", "keep vacuum out", "await calm", "hold clients", "lock legacy",
+    ]  # fmt: skip
     assert not front.paused
     with Clients(front.dsn(), write) as clients:
         back = roll_back(given, "test")
         clients.more(40, "legacy")
     assert clients.errors == []
     assert [clients.stores(n) for n in range(clients.count)] == [["shop", "legacy"]] * clients.count
-    assert [step for step, _ in back.steps][:5] == [
-        "gates", "keep vacuum out", "await calm", "hold clients", "lock the new shop",
+    assert [step for step, _ in back.steps][:6] == [
+        "gates", "look ahead", "keep vacuum out", "await calm", "hold clients", "lock the new shop",
     ]  # fmt: skip
     assert not front.paused
     with pytest.raises(ShopferryError, match="under way"), db.connect(settings.shop_dsn, "test") as other:

@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from shopferry import fence, installation, mirror
+from shopferry import fence, installation
 from shopferry.backfill import Stores
 from shopferry.control.gates import Gate
 from shopferry.cutover import gates, routing, sequences
+from shopferry.cutover.last_look import differing, look_ahead
 from shopferry.cutover.limit import LIMIT_S
 from shopferry.cutover.sequences import Numbering
-from shopferry.cutover.switch import hot_since
 from shopferry.errors import PhaseError, ShopferryError
 from shopferry.passage import await_applied, broker_ends, stores
 from shopferry.settings import Settings
-from shopferry.verify import checksums
 
 _LOOKS = 3
 
@@ -47,22 +46,23 @@ def dry_run(settings: Settings) -> DryRun:
         done = DryRun([])
         with _lap(done, "gates"):
             done.gates = gates.judge(settings)
-        since = hot_since(s.legacy)
         try:
             routing.check(settings)
             with broker_ends(s, settings) as ends:
+                with _lap(done, "look ahead"):
+                    ahead = look_ahead(s, ends, LIMIT_S)
                 with _lap(done, "applied"):
                     await_applied(s, ends, LIMIT_S)
                 with _lap(done, "last look"):
-                    differing = _last_look(s, since)
+                    differ = differing(s, ahead)
                     # Writers go on meanwhile: only what differs each time, with all applied between, is no change under way.
                     for _ in range(_LOOKS - 1):
-                        if not differing:
+                        if not differ:
                             break
                         await_applied(s, ends, LIMIT_S)
-                        again = _last_look(s, since)
-                        differing = {t: both for t, keys in differing.items() if (both := keys & again.get(t, set()))}
-            for table, keys in differing.items():
+                        again = differing(s, ahead)
+                        differ = {t: both for t, keys in differ.items() if (both := keys & again.get(t, set()))}
+            for table, keys in differ.items():
                 done.faults.append(f"{len(keys)} rows of {table} differ from the mirror → run `shopferry verify`")
         except ShopferryError as error:
             done.faults.append(str(error))
@@ -76,13 +76,6 @@ def _require_open(s: Stores) -> None:
         raise PhaseError(f"route {s.route.name} is cut over: the new shop takes the writes, there is nothing to try")
     if fence.fenced(s.legacy):
         raise PhaseError("a cutover has begun and closed legacy: `shopferry cutover` completes it")
-
-
-def _last_look(s: Stores, since: str) -> dict[str, set[str]]:
-    return {
-        name: keys for name, table in mirror.load(s.shop).items()
-        if (keys := checksums.compare_hot(s.legacy, s.shop, table, since))
-    }  # fmt: skip
 
 
 @contextmanager

@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeAlias
 
-from shopferry import db, fence, installation, mirror, route_settings
+from shopferry import db, fence, installation, route_settings
 from shopferry.backfill import Stores
 from shopferry.control import phases
 from shopferry.control.gates import Gate
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.cutover import gates, kept, routing, sequences, way_back
+from shopferry.cutover.last_look import Look, differing, look_ahead
 from shopferry.cutover.limit import LIMIT_S, Limit, limited
 from shopferry.cutover.locks import keep_vacuum_out, lock, patient
 from shopferry.db import Connection
@@ -28,7 +29,6 @@ from shopferry.errors import GateError, TransientError
 from shopferry.mapping import Route
 from shopferry.passage import await_applied, broker_ends
 from shopferry.settings import REVERSE, Settings
-from shopferry.verify import checksums
 
 LOCK_WAIT_S = 5.0  # of LIMIT_S, for open transactions: once for PgBouncer's clients, once for everybody's
 LOOK_S = 1.0  # of LIMIT_S, kept for what comes after the stream
@@ -190,10 +190,11 @@ def close(
     """
     name = s.names[0]
     terms = route_settings.load(settings.route).cutover
-    since = hot_since(s.legacy)
     # The broker's connections are made before the lock: nobody shall wait for a handshake.
     patient(opening.conn)
     with _flows(s, onward, settings) as flows, locked.transaction():
+        ahead = look_ahead(*flows[0], _CALM_S)
+        clock.lap("look ahead")
         keep_both_free(locked, tables, name, opening, limit)
         clock.lap("keep vacuum out")
         _await_calm(flows)
@@ -206,7 +207,7 @@ def close(
         for step, (flow, ends) in zip(("applied", "echo applied"), flows, strict=False):
             await_applied(flow, ends, limit.left() - LOOK_S)
             clock.lap(step)
-        _last_look(s, since)
+        _last_look(s, ahead)
         if s.route.reverse:  # what is refused here is in no mirror's way, and would be nowhere
             gates.refuse_unmet("rollback", [gates.held_back(s, terms)])
         clock.lap("last look")
@@ -257,20 +258,13 @@ def keep_both_free(locked: Connection, tables: list[str], name: str, opening: Op
     limit.begin()
 
 
-def hot_since(legacy: Connection) -> str:
-    """A log position a minute's worth of writes back, as far as the slot remembers: what counts as hot."""
-    row = legacy.execute("SELECT (pg_current_wal_lsn() - 16777216::numeric)::text").fetchone()
-    return str(row[0]) if row else "0/0"
-
-
-def _last_look(s: Stores, since: str) -> None:
+def _last_look(s: Stores, ahead: Look) -> None:
     """Compare the rows that moved last, now that nothing moves. Raises GateError when one differs."""
-    for name, table in mirror.load(s.shop).items():
-        if differing := checksums.compare_hot(s.legacy, s.shop, table, since):
-            raise GateError(
-                f"given up, writers go on as before: {len(differing)} rows of {name} differ from the mirror although the "
-                "stream has caught up → run `shopferry verify`"
-            )
+    for name, keys in differing(s, ahead).items():
+        raise GateError(
+            f"given up, writers go on as before: {len(keys)} rows of {name} differ from the mirror although the "
+            "stream has caught up → run `shopferry verify`"
+        )
 
 
 def flip(shop: Connection, route: str, active: str, version: int) -> None:

@@ -7,7 +7,7 @@ once the stream has passed it; a row counts as different only if it stands still
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -193,10 +193,7 @@ def _sum(conn: Connection, relation: Identifier, text: Composed, within: Compose
 def _rows(
     conn: Connection, relation: Identifier, table: MirrorTable, text: Composed, within: Composed
 ) -> dict[str, int]:
-    rows = conn.execute(
-        SQL("SELECT {}, hashtextextended({}, 0) FROM {} WHERE {}").format(key_text(table.key), text, relation, within)
-    ).fetchall()
-    return dict(rows)
+    return dict(conn.execute(_hashes(relation, table, text, within)).fetchall())
 
 
 def _rows_of(
@@ -206,25 +203,44 @@ def _rows_of(
     return _rows(conn, relation, table, text, keyed(table, keys, legacy=legacy))
 
 
+def _hashes(relation: Identifier, table: MirrorTable, text: Composed, within: Composed) -> Composed:
+    return SQL("SELECT {}, hashtextextended({}, 0) FROM {} WHERE {}").format(key_text(table.key), text, relation, within)
+
+
 def _differing(left: dict[str, int], right: dict[str, int]) -> set[str]:
     return {k for k in left.keys() | right.keys() if left.get(k) != right.get(k)}
 
 
-def compare_hot(legacy: Connection, shop: Connection, table: MirrorTable, since: str) -> set[str]:
-    """The keys whose mirror row was written by an event after position `since` and differs from legacy.
+def compare_hot(
+    legacy: Connection, shop: Connection, tables: Sequence[MirrorTable], since: str,
+    suspects: Mapping[str, set[str]] | None = None,
+) -> dict[str, set[str]]:  # fmt: skip
+    """The keys, by table, whose mirror row was written by an event after position `since`, or are suspects, and differ from
+    legacy; only tables that have some.
 
-    Meant for the moment when legacy is locked: whatever differs then, differs.
+    Meant for the moment when legacy is locked: whatever differs then, differs. Writers wait, so all tables are asked for at once.
     """
-    legacy.execute(_SESSION)
-    shop.execute(_SESSION)
-    text = _row_text(legacy, shop, table)
-    hot = shop.execute(
-        SQL("SELECT {} FROM {} WHERE _lsn > {}::pg_lsn").format(key_text(table.key), table.base, Literal(since))
-    ).fetchall()
-    keys = {r[0] for r in hot}
-    if not keys:
-        return set()
-    return _differing(
-        _rows_of(legacy, table.captured, table, text, keys, legacy=True),
-        _rows_of(shop, table.view, table, text, keys, legacy=False),
-    )
+    for conn in (legacy, shop):
+        conn.execute(_SESSION)
+    with shop.pipeline():
+        sent = [
+            shop.execute(SQL("SELECT {} FROM {} WHERE _lsn > {}::pg_lsn").format(key_text(t.key), t.base, Literal(since)))
+            for t in tables
+        ]
+    hot = [
+        (t, keys) for t, moved in zip(tables, sent, strict=True)
+        if (keys := {key for (key,) in moved.fetchall()} | (suspects or {}).get(t.name, set()))
+    ]  # fmt: skip
+    asked = []
+    for conn, is_legacy in ((legacy, True), (shop, False)):
+        with conn.pipeline():
+            asked.append([
+                conn.execute(_hashes(
+                    t.captured if is_legacy else t.view, t, _row_text(legacy, shop, t), keyed(t, keys, legacy=is_legacy)
+                ))
+                for t, keys in hot
+            ])  # fmt: skip
+    compared = zip(hot, *asked, strict=True)
+    return {
+        t.name: keys for (t, _), theirs, ours in compared if (keys := _differing(dict(theirs.fetchall()), dict(ours.fetchall())))
+    }

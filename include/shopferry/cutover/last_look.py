@@ -1,0 +1,51 @@
+"""The last look before a switch: the rows that moved last are compared once more, most of them before anybody waits.
+
+While writers go on, all that moved last is looked at. Once nothing moves, only what came since, and what differed then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shopferry import mirror
+from shopferry.backfill import Stores
+from shopferry.control.offsets import Partition
+from shopferry.db import Connection
+from shopferry.mirror import MirrorTable
+from shopferry.passage import await_applied
+from shopferry.verify import checksums
+
+_HOT = 16 << 20  # bytes of the log: about a minute's worth of writes
+
+
+@dataclass(frozen=True)
+class Look:
+    """Of the mirror's rows, those that an event up to `lsn` wrote are equal to legacy's, but for the `suspects` of each table.
+
+    Suspects may be under way still: nothing is wrong before nothing moves.
+    """
+
+    tables: Sequence[MirrorTable]
+    lsn: str
+    suspects: Mapping[str, set[str]] = field(default_factory=dict)
+
+
+def look_ahead(s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float) -> Look:
+    """Compare what moved last while writers go on. Raises TransientError when the stream does not catch up in time."""
+    since = hot_since(s.legacy)
+    tables = list(mirror.load(s.shop).values())
+    # All before it is applied: whatever is applied while we compare is newer, and will be looked at again.
+    applied = await_applied(s, ends, timeout_s).lsn
+    return Look(tables, applied, checksums.compare_hot(s.legacy, s.shop, tables, since))
+
+
+def differing(s: Stores, ahead: Look) -> dict[str, set[str]]:
+    """The keys that differ, by table, of what moved since and of the suspects."""
+    return checksums.compare_hot(s.legacy, s.shop, ahead.tables, ahead.lsn, ahead.suspects)
+
+
+def hot_since(legacy: Connection) -> str:
+    """A log position so far back that what moved since then counts as hot."""
+    row = legacy.execute("SELECT (pg_current_wal_lsn() - %s::numeric)::text", (_HOT,)).fetchone()
+    return str(row[0]) if row else "0/0"
