@@ -46,11 +46,11 @@ def _headline(health: SyncHealth, found: Sequence[Complaint], grace_s: float) ->
 
 
 def _phases(health: SyncHealth) -> Iterator[str]:
-    yield f"{'phase':{_LABEL}}{'state':11}{'copied':>12}{'merged':>14}{'worked':>10}"
+    yield f"{'phase':{_LABEL}}{'state':11}{'copied':>16}{'merged':>18}{'worked':>10}"
     for p in health.phases:
         held = "" if not p.holder else f"  {p.holder}" if p.alive else f"  {p.holder} (died)"
         worked = f"{p.seconds:,.0f} s" if p.seconds else "–"
-        steps = f"{_share(p.copied):>12}{_share(p.merged):>14}"
+        steps = f"{_share(p.copied):>16}{_share(p.merged):>18}"
         # In a narrow window the holder's name is what may be cut off.
         yield f"{p.phase:{_LABEL}}{_STATES.get(p.state, p.state):11}{steps}{worked:>10}{held}"
     yield ""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from shopferry import cli
+from shopferry.cli.output import show
 from shopferry.cli_reference import render
 from shopferry.settings import PROJECT
 
@@ -48,3 +51,10 @@ def test_assess_names_what_it_cannot_reach(
     blocked = {f["subject"] for f in found if f["blocking"]}
     assert blocked == {"legacy store", "new shop", "broker"}
     assert all(f["remedy"] for f in found)
+
+
+def test_what_a_table_says_is_no_markup_and_a_time_is_in_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"remedy": "by name: [[cutover.quarantine]] in route.toml [bold]", "at": datetime(2026, 3, 1, 12, 0, 1, 5, tzinfo=UTC)}
+    show(argparse.Namespace(json=False), [row])
+    shown = capsys.readouterr().out
+    assert row["remedy"] in shown and "2026-03-01 12:00:01 UTC" in shown

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -25,12 +26,13 @@ def show(args: argparse.Namespace, rows: Sequence[Any], columns: Sequence[str] |
         return
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     names = columns or list(plain[0]) if plain else list(columns or ())
     table = Table(*(n.replace("_", " ") for n in names), box=SIMPLE_HEAD, pad_edge=False)
     for row in plain:
-        table.add_row(*(_cell(row.get(n)) for n in names))
+        table.add_row(*(escape(_cell(row.get(n))) for n in names))  # [[cutover.quarantine]] is no markup
     width = None if sys.stdout.isatty() else 160
     Console(width=width, highlight=False).print(table if plain else "nothing to show")
 
@@ -42,6 +44,8 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.1f}"
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {v}" for k, v in value.items()) or "–"
     if isinstance(value, (list, tuple)):

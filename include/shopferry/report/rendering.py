@@ -76,16 +76,16 @@ def show(report: Report, console: Console) -> None:
         for name in ("legacy", "new shop", "not carried", "unexplained"):
             sums.add_column(name, justify="right")
         for x in s.lines:
-            sums.add_row(x.segment, *("–" if v is None else _number(v) for v in (x.legacy, x.shop, x.held, x.unexplained)))
+            sums.add_row(Text(x.segment), *("–" if v is None else _number(v) for v in (x.legacy, x.shop, x.held, x.unexplained)))
         console.print(sums)
     if report.closed_ms is not None:
         console.print(f"writes go to {report.active}; the cutover kept both stores from writes for {report.closed_ms:,.0f} ms")
     for what, who, when in report.decisions:
-        console.print(f"{what}: {who}, {when:%Y-%m-%d %H:%M:%S} UTC")
+        console.print(Text(f"{what}: {who}, {when:%Y-%m-%d %H:%M:%S} UTC"))
     for line in report.next:
         console.print(Text(f"→ {line}"))
     if report.responsible.owner:
-        console.print(f"ask {report.responsible.owner}, {report.responsible.contact}")
+        console.print(Text(f"ask {report.responsible.owner}, {report.responsible.contact}"))
 
 
 def _number(value: Decimal) -> str:
