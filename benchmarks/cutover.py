@@ -1,12 +1,13 @@
 """How long a shop that is switched there and back under the writer waits, and whether anything is lost.
 
-    python benchmarks/cutover.py [--rounds 20] [--rate 500] [--open 6] [--customers 2000] [--page FILE]
+    python benchmarks/cutover.py [--rounds 20] [--rate 500] [--open 6] [--customers 2000] [--broker HOST:PORT] [--page FILE]
 
 It brings up an embedded stack of its own, moves a generated shop, and then cuts over and rolls back, round after round, under
 the writer; after each rollback the writer rests, and the phases are merged again and verified. In the end every
 acknowledged write is looked up in both stores, and counted what a flow has written into the store that was open: what came
 from there would have returned. `--open` is how many seconds the writer goes on before, between and after the two switches of
-a round: 20 rounds of 55 are an hour of writer. Prints one JSON object; `--page` writes docs/reference/cutover-drill.md.
+a round: 20 rounds of 55 are an hour of writer. `--broker` is an empty Kafka in the place of the embedded broker, which is not
+made for hours. Prints one JSON object; `--page` writes docs/reference/cutover-drill.md.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def page(found: dict[str, Any]) -> str:
     lines = [
         "# Cutover drill", "",
         "Made by `make cutover-drill` (`benchmarks/cutover.py`); figures of one run, on "
-        f"{found['machine']['cores']} cores with all servers on them.", "",
+        f"{found['machine']['cores']} cores with all servers on them, {found['broker']} among them.", "",
         f"{found['rounds']} cutovers and {found['rounds']} rollbacks of a shop of {found['customers']:,} customers, under a "
         f"writer that was asked for {found['asked_per_s']:g} writes per second and did {found['writes_per_s']:g}, for "
         f"{found['writer_minutes']} minutes. "
@@ -128,9 +129,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=500)
     parser.add_argument("--open", type=float, default=6)
     parser.add_argument("--customers", type=int, default=2000)
+    parser.add_argument("--broker")
     parser.add_argument("--page", type=Path)
     args = parser.parse_args()
-    with own_stack() as settings:
+    with own_stack(args.broker) as settings:
         shop.seed(settings, args.customers)
         for phase in Route.load(settings.route).phases:
             passage.run(settings, phase, "drill", Options(without_rehearsal="drill"), lambda _: None)
@@ -148,6 +150,7 @@ def main() -> None:
         took = sum(b - a for a, b in itertools.pairwise(starts) if b - a < RESTS_S)
     found = {
         "machine": {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
+        "broker": "Apache Kafka" if args.broker else "the embedded broker",
         "rounds": args.rounds, "customers": args.customers, "asked_per_s": args.rate,
         "writes_per_s": round(len(records) / took), "acknowledged": report.acknowledged,
         "failed": report.failed_for_the_user, "missing": len(report.missing), "differences": differences,

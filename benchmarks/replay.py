@@ -66,13 +66,13 @@ END $$
 
 
 @contextmanager
-def own_stack() -> Iterator[Settings]:
-    """An embedded stack in a directory of its own, without Airflow."""
+def own_stack(broker: str | None = None) -> Iterator[Settings]:
+    """An embedded stack in a directory of its own, without Airflow; `broker` is a Kafka instead of its own broker."""
     home = Path(tempfile.mkdtemp(prefix="shopferry-benchmark-"))
     home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
     os.environ["SHOPFERRY_DATA"] = str(home)
     try:
-        stack.up(without={"airflow"})
+        stack.up(without={"airflow"}, broker=broker)
         yield Settings.load()
     finally:
         stack.down(purge=True)
