@@ -112,7 +112,8 @@ def gate(found: Sequence[Numbering]) -> Gate:
     elif counted := [n for n in found if n.following is not None]:
         least = min(counted, key=lambda n: n.left)
         behind = sum(n.following != n.next for n in counted)
-        evidence = f"{len(counted)} sequences, {behind} to be set past their keys; {least.sequence} has fewest left, {least.left:.1%}"
+        few = f"{least.sequence} has fewest left, {least.left:.1%}"
+        evidence = f"{len(counted)} sequences, {behind} to be set past their keys; {few}"
     else:
         evidence = "no column is numbered by a sequence"
     if texts := [n for n in found if not n.numeric]:
