@@ -1,4 +1,5 @@
-"""A wire to a server that can be cut: a TCP proxy that, once cut, passes nothing on and closes nothing."""
+"""A wire to a server that can be cut: a TCP proxy that, once cut, passes nothing on, and closes nothing until either end's
+system would have given the connection up."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ import socket
 import threading
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
+
+_LOST_S = 25.0  # what `db` asks of both ends: ten seconds of silence and three unanswered probes, or so long without an answer
 
 
 @dataclass
@@ -31,17 +34,24 @@ class Wire:
         return urlunsplit(parts._replace(netloc=f"{account}@127.0.0.1:{self._listener.getsockname()[1]}"))
 
     def cut(self) -> None:
-        """From now on nothing comes through, and neither end is told."""
+        """From now on nothing comes through, and neither end is told; their systems know no better than we do."""
         self._cut.set()
+        timer = threading.Timer(_LOST_S, self._lose)
+        timer.daemon = True
+        timer.start()
 
     def close(self) -> None:
         """The network is back: whoever was connected learns that the connection is gone."""
         self._closed = True
         self._listener.close()
+        self._lose()
         for end in self._ends:
+            end.close()
+
+    def _lose(self) -> None:
+        for end in list(self._ends):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            end.close()
 
     def _accept(self) -> None:
         parts = urlsplit(self.target)
