@@ -14,8 +14,8 @@ _HEAD = """# Who dies when
 
 A shop is switched there and back under the demo's writer, and at each point of the switch somebody is killed (`kill -9`), or
 the task's network to one store is cut: nothing comes through any more, and nobody is told for 25 s, which is when either end's
-system gives up a connection that is silent. The task goes on at once, against a server that is just dying. This page is made by `make death-table`, which runs
-`tests/crash/test_deaths.py` and `test_deaths_airflow.py`; do not edit it by hand.
+system gives up a connection that is silent. The task goes on at once, against a server that is just dying. This page is made
+by `make death-table`, which runs `tests/crash/test_deaths.py` and `test_deaths_airflow.py`; do not edit it by hand.
 
 What came of that try, and for how long no store took a write, restarts of killed servers and what is left to the next try
 included:
