@@ -167,18 +167,26 @@ def test_a_last_look_that_takes_too_long_keeps_the_switch_out(
         assert_legacy_goes_on(settings, 1)
 
 
-@pytest.mark.parametrize("moved", ["before", "while it was looked ahead"])
+@pytest.mark.parametrize("moved", ["before", "while it was looked ahead", "in a transaction that was open then"])
 def test_a_row_that_moved_last_and_differs_keeps_the_switch_out(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, moved: str
 ) -> None:
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with (
+        db.connect(settings.legacy_dsn, "test") as legacy,
+        db.connect(settings.legacy_dsn, "test") as writer,
+        db.connect(settings.shop_dsn, "test") as new,
+    ):
         last = "UPDATE customers SET phone = '601 000 %s' WHERE id = (SELECT max(id) FROM customers)"
         wrong = "UPDATE mirror.customers SET phone = 'other' WHERE id = (SELECT max(id) FROM mirror.customers)"
         if moved == "before":
             legacy.execute((last % "003").encode())
             after(monkeypatch, "within_limit", lambda: new.execute(wrong))  # made before anybody looks, all applied by the gates
-        else:
+        elif moved == "while it was looked ahead":
             after(monkeypatch, "look_ahead", lambda: legacy.execute((last % "004").encode()))
+            after(monkeypatch, "await_applied", lambda: new.execute(wrong))
+        else:  # written before the position that is applied by then, and not there yet
+            after(monkeypatch, "within_limit", lambda: writer.execute(f"BEGIN; {last % '005'}".encode()))
+            after(monkeypatch, "look_ahead", lambda: writer.execute("COMMIT"))
             after(monkeypatch, "await_applied", lambda: new.execute(wrong))
         try:
             with pytest.raises(GateError, match="given up, writers go on as before: 1 rows of customers differ from the mirror"):

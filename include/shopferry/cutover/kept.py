@@ -37,11 +37,11 @@ def shorts(legacy: Connection, back: Route) -> list[Short]:
     return [Short(held[table], column, width) for table, column, width in found if table in held]
 
 
-def horizon(shop: Connection, back: Route) -> str:
-    """A log position of the new shop before which no change is under way; what comes after it is looked at once more."""
-    row = shop.execute(
+def horizon(read: Connection, route: Route) -> str:
+    """A log position of the store that is read, before which no change is under way; what comes after it is looked at again."""
+    row = read.execute(
         "SELECT coalesce(min(restart_lsn), '0/0')::text FROM pg_replication_slots WHERE slot_name = %s",
-        (installation.publication(back),),
+        (installation.publication(route),),
     ).fetchone()
     return str(row[0]) if row else _ALL
 

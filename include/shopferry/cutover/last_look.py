@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from shopferry import mirror
 from shopferry.backfill import Stores
 from shopferry.control.offsets import Partition
+from shopferry.cutover import kept
 from shopferry.db import Connection
 from shopferry.mirror import MirrorTable
 from shopferry.passage import await_applied
@@ -23,7 +24,8 @@ _HOT = 16 << 20  # bytes of the log: about a minute's worth of writes
 class Look:
     """Of the mirror's rows, those that an event up to `lsn` wrote are equal to legacy's, but for the `suspects` of each table.
 
-    Suspects may be under way still: nothing is wrong before nothing moves.
+    Events up to there were all applied, whenever their transactions had begun. Suspects may be under way still: nothing is wrong
+    before nothing moves.
     """
 
     tables: Sequence[MirrorTable]
@@ -33,11 +35,13 @@ class Look:
 
 def look_ahead(s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float) -> Look:
     """Compare what moved last while writers go on. Raises TransientError when the stream does not catch up in time."""
-    since = hot_since(s.legacy)
+    since = _hot_since(s.legacy)
     tables = list(mirror.load(s.shop).values())
-    # All before it is applied: whatever is applied while we compare is newer, and will be looked at again.
-    applied = await_applied(s, ends, timeout_s).lsn
-    return Look(tables, applied, checksums.compare_hot(s.legacy, s.shop, tables, since))
+    # An event has the position of its change, not of its commit: a transaction that is open now comes later, and is older than
+    # the position that is applied by then. Nothing that comes after this proof is older than where the slot would begin anew.
+    horizon = kept.horizon(s.legacy, s.route)
+    await_applied(s, ends, timeout_s)
+    return Look(tables, horizon, checksums.compare_hot(s.legacy, s.shop, tables, since))
 
 
 def differing(s: Stores, ahead: Look) -> dict[str, set[str]]:
@@ -45,7 +49,7 @@ def differing(s: Stores, ahead: Look) -> dict[str, set[str]]:
     return checksums.compare_hot(s.legacy, s.shop, ahead.tables, ahead.lsn, ahead.suspects)
 
 
-def hot_since(legacy: Connection) -> str:
+def _hot_since(legacy: Connection) -> str:
     """A log position so far back that what moved since then counts as hot."""
     row = legacy.execute("SELECT (pg_current_wal_lsn() - %s::numeric)::text", (_HOT,)).fetchone()
     return str(row[0]) if row else "0/0"
