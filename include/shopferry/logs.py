@@ -55,7 +55,12 @@ def configure(stream: TextIO | None = None) -> None:
     sys.excepthook = _unexpected
     threading.excepthook = lambda args: _unexpected(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # a dead broker is one line of ours, not hundreds
+    silence_kafka()
+
+
+def silence_kafka() -> None:
+    """Keep kafka-python down: a dead broker is one line of ours, not hundreds, and closing a connection none at all."""
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 def _unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
