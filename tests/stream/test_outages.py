@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -67,57 +68,94 @@ def test_a_store_that_is_started_anew(flow: Flow, store: str, how: signal.Signal
     found(flow, done)
 
 
-def test_legacy_fails_over_to_its_replica(flow: Flow) -> None:
-    """A physical replica with synchronised slots is promoted and takes over the address."""
-    primary = state.cluster(flow.state, "legacy")
-    copy = primary.directory.with_name("replica")
+@contextmanager
+def replicated(flow: Flow, name: str, conn: db.Connection) -> Iterator[tuple[postgres.Cluster, Callable[[], None]]]:
+    """A physical replica of a store, with its logical slots; yields it, and what has it take over the store's address."""
+    primary, server = state.cluster(flow.state, name), supervisor.rpc(flow.state)
+    copy, program = primary.directory.with_name("replica"), f"{name}-db"
     replica = postgres.Cluster(copy, state.free_port(set()), primary.password)
-    legacy = flow.legacy
-    legacy.execute("SELECT pg_create_physical_replication_slot('replica', true)")
-    legacy.execute("ALTER SYSTEM SET synchronized_standby_slots = 'replica'")
-    legacy.execute("SELECT pg_reload_conf()")
+    conn.execute("SELECT pg_create_physical_replication_slot('replica', true)")
+    conn.execute("ALTER SYSTEM SET synchronized_standby_slots = 'replica'")
+    conn.execute("SELECT pg_reload_conf()")
     source = f"host=127.0.0.1 port={primary.port} user={postgres.ROLE} password={primary.password}"
     copy.mkdir(mode=0o700)
     if owner := postgres.account():
         os.chown(copy, owner.pw_uid, owner.pw_gid)
     replica._run("pg_basebackup", "-D", str(copy), "-d", source, "-S", "replica", "-R", "-X", "stream", "-c", "fast")
     with (copy / "postgresql.auto.conf").open("a") as file:
-        file.write(f"primary_conninfo = '{source} dbname=legacy'\nhot_standby_feedback = on\nsync_replication_slots = on\n")
+        file.write(f"primary_conninfo = '{source} dbname={name}'\nhot_standby_feedback = on\nsync_replication_slots = on\n")
         file.write("synchronized_standby_slots = ''\n")
     conf = (copy / "shopferry.conf").read_text().replace(f"port = '{primary.port}'", f"port = '{replica.port}'")
     (copy / "shopferry.conf").write_text(conf)
-    server = supervisor.rpc(flow.state)
+
+    def take_over() -> None:
+        os.kill(flow.pid(program) or 0, signal.SIGSTOP)  # so that the supervisor does not start it anew
+        replica._run("pg_ctl", "-D", str(copy), "-w", "-s", "promote")
+        os.kill(flow.pid(program) or 0, signal.SIGCONT)
+        server.stopProcess(program)
+        replica.stop()
+        shutil.move(primary.directory, primary.directory.with_name(f"old-{name}"))
+        conf = (copy / "shopferry.conf").read_text().replace(f"port = '{replica.port}'", f"port = '{primary.port}'")
+        (copy / "shopferry.conf").write_text(conf)
+        (copy / "postgresql.auto.conf").write_text("")
+        shutil.move(copy, primary.directory)
+        server.startProcess(program)
+
     replica.start()
     try:
+        yield replica, take_over
+    finally:
+        replica.stop()
+        with psycopg.connect(primary.dsn(name), autocommit=True) as now:
+            now.execute("ALTER SYSTEM RESET synchronized_standby_slots")
+            now.execute("SELECT pg_reload_conf()")
+            now.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'replica'")
+
+
+def caught_up(conn: db.Connection, standby: psycopg.Connection[Any]) -> None:
+    """Return when the replica has replayed all that its primary has committed."""
+    (position,) = conn.execute("SELECT pg_current_wal_lsn()").fetchone() or ("",)
+    until(lambda: standby.execute("SELECT pg_last_wal_replay_lsn() >= %s", (position,)).fetchone() == (True,))
+
+
+def test_legacy_fails_over_to_its_replica(flow: Flow) -> None:
+    """A physical replica with synchronised slots is promoted and takes over the address."""
+    with replicated(flow, "legacy", flow.legacy) as (replica, take_over):
         with psycopg.connect(replica.dsn("legacy"), autocommit=True) as standby, writing(flow, 9_100_000) as done:
             synced = "SELECT FROM pg_replication_slots WHERE slot_name = %s AND synced AND NOT temporary"
             until(lambda: standby.execute(synced, (flow.slot,)).fetchall())
             flow.applied()
             # What was acknowledged without waiting for the replica may be lost with the primary: that is the shop's choice.
             acknowledged = len(done)
-            (position,) = legacy.execute("SELECT pg_current_wal_lsn()").fetchone() or ("",)
-            until(lambda: standby.execute("SELECT pg_last_wal_replay_lsn() >= %s", (position,)).fetchone() == (True,))
-            os.kill(flow.pid("legacy-db") or 0, signal.SIGSTOP)  # so that the supervisor does not start it anew
-            replica._run("pg_ctl", "-D", str(copy), "-w", "-s", "promote")
-            os.kill(flow.pid("legacy-db") or 0, signal.SIGCONT)
-            server.stopProcess("legacy-db")
+            caught_up(flow.legacy, standby)
             standby.close()
-            replica.stop()
-            shutil.move(primary.directory, primary.directory.with_name("old"))
-            conf = (copy / "shopferry.conf").read_text().replace(f"port = '{replica.port}'", f"port = '{primary.port}'")
-            (copy / "shopferry.conf").write_text(conf)
-            (copy / "postgresql.auto.conf").write_text("")
-            shutil.move(copy, primary.directory)
-            server.startProcess("legacy-db")
+            take_over()
             done[:] = done[:acknowledged]
         found(flow, done)
         until(lambda: flow.complaints() == [])
         assert not flow.log("sync").count("was made anew; resyncing now")
-    finally:
-        replica.stop()
-        flow.legacy.execute("ALTER SYSTEM RESET synchronized_standby_slots")
-        flow.legacy.execute("SELECT pg_reload_conf()")
-        flow.legacy.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'replica'")
+
+
+def test_the_shop_fails_over_to_a_replica_that_is_behind(flow: Flow) -> None:
+    """What the lost primary had of the stream is applied once more: positions go with the data that they stand for."""
+    with replicated(flow, "shop", flow.shop) as (replica, take_over):
+        with psycopg.connect(replica.dsn("shop"), autocommit=True) as standby, writing(flow, 9_110_000) as done:
+            flow.applied()
+            caught_up(flow.shop, standby)
+            standby.execute("ALTER SYSTEM SET primary_conninfo = ''")
+            standby.execute("SELECT pg_reload_conf()")
+            until(lambda: standby.execute("SELECT count(*) FROM pg_stat_wal_receiver").fetchone() == (0,))
+            seen = len(done)
+            until(lambda: len(done) > seen + 50)
+            late = done[seen + 1:]
+            flow.applied()
+            there = "SELECT count(*) FROM shop.customer_order WHERE id = ANY(%s)"
+            assert flow.one(there, late) == len(late)
+            assert standby.execute(there, (late,)).fetchone() == (0,)
+            standby.close()
+            take_over()
+        found(flow, done)
+        until(lambda: flow.complaints() == [])
 
 
 @contextmanager
