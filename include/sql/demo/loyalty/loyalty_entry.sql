@@ -11,13 +11,15 @@
 WITH logged AS (
     SELECT a.key, t.id, t.order_id, t.created_at, n.value AS note,
            CASE upper(t.kind) WHEN 'E' THEN 'earned' WHEN 'S' THEN 'spent' WHEN 'X' THEN 'expired' END AS kind,
-           CASE WHEN upper(t.kind) = 'E' THEN abs(t.points) ELSE -abs(t.points) END AS points,
+           CASE WHEN t.points NOT BETWEEN -10000000 AND 10000000 THEN NULL
+                WHEN upper(t.kind) = 'E' THEN abs(t.points) ELSE -abs(t.points) END AS points,
            i.cluster LIKE '#% deleted' IS TRUE AS owner_deleted,
            CASE WHEN i.cluster LIKE '#% deleted' THEN '{}'::text[] ELSE array_remove(ARRAY[
                CASE WHEN l.id IS NULL THEN 'account_missing'
                 WHEN sa.id IS NULL THEN 'account_quarantined' END,
                CASE WHEN upper(t.kind) IN ('E', 'S', 'X') IS NOT TRUE THEN 'entry_kind_unknown' END,
-               CASE WHEN t.points IS NULL THEN 'points_missing' END,
+               CASE WHEN t.points IS NULL THEN 'points_missing'
+                    WHEN t.points NOT BETWEEN -10000000 AND 10000000 THEN 'points_implausible' END,
                CASE WHEN t.created_at IS NULL THEN 'date_missing'
                     WHEN t.created_at < '1995-01-01' THEN 'date_implausible'
                     WHEN t.created_at >= '2035-01-01' THEN 'date_in_future' END

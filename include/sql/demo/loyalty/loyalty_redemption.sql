@@ -15,14 +15,15 @@ SELECT t.id,
        t.account_id::bigint AS account_id,
        co.id AS order_id,
        n.value AS reward,
-       abs(t.points) AS points,
+       CASE WHEN t.points BETWEEN -10000000 AND 10000000 THEN abs(t.points) END AS points,
        s.state::shop.redemption_state AS state,
        t.created_at AT TIME ZONE 'Europe/Warsaw' AS redeemed_at,
        CASE WHEN i.cluster LIKE '#% deleted' THEN '{}'::text[] ELSE array_remove(ARRAY[
            CASE WHEN l.id IS NULL THEN 'account_missing'
                 WHEN sa.id IS NULL THEN 'account_quarantined' END,
            CASE WHEN n.value IS NULL THEN 'reward_missing' END,
-           CASE WHEN coalesce(t.points, 0) = 0 THEN 'points_missing' END,
+           CASE WHEN coalesce(t.points, 0) = 0 THEN 'points_missing'
+                WHEN t.points NOT BETWEEN -10000000 AND 10000000 THEN 'points_implausible' END,
            CASE WHEN s.state IS NULL THEN 'status_unknown' END,
            CASE WHEN t.created_at IS NULL THEN 'date_missing'
                 WHEN t.created_at < '1995-01-01' THEN 'date_implausible'
