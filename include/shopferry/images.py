@@ -82,8 +82,9 @@ def of(changed: Identifier, columns: Sequence[str] | None) -> Composable:
 def reads(conn: Connection, select: Composed, known: frozenset[str], filled: frozenset[str]) -> dict[str, list[str]] | None:
     """The columns that a SELECT reads of each relation; None where a change could reach it by a way that nobody declared.
 
-    `known` are the relations whose changes are noted for it; `filled` those that the route itself writes, and of which it
-    must read none that is not known. Other tables of the store do not change by what we do.
+    `known` are the relations whose changes are noted for it, and verdicts, which never change; `filled` are those that the
+    route itself writes, and of which it must read none that is not known. Other tables of the store do not change by what we
+    do.
     """
     with conn.transaction(force_rollback=True):
         conn.execute(SQL("CREATE TEMP VIEW reading AS {}").format(select))
@@ -94,7 +95,7 @@ def reads(conn: Connection, select: Composed, known: frozenset[str], filled: fro
         if relation in known:
             if column is not None:
                 found[relation].append(column)
-        elif not temporary and (not plain or relation in filled):
+        elif not temporary and (not plain or relation in filled or relation.startswith("ferry.")):
             return None
     return None if hidden else found
 

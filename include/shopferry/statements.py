@@ -75,9 +75,9 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
     key_type = columns(conn, f"pg_temp.affected_{unit.slug}")["key"]
     fill = SQL("INSERT INTO {} {}").format(yielded, select)
     empty = SQL("WITH a AS (DELETE FROM {}) DELETE FROM {}").format(affected, yielded)
-    known = frozenset("ferry.identity" if s.is_identity else s.relation for s in unit.sources)
-    filled = frozenset({"ferry.identity"} | {m.entity for m in route.mappings})
-    take = taken(affected, _changed_keys(unit, images.reads(conn, select, known, filled)))
+    known = {"ferry.identity" if s.is_identity else s.relation for s in unit.sources} | {"ferry.standardized"}
+    reads = images.reads(conn, select, frozenset(known), frozenset(m.entity for m in route.mappings))
+    take = taken(affected, _changed_keys(unit, reads))
     settle: Composable = SQL("SELECT 0")
     deferrable: tuple[Identifier, ...] = ()
     before = after = None
