@@ -143,7 +143,7 @@ class Merger:
                     sent.append((unit, self._write(unit, count)))
                     self._note(own.after)
                     self._do(own.empty)
-                touched.add(unit.relation)
+                    touched.add(unit.relation)
             # Whatever is checked at commit is checked here, where there is still a way back.
             self._do("SET CONSTRAINTS ALL IMMEDIATE")
             self._do("SET CONSTRAINTS ALL DEFERRED")
@@ -164,8 +164,7 @@ class Merger:
                 # refused may be that a parent went without its children. So all that read these keys are merged again.
                 keys = self._keys(unit)
                 done[unit.name] = self._merge_taken(unit, count)
-                touched |= self.ripple(unit, keys)
-            touched.add(unit.relation)
+                touched |= {unit.relation, *self.ripple(unit, keys)}
         return done
 
     def merge(self, unit: Unit, keys: Composed, *, disjoint: bool) -> Merged | None:
