@@ -120,9 +120,9 @@ class Unit(ABC):
         """What it makes: an entity, or an identity."""
 
     @property
-    @abstractmethod
     def relation(self) -> str:
         """What it makes, as others name it for a source."""
+        return self.target
 
     @property
     def phase(self) -> str:
@@ -167,11 +167,6 @@ class Mapping(Unit):
         """Its entity."""
         return self.entity
 
-    @property
-    def relation(self) -> str:
-        """Its entity."""
-        return self.entity
-
 
 @dataclass(frozen=True)
 class Identity(Unit):
@@ -187,7 +182,7 @@ class Identity(Unit):
 
     @property
     def relation(self) -> str:
-        """Its identity, as a source."""
+        """Its identity."""
         return f"identity.{self.identity}"
 
     @property
@@ -217,8 +212,9 @@ class Route:
         units = [_read(f, root) for f in files if f.parent.name not in {"checks", "reverse", "assess", "report"}]
         if not units:
             raise MappingError(f"{folder}: no mapping file <phase>/<entity>.sql: a route needs at least one")
-        ordered = _order(units)
-        phases = _phase_order(ordered)
+        needed = _needs(units)
+        ordered = _order(units, needed)
+        phases = _phase_order(ordered, needed)
         schema = "shop" if name.endswith(REVERSE) else "legacy"
         for unit in ordered:
             for source in unit.sources:
@@ -369,48 +365,39 @@ def _read(file: Path, root: Path) -> Unit:
     return unit
 
 
-def _order(units: list[Unit]) -> list[Unit]:
-    by_name = {u.name: u for u in units}
-    identities = {u.identity: u.name for u in units if isinstance(u, Identity)}
-    entities = {u.target: u.name for u in units if isinstance(u, Mapping)}
-    graph: dict[str, set[str]] = {}
+def _needs(units: list[Unit]) -> dict[str, set[str]]:
+    """The names of the units that each one must be merged after: by `after`, and because it reads what they make."""
+    names, made = {u.name for u in units}, {u.relation: u.name for u in units}
+    needed: dict[str, set[str]] = {}
     for unit in units:
-        graph[unit.name] = set(unit.after)
-        for missing in sorted(graph[unit.name] - by_name.keys()):
+        needed[unit.name] = set(unit.after)
+        for missing in sorted(needed[unit.name] - names):
             raise MappingError(f"{unit.file}:1: after {missing!r}: there is no such mapping in this route")
         for source in unit.sources:
-            kind, _, name = source.relation.partition(".")
-            if kind == "identity":
-                if name not in identities:
-                    raise MappingError(
-                        f"{unit.file}:1: source {source.relation}: no file <phase>/*.identity.sql defines it"
-                    )
-                graph[unit.name].add(identities[name])
-            elif source.is_entity:
-                if entities.get(source.relation, unit.name) == unit.name:
-                    raise MappingError(
-                        f"{unit.file}:{source.line}: source {source.relation}: no other mapping of this route fills it"
-                    )
-                graph[unit.name].add(entities[source.relation])
+            if source.is_captured:
+                continue
+            if made.get(source.relation, unit.name) == unit.name:
+                fills = "file <phase>/*.identity.sql defines" if source.is_identity else "other mapping of this route fills"
+                raise MappingError(f"{unit.file}:{source.line}: source {source.relation}: no {fills} it")
+            needed[unit.name].add(made[source.relation])
+    return needed
+
+
+def _order(units: list[Unit], needed: dict[str, set[str]]) -> list[Unit]:
+    by_name = {u.name: u for u in units}
     try:
-        sorter = TopologicalSorter(dict(sorted(graph.items())))
-        return [by_name[n] for n in sorter.static_order()]
+        return [by_name[n] for n in TopologicalSorter(dict(sorted(needed.items()))).static_order()]
     except CycleError as error:
         cycle = " → ".join(error.args[1])
         raise MappingError(f"{by_name[error.args[1][0]].file}:1: cycle in `after`: {cycle}") from None
 
 
-def _phase_order(ordered: list[Unit]) -> tuple[str, ...]:
+def _phase_order(ordered: list[Unit], needed: dict[str, set[str]]) -> tuple[str, ...]:
     """A phase comes after the phases its units depend on; units are already in dependency order."""
-    by_name = {u.name: u for u in ordered}
-    identities = {u.identity: u for u in ordered if isinstance(u, Identity)}
-    entities = {u.target: u for u in ordered if isinstance(u, Mapping)}
+    phase_of = {u.name: u.phase for u in ordered}
     graph: dict[str, set[str]] = {u.phase: set() for u in ordered}
     for unit in ordered:
-        needs = [by_name[a] for a in unit.after]
-        needs += [identities[s.name] for s in unit.sources if s.is_identity]
-        needs += [entities[s.relation] for s in unit.sources if s.is_entity]
-        graph[unit.phase] |= {n.phase for n in needs} - {unit.phase}
+        graph[unit.phase] |= {phase_of[n] for n in needed[unit.name]} - {unit.phase}
     try:
         return tuple(TopologicalSorter(dict(sorted(graph.items()))).static_order())
     except CycleError as error:

@@ -56,7 +56,7 @@ def test_a_file_is_read_whole(tmp_path: Path) -> None:
         ("legacy.things(id)\n-- counts", "legacy.things(id), shop.thing(id)\n-- counts", 4, "no other mapping .* fills it"),
         ("legacy.things(id)\n-- counts", "crm.things(id)\n-- counts", 4, "source 'crm.things\\(id\\)' is not"),
         ("legacy.things(id)\n-- counts", "legacy.things\n-- counts", 4, "neither a column nor a `-- lineage"),
-        ("legacy.things(id)\n-- counts", "identity.person(shop_key), legacy.things(id)\n-- counts", 1, "no file .* defines it"),
+        ("legacy.things(id)\n-- counts", "identity.person(shop_key), legacy.things(id)\n-- counts", 4, "no file .* defines it"),
         ("legacy.things(id) as id", "legacy.things as id", 5, "counts wants"),
         ("-- counts:", "-- standardize: email\n-- counts:", 5, "standardize wants"),
         ("-- counts:", "-- standardize: legacy.things (email)\n-- counts:", 5, "standardize wants"),
