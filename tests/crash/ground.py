@@ -86,6 +86,8 @@ class Ground:
             self.stop(name)
         with db.connect(cluster(self.state, "shop").dsn(), "test") as conn:
             conn.execute(f"DROP DATABASE IF EXISTS {_INSTALLED}".encode())
+            # Of those who were killed the server may not know yet, and somebody else may look in.
+            conn.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (CLUSTERS["shop"],))
             conn.execute(f"CREATE DATABASE {_INSTALLED} TEMPLATE {CLUSTERS['shop']}".encode())
         for name in _IN_SHOP:
             self.start(name)
