@@ -18,19 +18,22 @@ def stage(shop: Connection, table: MirrorTable) -> None:
     shop.execute(SQL("CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT * FROM {} LIMIT 0").format(table.base))
 
 
-def apply_events(shop: Connection, table: MirrorTable, rows: bytes, *, images: bool) -> psycopg.Cursor[Any]:
+def apply_events(
+    shop: Connection, table: MirrorTable, rows: bytes, *, images: bool, compared: bool = True
+) -> psycopg.Cursor[Any]:
     """Upsert and tombstone one table's events in one statement; its result is how many rows were written.
 
     `rows` is a JSON array with one object per key: the row's columns beside _lsn, _gone and _generation. A row of the
     mirror that is newer than its event stays as it is. `images` leaves the live rows of these keys that change, as they
-    were before and as they are then, in the table's `changed` temp table, which must be there.
+    were before and as they are then, in the table's `changed` temp table, which must be there; not `compared`, they count as
+    changed in every column.
     """
     # as bytes the rows would travel as bytea, which is no json
-    return shop.execute(_event_statement(table, images), (rows.decode(),), prepare=True)
+    return shop.execute(_event_statement(table, images, compared), (rows.decode(),), prepare=True)
 
 
 @cache
-def _event_statement(table: MirrorTable, images: bool) -> bytes:
+def _event_statement(table: MirrorTable, images: bool, compared: bool) -> bytes:
     names = [*table.names, "_lsn", "_gone", "_generation"]
     # Some types arrive as another text than PostgreSQL's, so the recordset is read through a row type of its own.
     shape = SQL(", ").join(
@@ -45,7 +48,7 @@ def _event_statement(table: MirrorTable, images: bool) -> bytes:
         "written": SQL(" AND ").join(SQL("b.{0} = w.{0}").format(Identifier(k)) for k in table.key),
         "before": SQL(", ").join(SQL("b.{}").format(Identifier(n)) for n in table.names),
         "after": SQL(", ").join(SQL("n.{}").format(Identifier(n)) for n in table.names),
-        "touched": touched({c.name: c.type for c in table.columns}, table.key[0], "b", "n"),
+        "touched": touched({c.name: c.type for c in table.columns}, table.key[0], "b", "n") if compared else SQL("NULL::text[]"),
     }  # fmt: skip
     # A row whose change touches no column that is captured has no image; nor has one that is newer than its event.
     noted = SQL(
