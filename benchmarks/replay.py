@@ -1,11 +1,13 @@
 """How fast replay is, end to end, from a topic filled beforehand; and how late, at given rates of writing.
 
     python benchmarks/replay.py [--customers 20000] [--changes 200000] [--rates 100 500 1000] [--seconds 20]
+                                [--broker HOST:PORT]
 
 It brings up an embedded stack of its own, moves a generated shop through all phases, stops the consumer, changes
 customers, orders and order lines (a fifth of the changes go to one key in a hundred), waits until all of it is in the
 broker, and then measures on the same machine, in the same run: the consumer that only polls and decodes, the consumer
-that applies, and latency from commit to application at each rate. Prints one JSON object.
+that applies, and latency from commit to application at each rate. `--broker` is an empty Kafka in the place of the embedded
+broker. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -179,8 +181,9 @@ def main() -> None:
     options.add_argument("--changes", type=int, default=200_000)
     options.add_argument("--rates", type=int, nargs="*", default=[100, 500, 1_000])
     options.add_argument("--seconds", type=int, default=20)
+    options.add_argument("--broker")
     given = options.parse_args()
-    with own_stack() as settings:
+    with own_stack(given.broker) as settings:
         shop.seed(settings, given.customers)
         for phase in Route.load(settings.route).phases:
             passage.run(settings, phase, "benchmark", Options(without_rehearsal="benchmark"), lambda _: None)

@@ -21,7 +21,7 @@ from shopferry.settings import REVERSE, routes_dir
 _HEADER = re.compile(r"^--\s*([a-z]+):\s*(.*?)\s*$")
 # The schema of a mirror's views is named for the store that they show; what is captured there lies in that schema, but for
 # a legacy store, which has its tables in `public`.
-_SOURCE = re.compile(r"^(legacy|shop|identity)\.([a-z_][a-z0-9_]*)(?:\(([a-z_][a-z0-9_]*)\))?$")
+_SOURCE = re.compile(r"^([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)(?:\(([a-z_][a-z0-9_]*)\))?$")
 _COUNTS = re.compile(r"^(?:legacy|shop)\.([a-z_][a-z0-9_]*)\(([a-z_][a-z0-9_]*)\)\s+as\s+([a-z_][a-z0-9_]*)$")
 _COLUMN_OF = re.compile(r"^([a-z_]+)?\s*(?:legacy|shop)\.([a-z_][a-z0-9_]*)\s*\((.+)\)$")
 _ENTITY_WORDS = {"entity", "key", "scope", "source", "counts", "standardize", "index", "after", "lineage"}
@@ -32,6 +32,11 @@ def changed_table(relation: str) -> str:
     """The temp table of images of a relation's changed rows: of `legacy.orders` it is `changed_orders`."""
     schema, _, name = relation.partition(".")
     return f"changed_identity_{name}" if schema == "identity" else f"changed_{name}"
+
+
+def changed_entity(entity: str) -> str:
+    """The temp table of images of an entity's rows: of `shop.customer_order` it is `changed_entity_customer_order`."""
+    return f"changed_entity_{entity.partition('.')[2]}"
 
 
 def route_folder(name: str, root: Path | None = None) -> Path:
@@ -47,17 +52,18 @@ def leads_back(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Source:
-    """What makes an entity's key affected: a legacy table or an identity, by column or by a lineage SELECT."""
+    """What makes an entity's key affected, by column or by a lineage SELECT: a captured table, an identity, or another entity."""
 
-    relation: str  # 'legacy.orders' or 'identity.customer'
+    relation: str  # 'legacy.orders', 'identity.customer' or 'shop.customer_order'
     column: str | None  # the column that is the key; None: `lineage` says
     lineage: str | None
     line: int = field(default=1, compare=False)  # where the lineage's SELECT begins, or the header names the source
+    is_entity: bool = False  # whether the route itself fills it
 
     @property
     def changed(self) -> str:
         """The temp table that holds the before and after images of this source's changed rows."""
-        return changed_table(self.relation)
+        return changed_entity(self.relation) if self.is_entity else changed_table(self.relation)
 
     @property
     def name(self) -> str:
@@ -66,8 +72,13 @@ class Source:
 
     @property
     def is_identity(self) -> bool:
-        """Whether it is an identity; else a captured table."""
+        """Whether it is an identity."""
         return self.relation.startswith("identity.")
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether it is a table of the store that is read."""
+        return not self.is_identity and not self.is_entity
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,11 @@ class Unit(ABC):
         """What it makes: an entity, or an identity."""
 
     @property
+    def relation(self) -> str:
+        """What it makes, as others name it for a source."""
+        return self.target
+
+    @property
     def phase(self) -> str:
         """The phase that merges it first."""
         return self.name.partition("/")[0]
@@ -128,13 +144,13 @@ class Unit(ABC):
         """The captured tables it reads, by any of its SELECTs."""
         texts = [self.body, *(s.lineage or "" for s in self.sources)]
         named = {m for text in texts for m in re.findall(rf"\b{self.schema}\.([a-z_][a-z0-9_]*)\b", text)}
-        named |= {s.name for s in self.sources if not s.is_identity}
+        named |= {s.name for s in self.sources if s.is_captured}
         return frozenset(named | {s.table for s in self.standardize})
 
     @property
     def simple_sources(self) -> tuple[Source, ...]:
-        """The sources whose column is the key: what the backfill walks over."""
-        return tuple(s for s in self.sources if s.column)
+        """The captured tables and identities whose column is the key: what the backfill walks over."""
+        return tuple(s for s in self.sources if s.column and not s.is_entity)
 
 
 @dataclass(frozen=True)
@@ -165,9 +181,14 @@ class Identity(Unit):
         return self.identity
 
     @property
+    def relation(self) -> str:
+        """Its identity."""
+        return f"identity.{self.identity}"
+
+    @property
     def changed(self) -> str:
         """The temp table that holds the before and after images of the identities that moved."""
-        return changed_table(f"identity.{self.identity}")
+        return changed_table(self.relation)
 
 
 @dataclass(frozen=True)
@@ -191,12 +212,13 @@ class Route:
         units = [_read(f, root) for f in files if f.parent.name not in {"checks", "reverse", "assess", "report"}]
         if not units:
             raise MappingError(f"{folder}: no mapping file <phase>/<entity>.sql: a route needs at least one")
-        ordered = _order(units)
-        phases = _phase_order(ordered)
+        needed = _needs(units)
+        ordered = _order(units, needed)
+        phases = _phase_order(ordered, needed)
         schema = "shop" if name.endswith(REVERSE) else "legacy"
         for unit in ordered:
             for source in unit.sources:
-                if not source.is_identity and not source.relation.startswith(f"{schema}."):
+                if source.is_captured and not source.relation.startswith(f"{schema}."):
                     raise MappingError(
                         f"{unit.file}:{source.line}: source {source.relation!r} is not of the store that route {name} reads, "
                         f"which is {schema}"
@@ -275,26 +297,25 @@ def _read(file: Path, root: Path) -> Unit:
     body = "\n".join(sections[0][2]).strip().rstrip(";").rstrip()
     if not body:
         raise MappingError(f"{where}:1: there is no SELECT")
+    own = need("entity").partition(".")[0] if known is _ENTITY_WORDS else None
     lineage = {name: ("\n".join(lines).strip().rstrip(";"), number) for name, number, lines in sections[1:]}
     sources = []
     for number, item in each("source"):
         match = _SOURCE.match(item)
-        if not match:
+        if not match or match[1] not in {"legacy", "shop", "identity", own}:
             raise MappingError(
                 f"{where}:{number}: source {item!r} is not legacy.<table>(<column>) (or shop.…), identity.<name>(<column>), "
-                "or one of them without column and with a lineage section"
+                "an entity, or one of them without column and with a lineage section"
             )
         relation = f"{match[1]}.{match[2]}"
         if not match[3] and relation not in lineage:
             raise MappingError(
                 f"{where}:{number}: source {relation} has neither a column nor a `-- lineage: {relation}` section"
             )
-        if match[3]:
-            sources.append(Source(relation, match[3], None, number))
-        else:
-            sources.append(Source(relation, None, *lineage[relation]))
+        column, select, line = (match[3], None, number) if match[3] else (None, *lineage[relation])
+        sources.append(Source(relation, column, select, line, match[1] == own))
     need("source")
-    schemas = sorted({s.relation.partition(".")[0] for s in sources if not s.is_identity})
+    schemas = sorted({s.relation.partition(".")[0] for s in sources if s.is_captured})
     if len(schemas) > 1:
         raise MappingError(f"{where}:1: sources of both stores: a mapping reads one and makes rows of the other")
     schema = schemas[0] if schemas else "legacy"
@@ -335,7 +356,7 @@ def _read(file: Path, root: Path) -> Unit:
         entity = need("entity")
         key = tuple(c.strip() for c in need("key").split(","))
         unit = Mapping(**shared, entity=entity, key=key, scope=need("scope"), counts=counts)
-    unread = unit.tables - {s.name for s in sources}
+    unread = unit.tables - {s.name for s in sources if s.is_captured}
     if unread:
         raise MappingError(
             f"{where}:{sections[0][1]}: reads {schema}.{min(unread)}, which is no source: "
@@ -344,39 +365,39 @@ def _read(file: Path, root: Path) -> Unit:
     return unit
 
 
-def _order(units: list[Unit]) -> list[Unit]:
-    by_name = {u.name: u for u in units}
-    identities = {u.identity: u.name for u in units if isinstance(u, Identity)}
-    graph: dict[str, set[str]] = {}
+def _needs(units: list[Unit]) -> dict[str, set[str]]:
+    """The names of the units that each one must be merged after: by `after`, and because it reads what they make."""
+    names, made = {u.name for u in units}, {u.relation: u.name for u in units}
+    needed: dict[str, set[str]] = {}
     for unit in units:
-        graph[unit.name] = set(unit.after)
-        for missing in sorted(graph[unit.name] - by_name.keys()):
+        needed[unit.name] = set(unit.after)
+        for missing in sorted(needed[unit.name] - names):
             raise MappingError(f"{unit.file}:1: after {missing!r}: there is no such mapping in this route")
         for source in unit.sources:
-            kind, _, name = source.relation.partition(".")
-            if kind == "identity":
-                if name not in identities:
-                    raise MappingError(
-                        f"{unit.file}:1: source {source.relation}: no file <phase>/*.identity.sql defines it"
-                    )
-                graph[unit.name].add(identities[name])
+            if source.is_captured:
+                continue
+            if made.get(source.relation, unit.name) == unit.name:
+                fills = "file <phase>/*.identity.sql defines" if source.is_identity else "other mapping of this route fills"
+                raise MappingError(f"{unit.file}:{source.line}: source {source.relation}: no {fills} it")
+            needed[unit.name].add(made[source.relation])
+    return needed
+
+
+def _order(units: list[Unit], needed: dict[str, set[str]]) -> list[Unit]:
+    by_name = {u.name: u for u in units}
     try:
-        sorter = TopologicalSorter(dict(sorted(graph.items())))
-        return [by_name[n] for n in sorter.static_order()]
+        return [by_name[n] for n in TopologicalSorter(dict(sorted(needed.items()))).static_order()]
     except CycleError as error:
         cycle = " → ".join(error.args[1])
         raise MappingError(f"{by_name[error.args[1][0]].file}:1: cycle in `after`: {cycle}") from None
 
 
-def _phase_order(ordered: list[Unit]) -> tuple[str, ...]:
+def _phase_order(ordered: list[Unit], needed: dict[str, set[str]]) -> tuple[str, ...]:
     """A phase comes after the phases its units depend on; units are already in dependency order."""
-    by_name = {u.name: u for u in ordered}
-    identities = {u.identity: u for u in ordered if isinstance(u, Identity)}
+    phase_of = {u.name: u.phase for u in ordered}
     graph: dict[str, set[str]] = {u.phase: set() for u in ordered}
     for unit in ordered:
-        needs = [by_name[a] for a in unit.after]
-        needs += [identities[s.relation[9:]] for s in unit.sources if s.relation.startswith("identity.")]
-        graph[unit.phase] |= {n.phase for n in needs} - {unit.phase}
+        graph[unit.phase] |= {phase_of[n] for n in needed[unit.name]} - {unit.phase}
     try:
         return tuple(TopologicalSorter(dict(sorted(graph.items()))).static_order())
     except CycleError as error:

@@ -13,10 +13,10 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from shopferry import origin, statements
+from shopferry import images, origin, statements
 from shopferry.control import quarantine
 from shopferry.db import Connection
-from shopferry.mapping import Identity, Mapping, Route, Unit, changed_table
+from shopferry.mapping import Identity, Mapping, Route, Unit, changed_entity
 from shopferry.quality import registry
 from shopferry.statements import Statements, row_key, target_of
 
@@ -77,12 +77,12 @@ class Merger:
         if fresh:
             origin.take(self.conn, self.route.name)
         for unit in fresh:
-            self._staged[unit.name] = statements.stage(self.conn, unit)
+            self._staged[unit.name] = statements.stage(self.conn, self.route, unit)
         if fresh or self._rows > _TIDY_AFTER:
             self._rows = 0
             tables = [table for s in self._staged.values() for table in (s.affected, s.yielded)]
-            tables += [Identifier("pg_temp", name) for name in sorted(self._images())]
-            _tidy(self.conn, tables)
+            tables += [Identifier("pg_temp", name) for name in sorted(self._images().values())]
+            images.tidy(self.conn, tables)
 
     def hold(self, *, alone: bool = True) -> None:
         """Wait until nobody else propagates in this route, and keep it so until this transaction ends; `alone`, until
@@ -139,10 +139,11 @@ class Merger:
                 own = self._statements(unit)
                 row = self._do(own.take).fetchone()
                 if count := int(row[0]) if row else 0:
+                    self._note(own.before)
                     sent.append((unit, self._write(unit, count)))
+                    self._note(own.after)
                     self._do(own.empty)
-                if isinstance(unit, Identity):
-                    touched.add(f"identity.{unit.identity}")
+                    touched.add(unit.relation)
             # Whatever is checked at commit is checked here, where there is still a way back.
             self._do("SET CONSTRAINTS ALL IMMEDIATE")
             self._do("SET CONSTRAINTS ALL DEFERRED")
@@ -163,9 +164,7 @@ class Merger:
                 # refused may be that a parent went without its children. So all that read these keys are merged again.
                 keys = self._keys(unit)
                 done[unit.name] = self._merge_taken(unit, count)
-                touched |= self.ripple(unit, keys)
-            if isinstance(unit, Identity):
-                touched.add(f"identity.{unit.identity}")
+                touched |= {unit.relation, *self.ripple(unit, keys)}
         return done
 
     def merge(self, unit: Unit, keys: Composed, *, disjoint: bool) -> Merged | None:
@@ -177,7 +176,8 @@ class Merger:
         self.hold(alone=not disjoint)
         take = statements.taken(self._statements(unit).affected, keys).as_string(self.conn)
         count = self._take(unit, take)
-        return self._merge_taken(unit, count) if count else None
+        # Whoever plans chunks of a unit merges those who read its entity afterwards.
+        return self._merge_taken(unit, count, note=not disjoint) if count else None
 
     def again(self, unit: Unit, keys: Sequence[str]) -> set[str]:
         """Merge these keys of a unit once more, and have them count as changed; returns the relations to `propagate`.
@@ -186,7 +186,7 @@ class Merger:
         """
         listed = SQL("SELECT unnest({}::{}[]) AS key").format(Literal(list(keys)), SQL(self._statements(unit).key_type))
         self.merge(unit, listed, disjoint=False)
-        return {f"identity.{unit.identity}"} if isinstance(unit, Identity) else self.ripple(unit, frozenset(keys))
+        return {unit.relation, *(() if isinstance(unit, Identity) else self.ripple(unit, frozenset(keys)))}
 
     def _take(self, unit: Unit, take: str) -> int:
         """Put the keys that a statement finds into `affected`; returns how many."""
@@ -194,14 +194,17 @@ class Merger:
         row = self.conn.execute(take.encode()).fetchone()
         return int(row[0]) if row else 0
 
-    def _merge_taken(self, unit: Unit, count: int) -> Merged:
-        """Merge the affected keys as far as the shop lets their rows in, and empty `affected`."""
+    def _merge_taken(self, unit: Unit, count: int, *, note: bool = True) -> Merged:
+        """Merge the affected keys as far as the shop lets their rows in, and empty `affected`; `note` what that changes."""
+        own = self._statements(unit)
+        self._note(own.before if note else None)
         if isinstance(unit, Identity):
             merged = self._write(unit, count).result(unit)
         else:
             assert isinstance(unit, Mapping)
             merged = self._merge_or_bisect(unit, count)
-        self._do(self._statements(unit).empty)
+        self._note(own.after if note else None)
+        self._do(own.empty)
         self._rows += count
         return merged
 
@@ -237,21 +240,28 @@ class Merger:
             self.stage([unit])
         return self._staged[unit.name]
 
+    def _note(self, statement: str | None) -> None:
+        """Note an entity's rows before a merge, or what it has changed: for an entity that others read."""
+        if statement:
+            self._do(statement)
+
     def _do(self, statement: str, *, prepare: bool = True) -> psycopg.Cursor[Any]:
         return self.conn.execute(statement.encode(), prepare=prepare)
 
-    def _images(self) -> set[str]:
-        """The temp tables of images that the staged units read or fill."""
+    def _images(self) -> dict[str, str]:
+        """The temp tables of images that the staged units read or fill, by relation."""
         staged = [u for u in self.route.units if u.name in self._staged]
-        read = {s.changed for u in staged for s in u.sources}
-        return read | {u.changed for u in staged if isinstance(u, Identity)}
+        read = {s.relation: s.changed for u in staged for s in u.sources}
+        read |= {u.entity: changed_entity(u.entity) for u in staged if isinstance(u, Mapping) and self._staged[u.name].after}
+        return read | {u.relation: u.changed for u in staged if isinstance(u, Identity)}
 
     def _forget_changes(self, units: Iterable[Unit], touched: Iterable[str]) -> None:
         """Empty the temp tables of images that were filled."""
-        filled = {changed_table(t) for t in touched} | {u.changed for u in units if isinstance(u, Identity)}
+        filled = {*touched, *(u.relation for u in units)}
         with self.conn.pipeline():
-            for name in sorted(filled & self._images()):
-                self._do(f"DELETE FROM pg_temp.{name}")
+            for relation, name in sorted(self._images().items()):
+                if relation in filled:
+                    self._do(f"DELETE FROM pg_temp.{name}")
 
     def _write(self, unit: Unit, count: int) -> _Written:
         """One pass over the affected keys: outcomes into quarantine and left_out, rows into the target."""
@@ -382,19 +392,3 @@ def _reason(error: psycopg.Error) -> str:
     if error.diag.constraint_name:
         return "refused_by_constraint"
     return {"21": "refused_by_mapping", "P0": "refused_by_trigger"}.get((error.sqlstate or "")[:2], "refused_by_type")
-
-
-def _tidy(conn: Connection, tables: Sequence[Identifier]) -> None:
-    """Empty temp tables for good, and have the planner believe that a page of them holds few rows.
-
-    One that was never looked at is planned as if it had ten full pages, for which reading whole tables looks cheap.
-    """
-    listed = SQL(", ").join(tables)
-    with conn.pipeline():
-        conn.execute(SQL("TRUNCATE {}").format(listed))
-        for table in tables:
-            conn.execute(SQL("INSERT INTO {} SELECT FROM generate_series(1, 5)").format(table))
-    conn.execute(SQL("VACUUM {}").format(listed))
-    with conn.pipeline():
-        for table in tables:
-            conn.execute(SQL("DELETE FROM {}").format(table))

@@ -9,6 +9,7 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from shopferry.db import Connection
+from shopferry.images import touched
 from shopferry.mirror import MirrorTable
 
 
@@ -17,48 +18,60 @@ def stage(shop: Connection, table: MirrorTable) -> None:
     shop.execute(SQL("CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT * FROM {} LIMIT 0").format(table.base))
 
 
-def apply_events(shop: Connection, table: MirrorTable, rows: bytes, *, images: bool) -> psycopg.Cursor[Any]:
+def apply_events(
+    shop: Connection, table: MirrorTable, rows: bytes, *, images: bool, compared: bool = True
+) -> psycopg.Cursor[Any]:
     """Upsert and tombstone one table's events in one statement; its result is how many rows were written.
 
     `rows` is a JSON array with one object per key: the row's columns beside _lsn, _gone and _generation. A row of the
-    mirror that is newer than its event stays as it is. `images` leaves the live rows of these keys, as they were before
-    and as they are then, in the table's `changed` temp table, which must be there.
+    mirror that is newer than its event stays as it is. `images` leaves the live rows of these keys that change, as they
+    were before and as they are then, in the table's `changed` temp table, which must be there; not `compared`, they count as
+    changed in every column.
     """
     # as bytes the rows would travel as bytea, which is no json
-    return shop.execute(_event_statement(table, images), (rows.decode(),), prepare=True)
+    return shop.execute(_event_statement(table, images, compared), (rows.decode(),), prepare=True)
 
 
 @cache
-def _event_statement(table: MirrorTable, images: bool) -> bytes:
+def _event_statement(table: MirrorTable, images: bool, compared: bool) -> bytes:
     names = [*table.names, "_lsn", "_gone", "_generation"]
     # Some types arrive as another text than PostgreSQL's, so the recordset is read through a row type of its own.
     shape = SQL(", ").join(
         SQL("{} {}").format(Identifier(c.name), SQL("text" if c.boxed else c.type)) for c in table.columns
     )
     values = SQL(", ").join(SQL("{} AS {}").format(c.unboxed(Identifier(c.name)), Identifier(c.name)) for c in table.columns)
-    before = SQL(
-        "INSERT INTO {changed} SELECT {mine} FROM {base} m JOIN incoming i USING ({key}) WHERE NOT m._gone"
-    ) if images else SQL("SELECT")
-    after = SQL(
-        "INSERT INTO {changed} SELECT {mine} FROM written m WHERE NOT m._gone"
-    ) if images else SQL("SELECT")
     given = {
         "base": table.base, "changed": Identifier("pg_temp", table.changed), "values": values, "shape": shape,
         "key": SQL(", ").join(map(Identifier, table.key)), "columns": SQL(", ").join(map(Identifier, names)),
-        "mine": SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names),
         "assign": SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(n)) for n in names if n not in table.key),
+        "same": SQL(" AND ").join(SQL("b.{0} = n.{0}").format(Identifier(k)) for k in table.key),
+        "written": SQL(" AND ").join(SQL("b.{0} = w.{0}").format(Identifier(k)) for k in table.key),
+        "before": SQL(", ").join(SQL("b.{}").format(Identifier(n)) for n in table.names),
+        "after": SQL(", ").join(SQL("n.{}").format(Identifier(n)) for n in table.names),
+        "touched": touched({c.name: c.type for c in table.columns}, table.key[0], "b", "n") if compared else SQL("NULL::text[]"),
     }  # fmt: skip
+    # A row whose change touches no column that is captured has no image; nor has one that is newer than its event.
+    noted = SQL(
+        """, b AS MATERIALIZED (
+               SELECT m.* FROM {base} m JOIN incoming i USING ({key}) WHERE NOT m._gone
+           ), n AS MATERIALIZED (SELECT * FROM written WHERE NOT _gone), images AS (
+               SELECT {before}, {touched} AS _touched FROM b JOIN written w ON {written} LEFT JOIN n ON {same}
+               UNION ALL SELECT {after}, {touched} FROM n LEFT JOIN b ON {same}
+           ), noted AS (
+               INSERT INTO {changed} SELECT * FROM images WHERE _touched IS NULL OR cardinality(_touched) > 0
+           )"""
+    ) if images else SQL("")
     return SQL(
         """WITH incoming AS MATERIALIZED (
                SELECT {values}, _lsn, _gone, _generation
                FROM json_to_recordset(%s::json) AS r ({shape}, _lsn pg_lsn, _gone boolean, _generation integer)
-           ), before AS ({before}), written AS (
+           ), written AS (
                INSERT INTO {base} AS m ({columns}) SELECT {columns} FROM incoming ORDER BY {key}
                ON CONFLICT ({key}) DO UPDATE SET {assign} WHERE m._lsn <= excluded._lsn
                RETURNING m.*
-           ), after AS ({after})
+           ){noted}
            SELECT count(*) FROM written"""
-    ).format(before=before.format(**given), after=after.format(**given), **given).as_string(None).encode()
+    ).format(noted=noted.format(**given), **given).as_string(None).encode()
 
 
 def forget_positions(shop: Connection, table: MirrorTable, now: str) -> None:

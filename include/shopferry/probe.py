@@ -71,7 +71,7 @@ def _probe(
     """Make one SELECT a view and ask which (table, column) it depends on."""
     lineage = next((s for s in unit.sources if s.lineage == select), None)
     changed = "(legacy_key bigint, shop_key bigint, cluster text)"
-    if lineage and not lineage.is_identity:
+    if lineage and not lineage.is_identity:  # an entity stands in the new shop as it is
         changed = f"(LIKE {lineage.relation})"
     prefix = "CREATE TEMP VIEW probe AS "
     try:
@@ -85,6 +85,6 @@ def _probe(
         at = int(error.diag.statement_position or 0) - len(prefix) - 1
         where = line + select[: max(at, 0)].count("\n") if line else 1
         raise MappingError(f"{unit.file}:{where}: {error.diag.message_primary}") from None
-    source = lineage.name if lineage and not lineage.is_identity else ""
+    source = lineage.name if lineage and lineage.is_captured else ""
     named = [(source if name == "changed" else name, column) for name, column in rows]
     return [(name, column) for name, column in named if name in full]

@@ -1,8 +1,8 @@
 """The SQL that merges one unit, composed once from its mapping and from what the catalogue says of its target.
 
-A unit has two temp tables in each session that merges it: `affected_<unit>` (key) and `yielded_<unit>`, what its SELECT
-yields for those keys. Between transactions they are empty. They outlive transactions because making them anew for each
-batch cost more than all merging, and because the statements over them can then be prepared.
+A unit has temp tables in each session that merges it: `affected_<unit>` (key) and `yielded_<unit>`, what its SELECT yields
+for those keys; `before_<unit>`, where others read its entity. Between transactions they are empty. They outlive transactions
+because making them anew for each batch cost more than all merging, and because the statements over them can then be prepared.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
+from shopferry import images
 from shopferry.control import identity, quarantine
 from shopferry.db import Connection
 from shopferry.errors import MappingError
 from shopferry.keys import key_range, key_text
-from shopferry.mapping import Identity, Mapping, Source, Unit
+from shopferry.mapping import Identity, Mapping, Route, Source, Unit, changed_entity
 
 RESERVED = ("problems", "left_out")
 # A value as its column's type. A cast to `varchar(32)` cuts what is longer, and an assignment refuses it: so texts and bits
@@ -50,9 +51,11 @@ class Statements:
     writes: tuple[str, ...]  # delete, update, insert; of an identity: lock, before, leave, join, after
     empty: str
     deferrable: tuple[Identifier, ...]  # the target's constraints that are checked at commit
+    before: str | None = None  # where others read the entity: note its rows under the affected keys
+    after: str | None = None  # and leave the images of those that are not as they were noted
 
 
-def stage(conn: Connection, unit: Unit) -> Statements:
+def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
     """Make sure of the unit's temp tables in this session and compose its statements.
 
     Raises MappingError where the SELECT does not yield what its header or its target needs.
@@ -72,9 +75,12 @@ def stage(conn: Connection, unit: Unit) -> Statements:
     key_type = columns(conn, f"pg_temp.affected_{unit.slug}")["key"]
     fill = SQL("INSERT INTO {} {}").format(yielded, select)
     empty = SQL("WITH a AS (DELETE FROM {}) DELETE FROM {}").format(affected, yielded)
-    take = taken(affected, _changed_keys(unit))
+    known = {"ferry.identity" if s.is_identity else s.relation for s in unit.sources} | {"ferry.standardized"}
+    reads = images.reads(conn, select, frozenset(known), frozenset(m.entity for m in route.mappings))
+    take = taken(affected, _changed_keys(unit, reads))
     settle: Composable = SQL("SELECT 0")
     deferrable: tuple[Identifier, ...] = ()
+    before = after = None
     if isinstance(unit, Identity):
         stage_changed(conn, f"identity.{unit.identity}", unit.changed)
         changed = Identifier("pg_temp", unit.changed)
@@ -86,10 +92,37 @@ def stage(conn: Connection, unit: Unit) -> Statements:
         settle = quarantine.settlement(unit.entity, affected=affected, outcome=_outcome(unit, yielded, names))
         writes = _writes(unit, affected, yielded, names, casts)
         deferrable = _deferrable(conn, unit)
+        if unit.entity in read_entities(route):
+            before, after = (s.as_string(conn) for s in _images(conn, unit, affected))
     return Statements(
         affected, yielded, key_type, take.as_string(conn), fill.as_string(conn), settle.as_string(conn),
-        tuple(w.as_string(conn) for w in writes), empty.as_string(conn), deferrable,
+        tuple(w.as_string(conn) for w in writes), empty.as_string(conn), deferrable, before, after,
     )  # fmt: skip
+
+
+def read_entities(route: Route) -> frozenset[str]:
+    """The entities that are a source of another mapping of the route."""
+    return frozenset(s.relation for u in route.units for s in u.sources if s.is_entity)
+
+
+def _images(conn: Connection, unit: Mapping, affected: Identifier) -> tuple[Composed, Composed]:
+    """What notes an entity's rows under the affected keys, and what leaves the images of those that have changed since."""
+    table, held = target_of(unit), Identifier("pg_temp", f"before_{unit.slug}")
+    changed = Identifier("pg_temp", changed_entity(unit.entity))
+    conn.execute(SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS TABLE {} WITH NO DATA").format(
+        Identifier(f"before_{unit.slug}"), table))  # fmt: skip
+    stage_changed(conn, unit.entity, changed_entity(unit.entity))
+    scope = SQL("JOIN {} a ON a.key = t.{}").format(affected, Identifier(unit.scope))
+    same = SQL(" AND ").join(SQL("n.{0} = b.{0}").format(Identifier(k)) for k in unit.key)
+    touched = images.touched(columns(conn, unit.entity), unit.key[0], "b", "n")
+    before = SQL("INSERT INTO {} SELECT t.* FROM {} t {}").format(held, table, scope)
+    after = SQL(
+        "WITH b AS (DELETE FROM {held} RETURNING *), n AS MATERIALIZED (SELECT t.* FROM {table} t {scope}), images AS ("
+        "SELECT b.*, {touched} AS _touched FROM b LEFT JOIN {table} n ON {same} "
+        "UNION ALL SELECT n.*, {touched} FROM n LEFT JOIN b ON {same}) "
+        "INSERT INTO {changed} SELECT * FROM images WHERE _touched IS NULL OR cardinality(_touched) > 0"
+    ).format(held=held, table=table, scope=scope, touched=touched, same=same, changed=changed)
+    return before, after
 
 
 def stage_changed(conn: Connection, relation: str, name: str) -> None:
@@ -97,7 +130,7 @@ def stage_changed(conn: Connection, relation: str, name: str) -> None:
     rows: Composable = SQL("SELECT legacy_key, shop_key, cluster FROM ferry.identity")
     if not relation.startswith("identity."):
         rows = SQL("SELECT * FROM {}").format(Identifier(*relation.split(".")))
-    conn.execute(SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS {} WITH NO DATA").format(Identifier(name), rows))
+    images.stage(conn, name, rows)
 
 
 def columns(conn: Connection, relation: str) -> dict[str, str]:
@@ -127,18 +160,17 @@ def taken(affected: Identifier, keys: Composable) -> Composed:
     ).format(affected, keys)
 
 
-def _changed_keys(unit: Unit) -> Composed:
-    """A SELECT of the keys that the changed rows of any source affect."""
-    return SQL(" UNION ALL ").join(_keys_of(source) for source in unit.sources)
+def _changed_keys(unit: Unit, reads: dict[str, list[str]] | None) -> Composed:
+    """A SELECT of the keys that the changed rows of any source affect, given the columns that the unit's SELECT reads."""
+    keys = [_keys_of(s, None if reads is None else reads.get(s.relation)) for s in unit.sources]
+    return Composed(keys).join(" UNION ALL ")
 
 
-def _keys_of(source: Source) -> Composed:
-    changed = Identifier("pg_temp", source.changed)
+def _keys_of(source: Source, reads: list[str] | None) -> Composed:
+    changed = images.of(Identifier("pg_temp", source.changed), reads)
     if source.column:
-        return SQL("SELECT {} AS key FROM {}").format(Identifier(source.column), changed)
-    return SQL("SELECT key FROM (WITH changed AS (TABLE {}) {}) AS lineage (key)").format(
-        changed, SQL(str(source.lineage))
-    )
+        return SQL("SELECT {} AS key FROM ({}) c").format(Identifier(source.column), changed)
+    return SQL("SELECT key FROM (WITH changed AS ({}) {}) AS lineage (key)").format(changed, SQL(str(source.lineage)))
 
 
 def keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:

@@ -64,10 +64,10 @@ def test_only_mapped_columns_are_captured(pair: Pair) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "says"),
     [
-        ("orders/customer_order.sql", "btrim(o.number)", "btrim(o.numero)", r"customer_order\.sql:24: .*numero"),
+        ("orders/customer_order.sql", "btrim(o.number)", "btrim(o.numero)", r"customer_order\.sql:23: .*numero"),
         ("orders/customer_order.sql", "SELECT o.id FROM changed", "SELECT o.idd FROM changed", r"order\.sql:\d\d: .*idd"),
         ("orders/order_line.sql", "legacy.order_items(order_id)", "legacy.order_items(ordr)", r"order_line\.sql:(1|4): .*ordr"),
-        ("orders/order_line.sql", "legacy.order_items (name)", "legacy.order_items (nom)", r"order_line\.sql:9: .*nom"),
+        ("orders/order_line.sql", "legacy.order_items (name)", "legacy.order_items (nom)", r"order_line\.sql:6: .*nom"),
         ("contacts/customer.identity.sql", "LEFT JOIN legacy", "LEFT JION legacy", r"customer\.identity\.sql:\d\d: "),
     ],
 )  # fmt: skip

@@ -326,6 +326,27 @@ def test_what_the_other_flow_has_written_is_mirrored_and_not_carried_back(pair: 
     pair.check()
 
 
+def test_who_takes_back_what_the_other_flow_has_written_is_heard_though_the_mirror_never_differs(pair: Pair) -> None:
+    pair.write(order(1))
+    pair.pass_phases()
+    with pair.shop.transaction():  # what the other flow carries to legacy
+        pair.shop.execute("SELECT set_config('shopferry.writer', 'ferry', true)")
+        pair.shop.execute("UPDATE shop.customer_order SET status = 'paid'")
+    origin = "shopferry_demo_reverse_1"
+    with connect(f"{pair.legacy.info.dsn} password={pair.legacy.info.password}") as other:
+        other.execute("SELECT pg_replication_origin_create(%s)", (origin,))
+        try:
+            other.execute("SELECT pg_replication_origin_session_setup(%s)", (origin,))
+            other.execute("UPDATE orders SET status_code = 'PAID'")
+            pair.write("UPDATE orders SET status_code = 'NEW'")
+            pair.sync()
+        finally:
+            other.execute("SELECT pg_replication_origin_session_reset()")
+            other.execute("SELECT pg_replication_origin_drop(%s)", (origin,))
+    assert pair.ask("SELECT status::text FROM shop.customer_order") == [("pending",)]
+    pair.check()
+
+
 def test_nothing_of_a_batch_is_left_in_the_session(pair: Pair) -> None:
     pair.write(order(1))
     pair.pass_phases()

@@ -162,6 +162,8 @@ def test_what_the_other_flow_has_written_is_an_echo_unless_somebody_else_has_wri
         last = collapse(batch)["orders"][b'{"id":1}']
         assert last.lsn == max(c.lsn for c in batch)
         assert last.echo == all(c.echo for c in batch)
+        assert last.mixed == (len({c.echo for c in batch}) > 1)
+    assert collapse([ours, theirs, by(None, 110)])["orders"][b'{"id":1}'].mixed
 
 
 def test_collapse_is_not_turned_back_by_an_old_event_that_comes_again() -> None:

@@ -72,6 +72,7 @@ class Change:
     xid: int  # the lower half of the number of the transaction in legacy
     torn: bool = False  # leaves out a value that may have come in this very batch: the mirror does not have it yet
     echo: bool = False  # written by the flow in the other direction: it came from where it would be carried to
+    mixed: bool = False  # among what it stands for is an echo: the target is not what the mirror made of it
 
     @property
     def partial(self) -> bool:
@@ -148,9 +149,10 @@ def collapse(changes: Iterable[Change]) -> dict[str, dict[bytes, Change]]:
         if before is not None:
             newer, older = (before, change) if change.lsn < before.lsn else (change, before)
             torn = newer.torn if newer is before else newer.partial
-            if torn != newer.torn or older.echo < newer.echo:
+            mixed = newer.mixed or older.mixed or newer.echo != older.echo
+            if torn != newer.torn or mixed != newer.mixed:
                 # What anybody else has written among it must be carried on.
-                newer = replace(newer, torn=torn, echo=newer.echo and older.echo)
+                newer = replace(newer, torn=torn, echo=newer.echo and older.echo, mixed=mixed)
             change = newer
         table[change.key] = change
     return last

@@ -46,12 +46,13 @@ class Applied:
 
 @dataclass(frozen=True)
 class _Part:
-    """One table's part of a batch; `images`: somebody wants to know what it changes."""
+    """One table's part of a batch; `images`: somebody wants to know what it changes, in whole rows where it is `mixed`."""
 
     table: MirrorTable
     rows: Sequence[Change]
     generation: int
     images: bool
+    mixed: bool
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,10 @@ class Replay:
         looked_at = self.route.units if echo else units
         read = {s.relation for u in looked_at for s in u.sources}
         parts = [
-            _Part(self.tables[name], rows, generations[name], self.tables[name].relation in read)
+            _Part(self.tables[name], rows, generations[name], self.tables[name].relation in read, mixed)
             for name, changes in whole.items()
-            if (rows := [c for c in changes if c.echo == echo])
+            for mixed in (False, True)
+            if (rows := [c for c in changes if (c.echo, c.mixed) == (echo, mixed)])
         ]
         if not parts:
             return 0, {}
@@ -178,7 +180,8 @@ class Replay:
         # Shared among consumers; a chunk that wants to note images of its own takes it alone.
         lock = "SELECT pg_advisory_xact_lock_shared(hashtext(%s))"
         self.shop.execute(lock, (f"mirror.{part.table.name}",), prepare=True)
-        return mirror_rows.apply_events(self.shop, part.table, _array(part.rows, part.generation), images=part.images)
+        rows = _array(part.rows, part.generation)
+        return mirror_rows.apply_events(self.shop, part.table, rows, images=part.images, compared=not part.mixed)
 
     def _bisect(self, part: _Part) -> int:
         """Write one table's changes; a row that no type of the mirror can hold is quarantined alone."""

@@ -1,8 +1,7 @@
 -- entity: shop.communication_preference
 -- key:    customer_id, channel
 -- scope:  customer_id
--- source: identity.customer(shop_key), legacy.consents, legacy.customers
--- after:  contacts/consent
+-- source: identity.customer(shop_key), shop.consent(customer_id)
 -- What a person wishes to hear, from what they once said: a withdrawal for any purpose ends the wish for that channel.
 SELECT s.customer_id,
        s.channel,
@@ -12,9 +11,3 @@ SELECT s.customer_id,
 FROM affected a
 JOIN shop.consent s ON s.customer_id = a.key
 GROUP BY s.customer_id, s.channel;
-
--- lineage: legacy.consents
-SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.customer_id;
-
--- lineage: legacy.customers
-SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.id;

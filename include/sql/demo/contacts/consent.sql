@@ -1,9 +1,8 @@
 -- entity: shop.consent
 -- key:    customer_id, purpose, channel
 -- scope:  customer_id
--- source: identity.customer(shop_key), legacy.consents, legacy.customers
+-- source: identity.customer(shop_key), legacy.consents, legacy.customers, shop.customer(id)
 -- counts: legacy.consents(id) as legacy_consent_id
--- after:  contacts/customer
 -- standardize: text legacy.consents (wording)
 -- standardize: ip legacy.consents (ip)
 -- standardize: date legacy.customers (newsletter_date)

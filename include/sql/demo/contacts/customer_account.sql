@@ -1,8 +1,7 @@
 -- entity: shop.customer_account
 -- key:    legacy_customer_id
 -- scope:  customer_id
--- source: identity.customer(shop_key), legacy.customers
--- after:  contacts/customer
+-- source: identity.customer(shop_key), legacy.customers, shop.customer(id)
 -- Every old account of a person who is in the shop: what was merged can be told apart, and led back to.
 SELECT c.id::bigint AS legacy_customer_id,
        sc.id AS customer_id,

@@ -1,9 +1,8 @@
 -- entity: shop.customer_address
 -- key:    source_key
 -- scope:  legacy_customer_id
--- source: legacy.addresses(customer_id), legacy.customers(id), identity.customer(legacy_key)
+-- source: legacy.addresses(customer_id), legacy.customers(id), identity.customer(legacy_key), shop.customer
 -- counts: legacy.addresses(id) as legacy_address_id
--- after:  contacts/customer
 -- standardize: text legacy.addresses (full_name)
 -- standardize: text legacy.addresses (company)
 -- standardize: text legacy.addresses (street)
@@ -78,3 +77,6 @@ SELECT j.customer_id,
             WHEN j.street IS NULL AND j.city IS NULL THEN 'address_empty' END AS left_out
 FROM judged j
 WHERE NOT j.billing OR (j.customer_id IS NOT NULL AND NOT j.owner_deleted AND (j.street IS NOT NULL OR j.city IS NOT NULL));
+
+-- lineage: shop.customer
+SELECT i.legacy_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.shop_key = c.id;

@@ -1,8 +1,7 @@
 -- entity: shop.customer_credential
 -- key:    customer_id
 -- scope:  customer_id
--- source: identity.customer(shop_key), legacy.customers
--- after:  contacts/customer
+-- source: identity.customer(shop_key), legacy.customers, shop.customer(id)
 -- The password of the leading account, with the scheme that its hash shows; what nobody can verify is left out and the
 -- customer sets a new password. A plain password is never carried: it looks like no scheme.
 WITH held AS (

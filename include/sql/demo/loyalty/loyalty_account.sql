@@ -1,9 +1,8 @@
 -- entity: shop.loyalty_account
 -- key:    id
 -- scope:  id
--- source: legacy.loyalty_accounts(id), identity.customer
+-- source: legacy.loyalty_accounts(id), identity.customer, shop.customer
 -- counts: legacy.loyalty_accounts(id) as id
--- after:  contacts/customer
 -- index:  legacy.loyalty_accounts(customer_id)
 -- The balance is what the customer was shown; the ledger explains it. Cards of merged customers are not merged.
 WITH tier(code, tier) AS (VALUES
@@ -33,3 +32,9 @@ LEFT JOIN tier t ON t.code = upper(btrim(coalesce(l.tier, '')));
 
 -- lineage: identity.customer
 SELECT l.id FROM changed c JOIN legacy.loyalty_accounts l ON l.customer_id = c.legacy_key;
+
+-- lineage: shop.customer
+SELECT l.id
+FROM changed c
+JOIN ferry.identity i ON i.entity = 'customer' AND i.shop_key = c.id
+JOIN legacy.loyalty_accounts l ON l.customer_id = i.legacy_key;

@@ -1,12 +1,10 @@
 -- entity: shop.loyalty_entry
 -- key:    source_key
 -- scope:  account_id
--- source: legacy.loyalty_log(account_id), legacy.loyalty_accounts(id), legacy.orders, identity.customer
+-- source: legacy.loyalty_log(account_id), legacy.loyalty_accounts(id), identity.customer, shop.loyalty_account(id), shop.customer_order
 -- counts: legacy.loyalty_log(id) as legacy_log_id
--- after:  loyalty/loyalty_account, orders/customer_order
 -- index:  legacy.loyalty_accounts(customer_id)
 -- index:  legacy.loyalty_log(order_id)
--- index:  legacy.orders(customer_id)
 -- standardize: text legacy.loyalty_log (note)
 -- The ledger: every log row with the sign its kind means, and, where points and log differ, one adjustment that says so.
 -- Rows in quarantine are part of that difference until they are released, so balance = sum of the ledger at any time.
@@ -66,13 +64,8 @@ JOIN shop.loyalty_account sa ON sa.id = a.key
 LEFT JOIN booked g ON g.key = sa.id
 WHERE sa.balance <> coalesce(g.points, 0);
 
--- lineage: legacy.orders
-SELECT t.account_id FROM changed c JOIN legacy.loyalty_log t ON t.order_id = c.id;
-
 -- lineage: identity.customer
-SELECT l.id FROM changed c JOIN legacy.loyalty_accounts l ON l.customer_id = c.legacy_key
-UNION
-SELECT t.account_id
-FROM changed c
-JOIN legacy.orders o ON o.customer_id = c.legacy_key
-JOIN legacy.loyalty_log t ON t.order_id = o.id;
+SELECT l.id FROM changed c JOIN legacy.loyalty_accounts l ON l.customer_id = c.legacy_key;
+
+-- lineage: shop.customer_order
+SELECT t.account_id FROM changed c JOIN legacy.loyalty_log t ON t.order_id = c.id;

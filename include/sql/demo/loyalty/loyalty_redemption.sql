@@ -1,12 +1,10 @@
 -- entity: shop.loyalty_redemption
 -- key:    id
 -- scope:  account_id
--- source: legacy.loyalty_redemptions(account_id), legacy.loyalty_accounts(id), legacy.orders, identity.customer
+-- source: legacy.loyalty_redemptions(account_id), legacy.loyalty_accounts(id), identity.customer, shop.loyalty_account(id), shop.customer_order
 -- counts: legacy.loyalty_redemptions(id) as id
--- after:  loyalty/loyalty_account, orders/customer_order
 -- index:  legacy.loyalty_accounts(customer_id)
 -- index:  legacy.loyalty_redemptions(order_id)
--- index:  legacy.orders(customer_id)
 -- standardize: text legacy.loyalty_redemptions (reward)
 -- Rewards taken; the points they took are in the ledger.
 WITH state(code, state) AS (VALUES
@@ -41,13 +39,8 @@ LEFT JOIN shop.customer_order co ON co.id = t.order_id
 LEFT JOIN state s ON s.code = upper(btrim(coalesce(t.status, '')))
 LEFT JOIN ferry.standardized n ON n.kind = 'text' AND n.raw = t.reward;
 
--- lineage: legacy.orders
-SELECT t.account_id FROM changed c JOIN legacy.loyalty_redemptions t ON t.order_id = c.id;
-
 -- lineage: identity.customer
-SELECT l.id FROM changed c JOIN legacy.loyalty_accounts l ON l.customer_id = c.legacy_key
-UNION
-SELECT t.account_id
-FROM changed c
-JOIN legacy.orders o ON o.customer_id = c.legacy_key
-JOIN legacy.loyalty_redemptions t ON t.order_id = o.id;
+SELECT l.id FROM changed c JOIN legacy.loyalty_accounts l ON l.customer_id = c.legacy_key;
+
+-- lineage: shop.customer_order
+SELECT t.account_id FROM changed c JOIN legacy.loyalty_redemptions t ON t.order_id = c.id;

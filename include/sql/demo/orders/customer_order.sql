@@ -1,9 +1,8 @@
 -- entity: shop.customer_order
 -- key:    id
 -- scope:  id
--- source: legacy.orders(id), legacy.order_items(order_id), identity.customer
+-- source: legacy.orders(id), legacy.order_items(order_id), identity.customer, shop.customer
 -- counts: legacy.orders(id) as id
--- after:  contacts/customer
 -- index:  legacy.orders(customer_id)
 -- index:  legacy.orders(email)
 -- standardize: email legacy.orders (email)
@@ -72,4 +71,16 @@ UNION
 SELECT o.id
 FROM changed c
 JOIN ferry.standardized s ON s.kind = 'email' AND s.value = c.cluster
+JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;
+
+-- lineage: shop.customer
+SELECT o.id
+FROM changed c
+JOIN ferry.identity i ON i.entity = 'customer' AND i.shop_key = c.id
+JOIN legacy.orders o ON o.customer_id = i.legacy_key
+UNION
+SELECT o.id
+FROM changed c
+JOIN ferry.identity i ON i.entity = 'customer' AND i.shop_key = c.id
+JOIN ferry.standardized s ON s.kind = 'email' AND s.value = i.cluster
 JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;

@@ -1,10 +1,7 @@
 -- entity: shop.delivery
 -- key:    order_id
 -- scope:  order_id
--- source: legacy.orders(id), identity.customer
--- after:  orders/customer_order
--- index:  legacy.orders(customer_id)
--- index:  legacy.orders(email)
+-- source: legacy.orders(id), shop.customer_order(id)
 -- standardize: text legacy.orders (ship_name)
 -- standardize: text legacy.orders (ship_street)
 -- standardize: text legacy.orders (ship_city)
@@ -47,11 +44,3 @@ LEFT JOIN ferry.standardized t ON t.kind = 'text' AND t.raw = o.ship_city
 LEFT JOIN ferry.standardized k ON k.kind = 'country' AND k.raw = o.ship_country
 LEFT JOIN ferry.standardized z ON z.kind = 'postcode' AND z.raw = coalesce(o.ship_country, '') || '|' || o.ship_postcode
 LEFT JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(o.ship_country, '') || '|' || o.ship_phone;
-
--- lineage: identity.customer
-SELECT o.id FROM changed c JOIN legacy.orders o ON o.customer_id = c.legacy_key
-UNION
-SELECT o.id
-FROM changed c
-JOIN ferry.standardized s ON s.kind = 'email' AND s.value = c.cluster
-JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;

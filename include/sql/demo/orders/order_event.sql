@@ -1,11 +1,8 @@
 -- entity: shop.order_event
 -- key:    id
 -- scope:  order_id
--- source: legacy.order_status_log(order_id), legacy.orders(id), identity.customer
+-- source: legacy.order_status_log(order_id), legacy.orders(id), shop.customer_order(id)
 -- counts: legacy.order_status_log(id) as id
--- after:  orders/customer_order
--- index:  legacy.orders(customer_id)
--- index:  legacy.orders(email)
 -- standardize: text legacy.order_status_log (note)
 -- The status history, with the same codes as the orders themselves.
 WITH status(code, status) AS (VALUES
@@ -36,11 +33,3 @@ LEFT JOIN legacy.orders o ON o.id = t.order_id
 LEFT JOIN shop.customer_order co ON co.id = t.order_id
 LEFT JOIN status s ON s.code = upper(btrim(t.status_code))
 LEFT JOIN ferry.standardized n ON n.kind = 'text' AND n.raw = t.note;
-
--- lineage: identity.customer
-SELECT o.id FROM changed c JOIN legacy.orders o ON o.customer_id = c.legacy_key
-UNION
-SELECT o.id
-FROM changed c
-JOIN ferry.standardized s ON s.kind = 'email' AND s.value = c.cluster
-JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;

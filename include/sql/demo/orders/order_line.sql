@@ -1,11 +1,8 @@
 -- entity: shop.order_line
 -- key:    id
 -- scope:  order_id
--- source: legacy.order_items(order_id), legacy.orders(id), identity.customer
+-- source: legacy.order_items(order_id), legacy.orders(id), shop.customer_order(id)
 -- counts: legacy.order_items(id) as id
--- after:  orders/customer_order
--- index:  legacy.orders(customer_id)
--- index:  legacy.orders(email)
 -- standardize: text legacy.order_items (name)
 -- Lines as they were charged; an article without a name goes by its number.
 SELECT t.id,
@@ -28,11 +25,3 @@ JOIN legacy.order_items t ON t.order_id = a.key
 LEFT JOIN legacy.orders o ON o.id = t.order_id
 LEFT JOIN shop.customer_order co ON co.id = t.order_id
 LEFT JOIN ferry.standardized n ON n.kind = 'text' AND n.raw = t.name;
-
--- lineage: identity.customer
-SELECT o.id FROM changed c JOIN legacy.orders o ON o.customer_id = c.legacy_key
-UNION
-SELECT o.id
-FROM changed c
-JOIN ferry.standardized s ON s.kind = 'email' AND s.value = c.cluster
-JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;

@@ -1,10 +1,7 @@
 -- entity: shop.payment
 -- key:    order_id
 -- scope:  order_id
--- source: legacy.orders(id), identity.customer
--- after:  orders/customer_order
--- index:  legacy.orders(customer_id)
--- index:  legacy.orders(email)
+-- source: legacy.orders(id), shop.customer_order(id)
 -- The payment of each order that is in the shop, from its payment code and its status.
 WITH method(code, method) AS (VALUES
     ('CARD', 'card'), ('KARTA', 'card'), ('CC', 'card'), ('CREDIT_CARD', 'card'), ('DEBIT_CARD', 'card'), ('P24', 'transfer'),
@@ -24,11 +21,3 @@ FROM affected a
 JOIN legacy.orders o ON o.id = a.key
 JOIN shop.customer_order co ON co.id = o.id
 LEFT JOIN method m ON m.code = upper(btrim(o.payment_code));
-
--- lineage: identity.customer
-SELECT o.id FROM changed c JOIN legacy.orders o ON o.customer_id = c.legacy_key
-UNION
-SELECT o.id
-FROM changed c
-JOIN ferry.standardized s ON s.kind = 'email' AND s.value = c.cluster
-JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;
