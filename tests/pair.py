@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -52,6 +53,20 @@ def connect(dsn: str) -> Watched:
     return Watched.connect(
         dsn, autocommit=True, prepare_threshold=NEVER_BY_ITSELF, options="-c synchronous_commit=on"
     )
+
+
+@contextmanager
+def other_flow(dsn: str) -> Iterator[Watched]:
+    """A connection to legacy whose writes are those of the flow in the other direction."""
+    origin = "shopferry_demo_reverse_1"
+    with connect(dsn) as conn:
+        conn.execute("SELECT pg_replication_origin_create(%s)", (origin,))
+        try:
+            conn.execute("SELECT pg_replication_origin_session_setup(%s)", (origin,))
+            yield conn
+        finally:
+            conn.execute("SELECT pg_replication_origin_session_reset()")
+            conn.execute("SELECT pg_replication_origin_drop(%s)", (origin,))
 
 
 def prepare(legacy_dsn: str, shop_dsn: str, fill: Callable[[Connection], object]) -> None:

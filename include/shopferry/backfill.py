@@ -293,7 +293,7 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
             affected = {p for p, state, _ in states if state.live and p != phase}
             if identity.left(shop, unit.identity, unit.changed):
                 affected.add(phase)  # whose chunks are planned from the keys that identity has, and so miss these
-            stores.merger.propagate([u for u in route.units if u.phase in affected], {f"identity.{unit.identity}"})
+            stores.merger.propagate([u for u in route.units if u.phase in affected], {unit.relation})
         chunks.done(
             shop, route.name, chunk, rows=merged.keys if merged else 0, seconds=time.monotonic() - started, worker=worker
         )

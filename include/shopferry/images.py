@@ -19,8 +19,8 @@ _PLAIN = {
     "timestamp with time zone", "time without time zone",
 }  # fmt: skip
 _TEXTS = ("text", "character varying")
-_READS = """
-SELECT n.nspname || '.' || t.relname, a.attname,
+_DEPENDS = """
+SELECT n.nspname, t.relname, a.attname,
        t.relkind IN ('r', 'p') AND NOT t.relispartition AS plain, t.relpersistence = 't' AS temporary
 FROM pg_rewrite r
 JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
@@ -28,7 +28,7 @@ JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d
 JOIN pg_class t ON t.oid = d.refobjid
 JOIN pg_namespace n ON n.oid = t.relnamespace
 LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid AND d.refobjsubid <> 0
-WHERE r.ev_class = to_regclass('pg_temp.reading')
+WHERE r.ev_class = to_regclass('pg_temp.' || %s)
 """
 # A whole row stands for all its columns, which are in no catalogue then; and a function may read what it likes.
 _HIDDEN = """
@@ -38,6 +38,17 @@ SELECT r.ev_action::text LIKE '%:varattno 0 %' OR EXISTS (
       AND p.provolatile <> 'i')
 FROM pg_rewrite r WHERE r.ev_class = to_regclass('pg_temp.reading')
 """
+
+
+def changed_table(relation: str) -> str:
+    """The temp table of a captured table's or an identity's images: of `legacy.orders` it is `changed_orders`."""
+    schema, _, name = relation.partition(".")
+    return f"changed_identity_{name}" if schema == "identity" else f"changed_{name}"
+
+
+def changed_entity(entity: str) -> str:
+    """The temp table of an entity's images: of `shop.customer_order` it is `changed_entity_customer_order`."""
+    return f"changed_entity_{entity.partition('.')[2]}"
 
 
 def stage(conn: Connection, name: str, rows: Composable) -> None:
@@ -63,6 +74,22 @@ def touched(columns: Mapping[str, str], key: str, one: str, other: str) -> Compo
     )
 
 
+def noted(
+    changed: Identifier, columns: Mapping[str, str], key: Sequence[str], after: Composable, *, compared: bool = True
+) -> Composed:
+    """The INSERT into `changed` of the rows that differ between two parts of a WITH, `b` before and `n` after.
+
+    A row of `b` is looked for in `after`, which may have more rows than `n`. Not `compared`, all are noted as wholly changed.
+    """
+    same = SQL(" AND ").join(SQL("b.{0} = n.{0}").format(Identifier(k)) for k in key)
+    differing = touched(columns, key[0], "b", "n") if compared else SQL("NULL::text[]")
+    before, now = (SQL(", ").join(Identifier(part, c) for c in columns) for part in "bn")
+    return SQL(
+        "INSERT INTO {changed} SELECT * FROM (SELECT {before}, {differing} AS _touched FROM b LEFT JOIN {after} n ON {same} "
+        "UNION ALL SELECT {now}, {differing} FROM n LEFT JOIN b ON {same}) i WHERE _touched IS NULL OR cardinality(_touched) > 0"
+    ).format(changed=changed, before=before, now=now, differing=differing, after=after, same=same)
+
+
 def _differs(name: str, kind: str, one: str, other: str) -> Composed:
     a, b = Identifier(one, name), Identifier(other, name)
     if kind in _PLAIN:
@@ -79,6 +106,12 @@ def of(changed: Identifier, columns: Sequence[str] | None) -> Composable:
     return SQL("SELECT * FROM {} WHERE _touched IS NULL OR _touched && {}::text[]").format(changed, Literal(list(columns)))
 
 
+def depends(conn: Connection, view: str) -> list[tuple[str, str, str | None, bool, bool]]:
+    """What a temp view reads: (schema, relation, column, is an ordinary table, is a temp table); each relation also without
+    column where it reads none."""
+    return conn.execute(_DEPENDS, (view,)).fetchall()
+
+
 def reads(conn: Connection, select: Composed, known: frozenset[str], filled: frozenset[str]) -> dict[str, list[str]] | None:
     """The columns that a SELECT reads of each relation; None where a change could reach it by a way that nobody declared.
 
@@ -89,13 +122,14 @@ def reads(conn: Connection, select: Composed, known: frozenset[str], filled: fro
     with conn.transaction(force_rollback=True):
         conn.execute(SQL("CREATE TEMP VIEW reading AS {}").format(select))
         [(hidden,)] = conn.execute(_HIDDEN).fetchall()
-        rows = conn.execute(_READS).fetchall()
+        rows = depends(conn, "reading")
     found: dict[str, list[str]] = {name: [] for name in known}
-    for relation, column, plain, temporary in rows:
+    for schema, name, column, plain, temporary in rows:
+        relation = f"{schema}.{name}"
         if relation in known:
             if column is not None:
                 found[relation].append(column)
-        elif not temporary and (not plain or relation in filled or relation.startswith("ferry.")):
+        elif not temporary and (not plain or relation in filled or schema == "ferry"):
             return None
     return None if hidden else found
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shopferry.errors import MappingError
+from shopferry.images import changed_entity, changed_table
 from shopferry.settings import REVERSE, routes_dir
 
 _HEADER = re.compile(r"^--\s*([a-z]+):\s*(.*?)\s*$")
@@ -26,17 +27,6 @@ _COUNTS = re.compile(r"^(?:legacy|shop)\.([a-z_][a-z0-9_]*)\(([a-z_][a-z0-9_]*)\
 _COLUMN_OF = re.compile(r"^([a-z_]+)?\s*(?:legacy|shop)\.([a-z_][a-z0-9_]*)\s*\((.+)\)$")
 _ENTITY_WORDS = {"entity", "key", "scope", "source", "counts", "standardize", "index", "after", "lineage"}
 _IDENTITY_WORDS = {"identity", "sequence", "source", "standardize", "index", "after", "lineage"}
-
-
-def changed_table(relation: str) -> str:
-    """The temp table of images of a relation's changed rows: of `legacy.orders` it is `changed_orders`."""
-    schema, _, name = relation.partition(".")
-    return f"changed_identity_{name}" if schema == "identity" else f"changed_{name}"
-
-
-def changed_entity(entity: str) -> str:
-    """The temp table of images of an entity's rows: of `shop.customer_order` it is `changed_entity_customer_order`."""
-    return f"changed_entity_{entity.partition('.')[2]}"
 
 
 def route_folder(name: str, root: Path | None = None) -> Path:
@@ -125,6 +115,11 @@ class Unit(ABC):
         return self.target
 
     @property
+    @abstractmethod
+    def changed(self) -> str:
+        """The temp table that holds the before and after images of what it has changed."""
+
+    @property
     def phase(self) -> str:
         """The phase that merges it first."""
         return self.name.partition("/")[0]
@@ -167,6 +162,11 @@ class Mapping(Unit):
         """Its entity."""
         return self.entity
 
+    @property
+    def changed(self) -> str:
+        """That of its entity's rows."""
+        return changed_entity(self.entity)
+
 
 @dataclass(frozen=True)
 class Identity(Unit):
@@ -187,7 +187,7 @@ class Identity(Unit):
 
     @property
     def changed(self) -> str:
-        """The temp table that holds the before and after images of the identities that moved."""
+        """That of the identities that moved."""
         return changed_table(self.relation)
 
 

@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from shopferry import images, origin, statements
 from shopferry.control import quarantine
 from shopferry.db import Connection
-from shopferry.mapping import Identity, Mapping, Route, Unit, changed_entity
+from shopferry.mapping import Identity, Mapping, Route, Unit
 from shopferry.quality import registry
 from shopferry.statements import Statements, row_key, target_of
 
@@ -186,7 +186,8 @@ class Merger:
         """
         listed = SQL("SELECT unnest({}::{}[]) AS key").format(Literal(list(keys)), SQL(self._statements(unit).key_type))
         self.merge(unit, listed, disjoint=False)
-        return {unit.relation, *(() if isinstance(unit, Identity) else self.ripple(unit, frozenset(keys)))}
+        rippled = set() if isinstance(unit, Identity) else self.ripple(unit, frozenset(keys))
+        return {unit.relation} | rippled
 
     def _take(self, unit: Unit, take: str) -> int:
         """Put the keys that a statement finds into `affected`; returns how many."""
@@ -252,8 +253,7 @@ class Merger:
         """The temp tables of images that the staged units read or fill, by relation."""
         staged = [u for u in self.route.units if u.name in self._staged]
         read = {s.relation: s.changed for u in staged for s in u.sources}
-        read |= {u.entity: changed_entity(u.entity) for u in staged if isinstance(u, Mapping) and self._staged[u.name].after}
-        return read | {u.relation: u.changed for u in staged if isinstance(u, Identity)}
+        return read | {u.relation: u.changed for u in staged if isinstance(u, Identity) or self._staged[u.name].after}
 
     def _forget_changes(self, units: Iterable[Unit], touched: Iterable[str]) -> None:
         """Empty the temp tables of images that were filled."""

@@ -21,7 +21,8 @@ from sqlalchemy.dialects import postgresql
 from shopferry.control.schema import require_free
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError
-from shopferry.mapping import Route, Unit, changed_table
+from shopferry.images import changed_table
+from shopferry.mapping import Route, Unit
 
 _MODIFIER = re.compile(r"\(.*?\)")
 

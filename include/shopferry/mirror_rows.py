@@ -9,7 +9,7 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from shopferry.db import Connection
-from shopferry.images import touched
+from shopferry.images import noted
 from shopferry.mirror import MirrorTable
 
 
@@ -19,7 +19,7 @@ def stage(shop: Connection, table: MirrorTable) -> None:
 
 
 def apply_events(
-    shop: Connection, table: MirrorTable, rows: bytes, *, images: bool, compared: bool = True
+    shop: Connection, table: MirrorTable, rows: bytes, *, images: bool, compared: bool
 ) -> psycopg.Cursor[Any]:
     """Upsert and tombstone one table's events in one statement; its result is how many rows were written.
 
@@ -41,26 +41,18 @@ def _event_statement(table: MirrorTable, images: bool, compared: bool) -> bytes:
     )
     values = SQL(", ").join(SQL("{} AS {}").format(c.unboxed(Identifier(c.name)), Identifier(c.name)) for c in table.columns)
     given = {
-        "base": table.base, "changed": Identifier("pg_temp", table.changed), "values": values, "shape": shape,
+        "base": table.base, "values": values, "shape": shape,
         "key": SQL(", ").join(map(Identifier, table.key)), "columns": SQL(", ").join(map(Identifier, names)),
         "assign": SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(n)) for n in names if n not in table.key),
-        "same": SQL(" AND ").join(SQL("b.{0} = n.{0}").format(Identifier(k)) for k in table.key),
-        "written": SQL(" AND ").join(SQL("b.{0} = w.{0}").format(Identifier(k)) for k in table.key),
-        "before": SQL(", ").join(SQL("b.{}").format(Identifier(n)) for n in table.names),
-        "after": SQL(", ").join(SQL("n.{}").format(Identifier(n)) for n in table.names),
-        "touched": touched({c.name: c.type for c in table.columns}, table.key[0], "b", "n") if compared else SQL("NULL::text[]"),
     }  # fmt: skip
     # A row whose change touches no column that is captured has no image; nor has one that is newer than its event.
-    noted = SQL(
+    columns, changed = {c.name: c.type for c in table.columns}, Identifier("pg_temp", table.changed)
+    noting = SQL(
         """, b AS MATERIALIZED (
-               SELECT m.* FROM {base} m JOIN incoming i USING ({key}) WHERE NOT m._gone
-           ), n AS MATERIALIZED (SELECT * FROM written WHERE NOT _gone), images AS (
-               SELECT {before}, {touched} AS _touched FROM b JOIN written w ON {written} LEFT JOIN n ON {same}
-               UNION ALL SELECT {after}, {touched} FROM n LEFT JOIN b ON {same}
-           ), noted AS (
-               INSERT INTO {changed} SELECT * FROM images WHERE _touched IS NULL OR cardinality(_touched) > 0
-           )"""
+               SELECT m.* FROM {base} m JOIN written w USING ({key}) WHERE NOT m._gone
+           ), n AS MATERIALIZED (SELECT * FROM written WHERE NOT _gone), noted AS ({noted})"""
     ) if images else SQL("")
+    given["noted"] = noted(changed, columns, table.key, SQL("n"), compared=compared)
     return SQL(
         """WITH incoming AS MATERIALIZED (
                SELECT {values}, _lsn, _gone, _generation
@@ -69,9 +61,9 @@ def _event_statement(table: MirrorTable, images: bool, compared: bool) -> bytes:
                INSERT INTO {base} AS m ({columns}) SELECT {columns} FROM incoming ORDER BY {key}
                ON CONFLICT ({key}) DO UPDATE SET {assign} WHERE m._lsn <= excluded._lsn
                RETURNING m.*
-           ){noted}
+           ){noting}
            SELECT count(*) FROM written"""
-    ).format(noted=noted.format(**given), **given).as_string(None).encode()
+    ).format(noting=noting.format(**given), **given).as_string(None).encode()
 
 
 def forget_positions(shop: Connection, table: MirrorTable, now: str) -> None:

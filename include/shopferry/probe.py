@@ -7,22 +7,12 @@ from collections.abc import Iterable, Mapping
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from shopferry import images
 from shopferry.db import Connection
 from shopferry.errors import MappingError
 from shopferry.mapping import Mapping as EntityMapping
 from shopferry.mapping import Route, Unit
 from shopferry.mirror import MirrorTable, key_type_of
-
-_DEPENDS = """
-SELECT DISTINCT t.relname, a.attname
-FROM pg_class v
-JOIN pg_rewrite r ON r.ev_class = v.oid
-JOIN pg_depend d ON d.objid = r.oid AND d.classid = 'pg_rewrite'::regclass
-JOIN pg_class t ON t.oid = d.refobjid
-JOIN pg_namespace n ON n.oid = t.relnamespace
-JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
-WHERE v.relname = 'probe' AND d.refobjsubid > 0 AND (n.nspname = %s OR t.relname = 'changed')
-"""
 
 
 def captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
@@ -79,12 +69,16 @@ def _probe(
             shop.execute(f"CREATE TEMP TABLE affected (key {key_type_of(unit, full)})".encode())
             shop.execute(f"CREATE TEMP TABLE changed {changed}".encode())
             shop.execute((prefix + select).encode())
-            rows = shop.execute(_DEPENDS, (unit.schema,)).fetchall()
+            read = images.depends(shop, "probe")
             shop.execute("DROP VIEW probe; DROP TABLE affected, changed")
     except psycopg.Error as error:
         at = int(error.diag.statement_position or 0) - len(prefix) - 1
         where = line + select[: max(at, 0)].count("\n") if line else 1
         raise MappingError(f"{unit.file}:{where}: {error.diag.message_primary}") from None
     source = lineage.name if lineage and lineage.is_captured else ""
-    named = [(source if name == "changed" else name, column) for name, column in rows]
-    return [(name, column) for name, column in named if name in full]
+    found = [
+        (source if name == "changed" else name, column)
+        for schema, name, column, *_ in read
+        if name == "changed" or schema == unit.schema
+    ]
+    return [(name, column) for name, column in found if name in full and column is not None]

@@ -17,7 +17,7 @@ from shopferry.control import identity, quarantine
 from shopferry.db import Connection
 from shopferry.errors import MappingError
 from shopferry.keys import key_range, key_text
-from shopferry.mapping import Identity, Mapping, Route, Source, Unit, changed_entity
+from shopferry.mapping import Identity, Mapping, Route, Source, Unit
 
 RESERVED = ("problems", "left_out")
 # A value as its column's type. A cast to `varchar(32)` cuts what is longer, and an assignment refuses it: so texts and bits
@@ -82,7 +82,7 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
     deferrable: tuple[Identifier, ...] = ()
     before = after = None
     if isinstance(unit, Identity):
-        stage_changed(conn, f"identity.{unit.identity}", unit.changed)
+        stage_changed(conn, unit.relation, unit.changed)
         changed = Identifier("pg_temp", unit.changed)
         writes = identity.resolution(unit.identity, unit.sequence, affected=affected, wanted=yielded, changed=changed)
     else:
@@ -92,7 +92,7 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
         settle = quarantine.settlement(unit.entity, affected=affected, outcome=_outcome(unit, yielded, names))
         writes = _writes(unit, affected, yielded, names, casts)
         deferrable = _deferrable(conn, unit)
-        if unit.entity in read_entities(route):
+        if any(s.relation == unit.entity for u in route.units for s in u.sources):
             before, after = (s.as_string(conn) for s in _images(conn, unit, affected))
     return Statements(
         affected, yielded, key_type, take.as_string(conn), fill.as_string(conn), settle.as_string(conn),
@@ -100,28 +100,18 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
     )  # fmt: skip
 
 
-def read_entities(route: Route) -> frozenset[str]:
-    """The entities that are a source of another mapping of the route."""
-    return frozenset(s.relation for u in route.units for s in u.sources if s.is_entity)
-
-
 def _images(conn: Connection, unit: Mapping, affected: Identifier) -> tuple[Composed, Composed]:
     """What notes an entity's rows under the affected keys, and what leaves the images of those that have changed since."""
     table, held = target_of(unit), Identifier("pg_temp", f"before_{unit.slug}")
-    changed = Identifier("pg_temp", changed_entity(unit.entity))
     conn.execute(SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS TABLE {} WITH NO DATA").format(
         Identifier(f"before_{unit.slug}"), table))  # fmt: skip
-    stage_changed(conn, unit.entity, changed_entity(unit.entity))
+    stage_changed(conn, unit.entity, unit.changed)
     scope = SQL("JOIN {} a ON a.key = t.{}").format(affected, Identifier(unit.scope))
-    same = SQL(" AND ").join(SQL("n.{0} = b.{0}").format(Identifier(k)) for k in unit.key)
-    touched = images.touched(columns(conn, unit.entity), unit.key[0], "b", "n")
+    noted = images.noted(Identifier("pg_temp", unit.changed), columns(conn, unit.entity), unit.key, table)
     before = SQL("INSERT INTO {} SELECT t.* FROM {} t {}").format(held, table, scope)
-    after = SQL(
-        "WITH b AS (DELETE FROM {held} RETURNING *), n AS MATERIALIZED (SELECT t.* FROM {table} t {scope}), images AS ("
-        "SELECT b.*, {touched} AS _touched FROM b LEFT JOIN {table} n ON {same} "
-        "UNION ALL SELECT n.*, {touched} FROM n LEFT JOIN b ON {same}) "
-        "INSERT INTO {changed} SELECT * FROM images WHERE _touched IS NULL OR cardinality(_touched) > 0"
-    ).format(held=held, table=table, scope=scope, touched=touched, same=same, changed=changed)
+    after = SQL("WITH b AS (DELETE FROM {} RETURNING *), n AS MATERIALIZED (SELECT t.* FROM {} t {}) {}").format(
+        held, table, scope, noted
+    )
     return before, after
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from events import envelope, message, topic_of
-from pair import ROUTE, Pair, connect
+from pair import ROUTE, Pair, other_flow
 from shopferry import mirror
 from shopferry.cdc.envelope import decode
 from shopferry.cdc.replay import Replay
@@ -301,19 +301,12 @@ def test_what_the_other_flow_has_written_is_mirrored_and_not_carried_back(pair: 
     pair.write(order(1), order(2), "INSERT INTO customers (id, email, full_name) VALUES (1, 'jan@example.com', 'Jan Lis')")
     pair.pass_phases()
     before = pair.one("SELECT shop_key FROM ferry.identity WHERE legacy_key = 1")
-    origin = "shopferry_demo_reverse_1"
-    with connect(f"{pair.legacy.info.dsn} password={pair.legacy.info.password}") as other:
-        other.execute("SELECT pg_replication_origin_create(%s)", (origin,))
-        try:
-            other.execute("SELECT pg_replication_origin_session_setup(%s)", (origin,))
-            with other.transaction():
-                other.execute("UPDATE orders SET status_code = 'PAID'")
-                other.execute("UPDATE customers SET email = 'ala@example.com', full_name = 'Ala Lis'")
-            pair.write("UPDATE orders SET note = 'x' WHERE id = 2")  # by the application, in the same batch
-            pair.sync()
-        finally:
-            other.execute("SELECT pg_replication_origin_session_reset()")
-            other.execute("SELECT pg_replication_origin_drop(%s)", (origin,))
+    with other_flow(f"{pair.legacy.info.dsn} password={pair.legacy.info.password}") as other:
+        with other.transaction():
+            other.execute("UPDATE orders SET status_code = 'PAID'")
+            other.execute("UPDATE customers SET email = 'ala@example.com', full_name = 'Ala Lis'")
+        pair.write("UPDATE orders SET note = 'x' WHERE id = 2")  # by the application, in the same batch
+        pair.sync()
     assert pair.ask("SELECT id, status_code FROM legacy.orders ORDER BY id") == [(1, "PAID"), (2, "PAID")]
     assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY id") == [(1, "pending"), (2, "paid")]
     assert pair.ask("SELECT email, given_name FROM shop.customer") == [("jan@example.com", "Jan")]
@@ -332,17 +325,10 @@ def test_who_takes_back_what_the_other_flow_has_written_is_heard_though_the_mirr
     with pair.shop.transaction():  # what the other flow carries to legacy
         pair.shop.execute("SELECT set_config('shopferry.writer', 'ferry', true)")
         pair.shop.execute("UPDATE shop.customer_order SET status = 'paid'")
-    origin = "shopferry_demo_reverse_1"
-    with connect(f"{pair.legacy.info.dsn} password={pair.legacy.info.password}") as other:
-        other.execute("SELECT pg_replication_origin_create(%s)", (origin,))
-        try:
-            other.execute("SELECT pg_replication_origin_session_setup(%s)", (origin,))
-            other.execute("UPDATE orders SET status_code = 'PAID'")
-            pair.write("UPDATE orders SET status_code = 'NEW'")
-            pair.sync()
-        finally:
-            other.execute("SELECT pg_replication_origin_session_reset()")
-            other.execute("SELECT pg_replication_origin_drop(%s)", (origin,))
+    with other_flow(f"{pair.legacy.info.dsn} password={pair.legacy.info.password}") as other:
+        other.execute("UPDATE orders SET status_code = 'PAID'")
+        pair.write("UPDATE orders SET status_code = 'NEW'")
+        pair.sync()
     assert pair.ask("SELECT status::text FROM shop.customer_order") == [("pending",)]
     pair.check()
 

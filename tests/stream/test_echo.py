@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import pytest
 from live import Flow, order
-from shopferry import db
+from pair import other_flow
 
 pytestmark = pytest.mark.stack
-ORIGIN = "shopferry_demo_reverse_1"
 
 
 def test_a_write_with_our_origin_reaches_the_mirror_and_nothing_else(flow: Flow) -> None:
     flow.write(order(7_700_001), order(7_700_002))
     flow.applied()
-    with db.connect(flow.settings.legacy_dsn, "test") as other:
-        other.execute("SELECT pg_replication_origin_create(%s)", (ORIGIN,))
-        try:
-            other.execute("SELECT pg_replication_origin_session_setup(%s)", (ORIGIN,))
-            other.execute("UPDATE orders SET status_code = 'PAID' WHERE id IN (7700001, 7700002)")
-            flow.write("UPDATE orders SET note = 'x' WHERE id = 7700002")
-            flow.applied()
-        finally:
-            other.execute("SELECT pg_replication_origin_session_reset()")
-            other.execute("SELECT pg_replication_origin_drop(%s)", (ORIGIN,))
+    with other_flow(flow.settings.legacy_dsn) as other:
+        other.execute("UPDATE orders SET status_code = 'PAID' WHERE id IN (7700001, 7700002)")
+        flow.write("UPDATE orders SET note = 'x' WHERE id = 7700002")
+        flow.applied()
     ids = "id IN (7700001, 7700002) ORDER BY id"
     assert flow.ask(f"SELECT status_code FROM legacy.orders WHERE {ids}") == [("PAID",), ("PAID",)]
     assert flow.ask(f"SELECT status::text FROM shop.customer_order WHERE {ids}") == [("pending",), ("paid",)]

@@ -8,7 +8,8 @@ from functools import cache
 from psycopg.sql import SQL, Identifier, Literal
 
 from shopferry.db import Connection
-from shopferry.mapping import Standardize, changed_table
+from shopferry.images import changed_table
+from shopferry.mapping import Standardize
 from shopferry.quality.standardize import standardize
 
 _BATCH = 2_000  # raw values judged between two inserts: who needs one of them waits for no more than these

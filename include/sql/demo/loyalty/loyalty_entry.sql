@@ -1,7 +1,8 @@
 -- entity: shop.loyalty_entry
 -- key:    source_key
 -- scope:  account_id
--- source: legacy.loyalty_log(account_id), legacy.loyalty_accounts(id), identity.customer, shop.loyalty_account(id), shop.customer_order
+-- source: legacy.loyalty_log(account_id), legacy.loyalty_accounts(id), identity.customer
+-- source: shop.loyalty_account(id), shop.customer_order
 -- counts: legacy.loyalty_log(id) as legacy_log_id
 -- index:  legacy.loyalty_accounts(customer_id)
 -- index:  legacy.loyalty_log(order_id)

@@ -1,7 +1,8 @@
 -- entity: shop.loyalty_redemption
 -- key:    id
 -- scope:  account_id
--- source: legacy.loyalty_redemptions(account_id), legacy.loyalty_accounts(id), identity.customer, shop.loyalty_account(id), shop.customer_order
+-- source: legacy.loyalty_redemptions(account_id), legacy.loyalty_accounts(id), identity.customer
+-- source: shop.loyalty_account(id), shop.customer_order
 -- counts: legacy.loyalty_redemptions(id) as id
 -- index:  legacy.loyalty_accounts(customer_id)
 -- index:  legacy.loyalty_redemptions(order_id)
