@@ -27,9 +27,10 @@ from psycopg.sql import SQL, Identifier
 from replay import own_stack
 from shopferry import db, mirror, passage
 from shopferry.demo import shop
-from shopferry.mapping import Mapping, Route
+from shopferry.mapping import Route
 from shopferry.passage import Options
 from shopferry.settings import Settings
+from shopferry.units import Mapping
 from shopferry.verify import checksums, differ
 
 # Column → the table whose keys it holds: a copy's are moved beyond all others.

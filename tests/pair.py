@@ -21,9 +21,10 @@ from shopferry.control.chunks import Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.db import NEVER_BY_ITSELF, Connection
-from shopferry.mapping import Identity, Route
+from shopferry.mapping import Route
 from shopferry.settings import SQL_ROOT
 from shopferry.statements import keys_between
+from shopferry.units import Identity
 from shopferry.verify.accounting import Account, account, counting
 from shopferry.verify.verification import Verification, verify
 

@@ -26,11 +26,12 @@ from shopferry.control.phases import State
 from shopferry.db import Connection
 from shopferry.errors import MappingError, TransientError
 from shopferry.keys import key_range, key_ranges
-from shopferry.mapping import Identity, Mapping, Route, Unit
+from shopferry.mapping import Route
 from shopferry.merge import Merger
 from shopferry.mirror import MirrorTable
 from shopferry.quality import registry
 from shopferry.statements import keys_between, target_of
+from shopferry.units import Identity, Mapping, Unit
 
 log = logging.getLogger(__name__)
 

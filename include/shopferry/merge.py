@@ -16,9 +16,10 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from shopferry import images, origin, statements
 from shopferry.control import quarantine
 from shopferry.db import Connection
-from shopferry.mapping import Identity, Mapping, Route, Unit
+from shopferry.mapping import Route
 from shopferry.quality import registry
 from shopferry.statements import Statements, row_key, target_of
+from shopferry.units import Identity, Mapping, Unit
 
 # Few keys meet large tables here: always by their index, whatever the statistics of fresh tables say.
 _SESSION = "SELECT set_config('shopferry.writer', 'ferry', true), set_config('enable_seqscan', 'off', true), " \

@@ -22,7 +22,8 @@ from shopferry.control.schema import require_free
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError
 from shopferry.images import changed_table
-from shopferry.mapping import Route, Unit
+from shopferry.mapping import Route
+from shopferry.units import Unit
 
 _MODIFIER = re.compile(r"\(.*?\)")
 

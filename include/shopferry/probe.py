@@ -10,9 +10,10 @@ from psycopg.sql import SQL, Identifier
 from shopferry import images
 from shopferry.db import Connection
 from shopferry.errors import MappingError
-from shopferry.mapping import Mapping as EntityMapping
-from shopferry.mapping import Route, Unit
+from shopferry.mapping import Route
 from shopferry.mirror import MirrorTable, key_type_of
+from shopferry.units import Mapping as EntityMapping
+from shopferry.units import Unit
 
 
 def captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:

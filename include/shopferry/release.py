@@ -5,7 +5,7 @@ from __future__ import annotations
 from shopferry import merge
 from shopferry.backfill import Stores
 from shopferry.control import phases, quarantine
-from shopferry.mapping import Mapping
+from shopferry.units import Mapping
 
 
 def release(stores: Stores, *, entity: str | None = None, reason: str | None = None) -> tuple[int, int]:

@@ -22,9 +22,9 @@ from shopferry.control import differences, phases, quarantine
 from shopferry.control.differences import Difference
 from shopferry.errors import PhaseError
 from shopferry.keys import key_text
-from shopferry.mapping import Identity, Mapping, Unit
 from shopferry.mirror import MirrorTable
 from shopferry.statements import target_of
+from shopferry.units import Identity, Mapping, Unit
 from shopferry.verify import checksums
 from shopferry.verify.verification import judge, verify_rows
 

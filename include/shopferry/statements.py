@@ -17,7 +17,8 @@ from shopferry.control import identity, quarantine
 from shopferry.db import Connection
 from shopferry.errors import MappingError
 from shopferry.keys import key_range, key_text
-from shopferry.mapping import Identity, Mapping, Route, Source, Unit
+from shopferry.mapping import Route
+from shopferry.units import Identity, Mapping, Source, Unit
 
 RESERVED = ("problems", "left_out")
 # A value as its column's type. A cast to `varchar(32)` cuts what is longer, and an assignment refuses it: so texts and bits

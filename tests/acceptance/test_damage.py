@@ -15,8 +15,9 @@ from shopferry import db, mirror, passage
 from shopferry.control.differences import Difference
 from shopferry.demo import ledger, shop
 from shopferry.demo.writer import writing
-from shopferry.mapping import Mapping, Route
+from shopferry.mapping import Route
 from shopferry.settings import Settings
+from shopferry.units import Mapping
 from test_move import RATE, ferry, settings  # noqa: F401
 
 pytestmark = pytest.mark.stack

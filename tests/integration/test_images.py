@@ -9,8 +9,8 @@ import pytest
 from pair import ROUTE, Pair
 from psycopg.sql import SQL, Identifier
 from shopferry import images
-from shopferry.mapping import Mapping, Unit
 from shopferry.merge import Merger
+from shopferry.units import Mapping, Unit
 from test_backfill import order
 
 CUSTOMER = "INSERT INTO customers (id, email, full_name) VALUES ({0}, 'c{0}@example.com', 'Jan Kowalski')"

@@ -13,7 +13,7 @@ from pair import ROUTE, Pair
 from shopferry import db
 from shopferry.control import differences
 from shopferry.errors import TransientError
-from shopferry.mapping import Identity
+from shopferry.units import Identity
 from shopferry.verify import checksums, differ, identities
 from shopferry.verify.verification import verify
 from test_backfill import order

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from shopferry.errors import MappingError
-from shopferry.mapping import Identity, Mapping, Route
+from shopferry.mapping import Route
+from shopferry.units import Identity, Mapping
 
 GOOD = """-- entity: shop.thing
 -- key:    id

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shopferry.mapping import Mapping
+from shopferry.units import Mapping
 
 _ALIAS = re.compile(
     r"\b(?:FROM|JOIN)\s+(?:([a-z_]\w*)\.)?([a-z_]\w*)(?:\s+AS)?\s+(?!ON\b|WHERE\b|USING\b)([a-z][a-z0-9_]*)"

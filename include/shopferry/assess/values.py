@@ -11,9 +11,10 @@ from psycopg.sql import SQL, Composable, Identifier
 from shopferry.assess.findings import EXAMPLES, Example, Finding, Severity, mask
 from shopferry.db import Connection
 from shopferry.keys import key_text
-from shopferry.mapping import Identity, Route, Standardize
+from shopferry.mapping import Route
 from shopferry.mirror import MirrorTable
 from shopferry.quality.standardize import standardize
+from shopferry.units import Identity, Standardize
 
 SAMPLE = 200_000  # rows of a column judged at most; of larger tables blocks are drawn, and counts extrapolated
 _WANTED = {"email_missing", "currency_missing", "name_missing"}  # elsewhere an empty field is ordinary

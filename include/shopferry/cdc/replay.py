@@ -24,9 +24,10 @@ from shopferry.control import offsets, phases, quarantine
 from shopferry.control.offsets import Partition, Tally
 from shopferry.db import Connection
 from shopferry.errors import ReplayError
-from shopferry.mapping import Identity, Route, Unit
+from shopferry.mapping import Route
 from shopferry.merge import Merged, Merger, is_refusal
 from shopferry.mirror import MirrorTable
+from shopferry.units import Identity, Unit
 
 log = logging.getLogger(__name__)
 _LAG_SAMPLE = 50

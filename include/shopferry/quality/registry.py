@@ -9,8 +9,8 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from shopferry.db import Connection
 from shopferry.images import changed_table
-from shopferry.mapping import Standardize
 from shopferry.quality.standardize import standardize
+from shopferry.units import Standardize
 
 _BATCH = 2_000  # raw values judged between two inserts: who needs one of them waits for no more than these
 Raw = tuple[str, str]  # kind, raw value

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Identifier, Literal
 
 from shopferry.db import Connection
-from shopferry.mapping import Mapping, Route
+from shopferry.mapping import Route
 from shopferry.statements import target_of
+from shopferry.units import Mapping
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from shopferry.control.differences import Difference
 from shopferry.control.prior import is_prior
 from shopferry.db import Connection
 from shopferry.keys import key_range, key_ranges, key_text
-from shopferry.mapping import Mapping
 from shopferry.statements import RESERVED, columns, differing, fitted, good_rows, keys_between, row_key, target_of
+from shopferry.units import Mapping
 from shopferry.verify.checksums import Part
 
 # Rows of a mapping's sources and its target compared at once: the tables that a SELECT joins are read from their beginning for

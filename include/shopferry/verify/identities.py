@@ -8,8 +8,8 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from shopferry.control.differences import Difference
 from shopferry.db import Connection
-from shopferry.mapping import Identity
 from shopferry.statements import columns, keys_between
+from shopferry.units import Identity
 
 
 def compare(shop: Connection, unit: Identity, keys: Sequence[str] | None = None) -> tuple[int, list[Difference]]:

@@ -23,7 +23,8 @@ from shopferry import db, mirror
 from shopferry.control import differences
 from shopferry.control.differences import Difference, Run
 from shopferry.db import Connection
-from shopferry.mapping import Identity, Mapping, Route, Unit
+from shopferry.mapping import Route
+from shopferry.units import Identity, Mapping, Unit
 from shopferry.verify import checks, checksums, differ, identities
 from shopferry.verify.accounting import Account, account, counting
 from shopferry.verify.checks import Breach
