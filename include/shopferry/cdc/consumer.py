@@ -77,6 +77,7 @@ class Stream:
         self._assignment = _Assignment(self.consumer)
         self._looked = float("-inf")
         self._left_out: set[TopicPartition] = set()
+        self._next: dict[Partition, int] = {}  # to be fetched: ahead of `position` by what is being applied
 
     def poll(self, most: int, stop: threading.Event) -> dict[Partition, list[Any]]:
         """The next records of our partitions, at most so many; none when there are none, or none are ours now.
@@ -84,9 +85,18 @@ class Stream:
         Raises GapError when records are missing, ReplayError when a topic has got more partitions, TransientError when
         the group has dealt too little.
         """
-        if self._assignment.changed or time.monotonic() - self._looked > _LOOK_EVERY_S:
+        if self.must_look:
             self._look(stop)
             self._place()
+        return self.fetch(most)
+
+    @property
+    def must_look(self) -> bool:
+        """Whether somebody has to `poll`, which asks the shop where we are, before more is fetched."""
+        return self._assignment.changed or time.monotonic() - self._looked > _LOOK_EVERY_S
+
+    def fetch(self, most: int) -> dict[Partition, list[Any]]:
+        """The same without a look. Another thread may do it, as long as nobody else uses this stream."""
         polled = self.consumer.poll(timeout_ms=_POLL_MS, max_records=most)
         if self._assignment.changed:
             if time.monotonic() - (self._assignment.waiting_since or float("inf")) > _PATIENCE_S:
@@ -95,9 +105,10 @@ class Stream:
             return {}
         found = {(s.topic, s.partition): records for s, records in polled.items()}
         for partition, records in found.items():
-            if records[0].offset > self.position[partition]:
+            if records[0].offset > self._next[partition]:
                 what = f"the broker goes on at {records[0].offset}"
-                raise GapError(positions.gap(partition, self.position[partition], what))
+                raise GapError(positions.gap(partition, self._next[partition], what))
+            self._next[partition] = records[-1].offset + 1
         return found
 
     def applied(self, following: Mapping[Partition, int]) -> None:
@@ -178,6 +189,7 @@ class Stream:
                 self.consumer.resume(source)
             else:
                 self._assignment.changed = True  # the group knew of it before us: look again, it stays paused till then
+        self._next = dict(self.position)
 
     def _held(self) -> dict[Partition, Held]:
         described = {t["name"]: t for t in self.admin.describe_topics(list(self.names)) if not t["error_code"]}

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from shopferry import db, mirror
@@ -16,7 +17,8 @@ from shopferry.cdc import metrics, source
 from shopferry.cdc.broker import beats as beats_of
 from shopferry.cdc.broker import topics
 from shopferry.cdc.consumer import Stream, stream
-from shopferry.cdc.envelope import Change, Message, decode
+from shopferry.cdc.envelope import Change
+from shopferry.cdc.reader import Reader
 from shopferry.cdc.replay import Applied, Replay
 from shopferry.control import offsets
 from shopferry.control.offsets import Partition
@@ -90,45 +92,38 @@ class Flow:
 
     def _replay(self, stream: Stream, replay: Replay, tables: Mapping[str, MirrorTable]) -> None:
         shop, route = replay.shop, replay.route
-        captured, schema, beats = frozenset(tables), mirror.captured_schema(route.schema), beats_of(route)
         seen, looked, most = float("-inf"), float("-inf"), _SMALLEST
         goal: dict[Partition, int] = {}
-        while not self.stop.is_set():
-            if time.monotonic() - looked > _LOOK_EVERY_S:
-                source.look(replay.legacy, shop, route.name, f"shopferry_{route.name}", tables)
-                offsets.forget_batches(shop, route.name)
-                goal = goal or stream.all_ends()  # once: who has come that far is past whatever stopped the one before
-                looked = time.monotonic()
-            if time.monotonic() - seen > _SIGN_OF_LIFE_S:
-                there = all(stream.position.get(p, end) >= end for p, end in goal.items())
-                sign = offsets.alive if there else offsets.seen
-                metrics.alive(shop, sign(shop, route.name, self.name))
-                metrics.standing(stream.position, stream.ends())
-                source.beat(replay.legacy)
-                seen = time.monotonic()
-            changes: list[Change] = []
-            steps: dict[Partition, tuple[int, int]] = {}
-            for partition, records in stream.poll(most, self.stop).items():
-                for r in records:
-                    if r.topic == beats:
-                        source.follow(shop, route.name, r.value)
-                        continue
-                    change = decode(Message(r.topic, r.partition, r.offset, r.key, r.value), captured, schema)
-                    if change is not None:
-                        changes.append(change)
-                steps[partition] = (stream.position[partition], records[-1].offset + 1)
-            if not steps:
-                continue
-            started = time.monotonic()
-            with metrics.batch() as booked:
-                booked(self._apply(replay, changes, steps))
-            took = time.monotonic() - started
-            stream.applied({partition: following for partition, (_, following) in steps.items()})
-            # Batches grow as long as they come full and are quick; with little to do, a batch is what there is.
-            if took > _SLOW_S:
-                most = max(_SMALLEST, most // 2)
-            elif took < _QUICK_S and sum(following - first for first, following in steps.values()) >= most:
-                most = min(_LARGEST, most * 2)
+        with Reader(stream, beats_of(route), frozenset(tables), mirror.captured_schema(route.schema)) as reader:
+            while not self.stop.is_set():
+                if time.monotonic() - looked > _LOOK_EVERY_S:
+                    source.look(replay.legacy, shop, route.name, f"shopferry_{route.name}", tables)
+                    offsets.forget_batches(shop, route.name)
+                    goal = goal or stream.all_ends()  # once: who has come that far is past whatever stopped the one before
+                    looked = time.monotonic()
+                if time.monotonic() - seen > _SIGN_OF_LIFE_S:
+                    there = all(stream.position.get(p, end) >= end for p, end in goal.items())
+                    sign = offsets.alive if there else offsets.seen
+                    metrics.alive(shop, sign(shop, route.name, self.name))
+                    metrics.standing(stream.position, stream.ends())
+                    source.beat(replay.legacy)
+                    seen = time.monotonic()
+                batch = reader.batch(most, self.stop)
+                for value in batch.beats:
+                    source.follow(shop, route.name, value)
+                if not batch.steps:
+                    continue
+                # A full one has more waiting behind it.
+                full, started = batch.messages >= most, time.monotonic()
+                with reader.ahead(most) if full else nullcontext(), metrics.batch() as booked:
+                    booked(self._apply(replay, batch.changes, batch.steps))
+                    took = time.monotonic() - started
+                stream.applied({partition: following for partition, (_, following) in batch.steps.items()})
+                # Batches grow as long as they come full and are quick; with little to do, a batch is what there is.
+                if took > _SLOW_S:
+                    most = max(_SMALLEST, most // 2)
+                elif took < _QUICK_S and full:
+                    most = min(_LARGEST, most * 2)
 
     def _apply(
         self, replay: Replay, changes: Sequence[Change], steps: Mapping[Partition, tuple[int, int]]

@@ -83,6 +83,7 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
     back = _led_back(shop, {(t, i) for r in acknowledged if r["store"] == "shop" for t, i, *_ in r["facts"] if t[0] != "@"})
     dropped = {(t, i) for r in acknowledged for t, i, *_ in r["facts"] if t.startswith("@")}
     became: dict[Row, Row] = {}
+    standing_for: dict[Row, set[Row]] = {}  # the other way round, of whatever it once became
     derived: set[Row] = set()  # of a part of a legacy row (its billing address): made anew, under another number, by each merge
     for record in acknowledged:
         for table, key, columns, *legacy_key in record["facts"]:
@@ -93,8 +94,9 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
                     _expect(in_shop, carried[row], columns, record["write"])
                 if columns and columns.get(_LEFT):
                     # Whoever has left is no more in the shop; what stands there under the number is another account's.
-                    for shop_row in [s for s, old in became.items() if old == row]:
-                        in_shop.pop(shop_row, None)
+                    for shop_row in standing_for.get(row, ()):
+                        if became[shop_row] == row:
+                            in_shop.pop(shop_row, None)
             elif table.startswith("@"):
                 _expect(in_legacy, (table[1:], key), None, record["write"])
             else:
@@ -102,6 +104,7 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
                 led_to = legacy_key[0] if legacy_key else None if table in _LED_BY_NUMBER else key
                 if led_to is not None:
                     became[row] = (_LED_BACK_TO[table], led_to)
+                    standing_for.setdefault(became[row], set()).add(row)
                 elif legacy_key:
                     derived.add(row)
                 _expect_back(in_legacy, row, columns, record["write"], back, became.get(row))
