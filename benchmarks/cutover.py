@@ -1,13 +1,15 @@
 """How long a shop that is switched there and back under the writer waits, and whether anything is lost.
 
-    python benchmarks/cutover.py [--rounds 20] [--rate 500] [--open 6] [--customers 2000] [--broker HOST:PORT] [--page FILE]
+    python benchmarks/cutover.py [--rounds 20] [--rate 500] [--open 6] [--customers 2000] [--broker HOST:PORT]
+                                 [--connect URL] [--page FILE]
 
 It brings up an embedded stack of its own, moves a generated shop, and then cuts over and rolls back, round after round, under
 the writer; after each rollback the writer rests, and the phases are merged again and verified. In the end every
 acknowledged write is looked up in both stores, and counted what a flow has written into the store that was open: what came
 from there would have returned. `--open` is how many seconds the writer goes on before, between and after the two switches of
 a round: 20 rounds of 55 are an hour of writer. `--broker` is an empty Kafka in the place of the embedded broker, which is not
-made for hours. Prints one JSON object; `--page` writes docs/reference/cutover-drill.md.
+made for hours, `--connect` a Kafka Connect in the place of the embedded connectors, which take twice its time. Prints one JSON
+object; `--page` writes docs/reference/cutover-drill.md.
 """
 
 from __future__ import annotations
@@ -105,7 +107,7 @@ def page(found: dict[str, Any]) -> str:
         "The longest time without an acknowledged write, or that one had to wait, in milliseconds, as the writer saw it:", "",
         "| | p50 | p99 | largest |", "|---|---|---|---|",
         *(f"| {name} | {q['p50']:,} | {q['p99']:,} | {q['max']:,} |" for name, q in found["gap_ms"].items()), "",
-        "What it goes into, medians in milliseconds (gates, look ahead, vacuum and calm are before anybody waits):", "",
+        "What it goes into, medians in milliseconds (the first five are before anybody waits):", "",
         "| step | cutover | rollback |", "|---|---|---|",
     ]
     of = found["steps_ms"]
@@ -113,7 +115,7 @@ def page(found: dict[str, Any]) -> str:
         "lock": "lock the store that closes", "make": "make the other one ready", "fence": "fence it", "open": "open the other",
     }  # fmt: skip
     steps = (
-        "gates", "look ahead", "keep vacuum out", "await calm",
+        "gates", "look ahead", "keep vacuum out", "await calm", "look again",
         "lock", "applied", "echo applied", "last look", "make", "fence", "open",
     )  # fmt: skip
     for step in steps:
@@ -130,9 +132,10 @@ def main() -> None:
     parser.add_argument("--open", type=float, default=6)
     parser.add_argument("--customers", type=int, default=2000)
     parser.add_argument("--broker")
+    parser.add_argument("--connect")
     parser.add_argument("--page", type=Path)
     args = parser.parse_args()
-    with own_stack(args.broker) as settings:
+    with own_stack(args.broker, args.connect) as settings:
         shop.seed(settings, args.customers)
         for phase in Route.load(settings.route).phases:
             passage.run(settings, phase, "drill", Options(without_rehearsal="drill"), lambda _: None)
@@ -150,7 +153,7 @@ def main() -> None:
         took = sum(b - a for a, b in itertools.pairwise(starts) if b - a < RESTS_S)
     found = {
         "machine": {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
-        "broker": "Apache Kafka" if args.broker else "the embedded broker",
+        "broker": ("Apache Kafka" if args.broker else "the embedded broker") + (" and Kafka Connect" if args.connect else ""),
         "rounds": args.rounds, "customers": args.customers, "asked_per_s": args.rate,
         "writes_per_s": round(len(records) / took), "acknowledged": report.acknowledged,
         "failed": report.failed_for_the_user, "missing": len(report.missing), "differences": differences,

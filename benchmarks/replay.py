@@ -16,6 +16,8 @@ import argparse
 import json
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -68,13 +70,20 @@ END $$
 
 
 @contextmanager
-def own_stack(broker: str | None = None) -> Iterator[Settings]:
-    """An embedded stack in a directory of its own, without Airflow; `broker` is a Kafka instead of its own broker."""
+def own_stack(broker: str | None = None, connect: str | None = None) -> Iterator[Settings]:
+    """An embedded stack in a directory of its own, without Airflow; `broker` is a Kafka instead of its own broker, `connect` the
+    URL of a Kafka Connect instead of its own connectors."""
     home = Path(tempfile.mkdtemp(prefix="shopferry-benchmark-"))
     home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
     os.environ["SHOPFERRY_DATA"] = str(home)
     try:
-        stack.up(without={"airflow"}, broker=broker)
+        now = stack.up(without={"airflow"}, broker=broker)
+        if connect:
+            os.environ["SHOPFERRY_CONNECT"] = connect
+            for name, options in (("connector", ()), ("connector-reverse", ("--reverse",))):
+                supervisor.rpc(now).stopProcess(name)
+                # Waits until there is something to stream, and ends when it does.
+                subprocess.Popen([sys.executable, "-m", "shopferry.stack.registration", *options])
         yield Settings.load()
     finally:
         stack.down(purge=True)

@@ -184,10 +184,13 @@ def test_a_row_that_moved_last_and_differs_keeps_the_switch_out(
         elif moved == "while it was looked ahead":
             after(monkeypatch, "look_ahead", lambda: legacy.execute((last % "004").encode()))
             after(monkeypatch, "await_applied", lambda: new.execute(wrong))
-        else:  # written before the position that is applied by then, and not there yet
+        else:  # written before the positions that are applied by either look ahead, and not there yet
+            steps: list[str] = []
             after(monkeypatch, "within_limit", lambda: writer.execute(f"BEGIN; {last % '005'}".encode()))
-            after(monkeypatch, "look_ahead", lambda: writer.execute("COMMIT"))
-            after(monkeypatch, "await_applied", lambda: new.execute(wrong))
+            after(monkeypatch, "look_ahead", lambda: steps.append("looked"))
+            after(monkeypatch, "look_ahead", lambda: steps.count("looked") == 2 and writer.execute("COMMIT"))
+            after(monkeypatch, "lock", lambda: steps.append("locked"))
+            after(monkeypatch, "await_applied", lambda: "locked" in steps and new.execute(wrong))
         try:
             with pytest.raises(GateError, match="given up, writers go on as before: 1 rows of customers differ from the mirror"):
                 switch.cut_over(settings, "test")
@@ -332,8 +335,8 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
         clients.more(40, "shop")
     assert clients.errors == []
     assert [clients.stores(n) for n in range(clients.count)] == [["legacy", "shop"]] * clients.count
-    assert [step for step, _ in done.steps][:6] == [
-        "gates", "look ahead", "keep vacuum out", "await calm", "hold clients", "lock legacy",
+    assert [step for step, _ in done.steps][:7] == [
+        "gates", "look ahead", "keep vacuum out", "await calm", "look again", "hold clients", "lock legacy",
     ]  # fmt: skip
     assert not front.paused
     with Clients(front.dsn(), write) as clients:
@@ -341,8 +344,8 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
         clients.more(40, "legacy")
     assert clients.errors == []
     assert [clients.stores(n) for n in range(clients.count)] == [["shop", "legacy"]] * clients.count
-    assert [step for step, _ in back.steps][:6] == [
-        "gates", "look ahead", "keep vacuum out", "await calm", "hold clients", "lock the new shop",
+    assert [step for step, _ in back.steps][:7] == [
+        "gates", "look ahead", "keep vacuum out", "await calm", "look again", "hold clients", "lock the new shop",
     ]  # fmt: skip
     assert not front.paused
     with pytest.raises(ShopferryError, match="under way"), db.connect(settings.shop_dsn, "test") as other:

@@ -7,6 +7,7 @@ that has a position in legacy's mirror of it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from shopferry.mapping import Route
 from shopferry.mirror import MirrorTable
 
 _ALL = "0/0"
+_MOMENT_S = 0.5  # in which an application's transactions end
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,19 @@ def shorts(legacy: Connection, back: Route) -> list[Short]:
 
 
 def horizon(read: Connection, route: Route) -> str:
-    """A log position of the store that is read, before which no change is under way; what comes after it is looked at again."""
+    """A log position of the store that is read, before which no change is under way; what comes after it is looked at again.
+
+    It is that of now where all transactions that are open now end within a moment, else where the slot would begin anew.
+    """
+    # In this order: whoever is none of those that have a number by then writes behind the position.
+    [(now,)] = read.execute("SELECT (pg_current_wal_lsn() - 1::numeric)::text").fetchall()
+    [(begun,)] = read.execute("SELECT pg_current_xact_id()::text").fetchall()
+    until = time.monotonic() + _MOMENT_S
+    while time.monotonic() < until:
+        [(ended,)] = read.execute("SELECT pg_snapshot_xmin(pg_current_snapshot()) > %s::xid8", (begun,)).fetchall()
+        if ended:
+            return str(now)
+        time.sleep(0.01)
     row = read.execute(
         "SELECT coalesce(min(restart_lsn), '0/0')::text FROM pg_replication_slots WHERE slot_name = %s",
         (installation.publication(route),),

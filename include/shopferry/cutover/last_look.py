@@ -1,6 +1,7 @@
 """The last look before a switch: the rows that moved last are compared once more, most of them before anybody waits.
 
-While writers go on, all that moved last is looked at. Once nothing moves, only what came since, and what differed then.
+While writers go on, all that moved last is looked at, and then once more what moved meanwhile. Once nothing moves, only what
+came since, and what differed then.
 """
 
 from __future__ import annotations
@@ -33,15 +34,19 @@ class Look:
     suspects: Mapping[str, set[str]] = field(default_factory=dict)
 
 
-def look_ahead(s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float) -> Look:
-    """Compare what moved last while writers go on. Raises TransientError when the stream does not catch up in time."""
-    since = _hot_since(s.legacy)
-    tables = list(mirror.load(s.shop).values())
+def look_ahead(s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float, before: Look | None = None) -> Look:
+    """Compare what moved last, or since the look `before`, while writers go on.
+
+    Raises TransientError when the stream does not catch up in time.
+    """
+    since = before.lsn if before else _hot_since(s.legacy)
+    tables = before.tables if before else list(mirror.load(s.shop).values())
     # An event has the position of its change, not of its commit: a transaction that is open now comes later, and is older than
-    # the position that is applied by then. Nothing that comes after this proof is older than where the slot would begin anew.
+    # the position that is applied by then. Nothing that comes after this proof is older than the horizon.
     horizon = kept.horizon(s.legacy, s.route)
     await_applied(s, ends, timeout_s)
-    return Look(tables, horizon, checksums.compare_hot(s.legacy, s.shop, tables, since))
+    suspects = checksums.compare_hot(s.legacy, s.shop, tables, since, before.suspects if before else None)
+    return Look(tables, horizon, suspects)
 
 
 def differing(s: Stores, ahead: Look) -> dict[str, set[str]]:

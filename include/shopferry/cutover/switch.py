@@ -199,6 +199,8 @@ def close(
         clock.lap("keep vacuum out")
         _await_calm(flows)
         clock.lap("await calm")
+        ahead = look_ahead(*flows[0], _CALM_S, ahead)
+        clock.lap("look again")
         limit.begin()
         if routing.hold(settings, LOCK_WAIT_S):
             clock.lap("hold clients")
