@@ -81,7 +81,7 @@ class Merger:
             self._staged[unit.name] = statements.stage(self.conn, self.route, unit)
         if fresh or self._rows > _TIDY_AFTER:
             self._rows = 0
-            tables = [table for s in self._staged.values() for table in (s.affected, s.yielded)]
+            tables = [t for s in self._staged.values() for t in (s.affected, s.yielded, s.held) if t]
             tables += [Identifier("pg_temp", name) for name in sorted(self._images().values())]
             images.tidy(self.conn, tables)
 

@@ -52,7 +52,8 @@ class Statements:
     writes: tuple[str, ...]  # delete, update, insert; of an identity: lock, before, leave, join, after
     empty: str
     deferrable: tuple[Identifier, ...]  # the target's constraints that are checked at commit
-    before: str | None = None  # where others read the entity: note its rows under the affected keys
+    held: Identifier | None = None  # where others read the entity: its rows as they were before a merge
+    before: str | None = None  # note its rows under the affected keys there
     after: str | None = None  # and leave the images of those that are not as they were noted
 
 
@@ -81,7 +82,7 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
     take = taken(affected, _changed_keys(unit, reads))
     settle: Composable = SQL("SELECT 0")
     deferrable: tuple[Identifier, ...] = ()
-    before = after = None
+    held = before = after = None
     if isinstance(unit, Identity):
         stage_changed(conn, unit.relation, unit.changed)
         changed = Identifier("pg_temp", unit.changed)
@@ -94,16 +95,17 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
         writes = _writes(unit, affected, yielded, names, casts)
         deferrable = _deferrable(conn, unit)
         if any(s.relation == unit.entity for u in route.units for s in u.sources):
-            before, after = (s.as_string(conn) for s in _images(conn, unit, affected))
+            held = Identifier("pg_temp", f"before_{unit.slug}")
+            before, after = (s.as_string(conn) for s in _images(conn, unit, affected, held))
     return Statements(
         affected, yielded, key_type, take.as_string(conn), fill.as_string(conn), settle.as_string(conn),
-        tuple(w.as_string(conn) for w in writes), empty.as_string(conn), deferrable, before, after,
+        tuple(w.as_string(conn) for w in writes), empty.as_string(conn), deferrable, held, before, after,
     )  # fmt: skip
 
 
-def _images(conn: Connection, unit: Mapping, affected: Identifier) -> tuple[Composed, Composed]:
+def _images(conn: Connection, unit: Mapping, affected: Identifier, held: Identifier) -> tuple[Composed, Composed]:
     """What notes an entity's rows under the affected keys, and what leaves the images of those that have changed since."""
-    table, held = target_of(unit), Identifier("pg_temp", f"before_{unit.slug}")
+    table = target_of(unit)
     conn.execute(SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS TABLE {} WITH NO DATA").format(
         Identifier(f"before_{unit.slug}"), table))  # fmt: skip
     stage_changed(conn, unit.entity, unit.changed)

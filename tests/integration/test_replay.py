@@ -333,6 +333,24 @@ def test_who_takes_back_what_the_other_flow_has_written_is_heard_though_the_mirr
     pair.check()
 
 
+def test_no_table_of_the_session_grows_with_what_went_through_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that were deleted from it are read again and again until it is cleared."""
+    monkeypatch.setattr("shopferry.merge._TIDY_AFTER", 0)
+    pair.pass_phases()
+    tables = "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'"
+    grown = f"{tables} AND pg_relation_size(oid) > 8192"
+    pair.write("INSERT INTO orders (id, number, email, status_code, total, currency, payment_code, delivery_code, created_at) "
+               "SELECT i, 'N' || i, i || '@example.com', 'NEW', 10, 'PLN', 'CARD', 'DPD', '2024-03-01' "
+               "FROM generate_series(1, 500) i")  # fmt: skip
+    pair.sync()
+    pair.write("UPDATE orders SET status_code = 'PAID'")
+    pair.sync()
+    assert {"affected_orders_payment", "before_orders_customer_order", "changed_orders"} <= {n for (n,) in pair.ask(grown)}
+    pair.write("DELETE FROM orders WHERE id = 1")
+    pair.sync()
+    assert pair.ask(grown) == []
+
+
 def test_nothing_of_a_batch_is_left_in_the_session(pair: Pair) -> None:
     pair.write(order(1))
     pair.pass_phases()
