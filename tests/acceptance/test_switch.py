@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from shopferry.demo import shop
 from shopferry.errors import GateError, ShopferryError, TransientError
 from shopferry.mapping import Route
 from shopferry.passage import Options
+from shopferry.report.standing import Step
 from shopferry.settings import Settings
 
 pytestmark = pytest.mark.stack
@@ -338,6 +340,9 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
     assert [step for step, _ in done.steps][:7] == [
         "gates", "look ahead", "keep vacuum out", "await calm", "look again", "hold clients", "lock legacy",
     ]  # fmt: skip
+    # And the report counts as downtime what comes after.
+    counted = [step for step, _ in done.steps if Step(1, step, datetime.now(UTC), 0, "test").closed]
+    assert counted == [step for step, _ in done.steps][5:]
     assert not front.paused
     with Clients(front.dsn(), write) as clients:
         back = roll_back(given, "test")

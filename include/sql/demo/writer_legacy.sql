@@ -1,6 +1,7 @@
 -- What the shop's application does in the legacy store. Each query is one business transaction; each row it returns is a
 -- fact [table, id, {what must be found}] or [table, id, null] for a row that must be gone. No row: nothing to do it to.
--- A worker touches only rows whose id is its own modulo the number of workers, so that facts have one order per row.
+-- A worker touches only rows whose id is its own modulo the number of workers, so that facts have one order per row. Where
+-- few rows will do, it looks at the next so many and not at all that follow: a write must not take longer as the shop grows.
 
 -- name: sign_up
 WITH c AS (
@@ -37,9 +38,9 @@ RETURNING jsonb_build_array('customers', id, jsonb_build_object('phone', phone))
 -- name: change_email
 -- Not of who has another account by that address: they would be two persons from then on, and facts follow rows.
 UPDATE customers SET email = %(email)s
-WHERE id = (SELECT id FROM customers c WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint
-            AND id %% %(workers)s = %(worker)s AND deleted = 'N'
-            AND NOT EXISTS (SELECT FROM customers o WHERE lower(btrim(o.email)) = lower(btrim(c.email)) AND o.id <> c.id)
+WHERE id = (SELECT id FROM (SELECT id, email FROM customers WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint
+                            AND id %% %(workers)s = %(worker)s AND deleted = 'N' ORDER BY id LIMIT 20) c
+            WHERE NOT EXISTS (SELECT FROM customers o WHERE lower(btrim(o.email)) = lower(btrim(c.email)) AND o.id <> c.id)
             ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('customers', id, jsonb_build_object('email', email))
 
@@ -110,8 +111,10 @@ UNION ALL SELECT jsonb_build_array('order_status_log', id, jsonb_build_object('s
 WITH o AS (
     UPDATE orders SET status_code = CASE status_code WHEN 'NEW' THEN CASE WHEN %(dice)s < 0.1 THEN 'CANC' ELSE 'PAID' END
                                                      WHEN 'PAID' THEN 'SENT' ELSE 'DONE' END
-    WHERE id = (SELECT id FROM orders WHERE id >= (%(dice)s * (SELECT max(id) FROM orders))::bigint
-                AND id %% %(workers)s = %(worker)s AND status_code IN ('NEW', 'PAID', 'SENT') ORDER BY id LIMIT 1)
+    WHERE id = (SELECT id FROM (SELECT id, status_code FROM orders
+                                WHERE id >= (SELECT max(id) - %(dice)s * least(max(id), 20000) FROM orders)::bigint
+                                AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 500) r
+                WHERE status_code IN ('NEW', 'PAID', 'SENT') ORDER BY id LIMIT 1)
     RETURNING id, status_code,
               CASE status_code WHEN 'CANC' THEN 'cancelled' WHEN 'PAID' THEN 'paid' WHEN 'SENT' THEN 'shipped'
                                ELSE 'delivered' END AS status
@@ -125,10 +128,12 @@ UNION ALL SELECT jsonb_build_array('order_status_log', s.id, jsonb_build_object(
 -- name: delete_order
 WITH o AS (
     DELETE FROM orders
-    WHERE id = (SELECT id FROM orders r WHERE id >= (%(dice)s * (SELECT max(id) FROM orders))::bigint
-                AND id %% %(workers)s = %(worker)s AND status_code = 'CANC'
-                AND NOT EXISTS (SELECT FROM loyalty_log l WHERE l.order_id = r.id AND l.account_id IN
-                                (SELECT id FROM loyalty_accounts a WHERE a.customer_id = r.customer_id)) ORDER BY id LIMIT 1)
+    WHERE id = (SELECT id FROM (SELECT id, status_code, customer_id FROM orders
+                                WHERE id >= (SELECT max(id) - %(dice)s * least(max(id), 20000) FROM orders)::bigint
+                                AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 500) r
+                WHERE status_code = 'CANC'
+                AND (SELECT count(*) FROM loyalty_accounts a JOIN loyalty_log l ON l.account_id = a.id
+                     WHERE a.customer_id = r.customer_id AND l.order_id = r.id) = 0 ORDER BY id LIMIT 1)
     RETURNING id
 ), i AS (
     DELETE FROM order_items USING o WHERE order_id = o.id RETURNING order_items.id

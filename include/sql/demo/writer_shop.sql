@@ -118,8 +118,10 @@ WITH o AS (
     UPDATE shop.customer_order
     SET status = CASE status WHEN 'pending' THEN CASE WHEN %(dice)s < 0.1 THEN 'cancelled' ELSE 'paid' END
                              WHEN 'paid' THEN 'shipped' ELSE 'delivered' END::shop.order_status
-    WHERE id = (SELECT id FROM shop.customer_order WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer_order))::bigint
-                AND id %% %(workers)s = %(worker)s AND status IN ('pending', 'paid', 'shipped') ORDER BY id LIMIT 1)
+    WHERE id = (SELECT id FROM (SELECT id, status FROM shop.customer_order
+                                WHERE id >= (SELECT max(id) - %(dice)s * least(max(id), 20000) FROM shop.customer_order)::bigint
+                                AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 500) r
+                WHERE status IN ('pending', 'paid', 'shipped') ORDER BY id LIMIT 1)
     RETURNING id, status
 ), s AS (
     INSERT INTO shop.order_event (order_id, status, happened_at, actor)
@@ -134,8 +136,10 @@ UNION ALL SELECT jsonb_build_array('order_event', id, jsonb_build_object('status
 -- name: delete_order
 WITH o AS (
     DELETE FROM shop.customer_order
-    WHERE id = (SELECT id FROM shop.customer_order r WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer_order))::bigint
-                AND id %% %(workers)s = %(worker)s AND status = 'cancelled'
+    WHERE id = (SELECT id FROM (SELECT id, status FROM shop.customer_order
+                                WHERE id >= (SELECT max(id) - %(dice)s * least(max(id), 20000) FROM shop.customer_order)::bigint
+                                AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 500) r
+                WHERE status = 'cancelled'
                 AND NOT EXISTS (SELECT FROM shop.loyalty_entry e WHERE e.order_id = r.id)
                 AND NOT EXISTS (SELECT FROM shop.loyalty_redemption e WHERE e.order_id = r.id) ORDER BY id LIMIT 1)
     RETURNING id
