@@ -147,6 +147,9 @@ def main() -> None:
         carried, returned = returns.counted(settings, stays)
         with db.connect(settings.legacy_dsn, "drill") as legacy, db.connect(settings.shop_dsn, "drill") as new:
             report = ledger.check(book, legacy, new)
+        if report.missing or differences:
+            (data_dir() / "keep").touch()
+            print(f"kept for a look at what is missing: {data_dir()}", file=sys.stderr, flush=True)
         records = ledger.read(book)
         gaps = ledger.gaps_ms(records)
         starts = sorted(r["started"] for r in records)

@@ -72,7 +72,7 @@ END $$
 @contextmanager
 def own_stack(broker: str | None = None, connect: str | None = None) -> Iterator[Settings]:
     """An embedded stack in a directory of its own, without Airflow; `broker` is a Kafka instead of its own broker, `connect` the
-    URL of a Kafka Connect instead of its own connectors."""
+    URL of a Kafka Connect instead of its own connectors. Whoever has to look at it afterwards leaves a file `keep` there."""
     home = Path(tempfile.mkdtemp(prefix="shopferry-benchmark-"))
     home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
     os.environ["SHOPFERRY_DATA"] = str(home)
@@ -86,7 +86,7 @@ def own_stack(broker: str | None = None, connect: str | None = None) -> Iterator
                 subprocess.Popen([sys.executable, "-m", "shopferry.stack.registration", *options])
         yield Settings.load()
     finally:
-        stack.down(purge=True)
+        stack.down(purge=not (home / "keep").exists())
 
 
 def ends(settings: Settings) -> dict[Partition, int]:
