@@ -134,6 +134,14 @@ def reads(conn: Connection, select: Composed, known: frozenset[str], filled: fro
     return None if hidden else found
 
 
+def grown(conn: Connection) -> list[Identifier]:
+    """This session's temp tables that have more than a page: to tidy one takes a millisecond, and most are not used each time."""
+    rows = conn.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r' AND pg_relation_size(oid) > 8192"
+    ).fetchall()
+    return [Identifier("pg_temp", name) for (name,) in rows]
+
+
 def tidy(conn: Connection, tables: Sequence[Identifier]) -> None:
     """Empty temp tables for good, and have the planner believe that a page of them holds few rows.
 
