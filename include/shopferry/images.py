@@ -134,25 +134,26 @@ def reads(conn: Connection, select: Composed, known: frozenset[str], filled: fro
     return None if hidden else found
 
 
-def grown(conn: Connection) -> list[Identifier]:
-    """This session's temp tables that have more than a page: to tidy one takes a millisecond, and most are not used each time."""
-    rows = conn.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r' AND pg_relation_size(oid) > 8192"
-    ).fetchall()
-    return [Identifier("pg_temp", name) for (name,) in rows]
-
-
 def tidy(conn: Connection, tables: Sequence[Identifier]) -> None:
     """Empty temp tables for good, and have the planner believe that a page of them holds few rows.
 
-    One that was never looked at is planned as if it had ten full pages, for which reading whole tables looks cheap.
+    One that was never looked at is planned as if it had ten full pages, for which reading whole tables looks cheap. Those
+    that have their one page are left as they are: each takes a millisecond, and most are not used every time.
     """
-    listed = SQL(", ").join(tables)
+    rows = conn.execute(
+        """SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'
+           AND pg_relation_size(oid) <> current_setting('block_size')::integer"""
+    ).fetchall()
+    found = [Identifier("pg_temp", name) for (name,) in rows]
+    untidy = [table for table in tables if table in found]
+    if not untidy:
+        return
+    listed = SQL(", ").join(untidy)
     with conn.pipeline():
         conn.execute(SQL("TRUNCATE {}").format(listed))
-        for table in tables:
+        for table in untidy:
             conn.execute(SQL("INSERT INTO {} SELECT FROM generate_series(1, 5)").format(table))
     conn.execute(SQL("VACUUM {}").format(listed))
     with conn.pipeline():
-        for table in tables:
+        for table in untidy:
             conn.execute(SQL("DELETE FROM {}").format(table))

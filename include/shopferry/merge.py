@@ -83,11 +83,7 @@ class Merger:
             self._rows = 0
             tables = [t for s in self._staged.values() for t in (s.affected, s.yielded, s.held) if t]
             tables += [Identifier("pg_temp", name) for name in sorted(self._images().values())]
-            if not fresh:
-                large = images.grown(self.conn)
-                tables = [t for t in tables if t in large]
-            if tables:
-                images.tidy(self.conn, tables)
+            images.tidy(self.conn, tables)
 
     def hold(self, *, alone: bool = True) -> None:
         """Wait until nobody else propagates in this route, and keep it so until this transaction ends; `alone`, until
