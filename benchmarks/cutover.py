@@ -116,7 +116,7 @@ def page(found: dict[str, Any]) -> str:
     }  # fmt: skip
     steps = (
         "gates", "look ahead", "keep vacuum out", "await calm", "look again",
-        "lock", "applied", "echo applied", "last look", "make", "fence", "open",
+        "lock", "applied", "last look", "make", "echo applied", "fence", "open",
     )  # fmt: skip
     for step in steps:
         cells = [next((f"{ms:,}" for s, ms in of[kind].items() if s.split(" ")[0] == step or s == step), "–") for kind in of]

@@ -16,7 +16,7 @@ from shopferry import repair as mending
 from shopferry.backfill import Stores
 from shopferry.cdc import source, watermark
 from shopferry.cdc.broker import EndOffsets, topics
-from shopferry.cdc.watermark import Watermark
+from shopferry.cdc.watermark import Mark, Watermark
 from shopferry.control import chunks, continuity, differences, phases, rehearsals
 from shopferry.control.chunks import Span
 from shopferry.control.differences import Difference
@@ -196,10 +196,12 @@ def finish_resync(settings: Settings, worker: str) -> None:
             backfill.finish_resync(s, worker)
 
 
-def await_applied(s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float) -> Watermark:
-    """Prove that everything legacy has committed by now is applied."""
+def await_applied(
+    s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float, since: Mark | None = None
+) -> Watermark:
+    """Prove that everything legacy has committed by now, or by `since`, is applied."""
     slot = installation.publication(s.route)
-    return watermark.await_applied(s.legacy, s.shop, s.route.name, slot, ends, timeout_s=timeout_s)
+    return watermark.await_applied(s.legacy, s.shop, s.route.name, slot, ends, timeout_s=timeout_s, since=since)
 
 
 def is_sample(settings: Settings, phase: str) -> bool:

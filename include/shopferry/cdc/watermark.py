@@ -18,6 +18,7 @@ from shopferry.db import Connection
 from shopferry.errors import GapError, TransientError
 
 _MARK_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.01
 _ASK_AGAIN_S = 0.2
 
 
@@ -30,11 +31,25 @@ class Watermark:
     consumer_s: float
 
 
-def mark(legacy: Connection) -> str:
-    """Write one marker row into legacy and return the log position after it."""
-    legacy.execute("INSERT INTO shopferry.marker DEFAULT VALUES")
+@dataclass(frozen=True)
+class Mark:
+    """A moment in legacy: its log position, and the number of the beat that was sent before it."""
+
+    lsn: str
+    beat: int
+
+
+def mark(legacy: Connection) -> Mark:
+    """Mark this moment, and send marker rows after it: what is committed by now is on its way, and can be awaited later."""
+    number = beat(legacy)
+    _send_marker(legacy)
     row = legacy.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-    return str(row[0]) if row else "0/0"
+    _send_marker(legacy)  # the slot's position trails the newest event
+    return Mark(str(row[0]) if row else "0/0", number)
+
+
+def _send_marker(legacy: Connection) -> None:
+    legacy.execute("INSERT INTO shopferry.marker DEFAULT VALUES")
 
 
 def await_slot(legacy: Connection, slot: str, *, timeout_s: float) -> None:
@@ -73,19 +88,22 @@ def await_applied(
     ends: Callable[[], Mapping[Partition, int]],
     *,
     timeout_s: float,
+    since: Mark | None = None,
 ) -> Watermark:
-    """Wait until everything committed in legacy before this call is applied in the shop, and prove it.
+    """Wait until everything committed in legacy before this call, or before `since`, is applied in the shop; prove it.
 
     `ends` asks the broker for its end offsets. A broker that has forgotten what was applied proves nothing, and neither
     does a resync that is not done. Raises TransientError when that takes longer than `timeout_s`.
     """
     started = time.monotonic()
-    number = beat(legacy)
-    lsn = mark(legacy)
-    while not reached(legacy, slot, lsn):
-        _in_time(started, timeout_s, f"the connector has not passed {lsn}")
-        time.sleep(_MARK_EVERY_S)
-        legacy.execute("INSERT INTO shopferry.marker DEFAULT VALUES")  # the position trails the newest event
+    due = since or mark(legacy)
+    marked = time.monotonic()
+    while not reached(legacy, slot, due.lsn):
+        _in_time(started, timeout_s, f"the connector has not passed {due.lsn}")
+        time.sleep(_LOOK_EVERY_S)
+        if time.monotonic() - marked > _MARK_EVERY_S:
+            _send_marker(legacy)
+            marked = time.monotonic()
     passed = time.monotonic()
     while True:
         # Positions first: what is applied may move on meanwhile, but never beyond ends that are asked for later.
@@ -106,14 +124,14 @@ def await_applied(
             else f"a resync has still to copy {rest} chunks",
         )  # fmt: skip
         time.sleep(0.01)
-    while (came := continuity.known(shop, route).beat or 0) < number:
+    while (came := continuity.known(shop, route).beat or 0) < due.beat:
         _in_time(
             started, timeout_s,
-            f"all that the broker holds is applied, but beat {number} has not come (the last was {came}): does the connector "
+            f"all that the broker holds is applied, but beat {due.beat} has not come (the last was {came}): does the connector "
             "write to another broker, or under other names?",
         )  # fmt: skip
         time.sleep(0.01)
-    return Watermark(lsn, passed - started, time.monotonic() - passed)
+    return Watermark(due.lsn, passed - started, time.monotonic() - passed)
 
 
 def _stopped(shop: Connection, route: str) -> str:

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from shopferry import db, fence, installation, route_settings
 from shopferry.backfill import Stores
+from shopferry.cdc.watermark import mark
 from shopferry.control import phases
 from shopferry.control.gates import Gate
 from shopferry.control.offsets import Partition
@@ -206,15 +207,20 @@ def close(
             clock.lap("hold clients")
         lock(locked, tables, min(LOCK_WAIT_S, limit.left()))
         clock.lap(f"lock {name}")
-        for step, (flow, ends) in zip(("applied", "echo applied"), flows, strict=False):
-            await_applied(flow, ends, limit.left() - LOOK_S)
-            clock.lap(step)
+        (flow, ends), *echoes = flows
+        await_applied(flow, ends, limit.left() - LOOK_S)
+        clock.lap("applied")
+        # The echo travels while the rest is done: all that it brings is committed by now.
+        sent = [(echo, its_ends, mark(echo.legacy)) for echo, its_ends in echoes]
         _last_look(s, ahead)
         if s.route.reverse:  # what is refused here is in no mirror's way, and would be nowhere
             gates.refuse_unmet("rollback", [gates.held_back(s, terms)])
         clock.lap("last look")
         opening.prepare(limit)
         clock.lap(f"make {opening.name} ready")
+        for echo, its_ends, since in sent:
+            await_applied(echo, its_ends, limit.left() - LOOK_S, since)
+            clock.lap("echo applied")
         fence.raise_fence(locked, tables, s.route.name.removesuffix(REVERSE), moved)
         way_back.turn(locked, onward, live=True)
         limit.onward()
