@@ -102,7 +102,7 @@ def await_broker(settings: Settings) -> None:
     """Wait until the broker has everything legacy has committed."""
     slot = publication(Route.load(settings.route))
     with db.connect(settings.legacy_dsn, "benchmark") as legacy:
-        lsn = mark(legacy)
+        lsn = mark(legacy).lsn
         while not reached(legacy, slot, lsn):
             time.sleep(0.1)
             mark(legacy)

@@ -216,7 +216,7 @@ def test_what_the_broker_has_lost_is_named_and_brought(line: Line) -> None:
     one.stop()
     line.legacy("UPDATE customers SET phone = '601 000 001'")
     with db.connect(line.settings.legacy_dsn, "test") as conn:
-        lsn = mark(conn)
+        lsn = mark(conn).lsn
         until(lambda: reached(conn, "shopferry_demo", lsn) or not mark(conn))
     with line.broker.admin() as admin:
         ends = held(line)
