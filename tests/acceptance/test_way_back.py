@@ -215,6 +215,40 @@ def test_what_is_too_long_for_legacy_is_kept_or_keeps_the_new_shop_open(settings
     assert not differences(settings)
 
 
+def test_who_takes_back_a_consent_in_the_new_shop_has_done_so_for_all_their_old_accounts(settings: Settings) -> None:
+    """Else the grant of another account comes to life again once the one that decided has left."""
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+        row = new.execute(
+            """SELECT m.customer_id, array_agg(m.legacy_customer_id ORDER BY m.legacy_customer_id) FROM shop.customer_account m
+               WHERE NOT EXISTS (SELECT FROM shop.consent s
+                                 WHERE s.customer_id = m.customer_id AND s.purpose = 'marketing' AND s.channel = 'post')
+               GROUP BY 1 HAVING count(*) = 2 ORDER BY 1 LIMIT 1"""
+        ).fetchone()
+        assert row
+        person, accounts = row
+        legacy.execute(
+            """INSERT INTO consents (customer_id, channel, granted, granted_at, wording)
+               SELECT unnest(%s::integer[]), 'post', 'T', now() AT TIME ZONE 'Europe/Warsaw', 'v6'""",
+            (accounts,),
+        )
+        held = "SELECT state, legacy_customer_id FROM shop.consent WHERE customer_id = %s AND channel = 'post'"
+        until(lambda: new.execute(held, (person,)).fetchall() == [("granted", accounts[1])])
+
+        way_back.arm(settings)
+        switch.cut_over(settings, "test")
+        new.execute(
+            "UPDATE shop.consent SET state = 'withdrawn', withdrawn_at = now() WHERE customer_id = %s AND channel = 'post'", (person,)
+        )
+        roll_back(settings, "test")
+        withdrawn = "SELECT customer_id, withdrawn_at IS NOT NULL FROM consents WHERE customer_id = ANY(%s) AND channel = 'post' ORDER BY 1"
+        assert legacy.execute(withdrawn, (accounts,)).fetchall() == [(account, True) for account in accounts]
+        passage.run_again(settings, "test", lambda _: None)
+        legacy.execute("UPDATE customers SET deleted = 'T' WHERE id = %s", (accounts[1],))
+        until(lambda: new.execute(held, (person,)).fetchall() != [("withdrawn", accounts[1])])
+        assert new.execute(held, (person,)).fetchall() == [("withdrawn", accounts[0])]
+    assert not differences(settings)
+
+
 def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_path: Path) -> None:
     book, begun = tmp_path / "ledger.jsonl", datetime.now(UTC)
     with writing(book, RATE):

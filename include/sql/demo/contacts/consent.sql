@@ -41,16 +41,19 @@ WITH account AS (
                 ELSE 3 END AS state,            -- 1 withdrawn, 2 granted, 3 unproven: the order in which they win
            CASE WHEN d.withdrawn_at IS NOT NULL THEN coalesce(d.taken, 'infinity')
                 WHEN d.said IN ('N', '0', 'F') THEN coalesce(d.given, 'infinity')
-                ELSE coalesce(d.given, '-infinity') END AS at
+                ELSE coalesce(d.given, '-infinity') END AS at,
+           d.wording_version IS NULL AS proofless  -- of those withdrawn at once, that decides which did before
     FROM declared d
 ), within_account AS (
     SELECT j.*, row_number() OVER (PARTITION BY j.key, j.channel, j.legacy_key
-                                   ORDER BY j.state = 3, j.at DESC, j.state, j.id DESC) AS account_rank
+                                   ORDER BY j.state = 3, j.at DESC, j.state, j.proofless, j.given DESC NULLS LAST,
+                                            j.id DESC) AS account_rank
     FROM judged j
 ), decided AS (
     SELECT w.*,
            row_number() OVER (PARTITION BY w.key, w.channel
-                              ORDER BY w.account_rank > 1, w.state, w.at DESC, w.id DESC) AS rank,
+                              ORDER BY w.account_rank > 1, w.state, w.at DESC, w.proofless, w.given DESC NULLS LAST,
+                                       w.id DESC) AS rank,
            jsonb_agg(jsonb_build_object('consent', w.id, 'account', w.legacy_key, 'said', w.said, 'at', w.granted_at,
                                         'ip', w.ip, 'wording', w.wording, 'withdrawn', w.withdrawn_at))
                OVER (PARTITION BY w.key, w.channel ORDER BY w.granted_at, w.id

@@ -82,7 +82,7 @@ END $$;
 
 -- A consent's evidence is the list of its declarations, and legacy's table of them is made of it. A grant is declared for
 -- each of the person's accounts, since in legacy no account overrules the withdrawal of another; a withdrawal is noted in
--- the declaration that it ends.
+-- all that it ends, whichever account declared it: else a grant would come to life again when the deciding account leaves.
 CREATE OR REPLACE FUNCTION ferry.consent_is_declared() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -111,7 +111,8 @@ BEGIN
             SELECT FROM jsonb_array_elements(OLD.evidence) e WHERE (e->>'consent')::bigint = OLD.legacy_consent_id
         ) THEN
             SELECT jsonb_agg(CASE
-                       WHEN (e->>'consent')::bigint IS DISTINCT FROM OLD.legacy_consent_id THEN e
+                       WHEN (e->>'consent')::bigint IS DISTINCT FROM OLD.legacy_consent_id
+                           AND (e->>'withdrawn' IS NOT NULL OR e->>'said' IN ('N', '0', 'F')) THEN e
                        WHEN taken IS NULL THEN e || jsonb_build_object('said', 'N')
                        ELSE e || jsonb_build_object('withdrawn', taken) END ORDER BY n)
             INTO NEW.evidence FROM jsonb_array_elements(OLD.evidence) WITH ORDINALITY AS x (e, n);
