@@ -123,14 +123,14 @@ def await_applied(
             f"the consumer is {sum(left.values())} events behind{_stopped(shop, route)}" if left
             else f"a resync has still to copy {rest} chunks",
         )  # fmt: skip
-        time.sleep(0.01)
+        time.sleep(_LOOK_EVERY_S)
     while (came := continuity.known(shop, route).beat or 0) < due.beat:
         _in_time(
             started, timeout_s,
             f"all that the broker holds is applied, but beat {due.beat} has not come (the last was {came}): does the connector "
             "write to another broker, or under other names?",
         )  # fmt: skip
-        time.sleep(0.01)
+        time.sleep(_LOOK_EVERY_S)
     return Watermark(due.lsn, passed - started, time.monotonic() - passed)
 
 
