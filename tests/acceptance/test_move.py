@@ -154,6 +154,7 @@ def test_real_shops_move_under_live_writes(settings: Settings, tmp_path: Path) -
         way_back.arm(settings)
         switch.cut_over(settings, "test")
         time.sleep(2)
+    way_back.await_both(settings)
     assert not frozen_differences(settings)
     with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
         report = ledger.check(book, legacy, new)
