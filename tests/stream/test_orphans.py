@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from live import Flow, order
+from live import Flow, order, until
+from shopferry import passage
 
 pytestmark = pytest.mark.stack
 
@@ -61,3 +62,30 @@ def test_a_grandparent_that_goes_takes_the_whole_line_into_quarantine(flow: Flow
     assert reasons(flow, "shop.customer_order", 5_000_031) == ["customer_missing"]
     assert reasons(flow, "shop.order_line", 5_000_031) == ["order_quarantined"]
     flow.like_from_scratch()
+
+
+def test_in_a_backlog_children_do_not_run_ahead_of_their_parents(flow: Flow) -> None:
+    orders, lines = range(5_100_000, 5_102_000), 10
+    flow.applied()
+    with flow.paused("sync"):
+        before = in_broker(flow)
+        for first in orders[::20]:
+            flow.write(
+                *(order(n) for n in range(first, first + 20)),
+                "INSERT INTO order_items (id, order_id, name, quantity, unit_price, line_total) "
+                "SELECT o * 10 + i, o, 'Kubek', 1, 1, 1 "
+                f"FROM generate_series({first}, {first + 19}) o, generate_series(0, {lines - 1}) i",
+            )
+        until(lambda: in_broker(flow) >= before + len(orders) * (1 + lines))
+    waiting, arrived = 0, 0
+    while arrived < len(orders) * lines:
+        waiting = max(waiting, flow.one("SELECT count(*) FROM ferry.quarantine WHERE reasons @> '{order_missing}'"))
+        arrived = flow.one("SELECT count(*) FROM shop.order_line WHERE order_id BETWEEN %s AND %s", orders[0], orders[-1])
+    assert waiting < 500  # of 20,000
+    flow.clean()
+
+
+def in_broker(flow: Flow) -> int:
+    """How many messages the broker has of the route's topics."""
+    with passage.broker_ends(flow.stores, flow.settings) as ends:
+        return sum(ends().values())

@@ -25,6 +25,7 @@ from kafka.structs import OffsetAndMetadata
 
 from shopferry import db
 from shopferry.cdc import metrics, positions
+from shopferry.cdc.backlog import Backlog
 from shopferry.cdc.broker import EndOffsets, group, offsets_of, shared
 from shopferry.cdc.positions import Held
 from shopferry.control import offsets
@@ -32,7 +33,8 @@ from shopferry.control.offsets import Partition
 from shopferry.errors import ConfigError, GapError, ReplayError, TransientError
 from shopferry.settings import Settings
 
-_POLL_MS = 1_000  # at most; records are taken as they come. Short polls run into what is told at `waiting_since`
+_POLL_S = 1.0  # at most; records are taken as they come. Short polls run into what is told at `waiting_since`
+_NO_LIMIT = 2**31 - 1
 _LOOK_EVERY_S = 5.0
 _SECOND_LOOK_S = 5.0
 _PATIENCE_S = 10.0
@@ -77,7 +79,9 @@ class Stream:
         self._assignment = _Assignment(self.consumer)
         self._looked = float("-inf")
         self._left_out: set[TopicPartition] = set()
-        self._next: dict[Partition, int] = {}  # to be fetched: ahead of `position` by what is being applied
+        self._next: dict[Partition, int] = {}  # to be handed out: ahead of `position` by what is being applied
+        self._ends: dict[Partition, int] = {}  # at the last look
+        self._backlog = Backlog()
 
     def poll(self, most: int, stop: threading.Event) -> dict[Partition, list[Any]]:
         """The next records of our partitions, at most so many; none when there are none, or none are ours now.
@@ -97,13 +101,45 @@ class Stream:
 
     def fetch(self, most: int) -> dict[Partition, list[Any]]:
         """The same without a look. Another thread may do it, as long as nobody else uses this stream."""
-        polled = self.consumer.poll(timeout_ms=_POLL_MS, max_records=most)
-        if self._assignment.changed:
-            if time.monotonic() - (self._assignment.waiting_since or float("inf")) > _PATIENCE_S:
-                # kafka-python forgets a rejoin that ends between two polls, and then waits for ever without a heartbeat.
-                raise TransientError(f"group {group(self.settings.route)} has not dealt its partitions: joining anew")
-            return {}
-        found = {(s.topic, s.partition): records for s, records in polled.items()}
+        until = time.monotonic() + _POLL_S
+        while True:
+            # What can be handed out does not wait for more, but what is wanted next is asked for already.
+            left = 0.0 if self._backlog.partitions and not self._behind() else until - time.monotonic()
+            # With a limit the client would keep what is over, and of a paused partition lose sight of it (kafka-python 3.0).
+            polled = self.consumer.poll(timeout_ms=max(0, int(left * 1000)), max_records=_NO_LIMIT)
+            if self._assignment.changed:
+                if time.monotonic() - (self._assignment.waiting_since or float("inf")) > _PATIENCE_S:
+                    # kafka-python forgets a rejoin that ends between two polls, and then waits for ever, no heartbeat.
+                    raise TransientError(f"group {group(self.settings.route)} has not dealt its partitions: joining anew")
+                return {}
+            for source, records in polled.items():
+                self._backlog.put((source.topic, source.partition), records)
+            # Who does not answer for so long holds up nobody.
+            in_time = time.monotonic() < until
+            found = self._backlog.take(most, self._behind() if in_time else ())
+            self._hold()
+            if found or not in_time:
+                return self._in_sequence(found)
+
+    def _behind(self) -> set[Partition]:
+        """Our partitions of which nothing waits here, but something at the broker."""
+        behind = set()
+        for partition in self.position.keys() - self._backlog.partitions:
+            source = TopicPartition(*partition)
+            end = max(self._ends.get(partition, 0), self.consumer.highwater(source) or 0)
+            if self._next[partition] < end and (self.consumer.position(source) or 0) < end:
+                behind.add(partition)
+        return behind
+
+    def _hold(self) -> None:
+        """Fetch no more of a partition while something of it waits here."""
+        waiting = {TopicPartition(*p) for p in self._backlog.partitions}
+        ours = {TopicPartition(*p) for p in self.position}
+        self.consumer.pause(*(waiting - self.consumer.paused()))
+        self.consumer.resume(*((ours & self.consumer.paused()) - waiting))
+
+    def _in_sequence(self, found: dict[Partition, list[Any]]) -> dict[Partition, list[Any]]:
+        """These records. Raises GapError when some are missing before them."""
         for partition, records in found.items():
             if records[0].offset > self._next[partition]:
                 what = f"the broker goes on at {records[0].offset}"
@@ -134,6 +170,7 @@ class Stream:
             raise ReplayError(moved)
         if held.keys() - stored.keys() or {topic for topic, _ in held} - ids.keys():
             positions.take_up(self.shop, route, stored, held)
+        self._ends = {p: h.end for p, h in held.items()}
         sources = {TopicPartition(*p) for p in held}
         if self.shared:
             # Only what is there: a topic that comes is then a change of what we subscribe to, which always deals anew.
@@ -190,6 +227,7 @@ class Stream:
             else:
                 self._assignment.changed = True  # the group knew of it before us: look again, it stays paused till then
         self._next = dict(self.position)
+        self._backlog.clear()
 
     def _held(self) -> dict[Partition, Held]:
         described = {t["name"]: t for t in self.admin.describe_topics(list(self.names)) if not t["error_code"]}
