@@ -18,8 +18,15 @@ STAMP := $(VENV)/.installed
 demo: install
 	$(VENV)/bin/shopferry demo $(ARGS)
 
+# What wants PostgreSQL alone goes side by side; whole stacks would be in each other's way, and go one after the other.
 test: install
+ifdef ARGS
 	$(VENV)/bin/pytest $(ARGS)
+else
+	@failed=0; set -x; \
+	  $(VENV)/bin/pytest -n logical --maxprocesses 8 --dist loadscope -m "not stack and not airflow and not kafka" || failed=1; \
+	  $(VENV)/bin/pytest -m "stack or airflow or kafka" || failed=1; exit $$failed
+endif
 
 test-long: install
 	SHOPFERRY_PROFILE=long SHOPFERRY_SEED=$(SEED) SHOPFERRY_EXAMPLES=$(EXAMPLES) \
