@@ -127,6 +127,7 @@ class Stream:
         for partition in self.position.keys() - self._backlog.partitions:
             source = TopicPartition(*partition)
             end = max(self._ends.get(partition, 0), self.consumer.highwater(source) or 0)
+            # The client's position also passes what holds no record, but asking for it is work.
             if self._next[partition] < end and (self.consumer.position(source) or 0) < end:
                 behind.add(partition)
         return behind
