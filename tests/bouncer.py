@@ -112,7 +112,10 @@ def running(legacy_dsn: str, shop_dsn: str, mode: str = "transaction") -> Iterat
 
 @dataclass
 class Clients:
-    """Clients of the application: each writes one transaction after the other, to wherever it is led."""
+    """Clients of the application: each writes one transaction after the other, to wherever it is led.
+
+    About eighty a second in all, which the stream of a slow machine carries too.
+    """
 
     dsn: str
     write: Callable[[psycopg.Connection[Any], int], str]  # (connection, client) → the store it wrote to
@@ -142,7 +145,7 @@ class Clients:
                     with conn.transaction():
                         store = self.write(conn, client)
                     self.wrote.append((client, store))
-                    time.sleep(0.01)
+                    time.sleep(0.05)
         except BaseException as error:
             self.errors.append(error)
 

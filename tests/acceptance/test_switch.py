@@ -59,6 +59,12 @@ def settings() -> Iterator[Settings]:
             stack.down(purge=True)
 
 
+@pytest.fixture(autouse=True)
+def caught_up(settings: Settings) -> None:
+    """What the test before wrote has been replayed: on a slow machine the gates would rightly refuse the switch until then."""
+    wait_for_stream(settings)
+
+
 @pytest.fixture
 def front(settings: Settings) -> Iterator[Bouncer]:
     """A PgBouncer before the two stores."""
@@ -118,6 +124,11 @@ def version(settings: Settings) -> int:
 def until(check: Callable[[], object]) -> None:
     while not check():
         time.sleep(0.05)
+
+
+def wait_for_stream(settings: Settings) -> None:
+    late = {"stream caught up", "lag small and falling"}
+    until(lambda: all(g.met for g in retrying(lambda: gates.judge(settings)) if g.gate in late))
 
 
 # -- what keeps the switch out changes nothing ------------------------------------------------------------------------
@@ -249,9 +260,8 @@ class Killed:
 
 def killed(settings: Settings, at: str, tmp_path: Path, how: signal.Signals, *command: str) -> Killed:
     """Run our command line until it reaches the pause point, and kill it there."""
-    if command[0] == "cutover":  # on a slow machine the stream may still be behind, and the gates would rightly refuse it
-        late = {"stream caught up", "lag small and falling"}
-        until(lambda: all(g.met for g in retrying(lambda: gates.judge(settings)) if g.gate in late))
+    if command[0] == "cutover":
+        wait_for_stream(settings)
     flag, go, log = tmp_path / "flag", tmp_path / "go", tmp_path / "log"
     environment = {
         **os.environ, "SHOPFERRY_PGBOUNCER": settings.pgbouncer, "SHOPFERRY_HOOK": settings.hook,
