@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -76,6 +77,7 @@ def own_stack(broker: str | None = None, connect: str | None = None) -> Iterator
     home = Path(tempfile.mkdtemp(prefix="shopferry-benchmark-"))
     home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
     os.environ["SHOPFERRY_DATA"] = str(home)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us leaves no servers and no writer behind
     try:
         now = stack.up(without={"airflow"}, broker=broker)
         if connect:
