@@ -117,6 +117,34 @@ def test_what_is_lost_is_told(settings: Settings, tmp_path: Path) -> None:
         assert ledger.check(path, legacy, shop).missing == []
 
 
+def test_a_consent_that_has_left_the_shop_with_its_customer_may_have_ended_what_was_declared_before(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Granted in legacy twice, withdrawn in the new shop, and then the customer left: nothing in the shop tells of it."""
+    path = tmp_path / "ledger.jsonl"
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
+        first, last, other = (
+            row[0]
+            for row in legacy.execute(
+                "INSERT INTO consents (customer_id, channel, granted, granted_at, ip, wording, withdrawn_at) "
+                "SELECT (SELECT min(id) FROM customers), channel, 'T', now(), '10.0.0.1', 'v6', now() "
+                "FROM unnest('{sms,sms,post}'::text[]) channel RETURNING id"
+            ).fetchall()
+        )
+        legacy.execute("UPDATE customers SET deleted = 'T' WHERE id = (SELECT min(id) FROM customers)")
+        ferry(Stores(legacy, shop, ROUTE))
+        facts = [("legacy", 1, "consents", key, "granted", []) for key in (first, last, other)]
+        facts += [("shop", 2, "consent", 1_000_000, "withdrawn", [last])]
+        path.write_text("".join(
+            json.dumps({
+                "write": f"{table} {key}", "kind": "consent", "store": store, "version": version, "worker": 0, "started": at,
+                "acknowledged": at, "ms": 1.0, "attempts": 1, "error": None, "facts": [[table, key, {"state": state}, *led]],
+            }) + "\n"
+            for at, (store, version, table, key, state, led) in enumerate(facts, 1)
+        ))  # fmt: skip
+        assert ledger.check(path, legacy, shop).missing == [f"consents {other}:legacy.consents/{other} state differs"]
+
+
 def test_a_fenced_store_is_waited_for_and_giving_up_is_a_failure(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

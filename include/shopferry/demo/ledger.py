@@ -81,6 +81,10 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
     legacy_rows = sorted({(t, i) for r in acknowledged if r["store"] == "legacy" for t, i, *_ in r["facts"]})
     carried = _carried(shop, legacy_rows)
     back = _led_back(shop, {(t, i) for r in acknowledged if r["store"] == "shop" for t, i, *_ in r["facts"] if t[0] != "@"})
+    beside = _beside(legacy, {
+        key for r in acknowledged if r["store"] == "shop" for t, i, _, *keys in r["facts"] for key in keys
+        if t == "consent" and key is not None and (t, i) not in back
+    })  # fmt: skip
     dropped = {(t, i) for r in acknowledged for t, i, *_ in r["facts"] if t.startswith("@")}
     became: dict[Row, Row] = {}
     standing_for: dict[Row, set[Row]] = {}  # the other way round, of whatever it once became
@@ -107,7 +111,9 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
                     standing_for.setdefault(became[row], set()).add(row)
                 elif legacy_key:
                     derived.add(row)
-                _expect_back(in_legacy, row, columns, record["write"], back, became.get(row))
+                first = became.get(row)
+                rows = back.get(row) or ([first, *beside.get(first, ())] if first else [])
+                _expect_back(in_legacy, row, columns, record["write"], rows, first)
     missing = _differ("legacy", in_legacy, _found(legacy, "legacy", in_legacy))
     held = _found(shop, "shop", in_shop)
     absent = {row: became[row] for row, e in in_shop.items() if row not in held and not e.gone and row in became}
@@ -165,8 +171,7 @@ def _expect(expected: dict[Row, _Expected], row: Row, columns: dict[str, Any] | 
 
 
 def _expect_back(
-    in_legacy: dict[Row, _Expected], row: Row, columns: dict[str, Any] | None, write: str, back: dict[Row, list[Row]],
-    first: Row | None,
+    in_legacy: dict[Row, _Expected], row: Row, columns: dict[str, Any] | None, write: str, rows: list[Row], first: Row | None
 ) -> None:
     """What legacy must hold after a write to the new shop: in the row that it was led back to first, and in others."""
     table, key = row
@@ -174,7 +179,6 @@ def _expect_back(
         if table not in _LED_BY_NUMBER:
             _expect(in_legacy, (_LED_BACK_TO[table], key), None, write)
         return
-    rows = back.get(row, [])
     if first is None:
         if not rows:
             return
@@ -221,6 +225,12 @@ def _led_back(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, list[Row]]:
         for key, legacy_keys in shop.execute(_QUERIES[f"back.{table}"], {"ids": keys}).fetchall():
             found[table, key] = [(old, k) for k in dict.fromkeys(legacy_keys)]
     return found
+
+
+def _beside(legacy: db.Connection, consents: Iterable[int]) -> dict[Row, list[Row]]:
+    """Declaration → the same account's others for the channel: of a consent that has left the shop, its evidence is gone."""
+    rows = legacy.execute(_QUERIES["beside.consents"], {"ids": list(consents)}).fetchall()
+    return {("consents", key): [("consents", other) for other in others] for key, others in rows}
 
 
 def _found(store: db.Connection, name: str, rows: Iterable[Row]) -> dict[Row, dict[str, Any]]:

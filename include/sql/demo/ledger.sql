@@ -10,6 +10,11 @@ SELECT id, jsonb_build_object('street', street, 'city', city) FROM addresses WHE
 SELECT id, jsonb_build_object('state', CASE WHEN withdrawn_at IS NOT NULL THEN 'withdrawn' ELSE 'granted' END)
 FROM consents WHERE id = ANY(%(ids)s)
 
+-- name: beside.consents
+SELECT d.id, array_agg(o.id)
+FROM consents d JOIN consents o ON o.customer_id = d.customer_id AND o.channel = d.channel AND o.id <> d.id
+WHERE d.id = ANY(%(ids)s) GROUP BY d.id
+
 -- name: legacy.orders
 SELECT id, jsonb_build_object('total', round(total, 2)::text, 'status', CASE status_code
     WHEN 'NEW' THEN 'pending' WHEN 'PAID' THEN 'paid' WHEN 'SENT' THEN 'shipped' WHEN 'DONE' THEN 'delivered'
