@@ -182,6 +182,22 @@ def test_a_last_look_that_takes_too_long_keeps_the_switch_out(
         assert_legacy_goes_on(settings, 1)
 
 
+def test_what_keeps_nobody_waiting_may_take_longer_than_the_switch(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked() -> None:
+        raise GateError("so far it came")
+
+    looks = iter([0.0, 5.0])  # ahead, and again
+    monkeypatch.setattr(switch, "LIMIT_S", 8.0)
+    after(monkeypatch, "_await_calm", lambda: time.sleep(5.0))
+    after(monkeypatch, "look_ahead", lambda: time.sleep(next(looks)))
+    after(monkeypatch, "lock", locked)
+    with pytest.raises(GateError, match="so far it came"):
+        switch.cut_over(settings, "test")
+    assert_legacy_goes_on(settings, 1)
+
+
 @pytest.mark.parametrize("moved", ["before", "while it was looked ahead", "in a transaction that was open then"])
 def test_a_row_that_moved_last_and_differs_keeps_the_switch_out(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, moved: str

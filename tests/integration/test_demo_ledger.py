@@ -145,6 +145,43 @@ def test_a_consent_that_has_left_the_shop_with_its_customer_may_have_ended_what_
         assert ledger.check(path, legacy, shop).missing == [f"consents {other}:legacy.consents/{other} state differs"]
 
 
+def test_what_the_shop_wrote_to_one_account_goes_with_the_customer_it_was_led_back_to_when_legacy_parts_two(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Two customers were one account by their e-mail; a phone given to it in the new shop is that of the one who decided."""
+    path = tmp_path / "ledger.jsonl"
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
+        one, other = (
+            row[0]
+            for row in legacy.execute(
+                "INSERT INTO customers (login, full_name, email, phone, active, deleted, created_at) VALUES "
+                "('one', 'Ada One', 'ada.new@writer.example.com', '+48601951182', 'T', 'N', '2020-01-01'), "
+                "('other', 'Ada One', 'ada@writer.example.com', '+48601951183', 'T', 'N', '2020-01-02') RETURNING id"
+            ).fetchall()
+        )
+        ferry(Stores(legacy, shop, ROUTE))
+        keys = dict(shop.execute("SELECT legacy_key::bigint, shop_key::bigint FROM ferry.identity WHERE entity = 'customer'"))
+        facts = [
+            ("shop", 2, "customer", keys[other], {"phone": "+48601951182"}, [one]),
+            ("shop", 2, "customer", keys[other], {"email": "ada@writer.example.com"}, [one]),
+            ("legacy", 3, "customers", one, {"email": "ada.new@writer.example.com"}, []),
+        ]
+        path.write_text("".join(
+            json.dumps({
+                "write": f"write {at}", "kind": "change", "store": store, "version": version, "worker": 0, "started": at,
+                "acknowledged": at, "ms": 1.0, "attempts": 1, "error": None, "facts": [[table, key, columns, *led]],
+            }) + "\n"
+            for at, (store, version, table, key, columns, led) in enumerate(facts, 1)
+        ))  # fmt: skip
+        assert ledger.check(path, legacy, shop).missing == []
+        fence.lift_fence(shop, installation.entities(ROUTE))
+        shop.execute("UPDATE shop.customer SET phone = NULL WHERE id = %s", (keys[one],))
+        shop.execute("UPDATE shop.customer SET email = 'x@writer.example.com' WHERE id = %s", (keys[other],))
+        assert ledger.check(path, legacy, shop).missing == [
+            f"write 1:shop.customer/{keys[one]} phone differs", f"write 2:shop.customer/{keys[other]} email differs",
+        ]  # fmt: skip
+
+
 def test_a_fenced_store_is_waited_for_and_giving_up_is_a_failure(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

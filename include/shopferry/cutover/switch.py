@@ -200,6 +200,7 @@ def close(
         clock.lap("keep vacuum out")
         _await_calm(flows)
         clock.lap("await calm")
+        limit.begin()
         ahead = look_ahead(*flows[0], _CALM_S, ahead)
         clock.lap("look again")
         limit.begin()

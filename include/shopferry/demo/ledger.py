@@ -78,8 +78,11 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
     acknowledged.sort(key=lambda r: (r["version"], r["acknowledged"]))
     in_legacy: dict[Row, _Expected] = {}
     in_shop: dict[Row, _Expected] = {}
-    legacy_rows = sorted({(t, i) for r in acknowledged if r["store"] == "legacy" for t, i, *_ in r["facts"]})
-    carried = _carried(shop, legacy_rows)
+    legacy_rows = {(t, i) for r in acknowledged if r["store"] == "legacy" for t, i, *_ in r["facts"]}
+    deciding = {
+        ("customers", key) for r in acknowledged for t, _, _, *keys in r["facts"] if t == "customer" for key in keys if key
+    }
+    carried = _carried(shop, sorted(legacy_rows | deciding))
     back = _led_back(shop, {(t, i) for r in acknowledged if r["store"] == "shop" for t, i, *_ in r["facts"] if t[0] != "@"})
     beside = _beside(legacy, {
         key for r in acknowledged if r["store"] == "shop" for t, i, _, *keys in r["facts"] for key in keys
@@ -104,7 +107,6 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
             elif table.startswith("@"):
                 _expect(in_legacy, (table[1:], key), None, record["write"])
             else:
-                _expect(in_shop, row, columns, record["write"])
                 led_to = legacy_key[0] if legacy_key else None if table in _LED_BY_NUMBER else key
                 if led_to is not None:
                     became[row] = (_LED_BACK_TO[table], led_to)
@@ -112,6 +114,7 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
                 elif legacy_key:
                     derived.add(row)
                 first = became.get(row)
+                _expect_in_shop(in_shop, row, columns, record["write"], carried.get(first, row) if first else row)
                 rows = back.get(row) or (beside.get(first, []) if first else [])
                 _expect_back(in_legacy, row, columns, record["write"], rows, first)
     missing = _differ("legacy", in_legacy, _found(legacy, "legacy", in_legacy))
@@ -168,6 +171,22 @@ def _expect(expected: dict[Row, _Expected], row: Row, columns: dict[str, Any] | 
     else:
         held = expected.setdefault(row, _Expected({})).columns
         held.update({name: (value, write) for name, value in columns.items()})
+
+
+def _expect_in_shop(
+    in_shop: dict[Row, _Expected], row: Row, columns: dict[str, Any] | None, write: str, carrying: Row
+) -> None:
+    """What the shop must hold after a write to it; `carrying` is the row that carries now what was led back.
+
+    They are two when legacy has parted since what was one account: what was written went with the customer it was led
+    back to, under another number, and with the row that stays only what all had followed.
+    """
+    if columns is None or carrying == row or row[0] != "customer":
+        _expect(in_shop, row, columns, write)
+        return
+    _expect(in_shop, carrying, columns, write)
+    if stays := {name: value for name, value in columns.items() if name in _WITH_OTHERS["customer"]}:
+        _expect(in_shop, row, stays, write)
 
 
 def _expect_back(
