@@ -163,3 +163,20 @@ class Clients:
         while sum(store in {None, to} for _, to in self.wrote[begin:]) < writes:
             assert not self.errors, self.errors
             time.sleep(0.01)
+
+
+def read(conn: psycopg.Connection[Any], client: int) -> str:
+    """A client that only looks."""
+    row = conn.execute(b"SELECT to_regclass('public.customers') IS NULL").fetchone()
+    return "shop" if row and row[0] else "legacy"
+
+
+def write(conn: psycopg.Connection[Any], client: int) -> str:
+    """One transaction of a client: it asks in it which store it was led to, and writes there."""
+    store = read(conn, client)
+    table = "shop.customer" if store == "shop" else "public.customers"
+    conn.execute(
+        f"UPDATE {table} SET phone = %s WHERE id = (SELECT id FROM {table} ORDER BY id OFFSET %s LIMIT 1)".encode(),
+        (f"+4860{time.time_ns() % 10_000_000:07d}", client),
+    )
+    return store

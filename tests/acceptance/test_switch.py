@@ -22,7 +22,7 @@ import bouncer
 import hooks
 import psycopg
 import pytest
-from bouncer import Bouncer, Clients
+from bouncer import Bouncer, Clients, read, write
 from shopferry import backup, db, fence, installation, passage, stack
 from shopferry.cutover import gates, routing, switch, way_back
 from shopferry.cutover.rollback import roll_back
@@ -70,23 +70,6 @@ def front(settings: Settings) -> Iterator[Bouncer]:
     """A PgBouncer before the two stores."""
     with bouncer.running(settings.legacy_dsn, settings.shop_dsn) as running:
         yield running
-
-
-def read(conn: psycopg.Connection[Any], client: int) -> str:
-    """A client that only looks."""
-    row = conn.execute(b"SELECT to_regclass('public.customers') IS NULL").fetchone()
-    return "shop" if row and row[0] else "legacy"
-
-
-def write(conn: psycopg.Connection[Any], client: int) -> str:
-    """One transaction of a client: it asks in it which store it was led to, and writes there."""
-    store = read(conn, client)
-    table = "shop.customer" if store == "shop" else "public.customers"
-    conn.execute(
-        f"UPDATE {table} SET phone = %s WHERE id = (SELECT id FROM {table} ORDER BY id OFFSET %s LIMIT 1)".encode(),
-        (f"+4860{time.time_ns() % 10_000_000:07d}", client),
-    )
-    return store
 
 
 def row(dsn: str, query: str) -> Any:

@@ -49,6 +49,17 @@ def write_until(settings: Settings, path: Path, enough: Callable[[list[dict[str,
     thread.join()
 
 
+def acknowledge(path: Path, writes: dict[str, tuple[str, int, list[Any]]]) -> None:
+    """A ledger of these writes, one after the other: of each the store, the route's version and its one fact."""
+    path.write_text("".join(
+        json.dumps({
+            "write": write, "kind": "change", "store": store, "version": version, "worker": 0, "started": at,
+            "acknowledged": at, "ms": 1.0, "attempts": 1, "error": None, "facts": [fact],
+        }) + "\n"
+        for at, (write, (store, version, fact)) in enumerate(writes.items(), 1)
+    ))  # fmt: skip
+
+
 def ferry(stores: Stores) -> None:
     for phase in ROUTE.phases:
         phases.move(stores.shop, ROUTE.name, phase, State.COPYING)
@@ -135,13 +146,10 @@ def test_a_consent_that_has_left_the_shop_with_its_customer_may_have_ended_what_
         ferry(Stores(legacy, shop, ROUTE))
         facts = [("legacy", 1, "consents", key, "granted", []) for key in (first, last, other)]
         facts += [("shop", 2, "consent", 1_000_000, "withdrawn", [last])]
-        path.write_text("".join(
-            json.dumps({
-                "write": f"{table} {key}", "kind": "consent", "store": store, "version": version, "worker": 0, "started": at,
-                "acknowledged": at, "ms": 1.0, "attempts": 1, "error": None, "facts": [[table, key, {"state": state}, *led]],
-            }) + "\n"
-            for at, (store, version, table, key, state, led) in enumerate(facts, 1)
-        ))  # fmt: skip
+        acknowledge(path, {
+            f"{table} {key}": (store, version, [table, key, {"state": state}, *led])
+            for store, version, table, key, state, led in facts
+        })  # fmt: skip
         assert ledger.check(path, legacy, shop).missing == [f"consents {other}:legacy.consents/{other} state differs"]
 
 
@@ -161,18 +169,11 @@ def test_what_the_shop_wrote_to_one_account_goes_with_the_customer_it_was_led_ba
         )
         ferry(Stores(legacy, shop, ROUTE))
         keys = dict(shop.execute("SELECT legacy_key::bigint, shop_key::bigint FROM ferry.identity WHERE entity = 'customer'"))
-        facts = [
-            ("shop", 2, "customer", keys[other], {"phone": "+48601951182"}, [one]),
-            ("shop", 2, "customer", keys[other], {"email": "ada@writer.example.com"}, [one]),
-            ("legacy", 3, "customers", one, {"email": "ada.new@writer.example.com"}, []),
-        ]
-        path.write_text("".join(
-            json.dumps({
-                "write": f"write {at}", "kind": "change", "store": store, "version": version, "worker": 0, "started": at,
-                "acknowledged": at, "ms": 1.0, "attempts": 1, "error": None, "facts": [[table, key, columns, *led]],
-            }) + "\n"
-            for at, (store, version, table, key, columns, led) in enumerate(facts, 1)
-        ))  # fmt: skip
+        acknowledge(path, {
+            "write 1": ("shop", 2, ["customer", keys[other], {"phone": "+48601951182"}, one]),
+            "write 2": ("shop", 2, ["customer", keys[other], {"email": "ada@writer.example.com"}, one]),
+            "write 3": ("legacy", 3, ["customers", one, {"email": "ada.new@writer.example.com"}]),
+        })  # fmt: skip
         assert ledger.check(path, legacy, shop).missing == []
         fence.lift_fence(shop, installation.entities(ROUTE))
         shop.execute("UPDATE shop.customer SET phone = NULL WHERE id = %s", (keys[one],))
