@@ -24,6 +24,11 @@ CARRIED: dict[str, dict[str, object]] = {
     "minus infinity": {"day": "-infinity", "at": "-infinity", "at_tz": "-infinity", "exact": "-Infinity"},
     "not a number": {"exact": "NaN", "wide": "NaN", "single": "NaN", "dbl": "NaN"},
     "before our era": {"day": "0044-03-15 BC", "at": "0044-03-15 01:02:03 BC", "at_tz": "0001-12-31 23:59:59.5+00 BC"},
+    # Of these each alone: one value that is told apart has the whole row read again.
+    "a day of the year 1 before": {"day": "0001-06-15 BC"},
+    "a birth in the year 1 before": {"born": "0001-06-15 BC"},
+    "a moment of the year 1 before": {"at": "0001-06-15 01:02:03 BC"},
+    "an instant of the year 1 before": {"at_tz": "0001-06-15 01:02:03+00 BC"},
     "the first day": {"day": "4714-11-24 BC", "at": "4714-11-24 00:00 BC", "at_tz": "4714-11-24 00:00+00 BC"},
     "the last day": {
         "day": "5874897-12-31", "at": "294276-12-31 23:59:59.999999", "at_tz": "294276-12-31 23:59:59.999999+00",

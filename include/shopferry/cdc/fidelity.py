@@ -18,8 +18,9 @@ from shopferry.db import Connection
 from shopferry.errors import ReplayError, TransientError
 from shopferry.mirror import Column, MirrorTable
 
-# Years before 1 and after 9999 are signed; infinity of a date or timestamp comes as some such year.
-_YEAR = (b'"-', b'"+'), rb'"[+-]\d{4,}-\d\d-'
+# Years before 1 and after 9999 are signed, but for the one before 1, which is 0000 (and no year to PostgreSQL); infinity of
+# a date or timestamp comes as some such year. The empty date that old shops keep as text, "0000-00-00", is none of these.
+_YEAR = (b'"-', b'"+', b'"0000-'), rb'"(?:[+-]\d{4,}-\d\d-|0000-\d\d-\d\d[TZ])'
 _TOKENS = {
     "date": _YEAR,
     "timestamp without time zone": _YEAR,
