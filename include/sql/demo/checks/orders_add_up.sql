@@ -3,11 +3,11 @@
 -- phase:    orders
 -- target:   shop.customer_order
 -- remedy:   merge the order named anew
--- A line that is in quarantine still is part of what was charged.
+-- A line that is in quarantine still is part of what was charged, unless its price is no number.
 WITH lines AS (
     SELECT t.order_id, t.total FROM shop.order_line t
     UNION ALL
-    SELECT t.order_id, round(coalesce(t.line_total, t.quantity * t.unit_price), 2)
+    SELECT t.order_id, nullif(round(coalesce(t.line_total, t.quantity * t.unit_price), 2), 'NaN')
     FROM ferry.quarantine q
     JOIN legacy.order_items t ON t.id::text = q.row_key
     WHERE q.entity = 'shop.order_line'

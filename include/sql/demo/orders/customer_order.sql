@@ -38,8 +38,10 @@ SELECT o.id,
                 THEN coalesce(e.problem, 'email_invalid') END,
            CASE WHEN s.status IS NULL THEN 'status_unknown' END,
            CASE WHEN u.value IS NULL THEN 'currency_unknown' END,
-           CASE WHEN o.total IS NULL THEN 'total_missing' WHEN o.total < 0 THEN 'total_negative' END,
-           CASE WHEN o.delivery_cost < 0 THEN 'delivery_cost_negative' END,
+           CASE WHEN o.total IS NULL THEN 'total_missing' WHEN o.total = 'NaN' THEN 'total_not_a_number'
+                WHEN o.total < 0 THEN 'total_negative' END,
+           CASE WHEN o.delivery_cost = 'NaN' THEN 'delivery_cost_not_a_number'
+                WHEN o.delivery_cost < 0 THEN 'delivery_cost_negative' END,
            CASE WHEN btrim(coalesce(o.number, '')) = '' THEN 'number_missing' END,
            CASE WHEN o.created_at IS NULL THEN 'date_missing'
                 WHEN o.created_at < '1995-01-01' THEN 'date_implausible'
@@ -60,7 +62,7 @@ LEFT JOIN LATERAL (
     WHERE m.entity = 'customer' AND m.cluster = e.value AND coalesce(o.customer_id, 0) <= 0
 ) g ON true
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(round(coalesce(t.line_total, t.quantity * t.unit_price), 2)), 0) AS total
+    SELECT coalesce(sum(nullif(round(coalesce(t.line_total, t.quantity * t.unit_price), 2), 'NaN')), 0) AS total
     FROM legacy.order_items t
     WHERE t.order_id = o.id
 ) l;

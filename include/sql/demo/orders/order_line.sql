@@ -17,7 +17,8 @@ SELECT t.id,
        array_remove(ARRAY[
            CASE WHEN o.id IS NULL THEN 'order_missing' WHEN co.id IS NULL THEN 'order_quarantined' END,
            CASE WHEN t.quantity IS NULL OR t.quantity <= 0 THEN 'quantity_not_positive' END,
-           CASE WHEN t.unit_price IS NULL THEN 'price_missing' END,
+           CASE WHEN 'NaN' IN (t.unit_price, t.line_total) THEN 'price_not_a_number'
+                WHEN t.unit_price IS NULL THEN 'price_missing' END,
            CASE WHEN n.value IS NULL AND btrim(coalesce(t.sku, '')) = '' THEN 'name_missing' END
        ], NULL) AS problems
 FROM affected a

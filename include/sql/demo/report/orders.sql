@@ -10,7 +10,7 @@ SELECT CASE WHEN upper(btrim(o.currency, ' .')) IN ('PLN', 'ZŁ', 'ZL', 'PLZ') O
             WHEN upper(btrim(o.currency, ' .')) IN ('GBP', '£') THEN 'GBP'
             WHEN upper(btrim(o.currency)) ~ '^[A-Z]{3}$' THEN upper(btrim(o.currency))
             ELSE 'no currency' END AS segment,
-       count(*) AS orders, coalesce(sum(round(o.total, 2)), 0) AS total
+       count(*) AS orders, coalesce(sum(nullif(round(o.total, 2), 'NaN')), 0) AS total
 FROM orders o
 GROUP BY 1;
 
@@ -29,7 +29,7 @@ SELECT CASE WHEN upper(btrim(o.currency, ' .')) IN ('PLN', 'ZŁ', 'ZL', 'PLZ') O
             WHEN upper(btrim(o.currency, ' .')) IN ('GBP', '£') THEN 'GBP'
             WHEN upper(btrim(o.currency)) ~ '^[A-Z]{3}$' THEN upper(btrim(o.currency))
             ELSE 'no currency' END AS segment,
-       count(*) AS orders, coalesce(sum(round(o.total, 2)), 0) AS total
+       count(*) AS orders, coalesce(sum(nullif(round(o.total, 2), 'NaN')), 0) AS total
 FROM legacy.orders o
 JOIN ferry.quarantine q ON q.entity = 'shop.customer_order' AND q.row_key = o.id::text
 GROUP BY 1;

@@ -6,4 +6,6 @@ INSERT INTO orders (id, number, customer_id, email, status_code, total, currency
 (104, 'Z/104', 1, 'a@example.com', 'DONE', 100.00, 'PLN', 'BLIK', 'INPOST', 10, '2099-01-01'),
 (105, 'Z/105', 1, 'a@example.com', 'DONE', 100.00, 'PLN', 'BLIK', 'INPOST', 10, NULL),
 (106, '', 1, 'a@example.com', 'DONE', 100.00, 'PLN', 'BLIK', 'INPOST', 10, '2020-01-15 12:00'),
-(107, 'Z/107', 1, 'a@example.com', '?', 100.00, 'PLN', 'BLIK', 'INPOST', 10, '0001-01-01');
+(107, 'Z/107', 1, 'a@example.com', '?', 100.00, 'PLN', 'BLIK', 'INPOST', 10, '0001-01-01'),
+(108, 'Z/108', 1, 'a@example.com', 'DONE', 'NaN', 'PLN', 'BLIK', 'INPOST', 10, '-infinity'),
+(109, 'Z/109', 1, 'a@example.com', 'DONE', 100.00, 'PLN', 'BLIK', 'INPOST', 'NaN', 'infinity');
