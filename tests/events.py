@@ -22,7 +22,9 @@ from shopferry.db import Connection
 
 UNCHANGED = "__debezium_unavailable_value"
 _NUMBERS = {20, 21, 23, 26, 700, 701}  # int8, int2, int4, oid, float4, float8
-_BOOL, _BYTEA, _TIMESTAMP = 16, 17, 1114
+_BOOL, _BYTEA, _TIMESTAMP, _NUMERIC = 16, 17, 1114, 1700
+# Years that there are none of, as the connector words them: docs/reference/hard-cases.md.
+_ENDLESS = {"infinity": "+294247-01-10T04:00:25.2Z", "-infinity": "-290308-12-21T19:59:27.6Z"}
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,21 @@ def _worded(kind: int, text: str) -> object:
         return text == "t"
     if kind == _BYTEA:
         return text.removeprefix("\\x")
+    if kind == _NUMERIC and text == "NaN":
+        return "NAN"
     if kind == _TIMESTAMP:
-        return text.replace(" ", "T") + "Z"
+        return _ENDLESS.get(text) or _moment(text)
     return text
+
+
+def _moment(text: str) -> str:
+    """A timestamp in ISO 8601, years outside 1 to 9999 with a sign."""
+    year, rest = text.removesuffix(" BC").split("-", 1)
+    if text.endswith(" BC"):
+        year = f"-{int(year) - 1:04d}" if int(year) > 1 else "0000"
+    elif len(year) > 4:
+        year = f"+{year}"
+    return f"{year}-{rest.replace(' ', 'T')}Z"
 
 
 @dataclass
@@ -92,6 +106,7 @@ class Tap:
     slot: str
     prefix: str = "demo"
     _origin: str | None = None
+    _xid: int = 0
     _relations: dict[int, _Relation] = field(default_factory=dict)
 
     def open(self) -> Tap:
@@ -120,7 +135,8 @@ class Tap:
         reader = _Reader(data)
         kind = reader.letter()
         if kind == "B":
-            self._origin = None
+            reader.take("Q"), reader.take("Q")
+            self._origin, self._xid = None, reader.take("I")
         elif kind == "O":
             reader.take("Q")
             self._origin = reader.text()
@@ -155,14 +171,17 @@ class Tap:
         elif kind == "T":
             count, _ = reader.take("I"), reader.take("B")
             for relation in [self._relations[reader.take("I")] for _ in range(count)]:
-                yield self._topic(relation), None, envelope(relation.schema, relation.table, "t", lsn, None)
+                yield self._topic(relation), None, self._envelope(relation, "t", lsn, None)
 
     def _event(
         self, relation: _Relation, op: str, lsn: int, row: dict[str, object]
     ) -> tuple[str, dict[str, object], dict[str, object]]:
-        after = None if op == "d" else row
-        made = envelope(relation.schema, relation.table, op, lsn, after, self._origin)
-        return self._topic(relation), _key(relation, row), made
+        return self._topic(relation), _key(relation, row), self._envelope(relation, op, lsn, None if op == "d" else row)
+
+    def _envelope(
+        self, relation: _Relation, op: str, lsn: int, after: dict[str, object] | None
+    ) -> dict[str, object]:
+        return envelope(relation.schema, relation.table, op, lsn, after, self._origin, self._xid)
 
     def _topic(self, relation: _Relation) -> str:
         return f"{self.prefix}.{relation.schema}.{relation.table}"
@@ -178,7 +197,13 @@ def topic_of(table: str) -> str:
 
 
 def envelope(
-    schema: str, table: str, op: str, lsn: int | None, after: dict[str, object] | None, origin: str | None = None
+    schema: str,
+    table: str,
+    op: str,
+    lsn: int | None,
+    after: dict[str, object] | None,
+    origin: str | None = None,
+    xid: int = 7,
 ) -> dict[str, object]:
     """One event as the connector writes it: JSON without schemas, the parts that nobody reads among them."""
     now = int(time.time() * 1000)
@@ -188,7 +213,7 @@ def envelope(
         "source": {
             "version": "3.6.3.Final", "connector": "postgresql", "name": "demo", "ts_ms": now,
             "snapshot": "false", "db": "legacy", "sequence": "[null,\"0\"]", "schema": schema, "table": table,
-            "txId": 7, "lsn": lsn, "xmin": None, "origin": origin, "origin_lsn": None if origin is None else 0,
+            "txId": xid, "lsn": lsn, "xmin": None, "origin": origin, "origin_lsn": None if origin is None else 0,
         },
         "transaction": None,
         "op": op,

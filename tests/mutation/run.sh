@@ -1,5 +1,6 @@
 #!/bin/sh
-# Mutate modules in a copy of the last commit, never here, and print what no test noticed: run.sh MODULE...
+# Mutate modules in a copy of the last commit, never here, and print what no test noticed: [SINCE=commit] run.sh MODULE...
+# SINCE leaves out the mutants of lines that have not changed since then.
 set -eu
 here=$(pwd)
 copy=$here/build/mutation
@@ -14,6 +15,10 @@ for module in "$@"; do
         rm -f "$book.new"
         cosmic-ray init "$config" "$book.new"
         cr-filter-operators "$book.new" "$config"
+        if [ -n "${SINCE:-}" ]; then
+            printf '\n[cosmic-ray.filters.git-filter]\nbranch = "%s"\n' "$SINCE" >>"$config"
+            cr-filter-git --config "$config" "$book.new"
+        fi
         mv "$book.new" "$book"
     fi
     cosmic-ray exec "$config" "$book"
