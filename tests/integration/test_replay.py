@@ -333,6 +333,23 @@ def test_who_takes_back_what_the_other_flow_has_written_is_heard_though_the_mirr
     pair.check()
 
 
+@pytest.mark.parametrize("passed", [3, 1], ids=["merged already", "not merged yet"])
+def test_the_values_of_what_the_other_flow_has_written_are_judged_though_nothing_of_it_is_merged(
+    pair: Pair, passed: int
+) -> None:
+    pair.pass_phases(ROUTE.phases[:passed])
+    with other_flow(f"{pair.legacy.info.dsn} password={pair.legacy.info.password}") as other:
+        other.execute(order(1).replace("PLN", "zł").encode())
+        pair.sync()
+    assert pair.ask("SELECT value FROM ferry.standardized WHERE kind = 'currency' AND raw = 'zł'") == [("PLN",)]
+    pair.pass_phases(ROUTE.phases[passed:])
+    # It is merged as a whole when only its lines change.
+    pair.write("INSERT INTO order_items (order_id, sku, quantity, unit_price) VALUES (1, 'S', 1, 1)")
+    pair.sync()
+    assert pair.ask("SELECT id, currency FROM shop.customer_order") == [(1, "PLN")]
+    pair.check()
+
+
 def test_no_table_of_the_session_grows_with_what_went_through_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that were deleted from it are read again and again until it is cleared."""
     monkeypatch.setattr("shopferry.merge._TIDY_AFTER", 0)
