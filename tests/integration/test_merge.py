@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from pair import ROUTE, Pair
 from shopferry import backfill, db, merge
+from shopferry.backfill import Stores
 from shopferry.control import quarantine
 from shopferry.errors import MappingError
 from shopferry.mapping import Route
@@ -224,6 +225,23 @@ def test_what_was_refused_is_released_once_the_shop_can_hold_it(pair: Pair) -> N
     pair.shop.execute("ALTER TABLE shop.customer_order DROP CONSTRAINT order_is_not_unlucky")
     assert release(pair.stores) == (2, 0)
     assert pair.ask("SELECT order_id FROM shop.payment") == [(1,)]
+    pair.check()
+
+
+@pytest.mark.parametrize("silent", ["shop.customer_order", "legacy.orders"])
+def test_what_is_released_brings_its_children_along_though_they_name_one_source_less(pair: Pair, silent: str) -> None:
+    pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total <> 13)")
+    pair.write(
+        order(1, total="13"),
+        "INSERT INTO order_status_log (id, order_id, status_code, changed_at) VALUES (1, 1, 'NEW', '2020-01-01')",
+    )
+    pair.pass_phases()
+    pair.shop.execute("ALTER TABLE shop.customer_order DROP CONSTRAINT order_is_not_unlucky")
+    event = next(u for u in ROUTE.mappings if u.entity == "shop.order_event")
+    child = replace(event, sources=tuple(s for s in event.sources if s.relation != silent))
+    route = replace(ROUTE, units=tuple(child if u is event else u for u in ROUTE.units))
+    assert release(Stores(pair.legacy, pair.shop, route), entity="shop.customer_order") == (1, 0)
+    assert pair.ask("SELECT order_id FROM shop.order_event") == [(1,)]
     pair.check()
 
 
