@@ -282,6 +282,12 @@ def test_a_customer_merged_before_anyone_judged_his_address_leaves_nothing_behin
     assert pair.verify("contacts").clean
 
 
+def test_a_session_that_merges_marks_its_writes_from_the_first_on(pair: Pair) -> None:
+    with db.connect(dsns(pair)[1], "test") as conn:
+        Merger(conn, ROUTE).stage(ROUTE.units)
+        assert conn.execute("SELECT pg_replication_origin_session_is_setup()").fetchone() == (True,)
+
+
 @pytest.mark.parametrize(("theirs", "wait"), [("a chunk", {"batch", "release"}), ("a batch", {"batch", "release", "chunk"})])
 def test_chunks_go_side_by_side_and_a_batch_goes_alone(pair: Pair, theirs: str, wait: set[str]) -> None:
     pair.write(order(1))
