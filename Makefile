@@ -5,7 +5,7 @@
 # make crash-matrix                            install, then every process killed at every point; writes the page of results
 # make death-table                             install, then somebody killed at every step of cutover and rollback; writes that page
 # make cutover-drill [ARGS="--rounds 2"]       install, then 20 cutovers and rollbacks under the writer; writes the page of gaps and losses
-# make mutation [ARGS=envelope] [SINCE=commit]  install, then mutants of replay, envelope and merge: what no test notices is printed
+# make mutation [ARGS=envelope] [SINCE=commit] install, then mutants of replay, envelope and merge: what no test notices is printed
 # make lint                                    install, then ruff, mypy and the rules of who imports whom
 # make clean                                   stop the stack and remove what these targets made
 

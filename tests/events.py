@@ -135,7 +135,7 @@ class Tap:
         reader = _Reader(data)
         kind = reader.letter()
         if kind == "B":
-            reader.take("Q"), reader.take("Q")
+            reader.at += 16  # the commit's position and time
             self._origin, self._xid = None, reader.take("I")
         elif kind == "O":
             reader.take("Q")
@@ -250,6 +250,10 @@ class Log:
             self.order.append(made)
             count += 1
         return count
+
+    def ends(self) -> dict[Partition, int]:
+        """The offset that each partition's next message will have."""
+        return {p: len(held) for p, held in self.partitions.items()}
 
     def again(self, count: int) -> None:
         """Produce the last messages once more, as a connector does that died before it could note its position."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from hypothesis import strategies as st
+from pair import Pair
 from psycopg.sql import SQL, Identifier, Literal
 from shopferry.db import Connection
 
@@ -230,3 +231,23 @@ takeovers = _takeovers()
 openings = st.lists(st.sampled_from([(t, i) for t in TABLES for i in _TABLES[t][0]]), max_size=8).map(
     lambda missing: [Put(t, i, {}) for t in TABLES for i in _TABLES[t][0] if (t, i) not in missing]
 )
+
+
+def empty(pair: Pair) -> None:
+    """Both stores as they were before the history."""
+    pair.legacy.execute("SET lock_timeout = 0")  # whoever was killed last may still be dying
+    with pair.legacy.transaction():
+        for table in TABLES:
+            pair.legacy.execute(f"DELETE FROM {table}".encode())
+            pair.legacy.execute(f"ALTER TABLE {table} DROP COLUMN IF EXISTS {UNMAPPED}".encode())
+    pair.tap.skip()
+    with pair.shop.transaction():
+        pair.empty_shop()
+        for table in TABLES:
+            pair.shop.execute(f"DELETE FROM mirror.{table}".encode())
+        for table in ("chunk", "kafka_offset", "replay_batch", "difference", "verification"):
+            pair.shop.execute(f"DELETE FROM ferry.{table}".encode())
+        pair.shop.execute("UPDATE ferry.phase SET state = 'new', generation = 1")
+    pair.shop.execute("VACUUM")  # thousands of temp tables would slow down the catalogue
+    pair.log.partitions.clear()
+    pair.log.order.clear()

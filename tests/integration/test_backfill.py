@@ -220,7 +220,7 @@ def test_a_resync_brings_what_the_stream_has_lost_and_old_events_do_not_undo_it(
     assert {(d.layer, d.target, d.key, d.kind) for d in outcome.differences} == {
         ("mirror", "orders", "1", "differs"), ("mirror", "orders", "2", "extra"), ("mirror", "orders", "4", "missing"),
     }  # fmt: skip
-    backfill.resync(pair.stores, "test", lambda: {p: len(held) for p, held in pair.log.partitions.items()})
+    backfill.resync(pair.stores, "test", pair.log.ends)
     pair.write("UPDATE orders SET status_code = 'PROC' WHERE id = 3")
     pair.sync()
     assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY id") == [
@@ -235,7 +235,7 @@ def test_after_a_resync_a_restored_legacy_may_count_its_log_from_the_beginning(p
     pair.write("UPDATE orders SET status_code = 'PAID'", order(3), "DELETE FROM orders WHERE id = 3")
     pair.sync()
     pair.shop.execute("UPDATE mirror.orders SET _lsn = 'FFFFFF/0'")  # as positions of the server before were
-    ends = {p: len(held) for p, held in pair.log.partitions.items()}
+    ends = pair.log.ends()
     backfill.resync(pair.stores, "test", lambda: ends)
     pair.write("UPDATE orders SET status_code = 'SENT' WHERE id = 1", "DELETE FROM orders WHERE id = 2", order(3))
     pair.sync()
@@ -249,7 +249,7 @@ def test_after_a_resync_old_events_that_come_again_undo_nothing(pair: Pair) -> N
     for code in ("PAID", "SENT"):
         pair.write(f"UPDATE orders SET status_code = '{code}' WHERE id = 1")
         pair.sync()
-    ends = {p: len(held) for p, held in pair.log.partitions.items()}
+    ends = pair.log.ends()
     backfill.resync(pair.stores, "test", lambda: ends)
     pair.log.again(2)  # the connector died before it could note its position
     while pending := pair.pending():
@@ -268,7 +268,7 @@ def test_a_long_value_whose_change_was_lost_is_not_taken_from_the_mirror_before_
     pair.tap.skip()  # nobody will ever see it
     with monkeypatch.context() as patched:
         patched.setattr(backfill, "finish_resync", lambda *_: 0)
-        backfill.resync(pair.stores, "test", lambda: {p: len(held) for p, held in pair.log.partitions.items()})
+        backfill.resync(pair.stores, "test", pair.log.ends)
     pair.write("UPDATE orders SET status_code = 'PAID' WHERE id = 1")  # comes without the note
     pair.sync()
     backfill.finish_resync(pair.stores, "test")
@@ -286,7 +286,7 @@ def test_a_resync_walks_legacys_keys_before_it_locks_and_brings_keys_that_come_m
     def ends() -> dict[offsets.Partition, int]:
         pair.write(order(-5), order(5000), "DELETE FROM orders WHERE id = 3")
         pair.tap.skip()  # nobody will ever see these
-        return {p: len(held) for p, held in pair.log.partitions.items()}
+        return pair.log.ends()
 
     walked, walk = [], backfill.key_ranges
 
@@ -315,7 +315,7 @@ def test_a_resync_that_dies_is_finished_by_the_next_who_looks(
     pair.capture()
     pair.write("UPDATE orders SET status_code = 'SENT' WHERE id = 1", "DELETE FROM orders WHERE id = 2", order(3))
     pair.tap.skip()  # nobody will ever see these
-    ends = {p: len(held) for p, held in pair.log.partitions.items()}
+    ends = pair.log.ends()
     left = time
 
     def die(statement: str) -> None:
@@ -344,7 +344,7 @@ def test_changes_lost_before_a_phase_was_ever_copied_are_in_its_copy(pair: Pair)
     pair.sync()  # the stream keeps the rows of phases that are still to come
     pair.write("UPDATE orders SET status_code = 'SENT' WHERE id = 1", "DELETE FROM orders WHERE id = 2", order(3))
     pair.tap.skip()  # nobody will ever see these
-    backfill.resync(pair.stores, "test", lambda: {p: len(held) for p, held in pair.log.partitions.items()})
+    backfill.resync(pair.stores, "test", pair.log.ends)
     pair.pass_phases()
     assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY id") == [(1, "shipped"), (3, "pending")]
     pair.check()

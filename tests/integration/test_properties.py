@@ -53,7 +53,7 @@ class Ferry(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        _empty(self.pair)
+        history.empty(self.pair)
         self.other = connect(self.pair.legacy.info.dsn + " password=" + self.pair.legacy.info.password)
         for conn in (self.pair.legacy, self.other):
             conn.execute("SET lock_timeout = '15ms'")
@@ -300,8 +300,7 @@ class Ferry(RuleBasedStateMachine):
     def _resync(self) -> None:
         """What was lost, or cannot be applied, is read anew; the connector delivers none of what came before again."""
         self.pair.log.order.clear()
-        ends = {p: len(held) for p, held in self.pair.log.partitions.items()}
-        backfill.resync(self.pair.stores, "test", lambda: ends)
+        backfill.resync(self.pair.stores, "test", self.pair.log.ends)
 
     def _versions(self) -> dict[tuple[str, int], int]:
         """The log position that each row of the mirror was last changed at."""
@@ -358,26 +357,6 @@ class Ferry(RuleBasedStateMachine):
         finally:
             self.pair.shop.before = None
         return False
-
-
-def _empty(pair: Pair) -> None:
-    """Both stores as they were before the history."""
-    pair.legacy.execute("SET lock_timeout = 0")  # whoever was killed last may still be dying
-    with pair.legacy.transaction():
-        for table in history.TABLES:
-            pair.legacy.execute(f"DELETE FROM {table}".encode())
-            pair.legacy.execute(f"ALTER TABLE {table} DROP COLUMN IF EXISTS {history.UNMAPPED}".encode())
-    pair.tap.skip()
-    with pair.shop.transaction():
-        pair.empty_shop()
-        for table in history.TABLES:
-            pair.shop.execute(f"DELETE FROM mirror.{table}".encode())
-        for table in ("chunk", "kafka_offset", "replay_batch", "difference", "verification"):
-            pair.shop.execute(f"DELETE FROM ferry.{table}".encode())
-        pair.shop.execute("UPDATE ferry.phase SET state = 'new', generation = 1")
-    pair.shop.execute("VACUUM")  # thousands of temp tables would slow down the catalogue
-    pair.log.partitions.clear()
-    pair.log.order.clear()
 
 
 def test_invariants_hold_whatever_happens(make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch) -> None:

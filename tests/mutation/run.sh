@@ -9,7 +9,7 @@ git clone -q "$here" "$copy"
 cd "$copy"
 export PATH="$here/.venv/bin:$PATH" PYTHONPATH="$copy/include"
 for module in "$@"; do
-    book=$here/build/mutation-$module.sqlite
+    book=$here/build/mutation-$module${SINCE:+-$SINCE}.sqlite
     config=tests/mutation/$module.toml
     if [ ! -e "$book" ]; then  # else it goes on; whole or not at all, as one that is broken off here has nothing to do
         rm -f "$book.new"
