@@ -56,7 +56,7 @@ def airflow(shared_ground: Ground) -> Airflow:
     """Airflow, joined to the running stack, as its administrator."""
     state = stack.up()
     assert state == shared_ground.state
-    shared_ground.whole = False  # its cells copy slowly: not a shop that has grown under the writer of all others
+    shared_ground.whole = False  # the scheduler's cells copy slowly, and want a shop that has not grown
     return Airflow(state["airflow_url"], state["airflow_user"], state["airflow_password"])
 
 
