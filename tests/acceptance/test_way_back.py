@@ -253,6 +253,86 @@ def test_who_takes_back_a_consent_in_the_new_shop_has_done_so_for_all_their_old_
     assert not differences(settings)
 
 
+def test_who_takes_back_the_newsletter_in_the_new_shop_gets_it_by_none_of_their_old_accounts(settings: Settings) -> None:
+    """Legacy writes to every account whose flag says so; and a withdrawal must stay with each when they part."""
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+
+        def persons(having: int, limit: int) -> dict[int, list[int]]:
+            """Customer → old accounts, of people without a consent by e-mail; their flags say yes, since 2011."""
+            found = dict(
+                new.execute(
+                    """SELECT m.customer_id, array_agg(m.legacy_customer_id ORDER BY m.legacy_customer_id)
+                       FROM shop.customer_account m
+                       WHERE NOT EXISTS (SELECT FROM shop.consent s WHERE s.customer_id = m.customer_id
+                                         AND s.purpose = 'marketing' AND s.channel = 'email')
+                       GROUP BY 1 HAVING count(*) = %s ORDER BY 1 LIMIT %s""",
+                    (having, limit),
+                ).fetchall()
+            )
+            assert len(found) == limit
+            legacy.execute(
+                "UPDATE customers SET newsletter = 'Y', newsletter_date = '05.03.2011' WHERE id = ANY(%s)",
+                ([account for accounts in found.values() for account in accounts],),
+            )
+            return found
+
+        def flags(accounts: list[int]) -> list[tuple[str, str | None]]:
+            said = "SELECT newsletter, newsletter_date FROM customers WHERE id = ANY(%s) ORDER BY id"
+            return legacy.execute(said, (accounts,)).fetchall()
+
+        def held(person: int) -> list[tuple[str]]:
+            state = "SELECT state FROM shop.consent WHERE customer_id = %s AND purpose = 'newsletter'"
+            return new.execute(state, (person,)).fetchall()
+
+        (both, theirs), (again, refused) = persons(2, 2).items()
+        (all_at_once, one), (untimed, two), (untouched, three), (newcomer, four) = persons(1, 4).items()
+        legacy.execute("UPDATE customers SET newsletter = 'N', newsletter_date = '2012-01-01' WHERE id = %s", (refused[0],))
+        legacy.execute("UPDATE customers SET newsletter = 'N', newsletter_date = NULL WHERE id = %s", (four[0],))
+        legacy.execute(
+            """INSERT INTO consents (customer_id, channel, granted, granted_at, wording)
+               VALUES (%s, 'email', 'T', now() AT TIME ZONE 'Europe/Warsaw', 'v6')""",
+            (one[0],),
+        )
+        until(lambda: held(again) == [("withdrawn",)] and not held(newcomer) and held(untouched) == [("unproven",)])
+
+        way_back.arm(settings)
+        switch.cut_over(settings, "test")
+        new.execute(  # the one has no other consent, the other takes back all there are
+            """UPDATE shop.consent SET state = 'withdrawn', withdrawn_at = '2024-05-06 12:00Z'
+               WHERE customer_id = ANY(%s) AND channel = 'email'""",
+            ([both, all_at_once],),
+        )
+        new.execute("UPDATE shop.consent SET state = 'withdrawn' WHERE customer_id = %s AND purpose = 'newsletter'", (untimed,))
+        granted = "'granted', '2025-06-07 12:00Z', 'v6'"
+        new.execute(
+            f"""UPDATE shop.consent SET (state, granted_at, wording_version, withdrawn_at) = ROW({granted}, NULL)
+                WHERE customer_id = %s AND purpose = 'newsletter'""".encode(),
+            (again,),
+        )
+        new.execute(
+            f"""INSERT INTO shop.consent (customer_id, purpose, channel, state, granted_at, wording_version)
+                VALUES (%s, 'newsletter', 'email', {granted})""".encode(),
+            (newcomer,),
+        )
+        new.execute("UPDATE shop.customer SET phone = '+48601000111' WHERE id = %s", (untouched,))
+        roll_back(settings, "test")
+        assert flags(theirs) == [("N", "2024-05-06")] * 2
+        assert flags(one) == [("N", "2024-05-06")]
+        assert flags(two)[0][0] == "N" and flags(two)[0][1] is not None
+        assert flags(three) == [("Y", "05.03.2011")]
+        assert flags(refused) == [("T", "2025-06-07"), ("Y", "05.03.2011")]
+        assert flags(four) == [("T", "2025-06-07")]
+
+        passage.run_again(settings, "test", lambda _: None)
+        assert [held(p) for p in (both, all_at_once, untimed)] == [[("withdrawn",)]] * 3
+        assert [held(p) for p in (again, newcomer, untouched)] == [[("unproven",)]] * 3
+        legacy.execute("UPDATE customers SET email = 'parted@example.com' WHERE id = %s", (theirs[0],))
+        parted = """SELECT s.state FROM shop.customer c JOIN shop.consent s ON s.customer_id = c.id
+                    WHERE c.legacy_customer_id = ANY(%s) AND s.purpose = 'newsletter'"""
+        until(lambda: new.execute(parted, (theirs,)).fetchall() == [("withdrawn",)] * 2)
+    assert not differences(settings)
+
+
 def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_path: Path) -> None:
     book, begun = tmp_path / "ledger.jsonl", datetime.now(UTC)
     with writing(book, RATE):

@@ -80,9 +80,10 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- A consent's evidence is the list of its declarations, and legacy's table of them is made of it. A grant is declared for
--- each of the person's accounts, since in legacy no account overrules the withdrawal of another; a withdrawal is noted in
--- all that it ends, whichever account declared it: else a grant would come to life again when the deciding account leaves.
+-- The evidence of a consent to marketing is the list of its declarations, and legacy's table of them is made of it. A grant is
+-- declared for each of the person's accounts, since in legacy no account overrules the withdrawal of another; a withdrawal is
+-- noted in all that it ends, whichever account declared it: else a grant would come to life again when the deciding account
+-- leaves.
 CREATE OR REPLACE FUNCTION ferry.consent_is_declared() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -95,10 +96,6 @@ BEGIN
         RETURN NEW;
     END IF;
     SELECT legacy_customer_id INTO lead FROM shop.customer WHERE id = NEW.customer_id;
-    IF NEW.purpose <> 'marketing' THEN
-        NEW.legacy_customer_id := coalesce(NEW.legacy_customer_id, lead);
-        RETURN NEW;
-    END IF;
     IF TG_OP = 'UPDATE' THEN
         NEW.evidence := OLD.evidence;
         NEW.legacy_consent_id := OLD.legacy_consent_id;
@@ -137,6 +134,40 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- Of the newsletter, the evidence is what the flag of each account says, and legacy's flags are made of it. A withdrawal turns
+-- them all, for legacy writes to whoever has one, and accounts may part; a grant turns those that refuse.
+CREATE OR REPLACE FUNCTION ferry.newsletter_is_flagged() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    withdrawn boolean := NEW.state = 'withdrawn';
+    -- Legacy takes no refusal without a date for one: without a time, it is the day when it was noted.
+    at timestamptz := CASE WHEN withdrawn THEN coalesce(NEW.withdrawn_at, now()) ELSE NEW.granted_at END;
+    flag jsonb := jsonb_build_object('newsletter', CASE WHEN withdrawn THEN 'N' ELSE 'T' END,
+                                     'date', to_char(at AT TIME ZONE 'Europe/Warsaw', 'YYYY-MM-DD'));
+    lead bigint;
+BEGIN
+    IF ferry.is_ours() THEN
+        RETURN NEW;
+    END IF;
+    SELECT legacy_customer_id INTO lead FROM shop.customer WHERE id = NEW.customer_id;
+    IF TG_OP = 'UPDATE' THEN
+        NEW.evidence := OLD.evidence;
+        NEW.legacy_customer_id := OLD.legacy_customer_id;
+        IF ROW(NEW.state, NEW.granted_at, NEW.withdrawn_at)
+            IS NOT DISTINCT FROM ROW(OLD.state, OLD.granted_at, OLD.withdrawn_at) THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    NEW.legacy_customer_id := coalesce(NEW.legacy_customer_id, lead);
+    IF NOT jsonb_path_exists(NEW.evidence, '$[*].account') THEN
+        NEW.evidence := NEW.evidence || jsonb_build_object('account', lead);
+    END IF;
+    SELECT jsonb_agg(CASE WHEN e ? 'account' AND (withdrawn OR e->>'newsletter' IN ('T', 'Y', '1') IS NOT TRUE) THEN e || flag
+                          ELSE e END ORDER BY n)
+    INTO NEW.evidence FROM jsonb_array_elements(NEW.evidence) WITH ORDINALITY AS x (e, n);
+    RETURN NEW;
+END $$;
+
 CREATE OR REPLACE FUNCTION ferry.entry_is_born() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -156,6 +187,8 @@ CREATE OR REPLACE TRIGGER shopferry_born BEFORE INSERT ON shop.customer_address
 CREATE OR REPLACE TRIGGER shopferry_born BEFORE INSERT ON shop.customer_credential
     FOR EACH ROW EXECUTE FUNCTION ferry.credential_is_born();
 CREATE OR REPLACE TRIGGER shopferry_declared BEFORE INSERT OR UPDATE ON shop.consent
-    FOR EACH ROW EXECUTE FUNCTION ferry.consent_is_declared();
+    FOR EACH ROW WHEN (NEW.purpose = 'marketing') EXECUTE FUNCTION ferry.consent_is_declared();
+CREATE OR REPLACE TRIGGER shopferry_flagged BEFORE INSERT OR UPDATE ON shop.consent
+    FOR EACH ROW WHEN (NEW.purpose = 'newsletter') EXECUTE FUNCTION ferry.newsletter_is_flagged();
 CREATE OR REPLACE TRIGGER shopferry_born BEFORE INSERT ON shop.loyalty_entry
     FOR EACH ROW EXECUTE FUNCTION ferry.entry_is_born();

@@ -12,8 +12,7 @@ WITH account AS (
            c.email, c.given_name, c.family_name, c.phone, c.status, c.registered_at, c.last_seen_at,
            r.customer_id IS NOT NULL AS has_password, r.login, r.scheme, r.hash, r.salt,
            b.source_key IS NOT NULL AS has_billing, b.company, b.street, b.postcode, b.city, b.country_code,
-           n.state::text AS newsletter, coalesce(n.withdrawn_at, n.granted_at) AT TIME ZONE 'Europe/Warsaw' AS newsletter_at,
-           w.state IS NOT NULL AS news_withdrawn
+           n.evidence AS newsletter
     FROM affected a
     JOIN shop.customer_account m ON m.legacy_customer_id = a.key
     JOIN shop.customer c ON c.id = m.customer_id
@@ -21,8 +20,6 @@ WITH account AS (
     LEFT JOIN shop.customer_credential r ON r.customer_id = c.id
     LEFT JOIN shop.customer_address b ON b.source_key = 'billing:' || a.key
     LEFT JOIN shop.consent n ON n.customer_id = c.id AND n.purpose = 'newsletter' AND n.channel = 'email'
-    LEFT JOIN shop.consent w ON w.customer_id = c.id AND w.purpose = 'marketing' AND w.channel = 'email'
-                            AND w.state = 'withdrawn'
 )
 SELECT t.key AS id,
        CASE WHEN NOT t.leads OR btrim(l.login) = t.login OR (NOT t.has_password AND t.old) THEN l.login
@@ -51,8 +48,9 @@ SELECT t.key AS id,
        CASE WHEN b.place THEN l.bill_postcode ELSE left(t.postcode, 20) END AS bill_postcode,
        CASE WHEN b.city THEN l.bill_city ELSE left(t.city, 128) END AS bill_city,
        CASE WHEN b.place THEN l.bill_country ELSE t.country_code END AS bill_country,
-       CASE WHEN s.becomes IS NOT NULL THEN s.becomes WHEN t.old THEN l.newsletter ELSE 'N' END AS newsletter,
-       CASE WHEN s.becomes IS NOT NULL THEN to_char(t.newsletter_at, 'YYYY-MM-DD') ELSE l.newsletter_date END AS newsletter_date,
+       CASE WHEN s.said IS NULL AND NOT t.old THEN 'N' WHEN s.said IS NULL OR s.said = upper(l.newsletter) THEN l.newsletter
+            ELSE s.said END AS newsletter,
+       CASE WHEN s.said IS NULL THEN l.newsletter_date ELSE s.date END AS newsletter_date,
        CASE WHEN t.old AND (upper(l.active) IN ('N', '0') IS NOT TRUE) = (t.status = 'active') THEN l.active
             WHEN t.status = 'active' THEN 'T' ELSE 'N' END AS active,
        CASE WHEN t.old THEN l.deleted ELSE 'N' END AS deleted,
@@ -77,24 +75,11 @@ CROSS JOIN LATERAL (
                     '^(\$2[abxy]\$[0-9]{2}\$.{53}|\$wp\$2y\$[0-9]{2}\$.{53}|\$[PH]\$.{31}|\$argon2id\$v=[0-9]+\$.*|',
                     '[0-9a-fA-F]{32}(:.+)?|[0-9a-fA-F]{40}|[0-9a-fA-F]{64}:.+)$') END IS TRUE AS stays
 ) h
-CROSS JOIN LATERAL (
-    -- What all accounts of the person say together is what the shop was told: one that refuses, with a date, ends it for all.
-    SELECT CASE WHEN t.newsletter = 'withdrawn' AND t.leads AND NOT t.news_withdrawn AND f.refused IS NOT TRUE THEN 'N'
-                WHEN t.newsletter IN ('granted', 'unproven') AND f.own_refused THEN 'T'
-                WHEN t.newsletter IN ('granted', 'unproven') AND t.leads AND f.wanted IS NOT TRUE THEN 'T' END AS becomes
-    FROM (
-        SELECT bool_or(v.no) AS refused, bool_or(v.no AND v.id = t.key) AS own_refused, bool_or(v.yes) AS wanted
-        FROM (
-            SELECT x.id, upper(x.newsletter) IN ('T', 'Y', '1') AS yes,
-                   upper(x.newsletter) IN ('N', '0') AND nullif(btrim(x.newsletter_date), '') IS NOT NULL
-                       AND d.problem IS DISTINCT FROM 'date_missing' AS no
-            FROM shop.customer_account o
-            JOIN public.customers x ON x.id = o.legacy_customer_id
-            LEFT JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = x.newsletter_date
-            WHERE o.customer_id = t.customer_id
-        ) v
-    ) f
-) s
+LEFT JOIN LATERAL (
+    -- What the account's flag says stands in the evidence of the person's consent; an undated refusal is no part of it.
+    SELECT x.e->>'newsletter' AS said, x.e->>'date' AS date
+    FROM jsonb_array_elements(t.newsletter) x (e) WHERE (x.e->>'account')::bigint = t.key
+) s ON true
 CROSS JOIN LATERAL (
     -- Without a billing address in the shop, what legacy has of one stays only if it never became one.
     SELECT t.old AND (l.bill_company IS NULL OR co.raw IS NOT NULL) AND co.value IS NOT DISTINCT FROM t.company
