@@ -153,6 +153,29 @@ def test_a_consent_that_has_left_the_shop_with_its_customer_may_have_ended_what_
         assert ledger.check(path, legacy, shop).missing == [f"consents {other}:legacy.consents/{other} state differs"]
 
 
+def test_a_newsletter_taken_back_in_the_shop_is_looked_for_in_all_accounts_of_the_person(
+    settings: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
+        accounts = [
+            row[0]
+            for row in legacy.execute(
+                "INSERT INTO customers (login, full_name, email, newsletter, newsletter_date, active, deleted, created_at) "
+                "VALUES ('one', 'Ada One', 'ada@writer.example.com', 'N', '2024-05-06', 'T', 'N', '2020-01-01'), "
+                "('other', 'Ada One', 'ada@writer.example.com', 'Y', '2011-03-05', 'T', 'N', '2020-01-02') RETURNING id"
+            ).fetchall()
+        ]
+        ferry(Stores(legacy, shop, ROUTE))
+        [(consent,)] = shop.execute(
+            "SELECT id FROM shop.consent WHERE purpose = 'newsletter' AND legacy_customer_id = %s", (accounts[0],)
+        ).fetchall()
+        acknowledge(path, {"write": ("shop", 2, ["consent", consent, {"state": "withdrawn"}, None])})
+        assert ledger.check(path, legacy, shop).missing == [f"write:legacy.customers/{accounts[1]} newsletter differs"]
+        legacy.execute("UPDATE customers SET newsletter = 'N', newsletter_date = '2024-05-06' WHERE id = %s", (accounts[1],))
+        assert ledger.check(path, legacy, shop).missing == []
+
+
 def test_what_the_shop_wrote_to_one_account_goes_with_the_customer_it_was_led_back_to_when_legacy_parts_two(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -88,6 +88,7 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
         key for r in acknowledged if r["store"] == "shop" for t, i, _, *keys in r["facts"] for key in keys
         if t == "consent" and key is not None and (t, i) not in back
     })  # fmt: skip
+    flagged = _flagged(shop, {i for r in acknowledged if r["store"] == "shop" for t, i, *_ in r["facts"] if t == "consent"})
     dropped = {(t, i) for r in acknowledged for t, i, *_ in r["facts"] if t.startswith("@")}
     became: dict[Row, Row] = {}
     standing_for: dict[Row, set[Row]] = {}  # the other way round, of whatever it once became
@@ -117,6 +118,9 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
                 _expect_in_shop(in_shop, row, columns, record["write"], carried.get(first, row) if first else row)
                 rows = back.get(row) or (beside.get(first, []) if first else [])
                 _expect_back(in_legacy, row, columns, record["write"], rows, first)
+                if columns == {"state": "withdrawn"}:
+                    for account in flagged.get(row, ()):
+                        _expect(in_legacy, account, {"newsletter": False}, record["write"])
     missing = _differ("legacy", in_legacy, _found(legacy, "legacy", in_legacy))
     held = _found(shop, "shop", in_shop)
     absent = {row: became[row] for row, e in in_shop.items() if row not in held and not e.gone and row in became}
@@ -126,7 +130,7 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
         row: e for row, e in in_shop.items() if absent.get(row) not in excused and (row in held or row not in derived)
     }  # fmt: skip
     missing += _differ("shop", followed, held)
-    led = {row for rows in back.values() for row in rows}
+    led = {row for rows in (*back.values(), *flagged.values()) for row in rows}
     lost = {
         row: e for row, e in in_legacy.items()
         if row not in carried and row not in led and not e.gone and (f"@{row[0]}", row[1]) not in dropped
@@ -244,6 +248,12 @@ def _led_back(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, list[Row]]:
         for key, legacy_keys in shop.execute(_QUERIES[f"back.{table}"], {"ids": keys}).fetchall():
             found[table, key] = [(old, k) for k in dict.fromkeys(legacy_keys)]
     return found
+
+
+def _flagged(shop: db.Connection, consents: Iterable[int]) -> dict[Row, list[Row]]:
+    """Consent to the newsletter → the legacy accounts whose flags it is made of, and is led back to."""
+    rows = shop.execute(_QUERIES["back.newsletter"], {"ids": list(consents)}).fetchall()
+    return {("consent", key): [("customers", account) for account in accounts] for key, accounts in rows}
 
 
 def _beside(legacy: db.Connection, consents: Iterable[int]) -> dict[Row, list[Row]]:

@@ -1,7 +1,9 @@
 -- What the stores hold of the rows that the writer's facts name, in the facts' words. %(ids)s is a list of keys.
 
 -- name: legacy.customers
-SELECT id, jsonb_build_object('email', email, 'phone', phone, 'deleted', deleted = 'T', 'blocked', active = 'N') FROM customers WHERE id = ANY(%(ids)s)
+SELECT id, jsonb_build_object('email', email, 'phone', phone, 'deleted', deleted = 'T', 'blocked', active = 'N',
+                              'newsletter', upper(newsletter) IN ('T', 'Y', '1'))
+FROM customers WHERE id = ANY(%(ids)s)
 
 -- name: legacy.addresses
 SELECT id, jsonb_build_object('street', street, 'city', city) FROM addresses WHERE id = ANY(%(ids)s)
@@ -78,6 +80,11 @@ SELECT id, ARRAY[legacy_address_id] FROM shop.customer_address WHERE id = ANY(%(
 SELECT s.id, ARRAY[s.legacy_consent_id] || array_agg((e->>'consent')::bigint)
 FROM shop.consent s CROSS JOIN LATERAL jsonb_array_elements(s.evidence) e
 WHERE s.id = ANY(%(ids)s) AND s.legacy_consent_id IS NOT NULL GROUP BY s.id
+
+-- name: back.newsletter
+SELECT s.id, array_agg((e->>'account')::bigint)
+FROM shop.consent s CROSS JOIN LATERAL jsonb_array_elements(s.evidence) e
+WHERE s.id = ANY(%(ids)s) AND s.purpose = 'newsletter' GROUP BY s.id
 
 -- name: back.loyalty_entry
 SELECT id, ARRAY[legacy_log_id] FROM shop.loyalty_entry WHERE id = ANY(%(ids)s) AND legacy_log_id IS NOT NULL
