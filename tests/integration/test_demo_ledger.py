@@ -128,29 +128,44 @@ def test_what_is_lost_is_told(settings: Settings, tmp_path: Path) -> None:
         assert ledger.check(path, legacy, shop).missing == []
 
 
-def test_a_consent_that_has_left_the_shop_with_its_customer_may_have_ended_what_was_declared_before(
-    settings: Settings, tmp_path: Path
+@pytest.mark.parametrize("gone", [False, True], ids=["in the shop", "left"])
+def test_a_withdrawal_in_the_shop_has_ended_what_any_account_of_the_person_declared_before(
+    settings: Settings, tmp_path: Path, gone: bool
 ) -> None:
-    """Granted in legacy twice, withdrawn in the new shop, and then the customer left: nothing in the shop tells of it."""
+    """Of three accounts that were one person, one leaves and one parts afterwards: nothing in the shop tells of it any more."""
     path = tmp_path / "ledger.jsonl"
     with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
-        first, last, other = (
+        decides, left, parted = (
             row[0]
             for row in legacy.execute(
-                "INSERT INTO consents (customer_id, channel, granted, granted_at, ip, wording, withdrawn_at) "
-                "SELECT (SELECT min(id) FROM customers), channel, 'T', now(), '10.0.0.1', 'v6', now() "
-                "FROM unnest('{sms,sms,post}'::text[]) channel RETURNING id"
+                "INSERT INTO customers (login, full_name, email, active, deleted, created_at) VALUES "
+                "('decides', 'Ada One', 'ada@writer.example.com', 'T', 'N', '2020-01-03'), "
+                "('left', 'Ada One', 'ada@writer.example.com', 'T', 'T', '2020-01-01'), "
+                "('parted', 'Ada One', 'ada.new@writer.example.com', 'T', 'N', '2020-01-02') RETURNING id"
             ).fetchall()
         )
-        legacy.execute("UPDATE customers SET deleted = 'T' WHERE id = (SELECT min(id) FROM customers)")
+        declared = [
+            legacy.execute(
+                "INSERT INTO consents (customer_id, channel, granted, granted_at, ip, wording, withdrawn_at) "
+                "VALUES (%s, %s, 'T', '2024-01-02', '10.0.0.1', 'v6', %s) RETURNING id", declaration,
+            ).fetchone()[0]  # type: ignore[index]
+            for declaration in (
+                (decides, "sms", "2024-05-06 12:00:00.000001"), (left, "sms", "2024-05-06 12:00:00.000001"),
+                (parted, "sms", "2024-05-06 12:00:00.000001"), (parted, "post", "2024-05-06 12:00:00.000001"),
+                (left, "phone", "2024-05-06 12:00:00.000002"),
+            )
+        ]  # fmt: skip
+        legacy.execute("UPDATE customers SET deleted = %s WHERE id = %s", ("T" if gone else "N", decides))
         ferry(Stores(legacy, shop, ROUTE))
-        facts = [("legacy", 1, "consents", key, "granted", []) for key in (first, last, other)]
-        facts += [("shop", 2, "consent", 1_000_000, "withdrawn", [last])]
-        acknowledge(path, {
-            f"{table} {key}": (store, version, [table, key, {"state": state}, *led])
-            for store, version, table, key, state, led in facts
-        })  # fmt: skip
-        assert ledger.check(path, legacy, shop).missing == [f"consents {other}:legacy.consents/{other} state differs"]
+        held = dict(shop.execute("SELECT legacy_consent_id, id FROM shop.consent WHERE legacy_consent_id = ANY(%s)", (declared,)))
+        writes = {f"write {key}": ("legacy", 1, ["consents", key, {"state": "granted"}]) for key in declared}
+        end = ["consent", held.get(declared[0], 1_000_000), {"state": "withdrawn"}, declared[0]]
+        acknowledge(path, writes | {"end": ("shop", 2, end)})
+        *_, post, later = declared  # what it has not ended is missing
+        assert ledger.check(path, legacy, shop).missing == [
+            f"write {post}:legacy.consents/{post} state differs", f"write {post}:shop.consent/{held[post]} state differs",
+            f"write {later}:legacy.consents/{later} state differs",
+        ]  # fmt: skip
 
 
 def test_a_newsletter_taken_back_in_the_shop_is_looked_for_in_all_accounts_of_the_person(

@@ -84,11 +84,9 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
     }
     carried = _carried(shop, sorted(legacy_rows | deciding))
     back = _led_back(shop, {(t, i) for r in acknowledged if r["store"] == "shop" for t, i, *_ in r["facts"] if t[0] != "@"})
-    beside = _beside(legacy, {
-        key for r in acknowledged if r["store"] == "shop" for t, i, _, *keys in r["facts"] for key in keys
-        if t == "consent" and key is not None and (t, i) not in back
-    })  # fmt: skip
-    flagged = _flagged(shop, {i for r in acknowledged if r["store"] == "shop" for t, i, *_ in r["facts"] if t == "consent"})
+    consents = [(i, *keys) for r in acknowledged if r["store"] == "shop" for t, i, _, *keys in r["facts"] if t == "consent"]
+    ended = _ended(legacy, {key for _, *keys in consents for key in keys if key})
+    flagged = _flagged(shop, {i for i, *_ in consents})
     dropped = {(t, i) for r in acknowledged for t, i, *_ in r["facts"] if t.startswith("@")}
     became: dict[Row, Row] = {}
     standing_for: dict[Row, set[Row]] = {}  # the other way round, of whatever it once became
@@ -116,11 +114,14 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
                     derived.add(row)
                 first = became.get(row)
                 _expect_in_shop(in_shop, row, columns, record["write"], carried.get(first, row) if first else row)
-                rows = back.get(row) or (beside.get(first, []) if first else [])
-                _expect_back(in_legacy, row, columns, record["write"], rows, first)
+                _expect_back(in_legacy, row, columns, record["write"], back.get(row, []), first)
                 if columns == {"state": "withdrawn"}:
                     for account in flagged.get(row, ()):
                         _expect(in_legacy, account, {"newsletter": False}, record["write"])
+                    for declared in ended.get(first, ()) if first else ():  # granted before
+                        in_legacy.pop(declared, None)
+                        if declared in carried:
+                            _expect(in_shop, carried[declared], columns, record["write"])
     missing = _differ("legacy", in_legacy, _found(legacy, "legacy", in_legacy))
     held = _found(shop, "shop", in_shop)
     absent = {row: became[row] for row, e in in_shop.items() if row not in held and not e.gone and row in became}
@@ -256,9 +257,9 @@ def _flagged(shop: db.Connection, consents: Iterable[int]) -> dict[Row, list[Row
     return {("consent", key): [("customers", account) for account in accounts] for key, accounts in rows}
 
 
-def _beside(legacy: db.Connection, consents: Iterable[int]) -> dict[Row, list[Row]]:
-    """Declaration → the same account's others for the channel: of a consent that has left the shop, its evidence is gone."""
-    rows = legacy.execute(_QUERIES["beside.consents"], {"ids": list(consents)}).fetchall()
+def _ended(legacy: db.Connection, consents: Iterable[int]) -> dict[Row, list[Row]]:
+    """Declaration → the others that ended with it; whose accounts have left or parted since, the shop does not tell of."""
+    rows = legacy.execute(_QUERIES["ended.consents"], {"ids": list(consents)}).fetchall()
     return {("consents", key): [("consents", other) for other in others] for key, others in rows}
 
 

@@ -12,9 +12,10 @@ SELECT id, jsonb_build_object('street', street, 'city', city) FROM addresses WHE
 SELECT id, jsonb_build_object('state', CASE WHEN withdrawn_at IS NOT NULL THEN 'withdrawn' ELSE 'granted' END)
 FROM consents WHERE id = ANY(%(ids)s)
 
--- name: beside.consents
+-- name: ended.consents
+-- What one withdrawal ended has its moment, to the microsecond, whichever of the person's accounts declared it.
 SELECT d.id, array_agg(o.id)
-FROM consents d JOIN consents o ON o.customer_id = d.customer_id AND o.channel = d.channel AND o.id <> d.id
+FROM consents d JOIN consents o ON o.withdrawn_at = d.withdrawn_at AND o.channel = d.channel AND o.id <> d.id
 WHERE d.id = ANY(%(ids)s) GROUP BY d.id
 
 -- name: legacy.orders
