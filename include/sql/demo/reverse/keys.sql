@@ -87,7 +87,6 @@ END $$;
 CREATE OR REPLACE FUNCTION ferry.consent_is_declared() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    lead bigint;
     account bigint;
     given timestamp := NEW.granted_at AT TIME ZONE 'Europe/Warsaw';
     taken timestamp := NEW.withdrawn_at AT TIME ZONE 'Europe/Warsaw';
@@ -95,7 +94,6 @@ BEGIN
     IF ferry.is_ours() THEN
         RETURN NEW;
     END IF;
-    SELECT legacy_customer_id INTO lead FROM shop.customer WHERE id = NEW.customer_id;
     IF TG_OP = 'UPDATE' THEN
         NEW.evidence := OLD.evidence;
         NEW.legacy_consent_id := OLD.legacy_consent_id;
@@ -118,7 +116,7 @@ BEGIN
     END IF;
     FOR account IN
         SELECT legacy_customer_id FROM shop.customer_account WHERE customer_id = NEW.customer_id
-        UNION SELECT lead
+        UNION SELECT legacy_customer_id FROM shop.customer WHERE id = NEW.customer_id
         ORDER BY 1
     LOOP
         NEW.legacy_customer_id := account;
@@ -149,7 +147,6 @@ BEGIN
     IF ferry.is_ours() THEN
         RETURN NEW;
     END IF;
-    SELECT legacy_customer_id INTO lead FROM shop.customer WHERE id = NEW.customer_id;
     IF TG_OP = 'UPDATE' THEN
         NEW.evidence := OLD.evidence;
         NEW.legacy_customer_id := OLD.legacy_customer_id;
@@ -158,6 +155,7 @@ BEGIN
             RETURN NEW;
         END IF;
     END IF;
+    SELECT legacy_customer_id INTO lead FROM shop.customer WHERE id = NEW.customer_id;
     NEW.legacy_customer_id := coalesce(NEW.legacy_customer_id, lead);
     IF NOT jsonb_path_exists(NEW.evidence, '$[*].account') THEN
         NEW.evidence := NEW.evidence || jsonb_build_object('account', lead);
