@@ -58,6 +58,7 @@ mutation: install
 
 lint: install
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check include dags plugins tests benchmarks
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 

@@ -31,15 +31,16 @@ from typing import Any
 import returns
 from replay import own_stack
 from returns import Stay
-from shopferry import backup, db, passage
+from shopferry import db, phase_steps
+from shopferry.backup import backup
 from shopferry.cutover import switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.cutover.switch import Cutover
 from shopferry.demo import ledger, shop
 from shopferry.demo.writer import writing
 from shopferry.errors import GateError, TransientError
-from shopferry.mapping import Route
-from shopferry.passage import Options
+from shopferry.phase_steps import Options
+from shopferry.route.route import Route
 from shopferry.settings import Settings, data_dir
 
 RESTS_S = 3.0  # longer than any switch keeps it waiting: then it rested
@@ -61,7 +62,7 @@ def drill(
                 steps[kind].append(dict(as_soon_as_met(partial(switched, settings, "drill")).steps))
                 since = datetime.now(UTC)
             time.sleep(open_s)
-        passage.run_again(settings, "drill", lambda _: None)
+        phase_steps.run_again(settings, "drill", lambda _: None)
         stays.append(Stay("legacy", since, datetime.now(UTC)))
         print(f"round {number + 1}", file=sys.stderr, flush=True)
     return steps, stays
@@ -80,46 +81,70 @@ def as_soon_as_met(switched: Callable[[], Cutover]) -> Cutover:
 def settled(settings: Settings) -> int:
     """Wait for both flows, then compare all phases; returns how many rows differ."""
     way_back.await_both(settings, 120.0)
-    return sum(passage.compare(settings, p).open for p in Route.load(settings.route).phases)
+    return sum(phase_steps.compare(settings, p).open for p in Route.load(settings.route).phases)
 
 
 def quantiles(values: list[float]) -> dict[str, float]:
     """Median, 99th percentile (of few values: nearly the largest) and the largest."""
     ordered = sorted(values)
     return {
-        "p50": round(statistics.median(ordered)), "p99": round(ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]),
+        "p50": round(statistics.median(ordered)),
+        "p99": round(ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]),
         "max": round(ordered[-1]),
-    }  # fmt: skip
+    }
 
 
 def page(found: dict[str, Any]) -> str:
     """The page for docs/reference."""
     lines = [
-        "# Cutover drill", "",
+        "# Cutover drill",
+        "",
         "Made by `make cutover-drill` (`benchmarks/cutover.py`); figures of one run, on "
-        f"{found['machine']['cores']} cores with all servers on them, {found['broker']} among them.", "",
+        f"{found['machine']['cores']} cores with all servers on them, {found['broker']} among them.",
+        "",
         f"{found['rounds']} cutovers and {found['rounds']} rollbacks of a shop of {found['customers']:,} customers, under a "
         f"writer that was asked for {found['asked_per_s']:g} writes per second and did {found['writes_per_s']:g}, for "
         f"{found['writer_minutes']} minutes. "
         f"{found['acknowledged']:,} writes acknowledged, {found['failed']} failed, {found['missing']} missing in either store, "
         f"{found['differences']} rows differ in the end. The flows carried {found['carried']:,} rows into the store that was "
-        f"closed, and {found['returned']} into the one that was open.", "",
-        "The longest time without an acknowledged write, or that one had to wait, in milliseconds, as the writer saw it:", "",
-        "| | p50 | p99 | largest |", "|---|---|---|---|",
-        *(f"| {name} | {q['p50']:,} | {q['p99']:,} | {q['max']:,} |" for name, q in found["gap_ms"].items()), "",
-        "What it goes into, medians in milliseconds (the first five are before anybody waits):", "",
-        "| step | cutover | rollback |", "|---|---|---|",
+        f"closed, and {found['returned']} into the one that was open.",
+        "",
+        "The longest time without an acknowledged write, or that one had to wait, in milliseconds, as the writer saw it:",
+        "",
+        "| | p50 | p99 | largest |",
+        "|---|---|---|---|",
+        *(f"| {name} | {q['p50']:,} | {q['p99']:,} | {q['max']:,} |" for name, q in found["gap_ms"].items()),
+        "",
+        "What it goes into, medians in milliseconds (the first five are before anybody waits):",
+        "",
+        "| step | cutover | rollback |",
+        "|---|---|---|",
     ]
     of = found["steps_ms"]
     names = {
-        "lock": "lock the store that closes", "make": "make the other one ready", "fence": "fence it", "open": "open the other",
-    }  # fmt: skip
+        "lock": "lock the store that closes",
+        "make": "make the other one ready",
+        "fence": "fence it",
+        "open": "open the other",
+    }
     steps = (
-        "gates", "look ahead", "keep vacuum out", "await calm", "look again",
-        "lock", "applied", "last look", "make", "echo applied", "fence", "open",
-    )  # fmt: skip
+        "gates",
+        "look ahead",
+        "keep vacuum out",
+        "await calm",
+        "look again",
+        "lock",
+        "applied",
+        "last look",
+        "make",
+        "echo applied",
+        "fence",
+        "open",
+    )
     for step in steps:
-        cells = [next((f"{ms:,}" for s, ms in of[kind].items() if s.split(" ")[0] == step or s == step), "–") for kind in of]
+        cells = [
+            next((f"{ms:,}" for s, ms in of[kind].items() if s.split(" ")[0] == step or s == step), "–") for kind in of
+        ]
         lines.append(f"| {names.get(step, step)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -138,7 +163,7 @@ def main() -> None:
     with own_stack(args.broker, args.connect) as settings:
         shop.seed(settings, args.customers)
         for phase in Route.load(settings.route).phases:
-            passage.run(settings, phase, "drill", Options(without_rehearsal="drill"), lambda _: None)
+            phase_steps.run(settings, phase, "drill", Options(without_rehearsal="drill"), lambda _: None)
         backup.before_cutover(settings, "drill")
         book = data_dir() / "drill.jsonl"
         returns.watch(settings)
@@ -156,11 +181,19 @@ def main() -> None:
         took = sum(b - a for a, b in itertools.pairwise(starts) if b - a < RESTS_S)
     found = {
         "machine": {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
-        "broker": ("Apache Kafka" if args.broker else "the embedded broker") + (" and Kafka Connect" if args.connect else ""),
-        "rounds": args.rounds, "customers": args.customers, "asked_per_s": args.rate,
-        "writes_per_s": round(len(records) / took), "acknowledged": report.acknowledged,
-        "failed": report.failed_for_the_user, "missing": len(report.missing), "differences": differences,
-        "writer_minutes": round(took / 60), "carried": carried, "returned": returned,
+        "broker": ("Apache Kafka" if args.broker else "the embedded broker")
+        + (" and Kafka Connect" if args.connect else ""),
+        "rounds": args.rounds,
+        "customers": args.customers,
+        "asked_per_s": args.rate,
+        "writes_per_s": round(len(records) / took),
+        "acknowledged": report.acknowledged,
+        "failed": report.failed_for_the_user,
+        "missing": len(report.missing),
+        "differences": differences,
+        "writer_minutes": round(took / 60),
+        "carried": carried,
+        "returned": returned,
         "gap_ms": {
             "cutover": quantiles([g for store, g in gaps if store == "shop"]),
             "rollback": quantiles([g for store, g in gaps if store == "legacy"]),
@@ -169,7 +202,7 @@ def main() -> None:
             kind: {step: round(statistics.median(s[step] for s in of)) for step in of[0]} for kind, of in steps.items()
         },
         "examples_of_missing": report.missing[:10],
-    }  # fmt: skip
+    }
     if args.page:
         args.page.write_text(page(found))
     print(json.dumps(found, indent=2))

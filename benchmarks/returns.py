@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.sql import SQL, Identifier, Literal
-from shopferry import db, installation
-from shopferry.mapping import Route
+from shopferry import db
+from shopferry.route.route import Route
 from shopferry.settings import Settings
 
 _NOTES = """
@@ -42,14 +42,17 @@ def watch(settings: Settings) -> None:
     """Note from now on what flows write into either store."""
     route = Route.load(settings.route)
     for dsn, tables in (
-        (settings.legacy_dsn, installation.legacy_tables(route)), (settings.shop_dsn, installation.shop_tables(route)),
-    ):  # fmt: skip
+        (settings.legacy_dsn, route.legacy_tables),
+        (settings.shop_dsn, route.shop_tables),
+    ):
         with db.connect(dsn, "drill") as conn:
             conn.execute(_NOTES.encode())
             for table in tables:
-                conn.execute(SQL(
-                    "CREATE TRIGGER drill AFTER INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW EXECUTE FUNCTION drill.note()"
-                ).format(Identifier(*table.split("."))))  # fmt: skip
+                conn.execute(
+                    SQL(
+                        "CREATE TRIGGER drill AFTER INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW EXECUTE FUNCTION drill.note()"
+                    ).format(Identifier(*table.split(".")))
+                )
 
 
 def counted(settings: Settings, stays: Sequence[Stay]) -> tuple[int, int]:
@@ -58,9 +61,11 @@ def counted(settings: Settings, stays: Sequence[Stay]) -> tuple[int, int]:
     for dsn, store in ((settings.legacy_dsn, "legacy"), (settings.shop_dsn, "shop")):
         with db.connect(dsn, "drill") as conn:
             for stay in stays:
-                [(rows,)] = conn.execute(SQL("SELECT count(*) FROM drill.carried WHERE at BETWEEN {} AND {}").format(
-                    Literal(stay.since), Literal(stay.until)
-                )).fetchall()  # fmt: skip
+                [(rows,)] = conn.execute(
+                    SQL("SELECT count(*) FROM drill.carried WHERE at BETWEEN {} AND {}").format(
+                        Literal(stay.since), Literal(stay.until)
+                    )
+                ).fetchall()
                 if stay.store == store:
                     returned += int(rows)
                 else:

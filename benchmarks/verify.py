@@ -25,12 +25,13 @@ from typing import Any
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 from replay import own_stack
-from shopferry import db, mirror, passage
+from shopferry import db, phase_steps
 from shopferry.demo import shop
-from shopferry.mapping import Route
-from shopferry.passage import Options
+from shopferry.engine import mirror
+from shopferry.phase_steps import Options
+from shopferry.route.entities import EntityMapping
+from shopferry.route.route import Route
 from shopferry.settings import Settings
-from shopferry.units import Mapping
 from shopferry.verify import checksums, differ
 
 # Column → the table whose keys it holds: a copy's are moved beyond all others.
@@ -47,10 +48,12 @@ KEYS = {
 }
 OTHERS_MAIL = r"left(regexp_replace({column}, '([[:alnum:]])', 'c{copy}\1'), 96)"
 OTHERS = {
-    ("customers", "login"): OTHERS_MAIL, ("customers", "email"): OTHERS_MAIL, ("orders", "email"): OTHERS_MAIL,
+    ("customers", "login"): OTHERS_MAIL,
+    ("customers", "email"): OTHERS_MAIL,
+    ("orders", "email"): OTHERS_MAIL,
     ("orders", "number"): "{column} || '-{copy}'",
     ("loyalty_accounts", "card_number"): "overlay({column} placing lpad('{copy}', 2, '5') from 1 for 2)",
-}  # fmt: skip
+}
 TABLE, ENTITY, CHANGED = "order_items", "shop.order_line", 100
 OPTIONS = Options(without_rehearsal="benchmark")
 
@@ -60,23 +63,27 @@ def multiply(settings: Settings, copies: int) -> None:
     with db.connect(settings.legacy_dsn, "benchmark") as legacy:
         steps = {t: legacy.execute(SQL("SELECT max(id) FROM {}").format(Identifier(t))).fetchone()[0] for t in KEYS}  # type: ignore[index]
         for table, keys in KEYS.items():
-            columns = [c for (c,) in legacy.execute(
-                "SELECT column_name FROM information_schema.columns WHERE (table_schema, table_name) = ('public', %s) "
-                "ORDER BY ordinal_position", (table,)
-            ).fetchall()]  # fmt: skip
+            columns = [
+                c
+                for (c,) in legacy.execute(
+                    "SELECT column_name FROM information_schema.columns WHERE (table_schema, table_name) = ('public', %s) "
+                    "ORDER BY ordinal_position",
+                    (table,),
+                ).fetchall()
+            ]
             with legacy.transaction():
                 for copy in range(1, copies):
                     values = [
-                        f"CASE WHEN {c} <> 0 THEN {c} + {copy * steps[keys[c]]} ELSE {c} END" if c in keys
-                        else OTHERS.get((table, c), "{column}").format(column=c, copy=copy) for c in columns
-                    ]  # fmt: skip
+                        f"CASE WHEN {c} <> 0 THEN {c} + {copy * steps[keys[c]]} ELSE {c} END"
+                        if c in keys
+                        else OTHERS.get((table, c), "{column}").format(column=c, copy=copy)
+                        for c in columns
+                    ]
                     legacy.execute(
                         f"INSERT INTO {table} ({', '.join(columns)}) "
                         f"SELECT {', '.join(values)} FROM {table} WHERE id <= {steps[table]}".encode()
                     )
-                legacy.execute(
-                    "SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", (table, copies * steps[table])
-                )
+                legacy.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", (table, copies * steps[table]))
             legacy.execute(SQL("ANALYZE {}").format(Identifier(table)))
 
 
@@ -93,7 +100,9 @@ def bare(settings: Settings, table: mirror.MirrorTable) -> None:
     for dsn, schema in ((settings.legacy_dsn, "public"), (settings.shop_dsn, "legacy")):
         with db.connect(dsn, "benchmark") as conn:
             conn.execute("SET max_parallel_workers_per_gather = 0")
-            conn.execute(SQL("SELECT sum(hashtextextended({}, 0)) FROM {}").format(text, Identifier(schema, table.name)))
+            conn.execute(
+                SQL("SELECT sum(hashtextextended({}, 0)) FROM {}").format(text, Identifier(schema, table.name))
+            )
 
 
 def layer1(settings: Settings, table: mirror.MirrorTable) -> int:
@@ -102,7 +111,7 @@ def layer1(settings: Settings, table: mirror.MirrorTable) -> int:
         return sum(len(part.found) for part in checksums.compare(legacy, new, table, lambda: None))
 
 
-def layer2(settings: Settings, unit: Mapping) -> int:
+def layer2(settings: Settings, unit: EntityMapping) -> int:
     """Differences that the second layer finds in one entity."""
     with db.connect(settings.shop_dsn, "benchmark") as new:
         return sum(len(part.found) for part in differ.compare(new, unit))
@@ -118,10 +127,22 @@ def reladiff(program: str, settings: Settings, table: mirror.MirrorTable) -> int
     """Lines that reladiff prints: two for each row that differs."""
     columns = [arg for name in table.names if name not in table.key for arg in ("-c", name)]
     found = subprocess.run(
-        [program, url(settings.legacy_dsn), f"public.{table.name}", url(settings.shop_dsn), f"mirror.{table.name}",
-         "-k", table.key[0], *columns, "-j", "1"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            program,
+            url(settings.legacy_dsn),
+            f"public.{table.name}",
+            url(settings.shop_dsn),
+            f"mirror.{table.name}",
+            "-k",
+            table.key[0],
+            *columns,
+            "-j",
+            "1",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if found.returncode not in {0, 1} or "Traceback" in found.stderr:
         raise SystemExit(found.stderr)
     return len([line for line in found.stdout.splitlines() if line[:1] in {"+", "-"}])
@@ -152,12 +173,16 @@ def main() -> None:
         backfill, again, compared = 0.0, 0.0, {}
         for phase in route.phases:
             steps: dict[str, float] = {"begun": time.perf_counter()}
-            passage.run(settings, phase, "benchmark", OPTIONS, lambda step, at=steps: at.update({step: time.perf_counter()}))  # type: ignore[misc]
+            phase_steps.run(
+                settings, phase, "benchmark", OPTIONS, lambda step, at=steps: at.update({step: time.perf_counter()})
+            )  # type: ignore[misc]
             moved, all_of_it = steps["verifying"] - steps["begun"], time.perf_counter() - steps["begun"]
-            print(f"{phase}: moved in {moved:.1f} s, and verified in {all_of_it - moved:.1f}", file=sys.stderr, flush=True)
+            print(
+                f"{phase}: moved in {moved:.1f} s, and verified in {all_of_it - moved:.1f}", file=sys.stderr, flush=True
+            )
             backfill += moved
         for phase in route.phases:
-            took, outcome = timed(lambda p=phase: passage.compare(settings, p))  # type: ignore[misc]
+            took, outcome = timed(lambda p=phase: phase_steps.compare(settings, p))  # type: ignore[misc]
             print(f"{phase}: {outcome.rows_compared} rows verified in {took:.1f} s", file=sys.stderr, flush=True)
             again += took
             compared[phase] = {"rows": outcome.rows_compared, "differences": outcome.open, "s": round(took, 1)}
@@ -180,13 +205,27 @@ def main() -> None:
         took, count = timed(lambda: layer2(settings, unit))
         measured["layer 2"] = {"s": took, "found": count}
     for line in measured.values():
-        line |= {"s": round(line["s"], 2), "rows_per_s": round(rows / line["s"]), "of_bare": round(line["s"] / floor, 2)}
-    print(json.dumps({
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "postgres": "18 (embedded)"},
-        "customers": given.customers * given.copies, "table": TABLE, "rows": rows, "measured": measured,
-        "backfill_s": round(backfill, 1), "verification_s": round(again, 1),
-        "verification_of_backfill": round(again / backfill, 3), "phases": compared,
-    }, indent=2))  # fmt: skip
+        line |= {
+            "s": round(line["s"], 2),
+            "rows_per_s": round(rows / line["s"]),
+            "of_bare": round(line["s"] / floor, 2),
+        }
+    print(
+        json.dumps(
+            {
+                "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "postgres": "18 (embedded)"},
+                "customers": given.customers * given.copies,
+                "table": TABLE,
+                "rows": rows,
+                "measured": measured,
+                "backfill_s": round(backfill, 1),
+                "verification_s": round(again, 1),
+                "verification_of_backfill": round(again / backfill, 3),
+                "phases": compared,
+            },
+            indent=2,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -9,8 +9,18 @@ ALIKE: dict[str, dict[str, list[tuple[str | None, str | None]]]] = {
         "dbl": [("0", "-0"), ("NaN", "Infinity"), ("0.3", "0.30000000000000004")],
         "exact": [("1.10", "1.1"), ("NaN", None), ("0", "0.00"), ("1e-20", "0")],
         "words": [
-            ("", None), ("a", "a "), ("a", "A"), ("zażółć", "zaz\u0307o\u0301ł\u0107"), ("\u00e9", "e\u0301"), ("ß", "ss"),
-            ("straße", "strasse"), ("a\u00adb", "ab"), ("1\n", "1"), ("NULL", None), (",", ""), ('"', '""'),
+            ("", None),
+            ("a", "a "),
+            ("a", "A"),
+            ("zażółć", "zaz\u0307o\u0301ł\u0107"),
+            ("\u00e9", "e\u0301"),
+            ("ß", "ss"),
+            ("straße", "strasse"),
+            ("a\u00adb", "ab"),
+            ("1\n", "1"),
+            ("NULL", None),
+            (",", ""),
+            ('"', '""'),
         ],
         "short": [("", None), ("x", "x ")],
         "folded": [("CiTe", "cite")],
@@ -34,4 +44,4 @@ ALIKE: dict[str, dict[str, list[tuple[str | None, str | None]]]] = {
         "amounts": [("{1.10}", "{1.1}"), ("{NaN}", "{NULL}")],
         "cash": [("0", None), ("1234.50", "1234.5")],
     },
-}  # fmt: skip
+}

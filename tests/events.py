@@ -129,9 +129,7 @@ class Tap:
         ).fetchall()
         return [event for lsn, data in rows for event in self._events(int(lsn), bytes(data))]
 
-    def _events(
-        self, lsn: int, data: bytes
-    ) -> Iterator[tuple[str, dict[str, object] | None, dict[str, object]]]:
+    def _events(self, lsn: int, data: bytes) -> Iterator[tuple[str, dict[str, object] | None, dict[str, object]]]:
         reader = _Reader(data)
         kind = reader.letter()
         if kind == "B":
@@ -178,9 +176,7 @@ class Tap:
     ) -> tuple[str, dict[str, object], dict[str, object]]:
         return self._topic(relation), _key(relation, row), self._envelope(relation, op, lsn, None if op == "d" else row)
 
-    def _envelope(
-        self, relation: _Relation, op: str, lsn: int, after: dict[str, object] | None
-    ) -> dict[str, object]:
+    def _envelope(self, relation: _Relation, op: str, lsn: int, after: dict[str, object] | None) -> dict[str, object]:
         return envelope(relation.schema, relation.table, op, lsn, after, self._origin, self._xid)
 
     def _topic(self, relation: _Relation) -> str:
@@ -211,14 +207,25 @@ def envelope(
         "before": None,
         "after": after,
         "source": {
-            "version": "3.6.3.Final", "connector": "postgresql", "name": "demo", "ts_ms": now,
-            "snapshot": "false", "db": "legacy", "sequence": "[null,\"0\"]", "schema": schema, "table": table,
-            "txId": xid, "lsn": lsn, "xmin": None, "origin": origin, "origin_lsn": None if origin is None else 0,
+            "version": "3.6.3.Final",
+            "connector": "postgresql",
+            "name": "demo",
+            "ts_ms": now,
+            "snapshot": "false",
+            "db": "legacy",
+            "sequence": '[null,"0"]',
+            "schema": schema,
+            "table": table,
+            "txId": xid,
+            "lsn": lsn,
+            "xmin": None,
+            "origin": origin,
+            "origin_lsn": None if origin is None else 0,
         },
         "transaction": None,
         "op": op,
         "ts_ms": now,
-    }  # fmt: skip
+    }
 
 
 def message(
@@ -226,10 +233,12 @@ def message(
 ) -> Message:
     """A message as it comes from the broker; a `value` of bytes is taken as it is."""
     return Message(
-        topic, partition, offset,
+        topic,
+        partition,
+        offset,
         None if key is None else json.dumps(key, separators=(",", ":")).encode(),
         value if isinstance(value, bytes) else json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(),
-    )  # fmt: skip
+    )
 
 
 @dataclass

@@ -21,15 +21,31 @@ _LONG = [" ".join(f"{(n * m) % 99991:x}" for n in range(1, 1400)) for m in (7919
 _TOO_MUCH = "9999999999.9999"  # fits legacy's numeric(14,4), and rounded no more the shop's numeric(12,2)
 # The last four are no years to the connector: rows that hold one are read again from legacy, as they are by then.
 _DATES = [
-    "2019-05-01 10:00", "2021-11-30 23:59:59.5", "1960-01-01 00:00", "2099-01-01 00:00", None,
-    "infinity", "-infinity", "0001-06-15 01:02:03 BC", "12020-01-02 00:00",
-]  # fmt: skip
+    "2019-05-01 10:00",
+    "2021-11-30 23:59:59.5",
+    "1960-01-01 00:00",
+    "2099-01-01 00:00",
+    None,
+    "infinity",
+    "-infinity",
+    "0001-06-15 01:02:03 BC",
+    "12020-01-02 00:00",
+]
 _CUSTOMERS = [0, 1, 2, 3, 4, 6]  # 0: nobody; 6 never exists
 _ORDERS = [0, 1, 2, 3, 9]
 _CARDS = [1, 2, 9]
-_EMAILS = ["jan@example.com", " Jan@Example.COM ", "ala@example.org", "ALA@example.org", "ola@example.net", "nobody at", "", None]
+_EMAILS = [
+    "jan@example.com",
+    " Jan@Example.COM ",
+    "ala@example.org",
+    "ALA@example.org",
+    "ola@example.net",
+    "nobody at",
+    "",
+    None,
+]
 _ACCOUNTS = ["jan@example.com", "ala@example.org", " Jan@Example.COM ", "ola@example.net"]
-_NAMES = ["Jan Kowalski", "Ala Nowak", "Ala  NOWAK ", "Q" * 120 + " Nowak", "Ola", "\U0001f984\\ \"\t\U0010fffd", None]
+_NAMES = ["Jan Kowalski", "Ala Nowak", "Ala  NOWAK ", "Q" * 120 + " Nowak", "Ola", '\U0001f984\\ "\t\U0010fffd', None]
 
 # table → ids, what a row is born with (a list: by its id), pools its columns change within
 _TABLES: dict[str, tuple[list[int], dict[str, object], dict[str, list[Any]]]] = {
@@ -37,51 +53,93 @@ _TABLES: dict[str, tuple[list[int], dict[str, object], dict[str, list[Any]]]] = 
         [1, 2, 3, 4],
         {"email": _ACCOUNTS, "full_name": "Jan Kowalski", "created_at": "2015-03-03", "pass_hash": "a" * 32},
         {
-            "email": _EMAILS, "full_name": _NAMES, "deleted": ["N", "N", "T"], "active": ["T", "N"],
-            "newsletter": ["T", "N"], "newsletter_date": ["2011-03-05", "05.03.2011", "0000-00-00", None],
-            "phone": ["601 234 567", "12345", None], "last_login": _DATES, "created_at": _DATES,
-            "pass_hash": ["a" * 32, "plain", None], "bill_street": ["Długa 1", None], "bill_city": ["Łódź", None],
-            "bill_postcode": ["90-001", "90001", "9"], "bill_country": ["PL", "Atlantyda", "Niemcy", None],
+            "email": _EMAILS,
+            "full_name": _NAMES,
+            "deleted": ["N", "N", "T"],
+            "active": ["T", "N"],
+            "newsletter": ["T", "N"],
+            "newsletter_date": ["2011-03-05", "05.03.2011", "0000-00-00", None],
+            "phone": ["601 234 567", "12345", None],
+            "last_login": _DATES,
+            "created_at": _DATES,
+            "pass_hash": ["a" * 32, "plain", None],
+            "bill_street": ["Długa 1", None],
+            "bill_city": ["Łódź", None],
+            "bill_postcode": ["90-001", "90001", "9"],
+            "bill_country": ["PL", "Atlantyda", "Niemcy", None],
         },
     ),
     "addresses": (
         [1, 2, 3],
         {"customer_id": [1, 2, 3], "street": "Krótka 2", "city": "Kraków", "postcode": "30-001", "country": "PL"},
         {
-            "customer_id": _CUSTOMERS, "street": ["Krótka 2", None], "city": ["Kraków", None],
-            "postcode": ["30-001", "3"], "country": ["PL", "Atlantyda", None], "deleted": ["N", "T"],
+            "customer_id": _CUSTOMERS,
+            "street": ["Krótka 2", None],
+            "city": ["Kraków", None],
+            "postcode": ["30-001", "3"],
+            "country": ["PL", "Atlantyda", None],
+            "deleted": ["N", "T"],
         },
     ),
     "consents": (
         [1, 2, 3, 4],
         {"customer_id": [1, 2, 3, 1], "channel": "email", "granted": "T", "granted_at": "2020-02-02", "wording": "v1"},
         {
-            "customer_id": _CUSTOMERS, "channel": ["email", "sms", "E", "fax"], "granted": ["T", "N", None],
-            "granted_at": _DATES, "wording": ["v1", None], "ip": ["10.0.0.1", "none"],
+            "customer_id": _CUSTOMERS,
+            "channel": ["email", "sms", "E", "fax"],
+            "granted": ["T", "N", None],
+            "granted_at": _DATES,
+            "wording": ["v1", None],
+            "ip": ["10.0.0.1", "none"],
             "withdrawn_at": [*_DATES[:2], None, "infinity"],
         },
     ),
     "orders": (
         [1, 2, 3],
         {
-            "number": "A-1", "customer_id": [1, 0, 2], "email": ["jan@example.com", "ala@example.org", None],
-            "status_code": "NEW", "total": "10.00",
-            "currency": "PLN", "payment_code": "CARD", "delivery_code": "DPD", "created_at": "2020-05-05", "note": _LONG[0],
+            "number": "A-1",
+            "customer_id": [1, 0, 2],
+            "email": ["jan@example.com", "ala@example.org", None],
+            "status_code": "NEW",
+            "total": "10.00",
+            "currency": "PLN",
+            "payment_code": "CARD",
+            "delivery_code": "DPD",
+            "created_at": "2020-05-05",
+            "note": _LONG[0],
         },
         {
-            "customer_id": [*_CUSTOMERS, None], "email": _EMAILS, "status_code": ["NEW", "paid", "DONE", "??"],
-            "total": ["10.00", "99.9999", "-1", None, _TOO_MUCH, "NaN"], "currency": ["PLN", "zł", "?"],
+            "customer_id": [*_CUSTOMERS, None],
+            "email": _EMAILS,
+            "status_code": ["NEW", "paid", "DONE", "??"],
+            "total": ["10.00", "99.9999", "-1", None, _TOO_MUCH, "NaN"],
+            "currency": ["PLN", "zł", "?"],
             "note": [*_LONG, "short", None],
-            "payment_code": ["CARD", "BLIK", "??"], "delivery_code": ["DPD", "??"], "created_at": _DATES,
-            "number": ["A-1", "", "A-2"], "ship_country": ["PL", "Atlantyda"], "ship_phone": ["601234567", "1"],
+            "payment_code": ["CARD", "BLIK", "??"],
+            "delivery_code": ["DPD", "??"],
+            "created_at": _DATES,
+            "number": ["A-1", "", "A-2"],
+            "ship_country": ["PL", "Atlantyda"],
+            "ship_phone": ["601234567", "1"],
         },
     ),
     "order_items": (
         [1, 2, 3, 4],
-        {"order_id": [1, 2, 3, 1], "sku": "S1", "name": "Kubek", "quantity": 1, "unit_price": "10.00", "line_total": "10.00"},
         {
-            "order_id": _ORDERS, "quantity": [1, 3, 0], "unit_price": ["10.00", _TOO_MUCH, None],
-            "line_total": ["10.00", None, _TOO_MUCH, "NaN"], "name": ["Kubek", None], "sku": ["S1", None],
+            "order_id": [1, 2, 3, 1],
+            "sku": "S1",
+            "name": "Kubek",
+            "quantity": 1,
+            "unit_price": "10.00",
+            "line_total": "10.00",
+        },
+        {
+            "order_id": _ORDERS,
+            "quantity": [1, 3, 0],
+            "unit_price": ["10.00", _TOO_MUCH, None],
+            "line_total": ["10.00", None, _TOO_MUCH, "NaN"],
+            "name": ["Kubek", None],
+            "sku": ["S1", None],
         },
     ),
     "order_status_log": (
@@ -98,16 +156,25 @@ _TABLES: dict[str, tuple[list[int], dict[str, object], dict[str, list[Any]]]] = 
         [1, 2, 3],
         {"account_id": [1, 2, 1], "kind": "E", "points": 100, "order_id": [1, 2, 3], "created_at": "2018-08-08"},
         {
-            "account_id": _CARDS, "kind": ["E", "S", "X", "?"], "points": [100, -40, None, -2_147_483_648],
-            "order_id": _ORDERS, "created_at": _DATES,
+            "account_id": _CARDS,
+            "kind": ["E", "S", "X", "?"],
+            "points": [100, -40, None, -2_147_483_648],
+            "order_id": _ORDERS,
+            "created_at": _DATES,
         },
     ),
     "loyalty_redemptions": (
         [1, 2],
         {"account_id": 1, "order_id": 1, "reward": "Kubek", "points": 40, "status": "done", "created_at": "2019-09-09"},
-        {"account_id": _CARDS, "order_id": _ORDERS, "points": [40, 0, None], "status": ["done", "c", "??"], "created_at": _DATES},
+        {
+            "account_id": _CARDS,
+            "order_id": _ORDERS,
+            "points": [40, 0, None],
+            "status": ["done", "c", "??"],
+            "created_at": _DATES,
+        },
     ),
-}  # fmt: skip
+}
 TABLES = tuple(_TABLES)
 MAPPED = [(table, column) for table, (_, _, pools) in _TABLES.items() for column in pools]  # what mappings read
 UNMAPPED = "added_later"  # a column of legacy that no mapping reads

@@ -17,15 +17,17 @@ import psycopg
 from events import Tap
 from pair import Pair
 from psycopg.sql import SQL, Identifier
-from shopferry import db, installation, passage, stack, watch
-from shopferry.backfill import Stores
-from shopferry.complaints import Limits, complaints
+from shopferry import db, phase_steps, stack
+from shopferry.cdc import proof
 from shopferry.control import offsets
 from shopferry.db import Connection
+from shopferry.engine.pair import Stores
 from shopferry.errors import TransientError
-from shopferry.mapping import Route
-from shopferry.passage import Options
+from shopferry.health import measure
+from shopferry.health.problems import Limits, find_problems
+from shopferry.phase_steps import Options
 from shopferry.retry import retrying
+from shopferry.route.route import Route
 from shopferry.settings import Settings
 from shopferry.stack import State, supervisor
 
@@ -34,14 +36,18 @@ OTHER = " ".join(f"{(n * 104729) % 99991:x}" for n in range(1, 1800))
 NOISE = "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 400) i)"
 TOASTED = {  # long values of each type that PostgreSQL keeps out of line
     "carried": {
-        "words": NOISE, "docb": f"to_jsonb({NOISE})", "doc": f"to_json({NOISE})", "raw": f"convert_to({NOISE}, 'UTF8')",
+        "words": NOISE,
+        "docb": f"to_jsonb({NOISE})",
+        "doc": f"to_json({NOISE})",
+        "raw": f"convert_to({NOISE}, 'UTF8')",
         "exact": "(SELECT string_agg(((i * 7919) % 99991)::text, '')::numeric FROM generate_series(1, 4000) i)",
     },
     "lossy": {
-        "words": f"ARRAY[{NOISE}, NULL]", "words2": NOISE,
+        "words": f"ARRAY[{NOISE}, NULL]",
+        "words2": NOISE,
         "numbers": "(SELECT array_agg((i * 7919) % 99991) FROM generate_series(1, 9000) i)",
     },
-}  # fmt: skip
+}
 PATIENCE_S = 120.0  # a wait that is over says what it waited for
 
 
@@ -124,7 +130,7 @@ class Flow:
     @property
     def slot(self) -> str:
         """The replication slot, and the publication."""
-        return installation.publication(self.route)
+        return self.route.publication
 
     def write(self, *statements: str) -> None:
         """One transaction in legacy."""
@@ -149,8 +155,8 @@ class Flow:
         stores, waited = self.stores, time.monotonic()
         while True:
             try:
-                with passage.broker_ends(stores, self.settings) as ends:
-                    passage.await_applied(stores, ends, 5.0)
+                with proof.broker_ends(stores, self.settings) as ends:
+                    phase_steps.await_applied(stores, ends, 5.0)
                 return
             except TransientError:
                 # What it stopped with stands until it is past it.
@@ -160,7 +166,7 @@ class Flow:
 
     def differences(self) -> list[object]:
         """What any phase's verification finds."""
-        return [d for p in self.route.phases for d in passage.compare(self.settings, p).differences]
+        return [d for p in self.route.phases for d in phase_steps.compare(self.settings, p).differences]
 
     def clean(self) -> None:
         """All is applied, nothing differs anywhere, every row is accounted for."""
@@ -179,7 +185,7 @@ class Flow:
 
     def complaints(self) -> list[str]:
         """What `shopferry status` would complain of now."""
-        return [str(c) for c in complaints(watch.measure(self.settings), Limits(grace_s=0))]
+        return [str(c) for c in find_problems(measure.measure(self.settings), Limits(grace_s=0))]
 
     def stopped(self) -> str | None:
         """Why the consumer stopped, if it has."""
@@ -226,7 +232,7 @@ class Flow:
     def resync(self) -> None:
         """What on-call does after changes were lost: stop the consumer, copy anew, start it again."""
         with self.paused("sync"):
-            passage.resync(self.settings, "test")
+            phase_steps.resync(self.settings, "test")
 
 
 @contextmanager
@@ -255,7 +261,7 @@ def running(fill: Callable[[Flow], object], **environment: str) -> Iterator[Flow
             fill(found)
             for phase in found.route.phases:
                 options = Options(chunk_size=500, without_rehearsal="test")
-                outcome = passage.run(found.settings, phase, "test", options, lambda _: None)
+                outcome = phase_steps.run(found.settings, phase, "test", options, lambda _: None)
                 assert outcome is not None and outcome.clean
         yield found
     finally:

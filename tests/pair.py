@@ -12,19 +12,21 @@ from typing import Any
 import psycopg
 from events import Log, Tap
 from psycopg.sql import SQL, Identifier
-from shopferry import backfill, installation, mirror
-from shopferry.backfill import Stores
+from shopferry import installation
+from shopferry.cdc.applied import Applied
 from shopferry.cdc.envelope import Change, decode
-from shopferry.cdc.replay import Applied, Replay
+from shopferry.cdc.replay import Replay
 from shopferry.control import chunks, offsets, phases
 from shopferry.control.chunks import Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.db import NEVER_BY_ITSELF, Connection
-from shopferry.mapping import Route
+from shopferry.engine import backfill, mirror
+from shopferry.engine.pair import Stores
+from shopferry.engine.statements import keys_between
+from shopferry.route.entities import IdentityMapping
+from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT
-from shopferry.statements import keys_between
-from shopferry.units import Identity
 from shopferry.verify.accounting import Account, account, counting
 from shopferry.verify.verification import Verification, verify
 
@@ -51,9 +53,7 @@ class Watched(psycopg.Connection[Any]):
 def connect(dsn: str) -> Watched:
     """A connection as the engine makes them (shopferry.db.connect), with pause points."""
     # A slot shows only what is flushed, and the tests' cluster is in no hurry to flush.
-    return Watched.connect(
-        dsn, autocommit=True, prepare_threshold=NEVER_BY_ITSELF, options="-c synchronous_commit=on"
-    )
+    return Watched.connect(dsn, autocommit=True, prepare_threshold=NEVER_BY_ITSELF, options="-c synchronous_commit=on")
 
 
 @contextmanager
@@ -94,7 +94,7 @@ class Pair:
     def open(cls, legacy_dsn: str, shop_dsn: str) -> Pair:
         """Connect to two prepared databases and tap legacy's log."""
         legacy, shop = connect(legacy_dsn), connect(shop_dsn)
-        tap = Tap(legacy, installation.publication(ROUTE), "tap_" + legacy.info.dbname).open()
+        tap = Tap(legacy, ROUTE.publication, "tap_" + legacy.info.dbname).open()
         return cls(legacy, shop, tap)
 
     def close(self) -> None:
@@ -238,7 +238,7 @@ class Pair:
         found = {}
         for phase in live:
             for unit in ROUTE.of(phase):
-                if not isinstance(unit, Identity):
+                if not isinstance(unit, IdentityMapping):
                     found[unit.entity] = self._exported(unit.entity)
         entities = list(found)
         found["identity"] = self._texts(
@@ -274,7 +274,9 @@ class Pair:
         parts = []
         for column in columns:
             if column == "customer_id":
-                parts.append("(SELECT 'leader ' || c.legacy_customer_id FROM shop.customer c WHERE c.id = t.customer_id)")
+                parts.append(
+                    "(SELECT 'leader ' || c.legacy_customer_id FROM shop.customer c WHERE c.id = t.customer_id)"
+                )
             elif column != "id" or entity not in surrogate:
                 parts.append(f"t.{column}")
         return self._texts(f"SELECT ROW({', '.join(parts)})::text FROM {entity} t")

@@ -53,7 +53,9 @@ def configure(stream: TextIO | None = None) -> None:
     handler.setFormatter(KeyValue())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     sys.excepthook = _unexpected
-    threading.excepthook = lambda args: _unexpected(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
+    threading.excepthook = lambda args: _unexpected(
+        args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback
+    )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     silence_kafka()
 

@@ -79,8 +79,7 @@ class Settings:
         }
         if missing := [f"SHOPFERRY_{key.upper()}" for key, value in found.items() if not value]:
             raise ConfigError(
-                f"{', '.join(missing)} not set and no embedded stack is up: "
-                "export them, or run `shopferry stack up`"
+                f"{', '.join(missing)} not set and no embedded stack is up: export them, or run `shopferry stack up`"
             )
         route = os.environ.get("SHOPFERRY_ROUTE") or state.get("route") or "demo"
         require_route(route)
@@ -96,7 +95,9 @@ def own_commands() -> dict[str, str]:
 
 def announcing() -> dict[str, str]:
     """How the application is told of a switch, of SHOPFERRY_PGBOUNCER, _PGBOUNCER_DATABASES and _HOOK; empty where not set."""
-    return {name: os.environ.get(f"SHOPFERRY_{name.upper()}", "") for name in ("pgbouncer", "pgbouncer_databases", "hook")}
+    return {
+        name: os.environ.get(f"SHOPFERRY_{name.upper()}", "") for name in ("pgbouncer", "pgbouncer_databases", "hook")
+    }
 
 
 def require_route(route: str) -> None:
@@ -104,4 +105,6 @@ def require_route(route: str) -> None:
     root = routes_dir()
     if not (root / route).is_dir():
         known = ", ".join(sorted(p.name for p in root.iterdir() if p.is_dir())) if root.is_dir() else "no such folder"
-        raise ConfigError(f"route {route!r} has no folder {root / route} ({known}): set SHOPFERRY_ROUTE or SHOPFERRY_ROUTES")
+        raise ConfigError(
+            f"route {route!r} has no folder {root / route} ({known}): set SHOPFERRY_ROUTE or SHOPFERRY_ROUTES"
+        )

@@ -51,7 +51,9 @@ class _Store:
         self.conn = conn
         self.rows: dict[str, list[dict[str, object]]] = {table: [] for table in generator.TABLES}
         self.last = {
-            t: int((conn.execute(SQL("SELECT coalesce(max(id), 0) FROM {}").format(Identifier(t))).fetchone() or (0,))[0])
+            t: int(
+                (conn.execute(SQL("SELECT coalesce(max(id), 0) FROM {}").format(Identifier(t))).fetchone() or (0,))[0]
+            )
             for t in generator.TABLES
         }
 
@@ -90,38 +92,74 @@ def abantecart(store: _Store) -> None:
     customers: dict[str, int] = {}
     for row in _read("abantecart/customers.csv"):
         customers[row["customer_id"]] = store.add(
-            "customers", login=row["loginname"], email=row["email"], full_name=f"{row['firstname']} {row['lastname']}",
-            phone=row["telephone"], pass_hash=row["password"], salt=row["salt"] or None, bill_country="United States",
-            newsletter="T" if row["newsletter"] == "1" else "N", active="T" if row["status"] == "1" else "N", deleted="N",
-            last_ip=row["ip"], last_login=row["last_login"] or None, created_at=row["date_added"],
-        )  # fmt: skip
+            "customers",
+            login=row["loginname"],
+            email=row["email"],
+            full_name=f"{row['firstname']} {row['lastname']}",
+            phone=row["telephone"],
+            pass_hash=row["password"],
+            salt=row["salt"] or None,
+            bill_country="United States",
+            newsletter="T" if row["newsletter"] == "1" else "N",
+            active="T" if row["status"] == "1" else "N",
+            deleted="N",
+            last_ip=row["ip"],
+            last_login=row["last_login"] or None,
+            created_at=row["date_added"],
+        )
     for row in _read("abantecart/addresses.csv"):
         store.add(
-            "addresses", customer_id=customers.get(row["customer_id"], 0), company=row["company"],
-            full_name=f"{row['firstname']} {row['lastname']}", street=f"{row['address_1']} {row['address_2']}",
-            postcode=row["postcode"], city=row["city"], country=_COUNTRIES[row["country_id"]], created_at=row["date_added"],
-        )  # fmt: skip
+            "addresses",
+            customer_id=customers.get(row["customer_id"], 0),
+            company=row["company"],
+            full_name=f"{row['firstname']} {row['lastname']}",
+            street=f"{row['address_1']} {row['address_2']}",
+            postcode=row["postcode"],
+            city=row["city"],
+            country=_COUNTRIES[row["country_id"]],
+            created_at=row["date_added"],
+        )
     lines = _by(_read("abantecart/order_products.csv"), "order_id")
     history = _by(_read("abantecart/order_history.csv"), "order_id")
     for row in _read("abantecart/orders.csv"):
         order = store.add(
-            "orders", number=f"AC-{row['order_id']}", customer_id=customers.get(row["customer_id"], 0), email=row["email"],
-            status_code=status[row["order_status_id"]], total=row["total"], currency=row["currency"],
-            payment_code=row["payment_method"], delivery_code=row["shipping_method"],
-            ship_name=f"{row['shipping_firstname']} {row['shipping_lastname']}", ship_street=row["shipping_address_1"],
-            ship_postcode=row["shipping_postcode"], ship_city=row["shipping_city"], ship_country=row["shipping_country"],
-            ship_phone=row["telephone"], note=row["comment"], created_at=row["date_added"],
-        )  # fmt: skip
+            "orders",
+            number=f"AC-{row['order_id']}",
+            customer_id=customers.get(row["customer_id"], 0),
+            email=row["email"],
+            status_code=status[row["order_status_id"]],
+            total=row["total"],
+            currency=row["currency"],
+            payment_code=row["payment_method"],
+            delivery_code=row["shipping_method"],
+            ship_name=f"{row['shipping_firstname']} {row['shipping_lastname']}",
+            ship_street=row["shipping_address_1"],
+            ship_postcode=row["shipping_postcode"],
+            ship_city=row["shipping_city"],
+            ship_country=row["shipping_country"],
+            ship_phone=row["telephone"],
+            note=row["comment"],
+            created_at=row["date_added"],
+        )
         for line in lines[row["order_id"]]:
             store.add(
-                "order_items", order_id=order, sku=line["sku"] or line["model"], name=line["name"], quantity=line["quantity"],
-                unit_price=line["price"], vat_rate=line["tax"], line_total=line["total"],
-            )  # fmt: skip
+                "order_items",
+                order_id=order,
+                sku=line["sku"] or line["model"],
+                name=line["name"],
+                quantity=line["quantity"],
+                unit_price=line["price"],
+                vat_rate=line["tax"],
+                line_total=line["total"],
+            )
         for event in history[row["order_id"]]:
             store.add(
-                "order_status_log", order_id=order, status_code=status[event["order_status_id"]], note=event["comment"],
+                "order_status_log",
+                order_id=order,
+                status_code=status[event["order_status_id"]],
+                note=event["comment"],
                 changed_at=event["date_added"],
-            )  # fmt: skip
+            )
 
 
 def olist(store: _Store) -> None:
@@ -131,34 +169,59 @@ def olist(store: _Store) -> None:
     for row in _read("olist/customers.csv"):
         homes[row["customer_id"]] = row
         customers[row["customer_id"]] = store.add(
-            "customers", login=row["customer_id"], email=f"{row['customer_unique_id']}@example.com", bill_country="BR",
-            newsletter="N", active="T", deleted="N",
-        )  # fmt: skip
+            "customers",
+            login=row["customer_id"],
+            email=f"{row['customer_unique_id']}@example.com",
+            bill_country="BR",
+            newsletter="N",
+            active="T",
+            deleted="N",
+        )
         store.add(
-            "addresses", customer_id=customers[row["customer_id"]], postcode=row["customer_zip_code_prefix"],
-            city=row["customer_city"], country="BR",
-        )  # fmt: skip
-    lines, payments = _by(_read("olist/order_items.csv"), "order_id"), _by(_read("olist/order_payments.csv"), "order_id")
+            "addresses",
+            customer_id=customers[row["customer_id"]],
+            postcode=row["customer_zip_code_prefix"],
+            city=row["customer_city"],
+            country="BR",
+        )
+    lines, payments = (
+        _by(_read("olist/order_items.csv"), "order_id"),
+        _by(_read("olist/order_payments.csv"), "order_id"),
+    )
     for row in _read("olist/orders.csv"):
         home, paid = homes[row["customer_id"]], payments[row["order_id"]]
         placed = _moment(row["order_purchase_timestamp"])
         order = store.add(
-            "orders", number=row["order_id"], customer_id=customers[row["customer_id"]],
-            email=f"{home['customer_unique_id']}@example.com", status_code=row["order_status"],
-            total=round(sum(float(p["payment_value"]) for p in paid), 2), currency="BRL",
-            payment_code=paid[0]["payment_type"] if paid else "", delivery_code="correios",
+            "orders",
+            number=row["order_id"],
+            customer_id=customers[row["customer_id"]],
+            email=f"{home['customer_unique_id']}@example.com",
+            status_code=row["order_status"],
+            total=round(sum(float(p["payment_value"]) for p in paid), 2),
+            currency="BRL",
+            payment_code=paid[0]["payment_type"] if paid else "",
+            delivery_code="correios",
             delivery_cost=round(sum(float(i["freight_value"]) for i in lines[row["order_id"]]), 2),
-            ship_postcode=home["customer_zip_code_prefix"], ship_city=home["customer_city"], ship_country="BR", created_at=placed,
-        )  # fmt: skip
+            ship_postcode=home["customer_zip_code_prefix"],
+            ship_city=home["customer_city"],
+            ship_country="BR",
+            created_at=placed,
+        )
         for line in lines[row["order_id"]]:
             store.add(
-                "order_items", order_id=order, sku=line["product_id"], quantity=1, unit_price=line["price"],
+                "order_items",
+                order_id=order,
+                sku=line["product_id"],
+                quantity=1,
+                unit_price=line["price"],
                 line_total=line["price"],
-            )  # fmt: skip
+            )
         for column, code in (
-            ("order_purchase_timestamp", "created"), ("order_approved_at", "approved"),
-            ("order_delivered_carrier_date", "shipped"), ("order_delivered_customer_date", "delivered"),
-        ):  # fmt: skip
+            ("order_purchase_timestamp", "created"),
+            ("order_approved_at", "approved"),
+            ("order_delivered_carrier_date", "shipped"),
+            ("order_delivered_customer_date", "delivered"),
+        ):
             if row[column]:
                 store.add("order_status_log", order_id=order, status_code=code, changed_at=_moment(row[column]))
 
@@ -176,22 +239,34 @@ def loyalty(store: _Store, rng: Random) -> None:
             earned = rng.randrange(1, 200)
             points += earned
             store.add(
-                "loyalty_log", account_id=account, kind="E", points=earned, order_id=order["id"],
+                "loyalty_log",
+                account_id=account,
+                kind="E",
+                points=earned,
+                order_id=order["id"],
                 created_at=order["created_at"],
-            )  # fmt: skip
+            )
             if points > 100:
                 spent = rng.randrange(1, 100)
                 points -= spent
                 taken = datetime.fromisoformat(str(order["created_at"])) + timedelta(days=1)
                 store.add("loyalty_log", account_id=account, kind="S", points=spent, order_id=0, created_at=taken)
                 store.add(
-                    "loyalty_redemptions", account_id=account, order_id=0, reward="Bon", points=spent, status="done",
+                    "loyalty_redemptions",
+                    account_id=account,
+                    order_id=0,
+                    reward="Bon",
+                    points=spent,
+                    status="done",
                     created_at=taken,
-                )  # fmt: skip
+                )
         store.add(
-            "loyalty_accounts", customer_id=customer["id"], card_number=f"77{account:08d}",
-            points=points + (5 if account % 40 == 0 else 0), tier=rng.choice(("", "silver", "gold")),
-        )  # fmt: skip
+            "loyalty_accounts",
+            customer_id=customer["id"],
+            card_number=f"77{account:08d}",
+            points=points + (5 if account % 40 == 0 else 0),
+            tier=rng.choice(("", "silver", "gold")),
+        )
 
 
 def _moment(text: str) -> datetime:

@@ -10,7 +10,9 @@ from shopferry import assess, db
 from shopferry.assess import Finding, stores
 from shopferry.settings import SQL_ROOT, Settings
 
-pytestmark = pytest.mark.skipif(not real_input.available(), reason="needs ../shared/data, which is not part of the project")
+pytestmark = pytest.mark.skipif(
+    not real_input.available(), reason="needs ../shared/data, which is not part of the project"
+)
 
 POSTCODES = "legacy addresses (coalesce(country, '') || '|' || postcode)"
 # Of the README's list the import has settled month/day dates and payments of several kinds: its legacy store has one

@@ -11,22 +11,31 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg.sql import SQL, Composable, Identifier, Literal
-from shopferry import db, mirror, passage
+from shopferry import db, phase_steps
+from shopferry.cdc import proof
 from shopferry.control.differences import Difference
 from shopferry.demo import ledger, shop
 from shopferry.demo.writer import writing
-from shopferry.mapping import Route
+from shopferry.engine import mirror, pair
+from shopferry.route.entities import EntityMapping
+from shopferry.route.route import Route
 from shopferry.settings import Settings
-from shopferry.units import Mapping
 from test_move import RATE, ferry, settings  # noqa: F401
 
 pytestmark = pytest.mark.stack
 SEED = 20261124
 MANY = 100  # in the mirror, and as many in the shop
 _FLIPS = {
-    "text": "reverse({0}) || 'x'", "integer": "{0} + 1", "bigint": "{0} + 1", "smallint": "{0} + 1", "boolean": "NOT {0}",
-    "numeric": "{0} + 0.01", "timestamp": "{0} + interval '1 day'", "date": "{0} + 1", "character": "reverse({0}) || 'x'",
-}  # fmt: skip
+    "text": "reverse({0}) || 'x'",
+    "integer": "{0} + 1",
+    "bigint": "{0} + 1",
+    "smallint": "{0} + 1",
+    "boolean": "NOT {0}",
+    "numeric": "{0} + 0.01",
+    "timestamp": "{0} + interval '1 day'",
+    "date": "{0} + 1",
+    "character": "reverse({0}) || 'x'",
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ def entities(conn: db.Connection, route: Route) -> list[Place]:
     ]
 
 
-def _columns(conn: db.Connection, unit: Mapping) -> Iterator[tuple[str, str]]:
+def _columns(conn: db.Connection, unit: EntityMapping) -> Iterator[tuple[str, str]]:
     for name, kind, given in conn.execute(
         "SELECT attname, format_type(atttypid, -1), attgenerated = '' AND attidentity = '' FROM pg_attribute "
         "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
@@ -110,8 +119,10 @@ def harm(conn: db.Connection, place: Place, dice: random.Random) -> Damage | Non
                 key = _invent(conn, place, mine)
             else:
                 value = {
-                    "flip": _FLIPS.get(kind, "NULL"), "null": "NULL", "truncate": "left({0}::text, -1)",
-                }[what]  # fmt: skip
+                    "flip": _FLIPS.get(kind, "NULL"),
+                    "null": "NULL",
+                    "truncate": "left({0}::text, -1)",
+                }[what]
                 if what == "truncate" and kind not in {"text", "character"}:
                     return None
                 conn.execute(
@@ -152,8 +163,8 @@ def _row(conn: db.Connection, place: Place, key: str) -> str | None:
 
 def nothing_is_missing(settings: Settings, book: Path) -> None:  # noqa: F811
     """Every write that the application was told was done is there, once the stream has brought the last of them."""
-    with passage.stores(settings, "test") as s, passage.broker_ends(s, settings) as ends:
-        passage.await_applied(s, ends, 120.0)
+    with pair.open_stores(settings, "test") as s, proof.broker_ends(s, settings) as ends:
+        phase_steps.await_applied(s, ends, 120.0)
         report = ledger.check(book, s.legacy, s.shop)
     assert report.acknowledged > 0
     assert report.missing == []
@@ -172,7 +183,7 @@ def harmed(conn: db.Connection, places: list[Place], dice: random.Random, many: 
 
 def found(settings: Settings) -> list[Difference]:  # noqa: F811
     """What verification finds in all phases."""
-    return [d for p in Route.load(settings.route).phases for d in passage.compare(settings, p).differences]
+    return [d for p in Route.load(settings.route).phases for d in phase_steps.compare(settings, p).differences]
 
 
 def test_two_hundred_random_damages_are_found_and_mended(settings: Settings, tmp_path: Path) -> None:  # noqa: F811
@@ -196,12 +207,14 @@ def test_two_hundred_random_damages_are_found_and_mended(settings: Settings, tmp
                 harmed_rows = {(d.place.target, d.key) for d in damages}
                 assert {row for row in met - harmed_rows if not follows(route, row, differing, harmed_rows)} == set()
                 for phase in route.phases:
-                    assert passage.repair(settings, phase, "test").remaining == []
+                    assert phase_steps.repair(settings, phase, "test").remaining == []
                 assert found(settings) == []
                 missing -= len(standing)
                 total += len(standing)
         assert total == 2 * MANY
-        mended = conn.execute("SELECT count(DISTINCT (layer, target, key)) FROM ferry.difference WHERE state = 'repaired'")
+        mended = conn.execute(
+            "SELECT count(DISTINCT (layer, target, key)) FROM ferry.difference WHERE state = 'repaired'"
+        )
         assert (mended.fetchone() or [0])[0] >= total
     nothing_is_missing(settings, book)
 
@@ -215,15 +228,17 @@ def confused(conn: db.Connection, dice: random.Random, many: int) -> int:
             (str(dice.random()),),
         ).fetchall()
         given = {"key": one[0], "other": other[1], "new": 60_000_000 + done}
-        statement = dice.choice([
-            "DELETE FROM ferry.identity WHERE entity = 'customer' AND legacy_key = %(key)s",
-            "UPDATE ferry.identity SET shop_key = %(other)s WHERE entity = 'customer' AND legacy_key = %(key)s",
-            "UPDATE ferry.identity SET shop_key = nextval('shop.customer_id_seq') "
-            "WHERE entity = 'customer' AND legacy_key = %(key)s",
-            "UPDATE ferry.identity SET cluster = cluster || 'x' WHERE entity = 'customer' AND legacy_key = %(key)s",
-            "INSERT INTO ferry.identity VALUES "
-            "('customer', %(new)s, nextval('shop.customer_id_seq'), 'nobody' || %(new)s || '@example.com')",
-        ])  # fmt: skip
+        statement = dice.choice(
+            [
+                "DELETE FROM ferry.identity WHERE entity = 'customer' AND legacy_key = %(key)s",
+                "UPDATE ferry.identity SET shop_key = %(other)s WHERE entity = 'customer' AND legacy_key = %(key)s",
+                "UPDATE ferry.identity SET shop_key = nextval('shop.customer_id_seq') "
+                "WHERE entity = 'customer' AND legacy_key = %(key)s",
+                "UPDATE ferry.identity SET cluster = cluster || 'x' WHERE entity = 'customer' AND legacy_key = %(key)s",
+                "INSERT INTO ferry.identity VALUES "
+                "('customer', %(new)s, nextval('shop.customer_id_seq'), 'nobody' || %(new)s || '@example.com')",
+            ]
+        )
         done += conn.execute(statement.encode(), given).rowcount
     return done
 
@@ -242,16 +257,14 @@ def test_confused_identities_and_offsets_moved_back_are_mended(settings: Setting
             # What follows from a wrong identity comes to light when it is right: so repair and look until nothing is left.
             for _ in range(3):
                 for phase in route.phases:
-                    passage.repair(settings, phase, "test")
+                    phase_steps.repair(settings, phase, "test")
                 if not found(settings):
                     break
             assert found(settings) == []
     nothing_is_missing(settings, book)
 
 
-def follows(
-    route: Route, row: tuple[str, str], differing: list[Difference], damaged: set[tuple[str, str]]
-) -> bool:
+def follows(route: Route, row: tuple[str, str], differing: list[Difference], damaged: set[tuple[str, str]]) -> bool:
     """Whether a row of the shop differs because its mapping reads a damaged row of another entity of its aggregate."""
     unit = next((m for m in route.mappings if m.entity == row[0]), None)
     if unit is None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from live import Flow, here, running, until
 from psycopg.sql import SQL, Identifier
-from shopferry import backup, cli, db, dump, fence, route_settings
+from shopferry import cli, db
+from shopferry.backup import backup, dump
 from shopferry.control import gates
 from shopferry.cutover import gates as judging
 from shopferry.cutover import sequences, way_back
@@ -20,13 +21,20 @@ from shopferry.cutover.dry_run import dry_run
 from shopferry.db import Connection
 from shopferry.demo import shop
 from shopferry.errors import GateError, PhaseError
+from shopferry.route import settings as route_settings
+from shopferry.stores import fence
 
 pytestmark = pytest.mark.stack
 
 OWN = {  # what the running flow, the verdicts and the markers are booked in
-    "ferry.gate", "ferry.kafka_offset", "ferry.replay_batch", "ferry.consumer", "ferry.stream", "shopferry.marker",
+    "ferry.gate",
+    "ferry.kafka_offset",
+    "ferry.replay_batch",
+    "ferry.consumer",
+    "ferry.stream",
+    "shopferry.marker",
     "shopferry.heartbeat",
-}  # fmt: skip
+}
 
 
 def contents(conn: Connection) -> dict[str, object]:
@@ -133,7 +141,9 @@ def test_rows_that_differ_although_all_is_applied_break_it_off(ready: Flow) -> N
         assert not done.ready and done.faults == ["1 rows of customers differ from the mirror → run `shopferry verify`"]
         assert cli.main(["cutover", "--dry-run"]) == 1
     finally:
-        ready.shop.execute("UPDATE mirror.customers SET phone = %s WHERE id = (SELECT min(id) FROM mirror.customers)", (kept,))
+        ready.shop.execute(
+            "UPDATE mirror.customers SET phone = %s WHERE id = (SELECT min(id) FROM mirror.customers)", (kept,)
+        )
     ready.clean()
 
 

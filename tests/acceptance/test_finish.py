@@ -9,14 +9,16 @@ from pathlib import Path
 import psycopg
 import pytest
 from kafka import KafkaAdminClient
-from shopferry import backup, db, installation, passage, stack
+from shopferry import db, phase_steps, stack
+from shopferry.backup import backup
 from shopferry.cli import main
+from shopferry.control import routes
 from shopferry.cutover import finish as end
 from shopferry.cutover import switch, way_back
 from shopferry.demo import shop
 from shopferry.demo.writer import writing
 from shopferry.errors import GateError, PhaseError
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT, Settings
 from test_move import RATE, ferry, until
 from test_move import settings as _settings_fixture
@@ -52,7 +54,7 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
     before = {dsn: relations(dsn) for dsn in (settings.legacy_dsn, settings.shop_dsn)}
     assert main(["finish", "demo", "--approved-by", "Anna", "Jan"]) == 1
     assert "nothing is installed" in capsys.readouterr().err
-    passage.install(settings)
+    phase_steps.install(settings)
     book = tmp_path / "ledger.jsonl"
     with writing(book, RATE):
         ferry(settings)
@@ -63,11 +65,15 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
         switch.cut_over(settings, "test")
         time.sleep(1)
     standing = ours(settings.legacy_dsn), ours(settings.shop_dsn)
-    with pytest.raises(GateError, match=r"the way back is promised until .* 14 days after the switch \(way_back_days in demo"):
+    with pytest.raises(
+        GateError, match=r"the way back is promised until .* 14 days after the switch \(way_back_days in demo"
+    ):
         end.finish(settings, "demo", "Anna", "Jan")
     with db.connect(settings.shop_dsn, "test") as new:
         new.execute("UPDATE ferry.route SET changed_at = now() - interval '15 days'")
-        new.execute("CREATE VIEW public.sales AS SELECT count(*) FROM legacy.orders; CREATE VIEW legacy.lines AS SELECT 1 AS n")
+        new.execute(
+            "CREATE VIEW public.sales AS SELECT count(*) FROM legacy.orders; CREATE VIEW legacy.lines AS SELECT 1 AS n"
+        )
     with db.connect(settings.legacy_dsn, "test") as legacy:
         legacy.execute("CREATE TABLE note (about text REFERENCES ferry.route)")
     told = r"drop it first: relation legacy.lines, view sales; .* first: foreign key note_about_fkey of note"
@@ -117,8 +123,10 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
         assert ("Anna, Jan", '{"approved": "Anna, Jan"}') in rows
         emails = {r[0] for r in legacy.execute("SELECT email FROM customers WHERE email LIKE '%@%'").fetchall()}
         assert not [e for e in emails if any(e in text for _, text in rows)]
-        assert installation.is_finished(new, "demo")
-        legacy.execute("UPDATE customers SET phone = phone WHERE id = (SELECT min(id) FROM customers)")  # no fence any more
+        assert routes.is_finished(new, "demo")
+        legacy.execute(
+            "UPDATE customers SET phone = phone WHERE id = (SELECT min(id) FROM customers)"
+        )  # no fence any more
     assert main(["finish", "demo", "--approved-by", "Anna", "Jan"]) == 0  # once more: nothing left to do
     with pytest.raises(psycopg.errors.UndefinedTable), db.connect(settings.shop_dsn, "test") as new:
         new.execute("SELECT FROM ferry.route")

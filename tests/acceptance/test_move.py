@@ -11,18 +11,21 @@ from pathlib import Path
 
 import pytest
 import real_input
-from shopferry import backup, db, fence, mirror, passage, stack
+from shopferry import db, phase_steps, stack
+from shopferry.backup import backup
 from shopferry.control import phases
 from shopferry.control.gates import Gate
 from shopferry.cutover import gates, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
 from shopferry.demo.writer import writing
+from shopferry.engine import mirror
 from shopferry.errors import GateError, PhaseError
-from shopferry.mapping import Route
-from shopferry.passage import Options
+from shopferry.phase_steps import Options
 from shopferry.retry import retrying
+from shopferry.route.route import Route
 from shopferry.settings import Settings
+from shopferry.stores import fence
 from shopferry.verify import checksums
 from shopferry.verify.accounting import Account
 
@@ -70,7 +73,7 @@ def ferry(settings: Settings) -> list[Account]:
     """All phases; returns the accounts of all tables, which must add up with no difference anywhere."""
     accounts = []
     for phase in Route.load(settings.route).phases:
-        outcome = passage.run(settings, phase, "test", OPTIONS, lambda _: None)
+        outcome = phase_steps.run(settings, phase, "test", OPTIONS, lambda _: None)
         assert outcome is not None and outcome.clean
         accounts += outcome.accounts
     for a in accounts:
@@ -81,7 +84,7 @@ def ferry(settings: Settings) -> list[Account]:
 
 def differences(settings: Settings) -> list[object]:
     """What differs in any phase, compared online."""
-    return [d for p in Route.load(settings.route).phases for d in passage.compare(settings, p).differences]
+    return [d for p in Route.load(settings.route).phases for d in phase_steps.compare(settings, p).differences]
 
 
 def frozen_differences(settings: Settings) -> list[object]:
@@ -94,9 +97,9 @@ def frozen_differences(settings: Settings) -> list[object]:
 def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -> None:
     book = tmp_path / "ledger.jsonl"
     shop.seed(settings, 200)
-    passage.install(settings)
+    phase_steps.install(settings)
     with pytest.raises(PhaseError, match="contacts comes first and is new"):
-        passage.begin(settings, "orders", "test", OPTIONS)
+        phase_steps.begin(settings, "orders", "test", OPTIONS)
     with pytest.raises(GateError, match="phases verified"):
         gates.require(settings)
     with writing(book, RATE):
@@ -138,7 +141,7 @@ def test_rollback_before_the_first_write_gives_the_shop_back(settings: Settings)
         assert fence.fenced(legacy) == []
         legacy.execute("UPDATE customers SET phone = '601 000 001' WHERE id = (SELECT min(id) FROM customers)")
     assert not differences(settings)
-    passage.run_again(settings, "test", lambda _: None)
+    phase_steps.run_again(settings, "test", lambda _: None)
     assert switch.cut_over(settings, "test").version == 4
 
 

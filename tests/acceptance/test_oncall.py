@@ -18,12 +18,13 @@ import psycopg
 import pytest
 from kafka import KafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
-from shopferry import passage, stack, watch
-from shopferry.complaints import Code, complaints
+from shopferry import phase_steps, stack
 from shopferry.demo import shop
+from shopferry.health import measure
+from shopferry.health.measure import SyncHealth, Topic
+from shopferry.health.problems import Code, find_problems
 from shopferry.settings import Settings, stack_state
 from shopferry.stack import supervisor
-from shopferry.watch import SyncHealth, Topic
 
 pytestmark = pytest.mark.stack
 CUSTOMERS = "demo.public.customers"
@@ -40,7 +41,7 @@ def settings() -> Iterator[Settings]:
         stack.up(without={"airflow"})
         found = Settings.load()
         shop.seed(found, 50)
-        passage.run(found, "contacts", "test", passage.Options(without_rehearsal="test"), lambda _: None)
+        phase_steps.run(found, "contacts", "test", phase_steps.Options(without_rehearsal="test"), lambda _: None)
         with psycopg.connect(found.shop_dsn, autocommit=True) as conn:  # the minute of grace is over
             conn.execute("UPDATE ferry.phase SET started = started - interval '2 minutes'")
         yield found
@@ -68,7 +69,7 @@ def topic(health: SyncHealth, name: str = CUSTOMERS) -> Topic:
 
 
 def codes(health: SyncHealth) -> set[Code]:
-    return {c.code for c in complaints(health)}
+    return {c.code for c in find_problems(health)}
 
 
 def server(verb: str, name: str) -> None:
@@ -103,8 +104,8 @@ def status() -> tuple[int, dict[str, Any]]:
 
 def test_what_waits_is_measured_and_what_is_wrong_is_said(settings: Settings) -> None:
     write(settings, 20)
-    until(lambda: watch.measure(settings).events >= 20)
-    well = until(lambda: h if not codes(h := watch.measure(settings)) else None)
+    until(lambda: measure.measure(settings).events >= 20)
+    well = until(lambda: h if not codes(h := measure.measure(settings)) else None)
     assert well.slot and well.slot.active and well.position and not well.gaps
     assert until(lambda: health_check()[0] == 200)
     shown = metrics()
@@ -114,16 +115,16 @@ def test_what_waits_is_measured_and_what_is_wrong_is_said(settings: Settings) ->
 
     server("stopProcess", "sync")
     write(settings, 7)
-    waiting = until(lambda: h if topic(h := watch.measure(settings)).events >= 7 else None)
+    waiting = until(lambda: h if topic(h := measure.measure(settings)).events >= 7 else None)
     assert topic(waiting).events == 7
     time.sleep(1.1)
-    waiting = watch.measure(settings)
+    waiting = measure.measure(settings)
     assert 1 < (topic(waiting).seconds or 0) < 600 and waiting.lag_s >= (topic(waiting).seconds or 0)
     assert 7 * 200 < (topic(waiting).bytes or 0) < 7 * 5_000
     assert codes(waiting) <= {Code.CONSUMER_SILENT, Code.LATE}
 
     server("stopProcess", "connector")
-    until(lambda: Code.SLOT_INACTIVE in codes(watch.measure(settings)))
+    until(lambda: Code.SLOT_INACTIVE in codes(measure.measure(settings)))
     server("stopProcess", "broker")
     code, found = status()
     assert code == 1
@@ -132,19 +133,19 @@ def test_what_waits_is_measured_and_what_is_wrong_is_said(settings: Settings) ->
     assert all(t["events"] is None for t in found["topics"])
 
     server("startProcess", "broker")  # empty: it keeps nothing on disk
-    until(lambda: Code.EVENTS_MISSING in codes(watch.measure(settings)))
+    until(lambda: Code.EVENTS_MISSING in codes(measure.measure(settings)))
     server("startProcess", "connector")
     server("startProcess", "sync")  # which resyncs
-    until(lambda: not codes(watch.measure(settings)))
+    until(lambda: not codes(measure.measure(settings)))
     until(lambda: health_check()[0] == 200)
 
     producer = KafkaProducer(bootstrap_servers=settings.kafka)
     producer.send(CUSTOMERS, key=b"{}", value=b"no event").get()
     producer.close()
-    until(lambda: Code.CONSUMER_STOPPED in codes(watch.measure(settings)))
+    until(lambda: Code.CONSUMER_STOPPED in codes(measure.measure(settings)))
     # It is started again and stops again: at no moment in between do all look well.
     for _ in range(20):
-        assert codes(watch.measure(settings)) & {Code.CONSUMER_STOPPED, Code.LATE}
+        assert codes(measure.measure(settings)) & {Code.CONSUMER_STOPPED, Code.LATE}
     until(lambda: "stopped: EventError" in health_check()[1])
     code, found = status()
     assert code == 1 and found["complaints"][0]["runbook"] == "docs/runbooks/watch_sync.md#consumer-stopped"

@@ -18,12 +18,12 @@ from typing import Any
 import psycopg
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from shopferry import db, passage, stack
+from shopferry import db, phase_steps, stack
 from shopferry.cutover import gates
 from shopferry.demo import leaks, shop
 from shopferry.demo.leaks import Find, Personal
-from shopferry.mapping import Route
-from shopferry.passage import Options
+from shopferry.phase_steps import Options
+from shopferry.route.route import Route
 from shopferry.settings import Settings, data_dir, stack_state
 
 pytestmark = pytest.mark.stack
@@ -109,7 +109,11 @@ def provoke(settings: Settings) -> list[str]:
     into = "INSERT INTO customers (id, email, full_name, phone, active, deleted) VALUES"
     who = f"'{JAN['email']}', '{JAN['full_name']}', '{JAN['phone']}', 'T', 'N'"
     key = one(legacy, f"{into} (nextval('customers_id_seq'), {who}) RETURNING id")
-    fails(legacy, f"INSERT INTO addresses (customer_id, full_name, phone) VALUES (NULL, '{JAN['full_name']}', '')", "23502")
+    fails(
+        legacy,
+        f"INSERT INTO addresses (customer_id, full_name, phone) VALUES (NULL, '{JAN['full_name']}', '')",
+        "23502",
+    )
     fails(legacy, f"SELECT '{JAN['email']}'::integer", "22P02")
     fails(legacy, f"DO $$ BEGIN RAISE EXCEPTION 'who is %', '{JAN['full_name']}, {JAN['phone']}'; END $$", "P0001")
     with (
@@ -147,20 +151,32 @@ def deadlock(dsn: str, key: int) -> str:
 
 def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Settings, tmp_path: Path) -> None:
     shop.seed(settings, 150)
-    passage.install(settings)
+    phase_steps.install(settings)
     with db.connect(settings.legacy_dsn, "test") as legacy:
         known = leaks.stored(legacy, "public")
     texts: list[tuple[str, str]] = []
-    command = [sys.executable, "-m", "shopferry.demo.writer", "--rate", "40", "--ledger", str(tmp_path / "ledger.jsonl")]
+    command = [
+        sys.executable,
+        "-m",
+        "shopferry.demo.writer",
+        "--rate",
+        "40",
+        "--ledger",
+        str(tmp_path / "ledger.jsonl"),
+    ]
     log = data_dir() / "log" / "writer.log"
     with log.open("w") as out:
         writer = subprocess.Popen(command, stdout=out, stderr=out)
         try:
             for phase in Route.load(settings.route).phases:
-                passage.run(settings, phase, "test", Options(chunk_size=500, without_rehearsal="test"), lambda _: None)
+                phase_steps.run(
+                    settings, phase, "test", Options(chunk_size=500, without_rehearsal="test"), lambda _: None
+                )
             # A row that the new shop refuses, quoting it whole; with the stream and then with a release.
             with db.connect(settings.shop_dsn, "test") as new:
-                new.execute("ALTER TABLE shop.customer ADD CONSTRAINT not_him CHECK (family_name <> 'Przypadkowy') NOT VALID")
+                new.execute(
+                    "ALTER TABLE shop.customer ADD CONSTRAINT not_him CHECK (family_name <> 'Przypadkowy') NOT VALID"
+                )
             errors = provoke(settings)
             refused = "SELECT count(*) FROM ferry.quarantine WHERE constraint_name = 'not_him'"
             until(lambda: one(settings.shop_dsn, refused))
@@ -205,7 +221,9 @@ def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Set
     }
 
 
-KNOWN = leaks.personal([JAN, {"email": "jan@", "full_name": "Grant Consumer"}, {"given_name": "Ewa", "family_name": "Lis"}])
+KNOWN = leaks.personal(
+    [JAN, {"email": "jan@", "full_name": "Grant Consumer"}, {"given_name": "Ewa", "family_name": "Lis"}]
+)
 
 
 @pytest.mark.parametrize(
@@ -235,4 +253,6 @@ def test_the_search_finds_what_is_there_and_nothing_else(line: str, kind: str) -
 
 
 def test_without_anything_known_only_the_form_of_an_address_counts() -> None:
-    assert leaks.search(Personal(), [("a", "Jan Przypadkowy 601987123\njan@nowhere.example.com")])[0] == [Find("a", 2, "e-mail")]
+    assert leaks.search(Personal(), [("a", "Jan Przypadkowy 601987123\njan@nowhere.example.com")])[0] == [
+        Find("a", 2, "e-mail")
+    ]

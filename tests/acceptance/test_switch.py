@@ -23,16 +23,18 @@ import hooks
 import psycopg
 import pytest
 from bouncer import Bouncer, Clients, read, write
-from shopferry import backup, db, fence, installation, passage, stack
+from shopferry import db, phase_steps, stack
+from shopferry.backup import backup
 from shopferry.cutover import gates, routing, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import shop
 from shopferry.errors import GateError, ShopferryError, TransientError
-from shopferry.mapping import Route
-from shopferry.passage import Options
+from shopferry.phase_steps import Options
 from shopferry.report.standing import Step
 from shopferry.retry import retrying
+from shopferry.route.route import Route
 from shopferry.settings import Settings
+from shopferry.stores import fence
 from tenacity import Retrying, retry_if_exception_message, stop_after_attempt
 
 pytestmark = pytest.mark.stack
@@ -51,7 +53,7 @@ def settings() -> Iterator[Settings]:
             ready = Settings.load()
             shop.seed(ready, 50)
             for phase in Route.load(ready.route).phases:
-                passage.run(ready, phase, "test", Options(without_rehearsal="test"), lambda _: None)
+                phase_steps.run(ready, phase, "test", Options(without_rehearsal="test"), lambda _: None)
             backup.before_cutover(ready, "test")
             way_back.arm(ready)
             yield ready
@@ -81,7 +83,9 @@ def row(dsn: str, query: str) -> Any:
 def assert_legacy_goes_on(settings: Settings, version: int) -> None:
     with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
         assert fence.fenced(legacy) == []
-        assert legacy.execute("UPDATE customers SET phone = '601 000 002' WHERE id = (SELECT min(id) FROM customers)").rowcount
+        assert legacy.execute(
+            "UPDATE customers SET phone = '601 000 002' WHERE id = (SELECT min(id) FROM customers)"
+        ).rowcount
         now = routing.standing(new, settings.route)
         assert (now.store, now.version) == ("legacy", version)
         assert fence.fenced(new)
@@ -160,7 +164,9 @@ def test_a_last_look_that_takes_too_long_keeps_the_switch_out(
     with db.connect(settings.shop_dsn, "test") as busy, busy.transaction():
         lock = "LOCK TABLE mirror.loyalty_redemptions IN ACCESS EXCLUSIVE MODE"
         after(monkeypatch, "await_applied", lambda: busy.execute(lock))
-        with pytest.raises(TransientError, match="not through within 10 s: nothing was changed, writers go on as before"):
+        with pytest.raises(
+            TransientError, match="not through within 10 s: nothing was changed, writers go on as before"
+        ):
             switch.cut_over(settings, "test")
         assert_legacy_goes_on(settings, 1)
 
@@ -194,7 +200,9 @@ def test_a_row_that_moved_last_and_differs_keeps_the_switch_out(
         wrong = "UPDATE mirror.customers SET phone = 'other' WHERE id = (SELECT max(id) FROM mirror.customers)"
         if moved == "before":
             legacy.execute((last % "003").encode())
-            after(monkeypatch, "within_limit", lambda: new.execute(wrong))  # made before anybody looks, all applied by the gates
+            after(
+                monkeypatch, "within_limit", lambda: new.execute(wrong)
+            )  # made before anybody looks, all applied by the gates
         elif moved == "while it was looked ahead":
             after(monkeypatch, "look_ahead", lambda: legacy.execute((last % "004").encode()))
             after(monkeypatch, "await_applied", lambda: new.execute(wrong))
@@ -206,7 +214,9 @@ def test_a_row_that_moved_last_and_differs_keeps_the_switch_out(
             after(monkeypatch, "lock", lambda: steps.append("locked"))
             after(monkeypatch, "await_applied", lambda: "locked" in steps and new.execute(wrong))
         try:
-            with pytest.raises(GateError, match="given up, writers go on as before: 1 rows of customers differ from the mirror"):
+            with pytest.raises(
+                GateError, match="given up, writers go on as before: 1 rows of customers differ from the mirror"
+            ):
                 switch.cut_over(settings, "test")
         finally:
             [(phone,)] = legacy.execute("SELECT phone FROM customers ORDER BY id DESC LIMIT 1").fetchall()
@@ -219,7 +229,9 @@ def test_a_broker_that_hangs_holds_up_us_and_no_writer(
 ) -> None:
     """Our own process sits in a call that knows no limit: legacy and PgBouncer's clients go on all the same."""
     with Clients(front.dsn(), write) as clients:
-        after(monkeypatch, "await_applied", lambda: clients.more(20, "legacy"))  # does not return before they write again
+        after(
+            monkeypatch, "await_applied", lambda: clients.more(20, "legacy")
+        )  # does not return before they write again
         with pytest.raises(TransientError, match="not through within 10 s"):
             switch.cut_over(front.before(settings), "test")
         assert not front.paused
@@ -228,7 +240,10 @@ def test_a_broker_that_hangs_holds_up_us_and_no_writer(
 
 
 def test_a_client_of_pgbouncer_that_does_not_end_keeps_the_switch_out(settings: Settings, front: Bouncer) -> None:
-    with psycopg.connect(front.dsn(), autocommit=True, prepare_threshold=None) as slow, Clients(front.dsn(), write) as clients:
+    with (
+        psycopg.connect(front.dsn(), autocommit=True, prepare_threshold=None) as slow,
+        Clients(front.dsn(), write) as clients,
+    ):
         with slow.transaction():
             slow.execute(b"SELECT 1")
             with pytest.raises(TransientError, match="transaction in PgBouncer's app did not end within 5 s"):
@@ -242,8 +257,9 @@ def test_a_client_of_pgbouncer_that_does_not_end_keeps_the_switch_out(settings: 
 # Clients that write without end may be faster than a slow machine's stream. That alone is a reason to try once more.
 behind_once_more = Retrying(
     retry=retry_if_exception_message(match=r"waited .* in vain: the (consumer|connector) "),
-    stop=stop_after_attempt(5), reraise=True,
-)  # fmt: skip
+    stop=stop_after_attempt(5),
+    reraise=True,
+)
 
 
 # -- what kills it is completed, and everybody is told ----------------------------------------------------------------
@@ -263,9 +279,11 @@ def killed(settings: Settings, at: str, tmp_path: Path, how: signal.Signals, *co
         wait_for_stream(settings)
     flag, go, log = tmp_path / "flag", tmp_path / "go", tmp_path / "log"
     environment = {
-        **os.environ, "SHOPFERRY_PGBOUNCER": settings.pgbouncer, "SHOPFERRY_HOOK": settings.hook,
+        **os.environ,
+        "SHOPFERRY_PGBOUNCER": settings.pgbouncer,
+        "SHOPFERRY_HOOK": settings.hook,
         "SHOPFERRY_PGBOUNCER_DATABASES": settings.pgbouncer_databases,
-    }  # fmt: skip
+    }
     line = [sys.executable, str(PAUSING), "--at", at, "--flag", str(flag), "--go", str(go), "--", *command]
     with log.open("w") as output:
         process = subprocess.Popen(line, stdout=output, stderr=output, env=environment)
@@ -292,7 +310,7 @@ def ear(settings: Settings) -> Iterator[Callable[[], list[tuple[str, int]]]]:
 def test_killed_after_the_fence_the_next_try_completes_it_and_goes_on_until_the_hook_is_told(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = "shopferry.fence:lift_fence#before"
+    at = "shopferry.stores.fence:lift_fence#before"
     assert killed(settings, at, tmp_path, signal.SIGKILL, "cutover").code == -signal.SIGKILL
     with db.connect(settings.legacy_dsn, "test") as legacy, pytest.raises(psycopg.DatabaseError) as refused:
         legacy.execute("UPDATE customers SET phone = NULL")
@@ -316,7 +334,7 @@ def test_killed_after_the_fence_the_next_try_completes_it_and_goes_on_until_the_
             assert [(t["store"], t["version"]) for t in hook.accepted[2:]] == [("legacy", 3)] * 2
             assert heard() == [("legacy", 3)] * 2
     assert_legacy_goes_on(settings, 3)
-    passage.run_again(settings, "test", lambda _: None)
+    phase_steps.run_again(settings, "test", lambda _: None)
 
 
 def test_rollback_takes_the_clients_of_pgbouncer_back(settings: Settings, front: Bouncer) -> None:
@@ -328,7 +346,7 @@ def test_rollback_takes_the_clients_of_pgbouncer_back(settings: Settings, front:
         clients.more(20, "legacy")
     assert clients.errors == []
     assert [clients.stores(n) for n in range(clients.count)] == [["legacy", "shop", "legacy"]] * clients.count
-    passage.run_again(settings, "test", lambda _: None)
+    phase_steps.run_again(settings, "test", lambda _: None)
     with Clients(front.dsn(), write) as clients:
         clients.more(20, "legacy")
     assert clients.errors == []
@@ -359,8 +377,14 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
     assert clients.errors == []
     assert [clients.stores(n) for n in range(clients.count)] == [["legacy", "shop"]] * clients.count
     assert [step for step, _ in done.steps][:7] == [
-        "gates", "look ahead", "keep vacuum out", "await calm", "look again", "hold clients", "lock legacy",
-    ]  # fmt: skip
+        "gates",
+        "look ahead",
+        "keep vacuum out",
+        "await calm",
+        "look again",
+        "hold clients",
+        "lock legacy",
+    ]
     # And the report counts as downtime what comes after.
     counted = [step for step, _ in done.steps if Step(1, step, datetime.now(UTC), 0, "test").closed]
     assert counted == [step for step, _ in done.steps][5:]
@@ -371,8 +395,14 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
     assert clients.errors == []
     assert [clients.stores(n) for n in range(clients.count)] == [["shop", "legacy"]] * clients.count
     assert [step for step, _ in back.steps][:7] == [
-        "gates", "look ahead", "keep vacuum out", "await calm", "look again", "hold clients", "lock the new shop",
-    ]  # fmt: skip
+        "gates",
+        "look ahead",
+        "keep vacuum out",
+        "await calm",
+        "look again",
+        "hold clients",
+        "lock the new shop",
+    ]
     assert not front.paused
     with pytest.raises(ShopferryError, match="under way"), db.connect(settings.shop_dsn, "test") as other:
         switch.alone(other)
@@ -380,9 +410,9 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
 
 
 def test_whoever_reads_the_store_that_opens_is_in_nobodys_way(settings: Settings) -> None:
-    passage.run_again(settings, "test", lambda _: None)
+    phase_steps.run_again(settings, "test", lambda _: None)
     with db.connect(settings.shop_dsn, "report") as reader, reader.transaction():
-        for entity in installation.entities(Route.load(settings.route)):
+        for entity in Route.load(settings.route).entities:
             reader.execute(f"SELECT FROM {entity} LIMIT 1".encode())
         with db.connect(settings.shop_dsn, "night job") as other, other.transaction():
             other.execute("LOCK TABLE shop.payment IN SHARE UPDATE EXCLUSIVE MODE")

@@ -12,18 +12,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from shopferry import backup, cli, db, fence, passage, stack, watch
-from shopferry.complaints import complaints
+from shopferry import cli, db, phase_steps, stack
+from shopferry.backup import backup
 from shopferry.control import phases, quarantine
 from shopferry.cutover import gates, losses, rollback, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
 from shopferry.demo.writer import writing
+from shopferry.engine import pair
 from shopferry.errors import GateError
-from shopferry.mapping import Route
-from shopferry.passage import Options
-from shopferry.route_settings import Allowance, Terms
+from shopferry.health import measure
+from shopferry.health.problems import find_problems
+from shopferry.phase_steps import Options
+from shopferry.route.losses import decided
+from shopferry.route.route import Route
+from shopferry.route.settings import Allowance, Terms
 from shopferry.settings import Settings
+from shopferry.stores import fence
 from shopferry.verify import differ
 from test_move import RATE, differences, ferry, until
 
@@ -81,9 +86,10 @@ def test_what_nobody_has_changed_would_stay_as_it_is(settings: Settings) -> None
                 merged = table == "customers" or table == "consents"  # whose rows of merged accounts are led back to
                 assert found.kind == "extra", found
                 assert (made_of[table], found.key) in stayed or merged, found
-        assert legacy.execute("SELECT count(*) FROM mirror.customer_order").fetchone() == new.execute(
-            "SELECT count(*) FROM shop.customer_order"
-        ).fetchone()
+        assert (
+            legacy.execute("SELECT count(*) FROM mirror.customer_order").fetchone()
+            == new.execute("SELECT count(*) FROM shop.customer_order").fetchone()
+        )
 
 
 def test_the_gate_wants_a_marker_to_make_the_round(settings: Settings) -> None:
@@ -102,7 +108,7 @@ def test_the_gate_wants_a_marker_to_make_the_round(settings: Settings) -> None:
 
 def test_somebody_accepts_by_name_what_cannot_be_carried(settings: Settings) -> None:
     route = Route.load("demo")
-    lost = losses.decided(BACK)
+    lost = decided(BACK)
     assert len(lost) > 10
     with db.connect(settings.shop_dsn, "test") as new:
         for line in lost:
@@ -152,7 +158,7 @@ def test_what_legacy_refuses_keeps_the_new_shop_open(
         assert cli.main(["gates", "--json"]) == 1
         judged = {g["gate"]: g["met"] for g in json.loads(capsys.readouterr().out)}
         assert [gate for gate, met in judged.items() if not met] == ["nothing held back"]
-        with passage.stores(settings.reversed, "test") as s:
+        with pair.open_stores(settings.reversed, "test") as s:
             for rows, met in ((0, False), (1, True)):
                 allowed = {"refused_by_constraint": Allowance("refused_by_constraint", rows, "Anna")}
                 assert gates.held_back(s, Terms(way_back_quarantine=allowed)).met is met
@@ -170,7 +176,7 @@ def test_what_legacy_refuses_keeps_the_new_shop_open(
         assert cli.main(["quarantine", "release", "--reverse"]) == 0
         roll_back(settings, "test")
         assert legacy.execute(theirs, (account,)).fetchone() == (True, "10.0.0.1")
-    passage.run_again(settings, "test", lambda _: None)
+    phase_steps.run_again(settings, "test", lambda _: None)
     assert not differences(settings)
 
 
@@ -197,7 +203,7 @@ def test_what_is_too_long_for_legacy_is_kept_or_keeps_the_new_shop_open(settings
         streets = "SELECT street FROM addresses WHERE id = ANY(%s) ORDER BY id"
         theirs = [account for _, account in book]
         assert sorted(legacy.execute(streets, (theirs,)).fetchall()) == sorted([(long[:255],), (changed[:255],)])
-        passage.run_again(settings, "test", lambda _: None)
+        phase_steps.run_again(settings, "test", lambda _: None)
         ours = "SELECT street FROM shop.customer_address WHERE id = %s"
         assert new.execute(ours, (book[0][0],)).fetchone() == (long[:255],)
         legacy.execute("UPDATE addresses SET street = 'Nowa 1' WHERE id = %s", (book[1][1],))
@@ -211,7 +217,7 @@ def test_what_is_too_long_for_legacy_is_kept_or_keeps_the_new_shop_open(settings
         assert new.execute('SELECT entity, "column", value FROM ferry.kept').fetchall() == [
             ("shop.customer_address", "street", long)
         ]
-        passage.run_again(settings, "test", lambda _: None)
+        phase_steps.run_again(settings, "test", lambda _: None)
     assert not differences(settings)
 
 
@@ -246,14 +252,16 @@ def test_who_takes_back_a_consent_in_the_new_shop_has_done_so_for_all_their_old_
             (accounts,),
         ).fetchall()
         assert sorted(ended) == [(account, True) for account in accounts]
-        passage.run_again(settings, "test", lambda _: None)
+        phase_steps.run_again(settings, "test", lambda _: None)
         legacy.execute("UPDATE customers SET deleted = 'T' WHERE id = %s", (accounts[1],))
         until(lambda: new.execute(held, (person,)).fetchall() != [("withdrawn", accounts[1])])
         assert new.execute(held, (person,)).fetchall() == [("withdrawn", accounts[0])]
     assert not differences(settings)
 
 
-def test_who_takes_back_the_newsletter_in_the_new_shop_gets_it_by_none_of_their_old_accounts(settings: Settings) -> None:
+def test_who_takes_back_the_newsletter_in_the_new_shop_gets_it_by_none_of_their_old_accounts(
+    settings: Settings,
+) -> None:
     """Legacy writes to every account whose flag says so; and a withdrawal must stay with each when they part."""
     with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
 
@@ -286,7 +294,9 @@ def test_who_takes_back_the_newsletter_in_the_new_shop_gets_it_by_none_of_their_
 
         (both, theirs), (again, refused) = persons(2, 2).items()
         (all_at_once, one), (untimed, two), (untouched, three), (newcomer, four) = persons(1, 4).items()
-        legacy.execute("UPDATE customers SET newsletter = 'N', newsletter_date = '2012-01-01' WHERE id = %s", (refused[0],))
+        legacy.execute(
+            "UPDATE customers SET newsletter = 'N', newsletter_date = '2012-01-01' WHERE id = %s", (refused[0],)
+        )
         legacy.execute("UPDATE customers SET newsletter = 'N', newsletter_date = NULL WHERE id = %s", (four[0],))
         legacy.execute(
             """INSERT INTO consents (customer_id, channel, granted, granted_at, wording)
@@ -302,7 +312,9 @@ def test_who_takes_back_the_newsletter_in_the_new_shop_gets_it_by_none_of_their_
                WHERE customer_id = ANY(%s) AND channel = 'email'""",
             ([both, all_at_once],),
         )
-        new.execute("UPDATE shop.consent SET state = 'withdrawn' WHERE customer_id = %s AND purpose = 'newsletter'", (untimed,))
+        new.execute(
+            "UPDATE shop.consent SET state = 'withdrawn' WHERE customer_id = %s AND purpose = 'newsletter'", (untimed,)
+        )
         granted = "'granted', '2025-06-07 12:00Z', 'v6'"
         new.execute(
             f"""UPDATE shop.consent SET (state, granted_at, wording_version, withdrawn_at) = ROW({granted}, NULL)
@@ -323,7 +335,7 @@ def test_who_takes_back_the_newsletter_in_the_new_shop_gets_it_by_none_of_their_
         assert flags(refused) == [("T", "2025-06-07"), ("Y", "05.03.2011")]
         assert flags(four) == [("T", "2025-06-07")]
 
-        passage.run_again(settings, "test", lambda _: None)
+        phase_steps.run_again(settings, "test", lambda _: None)
         assert [held(p) for p in (both, all_at_once, untimed)] == [[("withdrawn",)]] * 3
         assert [held(p) for p in (again, newcomer, untouched)] == [[("unproven",)]] * 3
         legacy.execute("UPDATE customers SET email = 'parted@example.com' WHERE id = %s", (theirs[0],))
@@ -348,15 +360,15 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
             assert way_back.gate(settings).met
             assert states(settings) == ({"cut_over"}, {"in_sync"})
             time.sleep(4)
-            health = watch.measure(settings)
-            assert (health.route, health.watched, complaints(health)) == (BACK.name, True, [])
+            health = measure.measure(settings)
+            assert (health.route, health.watched, find_problems(health)) == (BACK.name, True, [])
             assert health.events > 0 and health.written == "the legacy store"
             roll_back(settings, "test")
             assert states(settings) == ({"in_sync"}, {"cut_over"})
             assert open_stores(settings) == ["legacy"]
             with pytest.raises(GateError, match="phases verified: contacts is in_sync"):
                 switch.cut_over(settings, "test")  # what was not carried back may differ: first merge_again
-            passage.run_again(settings, "test", lambda _: None)
+            phase_steps.run_again(settings, "test", lambda _: None)
         with pytest.raises(GateError, match=r"it was approved at .* UTC, and the shop was switched since, at "):
             switch.cut_over(settings, "test", approved=begun)
         assert open_stores(settings) == ["legacy"]
@@ -375,7 +387,7 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
     assert report.failed_for_the_user == 0
     assert [r["store"] for r in ledger.read(book) if r["acknowledged"]].count("shop") > 100
     roll_back(settings, "test")
-    passage.run_again(settings, "test", lambda _: None)
+    phase_steps.run_again(settings, "test", lambda _: None)
     assert not differences(settings)
 
 
@@ -397,4 +409,4 @@ def test_a_rollback_that_died_is_completed_and_nothing_else_is_possible(
     roll_back(settings, "test")
     assert open_stores(settings) == ["legacy"]
     for phase in Route.load(settings.route).phases:
-        passage.run(settings, phase, "test", Options(), lambda _: None)
+        phase_steps.run(settings, phase, "test", Options(), lambda _: None)

@@ -13,15 +13,17 @@ import psutil
 import psycopg
 from cells import MORTAL, TASK, WIRES, Death
 from ground import Ground, Paused, until
-from shopferry import backup, db, fence, passage
+from shopferry import db, phase_steps
+from shopferry.backup import backup
 from shopferry.control import phases
 from shopferry.cutover import switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger
 from shopferry.errors import ShopferryError
-from shopferry.mapping import Route
 from shopferry.retry import retrying
+from shopferry.route.route import Route
 from shopferry.settings import Settings
+from shopferry.stores import fence
 from wire import Wire
 
 _OLD = {"cutover": "legacy", "rollback": "shop"}
@@ -104,7 +106,10 @@ class Bridge:
         """The stores without a fence, as soon as both answer."""
 
         def look() -> list[str]:
-            with db.connect(self.settings.legacy_dsn, "test") as legacy, db.connect(self.settings.shop_dsn, "test") as new:
+            with (
+                db.connect(self.settings.legacy_dsn, "test") as legacy,
+                db.connect(self.settings.shop_dsn, "test") as new,
+            ):
                 return [name for name, conn in (("legacy", legacy), ("shop", new)) if not fence.fenced(conn)]
 
         return retrying(look)
@@ -176,7 +181,7 @@ class Bridge:
         retrying(lambda: way_back.await_both(self.settings))
         if death.switch == "rollback":
             for phase in Route.load(self.settings.route).phases:
-                found = retrying(lambda p=phase: passage.compare(self.settings, p))  # type: ignore[misc]
+                found = retrying(lambda p=phase: phase_steps.compare(self.settings, p))  # type: ignore[misc]
                 assert found.clean, found.differences
         with db.connect(self.settings.legacy_dsn, "test") as legacy, db.connect(self.settings.shop_dsn, "test") as new:
             report = ledger.check(book, legacy, new)
@@ -199,6 +204,6 @@ class Bridge:
         while not verified():
             self.ground.expire_leases()
             try:
-                passage.run_again(self.settings, "test", lambda _: None)
+                phase_steps.run_again(self.settings, "test", lambda _: None)
             except (ShopferryError, psycopg.OperationalError):
                 time.sleep(_AGAIN_S)

@@ -11,21 +11,21 @@ CONSUMER = {
     "polled": "shopferry.cdc.replay:Replay.apply#before",
     "offsets advanced": "shopferry.control.offsets:advance#after",
     "mirror written": "shopferry.cdc.replay:Replay._mirror#after",
-    "merged": "shopferry.merge:Merger.propagate#after",
+    "merged": "shopferry.engine.merge:Merger.propagate#after",
     "before commit": "shopferry.control.offsets:record_batch#after",
     "committed, Kafka not told": "shopferry.cdc.replay:Replay.apply#after",
-    "resync: positions moved, nothing copied": "shopferry.backfill:copy_next#before",
-    "resync: chunk loaded, not committed": "shopferry.mirror_rows:load_chunk#after",
+    "resync: positions moved, nothing copied": "shopferry.engine.backfill:copy_next#before",
+    "resync: chunk loaded, not committed": "shopferry.engine.mirror_rows:load_chunk#after",
 }
 CHUNK = {
     "claimed": "shopferry.control.chunks:claim#after",
-    "copied, not loaded": "shopferry.backfill:relay#after",
-    "loaded, not committed": "shopferry.mirror_rows:load_chunk#after",
-    "chunk committed": "shopferry.backfill:copy_next#after",
-    "live, nothing merged": "shopferry.backfill:begin_merge#after",
-    "merge chunk before commit": "shopferry.merge:Merger.merge#after",
-    "in sync, not verified": "shopferry.passage:verify_phase#before",
-    "verified, not finished": "shopferry.passage:verify_phase#after",
+    "copied, not loaded": "shopferry.engine.backfill:relay#after",
+    "loaded, not committed": "shopferry.engine.mirror_rows:load_chunk#after",
+    "chunk committed": "shopferry.engine.backfill:copy_next#after",
+    "live, nothing merged": "shopferry.engine.backfill:begin_merge#after",
+    "merge chunk before commit": "shopferry.engine.merge:Merger.merge#after",
+    "in sync, not verified": "shopferry.phase_steps:verify_phase#before",
+    "verified, not finished": "shopferry.phase_steps:verify_phase#after",
 }
 # Servers are not ours to pause: their points are states of the flow.
 SERVERS = {"connector": "connector", "broker": "broker", "legacy": "legacy-db", "shop": "shop-db"}
@@ -89,7 +89,7 @@ ROLLBACK = {
     "sequences set": "shopferry.cutover.way_back:number_back#after",
     "new shop's fence not committed": "shopferry.cutover.way_back:turn#after",
     "new shop fenced": "shopferry.cutover.rollback:close#after",
-    "legacy's opening not committed": "shopferry.fence:lift_fence#after",
+    "legacy's opening not committed": "shopferry.stores.fence:lift_fence#after",
     "legacy open, route not turned": "shopferry.cutover.rollback:flip#before",
     "route turned, nobody told": "shopferry.cutover.routing:announce#before",
 }
@@ -98,9 +98,14 @@ NO_RETURN = {"cutover": "legacy fenced", "rollback": "new shop fenced"}
 TASK = "task"
 WIRES = {"network to legacy": "legacy", "network to the new shop": "shop"}
 MORTAL = {
-    "legacy": "legacy-db", "new shop": "shop-db", "broker": "broker", "connector": "connector", "consumer": "sync",
-    "connector back": "connector-reverse", "consumer back": "sync-reverse",
-}  # fmt: skip
+    "legacy": "legacy-db",
+    "new shop": "shop-db",
+    "broker": "broker",
+    "connector": "connector",
+    "consumer": "sync",
+    "connector back": "connector-reverse",
+    "consumer back": "sync-reverse",
+}
 # Airflow's own processes cannot be paused at a point: the task is made to wait there for somebody's lock.
 HELD = ("waits for legacy's lock", "waits to open the new shop")
 OF_AIRFLOW = ("task's process", "worker", "scheduler")

@@ -16,13 +16,13 @@ from itertools import count
 from pathlib import Path
 
 import psutil
-from shopferry import db, passage, stack
+from shopferry import db, phase_steps, stack
 from shopferry.cdc.broker import EndOffsets, topics
 from shopferry.control import phases
 from shopferry.demo import ledger, shop, writer
-from shopferry.mapping import Route
-from shopferry.passage import Options
+from shopferry.phase_steps import Options
 from shopferry.retry import retrying
+from shopferry.route.route import Route
 from shopferry.settings import Settings
 from shopferry.stack import supervisor
 from shopferry.stack.state import CLUSTERS, cluster
@@ -81,13 +81,15 @@ class Ground:
             return
         stack.reset()
         shop.seed(self.settings, CUSTOMERS)
-        passage.install(self.settings)
+        phase_steps.install(self.settings)
         for name in _IN_SHOP:
             self.stop(name)
         with db.connect(cluster(self.state, "shop").dsn(), "test") as conn:
             conn.execute(f"DROP DATABASE IF EXISTS {_INSTALLED}".encode())
             # Of those who were killed the server may not know yet, and somebody else may look in.
-            conn.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (CLUSTERS["shop"],))
+            conn.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (CLUSTERS["shop"],)
+            )
             conn.execute(f"CREATE DATABASE {_INSTALLED} TEMPLATE {CLUSTERS['shop']}".encode())
         for name in _IN_SHOP:
             self.start(name)
@@ -99,7 +101,9 @@ class Ground:
         server = cluster(self.state, "shop")
         server.drop_database(CLUSTERS["shop"])
         server.create_database(CLUSTERS["shop"], _INSTALLED)
-        passage.resync(self.settings, "test")  # nothing is copied yet: only the positions begin at the broker's present ends
+        phase_steps.resync(
+            self.settings, "test"
+        )  # nothing is copied yet: only the positions begin at the broker's present ends
         self.start("sync")
 
     def ferry(self) -> None:
@@ -108,7 +112,7 @@ class Ground:
             with db.connect(self.settings.shop_dsn, "test") as conn:
                 done = phases.get(conn, self.settings.route, phase).state == "verified"
             if not done:
-                retrying(lambda p=phase: passage.run(self.settings, p, "test", OPTIONS, lambda _: None))  # type: ignore[misc]
+                retrying(lambda p=phase: phase_steps.run(self.settings, p, "test", OPTIONS, lambda _: None))  # type: ignore[misc]
 
     def expire_leases(self) -> None:
         """Ten minutes later: nobody holds a phase who is not there any more."""
@@ -254,10 +258,12 @@ class Ground:
         """Every phase verified, no difference anywhere, every acknowledged write where it belongs."""
         route = Route.load(self.settings.route)
         for phase in route.phases:
-            outcome = retrying(lambda p=phase: passage.compare(self.settings, p))  # type: ignore[misc]
+            outcome = retrying(lambda p=phase: phase_steps.compare(self.settings, p))  # type: ignore[misc]
             assert outcome.clean, outcome.differences
         with db.connect(self.settings.legacy_dsn, "test") as legacy, db.connect(self.settings.shop_dsn, "test") as new:
-            assert {p.phase: p.state for p in phases.all_phases(new, route.name)} == dict.fromkeys(route.phases, "verified")
+            assert {p.phase: p.state for p in phases.all_phases(new, route.name)} == dict.fromkeys(
+                route.phases, "verified"
+            )
             found = ledger.check(book, legacy, new)
         assert found.acknowledged > 0
         assert found.missing == []

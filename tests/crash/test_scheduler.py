@@ -8,7 +8,7 @@ from ground import Ground, until
 from shopferry import db
 from shopferry.control import chunks, phases
 from shopferry.demo.airflow import Airflow
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from test_matrix import WHOLE
 
 pytestmark = [

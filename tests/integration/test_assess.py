@@ -13,7 +13,7 @@ from pair import ROUTE
 from shopferry import assess, cli, db
 from shopferry.assess import Assessment, Finding, Severity, coverage, sizing, stores, values
 from shopferry.demo.defects import misread
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT, Settings
 
 BLOCKING, WARNING, NOTE = Severity.BLOCKING, Severity.WARNING, Severity.NOTE
@@ -94,24 +94,61 @@ def test_a_store_without_defects_has_no_finding_about_its_rows(stores_: Stores) 
 BLOCKED = [  # (where, statement, subject, words, count)
     ("legacy", "ALTER TABLE orders REPLICA IDENTITY NOTHING", "legacy table orders", "IDENTITY is NOTHING", None),
     ("legacy", "ALTER TABLE customers REPLICA IDENTITY FULL", "legacy table customers", "IDENTITY is FULL", None),
-    ("legacy", "UPDATE customers SET last_ip = ''; ALTER TABLE customers ALTER last_ip SET NOT NULL; CREATE UNIQUE INDEX odd "
-     "ON customers (id, last_ip); ALTER TABLE customers REPLICA IDENTITY USING INDEX odd", "legacy table customers",
-     "an index on last_ip", None),
-    ("legacy", "ALTER TABLE order_items DROP CONSTRAINT order_items_pkey, ADD PRIMARY KEY (id) DEFERRABLE",
-     "legacy table order_items", "key is DEFERRABLE", None),
-    ("legacy", "ALTER TABLE orders ALTER number SET NOT NULL; CREATE UNIQUE INDEX odd ON orders (number); "
-     "ALTER TABLE orders REPLICA IDENTITY USING INDEX odd", "legacy table orders", "number, without the primary key", None),
-    ("legacy", "CREATE TABLE old_orders () INHERITS (orders)", "legacy table orders", "tables inherit from it: old_orders", None),
+    (
+        "legacy",
+        "UPDATE customers SET last_ip = ''; ALTER TABLE customers ALTER last_ip SET NOT NULL; CREATE UNIQUE INDEX odd "
+        "ON customers (id, last_ip); ALTER TABLE customers REPLICA IDENTITY USING INDEX odd",
+        "legacy table customers",
+        "an index on last_ip",
+        None,
+    ),
+    (
+        "legacy",
+        "ALTER TABLE order_items DROP CONSTRAINT order_items_pkey, ADD PRIMARY KEY (id) DEFERRABLE",
+        "legacy table order_items",
+        "key is DEFERRABLE",
+        None,
+    ),
+    (
+        "legacy",
+        "ALTER TABLE orders ALTER number SET NOT NULL; CREATE UNIQUE INDEX odd ON orders (number); "
+        "ALTER TABLE orders REPLICA IDENTITY USING INDEX odd",
+        "legacy table orders",
+        "number, without the primary key",
+        None,
+    ),
+    (
+        "legacy",
+        "CREATE TABLE old_orders () INHERITS (orders)",
+        "legacy table orders",
+        "tables inherit from it: old_orders",
+        None,
+    ),
     ("legacy", "ALTER TABLE order_items SET UNLOGGED", "legacy table order_items", "UNLOGGED", None),
-    ("legacy", "ALTER TABLE loyalty_log DROP CONSTRAINT loyalty_log_pkey", "legacy store",
-     "loyalty_log has no primary key", None),
+    (
+        "legacy",
+        "ALTER TABLE loyalty_log DROP CONSTRAINT loyalty_log_pkey",
+        "legacy store",
+        "loyalty_log has no primary key",
+        None,
+    ),
     ("legacy", "DROP TABLE loyalty_log", "legacy store", "has no table public.loyalty_log", None),
-    ("legacy", "ALTER TABLE orders ADD plugin jsonb; UPDATE orders SET plugin = '{}' WHERE id < 4", "legacy orders.plugin",
-     "column that no mapping reads", 3),
-    ("legacy", "CREATE TABLE wishlist (id int); INSERT INTO wishlist VALUES (1), (2)", "legacy table wishlist",
-     "table that no mapping reads", 2),
+    (
+        "legacy",
+        "ALTER TABLE orders ADD plugin jsonb; UPDATE orders SET plugin = '{}' WHERE id < 4",
+        "legacy orders.plugin",
+        "column that no mapping reads",
+        3,
+    ),
+    (
+        "legacy",
+        "CREATE TABLE wishlist (id int); INSERT INTO wishlist VALUES (1), (2)",
+        "legacy table wishlist",
+        "table that no mapping reads",
+        2,
+    ),
     ("shop", "DROP TABLE shop.payment", "new shop", "shop.payment does not exist", None),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("defect", BLOCKED, ids=lambda d: f"{d[2]}: {d[3]}")
@@ -146,7 +183,10 @@ def test_a_scan_that_takes_too_long_looks_at_the_first_rows(stores_: Stores, mon
            generate_series(1, 1000); CREATE TABLE wishlist AS SELECT n FROM generate_series(1, 1000) n; ANALYZE wishlist"""
     )
     found = {f.subject: f for f in assess.findings(stores_.settings) if f.blocking}
-    assert found["legacy loyalty_log.plugin"].count == 1000 and "of the first" not in found["legacy loyalty_log.plugin"].text
+    assert (
+        found["legacy loyalty_log.plugin"].count == 1000
+        and "of the first" not in found["legacy loyalty_log.plugin"].text
+    )
     assert found["legacy table wishlist"].number == "about 1,000"
     with db.connect(stores_.settings.legacy_dsn, "test") as conn:
         execute, tried = conn.execute, []
@@ -164,46 +204,179 @@ def test_a_scan_that_takes_too_long_looks_at_the_first_rows(stores_: Stores, mon
 CODE = """CREATE FUNCTION greet() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
           CREATE TRIGGER greet AFTER UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION greet()"""
 DEFECTS = [  # (where, statement, subject, severity, words, count): made all together, in rows of their own
-    ("legacy", "ALTER TABLE order_items ALTER sku TYPE name", "legacy order_items.sku", NOTE, "do not carry exactly", None),
-    ("shop", "INSERT INTO shop.customer (email) VALUES ('x@example.com')", "new shop", WARNING, "has rows already", None),
-    ("shop", CODE.format("shop.customer") + "; CREATE RULE kept AS ON DELETE TO shop.customer DO INSTEAD NOTHING",
-     "new shop's table shop.customer", WARNING, "when rows are merged: rule kept, trigger greet", None),
-    ("legacy", CODE.format("orders"), "legacy table public.orders", WARNING, "the way back merges rows: trigger greet", None),
-    ("legacy", "ALTER TABLE consents RENAME TO consents_1; CREATE TABLE consents (LIKE consents_1 INCLUDING ALL) "
-     "PARTITION BY RANGE (id); ALTER TABLE consents ATTACH PARTITION consents_1 DEFAULT", "legacy table consents", WARNING,
-     "is partitioned", None),
-    ("shop", "ALTER TABLE shop.order_event ALTER actor TYPE varchar(3)", "legacy order_status_log.changed_by", WARNING,
-     "longer than 3 characters", 5),
-    ("shop", "ALTER TABLE shop.order_line ALTER quantity TYPE smallint, ALTER total TYPE numeric(3,2)",
-     "legacy order_items.line_total+quantity+unit_price", WARNING, "more than 1 digits", 5),
-    ("legacy", "UPDATE order_items SET quantity = 40000 WHERE id = 5", "legacy order_items.quantity", WARNING, "above 32,767", 1),
+    (
+        "legacy",
+        "ALTER TABLE order_items ALTER sku TYPE name",
+        "legacy order_items.sku",
+        NOTE,
+        "do not carry exactly",
+        None,
+    ),
+    (
+        "shop",
+        "INSERT INTO shop.customer (email) VALUES ('x@example.com')",
+        "new shop",
+        WARNING,
+        "has rows already",
+        None,
+    ),
+    (
+        "shop",
+        CODE.format("shop.customer") + "; CREATE RULE kept AS ON DELETE TO shop.customer DO INSTEAD NOTHING",
+        "new shop's table shop.customer",
+        WARNING,
+        "when rows are merged: rule kept, trigger greet",
+        None,
+    ),
+    (
+        "legacy",
+        CODE.format("orders"),
+        "legacy table public.orders",
+        WARNING,
+        "the way back merges rows: trigger greet",
+        None,
+    ),
+    (
+        "legacy",
+        "ALTER TABLE consents RENAME TO consents_1; CREATE TABLE consents (LIKE consents_1 INCLUDING ALL) "
+        "PARTITION BY RANGE (id); ALTER TABLE consents ATTACH PARTITION consents_1 DEFAULT",
+        "legacy table consents",
+        WARNING,
+        "is partitioned",
+        None,
+    ),
+    (
+        "shop",
+        "ALTER TABLE shop.order_event ALTER actor TYPE varchar(3)",
+        "legacy order_status_log.changed_by",
+        WARNING,
+        "longer than 3 characters",
+        5,
+    ),
+    (
+        "shop",
+        "ALTER TABLE shop.order_line ALTER quantity TYPE smallint, ALTER total TYPE numeric(3,2)",
+        "legacy order_items.line_total+quantity+unit_price",
+        WARNING,
+        "more than 1 digits",
+        5,
+    ),
+    (
+        "legacy",
+        "UPDATE order_items SET quantity = 40000 WHERE id = 5",
+        "legacy order_items.quantity",
+        WARNING,
+        "above 32,767",
+        1,
+    ),
     ("legacy", "UPDATE orders SET total = NULL WHERE id = 1", "legacy orders.total", WARNING, "without a value", 1),
-    ("legacy", "UPDATE order_items SET quantity = -1 WHERE id = 2", "legacy order_items.quantity", WARNING,
-     "break order_line_quantity_is_positive", 1),
-    ("legacy", "UPDATE orders SET status_code = 'WAIT' WHERE id < 3", "legacy orders.status_code", WARNING, "a code that", 2),
-    ("legacy", "UPDATE order_items SET order_id = 99 WHERE id < 3", "legacy order_items.order_id", WARNING,
-     "parent is not in orders", 2),
-    ("legacy", "UPDATE orders SET customer_id = 99 WHERE id = 3", "legacy orders.customer_id", WARNING,
-     "parent is not in customers (by the name", 1),
-    ("legacy", "UPDATE consents SET customer_id = 0 WHERE id = 3", "legacy consents.customer_id", WARNING,
-     "parent is not in customers (by the sources", 1),
-    ("legacy", "ALTER TABLE loyalty_redemptions ADD FOREIGN KEY (order_id) REFERENCES orders NOT VALID; "
-     "ALTER TABLE loyalty_redemptions DISABLE TRIGGER ALL; UPDATE loyalty_redemptions SET order_id = 77",
-     "legacy loyalty_redemptions.order_id", WARNING, "by foreign key loyalty_redemptions_order_id_fkey", 1),
-    ("legacy", "UPDATE customers SET email = ' C1@Example.COM' WHERE id = 2", "legacy customers.email", WARNING,
-     "share their email with another: 1 clusters", 2),
-    ("legacy", "UPDATE customers SET email = 'nobody' WHERE id = 3", "legacy customers.email", WARNING, "email_invalid", 1),
+    (
+        "legacy",
+        "UPDATE order_items SET quantity = -1 WHERE id = 2",
+        "legacy order_items.quantity",
+        WARNING,
+        "break order_line_quantity_is_positive",
+        1,
+    ),
+    (
+        "legacy",
+        "UPDATE orders SET status_code = 'WAIT' WHERE id < 3",
+        "legacy orders.status_code",
+        WARNING,
+        "a code that",
+        2,
+    ),
+    (
+        "legacy",
+        "UPDATE order_items SET order_id = 99 WHERE id < 3",
+        "legacy order_items.order_id",
+        WARNING,
+        "parent is not in orders",
+        2,
+    ),
+    (
+        "legacy",
+        "UPDATE orders SET customer_id = 99 WHERE id = 3",
+        "legacy orders.customer_id",
+        WARNING,
+        "parent is not in customers (by the name",
+        1,
+    ),
+    (
+        "legacy",
+        "UPDATE consents SET customer_id = 0 WHERE id = 3",
+        "legacy consents.customer_id",
+        WARNING,
+        "parent is not in customers (by the sources",
+        1,
+    ),
+    (
+        "legacy",
+        "ALTER TABLE loyalty_redemptions ADD FOREIGN KEY (order_id) REFERENCES orders NOT VALID; "
+        "ALTER TABLE loyalty_redemptions DISABLE TRIGGER ALL; UPDATE loyalty_redemptions SET order_id = 77",
+        "legacy loyalty_redemptions.order_id",
+        WARNING,
+        "by foreign key loyalty_redemptions_order_id_fkey",
+        1,
+    ),
+    (
+        "legacy",
+        "UPDATE customers SET email = ' C1@Example.COM' WHERE id = 2",
+        "legacy customers.email",
+        WARNING,
+        "share their email with another: 1 clusters",
+        2,
+    ),
+    (
+        "legacy",
+        "UPDATE customers SET email = 'nobody' WHERE id = 3",
+        "legacy customers.email",
+        WARNING,
+        "email_invalid",
+        1,
+    ),
     ("legacy", "UPDATE customers SET email = NULL WHERE id = 4", "legacy customers.email", WARNING, "email_missing", 1),
-    ("legacy", "UPDATE customers SET full_name = '' WHERE id = 2", "legacy customers.full_name", WARNING, "name_missing", 1),
-    ("legacy", "UPDATE addresses SET phone = '12' WHERE id = 2", "legacy addresses (coalesce(country, '') || '|' || phone)",
-     WARNING, "phone_invalid", 1),
-    ("legacy", "UPDATE addresses SET country = 'US', postcode = '2139', phone = NULL WHERE id = 3",
-     "legacy addresses (coalesce(country, '') || '|' || postcode)", NOTE, "postcode_padded", 1),
-    ("legacy", f"UPDATE addresses SET street = '{misread('Ściągacz 5')}' WHERE id = 2", "legacy addresses.street", NOTE,
-     "look broken", 1),
-    ("legacy", f"UPDATE order_status_log SET changed_by = '{misread('Beż')}' WHERE id = 2",
-     "legacy order_status_log.changed_by", WARNING, "look broken", 1),
-]  # fmt: skip
+    (
+        "legacy",
+        "UPDATE customers SET full_name = '' WHERE id = 2",
+        "legacy customers.full_name",
+        WARNING,
+        "name_missing",
+        1,
+    ),
+    (
+        "legacy",
+        "UPDATE addresses SET phone = '12' WHERE id = 2",
+        "legacy addresses (coalesce(country, '') || '|' || phone)",
+        WARNING,
+        "phone_invalid",
+        1,
+    ),
+    (
+        "legacy",
+        "UPDATE addresses SET country = 'US', postcode = '2139', phone = NULL WHERE id = 3",
+        "legacy addresses (coalesce(country, '') || '|' || postcode)",
+        NOTE,
+        "postcode_padded",
+        1,
+    ),
+    (
+        "legacy",
+        f"UPDATE addresses SET street = '{misread('Ściągacz 5')}' WHERE id = 2",
+        "legacy addresses.street",
+        NOTE,
+        "look broken",
+        1,
+    ),
+    (
+        "legacy",
+        f"UPDATE order_status_log SET changed_by = '{misread('Beż')}' WHERE id = 2",
+        "legacy order_status_log.changed_by",
+        WARNING,
+        "look broken",
+        1,
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +393,9 @@ def damaged(make_template: Callable[..., str], clean_template: tuple[str, str]) 
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda d: f"{d[2]}: {d[4]}")
-def test_a_defect_is_found(damaged: tuple[Finding, ...], defect: tuple[str, str, str, Severity, str, int | None]) -> None:
+def test_a_defect_is_found(
+    damaged: tuple[Finding, ...], defect: tuple[str, str, str, Severity, str, int | None]
+) -> None:
     _, _, subject, severity, words, count = defect
     found = [f for f in damaged if f.subject == subject and words in f.text]
     assert [(f.severity, f.count) for f in found] == [(severity, count)]
@@ -232,7 +407,8 @@ def test_rights_that_are_missing_block(stores_: Stores) -> None:
     stores_.legacy.execute("GRANT pg_read_all_data TO poor")
     try:
         legacy, shop = (
-            re.sub(r"//[^@]+@", "//poor:secret@", dsn) for dsn in (stores_.settings.legacy_dsn, stores_.settings.shop_dsn)
+            re.sub(r"//[^@]+@", "//poor:secret@", dsn)
+            for dsn in (stores_.settings.legacy_dsn, stores_.settings.shop_dsn)
         )
         said = {f.text for f in assess.findings(Settings(legacy, shop, "127.0.0.1:1")) if f.blocking}
     finally:
@@ -306,10 +482,14 @@ def test_growth_is_told_once_the_statistics_are_old_enough(stores_: Stores, monk
 
 def test_large_tables_are_sampled_and_counts_say_so(stores_: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(values, "SAMPLE", 2_000)
-    stores_.legacy.execute("INSERT INTO addresses (customer_id, street, country, phone) "
-                           "SELECT 1, repeat('x', 200), 'PL', '12' FROM generate_series(1, 20000)")  # fmt: skip
+    stores_.legacy.execute(
+        "INSERT INTO addresses (customer_id, street, country, phone) "
+        "SELECT 1, repeat('x', 200), 'PL', '12' FROM generate_series(1, 20000)"
+    )
     stores_.legacy.execute("ANALYZE addresses")
-    (found,) = [f for f in stores_.of("legacy addresses (coalesce(country, '') || '|' || phone)") if "phone_invalid" in f.text]
+    (found,) = [
+        f for f in stores_.of("legacy addresses (coalesce(country, '') || '|' || phone)") if "phone_invalid" in f.text
+    ]
     assert found.about and found.number.startswith("about ")
     assert 10_000 < (found.count or 0) < 40_000
 
@@ -318,8 +498,10 @@ def test_signed_off_columns_and_tables_are_settled(
     stores_: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "demo").symlink_to(SQL_ROOT / "demo")
-    stores_.legacy.execute("ALTER TABLE orders ADD plugin text; UPDATE orders SET plugin = 'x'; "
-                           "CREATE TABLE cms_page AS SELECT 1 AS id; CREATE TABLE cms_menu AS SELECT 1 AS id")  # fmt: skip
+    stores_.legacy.execute(
+        "ALTER TABLE orders ADD plugin text; UPDATE orders SET plugin = 'x'; "
+        "CREATE TABLE cms_page AS SELECT 1 AS id; CREATE TABLE cms_menu AS SELECT 1 AS id"
+    )
     blocked = {f.subject for f in assess.findings(stores_.settings) if f.blocking}
     assert blocked == {"legacy orders.plugin", "legacy table cms_page", "legacy table cms_menu"}
 
@@ -330,7 +512,9 @@ def test_signed_off_columns_and_tables_are_settled(
             (own / item.name).symlink_to(item)
     monkeypatch.setenv("SHOPFERRY_ROUTES", str(own.parent))
     file = own / coverage.SIGNED_OFF
-    file.write_text("# settled\norders.plu* -- nobody uses it\ncms_* -- the new shop has its own\norders.note -- not read\n")
+    file.write_text(
+        "# settled\norders.plu* -- nobody uses it\ncms_* -- the new shop has its own\norders.note -- not read\n"
+    )
     found = assess.findings(stores_.settings)
     assert not [f for f in found if f.blocking]
     (stale,) = [f for f in found if f.subject == f"{coverage.SIGNED_OFF}:4"]
@@ -349,4 +533,7 @@ def test_the_route_is_read_where_its_text_is_plain() -> None:
     assert found["shop.customer_order", "currency"].kind == "currency"
     assert ("shop.customer", "email") not in found, "it comes out of a window over several accounts"
     codes = {(c.mapping, c.label) for m in Route.load("demo").mappings for c in lineage.codes(m)}
-    assert {("orders/customer_order", "orders.status_code"), ("loyalty/loyalty_account", "loyalty_accounts.tier")} <= codes
+    assert {
+        ("orders/customer_order", "orders.status_code"),
+        ("loyalty/loyalty_account", "loyalty_accounts.tier"),
+    } <= codes

@@ -53,8 +53,14 @@ def test_a_check_of_the_route_finds_its_defect(stores_: Stores, name: str) -> No
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("-- severity: note\n-- consequence: c\n-- remedy: r\nSELECT 'a', 'b'", ":1: header line `-- finding:` is missing"),
-        ("-- finding: f\n-- severity: bad\n-- consequence: c\n-- remedy: r\nSELECT 1", ":2: severity is one of blocking"),
+        (
+            "-- severity: note\n-- consequence: c\n-- remedy: r\nSELECT 'a', 'b'",
+            ":1: header line `-- finding:` is missing",
+        ),
+        (
+            "-- finding: f\n-- severity: bad\n-- consequence: c\n-- remedy: r\nSELECT 1",
+            ":2: severity is one of blocking",
+        ),
         ("-- finding: f\n-- severity: note\n-- consequence: c\n-- remedy: r\n", ":1: there is no SELECT"),
     ],
 )

@@ -30,7 +30,9 @@ def _fingerprint(*stores_: db.Connection) -> list[object]:
         seen.append(relations)
         for schema, name, kind, _ in relations:
             if kind == "r":
-                seen.append(conn.execute(f"SELECT count(*), sum(hashtext(t::text)) FROM {schema}.{name} t".encode()).fetchone())
+                seen.append(
+                    conn.execute(f"SELECT count(*), sum(hashtext(t::text)) FROM {schema}.{name} t".encode()).fetchone()
+                )
             if kind == "S":
                 seen.append(conn.execute(f"SELECT last_value, is_called FROM {schema}.{name}".encode()).fetchone())
         seen.append(conn.execute("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' ORDER BY 1").fetchall())
@@ -64,9 +66,11 @@ def test_no_person_is_in_what_it_says(filled: Pair) -> None:
     report.show(found, Console(file=out, width=160))
     page = report.as_html(found)
     texts = [
-        ("terminal", out.getvalue()), ("json", json.dumps(report.as_json(found), ensure_ascii=False)), ("html", page),
+        ("terminal", out.getvalue()),
+        ("json", json.dumps(report.as_json(found), ensure_ascii=False)),
+        ("html", page),
         ("log", "\n".join(map(str, found.findings))),
-    ]  # fmt: skip
+    ]
     finds, lines = leaks.search(known, texts)
     assert finds == [] and lines > 200
 
@@ -83,7 +87,10 @@ def test_the_page_needs_nothing_else_and_escapes(
     assert cli.main(["assess", "--json", "--html", str(file)]) == 1
     said = json.loads(capsys.readouterr().out)
     assert said["blocked"] and {"route", "at", "findings", "estimate"} <= set(said)
-    assert all({"subject", "severity", "blocking", "count", "text", "consequence", "remedy"} <= set(f) for f in said["findings"])
+    assert all(
+        {"subject", "severity", "blocking", "count", "text", "consequence", "remedy"} <= set(f)
+        for f in said["findings"]
+    )
     page = file.read_text()
     assert "legacy table &lt;i&gt;x" in page and "&lt;x&gt;&#34;&amp;" in page
     assert "<i>" not in page and "<script" not in page

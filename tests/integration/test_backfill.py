@@ -10,12 +10,12 @@ import psycopg
 import pytest
 from pair import ROUTE, KilledError, Late, Pair, connect
 from psycopg.sql import SQL
-from shopferry import backfill
-from shopferry.backfill import Stores, relay
 from shopferry.control import chunks, offsets
 from shopferry.control.chunks import Span
-from shopferry.quality import registry
-from shopferry.quality.standardize import Standard, standardize
+from shopferry.engine import backfill, verdicts
+from shopferry.engine.backfill import relay
+from shopferry.engine.pair import Stores
+from shopferry.engine.standardize import Standard, standardize
 from shopferry.retry import is_transient
 
 ORDER = "INSERT INTO orders (id, number, status_code, total, currency, payment_code, delivery_code, created_at) VALUES "
@@ -32,7 +32,9 @@ def dsns(pair: Pair) -> tuple[str, str]:
 
 def waiting(pair: Pair) -> int:
     """How many chunks of the first phase's copy are not done."""
-    return sum(p.total - p.done for p in chunks.progress(pair.shop, "demo") if (p.phase, p.kind) == ("contacts", "copy"))
+    return sum(
+        p.total - p.done for p in chunks.progress(pair.shop, "demo") if (p.phase, p.kind) == ("contacts", "copy")
+    )
 
 
 def test_a_generated_shop_passes_all_phases_and_every_row_is_accounted_for(filled: Pair) -> None:
@@ -66,7 +68,7 @@ def test_raw_values_are_judged_batch_by_batch_and_verdicts_stay_when_it_dies(
     pair.start("orders")
     pair.copy("orders")
     notes = next(w for u in ROUTE.of("orders") for w in u.standardize if (w.table, w.expression) == ("orders", "note"))
-    monkeypatch.setattr(registry, "_BATCH", 2)
+    monkeypatch.setattr(verdicts, "_BATCH", 2)
     judged = count()
 
     def die(kind: str, raw: str) -> Standard:
@@ -75,12 +77,12 @@ def test_raw_values_are_judged_batch_by_batch_and_verdicts_stay_when_it_dies(
         return standardize(kind, raw)
 
     with monkeypatch.context() as dying:
-        dying.setattr(registry, "standardize", die)
+        dying.setattr(verdicts, "standardize", die)
         with pytest.raises(KilledError):
-            registry.ensure(pair.shop, notes, "legacy")
+            verdicts.ensure(pair.shop, notes, "legacy")
     assert pair.one("SELECT count(*) FROM ferry.standardized") == 4
-    assert registry.ensure(pair.shop, notes, "legacy") == 2
-    assert registry.ensure(pair.shop, notes, "legacy") == 0
+    assert verdicts.ensure(pair.shop, notes, "legacy") == 2
+    assert verdicts.ensure(pair.shop, notes, "legacy") == 0
     assert pair.ask("SELECT value FROM ferry.standardized ORDER BY 1") == [(f"n{n}",) for n in range(6)]
 
 
@@ -218,14 +220,18 @@ def test_a_resync_brings_what_the_stream_has_lost_and_old_events_do_not_undo_it(
     pair.tap.skip()  # nobody will ever see these
     outcome = pair.verify("orders")
     assert {(d.layer, d.target, d.key, d.kind) for d in outcome.differences} == {
-        ("mirror", "orders", "1", "differs"), ("mirror", "orders", "2", "extra"), ("mirror", "orders", "4", "missing"),
-    }  # fmt: skip
+        ("mirror", "orders", "1", "differs"),
+        ("mirror", "orders", "2", "extra"),
+        ("mirror", "orders", "4", "missing"),
+    }
     backfill.resync(pair.stores, "test", pair.log.ends)
     pair.write("UPDATE orders SET status_code = 'PROC' WHERE id = 3")
     pair.sync()
     assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY id") == [
-        (1, "shipped"), (3, "processing"), (4, "pending"),
-    ]  # fmt: skip
+        (1, "shipped"),
+        (3, "processing"),
+        (4, "pending"),
+    ]
     pair.check()
 
 

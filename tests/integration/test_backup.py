@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from pair import Pair
-from shopferry import backup, cli, db, dump, scratch
+from shopferry import cli, db
+from shopferry.backup import backup, dump
 from shopferry.control import backups
 from shopferry.cutover import gates
 from shopferry.errors import BackupError, ConfigError, TransientError
 from shopferry.settings import Settings
+from shopferry.stores import scratch
 from test_backfill import dsns
 
 
@@ -91,7 +93,9 @@ def test_a_damaged_dump_is_told_by_its_checksum_and_by_the_restore(
     with pytest.raises(BackupError, match="checksum differs"):
         backup.test(settings, made)
     monkeypatch.setattr(backup, "checksum", lambda file: made.sha256)  # it was written so already
-    with pytest.raises(BackupError, match=rf"backup {made.id} of store legacy cannot be restored: pg_restore failed") as told:
+    with pytest.raises(
+        BackupError, match=rf"backup {made.id} of store legacy cannot be restored: pg_restore failed"
+    ) as told:
         backup.test(settings, made)
     assert "@" not in str(told.value)
     (booked,) = backups.taken(filled.shop, "demo")
@@ -114,7 +118,9 @@ def test_a_dump_that_lacks_rows_or_tables_is_told(filled: Pair) -> None:
 
 def test_the_teams_own_commands(filled: Pair, data: Path) -> None:
     server = filled.shop.info.server_version
-    take = f'{dump.program("pg_dump", server)} --format=plain > "$SHOPFERRY_BACKUP_FILE" && echo "$SHOPFERRY_BACKUP_STORE"'
+    take = (
+        f'{dump.program("pg_dump", server)} --format=plain > "$SHOPFERRY_BACKUP_FILE" && echo "$SHOPFERRY_BACKUP_STORE"'
+    )
     back = f'{dump.program("psql", server)} -q -v ON_ERROR_STOP=1 -f "$SHOPFERRY_BACKUP_FILE"'
     settings = settings_of(filled, backup_command=take)
     made = backup.take(settings, "me", "legacy")
@@ -135,7 +141,10 @@ def test_the_teams_own_commands(filled: Pair, data: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("echo jan@example.com >&2; exit 3", r"^SHOPFERRY_BACKUP_COMMAND ended with exit code 3 for store shop: see .*\.log$"),
+        (
+            "echo jan@example.com >&2; exit 3",
+            r"^SHOPFERRY_BACKUP_COMMAND ended with exit code 3 for store shop: see .*\.log$",
+        ),
         ("true", "^the backup of store shop left no file"),
         ('rm "$SHOPFERRY_BACKUP_FILE"', "^the backup of store shop left no file"),
     ],
@@ -187,9 +196,14 @@ def test_no_program_for_this_server_is_told_with_what_helps() -> None:
             'pg_restore: error: COPY failed for table "customers": ERROR:  bad "jan@example.com"',
             'COPY failed for table "customers"',
         ),
-        ("pg_restore: error: could not execute query: ERROR:  Key (email)=(jan@example.com)", "the server refused a statement"),
-        ("pg_restore: x\npg_restore: error: could not read from input file: end of file",
-         "could not read from input file: end of file"),
+        (
+            "pg_restore: error: could not execute query: ERROR:  Key (email)=(jan@example.com)",
+            "the server refused a statement",
+        ),
+        (
+            "pg_restore: x\npg_restore: error: could not read from input file: end of file",
+            "could not read from input file: end of file",
+        ),
         ("", "it gave no reason"),
     ],
 )
@@ -253,7 +267,11 @@ def test_the_command_line(pair: Pair, monkeypatch: pytest.MonkeyPatch, capsys: p
     capsys.readouterr()
     assert cli.main(["backup", "list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    assert [(b["store"], b["tested"] is not None) for b in listed] == [("shop", True), ("legacy", True), ("legacy", False)]
+    assert [(b["store"], b["tested"] is not None) for b in listed] == [
+        ("shop", True),
+        ("legacy", True),
+        ("legacy", False),
+    ]
     assert listed[2]["who"] == "ann"
     monkeypatch.setenv("SHOPFERRY_BACKUP_COMMAND", "exit 1")
     assert cli.main(["backup", "--store", "shop"]) == 1

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from pair import ROUTE, Pair, connect
-from shopferry import db, dump
+from shopferry import db
+from shopferry.backup import dump
 from shopferry.errors import MappingError
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT
 from shopferry.verify import checks, verification
 from shopferry.verify.checks import Breach
@@ -38,7 +39,9 @@ LEGACY_IS_ODD = (
 
 
 @pytest.fixture(scope="module")
-def moved_template(make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]) -> tuple[str, str]:
+def moved_template(
+    make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]
+) -> tuple[str, str]:
     """A generated shop with its defects, and some more of them, that has moved."""
     legacy, shop = pair_template(400)
     dsns = make_template("checked_legacy", legacy), make_template("checked_shop", shop)
@@ -116,17 +119,20 @@ def test_what_the_shop_refuses_is_in_quarantine_and_breaks_no_rule(moved: Pair) 
     moved.shop.execute("ALTER TABLE shop.order_line ADD CONSTRAINT cheap CHECK (total < 5) NOT VALID")
     moved.shop.execute("ALTER TABLE shop.order_event ADD CONSTRAINT early CHECK (happened_at < '2000-01-01') NOT VALID")
     moved.write(
-        "UPDATE consents SET wording = 'v9' WHERE customer_id >= 900001", "UPDATE order_items SET sku = 'X' WHERE id % 10 = 0",
+        "UPDATE consents SET wording = 'v9' WHERE customer_id >= 900001",
+        "UPDATE order_items SET sku = 'X' WHERE id % 10 = 0",
         "UPDATE order_status_log SET note = 'x' WHERE id % 10 = 0",
-    )  # fmt: skip
+    )
     moved.sync()
     refused = moved.one("SELECT count(DISTINCT entity) FROM ferry.quarantine WHERE sqlstate IS NOT NULL")
     assert refused == 3
     assert broken(moved) == set()
 
 
-OF_CONSENT = "(SELECT legacy_consent_id FROM shop.consent WHERE state = 'withdrawn' AND purpose = 'marketing' " \
+OF_CONSENT = (
+    "(SELECT legacy_consent_id FROM shop.consent WHERE state = 'withdrawn' AND purpose = 'marketing' "
     "AND channel = 'post' ORDER BY id LIMIT 1)"
+)
 ODD = "(SELECT shop_key FROM ferry.identity WHERE legacy_key = 900001)"
 
 
@@ -140,87 +146,180 @@ def keys(pair: Pair, expression: str) -> set[str]:
 @pytest.mark.parametrize(
     ("statement", "check", "target", "key"),
     [
-        (f"UPDATE shop.customer SET email = 'anna@nowhere' WHERE id = {ODD}", "contacts_deliverable", "shop.customer", ODD),
+        (
+            f"UPDATE shop.customer SET email = 'anna@nowhere' WHERE id = {ODD}",
+            "contacts_deliverable",
+            "shop.customer",
+            ODD,
+        ),
         (
             f"UPDATE shop.customer SET email = repeat('a', 65) || '@example.com' WHERE id = {ODD}",
-            "contacts_deliverable", "shop.customer", ODD,
+            "contacts_deliverable",
+            "shop.customer",
+            ODD,
         ),
         (
             "UPDATE shop.customer_address SET country_code = NULL WHERE source_key = "
             "(SELECT min(source_key) FROM shop.customer_address WHERE NOT is_billing)",
-            "contacts_addresses", "shop.customer_address",
+            "contacts_addresses",
+            "shop.customer_address",
             "(SELECT min(source_key) FROM shop.customer_address WHERE NOT is_billing)",
         ),
         ("DELETE FROM ferry.identity WHERE legacy_key = 900002", "contacts_identity", "legacy.customers", "900002"),
         (
             "UPDATE shop.customer SET legacy_customer_id = NULL WHERE legacy_customer_id = 7",
-            "contacts_identity", "shop.customer", "(SELECT shop_key FROM ferry.identity WHERE legacy_key = 7)",
+            "contacts_identity",
+            "shop.customer",
+            "(SELECT shop_key FROM ferry.identity WHERE legacy_key = 7)",
         ),
         (
             "INSERT INTO shop.customer (email, legacy_customer_id) VALUES ('nobody@example.com', 7)",
-            "contacts_identity", "shop.customer", "(SELECT id FROM shop.customer WHERE email = 'nobody@example.com')",
+            "contacts_identity",
+            "shop.customer",
+            "(SELECT id FROM shop.customer WHERE email = 'nobody@example.com')",
         ),
         (
             "UPDATE shop.customer_address SET customer_id = 99999999 WHERE source_key = 'billing:7'",
-            "contacts_orphans", "shop.customer_address", "billing:7",
+            "contacts_orphans",
+            "shop.customer_address",
+            "billing:7",
         ),
         (
             f"UPDATE shop.consent SET customer_id = 99999999 WHERE customer_id = {ODD} AND channel = 'phone'",
-            "contacts_orphans", "shop.consent", "99999999/marketing/phone",
+            "contacts_orphans",
+            "shop.consent",
+            "99999999/marketing/phone",
         ),
         (
             f"UPDATE shop.consent SET state = 'unproven' WHERE legacy_consent_id = {OF_CONSENT}",
-            "contacts_withdrawals", "legacy.consents", OF_CONSENT,
+            "contacts_withdrawals",
+            "legacy.consents",
+            OF_CONSENT,
         ),
         (
             f"DELETE FROM shop.consent WHERE legacy_consent_id = {OF_CONSENT}",
-            "contacts_withdrawals", "legacy.consents", OF_CONSENT,
+            "contacts_withdrawals",
+            "legacy.consents",
+            OF_CONSENT,
         ),
         (
             f"UPDATE shop.communication_preference SET wanted = true WHERE customer_id = {ODD} AND channel = 'sms'",
-            "contacts_withdrawals", "legacy.consents",
+            "contacts_withdrawals",
+            "legacy.consents",
             "(SELECT id FROM legacy.consents WHERE customer_id = 900001 AND channel = 'sms')",
         ),
         (
             f"UPDATE shop.consent SET state = 'withdrawn' WHERE customer_id = {ODD} AND channel = 'phone'",
-            "contacts_consents", "shop.consent", "marketing/granted, marketing/withdrawn",
+            "contacts_consents",
+            "shop.consent",
+            "marketing/granted, marketing/withdrawn",
         ),
         (
             "DELETE FROM shop.consent WHERE id = (SELECT min(id) FROM shop.consent WHERE purpose = 'newsletter' "
             "AND state = 'unproven')",
-            "contacts_consents", "shop.consent", "newsletter/unproven",
+            "contacts_consents",
+            "shop.consent",
+            "newsletter/unproven",
         ),
         ("SELECT setval('shop.consent_id_seq', 5)", "contacts_sequences", "shop.consent", "shop.consent_id_seq"),
-        ("UPDATE shop.customer_order SET total = total + 1, total_difference = total_difference + 1 WHERE id = 900001",
-         "orders_sums", "shop.customer_order", "PLN 2020-03"),
-        ("UPDATE shop.customer_order SET placed_at = '2021-01-01' WHERE id = 900002",
-         "orders_sums", "shop.customer_order", "PLN 2020-12, PLN 2021-01"),
-        ("UPDATE shop.order_line SET quantity = 4 WHERE id = 900001", "orders_line_sums", "shop.order_line", "PLN 2020-03"),
+        (
+            "UPDATE shop.customer_order SET total = total + 1, total_difference = total_difference + 1 WHERE id = 900001",
+            "orders_sums",
+            "shop.customer_order",
+            "PLN 2020-03",
+        ),
+        (
+            "UPDATE shop.customer_order SET placed_at = '2021-01-01' WHERE id = 900002",
+            "orders_sums",
+            "shop.customer_order",
+            "PLN 2020-12, PLN 2021-01",
+        ),
+        (
+            "UPDATE shop.order_line SET quantity = 4 WHERE id = 900001",
+            "orders_line_sums",
+            "shop.order_line",
+            "PLN 2020-03",
+        ),
         ("DELETE FROM shop.order_line WHERE id = 900001", "orders_add_up", "shop.customer_order", "900001"),
-        ("UPDATE shop.customer_order SET total_difference = 7 WHERE id = 900002", "orders_add_up", "shop.customer_order",
-         "900002"),
+        (
+            "UPDATE shop.customer_order SET total_difference = 7 WHERE id = 900002",
+            "orders_add_up",
+            "shop.customer_order",
+            "900002",
+        ),
         ("UPDATE shop.payment SET amount = 7 WHERE order_id = 900002", "orders_payments", "shop.payment", "900002"),
-        ("UPDATE shop.delivery SET currency = 'EUR' WHERE order_id = 900002", "orders_payments", "shop.delivery", "900002"),
+        (
+            "UPDATE shop.delivery SET currency = 'EUR' WHERE order_id = 900002",
+            "orders_payments",
+            "shop.delivery",
+            "900002",
+        ),
         ("DELETE FROM shop.order_event WHERE id = 900002", "orders_histories", "shop.customer_order", "900001"),
-        ("INSERT INTO shop.order_event (id, order_id, status, happened_at) VALUES (99999999, 900002, 'paid', now())",
-         "orders_histories", "shop.customer_order", "900002"),
-        ("DELETE FROM ferry.quarantine WHERE entity = 'shop.order_event' AND row_key = '900001'",
-         "orders_histories", "shop.customer_order", "900001"),
-        ("UPDATE shop.customer_order SET customer_id = 99999999 WHERE id = 900001", "orders_orphans", "shop.customer_order",
-         "900001"),
-        ("UPDATE shop.order_event SET order_id = 99999999 WHERE id = 900002", "orders_orphans", "shop.order_event", "900002"),
-        ("UPDATE shop.loyalty_account SET balance = balance + 1 WHERE id = 3", "loyalty_points", "shop.loyalty_account", "3"),
-        ("UPDATE mirror.loyalty_accounts SET points = points + 1 WHERE id = 3", "loyalty_points", "shop.loyalty_account", "3"),
-        ("DELETE FROM shop.loyalty_entry WHERE account_id = 3 AND points = (SELECT max(points) FROM shop.loyalty_entry "
-         "WHERE account_id = 3)", "loyalty_points", "shop.loyalty_account", "3"),
+        (
+            "INSERT INTO shop.order_event (id, order_id, status, happened_at) VALUES (99999999, 900002, 'paid', now())",
+            "orders_histories",
+            "shop.customer_order",
+            "900002",
+        ),
+        (
+            "DELETE FROM ferry.quarantine WHERE entity = 'shop.order_event' AND row_key = '900001'",
+            "orders_histories",
+            "shop.customer_order",
+            "900001",
+        ),
+        (
+            "UPDATE shop.customer_order SET customer_id = 99999999 WHERE id = 900001",
+            "orders_orphans",
+            "shop.customer_order",
+            "900001",
+        ),
+        (
+            "UPDATE shop.order_event SET order_id = 99999999 WHERE id = 900002",
+            "orders_orphans",
+            "shop.order_event",
+            "900002",
+        ),
+        (
+            "UPDATE shop.loyalty_account SET balance = balance + 1 WHERE id = 3",
+            "loyalty_points",
+            "shop.loyalty_account",
+            "3",
+        ),
+        (
+            "UPDATE mirror.loyalty_accounts SET points = points + 1 WHERE id = 3",
+            "loyalty_points",
+            "shop.loyalty_account",
+            "3",
+        ),
+        (
+            "DELETE FROM shop.loyalty_entry WHERE account_id = 3 AND points = (SELECT max(points) FROM shop.loyalty_entry "
+            "WHERE account_id = 3)",
+            "loyalty_points",
+            "shop.loyalty_account",
+            "3",
+        ),
         ("DELETE FROM shop.loyalty_account WHERE id = 3", "loyalty_points", "shop.loyalty_account", "3"),
-        ("UPDATE shop.loyalty_account SET customer_id = 99999999 WHERE id = 3", "loyalty_orphans", "shop.loyalty_account", "3"),
-        ("INSERT INTO shop.loyalty_redemption (id, account_id, reward, points, state, redeemed_at) "
-         "VALUES (99, 99999999, 'Kubek', 1, 'done', now())", "loyalty_orphans", "shop.loyalty_redemption", "99"),
-        ("SELECT setval('shop.loyalty_entry_id_seq', 1, false)", "loyalty_sequences", "shop.loyalty_entry",
-         "shop.loyalty_entry_id_seq"),
+        (
+            "UPDATE shop.loyalty_account SET customer_id = 99999999 WHERE id = 3",
+            "loyalty_orphans",
+            "shop.loyalty_account",
+            "3",
+        ),
+        (
+            "INSERT INTO shop.loyalty_redemption (id, account_id, reward, points, state, redeemed_at) "
+            "VALUES (99, 99999999, 'Kubek', 1, 'done', now())",
+            "loyalty_orphans",
+            "shop.loyalty_redemption",
+            "99",
+        ),
+        (
+            "SELECT setval('shop.loyalty_entry_id_seq', 1, false)",
+            "loyalty_sequences",
+            "shop.loyalty_entry",
+            "shop.loyalty_entry_id_seq",
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_rule_can_be_broken(moved: Pair, statement: str, check: str, target: str, key: str) -> None:
     made_by_it = key.startswith("(SELECT id FROM shop.customer ")
     wanted = None if made_by_it else keys(moved, key)
@@ -242,11 +341,14 @@ def test_sequences_of_orders_count_once_the_shop_is_open(moved: Pair) -> None:
 
 def test_what_is_found_tells_no_persons_data(moved: Pair) -> None:
     damage(
-        moved, "SET LOCAL session_replication_role = replica",
-        "UPDATE shop.customer SET email = 'thief' || id || '@nowhere'", "DELETE FROM shop.loyalty_entry",
+        moved,
+        "SET LOCAL session_replication_role = replica",
+        "UPDATE shop.customer SET email = 'thief' || id || '@nowhere'",
+        "DELETE FROM shop.loyalty_entry",
         "DELETE FROM shop.customer_order",
-        "DELETE FROM ferry.identity", "UPDATE shop.consent SET state = 'unproven'",
-    )  # fmt: skip
+        "DELETE FROM ferry.identity",
+        "UPDATE shop.consent SET state = 'unproven'",
+    )
     found = [b for p in ROUTE.phases for b in run(moved.shop, ROUTE, p)]
     assert len(found) > 1000
     assert not [b for b in found if "@" in f"{b.key} {b.found}" or "thief" in f"{b.key} {b.found}"]
@@ -296,7 +398,8 @@ def test_a_check_cannot_write(moved: Pair, tmp_path: Path, monkeypatch: pytest.M
     import psycopg
 
     route = route_with(
-        tmp_path, HEADER + "WITH gone AS (DELETE FROM ferry.gate RETURNING gate) SELECT gate AS key, '' AS found FROM gone",
+        tmp_path,
+        HEADER + "WITH gone AS (DELETE FROM ferry.gate RETURNING gate) SELECT gate AS key, '' AS found FROM gone",
         monkeypatch,
     )
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):

@@ -18,12 +18,13 @@ from typing import Any
 import psycopg
 import pytest
 from airflow_api import Api
-from shopferry import db, last_rehearsal, stack
+from shopferry import db, stack
 from shopferry.control import rehearsals
 from shopferry.demo import leaks
 from shopferry.demo import shop as demo_shop
 from shopferry.errors import ConfigError, TransientError
-from shopferry.mapping import Route
+from shopferry.rehearsal import note
+from shopferry.route.route import Route
 from shopferry.settings import PROJECT, Settings, data_dir
 from shopferry.stack import airflow as embedded
 
@@ -77,7 +78,8 @@ def test_the_form_takes_its_own_defaults(dags: dict[str, Any], name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "given", [{"chunk_size": 99}, {"sample": 0}, {"rows_per_second": 1}, {"chunk_size": "many"}, {"without_rehearsal": ""}]
+    "given",
+    [{"chunk_size": 99}, {"sample": 0}, {"rows_per_second": 1}, {"chunk_size": "many"}, {"without_rehearsal": ""}],
 )
 def test_the_form_has_bounds(dags: dict[str, Any], given: dict[str, Any]) -> None:
     from airflow.sdk.exceptions import ParamValidationError
@@ -142,7 +144,9 @@ def test_only_the_first_phase_asks_for_a_rehearsal_and_only_a_person_rehearses(d
     assert dags["rehearse"].params["pseudonymise"] is True
 
 
-def test_the_form_shows_the_last_rehearsal(dags: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_form_shows_the_last_rehearsal(
+    dags: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from shopferry.orchestration.phase import phase_dag
 
     def shown() -> str:
@@ -154,9 +158,11 @@ def test_the_form_shows_the_last_rehearsal(dags: dict[str, Any], tmp_path: Path,
     held = rehearsals.Rehearsal(
         1, datetime(2026, 3, 1, 12, tzinfo=UTC), "me", "f", 250, True, 3.0, [asdict(phase)], None, green=False
     )
-    last_rehearsal.keep(held, "demo")
-    assert shown().startswith("The last rehearsal: 250 customers and the oddest ones, 2026-03-01 12:00: contacts has 2 differ")
-    last_rehearsal.keep(replace(held, green=True), "demo")
+    note.keep(held, "demo")
+    assert shown().startswith(
+        "The last rehearsal: 250 customers and the oddest ones, 2026-03-01 12:00: contacts has 2 differ"
+    )
+    note.keep(replace(held, green=True), "demo")
     assert "2026-03-01 12:00: green; all of legacy may take 60 min. Empty: " in shown()
 
 
@@ -221,8 +227,13 @@ def test_the_stores_are_airflows_connections(dags: dict[str, Any], monkeypatch: 
     found = settings_from_connections()
     assert (found.hook, found.pgbouncer) == ("https://shop.example/moved", "")
     assert conninfo_to_dict(found.legacy_dsn) == {
-        "host": "old", "port": "5433", "user": "me", "password": "p@ss", "dbname": "legacy", "sslmode": "require",
-    }  # fmt: skip
+        "host": "old",
+        "port": "5433",
+        "user": "me",
+        "password": "p@ss",
+        "dbname": "legacy",
+        "sslmode": "require",
+    }
     assert conninfo_to_dict(found.shop_dsn) == {"host": "new", "user": "me", "dbname": "shop"}
     assert found.kafka == "broker:9094"
     assert found.route == "demo"
@@ -268,8 +279,10 @@ def test_a_sample_is_merged_and_lets_go(stores: stack.State) -> None:
     form = json.dumps({"sample": 50, "chunk_size": 100})
     ran = subprocess.run(
         [sys.executable, "-m", "airflow", "dags", "test", "contacts", "-c", form],
-        env=embedded.clean_environment() | embedded.environment(stores), capture_output=True, text=True,
-    )  # fmt: skip
+        env=embedded.clean_environment() | embedded.environment(stores),
+        capture_output=True,
+        text=True,
+    )
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
     phase = "SELECT state || coalesce(holder, '') FROM ferry.phase WHERE phase = 'contacts'"
     assert one(stores["shop_dsn"], phase) == "copying"
@@ -360,9 +373,10 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     oncall.succeeds("rollback", back)
     assert one(shop, "SELECT active FROM ferry.route") == "legacy"
     status, cleared = oncall(
-        "POST", "/api/v2/dags/cutover/clearTaskInstances",
+        "POST",
+        "/api/v2/dags/cutover/clearTaskInstances",
         {"dag_run_id": approved, "task_ids": ["gates", "cut_over"], "dry_run": False, "only_failed": False},
-    )  # fmt: skip
+    )
     assert status == 200, cleared
     assert cleared["total_entries"] == 2, cleared
     oncall.finished("cutover", approved)  # by its last task, which was not cleared

@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shopferry import db, fence, installation
-from shopferry.backfill import Stores, begin_merge, copy_next, merge_next, plan_copy, standardize
+from shopferry import db, installation
 from shopferry.control import phases
 from shopferry.control.phases import State
 from shopferry.cutover import sequences
 from shopferry.demo import generator, ledger, writer
+from shopferry.engine.backfill import begin_merge, copy_next, merge_next, plan_copy, standardize
+from shopferry.engine.pair import Stores
 from shopferry.errors import StackError
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT, Settings
+from shopferry.stores import fence
 
 ROUTE = Route.load("demo")
 
@@ -51,13 +53,27 @@ def write_until(settings: Settings, path: Path, enough: Callable[[list[dict[str,
 
 def acknowledge(path: Path, writes: dict[str, tuple[str, int, list[Any]]]) -> None:
     """A ledger of these writes, one after the other: of each the store, the route's version and its one fact."""
-    path.write_text("".join(
-        json.dumps({
-            "write": write, "kind": "change", "store": store, "version": version, "worker": 0, "started": at,
-            "acknowledged": at, "ms": 1.0, "attempts": 1, "error": None, "facts": [fact],
-        }) + "\n"
-        for at, (write, (store, version, fact)) in enumerate(writes.items(), 1)
-    ))  # fmt: skip
+    path.write_text(
+        "".join(
+            json.dumps(
+                {
+                    "write": write,
+                    "kind": "change",
+                    "store": store,
+                    "version": version,
+                    "worker": 0,
+                    "started": at,
+                    "acknowledged": at,
+                    "ms": 1.0,
+                    "attempts": 1,
+                    "error": None,
+                    "facts": [fact],
+                }
+            )
+            + "\n"
+            for at, (write, (store, version, fact)) in enumerate(writes.items(), 1)
+        )
+    )
 
 
 def ferry(stores: Stores) -> None:
@@ -80,7 +96,7 @@ def switch(stores: Stores) -> None:
         fence.raise_fence(stores.legacy, [f"public.{t}" for t in generator.TABLES], ROUTE.name)
     with stores.shop.transaction():
         sequences.advance(stores.shop, ROUTE)
-        fence.lift_fence(stores.shop, installation.entities(ROUTE))
+        fence.lift_fence(stores.shop, ROUTE.entities)
         stores.shop.execute(
             "INSERT INTO ferry.route (route, active, version) VALUES ('demo', 'shop', 2) "
             "ON CONFLICT (route) DO UPDATE SET active = 'shop', version = 2"
@@ -111,15 +127,24 @@ def test_what_is_lost_is_told(settings: Settings, tmp_path: Path) -> None:
     with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
         write_until(settings, path, lambda records: len(records) >= 200)
         ferry(Stores(legacy, shop, ROUTE))
-        fence.lift_fence(shop, installation.entities(ROUTE))
+        fence.lift_fence(shop, ROUTE.entities)
         losses = [
-            (shop, "DELETE FROM shop.order_line WHERE id = (SELECT max(id) FROM shop.order_line)",
-             "legacy.order_items/.* is neither carried into the shop nor accounted for"),
-            (shop, "UPDATE shop.order_event SET status = 'refunded' WHERE id = (SELECT max(id) FROM shop.order_event)",
-             "shop.order_event/.* status differs"),
-            (legacy, "DELETE FROM addresses WHERE id = (SELECT max(id) FROM addresses)",
-             "legacy.addresses/.* is missing"),
-        ]  # fmt: skip
+            (
+                shop,
+                "DELETE FROM shop.order_line WHERE id = (SELECT max(id) FROM shop.order_line)",
+                "legacy.order_items/.* is neither carried into the shop nor accounted for",
+            ),
+            (
+                shop,
+                "UPDATE shop.order_event SET status = 'refunded' WHERE id = (SELECT max(id) FROM shop.order_event)",
+                "shop.order_event/.* status differs",
+            ),
+            (
+                legacy,
+                "DELETE FROM addresses WHERE id = (SELECT max(id) FROM addresses)",
+                "legacy.addresses/.* is missing",
+            ),
+        ]
         for conn, loss, told in losses:
             with conn.transaction(force_rollback=True):
                 conn.execute(loss)
@@ -147,25 +172,33 @@ def test_a_withdrawal_in_the_shop_has_ended_what_any_account_of_the_person_decla
         declared = [
             legacy.execute(
                 "INSERT INTO consents (customer_id, channel, granted, granted_at, ip, wording, withdrawn_at) "
-                "VALUES (%s, %s, 'T', '2024-01-02', '10.0.0.1', 'v6', %s) RETURNING id", declaration,
+                "VALUES (%s, %s, 'T', '2024-01-02', '10.0.0.1', 'v6', %s) RETURNING id",
+                declaration,
             ).fetchone()[0]  # type: ignore[index]
             for declaration in (
-                (decides, "sms", "2024-05-06 12:00:00.000001"), (left, "sms", "2024-05-06 12:00:00.000001"),
-                (parted, "sms", "2024-05-06 12:00:00.000001"), (parted, "post", "2024-05-06 12:00:00.000001"),
+                (decides, "sms", "2024-05-06 12:00:00.000001"),
+                (left, "sms", "2024-05-06 12:00:00.000001"),
+                (parted, "sms", "2024-05-06 12:00:00.000001"),
+                (parted, "post", "2024-05-06 12:00:00.000001"),
                 (left, "phone", "2024-05-06 12:00:00.000002"),
             )
-        ]  # fmt: skip
+        ]
         legacy.execute("UPDATE customers SET deleted = %s WHERE id = %s", ("T" if gone else "N", decides))
         ferry(Stores(legacy, shop, ROUTE))
-        held = dict(shop.execute("SELECT legacy_consent_id, id FROM shop.consent WHERE legacy_consent_id = ANY(%s)", (declared,)))
+        held = dict(
+            shop.execute(
+                "SELECT legacy_consent_id, id FROM shop.consent WHERE legacy_consent_id = ANY(%s)", (declared,)
+            )
+        )
         writes = {f"write {key}": ("legacy", 1, ["consents", key, {"state": "granted"}]) for key in declared}
         end = ["consent", held.get(declared[0], 1_000_000), {"state": "withdrawn"}, declared[0]]
         acknowledge(path, writes | {"end": ("shop", 2, end)})
         *_, post, later = declared  # what it has not ended is missing
         assert ledger.check(path, legacy, shop).missing == [
-            f"write {post}:legacy.consents/{post} state differs", f"write {post}:shop.consent/{held[post]} state differs",
+            f"write {post}:legacy.consents/{post} state differs",
+            f"write {post}:shop.consent/{held[post]} state differs",
             f"write {later}:legacy.consents/{later} state differs",
-        ]  # fmt: skip
+        ]
 
 
 def test_a_newsletter_taken_back_in_the_shop_is_looked_for_in_all_accounts_of_the_person(
@@ -187,7 +220,9 @@ def test_a_newsletter_taken_back_in_the_shop_is_looked_for_in_all_accounts_of_th
         ).fetchall()
         acknowledge(path, {"write": ("shop", 2, ["consent", consent, {"state": "withdrawn"}, None])})
         assert ledger.check(path, legacy, shop).missing == [f"write:legacy.customers/{accounts[1]} newsletter differs"]
-        legacy.execute("UPDATE customers SET newsletter = 'N', newsletter_date = '2024-05-06' WHERE id = %s", (accounts[1],))
+        legacy.execute(
+            "UPDATE customers SET newsletter = 'N', newsletter_date = '2024-05-06' WHERE id = %s", (accounts[1],)
+        )
         assert ledger.check(path, legacy, shop).missing == []
 
 
@@ -206,19 +241,25 @@ def test_what_the_shop_wrote_to_one_account_goes_with_the_customer_it_was_led_ba
             ).fetchall()
         )
         ferry(Stores(legacy, shop, ROUTE))
-        keys = dict(shop.execute("SELECT legacy_key::bigint, shop_key::bigint FROM ferry.identity WHERE entity = 'customer'"))
-        acknowledge(path, {
-            "write 1": ("shop", 2, ["customer", keys[other], {"phone": "+48601951182"}, one]),
-            "write 2": ("shop", 2, ["customer", keys[other], {"email": "ada@writer.example.com"}, one]),
-            "write 3": ("legacy", 3, ["customers", one, {"email": "ada.new@writer.example.com"}]),
-        })  # fmt: skip
+        keys = dict(
+            shop.execute("SELECT legacy_key::bigint, shop_key::bigint FROM ferry.identity WHERE entity = 'customer'")
+        )
+        acknowledge(
+            path,
+            {
+                "write 1": ("shop", 2, ["customer", keys[other], {"phone": "+48601951182"}, one]),
+                "write 2": ("shop", 2, ["customer", keys[other], {"email": "ada@writer.example.com"}, one]),
+                "write 3": ("legacy", 3, ["customers", one, {"email": "ada.new@writer.example.com"}]),
+            },
+        )
         assert ledger.check(path, legacy, shop).missing == []
-        fence.lift_fence(shop, installation.entities(ROUTE))
+        fence.lift_fence(shop, ROUTE.entities)
         shop.execute("UPDATE shop.customer SET phone = NULL WHERE id = %s", (keys[one],))
         shop.execute("UPDATE shop.customer SET email = 'x@writer.example.com' WHERE id = %s", (keys[other],))
         assert ledger.check(path, legacy, shop).missing == [
-            f"write 1:shop.customer/{keys[one]} phone differs", f"write 2:shop.customer/{keys[other]} email differs",
-        ]  # fmt: skip
+            f"write 1:shop.customer/{keys[one]} phone differs",
+            f"write 2:shop.customer/{keys[other]} email differs",
+        ]
 
 
 def test_a_fenced_store_is_waited_for_and_giving_up_is_a_failure(
@@ -239,9 +280,11 @@ def test_a_fenced_store_is_waited_for_and_giving_up_is_a_failure(
 def test_the_process_ends_cleanly(settings: Settings, tmp_path: Path, end: str) -> None:
     path, stop_file = tmp_path / "ledger.jsonl", tmp_path / "stop"
     environment = {
-        **os.environ, "SHOPFERRY_LEGACY_DSN": settings.legacy_dsn, "SHOPFERRY_SHOP_DSN": settings.shop_dsn,
+        **os.environ,
+        "SHOPFERRY_LEGACY_DSN": settings.legacy_dsn,
+        "SHOPFERRY_SHOP_DSN": settings.shop_dsn,
         "SHOPFERRY_KAFKA": "127.0.0.1:1",
-    }  # fmt: skip
+    }
     command = [sys.executable, "-m", "shopferry.demo.writer", "--ledger", str(path), "--stop-file", str(stop_file)]
     process = subprocess.Popen(command, env=environment)
     while process.poll() is None and not (path.exists() and len(ledger.read(path)) >= 10):
@@ -254,17 +297,23 @@ def test_the_process_ends_cleanly(settings: Settings, tmp_path: Path, end: str) 
     with db.connect(settings.legacy_dsn, "test") as legacy:
         records = [r for r in ledger.read(path) if r["kind"] == "order"]
         ids = [key for r in records for table, key, _ in r["facts"] if table == "orders"]
-        found = legacy.execute("SELECT count(*) FROM orders WHERE number LIKE 'W/%%' AND id = ANY(%s)", (ids,)).fetchone()
+        found = legacy.execute(
+            "SELECT count(*) FROM orders WHERE number LIKE 'W/%%' AND id = ANY(%s)", (ids,)
+        ).fetchone()
         assert found == (len(ids),)
 
 
 def test_a_writer_that_ends_early_is_told_with_its_log(tmp_path: Path) -> None:
     nowhere = {
-        **os.environ, "SHOPFERRY_LEGACY_DSN": "", "SHOPFERRY_SHOP_DSN": "", "SHOPFERRY_KAFKA": "",
+        **os.environ,
+        "SHOPFERRY_LEGACY_DSN": "",
+        "SHOPFERRY_SHOP_DSN": "",
+        "SHOPFERRY_KAFKA": "",
         "SHOPFERRY_DATA": str(tmp_path),
-    }  # fmt: skip
-    with pytest.raises(StackError, match=r"exit code 1: see .*writer\.log"), writer.writing(
-        tmp_path / "ledger.jsonl", 10, environment=nowhere
+    }
+    with (
+        pytest.raises(StackError, match=r"exit code 1: see .*writer\.log"),
+        writer.writing(tmp_path / "ledger.jsonl", 10, environment=nowhere),
     ):
         pass
     assert "ConfigError" in (tmp_path / "writer.log").read_text()

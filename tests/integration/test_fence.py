@@ -7,7 +7,8 @@ import json
 import psycopg
 import pytest
 from pair import ROUTE, Pair, connect
-from shopferry import fence, installation
+from shopferry import installation
+from shopferry.stores import fence
 from test_backfill import dsns, order
 
 
@@ -31,13 +32,15 @@ def test_the_new_shop_refuses_whatever_is_not_the_ferrys(pair: Pair, statement: 
             cursor.execute(statement.encode())
     assert caught.value.sqlstate == fence.MOVED == "SF001"
     told = caught.value.diag
-    assert told.message_primary == "moved: shop.customer is not open for writes (route demo, version 1: write to legacy)"
+    assert (
+        told.message_primary == "moved: shop.customer is not open for writes (route demo, version 1: write to legacy)"
+    )
     assert json.loads(told.message_detail or "") == {"route": "demo", "store": "legacy", "version": 1}
     assert "Read ferry.route" in (told.message_hint or "")
 
 
 def test_every_table_that_a_mapping_fills_is_fenced(pair: Pair) -> None:
-    assert fence.fenced(pair.shop) == installation.entities(ROUTE)
+    assert fence.fenced(pair.shop) == ROUTE.entities
 
 
 def test_the_ferry_may_write_and_only_within_its_transaction(pair: Pair) -> None:
@@ -95,10 +98,10 @@ def test_it_stands_whatever_role_a_session_replicates_in(pair: Pair) -> None:
 @pytest.mark.parametrize("how", ["DISABLE TRIGGER USER", "ENABLE TRIGGER shopferry_fence", "DISABLE TRIGGER ALL"])
 def test_one_that_somebody_has_switched_off_does_not_stand_and_is_raised_again(pair: Pair, how: str) -> None:
     pair.shop.execute(f"ALTER TABLE shop.payment {how}".encode())
-    assert set(installation.entities(ROUTE)) - set(fence.fenced(pair.shop)) == {"shop.payment"}
+    assert set(ROUTE.entities) - set(fence.fenced(pair.shop)) == {"shop.payment"}
     with pair.shop.transaction():
-        fence.raise_fence(pair.shop, installation.entities(ROUTE), "demo")
-    assert fence.fenced(pair.shop) == installation.entities(ROUTE)
+        fence.raise_fence(pair.shop, ROUTE.entities, "demo")
+    assert fence.fenced(pair.shop) == ROUTE.entities
     with pytest.raises(psycopg.DatabaseError, match="moved"):
         pair.shop.execute("DELETE FROM shop.payment")
 
@@ -108,14 +111,14 @@ def test_readers_are_in_nobodys_way(pair: Pair) -> None:
         reader.execute("SELECT FROM shop.customer")
         with pair.shop.transaction():
             pair.shop.execute("SET LOCAL lock_timeout = '1s'")
-            fence.lift_fence(pair.shop, installation.entities(ROUTE))
+            fence.lift_fence(pair.shop, ROUTE.entities)
         pair.shop.execute("INSERT INTO shop.customer (email) VALUES ('jan@example.com')")
         with pair.shop.transaction():
             pair.shop.execute("SET LOCAL lock_timeout = '1s'")
-            fence.raise_fence(pair.shop, installation.entities(ROUTE), "demo", ("legacy", 3))
+            fence.raise_fence(pair.shop, ROUTE.entities, "demo", ("legacy", 3))
         with pytest.raises(psycopg.DatabaseError, match="version 3: write to legacy"):
             pair.shop.execute("DELETE FROM shop.customer")
-    for entity in installation.entities(ROUTE):
+    for entity in ROUTE.entities:
         fence.drop_fence(pair.shop, entity)
         fence.drop_fence(pair.shop, entity)
     assert pair.ask("SELECT FROM pg_trigger WHERE tgname = 'shopferry_fence'") == []
@@ -145,5 +148,5 @@ def test_installing_again_changes_nothing(filled: Pair) -> None:
     held = filled.exported(["contacts"])
     installation.install(filled.legacy, filled.shop, ROUTE)
     assert filled.exported(["contacts"]) == held
-    assert fence.fenced(filled.shop) == installation.entities(ROUTE)
+    assert fence.fenced(filled.shop) == ROUTE.entities
     filled.check()

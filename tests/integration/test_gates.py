@@ -16,22 +16,23 @@ import pytest
 from live import until
 from pair import ROUTE, Pair, prepare
 from psycopg.conninfo import make_conninfo
-from shopferry import installation
-from shopferry.backfill import Stores
 from shopferry.control import differences, gates, rehearsals
 from shopferry.control.gates import Gate
 from shopferry.cutover import gates as judging
 from shopferry.cutover import sequences, servers
 from shopferry.demo.generator import seed
+from shopferry.engine.pair import Stores
 from shopferry.errors import GateError
-from shopferry.route_settings import Allowance, Terms, Window
+from shopferry.route.settings import Allowance, Terms, Window
 from shopferry.stack import postgres
 from shopferry.stack.state import free_port
 from test_verify import damage
 
 
 @pytest.fixture(scope="module")
-def moved_template(make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]) -> tuple[str, str]:
+def moved_template(
+    make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]
+) -> tuple[str, str]:
     """A generated shop with all its defects that has moved and was verified."""
     legacy, shop = pair_template(150)
     dsns = make_template("gates_legacy", legacy), make_template("gates_shop", shop)
@@ -103,9 +104,14 @@ def lacks(gate: Gate, *texts: str) -> None:
 def test_a_shop_that_moved_meets_what_its_tables_tell(moved: Pair) -> None:
     s, terms = moved.stores, Terms()
     for gate in (
-        judging._phases(s), judging._verified(s, terms), judging._differences(s), judging._reach(s), judging._trend(s),
-        judging._window(terms, datetime.now(UTC)), sequences.gate(sequences.numberings(s.shop, s.route)),
-    ):  # fmt: skip
+        judging._phases(s),
+        judging._verified(s, terms),
+        judging._differences(s),
+        judging._reach(s),
+        judging._trend(s),
+        judging._window(terms, datetime.now(UTC)),
+        sequences.gate(sequences.numberings(s.shop, s.route)),
+    ):
         assert gate.met and gate.evidence, gate
 
 
@@ -157,7 +163,9 @@ def test_quarantine_is_judged_by_reason(moved: Pair) -> None:
 
     allowed = {"email_odd": Allowance("email_odd", most + 1, "Anna of customer care")}
     gate = judging._quarantine(moved.stores, Terms(quarantine=allowed))
-    assert gate.met and f"email_odd {most + 1} of at most {most + 1} (allowed by Anna of customer care)" in gate.evidence
+    assert (
+        gate.met and f"email_odd {most + 1} of at most {most + 1} (allowed by Anna of customer care)" in gate.evidence
+    )
     allowed = {"town_odd": Allowance("town_odd", 1, "Anna"), "email_odd": Allowance("email_odd", 10_000, "Anna")}
     gate = judging._quarantine(moved.stores, Terms(quarantine=allowed))
     lacks(gate, "town_odd 2 of at most 1 (allowed by Anna)")
@@ -174,9 +182,17 @@ def test_quarantine_is_judged_by_reason(moved: Pair) -> None:
 def test_a_rehearsal_of_these_mappings_is_green_or_somebody_did_without(pair: Pair) -> None:
     def rehearse(fingerprint: str, green: bool) -> None:
         rehearsals.record(
-            pair.shop, "demo", who="me", fingerprint=fingerprint, customers=5, pseudonymised=True, seconds=1, phases=[],
-            problem=None if green else "a phase broke off", green=green,
-        )  # fmt: skip
+            pair.shop,
+            "demo",
+            who="me",
+            fingerprint=fingerprint,
+            customers=5,
+            pseudonymised=True,
+            seconds=1,
+            phases=[],
+            problem=None if green else "a phase broke off",
+            green=green,
+        )
 
     lacks(judging._rehearsal(pair.stores), "there was none")
     rehearse("of other mappings", True)
@@ -242,7 +258,9 @@ def test_what_was_judged_stands_in_its_order_and_unmet_ones_refuse(pair: Pair) -
 # The servers.
 
 
-def test_old_idle_and_prepared_transactions_are_in_the_locks_way(narrow: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_idle_and_prepared_transactions_are_in_the_locks_way(
+    narrow: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(servers, "IDLE_S", 1.0)
     gate = servers.old_transactions(narrow, Terms())
     assert gate.met and gate.evidence == "none older than 60 s"
@@ -252,8 +270,13 @@ def test_old_idle_and_prepared_transactions_are_in_the_locks_way(narrow: Stores,
         assert servers.old_transactions(narrow, Terms()).met, "it is young"
         narrow.legacy.execute("SELECT pg_sleep(1.1)")
         lacks(servers.old_transactions(narrow, Terms()), f"session {pid} is idle in a transaction for 1 s")
-        lacks(servers.old_transactions(narrow, Terms(old_transaction_seconds=1)), f"session {pid} has a transaction open for 1 s")
-        assert servers.old_transactions(replace(narrow, legacy=narrow.shop), Terms()).met, "other databases have their own"
+        lacks(
+            servers.old_transactions(narrow, Terms(old_transaction_seconds=1)),
+            f"session {pid} has a transaction open for 1 s",
+        )
+        assert servers.old_transactions(replace(narrow, legacy=narrow.shop), Terms()).met, (
+            "other databases have their own"
+        )
         other.rollback()
         assert servers.old_transactions(narrow, Terms(old_transaction_seconds=1)).met
         other.execute("UPDATE customers SET phone = '601 000 001' WHERE id = (SELECT min(id) FROM customers)")
@@ -308,7 +331,7 @@ def test_connections_are_there_for_the_switch_and_for_those_who_move(narrow: Sto
 
 def test_replication_wants_its_slot_a_free_one_and_a_sender(narrow: Stores) -> None:
     lacks(servers.replication(narrow), "legacy: slot shopferry_demo is gone")
-    slot = installation.publication(ROUTE)
+    slot = ROUTE.publication
     narrow.legacy.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
     gate = servers.replication(narrow)
     assert gate.met and gate.evidence == "legacy: 2 slots and 2 senders free; the new shop: 2 slots and 2 senders free"
@@ -327,10 +350,12 @@ def test_replication_wants_its_slot_a_free_one_and_a_sender(narrow: Stores) -> N
 
 
 def test_a_slot_that_is_about_to_be_lost_is_told(narrow: Stores) -> None:
-    slot = installation.publication(ROUTE)
+    slot = ROUTE.publication
     narrow.legacy.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
     assert servers.replication(narrow).met
-    write = "SELECT pg_logical_emit_message(false, 'fill', repeat('x', 1000000), flush => true) FROM generate_series(1, 10)"
+    write = (
+        "SELECT pg_logical_emit_message(false, 'fill', repeat('x', 1000000), flush => true) FROM generate_series(1, 10)"
+    )
     for _ in range(20):
         if not (gate := servers.replication(narrow)).met:
             break

@@ -43,16 +43,25 @@ def step(pair: Pair, *statements: str, reverse: bool = False) -> None:
 @pytest.fixture
 def two(pair: Pair) -> Pair:
     """Two persons with their belongings, in the new shop."""
-    pair.write(account(1, "jan@example.com"), account(2, "ala@example.com", "Ala Nowak"), *belongings(1), *belongings(2))
+    pair.write(
+        account(1, "jan@example.com"), account(2, "ala@example.com", "Ala Nowak"), *belongings(1), *belongings(2)
+    )
     pair.pass_phases()
     return pair
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_an_address_that_is_given_up_may_be_taken_over(two: Pair, reverse: bool) -> None:
-    step(two, "UPDATE customers SET email = 'new@example.com' WHERE id = 1",
-         "UPDATE customers SET email = 'jan@example.com' WHERE id = 2", reverse=reverse)  # fmt: skip
-    assert dict(two.ask("SELECT legacy_customer_id, email FROM shop.customer")) == {1: "new@example.com", 2: "jan@example.com"}
+    step(
+        two,
+        "UPDATE customers SET email = 'new@example.com' WHERE id = 1",
+        "UPDATE customers SET email = 'jan@example.com' WHERE id = 2",
+        reverse=reverse,
+    )
+    assert dict(two.ask("SELECT legacy_customer_id, email FROM shop.customer")) == {
+        1: "new@example.com",
+        2: "jan@example.com",
+    }
     assert len(set(persons(two).values())) == 2
     assert owners(two) == persons(two) == owners(two, "loyalty_account")
     two.check()
@@ -64,7 +73,10 @@ def test_two_persons_exchange_their_addresses(two: Pair, width: int) -> None:
     two.capture()
     while pending := two.pending():
         two.replay({p: min(width, n) for p, n in list(pending.items())[:width]})
-    assert dict(two.ask("SELECT legacy_customer_id, email FROM shop.customer")) == {1: "ala@example.com", 2: "jan@example.com"}
+    assert dict(two.ask("SELECT legacy_customer_id, email FROM shop.customer")) == {
+        1: "ala@example.com",
+        2: "jan@example.com",
+    }
     assert owners(two) == persons(two) == owners(two, "loyalty_account")
     two.check()
 
@@ -77,7 +89,9 @@ def test_two_accounts_become_one_person_with_everything_and_two_again(two: Pair)
     assert owners(two) == {1: first[1], 2: first[1]} == owners(two, "loyalty_account")
     assert two.one("SELECT count(*) FROM shop.customer") == 1
     assert two.one("SELECT count(*) FROM shop.customer_address WHERE customer_id = %s", first[1]) == 2
-    assert two.ask("SELECT row_key, reason FROM ferry.left_out WHERE entity = 'shop.customer'") == [("2", "merged_duplicate")]
+    assert two.ask("SELECT row_key, reason FROM ferry.left_out WHERE entity = 'shop.customer'") == [
+        ("2", "merged_duplicate")
+    ]
     two.check()
     step(two, "UPDATE customers SET email = 'ala@example.com' WHERE id = 2")
     apart = persons(two)
@@ -92,7 +106,10 @@ def test_a_withdrawal_of_one_account_wins_for_the_person_until_they_are_two_agai
     step(two, "UPDATE customers SET email = 'jan@example.com' WHERE id = 2")
     assert two.ask("SELECT state::text FROM shop.consent") == [("withdrawn",)]
     step(two, "UPDATE customers SET email = 'ala@example.com' WHERE id = 2")
-    assert two.ask("SELECT legacy_customer_id, state::text FROM shop.consent ORDER BY 1") == [(1, "granted"), (2, "withdrawn")]
+    assert two.ask("SELECT legacy_customer_id, state::text FROM shop.consent ORDER BY 1") == [
+        (1, "granted"),
+        (2, "withdrawn"),
+    ]
     two.check()
 
 
@@ -113,7 +130,9 @@ def test_a_guest_becomes_the_customer_whose_address_it_is_and_a_guest_again(two:
     two.check()
 
 
-def test_a_customer_who_is_deleted_leaves_orders_behind_and_one_who_vanishes_sends_them_to_quarantine(two: Pair) -> None:
+def test_a_customer_who_is_deleted_leaves_orders_behind_and_one_who_vanishes_sends_them_to_quarantine(
+    two: Pair,
+) -> None:
     step(two, "UPDATE customers SET deleted = 'T' WHERE id = 1", "DELETE FROM customers WHERE id = 2")
     assert owners(two) == {1: None}
     assert two.quarantine("shop.customer_order") == {"2": ["customer_missing"]}

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from pair import ROUTE, Pair
 from psycopg.sql import SQL, Identifier
-from shopferry import images
-from shopferry.merge import Merger
-from shopferry.units import Mapping, Unit
+from shopferry.engine import changes
+from shopferry.engine.merge import Merger
+from shopferry.route.entities import EntityMapping, Unit
 from test_backfill import order
 
 CUSTOMER = "INSERT INTO customers (id, email, full_name) VALUES ({0}, 'c{0}@example.com', 'Jan Kowalski')"
-LINE = "INSERT INTO order_items (id, order_id, name, quantity, unit_price, line_total) VALUES ({0}, {1}, 'Żuk', 1, 5, 5)"
+LINE = (
+    "INSERT INTO order_items (id, order_id, name, quantity, unit_price, line_total) VALUES ({0}, {1}, 'Żuk', 1, 5, 5)"
+)
 
 
 @pytest.fixture
@@ -57,14 +59,21 @@ def test_what_a_merge_changes_is_merged_where_that_is_read(shop: Pair) -> None:
 @pytest.mark.parametrize(
     ("kind", "one", "other", "differs"),
     [
-        ("integer", "1", "1", False), ("integer", "1", "NULL", True), ("integer", "NULL", "NULL", False),
-        ("numeric", "1.10", "1.1", True), ("numeric(9,2)", "1.10", "1.1", False), ("text", "'a'", "'A'", True),
-        ("double precision", "'-0'", "0", True), ("interval", "'1 month'", "'30 days'", True),
-        ("character varying(9)", "'a'", "'a '", True), ("json", "'{}'", "'{ }'", True), ("integer[]", "'{1}'", "'{1}'", False),
+        ("integer", "1", "1", False),
+        ("integer", "1", "NULL", True),
+        ("integer", "NULL", "NULL", False),
+        ("numeric", "1.10", "1.1", True),
+        ("numeric(9,2)", "1.10", "1.1", False),
+        ("text", "'a'", "'A'", True),
+        ("double precision", "'-0'", "0", True),
+        ("interval", "'1 month'", "'30 days'", True),
+        ("character varying(9)", "'a'", "'a '", True),
+        ("json", "'{}'", "'{ }'", True),
+        ("integer[]", "'{1}'", "'{1}'", False),
     ],
-)  # fmt: skip
+)
 def test_values_are_the_same_bit_by_bit(pair: Pair, kind: str, one: str, other: str, differs: bool) -> None:
-    touched = images.touched({"x": kind}, "id", "a", "b")
+    touched = changes.touched({"x": kind}, "id", "a", "b")
     row = "(SELECT 1 AS id, {}::{} AS x) {}"
     query = SQL("SELECT {} FROM {}, {}").format(
         touched, SQL(row.format(one, kind, "a")), SQL(row.format(other, kind, "b"))
@@ -96,16 +105,17 @@ def reads(pair: Pair, unit: Unit, body: str) -> Any:
     """What PostgreSQL says that a SELECT of this unit reads."""
     pair.stores.merger.stage(ROUTE.units)
     select = SQL("WITH affected AS (TABLE {}) {}").format(Identifier("pg_temp", f"affected_{unit.slug}"), SQL(body))
-    return images.reads(
-        pair.shop, select, frozenset({"legacy.orders"}), frozenset(m.entity for m in ROUTE.mappings)
-    )
+    return changes.reads(pair.shop, select, frozenset({"legacy.orders"}), frozenset(m.entity for m in ROUTE.mappings))
 
 
 @pytest.mark.parametrize(
     ("body", "found"),
     [
         ("SELECT o.id FROM affected a JOIN legacy.orders o ON o.number = a.key::text", {"id", "number"}),
-        ("SELECT x.* FROM affected a, LATERAL (SELECT o.total FROM legacy.orders o WHERE o.id = a.key) x", {"id", "total"}),
+        (
+            "SELECT x.* FROM affected a, LATERAL (SELECT o.total FROM legacy.orders o WHERE o.id = a.key) x",
+            {"id", "total"},
+        ),
         ("SELECT 1 FROM affected a WHERE EXISTS (SELECT FROM legacy.orders)", set()),
         ("SELECT upper(o.note) FROM legacy.orders o", {"note"}),
         ("SELECT to_jsonb(o) FROM affected a JOIN legacy.orders o ON o.id = a.key", None),
@@ -131,4 +141,4 @@ def test_a_mapping_that_reads_an_entity_without_saying_so_is_merged_for_every_ch
     route = replace(ROUTE, units=tuple(silent if u is unit else u for u in ROUTE.units))
     shop.__dict__["consumer"] = replace(shop.consumer, route=route)
     assert "orders/payment" in merged(shop, "UPDATE orders SET ship_city = 'Łódź'")
-    assert isinstance(silent, Mapping) and Merger(shop.shop, route)
+    assert isinstance(silent, EntityMapping) and Merger(shop.shop, route)

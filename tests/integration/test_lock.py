@@ -57,7 +57,8 @@ def test_autovacuum_leaves_for_it_and_stays_away(filled: Pair) -> None:
     filled.write(
         "CREATE TABLE bulky (id integer, filler char(1000)) WITH (autovacuum_vacuum_threshold = 0, "
         "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)",
-        "INSERT INTO bulky SELECT generate_series(1, 5000), ''", "DELETE FROM bulky",
+        "INSERT INTO bulky SELECT generate_series(1, 5000), ''",
+        "DELETE FROM bulky",
     )
     at_it = """SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
                WHERE l.relation = 'bulky'::regclass AND a.backend_type = 'autovacuum worker'"""
@@ -82,7 +83,9 @@ def test_who_else_vacuums_or_alters_a_table_is_named(filled: Pair, monkeypatch: 
         other.execute("SET application_name = 'night job'")
         other.execute("LOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE")
         with (
-            pytest.raises(TransientError, match=r"legacy: a VACUUM, .* \(\d+ client backend night job\): nothing was changed"),
+            pytest.raises(
+                TransientError, match=r"legacy: a VACUUM, .* \(\d+ client backend night job\): nothing was changed"
+            ),
             locked.transaction(),
         ):
             locks.keep_vacuum_out(locked, TABLES, "legacy")

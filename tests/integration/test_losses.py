@@ -10,7 +10,8 @@ from pair import ROUTE, Pair
 from shopferry import installation
 from shopferry.cutover import losses
 from shopferry.errors import ConfigError
-from shopferry.mapping import Route
+from shopferry.route.losses import FILE
+from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT
 from test_gates import lacks, moved_template  # noqa: F401
 
@@ -29,8 +30,10 @@ def test_a_column_that_nobody_carries_back_is_found_before_the_cutover(moved: Pa
     installation.install(moved.shop, moved.legacy, BACK)
     gate = losses.covered(moved.stores)
     assert gate.met and gate.evidence.endswith("is read or decided"), gate.evidence
-    moved.shop.execute("ALTER TABLE shop.customer ADD COLUMN birthday date, ADD COLUMN name_length integer "
-                       "GENERATED ALWAYS AS (length(family_name)) STORED")  # fmt: skip
+    moved.shop.execute(
+        "ALTER TABLE shop.customer ADD COLUMN birthday date, ADD COLUMN name_length integer "
+        "GENERATED ALWAYS AS (length(family_name)) STORED"
+    )
     told = "1 columns are lost by a rollback, and nobody has said so: shop.customer.birthday"
     lacks(losses.covered(moved.stores), told)
 
@@ -38,12 +41,15 @@ def test_a_column_that_nobody_carries_back_is_found_before_the_cutover(moved: Pa
 @pytest.mark.parametrize(
     "line",
     [
-        "shop.customer.birthday", "* shop.customer.birthday -- cut: gone", "shop.*.birthday -- cut: gone",
-        "shop.customer.birthday -- lost: gone", "shop.customer.* -- kept beyond 255: all of them",
+        "shop.customer.birthday",
+        "* shop.customer.birthday -- cut: gone",
+        "shop.*.birthday -- cut: gone",
+        "shop.customer.birthday -- lost: gone",
+        "shop.customer.* -- kept beyond 255: all of them",
     ],
-)  # fmt: skip
+)
 def test_a_line_that_decides_nothing_is_named(line: str, own: Path) -> None:
-    (own / "reverse" / losses.FILE).write_text(f"# comment\n{line}\n")
+    (own / "reverse" / FILE).write_text(f"# comment\n{line}\n")
     with pytest.raises(ConfigError, match=r"demo/reverse/losses\.txt:2: wants `shop\.table\.column -- cut: why`"):
         losses.accepted(ROUTE, None)
 
@@ -59,7 +65,7 @@ def test_what_is_signed_off_by_a_pattern_is_decided(moved: Pair, own: Path) -> N
     installation.install(moved.shop, moved.legacy, BACK)
     moved.shop.execute("ALTER TABLE shop.customer ADD COLUMN birthday date, ADD COLUMN birthplace text")
     moved.shop.execute("CREATE TABLE shop.wish (id bigint PRIMARY KEY, customer_id bigint, sku text)")
-    with (own / "reverse" / losses.FILE).open("a") as file:
+    with (own / "reverse" / FILE).open("a") as file:
         file.write("shop.customer.birth* -- cut: legacy never knew\nshop.wish.* -- cut: wishes stay here\n")
     gate = losses.covered(moved.stores)
     assert gate.met and gate.evidence.endswith("is read or decided"), gate.evidence
@@ -67,11 +73,11 @@ def test_what_is_signed_off_by_a_pattern_is_decided(moved: Pair, own: Path) -> N
 
 def test_what_only_one_direction_knows_is_closed_and_opened_too(own: Path) -> None:
     """A table that only the way back reads would else take writes after a rollback that nobody carries."""
-    assert "shop.wish" not in installation.shop_tables(ROUTE)
+    assert "shop.wish" not in ROUTE.shop_tables
     (own / "reverse" / "contacts" / "wishes.sql").write_text(
         "-- entity: public.wishes\n-- key: id\n-- scope: id\n-- source: shop.wish(id)\n"
         "SELECT w.id, w.sku, '{}'::text[] AS problems FROM affected a JOIN shop.wish w ON w.id = a.key;\n"
     )
     route = Route.load("demo")
-    assert set(installation.shop_tables(route)) == {*installation.entities(route), "shop.wish"}
-    assert set(installation.legacy_tables(route)) == {*(f"public.{t}" for t in route.tables), "public.wishes"}
+    assert set(route.shop_tables) == {*route.entities, "shop.wish"}
+    assert set(route.legacy_tables) == {*(f"public.{t}" for t in route.tables), "public.wishes"}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pair import ROUTE, Pair
-from shopferry import fence, installation, watch
-from shopferry.complaints import Code, complaints
+from shopferry import installation
 from shopferry.control import offsets
+from shopferry.health import measure
+from shopferry.health.problems import Code, find_problems
 from shopferry.settings import Settings
+from shopferry.stores import fence
 
 NOBODY = "127.0.0.1:1"
 
 
-def measured(pair: Pair, kafka: str = NOBODY) -> watch.SyncHealth:
+def measured(pair: Pair, kafka: str = NOBODY) -> measure.SyncHealth:
     """The health of the pair, whose broker is nobody's port."""
     legacy, shop = (f"{c.info.dsn} password={c.info.password}" for c in (pair.legacy, pair.shop))
-    return watch.measure(Settings(legacy, shop, kafka))
+    return measure.measure(Settings(legacy, shop, kafka))
 
 
 def test_before_the_first_phase_there_is_nothing_to_watch(pair: Pair) -> None:
@@ -31,7 +33,10 @@ def test_what_was_applied_is_counted_with_its_bytes_and_position(pair: Pair) -> 
     pair.sync()
     topic = "demo.public.customers"
     changes = [m for (t, _), held in pair.log.partitions.items() if t == topic for m in held]
-    assert offsets.applied(pair.shop, "demo")[topic] == (40, sum(len(m.key or b"") + len(m.value or b"") for m in changes))
+    assert offsets.applied(pair.shop, "demo")[topic] == (
+        40,
+        sum(len(m.key or b"") + len(m.value or b"") for m in changes),
+    )
     health = measured(pair)
     assert health.events == 40
     assert health.events_per_s > 0
@@ -47,18 +52,18 @@ def test_a_broker_that_is_away_hides_nothing_else(pair: Pair) -> None:
     assert list(health.away) == ["broker"]
     assert all((t.events, t.seconds, t.bytes) == (None, None, None) for t in health.topics)
     assert health.phases[0].state == "copying"
-    assert Code.BROKER_AWAY in {c.code for c in complaints(health)}
-    assert Code.TOPIC_MISSING not in {c.code for c in complaints(health)}  # that would be a guess
+    assert Code.BROKER_AWAY in {c.code for c in find_problems(health)}
+    assert Code.TOPIC_MISSING not in {c.code for c in find_problems(health)}  # that would be a guess
 
 
 def test_stores_that_are_away_are_named(pair: Pair) -> None:
     pair.start("contacts")
     shop = f"{pair.shop.info.dsn} password={pair.shop.info.password}"
-    health = watch.measure(Settings(f"host=127.0.0.1 port=1 dbname={pair.legacy.info.dbname}", shop, NOBODY))
+    health = measure.measure(Settings(f"host=127.0.0.1 port=1 dbname={pair.legacy.info.dbname}", shop, NOBODY))
     assert set(health.away) == {"legacy", "broker"} and health.begun
-    health = watch.measure(Settings("host=127.0.0.1 port=1", "host=127.0.0.1 port=1", NOBODY))
+    health = measure.measure(Settings("host=127.0.0.1 port=1", "host=127.0.0.1 port=1", NOBODY))
     assert set(health.away) == {"shop", "legacy"}
-    assert {c.code for c in complaints(health)} == {Code.SHOP_AWAY, Code.LEGACY_AWAY}
+    assert {c.code for c in find_problems(health)} == {Code.SHOP_AWAY, Code.LEGACY_AWAY}
 
 
 def test_a_publication_that_lacks_something_is_noticed(pair: Pair) -> None:
@@ -75,7 +80,7 @@ def test_a_publication_that_lacks_something_is_noticed(pair: Pair) -> None:
         assert f"table {table} is not in publication {name}" in lacking
     pair.legacy.execute(f"DROP PUBLICATION {name}".encode())
     assert measured(pair).withheld == (f"publication {name} is gone",)
-    assert Code.UNPUBLISHED in {c.code for c in complaints(measured(pair))}
+    assert Code.UNPUBLISHED in {c.code for c in find_problems(measured(pair))}
 
 
 def test_a_consumer_that_stops_again_and_again_is_not_well_in_between(pair: Pair) -> None:
@@ -91,12 +96,12 @@ def test_a_consumer_that_stops_again_and_again_is_not_well_in_between(pair: Pair
 def test_a_store_that_is_closed_and_takes_writes_is_named_until_its_fence_stands_again(pair: Pair) -> None:
     pair.start("contacts")
     pair.shop.execute("ALTER TABLE shop.payment DISABLE TRIGGER ALL")
-    [complaint] = [c for c in complaints(measured(pair)) if c.code == Code.STORE_OPEN]
+    [complaint] = [c for c in find_problems(measured(pair)) if c.code == Code.STORE_OPEN]
     assert "the new shop takes writes" in complaint.text and "shop.payment" in complaint.text
     installation.install(pair.legacy, pair.shop, ROUTE)
-    assert fence.fenced(pair.shop) == installation.entities(ROUTE)
+    assert fence.fenced(pair.shop) == ROUTE.entities
     pair.shop.execute("UPDATE ferry.route SET active = 'shop'")
     health = measured(pair).other
     assert health
-    [complaint] = [c for c in complaints(health) if c.code == Code.STORE_OPEN]
+    [complaint] = [c for c in find_problems(health) if c.code == Code.STORE_OPEN]
     assert "the legacy store takes writes" in complaint.text and "public.addresses" in complaint.text

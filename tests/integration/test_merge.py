@@ -7,14 +7,16 @@ from dataclasses import replace
 import psycopg
 import pytest
 from pair import ROUTE, Pair
-from shopferry import backfill, db, merge
-from shopferry.backfill import Stores
+from shopferry import db
 from shopferry.control import quarantine
+from shopferry.engine import backfill, merge
+from shopferry.engine.merge import Merger
+from shopferry.engine.outcome import Merged
+from shopferry.engine.pair import Stores
+from shopferry.engine.release import release
+from shopferry.engine.statements import keys_between
 from shopferry.errors import MappingError
-from shopferry.mapping import Route
-from shopferry.merge import Merged, Merger
-from shopferry.release import release
-from shopferry.statements import keys_between
+from shopferry.route.route import Route
 from test_backfill import dsns, order
 
 CUSTOMER = "INSERT INTO customers (id, email, full_name) VALUES ({0}, 'c{0}@example.com', 'Jan Kowalski')"
@@ -27,8 +29,11 @@ def test_a_row_that_a_constraint_refuses_is_quarantined_and_the_rest_goes_on(pai
     pair.sync()
     (entry,) = quarantine.entries(pair.shop, entity="shop.customer_order")
     assert (entry.row_key, entry.reasons, entry.sqlstate, entry.constraint_name) == (
-        "13", ["refused_by_constraint"], "23514", "order_is_not_unlucky",
-    )  # fmt: skip
+        "13",
+        ["refused_by_constraint"],
+        "23514",
+        "order_is_not_unlucky",
+    )
     assert pair.one("SELECT count(*) FROM shop.customer_order") == 39
     assert pair.accounts("orders")["orders"].quarantined == 1
     pair.check()
@@ -53,11 +58,17 @@ def test_a_row_that_a_trigger_or_an_index_refuses_is_quarantined_too(pair: Pair)
 
 
 def test_a_key_for_which_the_mapping_does_not_work_out_is_quarantined_and_the_rest_goes_on(pair: Pair) -> None:
-    pair.write(order(1), order(2), "INSERT INTO order_status_log (id, order_id, status_code, changed_at) VALUES "
-               "(1, 1, 'NEW', '2020-01-01'), (2, 2, 'NEW', '2020-01-01'), (3, 2, 'PAID', '2020-01-02')")  # fmt: skip
+    pair.write(
+        order(1),
+        order(2),
+        "INSERT INTO order_status_log (id, order_id, status_code, changed_at) VALUES "
+        "(1, 1, 'NEW', '2020-01-01'), (2, 2, 'NEW', '2020-01-01'), (3, 2, 'PAID', '2020-01-02')",
+    )
     pair.pass_phases()
     unit = next(u for u in ROUTE.mappings if u.entity == "shop.order_event")
-    one = "SELECT z.id FROM affected a JOIN legacy.order_status_log z ON z.order_id = a.key WHERE z.order_id = y.order_id"
+    one = (
+        "SELECT z.id FROM affected a JOIN legacy.order_status_log z ON z.order_id = a.key WHERE z.order_id = y.order_id"
+    )
     body = f"SELECT y.* FROM ({unit.body}) y WHERE ({one}) > 0"
     merger = Merger(pair.shop, replace(ROUTE, units=(replace(unit, body=body),)))
     merger.stage(merger.route.units)
@@ -84,10 +95,13 @@ def test_a_text_that_is_too_long_for_its_column_is_refused_and_not_cut(pair: Pai
     )
     item = "INSERT INTO order_items (id, order_id, sku, name, quantity, unit_price) VALUES ({0}, {0}, '{1}', 'Kubek', 1, 1)"
     pair.write(
-        *[order(n) for n in range(1, 5)], "UPDATE orders SET number = 'N' || id, note = 'fits'", item.format(1, "S1"),
-        "UPDATE orders SET note = 'too long by far' WHERE id = 2", "UPDATE orders SET number = 'N123456' WHERE id = 3",
+        *[order(n) for n in range(1, 5)],
+        "UPDATE orders SET number = 'N' || id, note = 'fits'",
+        item.format(1, "S1"),
+        "UPDATE orders SET note = 'too long by far' WHERE id = 2",
+        "UPDATE orders SET number = 'N123456' WHERE id = 3",
         item.format(4, "S12345678"),
-    )  # fmt: skip
+    )
     pair.pass_phases()
     held = {(e.entity, e.row_key): (e.reasons, e.sqlstate) for e in quarantine.entries(pair.shop)}
     refused = ["refused_by_type"], "22001"
@@ -125,13 +139,14 @@ def test_of_a_key_whose_select_cannot_even_be_run_every_counted_row_is_quarantin
     """Whose rows they are says a column of the counted table, or, for consents, a lineage."""
     pair.shop.execute("ALTER TYPE shop.contact_channel RENAME VALUE 'sms' TO 'text'")
     pair.write(
-        order(7), order(8),
+        order(7),
+        order(8),
         "INSERT INTO order_status_log (id, order_id, status_code, changed_at) VALUES "
         "(71, 7, 'NEW', '4714-11-24 00:30:00 BC'), (72, 7, 'PAID', '2020-01-01'), (81, 8, 'NEW', '2020-01-01')",
         "INSERT INTO customers (id, email) VALUES (1, 'jan@example.com'), (2, 'ala@example.com')",
         "INSERT INTO consents (id, customer_id, channel, granted) VALUES (11, 1, 'sms', 'T'), (12, 1, 'email', 'T'), "
         "(21, 2, 'email', 'T')",
-    )  # fmt: skip
+    )
     pair.pass_phases()
     assert pair.quarantine("shop.order_event") == {"71": ["refused_by_type"], "72": ["refused_by_type"]}
     assert pair.ask("SELECT id FROM shop.order_event") == [(81,)]
@@ -150,7 +165,9 @@ def test_a_refused_parent_takes_its_children_along_and_brings_them_back(pair: Pa
     )
     pair.pass_phases()
     assert pair.one("SELECT order_id FROM shop.loyalty_entry") == 1
-    pair.write("UPDATE order_items SET quantity = 2, unit_price = 9999999999")  # an item alone makes the order impossible
+    pair.write(
+        "UPDATE order_items SET quantity = 2, unit_price = 9999999999"
+    )  # an item alone makes the order impossible
     pair.sync()
     assert pair.quarantine("shop.customer_order") == {"1": ["refused_by_type"]}
     assert pair.quarantine("shop.order_event") == {"1": ["order_quarantined"]}
@@ -171,9 +188,10 @@ def test_a_refused_customer_takes_addresses_orders_and_cards_along(pair: Pair) -
         CUSTOMER.format(1),
         "INSERT INTO customers (id, email, full_name) VALUES (2, 'C1@example.com', 'Jan Kowalski')",  # the same person
         "INSERT INTO addresses (id, customer_id, street, city, postcode) VALUES (1, 2, 'Długa 1', 'Łódź', '90-001')",
-        order(1), "UPDATE orders SET customer_id = 2",
+        order(1),
+        "UPDATE orders SET customer_id = 2",
         "INSERT INTO loyalty_accounts (id, customer_id, points) VALUES (1, 2, 0)",
-    )  # fmt: skip
+    )
     pair.pass_phases()
     pair.write("UPDATE customers SET full_name = 'Ola Nowak' WHERE id = 1")
     pair.sync()
@@ -199,14 +217,19 @@ def test_a_refused_row_does_not_make_its_neighbours_refused(pair: Pair) -> None:
     )
     pair.sync()
     assert pair.quarantine("shop.customer") == {"4": ["refused_by_constraint"]}
-    assert pair.ask("SELECT legacy_customer_id, email FROM shop.customer WHERE legacy_customer_id IN (1, 8) ORDER BY 1") == [
-        (1, "c8@example.com"), (8, "c1@example.com"),
-    ]  # fmt: skip
+    assert pair.ask(
+        "SELECT legacy_customer_id, email FROM shop.customer WHERE legacy_customer_id IN (1, 8) ORDER BY 1"
+    ) == [
+        (1, "c8@example.com"),
+        (8, "c1@example.com"),
+    ]
     pair.check()
 
 
 def test_rows_that_cannot_both_be_are_told_apart(pair: Pair) -> None:
-    pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT number_once UNIQUE (number) DEFERRABLE INITIALLY DEFERRED")
+    pair.shop.execute(
+        "ALTER TABLE shop.customer_order ADD CONSTRAINT number_once UNIQUE (number) DEFERRABLE INITIALLY DEFERRED"
+    )
     pair.pass_phases()
     pair.write(order(1), order(2), order(3), "UPDATE orders SET number = 'same' WHERE id IN (1, 3)")
     pair.sync()
@@ -250,8 +273,10 @@ def test_a_release_goes_slice_by_slice_and_tries_each_key_once(pair: Pair, monke
     pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total < 13)")
     pair.write(*[order(key, total="13") for key in (1, 2)], order(3, total="14"), order(4, status="??"))
     pair.pass_phases()
-    pair.shop.execute("ALTER TABLE shop.customer_order DROP CONSTRAINT order_is_not_unlucky, "
-                      "ADD CONSTRAINT order_is_not_dear CHECK (total < 14)")  # fmt: skip
+    pair.shop.execute(
+        "ALTER TABLE shop.customer_order DROP CONSTRAINT order_is_not_unlucky, "
+        "ADD CONSTRAINT order_is_not_dear CHECK (total < 14)"
+    )
     assert release(pair.stores, reason="status_unknown") == (1, 1)
     assert release(pair.stores, entity="shop.order_line") == (0, 0)
     assert release(pair.stores) == (4, 2)
@@ -261,15 +286,21 @@ def test_a_release_goes_slice_by_slice_and_tries_each_key_once(pair: Pair, monke
 
 def test_a_customer_merged_before_anyone_judged_his_address_leaves_nothing_behind(pair: Pair) -> None:
     """An event of his consent merges him alone, for nobody knows yet whose the address is; then he joins the other."""
-    pair.write(*[f"INSERT INTO customers (id, email, full_name) VALUES ({key}, 'jan@example.com', 'Jan Nowak')"
-                 for key in (1, 2, 3)])  # fmt: skip
+    pair.write(
+        *[
+            f"INSERT INTO customers (id, email, full_name) VALUES ({key}, 'jan@example.com', 'Jan Nowak')"
+            for key in (1, 2, 3)
+        ]
+    )
     pair.start("contacts")
     pair.copy("contacts")
     pair.sync()
     backfill.begin_merge(pair.stores, "contacts")
     for key in (2, 3):
-        pair.write("INSERT INTO consents (id, customer_id, channel, granted, granted_at) "
-                   f"VALUES ({key}, {key}, 'email', 'T', '2024-05-01')")  # fmt: skip
+        pair.write(
+            "INSERT INTO consents (id, customer_id, channel, granted, granted_at) "
+            f"VALUES ({key}, {key}, 'email', 'T', '2024-05-01')"
+        )
     pair.sync()
     assert len(pair.quarantine("shop.customer")) == 2
     backfill.standardize(pair.stores, "contacts")
@@ -288,7 +319,9 @@ def test_a_session_that_merges_marks_its_writes_from_the_first_on(pair: Pair) ->
         assert conn.execute("SELECT pg_replication_origin_session_is_setup()").fetchone() == (True,)
 
 
-@pytest.mark.parametrize(("theirs", "wait"), [("a chunk", {"batch", "release"}), ("a batch", {"batch", "release", "chunk"})])
+@pytest.mark.parametrize(
+    ("theirs", "wait"), [("a chunk", {"batch", "release"}), ("a batch", {"batch", "release", "chunk"})]
+)
 def test_chunks_go_side_by_side_and_a_batch_goes_alone(pair: Pair, theirs: str, wait: set[str]) -> None:
     pair.write(order(1))
     pair.pass_phases(["contacts"])

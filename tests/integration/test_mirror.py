@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from pair import ROUTE, Pair, connect
-from shopferry import installation, mirror
+from shopferry import installation
 from shopferry.control import schema
+from shopferry.engine import mirror
 from shopferry.errors import ConfigError, MappingError
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT
 from test_backfill import order
 
@@ -65,12 +66,22 @@ def test_only_mapped_columns_are_captured(pair: Pair) -> None:
     ("file", "old", "new", "says"),
     [
         ("orders/customer_order.sql", "btrim(o.number)", "btrim(o.numero)", r"customer_order\.sql:23: .*numero"),
-        ("orders/customer_order.sql", "SELECT o.id FROM changed", "SELECT o.idd FROM changed", r"order\.sql:\d\d: .*idd"),
-        ("orders/order_line.sql", "legacy.order_items(order_id)", "legacy.order_items(ordr)", r"order_line\.sql:(1|4): .*ordr"),
+        (
+            "orders/customer_order.sql",
+            "SELECT o.id FROM changed",
+            "SELECT o.idd FROM changed",
+            r"order\.sql:\d\d: .*idd",
+        ),
+        (
+            "orders/order_line.sql",
+            "legacy.order_items(order_id)",
+            "legacy.order_items(ordr)",
+            r"order_line\.sql:(1|4): .*ordr",
+        ),
         ("orders/order_line.sql", "legacy.order_items (name)", "legacy.order_items (nom)", r"order_line\.sql:6: .*nom"),
         ("contacts/customer.identity.sql", "LEFT JOIN legacy", "LEFT JION legacy", r"customer\.identity\.sql:\d\d: "),
     ],
-)  # fmt: skip
+)
 def test_a_mapping_that_does_not_run_is_named_with_file_and_line(
     bare: tuple[str, str], tmp_path: Path, file: str, old: str, new: str, says: str
 ) -> None:
@@ -119,12 +130,16 @@ def test_a_tombstone_stands_but_never_shows(pair: Pair) -> None:
 
 def test_a_column_mapped_later_is_asked_for_and_not_missed_silently(bare: tuple[str, str], tmp_path: Path) -> None:
     install(bare)
-    route = changed(tmp_path, "contacts/customer.sql", "SELECT a.key, c.id, c.email,", "SELECT a.key, c.id, c.last_ip, c.email,")
+    route = changed(
+        tmp_path, "contacts/customer.sql", "SELECT a.key, c.id, c.email,", "SELECT a.key, c.id, c.last_ip, c.email,"
+    )
     with pytest.raises(ConfigError, match="mirror of customers lacks last_ip, mapped since"):
         install(bare, route)
 
 
-@pytest.mark.parametrize(("store", "name"), [(1, "mirror"), (1, "ferry"), (1, "legacy"), (1, "shopferry"), (0, "shopferry")])
+@pytest.mark.parametrize(
+    ("store", "name"), [(1, "mirror"), (1, "ferry"), (1, "legacy"), (1, "shopferry"), (0, "shopferry")]
+)
 def test_a_schema_of_somebody_else_is_left_alone(bare: tuple[str, str], store: int, name: str) -> None:
     """Ours are dropped with all that is in them when the migration ends: nobody else's may be taken for one."""
     with connect(bare[store]) as conn:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 from pair import Pair, connect
-from shopferry import origin
 from shopferry.errors import ConfigError, TransientError
+from shopferry.stores import origin
 from test_backfill import dsns
 
 ROUTE = "origins"  # of this test's own: they are the server's, not the database's

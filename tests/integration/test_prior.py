@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 from pair import ROUTE, Pair, connect
 from shopferry import installation
-from shopferry.control import prior
+from shopferry.control import preexisting
 from shopferry.demo.generator import seed
-from shopferry.repair import repair
 from shopferry.settings import SQL_ROOT
+from shopferry.verify.repair import repair
 
 PRIOR = """
 INSERT INTO shop.customer (email, given_name) VALUES ('first@example.com', 'Anna');
@@ -35,12 +35,14 @@ def pair(make_db: Callable[..., str]) -> Pair:
 
 
 def test_what_was_there_before_stays_and_is_no_difference(pair: Pair) -> None:
-    assert prior.are_there(pair.shop, installation.entities(ROUTE))
+    assert preexisting.are_there(pair.shop, ROUTE.entities)
     for phase in ROUTE.phases:
         outcome = pair.verify(phase)
         assert outcome.clean, outcome.differences[:5]
-    theirs = "SELECT c.email, a.city FROM shop.customer c JOIN shop.customer_address a ON a.customer_id = c.id " \
+    theirs = (
+        "SELECT c.email, a.city FROM shop.customer c JOIN shop.customer_address a ON a.customer_id = c.id "
         "WHERE a.source_key = 'their own'"
+    )
     assert pair.ask(theirs) == [("first@example.com", "Gdynia")]
 
     with pair.shop.transaction():

@@ -20,13 +20,13 @@ from hypothesis import HealthCheck, Phase, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from pair import ROUTE, KilledError, Late, Pair, connect
-from shopferry import backfill
 from shopferry.cdc.envelope import Change
 from shopferry.cdc.replay import Replay
 from shopferry.control import chunks, offsets, phases
 from shopferry.control.chunks import Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
+from shopferry.engine import backfill
 from shopferry.errors import FencedError, ReplayError
 from shopferry.retry import retrying
 
@@ -93,9 +93,7 @@ class Ferry(RuleBasedStateMachine):
 
     # -- the stream ------------------------------------------------------------------------------------------------
 
-    @rule(
-        operations=history.writes, cuts=st.lists(st.integers(0, 9), min_size=1, max_size=8), crash=_crash
-    )
+    @rule(operations=history.writes, cuts=st.lists(st.integers(0, 9), min_size=1, max_size=8), crash=_crash)
     def replay(self, operations: list[Operation], cuts: list[int], crash: int | None) -> None:
         """A batch of whatever partitions the broker gives, cut anywhere."""
         self._write(self.pair.legacy, operations)
@@ -180,7 +178,9 @@ class Ferry(RuleBasedStateMachine):
         assert offsets.stored(self.pair.shop, ROUTE.name) == stored
         assert self.pair.exported(live) == held
 
-    @rule(operations=st.one_of(history.writes, history.takeovers), split=st.lists(st.booleans(), min_size=1, max_size=5))
+    @rule(
+        operations=st.one_of(history.writes, history.takeovers), split=st.lists(st.booleans(), min_size=1, max_size=5)
+    )
     def replay_together(self, operations: list[Operation], split: list[bool]) -> None:
         """Two consumers, the partitions split between them, at the same time."""
         self._write(self.pair.legacy, operations)

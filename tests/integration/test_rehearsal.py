@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from pair import ROUTE, Pair
-from shopferry import cli, db, last_rehearsal, mirror, passage, rehearsal, sample
+from shopferry import cli, db, phase_steps
 from shopferry.control import rehearsals
+from shopferry.engine import mirror
 from shopferry.errors import ConfigError, MappingError, PhaseError
-from shopferry.mapping import Route
-from shopferry.passage import Options
-from shopferry.pseudonym import Pseudonyms
-from shopferry.rehearsal import Form
+from shopferry.phase_steps import Options
+from shopferry.rehearsal import note, rehearsal, sample
+from shopferry.rehearsal.pseudonyms import Pseudonyms
+from shopferry.rehearsal.rehearsal import Form
+from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT, Settings
 from shopferry.verify import verification
 from test_backfill import dsns
@@ -46,15 +48,20 @@ def test_a_sample_passes_all_phases_and_leaves_nothing(filled: Pair, pseudonymis
     filled.shop.execute("CREATE EXTENSION citext; ALTER TABLE shop.customer ADD COLUMN nickname citext")
     done = rehearsal.rehearse(settings_of(filled), "me", Form(25, pseudonymise))
     assert done.green, done
-    assert (done.who, done.customers, done.pseudonymised, done.fingerprint) == ("me", 25, pseudonymise, ROUTE.fingerprint)
+    assert (done.who, done.customers, done.pseudonymised, done.fingerprint) == (
+        "me",
+        25,
+        pseudonymise,
+        ROUTE.fingerprint,
+    )
     assert [p["phase"] for p in done.phases] == list(ROUTE.phases)
     for p in done.phases:
         assert 0 < p["rows"] <= p["legacy_rows"]
         assert p["quarantined"] + p["left_out"] > 0 or p["phase"] == "loyalty", "the oddest must be in it"
         assert p["expected_s"] >= p["copy_s"] + p["merge_s"] + p["verify_s"]
     assert rehearsals.held(filled.shop, "demo") == [done]
-    assert last_rehearsal.told("demo").startswith(f"25 customers and the oddest ones, {done.told}; all of legacy may take ")
-    assert last_rehearsal.told("another") == "none yet"
+    assert note.told("demo").startswith(f"25 customers and the oddest ones, {done.told}; all of legacy may take ")
+    assert note.told("another") == "none yet"
     assert filled.ask(SCRATCH) == []
     assert legacy_state(filled) == before
     assert filled.one("SELECT count(*) FROM shop.customer") == 0
@@ -78,19 +85,33 @@ def test_a_sample_is_whole_in_itself(filled: Pair, make_db: object) -> None:
         chosen = {r[0] for r in scratch.execute("SELECT id FROM customers").fetchall()}
         assert 10 <= len(chosen) < 150
         # Everything of the chosen is there, as it is in legacy.
-        for table, owner in (("addresses", "customer_id"), ("consents", "customer_id"), ("orders", "customer_id"),
-                             ("loyalty_accounts", "customer_id")):  # fmt: skip
+        for table, owner in (
+            ("addresses", "customer_id"),
+            ("consents", "customer_id"),
+            ("orders", "customer_id"),
+            ("loyalty_accounts", "customer_id"),
+        ):
             query = f"SELECT id FROM {table} WHERE {owner} = ANY(%s) ORDER BY id".encode()
-            assert scratch.execute(query, [list(chosen)]).fetchall() == filled.legacy.execute(query, [list(chosen)]).fetchall()
-        for child, parent, key in (("order_items", "orders", "order_id"), ("order_status_log", "orders", "order_id"),
-                                   ("loyalty_log", "loyalty_accounts", "account_id")):  # fmt: skip
+            assert (
+                scratch.execute(query, [list(chosen)]).fetchall()
+                == filled.legacy.execute(query, [list(chosen)]).fetchall()
+            )
+        for child, parent, key in (
+            ("order_items", "orders", "order_id"),
+            ("order_status_log", "orders", "order_id"),
+            ("loyalty_log", "loyalty_accounts", "account_id"),
+        ):
             parents = [r[0] for r in scratch.execute(f"SELECT id FROM {parent}".encode()).fetchall()]
             query = f"SELECT count(*) FROM {child} WHERE {key} = ANY(%s)".encode()
             assert scratch.execute(query, [parents]).fetchone() == filled.legacy.execute(query, [parents]).fetchone()
         # Nobody's other account is missing.
         alike = b"SELECT count(*) FROM customers WHERE lower(replace(email, ' ', '')) = ANY(%s)"
-        emails = [r[0] for r in scratch.execute(
-            "SELECT lower(replace(email, ' ', '')) FROM customers WHERE email LIKE '%@%'").fetchall()]  # fmt: skip
+        emails = [
+            r[0]
+            for r in scratch.execute(
+                "SELECT lower(replace(email, ' ', '')) FROM customers WHERE email LIKE '%@%'"
+            ).fetchall()
+        ]
         assert scratch.execute(alike, [emails]).fetchone() == filled.legacy.execute(alike, [emails]).fetchone()
 
 
@@ -106,13 +127,22 @@ def test_no_persons_data_is_in_a_pseudonymised_sample_and_what_belonged_together
     )
     with carried(filled, make_db("scratch"), 200, Pseudonyms()) as scratch:  # type: ignore[operator]
         text = "\n".join(
-            str(r[0]) for table in ROUTE.tables
+            str(r[0])
+            for table in ROUTE.tables
             for r in scratch.execute(f"SELECT lower(t::text) FROM {table} t".encode()).fetchall()
-        )  # fmt: skip
+        )
         known: set[str] = set()
-        for column, of in (("email", "customers"), ("full_name", "customers"), ("phone", "customers"), ("ship_phone", "orders"),
-                           ("email", "orders"), ("street", "addresses"), ("ip", "consents"), ("pass_hash", "customers"),
-                           ("card_number", "loyalty_accounts")):  # fmt: skip
+        for column, of in (
+            ("email", "customers"),
+            ("full_name", "customers"),
+            ("phone", "customers"),
+            ("ship_phone", "orders"),
+            ("email", "orders"),
+            ("street", "addresses"),
+            ("ip", "consents"),
+            ("pass_hash", "customers"),
+            ("card_number", "loyalty_accounts"),
+        ):
             query = f"SELECT DISTINCT lower(btrim({column})) FROM {of} WHERE length(btrim({column})) > 9".encode()
             known |= {r[0] for r in filled.legacy.execute(query).fetchall()}
         known -= {"000000000", "123456789"}
@@ -149,10 +179,13 @@ def test_what_is_wrong_makes_it_red(filled: Pair, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(verification, "judge", with_a_breach)
     done = rehearsal.rehearse(settings_of(filled), "me", Form(10))
     assert not done.green
-    assert "orders has 1 differences and 1 broken rules (accounting: order_status_log all rows unaccounted; check: " in done.told
+    assert (
+        "orders has 1 differences and 1 broken rules (accounting: order_status_log all rows unaccounted; check: "
+        in done.told
+    )
     assert "orders_histories" in done.told
     with pytest.raises(PhaseError, match=r"the last one, .*orders has 1 differences and 1 broken rules"):
-        passage.begin(settings_of(filled), "contacts", "test", Options())
+        phase_steps.begin(settings_of(filled), "contacts", "test", Options())
 
 
 def test_what_breaks_it_off_is_booked_and_scratch_is_dropped(filled: Pair) -> None:
@@ -170,24 +203,24 @@ def test_what_breaks_it_off_is_booked_and_scratch_is_dropped(filled: Pair) -> No
 def test_the_first_phase_wants_a_green_rehearsal_of_these_mappings_or_a_name(filled: Pair) -> None:
     settings = settings_of(filled)
     with pytest.raises(PhaseError, match=r"without a green rehearsal \(there was none\).*--without-rehearsal NAME"):
-        passage.begin(settings, "contacts", "test", Options())
+        phase_steps.begin(settings, "contacts", "test", Options())
     assert filled.state("contacts") == "new"
     rehearsal.rehearse(settings, "me", Form(5))
     filled.shop.execute("UPDATE ferry.rehearsal SET fingerprint = 'another'")
     with pytest.raises(PhaseError, match="there was none since a mapping changed"):
-        passage.begin(settings, "contacts", "test", Options())
+        phase_steps.begin(settings, "contacts", "test", Options())
     filled.shop.execute("UPDATE ferry.rehearsal SET fingerprint = %s", (ROUTE.fingerprint,))
-    passage.begin(settings, "contacts", "test", Options())
+    phase_steps.begin(settings, "contacts", "test", Options())
     assert filled.one("SELECT without_rehearsal FROM ferry.phase WHERE phase = 'contacts'") is None
 
 
 def test_who_starts_without_one_is_booked_and_asked_once(filled: Pair) -> None:
     settings = settings_of(filled)
-    passage.begin(settings, "contacts", "test", Options(sample=50))  # to look at: nobody needs a rehearsal for it
+    phase_steps.begin(settings, "contacts", "test", Options(sample=50))  # to look at: nobody needs a rehearsal for it
     with pytest.raises(PhaseError, match="green rehearsal"):
-        passage.begin(settings, "contacts", "test", Options())
-    passage.begin(settings, "contacts", "test", Options(without_rehearsal="ann"))
-    passage.begin(settings, "contacts", "test", Options())
+        phase_steps.begin(settings, "contacts", "test", Options())
+    phase_steps.begin(settings, "contacts", "test", Options(without_rehearsal="ann"))
+    phase_steps.begin(settings, "contacts", "test", Options())
     assert filled.one("SELECT without_rehearsal FROM ferry.phase WHERE phase = 'contacts'") == "ann"
 
 
@@ -195,9 +228,11 @@ def test_a_text_column_that_nobody_named_goes_to_no_tester(filled: Pair) -> None
     tables = mirror.load(filled.shop)
     sample.require_covered(PLAN, tables)
     short = sample.Plan(
-        PLAN.file, PLAN.queries, {k: v for k, v in PLAN.pseudonyms.items() if k != ("orders", "note")},
+        PLAN.file,
+        PLAN.queries,
+        {k: v for k, v in PLAN.pseudonyms.items() if k != ("orders", "note")},
         PLAN.plain - {("consents", "wording")},
-    )  # fmt: skip
+    )
     with pytest.raises(ConfigError, match=r"consents\.wording, orders\.note: say `pseudonym:` or `plain:`"):
         sample.require_covered(short, tables)
 
@@ -212,8 +247,16 @@ def test_where_temporary_tables_are_not_allowed_it_says_what_to_grant(filled: Pa
 @pytest.mark.parametrize(
     ("was", "becomes", "what"),
     [
-        ("-- pseudonym: ip       consents (ip)", "-- pseudonym: ips consents (ip)", "16: kind 'ips' is none of words, email"),
-        ("-- plain:     addresses (country", "-- plain: addresses country", r"15: `pseudonym: <kind> <table> \(<columns>\)`"),
+        (
+            "-- pseudonym: ip       consents (ip)",
+            "-- pseudonym: ips consents (ip)",
+            "16: kind 'ips' is none of words, email",
+        ),
+        (
+            "-- plain:     addresses (country",
+            "-- plain: addresses country",
+            r"15: `pseudonym: <kind> <table> \(<columns>\)`",
+        ),
         ("-- name: consents\n", "-- name: agreements\n", "1: there is no query `-- name: consents`"),
     ],
 )

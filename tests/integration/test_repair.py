@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 from pair import ROUTE, Pair
-from shopferry import merge
 from shopferry.control import differences
+from shopferry.engine import merge
 from shopferry.errors import PhaseError
-from shopferry.repair import Repair, repair
 from shopferry.verify import differ
+from shopferry.verify.repair import Repair, repair
 from test_verify import damage, moved_template  # noqa: F401
 
 
@@ -29,8 +29,16 @@ def mend(pair: Pair, phase: str) -> Repair:
         ("orders", ["INSERT INTO mirror.orders (id) VALUES (77)"]),
         ("orders", ["UPDATE shop.customer_order SET total = 2 WHERE id = 1"]),
         ("orders", ["DELETE FROM shop.order_line"]),
-        ("orders", ["DELETE FROM shop.order_line", "DELETE FROM shop.payment", "DELETE FROM shop.delivery",
-                    "DELETE FROM shop.order_event", "DELETE FROM shop.customer_order"]),
+        (
+            "orders",
+            [
+                "DELETE FROM shop.order_line",
+                "DELETE FROM shop.payment",
+                "DELETE FROM shop.delivery",
+                "DELETE FROM shop.order_event",
+                "DELETE FROM shop.customer_order",
+            ],
+        ),
         ("orders", ["INSERT INTO shop.order_event (id, order_id, status, happened_at) VALUES (9, 1, 'paid', now())"]),
         ("orders", ["DELETE FROM ferry.quarantine WHERE row_key = '5'"]),
         ("orders", ["INSERT INTO ferry.quarantine VALUES ('shop.customer_order', '1', '1', '{status_unknown}')"]),
@@ -42,11 +50,16 @@ def mend(pair: Pair, phase: str) -> Repair:
         ("contacts", ["UPDATE ferry.identity SET shop_key = (SELECT max(shop_key) FROM ferry.identity)"]),
         ("contacts", ["INSERT INTO ferry.identity VALUES ('customer', 500, 500, 'x@example.com')"]),
         ("contacts", ["INSERT INTO shop.customer (id, email) VALUES (500, 'x@example.com')"]),
-        ("contacts", ["INSERT INTO shop.customer_address (customer_id, source_key, city) "
-                      "SELECT id, 'none', 'Nowhere' FROM shop.customer LIMIT 1"]),
+        (
+            "contacts",
+            [
+                "INSERT INTO shop.customer_address (customer_id, source_key, city) "
+                "SELECT id, 'none', 'Nowhere' FROM shop.customer LIMIT 1"
+            ],
+        ),
         ("contacts", ["UPDATE shop.customer SET email = 'thief@example.com'", "DELETE FROM shop.customer_credential"]),
     ],
-)  # fmt: skip
+)
 def test_what_is_damaged_is_mended(moved: Pair, phase: str, statements: Sequence[str]) -> None:
     damage(moved, *statements)
     done = mend(moved, phase)
@@ -62,11 +75,15 @@ def test_it_goes_slice_by_slice(moved: Pair, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(merge, "SLICE", 1)
     monkeypatch.setattr(differ, "KEYS", 1)
     damage(
-        moved, "DELETE FROM shop.order_line", "UPDATE shop.customer_order SET total = 2",
+        moved,
+        "DELETE FROM shop.order_line",
+        "UPDATE shop.customer_order SET total = 2",
         "INSERT INTO ferry.quarantine VALUES ('shop.customer_order', '99', '99', '{status_unknown}')",
-    )  # fmt: skip
+    )
     assert mend(moved, "orders").remaining == []
-    assert moved.one("SELECT count(DISTINCT xmin::text) FROM shop.customer_order") == 4  # each in a transaction of its own
+    assert (
+        moved.one("SELECT count(DISTINCT xmin::text) FROM shop.customer_order") == 4
+    )  # each in a transaction of its own
     moved.check()
 
 
@@ -74,7 +91,9 @@ def test_a_slice_that_another_stands_in_the_way_of_comes_again(moved: Pair, monk
     monkeypatch.setattr(merge, "SLICE", 1)
     moved.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT number_once UNIQUE (number)")
     exchanged = [("x", 1), ("A-1", 2), ("A-2", 1)]
-    damage(moved, *[f"UPDATE shop.customer_order SET number = '{number}' WHERE id = {key}" for number, key in exchanged])
+    damage(
+        moved, *[f"UPDATE shop.customer_order SET number = '{number}' WHERE id = {key}" for number, key in exchanged]
+    )
     done = mend(moved, "orders")
     assert (done.remaining, done.repaired) == ([], 2)
     assert moved.ask("SELECT id, number FROM shop.customer_order WHERE id < 3 ORDER BY id") == [(1, "A-1"), (2, "A-2")]
@@ -92,11 +111,12 @@ def test_who_gets_another_shop_key_takes_all_along_and_children_leave_with_their
     moved.sync()
     before = moved.one("SELECT shop_key FROM ferry.identity WHERE legacy_key = 1")
     damage(
-        moved, "DELETE FROM ferry.identity WHERE legacy_key = 1",
+        moved,
+        "DELETE FROM ferry.identity WHERE legacy_key = 1",
         "INSERT INTO shop.customer (id, email) VALUES (500, 'x@example.com')",
         "INSERT INTO shop.customer_address (customer_id, source_key, city) VALUES (500, 'none', 'Nowhere')",
         f"INSERT INTO shop.customer_credential (customer_id, scheme, hash) VALUES (500, 'md5', '{'a' * 32}')",
-    )  # fmt: skip
+    )
     assert mend(moved, "contacts").remaining == []
     moved.check()
     ((after, orders),) = moved.ask("SELECT customer_id, count(*) FROM shop.customer_order WHERE id < 3 GROUP BY 1")
@@ -105,7 +125,9 @@ def test_who_gets_another_shop_key_takes_all_along_and_children_leave_with_their
 
 def test_a_slice_does_not_cut_a_cluster(moved: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merge, "SLICE", 1)
-    moved.write("UPDATE customers SET email = 'c4@example.com' WHERE id IN (2, 3)", "UPDATE customers SET deleted = 'N'")
+    moved.write(
+        "UPDATE customers SET email = 'c4@example.com' WHERE id IN (2, 3)", "UPDATE customers SET deleted = 'N'"
+    )
     moved.sync()
     damage(moved, "UPDATE ferry.identity SET shop_key = (SELECT min(shop_key) FROM ferry.identity)")
     assert mend(moved, "contacts").remaining == []

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import pytest
 from events import envelope, message, topic_of
 from pair import ROUTE, Pair, other_flow
-from shopferry import mirror
 from shopferry.cdc.envelope import decode
 from shopferry.cdc.replay import Replay
 from shopferry.control import offsets
+from shopferry.engine import mirror
 from shopferry.errors import EventError, FencedError, ReplayError
 from test_backfill import order
 
@@ -201,9 +201,13 @@ def test_a_mapped_column_that_is_gone_stops_replay(pair: Pair) -> None:
     pair.pass_phases()
     stored = offsets.stored(pair.shop, "demo")
     row: dict[str, object] = {"id": 1, "number": "A-1"}
-    change = decode(message(topic_of("orders"), {"id": 1}, envelope("public", "orders", "c", 1, row)), frozenset({"orders"}))
+    change = decode(
+        message(topic_of("orders"), {"id": 1}, envelope("public", "orders", "c", 1, row)), frozenset({"orders"})
+    )
     assert change
-    with pytest.raises(ReplayError, match=r"demo\.public\.orders\[0\]@0: rows of orders have no column .*status_code.* mapped"):
+    with pytest.raises(
+        ReplayError, match=r"demo\.public\.orders\[0\]@0: rows of orders have no column .*status_code.* mapped"
+    ):
         Replay(pair.shop, pair.legacy, ROUTE).apply([change], {})
     assert offsets.stored(pair.shop, "demo") == stored
     assert pair.ask("SELECT id FROM legacy.orders") == []
@@ -254,7 +258,7 @@ def test_an_event_that_the_mirrors_type_refuses_is_quarantined_alone(pair: Pair,
     assert applied.rows == len(orders) - 1
     assert pair.ask("SELECT entity, row_key, reasons, sqlstate FROM ferry.quarantine") == [
         ("legacy.orders", "7", ["event_unreadable"], "22P02"),
-    ]  # fmt: skip
+    ]
     assert pair.one("SELECT count(*) FROM shop.customer_order") == len(orders) - 1
     assert not pair.verify("orders").clean  # the mirror lacks the row, and verification says so
 
@@ -270,14 +274,20 @@ def test_a_batch_says_how_late_it_was_and_how_long_it_took(pair: Pair) -> None:
     took = (time.time() - now) * 1000
     assert 30 <= len(applied.lag_ms) <= 50  # a sample
     assert all(60_000 <= lag <= 60_000 + took + 1 for lag in applied.lag_ms)
-    assert pair.ask("SELECT events, lag_ms FROM ferry.replay_batch ORDER BY id DESC LIMIT 1") == [(120, list(applied.lag_ms))]
+    assert pair.ask("SELECT events, lag_ms FROM ferry.replay_batch ORDER BY id DESC LIMIT 1") == [
+        (120, list(applied.lag_ms))
+    ]
     assert 1 <= pair.one("SELECT apply_ms FROM ferry.replay_batch ORDER BY id DESC LIMIT 1") <= took + 1
     booked = pair.ask("SELECT sum(events), sum(bytes), max(lsn)::text, max(committed) FROM ferry.kafka_offset")
     lsn = max(c.lsn for c in late)
-    assert booked == [(
-        120, sum(c.size for c in late), f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}",
-        datetime.fromtimestamp(late[0].committed_ms / 1000, UTC),
-    )]  # fmt: skip
+    assert booked == [
+        (
+            120,
+            sum(c.size for c in late),
+            f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}",
+            datetime.fromtimestamp(late[0].committed_ms / 1000, UTC),
+        )
+    ]
     ahead = [replace(c, committed_ms=int((time.time() + 60) * 1000)) for c in changes]  # by legacy's clock
     assert set(pair.consumer.apply(ahead, {}).lag_ms) == {0}
     month = [replace(c, committed_ms=int((time.time() - 30 * 86_400) * 1000)) for c in changes]
@@ -298,7 +308,9 @@ def test_positions_beyond_four_gigabytes_are_kept_and_compared_whole(pair: Pair)
 
 
 def test_what_the_other_flow_has_written_is_mirrored_and_not_carried_back(pair: Pair) -> None:
-    pair.write(order(1), order(2), "INSERT INTO customers (id, email, full_name) VALUES (1, 'jan@example.com', 'Jan Lis')")
+    pair.write(
+        order(1), order(2), "INSERT INTO customers (id, email, full_name) VALUES (1, 'jan@example.com', 'Jan Lis')"
+    )
     pair.pass_phases()
     before = pair.one("SELECT shop_key FROM ferry.identity WHERE legacy_key = 1")
     with other_flow(f"{pair.legacy.info.dsn} password={pair.legacy.info.password}") as other:
@@ -311,7 +323,9 @@ def test_what_the_other_flow_has_written_is_mirrored_and_not_carried_back(pair: 
     assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY id") == [(1, "pending"), (2, "paid")]
     assert pair.ask("SELECT email, given_name FROM shop.customer") == [("jan@example.com", "Jan")]
     # Who is who follows at once: the next to come by the old address is somebody else.
-    assert pair.ask("SELECT cluster, shop_key FROM ferry.identity WHERE legacy_key = 1") == [("ala@example.com", before)]
+    assert pair.ask("SELECT cluster, shop_key FROM ferry.identity WHERE legacy_key = 1") == [
+        ("ala@example.com", before)
+    ]
     pair.write("UPDATE orders SET note = 'y'", "UPDATE customers SET phone = '601 000 001'")
     pair.sync()
     assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY id") == [(1, "paid"), (2, "paid")]
@@ -352,17 +366,21 @@ def test_the_values_of_what_the_other_flow_has_written_are_judged_though_nothing
 
 def test_no_table_of_the_session_grows_with_what_went_through_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that were deleted from it are read again and again until it is cleared."""
-    monkeypatch.setattr("shopferry.merge._TIDY_AFTER", 0)
+    monkeypatch.setattr("shopferry.engine.merge._TIDY_AFTER", 0)
     pair.pass_phases()
     tables = "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'"
     grown = f"{tables} AND pg_relation_size(oid) > 8192"
-    pair.write("INSERT INTO orders (id, number, email, status_code, total, currency, payment_code, delivery_code, created_at) "
-               "SELECT i, 'N' || i, i || '@example.com', 'NEW', 10, 'PLN', 'CARD', 'DPD', '2024-03-01' "
-               "FROM generate_series(1, 500) i")  # fmt: skip
+    pair.write(
+        "INSERT INTO orders (id, number, email, status_code, total, currency, payment_code, delivery_code, created_at) "
+        "SELECT i, 'N' || i, i || '@example.com', 'NEW', 10, 'PLN', 'CARD', 'DPD', '2024-03-01' "
+        "FROM generate_series(1, 500) i"
+    )
     pair.sync()
     pair.write("UPDATE orders SET status_code = 'PAID'")
     pair.sync()
-    assert {"affected_orders_payment", "before_orders_customer_order", "changed_orders"} <= {n for (n,) in pair.ask(grown)}
+    assert {"affected_orders_payment", "before_orders_customer_order", "changed_orders"} <= {
+        n for (n,) in pair.ask(grown)
+    }
     pair.write("DELETE FROM orders WHERE id = 1")
     pair.sync()
     assert pair.ask(grown) == []
@@ -372,13 +390,18 @@ def test_nothing_of_a_batch_is_left_in_the_session(pair: Pair) -> None:
     pair.write(order(1))
     pair.pass_phases()
     pair.write(
-        order(2), "UPDATE orders SET note = 'x' WHERE id = 1", "INSERT INTO customers (id, email) VALUES (9, 'a@example.com')"
+        order(2),
+        "UPDATE orders SET note = 'x' WHERE id = 1",
+        "INSERT INTO customers (id, email) VALUES (9, 'a@example.com')",
     )
     pair.sync()
     session = pair.consumer.shop
-    tables = [r[0] for r in session.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'"
-    ).fetchall()]  # fmt: skip
+    tables = [
+        r[0]
+        for r in session.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'"
+        ).fetchall()
+    ]
     assert {"changed_orders", "changed_identity_customer", "affected_orders_customer_order"} <= set(tables)
     assert [t for t in tables if session.execute(f"SELECT FROM pg_temp.{t}".encode()).fetchall()] == []
 

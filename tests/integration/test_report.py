@@ -27,7 +27,9 @@ def settings_of(pair: Pair) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def moved_template(make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]) -> tuple[str, str]:
+def moved_template(
+    make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]
+) -> tuple[str, str]:
     """A generated shop with all its defects that has moved and was verified."""
     legacy, shop = pair_template(150)
     dsns = make_template("report_legacy", legacy), make_template("report_shop", shop)
@@ -70,7 +72,10 @@ def test_every_row_and_every_sum_is_told(moved: Pair) -> None:
     pln = moved.one("SELECT sum(total) FROM shop.customer_order WHERE currency = 'PLN'")
     assert orders["PLN"].shop == pln and orders["PLN"].legacy == pln + orders["PLN"].held
     points = [x for s in report.sums if s.name == "points" and s.measure == "points" for x in s.lines]
-    assert sum(x.legacy or 0 for x in points) == moved.legacy.execute("SELECT sum(points) FROM loyalty_accounts").fetchone()[0]  # type: ignore[index]
+    assert (
+        sum(x.legacy or 0 for x in points)
+        == moved.legacy.execute("SELECT sum(points) FROM loyalty_accounts").fetchone()[0]
+    )  # type: ignore[index]
     assert sum(x.shop for x in points) == moved.one("SELECT sum(points) FROM shop.loyalty_entry")
     assert [p.ran_by for p in report.phases] == [f"airflow:{p}:manual" for p in ROUTE.phases]
     assert report.open_differences == 0 and report.differences == ()
@@ -93,17 +98,36 @@ def test_a_store_that_was_never_installed_says_what_to_do(make_db: Callable[...,
 @pytest.mark.parametrize(
     ("statement", "name", "measure", "unexplained"),
     [
-        ("UPDATE shop.customer_order SET total = total + 1 WHERE id = (SELECT min(id) FROM shop.customer_order)", "orders",
-         "total", -1),
-        ("DELETE FROM shop.consent WHERE id = (SELECT min(id) FROM shop.consent WHERE legacy_consent_id IS NOT NULL)",
-         "consents", "consents", 1),
-        ("UPDATE shop.loyalty_account SET balance = balance + 7 WHERE id = (SELECT min(id) FROM shop.loyalty_account)",
-         "points", "points", -7),
-        ("UPDATE shop.customer SET status = CASE status WHEN 'active' THEN 'blocked' ELSE 'active' END::shop.customer_status "
-         "WHERE id = (SELECT min(id) FROM shop.customer)", "customers", "customers", 0),
+        (
+            "UPDATE shop.customer_order SET total = total + 1 WHERE id = (SELECT min(id) FROM shop.customer_order)",
+            "orders",
+            "total",
+            -1,
+        ),
+        (
+            "DELETE FROM shop.consent WHERE id = (SELECT min(id) FROM shop.consent WHERE legacy_consent_id IS NOT NULL)",
+            "consents",
+            "consents",
+            1,
+        ),
+        (
+            "UPDATE shop.loyalty_account SET balance = balance + 7 WHERE id = (SELECT min(id) FROM shop.loyalty_account)",
+            "points",
+            "points",
+            -7,
+        ),
+        (
+            "UPDATE shop.customer SET status = CASE status WHEN 'active' THEN 'blocked' ELSE 'active' END::shop.customer_status "
+            "WHERE id = (SELECT min(id) FROM shop.customer)",
+            "customers",
+            "customers",
+            0,
+        ),
     ],
-)  # fmt: skip
-def test_a_sum_that_does_not_meet_is_said(moved: Pair, statement: str, name: str, measure: str, unexplained: int) -> None:
+)
+def test_a_sum_that_does_not_meet_is_said(
+    moved: Pair, statement: str, name: str, measure: str, unexplained: int
+) -> None:
     damage(moved, statement)
     report = build(settings_of(moved))
     (odd,) = report.unbalanced
@@ -114,7 +138,9 @@ def test_a_sum_that_does_not_meet_is_said(moved: Pair, statement: str, name: str
 
 
 def test_differences_are_told_by_segment(moved: Pair) -> None:
-    damage(moved, "UPDATE shop.order_line SET quantity = quantity + 1 WHERE id IN (SELECT id FROM shop.order_line LIMIT 3)")
+    damage(
+        moved, "UPDATE shop.order_line SET quantity = quantity + 1 WHERE id IN (SELECT id FROM shop.order_line LIMIT 3)"
+    )
     assert not moved.verify("orders").clean
     report = build(settings_of(moved))
     found = [(d.phase, d.target, d.rows) for d in report.differences if d.layer == "shop"]
@@ -122,7 +148,10 @@ def test_differences_are_told_by_segment(moved: Pair) -> None:
     total = sum(d.rows for d in report.differences)  # the checks that they break among them
     assert report.open_differences == total > 3 and f"{total} differences" in report.next[0]
     page = rendering.as_html(report)
-    assert f"{total} differences between the stores are open" in page and 'aria-label="Open differences by segment"' in page
+    assert (
+        f"{total} differences between the stores are open" in page
+        and 'aria-label="Open differences by segment"' in page
+    )
 
 
 def test_after_the_cutover_it_says_who_and_for_how_long(moved: Pair) -> None:
@@ -141,7 +170,9 @@ def test_after_the_cutover_it_says_who_and_for_how_long(moved: Pair) -> None:
     page = rendering.as_html(report)
     assert "The new shop takes the writes since" in page and "anna" in page and "made after the cutover" in page
     assert 'aria-label="The cutover, step by step, while no store took writes"' in page
-    damage(moved, "UPDATE shop.customer_order SET total = total + 1 WHERE id = (SELECT min(id) FROM shop.customer_order)")
+    damage(
+        moved, "UPDATE shop.customer_order SET total = total + 1 WHERE id = (SELECT min(id) FROM shop.customer_order)"
+    )
     later = build(settings_of(moved))
     assert later.unbalanced == (), "the new shop goes on alone: that is no fault"
     assert sum(x.unexplained or 0 for s in later.sums if s.measure == "total" for x in s.lines) == -1
@@ -182,7 +213,7 @@ def test_a_measure_that_has_met_once_is_kept_while_others_are_looked_at_again(mo
         "legacy": "SELECT 'a' AS segment, n % 2 AS odd, (n + 1) % 2 AS even, 7 AS never FROM nextval('looks') n",
         "shop": "SELECT 'a' AS segment, 1 AS odd, 1 AS even, 5 AS never",
         "held": "SELECT 'a' AS segment, 0 AS odd",
-    }  # fmt: skip
+    }
     question = sums.Question("odd", "demo/report/odd.sql", "t", "orders", "", halves)
     found = sums.answer(moved.legacy, moved.shop, question, active="legacy")
     assert [(s.measure, s.balanced) for s in found] == [("odd", True), ("even", True), ("never", False)]
@@ -207,10 +238,13 @@ def test_no_person_is_in_it_and_nothing_is_changed(moved: Pair) -> None:
     rendering.show(report, Console(file=out, width=160))
     own = report.responsible.contact  # whom to ask is a person's or a team's address, and meant to be read
     texts = [
-        (where, text.replace(own, "…")) for where, text in (
-            ("terminal", out.getvalue()), ("json", json.dumps(rendering.as_json(report))), ("html", rendering.as_html(report)),
+        (where, text.replace(own, "…"))
+        for where, text in (
+            ("terminal", out.getvalue()),
+            ("json", json.dumps(rendering.as_json(report))),
+            ("html", rendering.as_html(report)),
         )
-    ]  # fmt: skip
+    ]
     assert leaks.search(known, texts)[0] == []
     assert [moved.one(f"SELECT sum(hashtext(t::text)) FROM {m.entity} t") for m in ROUTE.mappings] == before
 
@@ -253,12 +287,18 @@ def test_the_command_tells_by_its_exit_code(
     moved: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = settings_of(moved)
-    for name, value in (("LEGACY_DSN", settings.legacy_dsn), ("SHOP_DSN", settings.shop_dsn), ("KAFKA", settings.kafka)):
+    for name, value in (
+        ("LEGACY_DSN", settings.legacy_dsn),
+        ("SHOP_DSN", settings.shop_dsn),
+        ("KAFKA", settings.kafka),
+    ):
         monkeypatch.setenv(f"SHOPFERRY_{name}", value)
     assert cli.main(["report", "--json", "--html", str(tmp_path / "r.html")]) == 0
     assert json.loads(capsys.readouterr().out)["open_differences"] == 0
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
-    damage(moved, "UPDATE shop.customer_order SET total = total + 1 WHERE id = (SELECT min(id) FROM shop.customer_order)")
+    damage(
+        moved, "UPDATE shop.customer_order SET total = total + 1 WHERE id = (SELECT min(id) FROM shop.customer_order)"
+    )
     assert cli.main(["report"]) == 1
     assert "Orders per currency" in capsys.readouterr().out
 
@@ -267,7 +307,10 @@ def test_the_command_tells_by_its_exit_code(
     ("text", "says"),
     [
         ("-- phase: orders\n-- name: legacy\nSELECT 1\n-- name: shop\nSELECT 1\n", "`-- title:` is missing"),
-        ("-- title: t\n-- phase: nowhere\n-- name: legacy\nSELECT 1\n-- name: shop\nSELECT 1\n", "there is no phase 'nowhere'"),
+        (
+            "-- title: t\n-- phase: nowhere\n-- name: legacy\nSELECT 1\n-- name: shop\nSELECT 1\n",
+            "there is no phase 'nowhere'",
+        ),
         ("-- title: t\n-- phase: orders\n-- name: legacy\nSELECT 1\n", "wants queries"),
     ],
 )

@@ -40,11 +40,14 @@ def flip(pair: Pair, store: str, version: int) -> routing.Standing:
     return routing.standing(pair.shop, ROUTE.name)
 
 
-def test_the_ways_come_from_the_environment_and_reach_every_process_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ways_come_from_the_environment_and_reach_every_process_of_the_stack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     given = {
-        "SHOPFERRY_PGBOUNCER": "postgresql://me:p%40ss@front:6432/pgbouncer", "SHOPFERRY_PGBOUNCER_DATABASES": "/etc/front/d.ini",
+        "SHOPFERRY_PGBOUNCER": "postgresql://me:p%40ss@front:6432/pgbouncer",
+        "SHOPFERRY_PGBOUNCER_DATABASES": "/etc/front/d.ini",
         "SHOPFERRY_HOOK": "https://shop.example/moved?token=100%25",
-    }  # fmt: skip
+    }
     home = Path(tempfile.mkdtemp(prefix="shopferry-routing-"))
     home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
     try:
@@ -206,7 +209,10 @@ def test_session_pooling_is_told_to_be_the_reason(pair: Pair) -> None:
         Clients(front.dsn(), ask_where) as clients,
     ):
         settings = front.before(settings_of(pair))
-        with pytest.raises(TransientError, match="with pool_mode=session it never does"), routing.nobody_left_waiting(settings):
+        with (
+            pytest.raises(TransientError, match="with pool_mode=session it never does"),
+            routing.nobody_left_waiting(settings),
+        ):
             routing.hold(settings, 1.0)
         clients.more(20, "legacy")
 

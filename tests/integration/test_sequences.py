@@ -6,7 +6,7 @@ from pair import ROUTE, Pair
 from shopferry.control.gates import Gate
 from shopferry.cutover import sequences, way_back
 from shopferry.cutover.sequences import Numbering
-from shopferry.mapping import Route, route_folder
+from shopferry.route.route import Route, route_folder
 from test_backfill import order
 from test_gates import as_role, dsn_of, lacks, moved_template  # noqa: F401
 
@@ -79,7 +79,9 @@ def test_a_sequence_that_a_default_draws_from_is_ours_too(moved: Pair) -> None:
     )
     found = numbering(moved, "shop.order_line.id")
     assert set(found.columns) == {"shop.order_line.id", "shop.order_event.id"}
-    largest = moved.one("SELECT greatest((SELECT max(id) FROM shop.order_line), (SELECT max(id) FROM shop.order_event))")
+    largest = moved.one(
+        "SELECT greatest((SELECT max(id) FROM shop.order_line), (SELECT max(id) FROM shop.order_event))"
+    )
     assert (found.next, found.largest, found.following) == (1, largest, largest + 1)
     gate = judge_sequences(moved)
     assert gate.met and "not ours to judge: shop.customer_order.number, no number" in gate.evidence

@@ -11,20 +11,32 @@ from psycopg.sql import SQL, Identifier, Literal
 from shopferry import db
 
 ODD = {
-    "DateStyle": "German", "IntervalStyle": "sql_standard", "bytea_output": "escape", "TimeZone": "Asia/Tokyo",
-    "extra_float_digits": "0", "client_encoding": "LATIN2", "standard_conforming_strings": "off",
-    "default_transaction_isolation": "serializable", "synchronous_commit": "off", "statement_timeout": "1h",
-    "lock_timeout": "1h", "idle_in_transaction_session_timeout": "1h", "idle_session_timeout": "1h",
+    "DateStyle": "German",
+    "IntervalStyle": "sql_standard",
+    "bytea_output": "escape",
+    "TimeZone": "Asia/Tokyo",
+    "extra_float_digits": "0",
+    "client_encoding": "LATIN2",
+    "standard_conforming_strings": "off",
+    "default_transaction_isolation": "serializable",
+    "synchronous_commit": "off",
+    "statement_timeout": "1h",
+    "lock_timeout": "1h",
+    "idle_in_transaction_session_timeout": "1h",
+    "idle_session_timeout": "1h",
     "transaction_timeout": "1h",
-}  # fmt: skip
+}
 
 
 def test_settings_of_a_database_do_not_reach_them(make_db: Callable[..., str]) -> None:
     odd, plain = make_db("odd"), make_db("plain")
     with psycopg.connect(odd, autocommit=True) as conn:
         for name, value in ODD.items():
-            conn.execute(SQL("ALTER DATABASE {} SET {} = {}").format(
-                Identifier(conn.info.dbname), Identifier(name), Literal(value)))  # fmt: skip
+            conn.execute(
+                SQL("ALTER DATABASE {} SET {} = {}").format(
+                    Identifier(conn.info.dbname), Identifier(name), Literal(value)
+                )
+            )
     with db.connect(odd, "test") as one, db.connect(plain, "test") as other:
         query = "SELECT name, setting FROM pg_settings WHERE lower(name) = ANY(%s) ORDER BY name"
         names = [name.lower() for name in ODD]

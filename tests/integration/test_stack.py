@@ -91,9 +91,13 @@ def execute(dsn: str, statement: str, *values: object) -> None:
 def events(state: stack.State, topic: str = TOPIC) -> list[tuple[int, dict[str, Any]]]:
     """(partition, event) of all the broker has of a topic now."""
     consumer = KafkaConsumer(
-        bootstrap_servers=state["kafka"], group_id=None, enable_auto_commit=False,
-        auto_offset_reset="earliest", allow_auto_create_topics=False, fetch_max_wait_ms=20,
-    )  # fmt: skip
+        bootstrap_servers=state["kafka"],
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        allow_auto_create_topics=False,
+        fetch_max_wait_ms=20,
+    )
     try:
         partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
         if not partitions:
@@ -189,8 +193,9 @@ def test_a_transaction_cut_by_the_connectors_death_arrives_whole(running: stack.
     rows = 20_000
     execute(
         running["legacy_dsn"],
-        "INSERT INTO customers SELECT 10000 + i, repeat('x', 200) FROM generate_series(1, %s) i", rows,
-    )  # fmt: skip
+        "INSERT INTO customers SELECT 10000 + i, repeat('x', 200) FROM generate_series(1, %s) i",
+        rows,
+    )
     until(lambda: any((e["after"] or {}).get("id", 0) > 10_000 for _, e in events(running)))
     os.kill(until(lambda: pid("connector")), signal.SIGKILL)
     execute(running["legacy_dsn"], "INSERT INTO customers VALUES (2000, 'the end')")
@@ -240,8 +245,9 @@ def test_an_existing_broker_is_used_instead(running: stack.State, tmp_path: Path
     with (tmp_path / "log").open("w") as log:
         kafka = subprocess.Popen(
             [broker.binary(), "broker", "--listener-url", url, "--advertised-listener-url", url],
-            stdout=log, stderr=log,
-        )  # fmt: skip
+            stdout=log,
+            stderr=log,
+        )
     try:
         until(lambda: not is_free(port))
         state = stack.up(without={"airflow", "sync"}, broker=f"127.0.0.1:{port}")

@@ -11,17 +11,19 @@ import pytest
 from alike import ALIKE
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier, Literal
-from shopferry import backfill, db, installation, mirror
-from shopferry.backfill import Stores
+from shopferry import db, installation
 from shopferry.control import phases
 from shopferry.control.phases import State
+from shopferry.engine import backfill, mirror
+from shopferry.engine.pair import Stores
 from shopferry.errors import ConfigError
 from shopferry.keys import key_parts, key_text
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.verify import checksums
 
 FILES = Path(__file__).parents[1] / "stream" / "routes"
 ROUTE = Route.load("values", FILES)
+
 
 @pytest.fixture
 def dsns(make_db: Callable[..., str]) -> tuple[str, str]:
@@ -42,9 +44,13 @@ def latin2(make_db: Callable[..., str], dsns: tuple[str, str]) -> None:
 @pytest.fixture
 def stores(dsns: tuple[str, str]) -> Iterator[Stores]:
     """A store with a column of every type and its mirror, still empty, on servers that are set up differently."""
-    for dsn, values in zip(dsns, (("German", "escape", "Asia/Tokyo", "0"), ("SQL, DMY", "hex", "UTC", "3")), strict=True):
+    for dsn, values in zip(
+        dsns, (("German", "escape", "Asia/Tokyo", "0"), ("SQL, DMY", "hex", "UTC", "3")), strict=True
+    ):
         with db.connect(dsn, "test") as conn:
-            for name, value in zip(("DateStyle", "bytea_output", "TimeZone", "extra_float_digits"), values, strict=True):
+            for name, value in zip(
+                ("DateStyle", "bytea_output", "TimeZone", "extra_float_digits"), values, strict=True
+            ):
                 of = Identifier(conn.info.dbname)
                 conn.execute(SQL("ALTER DATABASE {} SET {} = {}").format(of, Identifier(name), Literal(value)))
     with closing(db.connect(dsns[0], "test")) as legacy, closing(db.connect(dsns[1], "test")) as shop:
@@ -81,7 +87,8 @@ def test_values_that_only_look_alike_are_told_apart_and_others_are_not(stores: S
         cases = [(column, *pair) for column, pairs in columns.items() for pair in pairs]
         for number, (column, theirs, _) in enumerate(cases, 1):
             stores.legacy.execute(
-                SQL("INSERT INTO {} (id, {}) VALUES (%s, %s)").format(Identifier(table), Identifier(column)), (number, theirs)
+                SQL("INSERT INTO {} (id, {}) VALUES (%s, %s)").format(Identifier(table), Identifier(column)),
+                (number, theirs),
             )
     copy(stores)
     for table, columns in ALIKE.items():
@@ -89,16 +96,25 @@ def test_values_that_only_look_alike_are_told_apart_and_others_are_not(stores: S
         cases = [(column, *pair) for column, pairs in columns.items() for pair in pairs]
         for number, (column, _, ours) in enumerate(cases, 1):
             stores.shop.execute(
-                SQL("UPDATE mirror.{} SET {} = %s WHERE id = %s").format(Identifier(table), Identifier(column)), (ours, number)
+                SQL("UPDATE mirror.{} SET {} = %s WHERE id = %s").format(Identifier(table), Identifier(column)),
+                (ours, number),
             )
         wanted = [(str(number), "differs", column) for number, (column, _, _) in enumerate(cases, 1)]
         assert sorted(found(stores, table)) == sorted(wanted)
 
 
-@pytest.mark.parametrize(("column", "theirs", "ours"), [
-    ("padded", "ab", "ab   "), ("at_tz", "2020-01-02 03:04:05+02", "2020-01-02 01:04:05+00"), ("exact", "1.10", "01.10"),
-    ("host", "10.0.0.1", "10.0.0.1/32"), ("day", "2020-01-02", "20200102"), ("dbl", "1e2", "100"), ("raw", "\\x61", "a"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("column", "theirs", "ours"),
+    [
+        ("padded", "ab", "ab   "),
+        ("at_tz", "2020-01-02 03:04:05+02", "2020-01-02 01:04:05+00"),
+        ("exact", "1.10", "01.10"),
+        ("host", "10.0.0.1", "10.0.0.1/32"),
+        ("day", "2020-01-02", "20200102"),
+        ("dbl", "1e2", "100"),
+        ("raw", "\\x61", "a"),
+    ],
+)
 def test_the_same_value_written_otherwise_is_no_difference(stores: Stores, column: str, theirs: str, ours: str) -> None:
     insert = SQL("INSERT INTO carried (id, {}) VALUES (1, %s)").format(Identifier(column))
     stores.legacy.execute(insert, (theirs,))
@@ -131,7 +147,9 @@ def test_texts_of_another_encoding_are_converted_and_compared(stores: Stores) ->
     words = "'za' || chr(191) || chr(243) || chr(179) || chr(230)"  # zażółć in LATIN2
     stores.legacy.execute(f"INSERT INTO carried (id, words, docb) VALUES (1, {words}, to_jsonb({words}))".encode())
     copy(stores)
-    assert stores.shop.execute("SELECT words, docb FROM legacy.carried WHERE id = 1").fetchall() == [("zażółć", "zażółć")]
+    assert stores.shop.execute("SELECT words, docb FROM legacy.carried WHERE id = 1").fetchall() == [
+        ("zażółć", "zażółć")
+    ]
     assert found(stores, "carried") == []
     mirrored = [mirror.load(stores.shop)["carried"]]
     stores.shop.execute("UPDATE mirror.carried SET _lsn = '0/1'")
@@ -156,5 +174,7 @@ def test_a_column_whose_name_the_mirror_needs_is_named(dsns: tuple[str, str]) ->
         tables = mirror.reflect(legacy, ["keyed"])
         column = replace(tables["keyed"].columns[2], name="_gone")
         wrong = {"keyed": replace(tables["keyed"], columns=(*tables["keyed"].columns, column))}
-        with pytest.raises(ConfigError, match="legacy table keyed: a mapping reads column _gone, whose name the mirror needs"):
+        with pytest.raises(
+            ConfigError, match="legacy table keyed: a mapping reads column _gone, whose name the mirror needs"
+        ):
             mirror.create(shop, ROUTE, wrong)

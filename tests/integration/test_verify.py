@@ -13,7 +13,7 @@ from pair import ROUTE, Pair
 from shopferry import db
 from shopferry.control import differences
 from shopferry.errors import TransientError
-from shopferry.units import Identity
+from shopferry.route.entities import IdentityMapping
 from shopferry.verify import checksums, differ, identities
 from shopferry.verify.verification import verify
 from test_backfill import order
@@ -22,18 +22,23 @@ BORN = "INSERT INTO customers (id, email, full_name) VALUES ({0}, 'c{0}@example.
 
 
 @pytest.fixture(scope="module")
-def moved_template(make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]) -> tuple[str, str]:
+def moved_template(
+    make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]
+) -> tuple[str, str]:
     """A small shop that has moved, with a row in quarantine and one left out."""
     legacy, shop = pair_template(0)
     dsns = make_template("moved_legacy", legacy), make_template("moved_shop", shop)
     pair = Pair.open(*dsns)
     pair.write(
-        BORN.format(1), BORN.format(2), BORN.format(3),
-        "UPDATE customers SET deleted = 'T' WHERE id = 2", "UPDATE customers SET email = 'nobody' WHERE id = 3",
+        BORN.format(1),
+        BORN.format(2),
+        BORN.format(3),
+        "UPDATE customers SET deleted = 'T' WHERE id = 2",
+        "UPDATE customers SET email = 'nobody' WHERE id = 3",
         *[order(n) for n in range(1, 6)],
         "UPDATE orders SET status_code = '??' WHERE id = 5",
         "INSERT INTO order_items (id, order_id, name, quantity, unit_price) VALUES (1, 1, 'Kubek', 1, 1)",
-    )  # fmt: skip
+    )
     pair.pass_phases()
     for phase in ("contacts", "orders", "loyalty"):
         assert pair.verify(phase).clean
@@ -76,24 +81,36 @@ def test_a_damaged_mirror_is_found(moved: Pair, statement: str, found: set[tuple
         ("DELETE FROM shop.payment WHERE order_id = 2", "shop", "shop.payment", "2", "missing"),
         (
             "INSERT INTO shop.order_event (id, order_id, status, happened_at) VALUES (9, 1, 'paid', now())",
-            "shop", "shop.order_event", "9", "extra",
+            "shop",
+            "shop.order_event",
+            "9",
+            "extra",
         ),
         ("DELETE FROM ferry.quarantine WHERE row_key = '5'", "quarantine", "shop.customer_order", "5", "missing"),
         (
             "UPDATE ferry.quarantine SET reasons = '{email_invalid}' WHERE row_key = '5'",
-            "quarantine", "shop.customer_order", "5", "differs",
+            "quarantine",
+            "shop.customer_order",
+            "5",
+            "differs",
         ),
         (
             "INSERT INTO ferry.quarantine VALUES ('shop.customer_order', '1', '1', '{status_unknown}')",
-            "quarantine", "shop.customer_order", "1", "extra",
+            "quarantine",
+            "shop.customer_order",
+            "1",
+            "extra",
         ),
         ("DELETE FROM ferry.quarantine WHERE row_key = '5'", "accounting", "orders", "all rows", "unaccounted"),
         (
             "INSERT INTO ferry.quarantine VALUES ('shop.customer_order', '1', '1', '{x}', '23514')",
-            "accounting", "orders", "all rows", "unaccounted",
+            "accounting",
+            "orders",
+            "all rows",
+            "unaccounted",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_shop_or_quarantine_is_found(
     moved: Pair, statement: str, layer: str, target: str, key: str, kind: str
 ) -> None:
@@ -140,7 +157,9 @@ def test_what_was_settled_long_ago_is_forgotten_but_what_was_explained(moved: Pa
     assert found == [("3", "explained"), ("4", "open")]
 
 
-def test_of_many_differences_the_first_are_told_and_all_are_counted(moved: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_differences_the_first_are_told_and_all_are_counted(
+    moved: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(differences, "EXAMPLES", 2)
     damage(moved, "UPDATE shop.customer_order SET note = 'x'")
     outcome = moved.verify("orders")
@@ -205,7 +224,9 @@ def test_what_was_broken_off_goes_on_where_it_stopped(moved: Pair, monkeypatch: 
         monkeypatch.setattr(module, "RANGE", 2)
     monkeypatch.setattr(checksums, "STRETCH", 1)
     whole = moved.verify("orders").rows_compared
-    damage(moved, "UPDATE mirror.orders SET note = 'x' WHERE id = 1", "UPDATE mirror.orders SET note = 'x' WHERE id = 5")
+    damage(
+        moved, "UPDATE mirror.orders SET note = 'x' WHERE id = 1", "UPDATE mirror.orders SET note = 'x' WHERE id = 5"
+    )
 
     calls = count()
 
@@ -245,22 +266,28 @@ def test_it_compares_no_more_rows_in_a_second_than_allowed(moved: Pair) -> None:
 
 def test_keys_that_no_mapping_knows_are_found(moved: Pair) -> None:
     damage(
-        moved, "INSERT INTO ferry.left_out VALUES ('shop.customer', '88', '88', 'inactive')",
+        moved,
+        "INSERT INTO ferry.left_out VALUES ('shop.customer', '88', '88', 'inactive')",
         "INSERT INTO ferry.identity VALUES ('customer', 77, 77, 'nobody@example.com')",
         "UPDATE ferry.identity SET cluster = 'c3@example.com' WHERE legacy_key = 1",
-    )  # fmt: skip
+    )
     found = {(d.layer, d.key, d.kind) for d in moved.verify("contacts").differences}
     assert {("quarantine", "88", "extra"), ("identity", "77", "extra"), ("identity", "1", "differs")} <= found
 
 
-def test_of_a_torn_cluster_and_of_a_shared_shop_key_those_differingthat_are_not_where_most_or_the_first_are(moved: Pair) -> None:
-    moved.write(*[BORN.format(n) for n in (4, 5, 6, 7)], "UPDATE customers SET email = 'c1@example.com' WHERE id IN (4, 5)")
+def test_of_a_torn_cluster_and_of_a_shared_shop_key_those_differingthat_are_not_where_most_or_the_first_are(
+    moved: Pair,
+) -> None:
+    moved.write(
+        *[BORN.format(n) for n in (4, 5, 6, 7)], "UPDATE customers SET email = 'c1@example.com' WHERE id IN (4, 5)"
+    )
     moved.sync()
     damage(
-        moved, "UPDATE ferry.identity SET shop_key = 999 WHERE legacy_key = 1",
+        moved,
+        "UPDATE ferry.identity SET shop_key = 999 WHERE legacy_key = 1",
         "UPDATE ferry.identity SET shop_key = (SELECT shop_key FROM ferry.identity WHERE legacy_key = 6) WHERE legacy_key = 7",
-    )  # fmt: skip
-    (unit,) = (u for u in ROUTE.units if isinstance(u, Identity))
+    )
+    (unit,) = (u for u in ROUTE.units if isinstance(u, IdentityMapping))
     for keys, differing in [(None, ["1", "7"]), (["4", "6"], []), (["1"], ["1"]), (["7", "5"], ["7"])]:
         assert sorted((d.key, d.column) for d in identities.compare(moved.shop, unit, keys)[1]) == [
             (key, "shop_key") for key in differing

@@ -6,11 +6,11 @@ import threading
 
 import pytest
 from pair import ROUTE, Pair, connect
-from shopferry import backfill
-from shopferry.cdc import watermark
-from shopferry.cdc.watermark import Watermark
+from shopferry.cdc import proof
+from shopferry.cdc.proof import Watermark
 from shopferry.control import chunks, continuity, offsets
 from shopferry.control.offsets import Partition
+from shopferry.engine import backfill
 from shopferry.errors import TransientError
 
 
@@ -31,7 +31,7 @@ def prove(pair: Pair, ends: dict[Partition, int], *, beats: bool = True) -> Wate
     connector.start()
     try:
         with connect(dsns[0]) as legacy:
-            return watermark.await_applied(legacy, pair.shop, ROUTE.name, pair.tap.slot, lambda: ends, timeout_s=2.0)
+            return proof.await_applied(legacy, pair.shop, ROUTE.name, pair.tap.slot, lambda: ends, timeout_s=2.0)
     finally:
         done.set()
         connector.join()

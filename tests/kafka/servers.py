@@ -168,13 +168,18 @@ class Connect(Server):
         image = {n.lower().replace("_", "."): SERVICES["connect"]["environment"][n] for n in named}
         converter = "org.apache.kafka.connect.json.JsonConverter"
         factors = {f"{what}.storage.replication.factor": "1" for what in ("config", "offset", "status")}
-        properties = composed("connect", "CONNECT_") | image | factors | {
-            "bootstrap.servers": self.kafka,
-            "listeners": self.url,
-            "key.converter": converter,
-            "value.converter": converter,
-            "plugin.discovery": "service_load",
-        }
+        properties = (
+            composed("connect", "CONNECT_")
+            | image
+            | factors
+            | {
+                "bootstrap.servers": self.kafka,
+                "listeners": self.url,
+                "key.converter": converter,
+                "value.converter": converter,
+                "plugin.discovery": "service_load",
+            }
+        )
         self._run(*self._java("org.apache.kafka.connect.cli.ConnectDistributed", "worker.properties", properties))
 
     def answers(self) -> bool:

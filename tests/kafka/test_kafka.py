@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from line import Line
 from servers import until
-from shopferry import db, passage
+from shopferry import db, phase_steps
 from shopferry.cdc.broker import group, topics
-from shopferry.cdc.watermark import mark, reached
+from shopferry.cdc.proof import has_reached, send_mark
 from shopferry.control.differences import Difference
 from shopferry.demo import ledger
-from shopferry.mapping import Route
-from shopferry.passage import Options
+from shopferry.phase_steps import Options
+from shopferry.route.route import Route
 
 ROUTE = Route.load("demo")
 OPTIONS = Options(chunk_size=500, without_rehearsal="test")
@@ -24,13 +24,13 @@ TOPICS = topics(ROUTE, ROUTE.tables)
 def ferry(line: Line, *phases: str) -> None:
     """Bring whole phases through."""
     for phase in phases:
-        outcome = passage.run(line.settings, phase, "test", OPTIONS, lambda _: None)
+        outcome = phase_steps.run(line.settings, phase, "test", OPTIONS, lambda _: None)
         assert outcome is not None and outcome.clean
 
 
 def differences(line: Line, *phases: str) -> list[Difference]:
     """What differs, compared online once everything that legacy has committed is applied."""
-    return [d for p in phases for d in passage.compare(line.settings, p).differences]
+    return [d for p in phases for d in phase_steps.compare(line.settings, p).differences]
 
 
 def held(line: Line) -> dict[TopicPartition, int]:
@@ -50,8 +50,9 @@ def held_by(line: Line) -> dict[str, int]:
         members = admin.describe_groups([group("demo")])[group("demo")]["members"]
     return {
         m["group_instance_id"]: sum(len(t["partitions"]) for t in m["member_assignment"]["assigned_partitions"])
-        for m in members if m["member_assignment"]
-    }  # fmt: skip
+        for m in members
+        if m["member_assignment"]
+    }
 
 
 def copy_customers(line: Line, rows: int, first: int = 500_000) -> None:
@@ -98,7 +99,9 @@ def test_the_only_consumer_comes_back_to_more_topics_than_it_left(line: Line) ->
 def test_a_row_of_megabytes_arrives(line: Line) -> None:
     line.consumer("one")
     ferry(line, "contacts", "orders")
-    line.legacy("UPDATE orders SET note = (SELECT string_agg(md5(i::text), ' ') FROM generate_series(1, 100000) i) WHERE id = 1")
+    line.legacy(
+        "UPDATE orders SET note = (SELECT string_agg(md5(i::text), ' ') FROM generate_series(1, 100000) i) WHERE id = 1"
+    )
     assert not differences(line, "orders")
     assert line.shop("SELECT length(note) FROM shop.customer_order WHERE id = 1") == [(3_299_999,)]
 
@@ -153,7 +156,7 @@ def test_what_the_connector_loses_in_a_copy_is_found_and_brought(line: Line) -> 
     # none only if that row was the last of its page.
     found = next(f for first in range(500_000, 600_000, 20_000) if (f := copied_while_it_stops(first)))
     assert {(d.layer, d.target, d.kind) for d in found} == {("mirror", "customers", "missing")}
-    passage.resync(line.settings, "test")
+    phase_steps.resync(line.settings, "test")
     assert not differences(line, "contacts")
 
 
@@ -162,7 +165,9 @@ def test_events_that_come_again_change_nothing(line: Line) -> None:
     ferry(line, "contacts")
     with line.writer(rate=30):
         for number in range(60):
-            line.legacy(f"UPDATE customers SET phone = '601 000 {100 + number}'", "UPDATE addresses SET street = street || '.'")
+            line.legacy(
+                f"UPDATE customers SET phone = '601 000 {100 + number}'", "UPDATE addresses SET street = street || '.'"
+            )
         until(lambda: sum(held(line).values()) > 10_000)
         again(line, 10_000)
     assert not differences(line, "contacts")
@@ -171,7 +176,9 @@ def test_events_that_come_again_change_nothing(line: Line) -> None:
 def again(line: Line, count: int) -> None:
     """Produce the last events once more, each to its partition, while new ones come between them."""
     ends = held(line)
-    consumer = KafkaConsumer(bootstrap_servers=line.broker.address, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = KafkaConsumer(
+        bootstrap_servers=line.broker.address, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     producer = KafkaProducer(bootstrap_servers=line.broker.address, acks="all")
     try:
         consumer.assign(list(ends))
@@ -191,7 +198,9 @@ def again(line: Line, count: int) -> None:
 def test_a_consumer_that_wakes_when_its_partitions_have_moved_on_is_fenced_and_goes_on(line: Line) -> None:
     one = line.consumer("one")
     ferry(line, "contacts")
-    waits = "SELECT FROM pg_stat_activity WHERE application_name = 'shopferry sync forward' AND wait_event_type = 'Lock'"
+    waits = (
+        "SELECT FROM pg_stat_activity WHERE application_name = 'shopferry sync forward' AND wait_event_type = 'Lock'"
+    )
     with db.connect(line.settings.shop_dsn, "test") as conn, conn.transaction():
         conn.execute("SELECT FROM ferry.phase FOR UPDATE")  # a batch can be in hand, and cannot begin
         line.legacy("UPDATE customers SET phone = '601 000 001'")
@@ -216,8 +225,8 @@ def test_what_the_broker_has_lost_is_named_and_brought(line: Line) -> None:
     one.stop()
     line.legacy("UPDATE customers SET phone = '601 000 001'")
     with db.connect(line.settings.legacy_dsn, "test") as conn:
-        lsn = mark(conn).lsn
-        until(lambda: reached(conn, "shopferry_demo", lsn) or not mark(conn))
+        lsn = send_mark(conn).lsn
+        until(lambda: has_reached(conn, "shopferry_demo", lsn) or not send_mark(conn))
     with line.broker.admin() as admin:
         ends = held(line)
         admin.delete_records({s: end for s, end in ends.items() if s.topic == customers})
@@ -275,7 +284,7 @@ def test_more_partitions_stop_replay_until_the_keys_have_moved(line: Line) -> No
     assert "demo.public.customers has 4 partitions, it had 2: its keys move to other partitions" in stopped(line)
     line.connect.stop()
     line.connect.start()
-    passage.resync(line.settings, "test")
+    phase_steps.resync(line.settings, "test")
     one.start()
     line.legacy("UPDATE customers SET phone = '601 000 001' WHERE id >= 500000")
     assert not differences(line, "contacts")

@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 from shopferry import db, installation
-from shopferry.backfill import Stores, begin_merge, copy_next, merge_next, plan_copy, resync, standardize
 from shopferry.control import phases
 from shopferry.control.phases import State
 from shopferry.demo import generator
-from shopferry.mapping import Route
+from shopferry.engine.backfill import begin_merge, copy_next, merge_next, plan_copy, resync, standardize
+from shopferry.engine.pair import Stores
+from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT
 
 ROUTE = Route.load("demo")

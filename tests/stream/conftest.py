@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from live import TOASTED, Flow, here, insert, running, until
 from samples import CARRIED, LOSSY
-from shopferry import passage
+from shopferry import phase_steps
 from shopferry.demo import shop
 
 ROUTES = Path(__file__).parent / "routes"
@@ -41,8 +41,11 @@ def values_stack() -> Iterator[Flow]:
         flow.shop.execute((ROUTES / "values" / "shop.sql").read_bytes())
         # A server may be set up like this; what is mirrored must not depend on it.
         for name, value in {
-            "DateStyle": "German", "IntervalStyle": "sql_standard", "bytea_output": "escape", "TimeZone": "Europe/Warsaw",
-        }.items():  # fmt: skip
+            "DateStyle": "German",
+            "IntervalStyle": "sql_standard",
+            "bytea_output": "escape",
+            "TimeZone": "Europe/Warsaw",
+        }.items():
             flow.legacy.execute(f"ALTER DATABASE legacy SET {name} = '{value}'".encode())
         for table, samples in (("carried", CARRIED), ("lossy", LOSSY)):
             for number, sample in enumerate(samples.values(), 1):
@@ -53,7 +56,7 @@ def values_stack() -> Iterator[Flow]:
                     f"VALUES ({number}, {', '.join(TOASTED[table].values())})"
                 )
         # Before the copy, the stream brings a change of rows whose long values it does not carry.
-        passage.install(flow.settings)
+        phase_steps.install(flow.settings)
         until(lambda: flow.legacy.execute("SELECT FROM pg_replication_slots").fetchall())
         for table, change in (("carried", "small = 1"), ("lossy", "bit1 = B'1'")):
             flow.write(f"UPDATE {table} SET {change} WHERE id = 901")

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 from live import Flow, order
 from pair import Late
-from shopferry import backfill
 from shopferry.control import chunks, phases
 from shopferry.control.chunks import Span
+from shopferry.engine import backfill
 
 pytestmark = pytest.mark.stack
 ORDERS = "SELECT id, status::text FROM shop.customer_order WHERE id BETWEEN {0} AND {0} + 9 ORDER BY id"
@@ -52,7 +52,9 @@ def test_a_chunk_row_that_is_older_than_ten_replayed_events(flow: Flow) -> None:
     flow.write(order(7_000_011))
     flow.applied()
     with read(flow) as late:
-        meanwhile(flow, *[f"UPDATE orders SET status_code = '{s}' WHERE id = 7000011" for s in ("PAID", "SENT", "DONE") * 3])
+        meanwhile(
+            flow, *[f"UPDATE orders SET status_code = '{s}' WHERE id = 7000011" for s in ("PAID", "SENT", "DONE") * 3]
+        )
         flow.write("UPDATE orders SET status_code = 'RET' WHERE id = 7000011")
         flow.applied()
         late.load()

@@ -38,8 +38,9 @@ def test_differences_are_listed_explained_and_repaired(flow: Flow, capsys: pytes
         assert text not in rows + masked
     listed = json.loads(said(capsys, "difference", "list", "--values", "--target", "shop.customer_order", "--json"))
     assert {(d["key"], d["column"], d["expected"], d["found"]) for d in listed} == {
-        (str(ONE), "guest_email", MAIL, DAMAGED), (str(TWO), "note", None, "damaged"),
-    }  # fmt: skip
+        (str(ONE), "guest_email", MAIL, DAMAGED),
+        (str(TWO), "note", None, "damaged"),
+    }
 
     explain = ["difference", "explain", "shop.customer_order", str(TWO), "--why", "agreed by phone", "--who", "ann"]
     assert json.loads(said(capsys, *explain, "--json")) == [{"explained": 1}]

@@ -25,7 +25,9 @@ def email(number: int, address: str) -> str:
 
 
 def persons(flow: Flow, *numbers: int) -> int:
-    return int(flow.one("SELECT count(DISTINCT shop_key) FROM ferry.identity WHERE legacy_key = ANY(%s)", list(numbers)))
+    return int(
+        flow.one("SELECT count(DISTINCT shop_key) FROM ferry.identity WHERE legacy_key = ANY(%s)", list(numbers))
+    )
 
 
 def owner(flow: Flow, order_id: int) -> int:
@@ -80,8 +82,10 @@ def test_two_accounts_that_become_one_person_and_part_again(flow: Flow) -> None:
     assert flow.one("SELECT count(*) FROM shop.consent WHERE legacy_customer_id IN (%s, %s)", a, b) == 2
     assert flow.ask(
         "SELECT c.legacy_customer_id, l.balance FROM shop.loyalty_account l JOIN shop.customer c ON c.id = l.customer_id "
-        "WHERE l.id IN (%s, %s) ORDER BY 1", a, b,
-    ) == [(a, 5), (b, 5)]  # fmt: skip
+        "WHERE l.id IN (%s, %s) ORDER BY 1",
+        a,
+        b,
+    ) == [(a, 5), (b, 5)]
     flow.like_from_scratch()
 
 

@@ -30,10 +30,12 @@ def test_a_primary_key_that_changes_takes_its_unlogged_value_along(flow: Flow) -
 
 def test_a_key_that_changes_in_the_transaction_that_wrote_the_row(flow: Flow) -> None:
     flow.write(
-        order(3_000_010), f"UPDATE orders SET note = '{LONG}' WHERE id = 3000010",
-        "UPDATE orders SET id = 3000011 WHERE id = 3000010", "UPDATE orders SET status_code = 'PAID' WHERE id = 3000011",
+        order(3_000_010),
+        f"UPDATE orders SET note = '{LONG}' WHERE id = 3000010",
+        "UPDATE orders SET id = 3000011 WHERE id = 3000010",
+        "UPDATE orders SET status_code = 'PAID' WHERE id = 3000011",
         "UPDATE orders SET id = 3000012 WHERE id = 3000011",
-    )  # fmt: skip
+    )
     flow.clean()
     assert flow.ask("SELECT id, status_code, note FROM legacy.orders WHERE id BETWEEN 3000010 AND 3000012") == [
         (3_000_012, "PAID", LONG)
@@ -42,16 +44,18 @@ def test_a_key_that_changes_in_the_transaction_that_wrote_the_row(flow: Flow) ->
 
 def test_two_keys_that_change_places_in_one_transaction(flow: Flow) -> None:
     flow.write(
-        order(3_000_021, "PAID"), order(3_000_022, "SENT"),
+        order(3_000_021, "PAID"),
+        order(3_000_022, "SENT"),
         f"UPDATE orders SET note = CASE id WHEN 3000021 THEN '{LONG}' ELSE '{OTHER}' END WHERE id IN (3000021, 3000022)",
-    )  # fmt: skip
+    )
     flow.applied()
     moves = ((3_000_021, -1), (3_000_022, 3_000_021), (-1, 3_000_022))
     flow.write(*[f"UPDATE orders SET id = {new} WHERE id = {old}" for old, new in moves])
     flow.clean()
     assert flow.ask("SELECT id, status_code, note FROM legacy.orders WHERE id IN (3000021, 3000022) ORDER BY id") == [
-        (3_000_021, "SENT", OTHER), (3_000_022, "PAID", LONG),
-    ]  # fmt: skip
+        (3_000_021, "SENT", OTHER),
+        (3_000_022, "PAID", LONG),
+    ]
 
 
 def test_a_key_deleted_and_given_again(flow: Flow) -> None:
@@ -62,8 +66,9 @@ def test_a_key_deleted_and_given_again(flow: Flow) -> None:
     flow.write(order(3_000_032, "SENT"))
     flow.clean()
     assert flow.ask("SELECT id, status::text FROM shop.customer_order WHERE id IN (3000031, 3000032) ORDER BY id") == [
-        (3_000_031, "paid"), (3_000_032, "shipped"),
-    ]  # fmt: skip
+        (3_000_031, "paid"),
+        (3_000_032, "shipped"),
+    ]
     assert flow.one("SELECT count(*) FROM shop.order_line WHERE order_id = 3000031") == 1
     flow.like_from_scratch()
 
@@ -71,11 +76,14 @@ def test_a_key_deleted_and_given_again(flow: Flow) -> None:
 def test_a_key_of_two_columns_with_values_that_events_word_in_their_own_way(values: Flow) -> None:
     values.write(
         "INSERT INTO keyed VALUES ('żółw \"1\"', '2020-01-31', 'a', 'so so'), ('b', '2020-02-01', NULL, NULL)",
-        "UPDATE keyed SET day = '2021-01-31' WHERE code <> 'b'", "DELETE FROM keyed WHERE code = 'b'",
-    )  # fmt: skip
+        "UPDATE keyed SET day = '2021-01-31' WHERE code <> 'b'",
+        "DELETE FROM keyed WHERE code = 'b'",
+    )
     values.write("UPDATE keyed SET code = 'c', note = 'z', _seen = true WHERE day = '2021-01-31'")
     values.clean()
-    assert values.ask("SELECT code, day::text, note, feeling, seen FROM shop.keyed") == [("c", "2021-01-31", "z", "so so", True)]
+    assert values.ask("SELECT code, day::text, note, feeling, seen FROM shop.keyed") == [
+        ("c", "2021-01-31", "z", "so so", True)
+    ]
 
 
 def test_a_key_that_events_cannot_word_stops_replay_and_is_named(values: Flow) -> None:

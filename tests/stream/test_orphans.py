@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from live import Flow, order, until
-from shopferry import passage
+from shopferry.cdc import proof
 
 pytestmark = pytest.mark.stack
 
@@ -17,7 +17,9 @@ def line(number: int, order_id: int) -> str:
 
 
 def reasons(flow: Flow, entity: str, number: int) -> list[str]:
-    return flow.one("SELECT reasons FROM ferry.quarantine WHERE entity = %s AND row_key = %s", entity, str(number)) or []
+    return (
+        flow.one("SELECT reasons FROM ferry.quarantine WHERE entity = %s AND row_key = %s", entity, str(number)) or []
+    )
 
 
 def test_a_child_that_comes_before_its_parent(flow: Flow) -> None:
@@ -35,7 +37,10 @@ def test_a_child_whose_parent_never_comes_waits_in_quarantine(flow: Flow) -> Non
     flow.write(line(5_000_011, 5_000_011), entry)
     flow.clean()
     assert reasons(flow, "shop.order_line", 5_000_011) == ["order_missing"]
-    assert flow.one("SELECT count(*) FROM ferry.quarantine WHERE entity = 'shop.loyalty_entry' AND row_key = '5000011'") == 1
+    assert (
+        flow.one("SELECT count(*) FROM ferry.quarantine WHERE entity = 'shop.loyalty_entry' AND row_key = '5000011'")
+        == 1
+    )
 
 
 def test_a_parent_deleted_with_its_children_left_and_given_back(flow: Flow) -> None:
@@ -45,7 +50,9 @@ def test_a_parent_deleted_with_its_children_left_and_given_back(flow: Flow) -> N
     flow.write("DELETE FROM orders WHERE id = 5000021")
     flow.clean()
     assert flow.one("SELECT count(*) FROM shop.order_line WHERE order_id = 5000021") == 0
-    assert reasons(flow, "shop.order_line", 5_000_021) == reasons(flow, "shop.order_line", 5_000_022) == ["order_missing"]
+    assert (
+        reasons(flow, "shop.order_line", 5_000_021) == reasons(flow, "shop.order_line", 5_000_022) == ["order_missing"]
+    )
     flow.write("DELETE FROM order_items WHERE id = 5000022", order(5_000_021))
     flow.clean()
     assert flow.ask("SELECT id FROM shop.order_line WHERE order_id = 5000021") == [(5_000_021,)]
@@ -54,8 +61,9 @@ def test_a_parent_deleted_with_its_children_left_and_given_back(flow: Flow) -> N
 def test_a_grandparent_that_goes_takes_the_whole_line_into_quarantine(flow: Flow) -> None:
     flow.write(
         "INSERT INTO customers (id, email, full_name, created_at) VALUES (5000031, 'gp@example.com', 'Ala', '2020-01-01')",
-        order(5_000_031, customer=5_000_031), line(5_000_031, 5_000_031),
-    )  # fmt: skip
+        order(5_000_031, customer=5_000_031),
+        line(5_000_031, 5_000_031),
+    )
     flow.applied()
     flow.write("DELETE FROM customers WHERE id = 5000031")
     flow.clean()
@@ -80,12 +88,14 @@ def test_in_a_backlog_children_do_not_run_ahead_of_their_parents(flow: Flow) -> 
     waiting, arrived = 0, 0
     while arrived < len(orders) * lines:
         waiting = max(waiting, flow.one("SELECT count(*) FROM ferry.quarantine WHERE reasons @> '{order_missing}'"))
-        arrived = flow.one("SELECT count(*) FROM shop.order_line WHERE order_id BETWEEN %s AND %s", orders[0], orders[-1])
+        arrived = flow.one(
+            "SELECT count(*) FROM shop.order_line WHERE order_id BETWEEN %s AND %s", orders[0], orders[-1]
+        )
     assert waiting < 500  # of 20,000
     flow.clean()
 
 
 def in_broker(flow: Flow) -> int:
     """How many messages the broker has of the route's topics."""
-    with passage.broker_ends(flow.stores, flow.settings) as ends:
+    with proof.broker_ends(flow.stores, flow.settings) as ends:
         return sum(ends().values())

@@ -83,7 +83,9 @@ def replicated(flow: Flow, name: str, conn: db.Connection) -> Iterator[tuple[pos
         os.chown(copy, owner.pw_uid, owner.pw_gid)
     replica._run("pg_basebackup", "-D", str(copy), "-d", source, "-S", "replica", "-R", "-X", "stream", "-c", "fast")
     with (copy / "postgresql.auto.conf").open("a") as file:
-        file.write(f"primary_conninfo = '{source} dbname={name}'\nhot_standby_feedback = on\nsync_replication_slots = on\n")
+        file.write(
+            f"primary_conninfo = '{source} dbname={name}'\nhot_standby_feedback = on\nsync_replication_slots = on\n"
+        )
         file.write("synchronized_standby_slots = ''\n")
     conf = (copy / "shopferry.conf").read_text().replace(f"port = '{primary.port}'", f"port = '{replica.port}'")
     (copy / "shopferry.conf").write_text(conf)
@@ -109,7 +111,9 @@ def replicated(flow: Flow, name: str, conn: db.Connection) -> Iterator[tuple[pos
         with psycopg.connect(primary.dsn(name), autocommit=True) as now:
             now.execute("ALTER SYSTEM RESET synchronized_standby_slots")
             now.execute("SELECT pg_reload_conf()")
-            now.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'replica'")
+            now.execute(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'replica'"
+            )
 
 
 def caught_up(conn: db.Connection, standby: psycopg.Connection[Any]) -> None:
@@ -147,7 +151,7 @@ def test_the_shop_fails_over_to_a_replica_that_is_behind(flow: Flow) -> None:
             until(lambda: standby.execute("SELECT count(*) FROM pg_stat_wal_receiver").fetchone() == (0,))
             seen = len(done)
             until(lambda: len(done) > seen + 50)
-            late = done[seen + 1:]
+            late = done[seen + 1 :]
             flow.applied()
             there = "SELECT count(*) FROM shop.customer_order WHERE id = ANY(%s)"
             assert flow.one(there, late) == len(late)
@@ -224,7 +228,7 @@ def test_legacys_disk_is_full(flow: Flow) -> None:
         until(lambda: there <= {n for (n,) in flow.ask("SELECT id FROM shop.customer_order WHERE id >= 9210000")})
         assert flow.stopped() is None
         free()
-        rest = numbers[numbers.index(number):]
+        rest = numbers[numbers.index(number) :]
         flow.write(*[order(n) for n in rest])
         found(flow, numbers)
 
@@ -302,6 +306,8 @@ def test_a_deadlock(flow: Flow) -> None:
         other.execute("SELECT FROM shop.customer_order WHERE id = 9600000 FOR UPDATE")
         flow.write("UPDATE orders SET status_code = 'PAID' WHERE id = 9600000")
         waiting(flow)
-        other.execute("SELECT FROM mirror.orders WHERE id = 9600000 FOR UPDATE")  # which the consumer's batch has written
+        other.execute(
+            "SELECT FROM mirror.orders WHERE id = 9600000 FOR UPDATE"
+        )  # which the consumer's batch has written
     found(flow, [9_600_000])
     assert flow.log("sync").count("DeadlockDetected") > before

@@ -24,7 +24,8 @@ def test_a_poison_event_in_the_middle_of_thousands(flow: Flow) -> None:
         flow.applied()
         assert flow.one("SELECT count(*) FROM shop.customer_order WHERE id BETWEEN %s AND %s", *OURS) == ROWS - 1
         assert flow.ask(
-            "SELECT entity, row_key, reasons, sqlstate, constraint_name FROM ferry.quarantine WHERE row_key = %s", str(POISON)
+            "SELECT entity, row_key, reasons, sqlstate, constraint_name FROM ferry.quarantine WHERE row_key = %s",
+            str(POISON),
         ) == [("shop.customer_order", str(POISON), ["refused_by_constraint"], "23514", "poison")]
         # In the batches that brought them, and not key by key.
         sizes = [n for (n,) in flow.ask("SELECT events FROM ferry.replay_batch WHERE id > %s ORDER BY id", before)]
@@ -34,6 +35,8 @@ def test_a_poison_event_in_the_middle_of_thousands(flow: Flow) -> None:
         flow.clean()
     finally:
         flow.shop.execute("ALTER TABLE shop.customer_order DROP CONSTRAINT poison")
-    flow.write(f"UPDATE orders SET status_code = 'PAID' WHERE id = {POISON}")  # its cause is gone: the next event brings it
+    flow.write(
+        f"UPDATE orders SET status_code = 'PAID' WHERE id = {POISON}"
+    )  # its cause is gone: the next event brings it
     flow.clean()
     assert flow.one("SELECT count(*) FROM shop.payment WHERE order_id = %s", POISON) == 1

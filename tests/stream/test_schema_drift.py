@@ -47,14 +47,18 @@ def test_what_comes_before_a_truncate_is_applied(flow: Flow) -> None:
 
 
 def test_columns_that_no_mapping_reads_may_come_go_and_change(flow: Flow) -> None:
-    for number, change in enumerate([
-        "ALTER TABLE customers ADD COLUMN fax varchar(20) DEFAULT 'none'",
-        "ALTER TABLE customers RENAME COLUMN fax TO telefax",
-        "ALTER TABLE customers ALTER COLUMN telefax TYPE text",
-        "ALTER TABLE customers DROP COLUMN telefax",
-        "ALTER TABLE customers ALTER COLUMN last_ip TYPE text",
-    ]):  # fmt: skip
-        flow.write(change, f"UPDATE customers SET phone = '601 000 00{number}' WHERE id = (SELECT min(id) FROM customers)")
+    for number, change in enumerate(
+        [
+            "ALTER TABLE customers ADD COLUMN fax varchar(20) DEFAULT 'none'",
+            "ALTER TABLE customers RENAME COLUMN fax TO telefax",
+            "ALTER TABLE customers ALTER COLUMN telefax TYPE text",
+            "ALTER TABLE customers DROP COLUMN telefax",
+            "ALTER TABLE customers ALTER COLUMN last_ip TYPE text",
+        ]
+    ):
+        flow.write(
+            change, f"UPDATE customers SET phone = '601 000 00{number}' WHERE id = (SELECT min(id) FROM customers)"
+        )
     flow.clean()
     assert flow.one("SELECT phone FROM legacy.customers ORDER BY id LIMIT 1") == "601 000 004"
     assert flow.complaints() == []
@@ -68,21 +72,26 @@ ALTER PUBLICATION shopferry_demo ADD TABLE order_status_log (id, order_id, statu
 """
 CHANGES = {
     "column dropped": (
-        "ALTER TABLE consents DROP COLUMN wording CASCADE", "ALTER TABLE consents ADD COLUMN wording varchar(32)",
+        "ALTER TABLE consents DROP COLUMN wording CASCADE",
+        "ALTER TABLE consents ADD COLUMN wording varchar(32)",
         "public.consents",
     ),
     "column renamed": (
-        "ALTER TABLE consents RENAME COLUMN ip TO ip_address", "ALTER TABLE consents RENAME COLUMN ip_address TO ip",
+        "ALTER TABLE consents RENAME COLUMN ip TO ip_address",
+        "ALTER TABLE consents RENAME COLUMN ip_address TO ip",
         "column public.consents.ip is gone or renamed",
     ),
     "column retyped": (
-        AROUND.format("varchar(200)"), AROUND.format("varchar(64)"),
+        AROUND.format("varchar(200)"),
+        AROUND.format("varchar(64)"),
         "order_status_log.changed_by is now character varying(200), it was character varying(64)",
     ),
     "table renamed": (
-        "ALTER TABLE consents RENAME TO agreements", "ALTER TABLE agreements RENAME TO consents", "table public.consents",
+        "ALTER TABLE consents RENAME TO agreements",
+        "ALTER TABLE agreements RENAME TO consents",
+        "table public.consents",
     ),
-}  # fmt: skip
+}
 
 
 def test_a_column_that_is_published_cannot_be_retyped(flow: Flow) -> None:
@@ -117,6 +126,6 @@ def test_an_enum_value_that_is_new_to_us_arrives(values: Flow) -> None:
 def test_a_status_that_is_new_to_us_waits_in_quarantine(flow: Flow) -> None:
     flow.write(order(6_000_201, "LOST"))
     flow.clean()
-    assert flow.one("SELECT reasons FROM ferry.quarantine WHERE row_key = '6000201' AND entity = 'shop.customer_order'") == [
-        "status_unknown"
-    ]
+    assert flow.one(
+        "SELECT reasons FROM ferry.quarantine WHERE row_key = '6000201' AND entity = 'shop.customer_order'"
+    ) == ["status_unknown"]

@@ -88,17 +88,19 @@ def test_a_slot_that_was_invalidated(flow: Flow) -> None:
 
 ALTERED = {
     "table dropped from it": (
-        "ALTER PUBLICATION shopferry_demo DROP TABLE orders", "table public.orders is not in publication"
+        "ALTER PUBLICATION shopferry_demo DROP TABLE orders",
+        "table public.orders is not in publication",
     ),
     "column dropped from it": (
         "ALTER PUBLICATION shopferry_demo SET {rest}, TABLE orders (id, number)",
         "column public.orders.created_at is not in publication",
     ),
     "some changes only": (
-        "ALTER PUBLICATION shopferry_demo SET (publish = 'insert')", "does not publish every kind of change"
+        "ALTER PUBLICATION shopferry_demo SET (publish = 'insert')",
+        "does not publish every kind of change",
     ),
     "dropped": ("DROP PUBLICATION shopferry_demo", "publication shopferry_demo is gone"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", ALTERED)

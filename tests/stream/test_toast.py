@@ -54,9 +54,10 @@ def test_with_a_key_that_changes_in_the_same_transaction(values: Flow, table: st
     write(values, table, 5_010)
     values.applied()
     values.write(
-        f"UPDATE {table} SET {PLAIN[table]} WHERE id = 5010", f"UPDATE {table} SET id = 5011 WHERE id = 5010",
+        f"UPDATE {table} SET {PLAIN[table]} WHERE id = 5010",
+        f"UPDATE {table} SET id = 5011 WHERE id = 5010",
         f"UPDATE {table} SET {PLAIN[table]} WHERE id = 5011",
-    )  # fmt: skip
+    )
     same(values, table, 5_011)
     assert values.one(f"SELECT count(*) FROM shop.{table} WHERE id = 5010") == 0
 
@@ -65,10 +66,13 @@ def test_a_value_that_changes_is_not_taken_from_the_mirror(values: Flow) -> None
     write(values, "carried", 5_020)
     values.applied()
     values.write(
-        f"UPDATE carried SET words = '{LONG}' WHERE id = 5020", "UPDATE carried SET small = 2 WHERE id = 5020",
-        "UPDATE carried SET words = 'short' WHERE id = 5020", "UPDATE carried SET small = 3 WHERE id = 5020",
-        f"UPDATE carried SET words = '{LONG}x' WHERE id = 5020", "UPDATE carried SET small = 4 WHERE id = 5020",
-    )  # fmt: skip
+        f"UPDATE carried SET words = '{LONG}' WHERE id = 5020",
+        "UPDATE carried SET small = 2 WHERE id = 5020",
+        "UPDATE carried SET words = 'short' WHERE id = 5020",
+        "UPDATE carried SET small = 3 WHERE id = 5020",
+        f"UPDATE carried SET words = '{LONG}x' WHERE id = 5020",
+        "UPDATE carried SET small = 4 WHERE id = 5020",
+    )
     same(values, "carried", 5_020)
 
 

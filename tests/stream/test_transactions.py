@@ -86,7 +86,10 @@ def test_a_transaction_of_200_000_rows(flow: Flow) -> None:
 def test_a_copy_into_legacy_cut_by_the_connectors_death(flow: Flow) -> None:
     """Many rows of a COPY share one log position; the connector is killed when some of them are through."""
     before, copied = flow.batches(), "loyalty_log WHERE id BETWEEN 2000000 AND 2029999"
-    with flow.legacy.cursor() as cursor, cursor.copy("COPY loyalty_log (id, account_id, kind, points) FROM STDIN") as copy:
+    with (
+        flow.legacy.cursor() as cursor,
+        cursor.copy("COPY loyalty_log (id, account_id, kind, points) FROM STDIN") as copy,
+    ):
         for number in range(30_000):
             copy.write_row((2_000_000 + number, -number, "E", 1))
     until(lambda: flow.one(f"SELECT count(*) FROM legacy.{copied}") > 0 or flow.batches() > before + 5)

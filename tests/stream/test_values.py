@@ -10,6 +10,7 @@ from samples import CARRIED, LOSSY
 
 pytestmark = pytest.mark.stack
 
+
 def same(flow: Flow, table: str) -> None:
     """Legacy's rows and the shop's, as text of all columns, column by column."""
     flow.clean()
@@ -47,8 +48,10 @@ def test_every_value_arrives_exactly(values: Flow, table: str, samples: dict[str
 def test_a_change_to_a_value_that_looks_alike_arrives(values: Flow) -> None:
     cases = [
         (table, column, theirs, other)
-        for table, columns in ALIKE.items() for column, pairs in columns.items() for theirs, other in pairs
-    ]  # fmt: skip
+        for table, columns in ALIKE.items()
+        for column, pairs in columns.items()
+        for theirs, other in pairs
+    ]
     for number, (table, column, theirs, _) in enumerate(cases, 501):
         insert(values.legacy, table, number, {column: theirs})
     for table in ALIKE:

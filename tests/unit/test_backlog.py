@@ -56,7 +56,9 @@ def test_what_is_forgotten_is_not_handed_out() -> None:
     assert backlog.take(9, {CHILDREN}) == {}  # nor is it known any more how far it had come
 
 
-@given(st.lists(st.lists(st.integers(1, 50), max_size=30), min_size=1, max_size=4), st.integers(1, 9), st.integers(1, 7))
+@given(
+    st.lists(st.lists(st.integers(1, 50), max_size=30), min_size=1, max_size=4), st.integers(1, 9), st.integers(1, 7)
+)
 def test_all_of_each_partition_leaves_in_its_order(written: list[list[int]], most: int, fetched: int) -> None:
     broker = {(f"t{n}", 0): records(*of) for n, of in enumerate(written)}
     sent, came = dict.fromkeys(broker, 0), {p: [] for p in broker}

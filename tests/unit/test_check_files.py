@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from shopferry.errors import MappingError
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.settings import PROJECT, SQL_ROOT
 from shopferry.verify import checks
 

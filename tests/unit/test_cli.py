@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from shopferry import cli
 from shopferry.cli.output import show
-from shopferry.cli_reference import render
+from shopferry.cli.reference import render
 from shopferry.settings import PROJECT
 
 
 def test_reference_page_is_what_the_program_says() -> None:
     page = PROJECT / "docs" / "reference" / "cli.md"
-    assert page.read_text() == render(), "run: python -m shopferry.cli_reference > docs/reference/cli.md"
+    assert page.read_text() == render(), "run: python -m shopferry.cli.reference > docs/reference/cli.md"
 
 
 @pytest.mark.parametrize("line", ["phase run", "seed --customers 0", "seed --customers many", "nonsense"])
@@ -54,7 +54,10 @@ def test_assess_names_what_it_cannot_reach(
 
 
 def test_what_a_table_says_is_no_markup_and_a_time_is_in_seconds(capsys: pytest.CaptureFixture[str]) -> None:
-    row = {"remedy": "by name: [[cutover.quarantine]] in route.toml [bold]", "at": datetime(2026, 3, 1, 12, 0, 1, 5, tzinfo=UTC)}
+    row = {
+        "remedy": "by name: [[cutover.quarantine]] in route.toml [bold]",
+        "at": datetime(2026, 3, 1, 12, 0, 1, 5, tzinfo=UTC),
+    }
     show(argparse.Namespace(json=False), [row])
     shown = capsys.readouterr().out
     assert row["remedy"] in shown and "2026-03-01 12:00:01 UTC" in shown

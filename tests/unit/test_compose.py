@@ -84,9 +84,13 @@ def test_ports_are_loopback_only_and_differ() -> None:
 
 def test_every_address_is_one_a_service_listens_on() -> None:
     listening = {
-        "legacy": {"5432"}, "shop": {"5432"}, "airflow-db": {"5432"}, "connect": {"8083"}, "airflow-api": {"8080"},
+        "legacy": {"5432"},
+        "shop": {"5432"},
+        "airflow-db": {"5432"},
+        "connect": {"8083"},
+        "airflow-api": {"8080"},
         "kafka": set(re.findall(r"://:(\d+)", SERVICES["kafka"]["environment"]["KAFKA_LISTENERS"])),
-    }  # fmt: skip
+    }
     for name, service in SERVICES.items():
         for key, value in service.get("environment", {}).items():
             for host, port in re.findall(r"(?:@|//|^)([a-z-]+):(\d+)", filled(str(value))):
@@ -173,9 +177,7 @@ def test_the_four_programs_of_airflow_are_those_of_the_embedded_stack() -> None:
 
 
 def test_the_image_is_built_of_files_that_exist_and_are_let_through() -> None:
-    allowed = {
-        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")
-    }
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     sources = {
         word for line in re.findall(r"^COPY (.*)$", DOCKERFILE, re.M) for word in line.split()[:-1] if "--" not in word
     }
@@ -204,19 +206,23 @@ def test_both_connectors_read_one_file_and_it_says_what_the_design_demands() -> 
     assert found["database.hostname"] == "db.example"
     assert found["database.port"] == "6543"
     assert found["database.password"] == "p@ss"
-    assert found | {
-        "plugin.name": "pgoutput",
-        "slot.name": "shopferry_demo",
-        "publication.name": "shopferry_demo",
-        "publication.autocreate.mode": "disabled",
-        "snapshot.mode": "no_data",
-        "decimal.handling.mode": "string",
-        "time.precision.mode": "isostring",
-        "skipped.operations": "none",
-        "tombstones.on.delete": "false",
-        "provide.transaction.metadata": "true",
-        "topic.prefix": "demo",
-    } == found
+    assert (
+        found
+        | {
+            "plugin.name": "pgoutput",
+            "slot.name": "shopferry_demo",
+            "publication.name": "shopferry_demo",
+            "publication.autocreate.mode": "disabled",
+            "snapshot.mode": "no_data",
+            "decimal.handling.mode": "string",
+            "time.precision.mode": "isostring",
+            "skipped.operations": "none",
+            "tombstones.on.delete": "false",
+            "provide.transaction.metadata": "true",
+            "topic.prefix": "demo",
+        }
+        == found
+    )
     # The one-shot service sends what this same function returns.
     assert "shopferry.stack.registration" in SERVICES["connector-registration"]["command"][2]
     registration = importlib.import_module("shopferry.stack.registration")

@@ -65,7 +65,8 @@ def test_a_delete_has_no_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "table", "op"), [("public", "orders", "r"), ("shopferry", "marker", "c"), ("shopferry", "heartbeat", "u")]
+    ("schema", "table", "op"),
+    [("public", "orders", "r"), ("shopferry", "marker", "c"), ("shopferry", "heartbeat", "u")],
 )
 def test_snapshot_reads_and_our_own_tables_carry_nothing(schema: str, table: str, op: str) -> None:
     assert decode(message(TOPIC, {"id": 1}, envelope(schema, table, op, None, ROW)), CAPTURED) is None
@@ -143,7 +144,9 @@ def test_what_the_older_row_does_not_have_stays_open() -> None:
 
 
 def test_collapse_keeps_the_last_state_of_each_row() -> None:
-    last = collapse([changed("c", offset=1), changed("u", {"id": 1, "note": "y"}, offset=2), changed("d", None, 2, offset=3)])
+    last = collapse(
+        [changed("c", offset=1), changed("u", {"id": 1, "note": "y"}, offset=2), changed("d", None, 2, offset=3)]
+    )
     rows = last["orders"]
     assert json.loads(rows[b'{"id":1}'].row or b"")["note"] == "y"
     assert rows[b'{"id":2}'].row is None
@@ -168,7 +171,9 @@ def test_what_the_other_flow_has_written_is_an_echo_unless_somebody_else_has_wri
 
 def test_collapse_is_not_turned_back_by_an_old_event_that_comes_again() -> None:
     new, old = {"id": 1, "note": "new"}, {"id": 1, "note": "old"}
-    last = collapse([changed("u", new, lsn=101), changed("u", old, lsn=50, offset=1), changed("d", None, lsn=40, offset=2)])
+    last = collapse(
+        [changed("u", new, lsn=101), changed("u", old, lsn=50, offset=1), changed("d", None, lsn=40, offset=2)]
+    )
     assert last["orders"][b'{"id":1}'].row == json.dumps(new, separators=(",", ":")).encode()
 
 

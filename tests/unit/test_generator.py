@@ -53,27 +53,45 @@ def test_seeding_twice_adds(legacy: db.Connection) -> None:
 @pytest.mark.parametrize(
     ("defect", "query"),
     [
-        ("duplicates by case or blanks", """SELECT 1 FROM customers GROUP BY lower(replace(email, ' ', ''))
-                                           HAVING count(DISTINCT email) > 1"""),
-        ("guests with an account's e-mail", """SELECT 1 FROM orders o JOIN customers c ON c.email = o.email
-                                              WHERE coalesce(o.customer_id, 0) = 0"""),
+        (
+            "duplicates by case or blanks",
+            """SELECT 1 FROM customers GROUP BY lower(replace(email, ' ', ''))
+                                           HAVING count(DISTINCT email) > 1""",
+        ),
+        (
+            "guests with an account's e-mail",
+            """SELECT 1 FROM orders o JOIN customers c ON c.email = o.email
+                                              WHERE coalesce(o.customer_id, 0) = 0""",
+        ),
         ("mojibake", "SELECT 1 FROM addresses WHERE street ~ '[ĹÄĂ]'"),
-        ("phones in many shapes", """SELECT 1 FROM customers WHERE phone LIKE '0048%'
-                                     AND EXISTS (SELECT FROM customers WHERE phone LIKE '% %')"""),
+        (
+            "phones in many shapes",
+            """SELECT 1 FROM customers WHERE phone LIKE '0048%'
+                                     AND EXISTS (SELECT FROM customers WHERE phone LIKE '% %')""",
+        ),
         ("postcodes without dash", "SELECT 1 FROM addresses WHERE postcode ~ '^[0-9]{5}$'"),
-        ("orphaned orders", """SELECT 1 FROM orders o WHERE customer_id > 0
-                              AND NOT EXISTS (SELECT FROM customers c WHERE c.id = o.customer_id)"""),
-        ("totals that differ", """SELECT 1 FROM orders o JOIN order_items i ON i.order_id = o.id GROUP BY o.id
-                                  HAVING o.total <> sum(i.line_total) + o.delivery_cost"""),
+        (
+            "orphaned orders",
+            """SELECT 1 FROM orders o WHERE customer_id > 0
+                              AND NOT EXISTS (SELECT FROM customers c WHERE c.id = o.customer_id)""",
+        ),
+        (
+            "totals that differ",
+            """SELECT 1 FROM orders o JOIN order_items i ON i.order_id = o.id GROUP BY o.id
+                                  HAVING o.total <> sum(i.line_total) + o.delivery_cost""",
+        ),
         ("unknown status", "SELECT 1 FROM orders WHERE status_code IN ('99', 'TEST', '???')"),
         ("consent without date", "SELECT 1 FROM consents WHERE granted = 'T' AND granted_at IS NULL"),
         ("dates in the future", "SELECT 1 FROM orders WHERE created_at > '2100-01-01'"),
         ("over-long names", "SELECT 1 FROM customers WHERE length(full_name) > 200"),
         ("NUL-like junk", r"SELECT 1 FROM customers WHERE full_name LIKE '%\\x00'"),
-        ("points that differ", """SELECT 1 FROM loyalty_accounts a JOIN loyalty_log l ON l.account_id = a.id GROUP BY a.id
-                                  HAVING a.points <> sum(CASE l.kind WHEN 'E' THEN abs(l.points) ELSE -abs(l.points) END)"""),
+        (
+            "points that differ",
+            """SELECT 1 FROM loyalty_accounts a JOIN loyalty_log l ON l.account_id = a.id GROUP BY a.id
+                                  HAVING a.points <> sum(CASE l.kind WHEN 'E' THEN abs(l.points) ELSE -abs(l.points) END)""",
+        ),
     ],
-)  # fmt: skip
+)
 def test_defect_is_there(defect: str, query: str, seeded: db.Connection) -> None:
     assert seeded.execute(query + " LIMIT 1").fetchone(), defect
 

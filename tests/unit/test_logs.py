@@ -37,8 +37,13 @@ def test_extra_becomes_keys(written: io.StringIO) -> None:
     found = pairs(written.getvalue())
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found.pop("ts"))
     assert found == {
-        "level": "warning", "logger": "t", "event": "trying again: why", "attempt": "2", "wait_s": "0.5", "empty": "",
-    }  # fmt: skip
+        "level": "warning",
+        "logger": "t",
+        "event": "trying again: why",
+        "attempt": "2",
+        "wait_s": "0.5",
+        "empty": "",
+    }
 
 
 @pytest.mark.parametrize("text", ["two\nlines", 'a "quote"', "a=b", "tab\there", "back\\slash", "Zażółć"])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from shopferry.errors import MappingError
-from shopferry.mapping import Route
-from shopferry.units import Identity, Mapping
+from shopferry.route.entities import EntityMapping, IdentityMapping
+from shopferry.route.route import Route
 
 GOOD = """-- entity: shop.thing
 -- key:    id
@@ -37,8 +37,14 @@ def load(root: Path, **files: str) -> Route:
 def test_a_file_is_read_whole(tmp_path: Path) -> None:
     route = load(tmp_path, one__thing=GOOD)
     (unit,) = route.units
-    assert isinstance(unit, Mapping)
-    assert (unit.name, unit.phase, unit.entity, unit.key, unit.scope) == ("one/thing", "one", "shop.thing", ("id",), "id")
+    assert isinstance(unit, EntityMapping)
+    assert (unit.name, unit.phase, unit.entity, unit.key, unit.scope) == (
+        "one/thing",
+        "one",
+        "shop.thing",
+        ("id",),
+        "id",
+    )
     assert unit.line == 7 and unit.body.startswith("SELECT") and not unit.body.endswith(";")
     assert unit.counts and (unit.counts.table, unit.counts.column, unit.counts.target_column) == ("things", "id", "id")
     assert route.phases == ("one",) and route.tables == ("things",)
@@ -53,20 +59,45 @@ def test_a_file_is_read_whole(tmp_path: Path) -> None:
         ("-- source: legacy.things(id)\n", "", 1, "header line `-- source:` is missing"),
         ("legacy.things(id)\n-- counts", "things(id)\n-- counts", 4, "source 'things\\(id\\)' is not"),
         ("legacy.things(id)\n-- counts", "shop.things(id)\n-- counts", 7, "reads legacy.things, which is no source"),
-        ("legacy.things(id)\n-- counts", "legacy.things(id), shop.parts(id)\n-- counts", 4, "no other mapping .* fills it"),
-        ("legacy.things(id)\n-- counts", "legacy.things(id), shop.thing(id)\n-- counts", 4, "no other mapping .* fills it"),
+        (
+            "legacy.things(id)\n-- counts",
+            "legacy.things(id), shop.parts(id)\n-- counts",
+            4,
+            "no other mapping .* fills it",
+        ),
+        (
+            "legacy.things(id)\n-- counts",
+            "legacy.things(id), shop.thing(id)\n-- counts",
+            4,
+            "no other mapping .* fills it",
+        ),
         ("legacy.things(id)\n-- counts", "crm.things(id)\n-- counts", 4, "source 'crm.things\\(id\\)' is not"),
         ("legacy.things(id)\n-- counts", "legacy.things\n-- counts", 4, "neither a column nor a `-- lineage"),
-        ("legacy.things(id)\n-- counts", "identity.person(shop_key), legacy.things(id)\n-- counts", 4, "no file .* defines it"),
+        (
+            "legacy.things(id)\n-- counts",
+            "identity.person(shop_key), legacy.things(id)\n-- counts",
+            4,
+            "no file .* defines it",
+        ),
         ("legacy.things(id) as id", "legacy.things as id", 5, "counts wants"),
         ("-- counts:", "-- standardize: email\n-- counts:", 5, "standardize wants"),
         ("-- counts:", "-- standardize: legacy.things (email)\n-- counts:", 5, "standardize wants"),
         ("-- counts:", "-- index: things(email)\n-- counts:", 5, "index wants"),
         ("-- counts:", "-- sequence: shop.s\n-- counts:", 5, "does not belong into this kind of file"),
         ("-- counts:", "-- after: one/nothing\n-- counts:", 1, "after 'one/nothing': there is no such mapping"),
-        ("JOIN legacy.things", "JOIN legacy.others o ON true JOIN legacy.things", 7, "reads legacy.others, which is no source"),
+        (
+            "JOIN legacy.things",
+            "JOIN legacy.others o ON true JOIN legacy.things",
+            7,
+            "reads legacy.others, which is no source",
+        ),
         (GOOD[GOOD.index("SELECT") :], "", 1, "there is no SELECT"),
-        ("a.key;\n", "a.key;\n\n-- lineage: legacy.things\nSELECT c.id FROM changed c;\n", 11, "no source without column"),
+        (
+            "a.key;\n",
+            "a.key;\n\n-- lineage: legacy.things\nSELECT c.id FROM changed c;\n",
+            11,
+            "no source without column",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, old: str, new: str, line: int, says: str) -> None:
@@ -120,7 +151,7 @@ def test_an_identity_comes_before_those_who_read_it(tmp_path: Path) -> None:
     route = load(tmp_path, a__thing=reader, b__person_identity=IDENTITY)
     assert [u.name for u in route.units] == ["b/person.identity", "a/thing"]
     assert route.phases == ("b", "a")
-    assert isinstance(route.units[0], Identity)
+    assert isinstance(route.units[0], IdentityMapping)
     assert route.tables_of("a") == ("things",) and route.tables_of("b") == ("people",)
 
 

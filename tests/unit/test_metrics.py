@@ -12,12 +12,12 @@ import psycopg
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from shopferry.cdc import metrics
-from shopferry.cdc.metrics import Health
-from shopferry.cdc.replay import Applied
+from shopferry.cdc import health, metrics
+from shopferry.cdc.applied import Applied
+from shopferry.cdc.health import Health
 from shopferry.control.offsets import Tally
+from shopferry.engine.outcome import Merged
 from shopferry.errors import ConfigError, TransientError
-from shopferry.merge import Merged
 from shopferry.settings import PROJECT
 
 PAGE = (PROJECT / "docs" / "reference" / "metrics.md").read_text()
@@ -26,7 +26,7 @@ PARTITION = ("demo.public.orders", 1)
 
 @pytest.fixture(autouse=True)
 def _health(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "HEALTH", Health())
+    monkeypatch.setattr(health, "HEALTH", Health())
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -73,8 +73,12 @@ def test_a_batch_is_counted_once_it_is_committed() -> None:
         before = scraped(port)
         with metrics.batch() as booked:
             assert scraped(port)["shopferry_batches_applied_total", ()] == before["shopferry_batches_applied_total", ()]
-            booked(Applied(7, 5, {"orders/customer_order": Merged(4, 3, 1)}, {PARTITION: Tally(7, 4_200, 9, 1)}, [80, 120]))
-        metrics.standing({PARTITION: 40, ("demo.public.orders", 0): 3}, {PARTITION: 52, ("demo.public.orders", 0): None})
+            booked(
+                Applied(7, 5, {"orders/customer_order": Merged(4, 3, 1)}, {PARTITION: Tally(7, 4_200, 9, 1)}, [80, 120])
+            )
+        metrics.standing(
+            {PARTITION: 40, ("demo.public.orders", 0): 3}, {PARTITION: 52, ("demo.public.orders", 0): None}
+        )
         now = scraped(port)
 
     def grown(name: str, **labels: str) -> float:
@@ -100,7 +104,10 @@ def test_retries_are_counted_by_sqlstate_or_class() -> None:
     before = {r: metrics.RETRIES.labels(r)._value.get() for r in ("40P01", "TransientError")}
     metrics.retried(psycopg.errors.DeadlockDetected("Jan Kowalski"))
     metrics.retried(TransientError("the broker does not answer"))
-    assert {r: metrics.RETRIES.labels(r)._value.get() - n for r, n in before.items()} == {"40P01": 1, "TransientError": 1}
+    assert {r: metrics.RETRIES.labels(r)._value.get() - n for r, n in before.items()} == {
+        "40P01": 1,
+        "TransientError": 1,
+    }
     assert b"Kowalski" not in metrics.generate_latest(metrics.REGISTRY)
 
 
@@ -110,17 +117,17 @@ def test_health_is_200_only_while_both_answered_lately() -> None:
         assert get(port, "/healthz") == (503, "has not reached the shop yet\n")
         metrics.retried(TransientError("the mirror is not there yet"))
         assert get(port, "/healthz")[1] == "has not reached the shop yet: TransientError: the mirror is not there yet\n"
-        metrics.HEALTH.looked("shop")
+        health.HEALTH.looked("shop")
         assert get(port, "/healthz") == (503, "has not reached the broker yet\n")
-        metrics.HEALTH.looked("broker")
+        health.HEALTH.looked("broker")
         assert get(port, "/healthz") == (200, "ok\n")
         assert scraped(port)["shopferry_healthy", ()] == 1
-        metrics.HEALTH.looks["broker"] -= 100
+        health.HEALTH.looks["broker"] -= 100
         status, said = get(port, "/healthz")
         assert status == 503 and said.startswith("the broker last answered 100 s ago")
         assert scraped(port)["shopferry_healthy", ()] == 0
-        metrics.HEALTH.looked("broker")
-        metrics.HEALTH.stop("EventError: demo.public.orders[1]@7: not a change event")
+        health.HEALTH.looked("broker")
+        health.HEALTH.stop("EventError: demo.public.orders[1]@7: not a change event")
         assert get(port, "/healthz") == (503, "stopped: EventError: demo.public.orders[1]@7: not a change event\n")
         assert get(port, "/elsewhere")[0] == 404
     with pytest.raises(urllib.error.URLError):

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 
 import pytest
-from shopferry.pseudonym import KINDS, Pseudonyms
-from shopferry.quality.standardize import standardize
+from shopferry.engine.standardize import standardize
+from shopferry.rehearsal.pseudonyms import KINDS, Pseudonyms
 
 P = Pseudonyms(b"k" * 32)
 
 
 def test_the_same_address_meets_itself_however_it_is_typed() -> None:
-    variants = ["jan.kowalski7@poczta.pl", "JAN.KOWALSKI7@POCZTA.PL", " jan.kowalski7@poczta.pl ", "Jan.kowalski7 @poczta.pl"]
+    variants = [
+        "jan.kowalski7@poczta.pl",
+        "JAN.KOWALSKI7@POCZTA.PL",
+        " jan.kowalski7@poczta.pl ",
+        "Jan.kowalski7 @poczta.pl",
+    ]
     made = [P.email(v) for v in variants]
     assert len({standardize("email", m).value for m in made}) == 1
     assert made[1].startswith(made[0].split(".example")[0].upper())
@@ -65,8 +70,10 @@ def test_a_name_is_the_same_in_any_order_case_and_company() -> None:
         ("$2y$10$" + "a./Z" * 13 + "x", r"\$2y\$10\$.{53}"),
         ("$P$B" + "c" * 30, r"\$P\$.{31}"),
         ("$wp$2y$10$" + "Q" * 53, r"\$wp\$2y\$10\$.{53}"),
-        ("$argon2id$v=19$m=65536,t=4,p=1$" + "c2FsdHNhbHRzYWx0c2Fsd" + "$" + "h" * 43,
-         r"\$argon2id\$v=19\$m=65536,t=4,p=1\$\w{21}\$\w{43}"),
+        (
+            "$argon2id$v=19$m=65536,t=4,p=1$" + "c2FsdHNhbHRzYWx0c2Fsd" + "$" + "h" * 43,
+            r"\$argon2id\$v=19\$m=65536,t=4,p=1\$\w{21}\$\w{43}",
+        ),
         ("haslo123", r"[a-z]{5}[0-9]{3}"),
     ],
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.settings import PROJECT
 
-STANDARDIZERS = PROJECT / "include" / "shopferry" / "quality" / "standardize.py"
+STANDARDIZERS = PROJECT / "include" / "shopferry" / "engine" / "standardize.py"
 PAGE = PROJECT / "docs" / "reference" / "reason-codes.md"
 SUFFIXES = (
     "missing|invalid|unknown|negative|implausible|future|quarantined|positive|deleted|duplicate|long|empty|superseded|"

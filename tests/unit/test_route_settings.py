@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from shopferry import route_settings
 from shopferry.errors import ConfigError
-from shopferry.route_settings import Allowance, Responsible, RouteSettings, Terms, Window
+from shopferry.route import settings as route_settings
+from shopferry.route.settings import Allowance, Responsible, RouteSettings, Terms, Window
 
 WHO = 'owner = "a"\ncontact = "x"\n'
 ROWS = WHO + "[[cutover.quarantine]]\n"
@@ -104,7 +104,9 @@ def test_a_window_of_moments(tmp_path: Path) -> None:
     made = window(
         tmp_path, "earliest = 2026-11-29T01:00:00", "latest = 2026-11-29T03:00:00+02:00", 'zone = "Europe/Warsaw"'
     )
-    seen = [made.holds(at(f"2026-11-{moment}")) for moment in ("28 23:59", "29 00:00", "29 01:00", "29 01:01", "30 00:30")]
+    seen = [
+        made.holds(at(f"2026-11-{moment}")) for moment in ("28 23:59", "29 00:00", "29 01:00", "29 01:01", "30 00:30")
+    ]
     assert seen == [False, True, True, False, False]
     assert str(made) == "from 2026-11-29 01:00 to 2026-11-29 02:00 Europe/Warsaw"
     only = window(tmp_path, "earliest = 2026-11-29T01:00:00", 'zone = "UTC"')
@@ -118,16 +120,25 @@ def test_a_window_of_moments(tmp_path: Path) -> None:
         ('owner = "a"\n', "demo/route.toml: contact is missing or no text"),
         ('owner = ""\ncontact = "x"\n', "demo/route.toml: owner is missing or no text"),
         ('owner = 5\ncontact = "x"\n', "demo/route.toml: owner is missing or no text"),
-        (WHO + 'phone = "1"\n', "demo/route.toml: unknown key 'phone', known are owner, contact, way_back_days and cutover"),
+        (
+            WHO + 'phone = "1"\n',
+            "demo/route.toml: unknown key 'phone', known are owner, contact, way_back_days and cutover",
+        ),
         (WHO + "cutover = 5\n", r"demo/route.toml: cutover: it is a table: write it as `\[cutover\]`"),
         (TERMS + "lag = 5\n", "unknown key 'cutover.lag', known are window, "),
         (TERMS + "verified_hours = 0\n", "cutover.verified_hours: write a number from 0.25 to 168, as `verified"),
         (TERMS + "verified_hours = nan\n", "cutover.verified_hours: write a number from 0.25 to 168"),
         (TERMS + "old_transaction_seconds = true\n", "cutover.old_transaction_seconds: write a number from 1 to 3600"),
-        (TERMS + 'free_disk_gib = "2 GB"\n', "cutover.free_disk_gib: write a number of 0.1 or more, as `free_disk_gib = 2`"),
+        (
+            TERMS + 'free_disk_gib = "2 GB"\n',
+            "cutover.free_disk_gib: write a number of 0.1 or more, as `free_disk_gib = 2`",
+        ),
         (WHO + "[cutover.disk_gib]\nbroker = 5\n", "unknown key 'cutover.disk_gib.broker', known are legacy and shop"),
         (WHO + "[cutover.disk_gib]\nshop = -1\n", "cutover.disk_gib.shop: write a number of 0.1 or more"),
-        (WHO + "[cutover.quarantine]\nrows = 5\n", r"cutover.quarantine: it is a list of tables: begin each with `\[\[cutover"),
+        (
+            WHO + "[cutover.quarantine]\nrows = 5\n",
+            r"cutover.quarantine: it is a list of tables: begin each with `\[\[cutover",
+        ),
         (ROWS + "rows = 5\n", r"cutover.quarantine\[1\].reason is missing or no text"),
         (ROWS + 'reason = "a"\nrows = 5\n', r"cutover.quarantine\[1\].who is missing or no text"),
         (ROWS + 'reason = "a"\nwho = "b"\n', r"cutover.quarantine\[1\].rows: write a whole number of 0 or more"),

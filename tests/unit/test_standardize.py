@@ -7,7 +7,7 @@ import pytest
 from email_validator import EmailNotValidError, validate_email
 from hypothesis import example, given
 from hypothesis import strategies as st
-from shopferry.quality.standardize import KINDS, Standard, standardize
+from shopferry.engine.standardize import KINDS, Standard, standardize
 
 
 def misread(text: str, codec: str) -> str:

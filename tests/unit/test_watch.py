@@ -7,64 +7,119 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from shopferry import screen
-from shopferry.complaints import MIB, RUNBOOK, Code, Limits, complaints
 from shopferry.control.offsets import Consumer, Position
+from shopferry.health import screen
+from shopferry.health.measure import Gap, PhaseProgress, Slot, SyncHealth, Topic
+from shopferry.health.problems import MIB, RUNBOOK, Code, Limits, find_problems
 from shopferry.settings import PROJECT
-from shopferry.watch import Gap, PhaseProgress, Slot, SyncHealth, Topic
 
 SLOT = Slot("shopferry_demo", True, "reserved", 1000, 2000)
-TABLES = ("addresses", "consents", "customers", "loyalty_accounts", "loyalty_log", "loyalty_redemptions", "order_items",
-          "order_status_log", "orders")  # fmt: skip
+TABLES = (
+    "addresses",
+    "consents",
+    "customers",
+    "loyalty_accounts",
+    "loyalty_log",
+    "loyalty_redemptions",
+    "order_items",
+    "order_status_log",
+    "orders",
+)
 TOPICS = (*(Topic(f"demo.public.{t}", 0, 0.0, 0) for t in TABLES), Topic("demo.shopferry.marker", 0, 0.0, 0))
 WELL = SyncHealth(
-    "demo", begun=True, at=datetime(2026, 3, 1, 12, tzinfo=UTC), age_s=600.0, applied_lag_s=0.3, slot=SLOT, topics=TOPICS,
-    phases=(PhaseProgress("contacts", "verified", (7, 7), (14, 14), None, False, 41.0),
-            PhaseProgress("orders", "merging", (44, 44), (103, 512), "airflow:orders:manual__2026-03-01", True, 230.0),
-            PhaseProgress("loyalty", "new")),
-    position=Position("2/1A2B3C4D", datetime(2026, 3, 1, 11, 59, 59, tzinfo=UTC), 1.0), events_per_s=81.5, lag_ms_p50=90,
-    consumers=(Consumer("host", 1.0, None),), quarantine={"status_unknown": 100_000},
-)  # fmt: skip
+    "demo",
+    begun=True,
+    at=datetime(2026, 3, 1, 12, tzinfo=UTC),
+    age_s=600.0,
+    applied_lag_s=0.3,
+    slot=SLOT,
+    topics=TOPICS,
+    phases=(
+        PhaseProgress("contacts", "verified", (7, 7), (14, 14), None, False, 41.0),
+        PhaseProgress("orders", "merging", (44, 44), (103, 512), "airflow:orders:manual__2026-03-01", True, 230.0),
+        PhaseProgress("loyalty", "new"),
+    ),
+    position=Position("2/1A2B3C4D", datetime(2026, 3, 1, 11, 59, 59, tzinfo=UTC), 1.0),
+    events_per_s=81.5,
+    lag_ms_p50=90,
+    consumers=(Consumer("host", 1.0, None),),
+    quarantine={"status_unknown": 100_000},
+)
 OTHER = Consumer("other", 1.0, None)
 
 WRONG = [
-    (replace(WELL, away={"shop": "OperationalError no SQLSTATE"}, begun=False, slot=None), Code.SHOP_AWAY, "new shop cannot"),
+    (
+        replace(WELL, away={"shop": "OperationalError no SQLSTATE"}, begun=False, slot=None),
+        Code.SHOP_AWAY,
+        "new shop cannot",
+    ),
     (replace(WELL, away={"legacy": "OperationalError"}, slot=None), Code.LEGACY_AWAY, "slot and publication were not"),
-    (replace(WELL, away={"broker": "no answer"}, topics=()), Code.BROKER_AWAY, "what waits there was not looked at: no answer"),
+    (
+        replace(WELL, away={"broker": "no answer"}, topics=()),
+        Code.BROKER_AWAY,
+        "what waits there was not looked at: no answer",
+    ),
     (replace(WELL, slot=None), Code.SLOT_GONE, "is gone"),
     (replace(WELL, slot=replace(SLOT, wal_status="lost")), Code.SLOT_LOST, "invalidated"),
     (replace(WELL, slot=replace(SLOT, active=False)), Code.SLOT_INACTIVE, "nobody reads slot"),
     (replace(WELL, slot=replace(SLOT, lag_bytes=300 * MIB)), Code.SLOT_BEHIND, "300 MiB behind (limit 256 MiB)"),
     (replace(WELL, slot=replace(SLOT, retained_bytes=3000 * MIB)), Code.SLOT_RETAINS, "3000 MiB of log"),
-    (replace(WELL, slot=replace(SLOT, limit_bytes=1000 * MIB, headroom_bytes=200 * MIB)), Code.SLOT_HEADROOM, "200 MiB more"),
-    (replace(WELL, slot=replace(SLOT, limit_bytes=9 * MIB, headroom_bytes=9 * MIB, wal_status="unreserved")),
-     Code.SLOT_HEADROOM, "unreserved"),
-    (replace(WELL, withheld=("column public.orders.note is not in publication x",)), Code.UNPUBLISHED, "public.orders.note"),
+    (
+        replace(WELL, slot=replace(SLOT, limit_bytes=1000 * MIB, headroom_bytes=200 * MIB)),
+        Code.SLOT_HEADROOM,
+        "200 MiB more",
+    ),
+    (
+        replace(WELL, slot=replace(SLOT, limit_bytes=9 * MIB, headroom_bytes=9 * MIB, wal_status="unreserved")),
+        Code.SLOT_HEADROOM,
+        "unreserved",
+    ),
+    (
+        replace(WELL, withheld=("column public.orders.note is not in publication x",)),
+        Code.UNPUBLISHED,
+        "public.orders.note",
+    ),
     (replace(WELL, lost="table public.orders is not in publication x"), Code.CHANGES_LOST, "public.orders"),
     (replace(WELL, topics=(*TOPICS[1:], Topic("demo.public.x"))), Code.TOPIC_MISSING, "no topic demo.public.x"),
-    (replace(WELL, gaps=(Gap("t", 1, 40, "the broker ends at 7"),)), Code.EVENTS_MISSING, "offset 40, but the broker ends at 7"),
+    (
+        replace(WELL, gaps=(Gap("t", 1, 40, "the broker ends at 7"),)),
+        Code.EVENTS_MISSING,
+        "offset 40, but the broker ends at 7",
+    ),
     (replace(WELL, consumers=()), Code.CONSUMER_MISSING, "no consumer was ever seen"),
     (replace(WELL, unfenced=("shop.payment",)), Code.STORE_OPEN, "the new shop takes writes, though"),
-    (replace(WELL, active="shop", standby=True, unfenced=("public.orders",)), Code.STORE_OPEN, "the legacy store takes writes"),
-    (replace(WELL, route="demo_reverse", other=replace(WELL, active="shop", standby=True, slot=None)), Code.SLOT_GONE, "demo: "),
+    (
+        replace(WELL, active="shop", standby=True, unfenced=("public.orders",)),
+        Code.STORE_OPEN,
+        "the legacy store takes writes",
+    ),
+    (
+        replace(WELL, route="demo_reverse", other=replace(WELL, active="shop", standby=True, slot=None)),
+        Code.SLOT_GONE,
+        "demo: ",
+    ),
     (replace(WELL, active="shop", slot=replace(SLOT, retained_bytes=3000 * MIB)), Code.SLOT_RETAINS, "3000 MiB of log"),
     (replace(WELL, consumers=(Consumer("host", 1.0, "EventError: t[0]@7"),)), Code.CONSUMER_STOPPED, "t[0]@7"),
-    (replace(WELL, consumers=(OTHER, Consumer("host", 9.0, "EventError: x"))), Code.CONSUMER_STOPPED, "host has stopped"),
+    (
+        replace(WELL, consumers=(OTHER, Consumer("host", 9.0, "EventError: x"))),
+        Code.CONSUMER_STOPPED,
+        "host has stopped",
+    ),
     (replace(WELL, consumers=(Consumer("host", 90000.0, "EventError: x"),)), Code.CONSUMER_STOPPED, "host has stopped"),
     (replace(WELL, consumers=(Consumer("host", 31.0, None),)), Code.CONSUMER_SILENT, "last seen 31 s ago (limit 30)"),
     (replace(WELL, applied_lag_s=61.0), Code.LATE, "61 s late (limit 60)"),
     (replace(WELL, topics=(Topic("t", 3, 75.0, 90), *TOPICS)), Code.LATE, "75 s late (limit 60)"),
-]  # fmt: skip
+]
 
 
 def test_all_is_well_however_many_rows_wait_in_quarantine() -> None:
-    assert complaints(WELL) == []
+    assert find_problems(WELL) == []
     assert "all is well" in screen.lines(WELL, [])[0]
 
 
 @pytest.mark.parametrize(("health", "code", "said"), WRONG)
 def test_each_limit_has_its_complaint(health: SyncHealth, code: Code, said: str) -> None:
-    [complaint] = complaints(health)
+    [complaint] = find_problems(health)
     assert complaint.code == code
     assert said in complaint.text
     assert complaint.anchor == f"docs/runbooks/watch_sync.md#{code}"
@@ -88,18 +143,18 @@ def test_the_runbook_has_a_section_for_each_complaint_and_no_other() -> None:
 
 def test_after_the_cutover_the_flow_that_led_there_is_on_the_screen() -> None:
     health = replace(WELL, route="demo_reverse", other=replace(WELL, active="shop", standby=True))
-    assert complaints(health) == []
+    assert find_problems(health) == []
     [line] = [line for line in screen.lines(health, []) if line.startswith("kept up")]
     assert "demo: " in line and "slot active" in line and "consumer seen" in line
 
 
 def test_the_limits_are_the_callers() -> None:
-    assert complaints(WELL, Limits(lag_s=0.1))
+    assert find_problems(WELL, Limits(lag_s=0.1))
 
 
 def test_who_left_is_not_missed_while_another_consumer_works() -> None:
-    assert complaints(replace(WELL, consumers=(OTHER, Consumer("host", 90.0, None)))) == []
-    assert complaints(replace(WELL, consumers=(OTHER, Consumer("host", 900.0, "EventError: t[0]@7")))) == []
+    assert find_problems(replace(WELL, consumers=(OTHER, Consumer("host", 90.0, None)))) == []
+    assert find_problems(replace(WELL, consumers=(OTHER, Consumer("host", 900.0, "EventError: t[0]@7")))) == []
 
 
 @pytest.mark.parametrize(
@@ -107,26 +162,28 @@ def test_who_left_is_not_missed_while_another_consumer_works() -> None:
 )
 def test_quiet_before_the_first_phase_and_after_the_cutover(health: SyncHealth) -> None:
     assert not health.watched
-    assert complaints(health) == []
+    assert find_problems(health) == []
     assert "all is well" not in "\n".join(screen.lines(health, []))
 
 
 def test_connector_and_consumer_have_a_minute_to_begin() -> None:
     beginning = replace(WELL, age_s=20.0, slot=None, consumers=())
-    assert complaints(beginning) == []
+    assert find_problems(beginning) == []
     assert "40 s left" in screen.lines(beginning, [])[0]
-    assert len(complaints(replace(beginning, age_s=61.0))) == 2
+    assert len(find_problems(replace(beginning, age_s=61.0))) == 2
 
 
 def test_nothing_is_forgiven_a_beginner_but_that_it_has_not_begun() -> None:
-    beginning = replace(WELL, age_s=20.0, away={"broker": "no answer"}, topics=(), slot=replace(SLOT, wal_status="lost"))
-    assert {c.code for c in complaints(beginning)} == {Code.BROKER_AWAY, Code.SLOT_LOST}
+    beginning = replace(
+        WELL, age_s=20.0, away={"broker": "no answer"}, topics=(), slot=replace(SLOT, wal_status="lost")
+    )
+    assert {c.code for c in find_problems(beginning)} == {Code.BROKER_AWAY, Code.SLOT_LOST}
 
 
 def test_the_slot_is_watched_while_the_shop_is_away() -> None:
     health = SyncHealth("demo", begun=False, away={"shop": "x"}, slot=replace(SLOT, retained_bytes=3000 * MIB))
-    assert {c.code for c in complaints(health)} == {Code.SHOP_AWAY, Code.SLOT_RETAINS}
-    assert any(line.startswith("slot") for line in screen.lines(health, complaints(health)))
+    assert {c.code for c in find_problems(health)} == {Code.SHOP_AWAY, Code.SLOT_RETAINS}
+    assert any(line.startswith("slot") for line in screen.lines(health, find_problems(health)))
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -134,12 +191,19 @@ def test_the_worst_day_fits_one_screen(width: int) -> None:
     tables = [Topic(f"demo.public.table_with_a_long_name_{n}", 1_234_567 * n, 86_400.0, 10**9 * n) for n in range(40)]
     slot = Slot("shopferry_demo", False, "extended", 3000 * MIB, 9000 * MIB, 10_000 * MIB, 1000 * MIB)
     worst = replace(
-        WELL, topics=tuple(tables), slot=slot, gaps=(Gap("demo.public.orders", 1, 40, "the broker ends at 7"),),
-        consumers=(Consumer("a-host-with-a-name", 40.0, "EventError: demo.public.orders[1]@123456: not a change event in JSON"),),
+        WELL,
+        topics=tuple(tables),
+        slot=slot,
+        gaps=(Gap("demo.public.orders", 1, 40, "the broker ends at 7"),),
+        consumers=(
+            Consumer(
+                "a-host-with-a-name", 40.0, "EventError: demo.public.orders[1]@123456: not a change event in JSON"
+            ),
+        ),
         quarantine={f"reason_number_{n}": 10_000 - n for n in range(40)},
         withheld=("column public.orders.note is not in publication x",),
-    )  # fmt: skip
-    found = complaints(worst)
+    )
+    found = find_problems(worst)
     assert len(found) > 5
     shown = screen.lines(worst, found, width)
     assert len(shown) <= (40 if width == 120 else 45)
@@ -151,7 +215,7 @@ def test_the_worst_day_fits_one_screen(width: int) -> None:
 
 def test_what_could_not_be_looked_at_is_a_question_mark_and_no_zero() -> None:
     health = replace(WELL, away={"broker": "no answer", "legacy": "no answer"}, topics=(), slot=None)
-    shown = screen.lines(health, complaints(health))
+    shown = screen.lines(health, find_problems(health))
     assert "2 THINGS ARE WRONG" in shown[0]
     [waits] = [line for line in shown if "the broker cannot be looked at" in line and "?" in line]
     assert waits.split()[:3] == ["?", "?", "?"]

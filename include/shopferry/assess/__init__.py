@@ -14,7 +14,7 @@ from shopferry.assess.findings import Example, Finding, Severity, attempt, worst
 from shopferry.assess.sizing import Estimate, estimate, head_room
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError, ShopferryError
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.settings import Settings
 
 __all__ = ["Assessment", "Estimate", "Example", "Finding", "Severity", "assess", "findings", "require_fit"]
@@ -71,7 +71,9 @@ def _look(settings: Settings, *, thorough: bool) -> Iterator[Finding | Estimate]
         return
     legacy, shop = None, None
     try:
-        legacy, finding = stores.reach(settings.legacy_dsn, stores.LEGACY, "SHOPFERRY_LEGACY_DSN or connection legacy_db")
+        legacy, finding = stores.reach(
+            settings.legacy_dsn, stores.LEGACY, "SHOPFERRY_LEGACY_DSN or connection legacy_db"
+        )
         if finding:
             yield finding
         shop, finding = stores.reach(settings.shop_dsn, stores.SHOP, "SHOPFERRY_SHOP_DSN or connection shop_db")
@@ -91,15 +93,20 @@ def _look(settings: Settings, *, thorough: bool) -> Iterator[Finding | Estimate]
 
 
 def _route(
-    legacy: Connection, shop: Connection, route: Route, settled: tuple[coverage.SignedOff, ...],
-    questions: tuple[checks.Check, ...], *, thorough: bool,
-) -> Iterator[Finding | Estimate]:  # fmt: skip
+    legacy: Connection,
+    shop: Connection,
+    route: Route,
+    settled: tuple[coverage.SignedOff, ...],
+    questions: tuple[checks.Check, ...],
+    *,
+    thorough: bool,
+) -> Iterator[Finding | Estimate]:
     full, missing = coverage.reflected(legacy, route)
     yield from missing
     if missing:
         return
     try:
-        kept = coverage.captured(shop, route, full)
+        kept = coverage.cut_to_captured(shop, route, full)
     except ShopferryError as error:
         yield _mend(error)
         return

@@ -14,7 +14,7 @@ from shopferry import db
 from shopferry.assess.findings import EXAMPLES, GROUPS, Example, Finding, Severity, mask
 from shopferry.db import Connection
 from shopferry.errors import MappingError
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.settings import routes_dir
 
 FOLDER = "assess"
@@ -61,9 +61,14 @@ def found(legacy: Connection, check: Check) -> Iterator[Finding]:
         some = some[:EXAMPLES]
     examples = tuple(Example(str(r[0]), mask(str(r[1] or "")), int(r[2]) if grouped else 1) for r in some)
     yield Finding(
-        check.subject, check.severity, check.finding, check.consequence, check.remedy, int(row[0]) if row else 0,
+        check.subject,
+        check.severity,
+        check.finding,
+        check.consequence,
+        check.remedy,
+        int(row[0]) if row else 0,
         examples=examples,
-    )  # fmt: skip
+    )
 
 
 def _read(file: Path, where: str) -> Check:
@@ -90,6 +95,11 @@ def _read(file: Path, where: str) -> Check:
     if not select:
         raise MappingError(f"{where}:1: there is no SELECT")
     return Check(
-        where, words.get("subject", file.stem.replace("_", " ")), words["finding"], Severity(words["severity"]),
-        words["consequence"], words["remedy"], select,
-    )  # fmt: skip
+        where,
+        words.get("subject", file.stem.replace("_", " ")),
+        words["finding"],
+        Severity(words["severity"]),
+        words["consequence"],
+        words["remedy"],
+        select,
+    )

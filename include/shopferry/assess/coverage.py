@@ -11,15 +11,14 @@ from pathlib import Path
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from shopferry import mirror, probe
 from shopferry.assess.findings import Finding, Severity
 from shopferry.assess.stores import LEGACY
-from shopferry.control import schema
+from shopferry.control import routes, schema
 from shopferry.db import Connection
+from shopferry.engine import captured, mirror
+from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import MappingError, ShopferryError
-from shopferry.installation import is_current, pause
-from shopferry.mapping import Route
-from shopferry.mirror import MirrorTable
+from shopferry.route.route import Route
 from shopferry.settings import routes_dir
 
 SIGNED_OFF = "signed_off.txt"
@@ -77,23 +76,29 @@ def reflected(legacy: Connection, route: Route) -> tuple[dict[str, MirrorTable],
         except ShopferryError as error:
             text, _, remedy = str(error).partition(": ")
             found.append(
-                Finding(LEGACY, Severity.BLOCKING, text, "its rows can be neither copied nor followed", remedy or "see before")
+                Finding(
+                    LEGACY,
+                    Severity.BLOCKING,
+                    text,
+                    "its rows can be neither copied nor followed",
+                    remedy or "see before",
+                )
             )
     return full, found
 
 
-def captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
+def cut_to_captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
     """The same tables with the columns that the mappings read; the new shop is as it was afterwards.
 
     Raises MappingError for a mapping that does not run, psycopg.errors.InsufficientPrivilege without the right to try.
     """
-    if is_current(shop, route):
+    if routes.is_current(shop, route.name, route.fingerprint):
         return mirror.load(shop)
     with shop.transaction(force_rollback=True):
         shop.execute("SET TRANSACTION READ WRITE")
-        pause(shop, route)
+        routes.pause(shop, route.name)
         schema.install_control(shop)
-        return probe.captured(shop, route, full)
+        return captured.captured(shop, route, full)
 
 
 def followed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
@@ -119,71 +124,100 @@ def followed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[
         subject, names = f"legacy table {name}", set(tables[name].names)
         if identity == "n":
             yield Finding(
-                subject, Severity.BLOCKING, "REPLICA IDENTITY is NOTHING",
+                subject,
+                Severity.BLOCKING,
+                "REPLICA IDENTITY is NOTHING",
                 "once it is published, PostgreSQL refuses every UPDATE and DELETE in it",
                 f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
-            )  # fmt: skip
+            )
         elif identity == "d" and deferrable:
             yield Finding(
-                subject, Severity.BLOCKING, "the primary key is DEFERRABLE",
+                subject,
+                Severity.BLOCKING,
+                "the primary key is DEFERRABLE",
                 "PostgreSQL knows no row by it: once the table is published, it refuses every UPDATE and DELETE in it",
                 "make the key anew without DEFERRABLE",
-            )  # fmt: skip
+            )
         elif identity == "i" and not set(tables[name].key) <= set(index):
             yield Finding(
-                subject, Severity.BLOCKING, f"REPLICA IDENTITY is an index on {', '.join(index)}, without the primary key",
-                "events do not say which row was deleted", f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
-            )  # fmt: skip
+                subject,
+                Severity.BLOCKING,
+                f"REPLICA IDENTITY is an index on {', '.join(index)}, without the primary key",
+                "events do not say which row was deleted",
+                f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
+            )
         elif identity == "f" or (identity == "i" and not set(index) <= names):
-            word = "FULL" if identity == "f" else f"an index on {', '.join(sorted(set(index) - names))}, which no mapping reads"
+            word = (
+                "FULL"
+                if identity == "f"
+                else f"an index on {', '.join(sorted(set(index) - names))}, which no mapping reads"
+            )
             yield Finding(
-                subject, Severity.BLOCKING, f"REPLICA IDENTITY is {word}",
+                subject,
+                Severity.BLOCKING,
+                f"REPLICA IDENTITY is {word}",
                 "once only mapped columns of it are published, PostgreSQL refuses every UPDATE and DELETE in it",
                 f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
-            )  # fmt: skip
+            )
         if leaves:
             yield Finding(
-                subject, Severity.BLOCKING, f"partitions have a REPLICA IDENTITY of their own: {', '.join(leaves[:_NAMED])}",
+                subject,
+                Severity.BLOCKING,
+                f"partitions have a REPLICA IDENTITY of their own: {', '.join(leaves[:_NAMED])}",
                 "PostgreSQL may refuse every UPDATE and DELETE there once the table is published",
                 "ALTER TABLE … REPLICA IDENTITY DEFAULT for each",
-            )  # fmt: skip
+            )
         if parted:
             yield Finding(
-                subject, Severity.WARNING, "the table is partitioned",
+                subject,
+                Severity.WARNING,
+                "the table is partitioned",
                 "what is done to a partition as such (ATTACH, DETACH, DROP, TRUNCATE) is in no log: rows come or go, the next "
                 "verification finds it",
                 "nothing of that while the shop moves; else `shopferry verify` and `shopferry repair` after it",
-            )  # fmt: skip
+            )
         if children:
             yield Finding(
-                subject, Severity.BLOCKING, f"tables inherit from it: {', '.join(children[:_NAMED])}",
+                subject,
+                Severity.BLOCKING,
+                f"tables inherit from it: {', '.join(children[:_NAMED])}",
                 "their rows are read with its own, but their changes come under other names, and nothing closes them",
                 "make them partitions, or a table of their own",
-            )  # fmt: skip
+            )
         if persistence == "u":
             yield Finding(
-                subject, Severity.BLOCKING, "the table is UNLOGGED", "its changes are in no log, so nobody can follow them",
+                subject,
+                Severity.BLOCKING,
+                "the table is UNLOGGED",
+                "its changes are in no log, so nobody can follow them",
                 f"ALTER TABLE {name} SET LOGGED",
-            )  # fmt: skip
+            )
         if computed := sorted(set(generated) & names):
             yield Finding(
-                subject, Severity.BLOCKING, f"mappings read generated columns: {', '.join(computed)}",
-                "this PostgreSQL does not publish them", "compute the same in the mapping",
-            )  # fmt: skip
+                subject,
+                Severity.BLOCKING,
+                f"mappings read generated columns: {', '.join(computed)}",
+                "this PostgreSQL does not publish them",
+                "compute the same in the mapping",
+            )
         if hidden:
             yield Finding(
-                subject, Severity.BLOCKING, "row level security hides rows from this role",
-                "they would be lost, so the copy is refused", "let the role bypass it: ALTER ROLE … BYPASSRLS",
-            )  # fmt: skip
+                subject,
+                Severity.BLOCKING,
+                "row level security hides rows from this role",
+                "they would be lost, so the copy is refused",
+                "let the role bypass it: ALTER ROLE … BYPASSRLS",
+            )
     for name, kept in tables.items():
         for column in kept.columns:
             if not column.carried:
                 yield Finding(
-                    f"legacy {name}.{column.name}", Severity.NOTE,
+                    f"legacy {name}.{column.name}",
+                    Severity.NOTE,
                     f"is {column.legacy}, which change events do not carry exactly",
                     "every changed row of the table is read again from legacy: one more query there for each batch",
                     "nothing, where it changes seldom; else a column of a plain type beside it",
-                )  # fmt: skip
+                )
 
 
 def unmapped(
@@ -196,9 +230,13 @@ def unmapped(
         holding, part = _holding(legacy, name, left)
         for column, rows in holding.items():
             yield Finding(
-                f"legacy {name}.{column}", Severity.BLOCKING, f"rows{part} hold data in a column that no mapping reads", _SETTLED,
-                f"map it, or sign it off: `{name}.{column} -- reason` in the route's {SIGNED_OFF}", rows,
-            )  # fmt: skip
+                f"legacy {name}.{column}",
+                Severity.BLOCKING,
+                f"rows{part} hold data in a column that no mapping reads",
+                _SETTLED,
+                f"map it, or sign it off: `{name}.{column} -- reason` in the route's {SIGNED_OFF}",
+                rows,
+            )
     others = legacy.execute(
         """SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'm')
            AND NOT c.relispartition AND c.relname <> ALL(%s)
@@ -212,19 +250,28 @@ def unmapped(
             rows, about = _rows(legacy, name)
         except psycopg.errors.InsufficientPrivilege:
             yield Finding(
-                f"legacy table {name}", Severity.WARNING, "no mapping reads it, and neither may this role",
-                "whether it holds data is not known", "GRANT SELECT, or sign it off",
-            )  # fmt: skip
+                f"legacy table {name}",
+                Severity.WARNING,
+                "no mapping reads it, and neither may this role",
+                "whether it holds data is not known",
+                "GRANT SELECT, or sign it off",
+            )
             continue
         if rows:
             yield Finding(
-                f"legacy table {name}", Severity.BLOCKING, "rows in a table that no mapping reads",
+                f"legacy table {name}",
+                Severity.BLOCKING,
+                "rows in a table that no mapping reads",
                 "they do not arrive, and are gone with the legacy store",
-                f"map it, or sign it off: `{name} -- reason` in the route's {SIGNED_OFF}", rows, about,
-            )  # fmt: skip
+                f"map it, or sign it off: `{name} -- reason` in the route's {SIGNED_OFF}",
+                rows,
+                about,
+            )
 
 
-def outdated(full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable], settled: Iterable[SignedOff]) -> Iterator[Finding]:
+def outdated(
+    full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable], settled: Iterable[SignedOff]
+) -> Iterator[Finding]:
     """Lines of signed_off.txt about columns that a mapping does read: one of the two is out of date."""
     for line in settled:
         if line.column is None:
@@ -233,9 +280,12 @@ def outdated(full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable], s
             taken = [f"{t}.{c}" for t, m in kept.items() for c in m.names if c not in m.key and line.covers(t, c)]
         if taken:
             yield Finding(
-                f"{SIGNED_OFF}:{line.line}", Severity.NOTE, f"signs off {', '.join(taken)}, which a mapping reads",
-                "the reason written there is not true any more", "take the line out, or narrow its pattern",
-            )  # fmt: skip
+                f"{SIGNED_OFF}:{line.line}",
+                Severity.NOTE,
+                f"signs off {', '.join(taken)}, which a mapping reads",
+                "the reason written there is not true any more",
+                "take the line out, or narrow its pattern",
+            )
 
 
 def _holding(legacy: Connection, table: str, columns: list[str]) -> tuple[dict[str, int], str]:

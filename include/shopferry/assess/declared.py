@@ -14,9 +14,9 @@ from shopferry.assess import lineage
 from shopferry.assess.findings import EXAMPLES, GROUPS, Example, Finding, Severity, mask
 from shopferry.assess.lineage import Codes, Origin
 from shopferry.db import Connection
+from shopferry.engine.mirror import MirrorTable
 from shopferry.keys import key_text
-from shopferry.mapping import Route
-from shopferry.mirror import MirrorTable
+from shopferry.route.route import Route
 
 _QUARANTINE = "such rows go to quarantine and do not enter the new shop"
 _INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1}
@@ -60,16 +60,23 @@ def broken(legacy: Connection, shop: Connection, route: Route, tables: Mapping[s
             demand = declared[origin.column]
             if demand.required:
                 yield from _count(
-                    legacy, tables, origin, SQL("({}) IS NULL"), "rows without a value, and "
-                    f"{mapping.entity}.{origin.column} must have one", "enter it in legacy, or give the mapping a default",
-                )  # fmt: skip
+                    legacy,
+                    tables,
+                    origin,
+                    SQL("({}) IS NULL"),
+                    f"rows without a value, and {mapping.entity}.{origin.column} must have one",
+                    "enter it in legacy, or give the mapping a default",
+                )
             if origin.kind is None and (limit := _limit(demand)):
                 condition, what = limit
                 yield from _count(
-                    legacy, tables, origin, condition,
+                    legacy,
+                    tables,
+                    origin,
+                    condition,
                     f"{what}, which {mapping.entity}.{origin.column} ({demand.type}) will not take",
                     "shorten or correct it in legacy, or widen the new column",
-                )  # fmt: skip
+                )
         for name, condition_text, columns in checks(shop, mapping.entity):
             of = [known[c] for c in columns if c in known and known[c].kind is None]
             if len(of) == len(columns) and len({(o.table, o.alias) for o in of}) == 1:
@@ -89,10 +96,12 @@ def unknown_codes(legacy: Connection, route: Route, tables: Mapping[str, MirrorT
             "SELECT coalesce(v::text, ''), min(k), count(*) FROM (SELECT {} AS v, {} AS k FROM public.{} {}) s "
             "WHERE coalesce(v::text, '') NOT IN (SELECT code::text FROM ({}) known(code)) GROUP BY 1 ORDER BY 3 DESC, 2"
         ).format(
-            SQL(codes.expression), key_text(tables[codes.table].key, codes.alias), Identifier(codes.table),
+            SQL(codes.expression),
+            key_text(tables[codes.table].key, codes.alias),
+            Identifier(codes.table),
             Identifier(codes.alias),
             SQL("SELECT column1 FROM ({}) l").format(SQL(codes.values)),
-        )  # fmt: skip
+        )
         try:
             rows = legacy.execute(query).fetchall()
         except (psycopg.errors.SyntaxError, psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedColumn):
@@ -101,12 +110,16 @@ def unknown_codes(legacy: Connection, route: Route, tables: Mapping[str, MirrorT
             unknown = "a code" if len(rows) == 1 else f"{len(rows)} codes"
             by = " and ".join(c.mapping for c in alike)
             yield Finding(
-                f"legacy {codes.label}", Severity.WARNING,
-                f"rows with {unknown} that {by} {'does' if len(alike) == 1 else 'do'} not know", _QUARANTINE,
+                f"legacy {codes.label}",
+                Severity.WARNING,
+                f"rows with {unknown} that {by} {'does' if len(alike) == 1 else 'do'} not know",
+                _QUARANTINE,
                 f"add them to the list `{codes.name}` of the mapping, or correct them in legacy",
                 sum(n for _, _, n in rows),
-                examples=tuple(Example(f"{key}…" if n > 1 else key, mask(v) or "(empty)", n) for v, key, n in rows[:GROUPS]),
-            )  # fmt: skip
+                examples=tuple(
+                    Example(f"{key}…" if n > 1 else key, mask(v) or "(empty)", n) for v, key, n in rows[:GROUPS]
+                ),
+            )
 
 
 def _limit(demand: Demand) -> tuple[Composable, str] | None:
@@ -132,9 +145,12 @@ def _count(
 ) -> Iterator[Finding]:
     where = SQL(condition.as_string(None)).format(SQL(origin.expression))
     query = SQL("SELECT {}, left(({})::text, 200) FROM public.{} {} WHERE {}").format(
-        key_text(tables[origin.table].key, origin.alias), SQL(origin.expression), Identifier(origin.table),
-        Identifier(origin.alias), where,
-    )  # fmt: skip
+        key_text(tables[origin.table].key, origin.alias),
+        SQL(origin.expression),
+        Identifier(origin.table),
+        Identifier(origin.alias),
+        where,
+    )
     yield from _found(legacy, f"legacy {origin.label}", query, text, remedy)
 
 
@@ -144,14 +160,21 @@ def _against(
     table, alias = of[0].table, of[0].alias
     columns = SQL(", ").join(SQL("({}) AS {}").format(SQL(o.expression), Identifier(o.column)) for o in of)
     query = SQL("SELECT k, {} FROM (SELECT {} AS k, {} FROM public.{} {}) s WHERE NOT ({})").format(
-        SQL("left(({})::text, 200)").format(Identifier(of[0].column)), key_text(tables[table].key, alias), columns,
-        Identifier(table), Identifier(alias), SQL(condition),
-    )  # fmt: skip
+        SQL("left(({})::text, 200)").format(Identifier(of[0].column)),
+        key_text(tables[table].key, alias),
+        columns,
+        Identifier(table),
+        Identifier(alias),
+        SQL(condition),
+    )
     label = " and ".join(dict.fromkeys(o.label for o in of))
     yield from _found(
-        legacy, f"legacy {label}", query, f"values that break {name} of {entity}: {condition}",
+        legacy,
+        f"legacy {label}",
+        query,
+        f"values that break {name} of {entity}: {condition}",
         "correct them in legacy, or have the mapping give them a reason or a default",
-    )  # fmt: skip
+    )
 
 
 def _found(legacy: Connection, subject: str, query: Composable, text: str, remedy: str) -> Iterator[Finding]:
@@ -165,6 +188,11 @@ def _found(legacy: Connection, subject: str, query: Composable, text: str, remed
     except (psycopg.errors.SyntaxError, psycopg.errors.UndefinedObject, psycopg.DataError, psycopg.ProgrammingError):
         return  # it needs something that only the new shop has: not so plain after all
     yield Finding(
-        subject, Severity.WARNING, text, _QUARANTINE, remedy, int(row[0]),
+        subject,
+        Severity.WARNING,
+        text,
+        _QUARANTINE,
+        remedy,
+        int(row[0]),
         examples=tuple(Example(str(key), mask(v or "")) for key, v in some),
-    )  # fmt: skip
+    )

@@ -8,9 +8,9 @@ from enum import StrEnum
 
 import psycopg
 
+from shopferry.engine.standardize import MISREAD
 from shopferry.errors import MappingError
-from shopferry.masking import shape
-from shopferry.quality.standardize import MISREAD
+from shopferry.shapes import shape
 
 EXAMPLES = 3  # of single values; groups are shown up to GROUPS
 GROUPS = 12
@@ -109,4 +109,6 @@ def attempt(subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Fin
         why, remedy = str(error), "mend the file"
     else:
         return
-    yield Finding(subject, Severity.WARNING, f"could not be looked at: {why}", "what is wrong with it is not known", remedy)
+    yield Finding(
+        subject, Severity.WARNING, f"could not be looked at: {why}", "what is wrong with it is not known", remedy
+    )

@@ -11,13 +11,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shopferry.units import Mapping
+from shopferry.route.entities import EntityMapping
 
 _ALIAS = re.compile(
     r"\b(?:FROM|JOIN)\s+(?:([a-z_]\w*)\.)?([a-z_]\w*)(?:\s+AS)?\s+(?!ON\b|WHERE\b|USING\b)([a-z][a-z0-9_]*)"
 )
 _COLUMN = re.compile(r"\b([a-z][a-z0-9_]*)\.([a-z_][a-z0-9_]*)\b")
-_VERDICT = re.compile(r"JOIN\s+ferry\.standardized\s+([a-z]\w*)\s+ON\s+\1\.kind\s*=\s*'(\w+)'\s+AND\s+\1\.raw\s*=\s*(.+)")
+_VERDICT = re.compile(
+    r"JOIN\s+ferry\.standardized\s+([a-z]\w*)\s+ON\s+\1\.kind\s*=\s*'(\w+)'\s+AND\s+\1\.raw\s*=\s*(.+)"
+)
 _CODES = re.compile(r"\b([a-z_]\w*)\s*\(([a-z_]\w*)(?:\s*,\s*[a-z_]\w*)*\)\s+AS\s+\(VALUES")
 _NAMED = re.compile(r"^(?P<expression>.+?)\s+AS\s+(?P<name>[a-z_][a-z0-9_]*)$", re.DOTALL)
 _PLAIN = re.compile(r"^[a-z]\w*\.(?P<name>[a-z_][a-z0-9_]*)$")
@@ -58,7 +60,7 @@ class Codes:
         return _label(self.table, self.expression)
 
 
-def origins(mapping: Mapping) -> Iterator[Origin]:
+def origins(mapping: EntityMapping) -> Iterator[Origin]:
     """The target columns whose origin is plain."""
     body = _without_comments(mapping.body)
     tables = _tables(body)
@@ -74,11 +76,15 @@ def origins(mapping: Mapping) -> Iterator[Origin]:
         if len(used) == 1 and (alias := used.copy().pop()) in verdicts and expression == f"{alias}.value":
             kind, expression = verdicts[alias]
             used = _aliases(expression)
-        if len(used) == 1 and (alias := used.pop()) in tables and not re.search(r"\bOVER\b|\bFILTER\b|\bSELECT\b", expression):
+        if (
+            len(used) == 1
+            and (alias := used.pop()) in tables
+            and not re.search(r"\bOVER\b|\bFILTER\b|\bSELECT\b", expression)
+        ):
             yield Origin(mapping.entity, name, tables[alias], alias, expression, kind)
 
 
-def codes(mapping: Mapping) -> Iterator[Codes]:
+def codes(mapping: EntityMapping) -> Iterator[Codes]:
     """The lists of codes that the mapping joins to a legacy column."""
     body = _without_comments(mapping.body)
     tables = _tables(body)

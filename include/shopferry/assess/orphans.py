@@ -9,9 +9,9 @@ from psycopg.sql import SQL, Identifier
 
 from shopferry.assess.findings import EXAMPLES, Example, Finding, Severity
 from shopferry.db import Connection
+from shopferry.engine.mirror import MirrorTable
 from shopferry.keys import key_text
-from shopferry.mapping import Route
-from shopferry.mirror import MirrorTable
+from shopferry.route.route import Route
 
 _NUMBERS = {"smallint", "integer", "bigint", "numeric"}
 
@@ -40,24 +40,35 @@ def orphans(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable])
     """Rows whose parent does not exist."""
     for kin in kinships(legacy, route, tables):
         child = tables[kin.table]
-        zero = SQL("") if kin.zero or not _is_number(child, kin.column) else SQL("AND c.{} <> 0").format(Identifier(kin.column))
+        zero = (
+            SQL("")
+            if kin.zero or not _is_number(child, kin.column)
+            else SQL("AND c.{} <> 0").format(Identifier(kin.column))
+        )
         query = SQL(
             "FROM public.{} c WHERE c.{} IS NOT NULL {} AND NOT EXISTS (SELECT FROM public.{} p WHERE p.{} = c.{})"
         ).format(
-            Identifier(kin.table), Identifier(kin.column), zero, Identifier(kin.parent), Identifier(kin.parent_column),
+            Identifier(kin.table),
             Identifier(kin.column),
-        )  # fmt: skip
+            zero,
+            Identifier(kin.parent),
+            Identifier(kin.parent_column),
+            Identifier(kin.column),
+        )
         row = legacy.execute(SQL("SELECT count(*) {}").format(query)).fetchone()
         if not row or not row[0]:
             continue
         key = key_text(child.key, "c")
         some = legacy.execute(SQL("SELECT {} {} LIMIT {}").format(key, query, SQL(str(EXAMPLES)))).fetchall()
         yield Finding(
-            f"legacy {kin.table}.{kin.column}", Severity.WARNING, f"rows whose parent is not in {kin.parent} ({kin.known_by})",
+            f"legacy {kin.table}.{kin.column}",
+            Severity.WARNING,
+            f"rows whose parent is not in {kin.parent} ({kin.known_by})",
             "they go to quarantine, or arrive without their parent, as the mapping decides",
-            f"give them their {kin.parent} row, or delete them", int(row[0]),
+            f"give them their {kin.parent} row, or delete them",
+            int(row[0]),
             examples=tuple(Example(str(k)) for (k,) in some),
-        )  # fmt: skip
+        )
 
 
 def _is_number(table: MirrorTable, column: str) -> bool:

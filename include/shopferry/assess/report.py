@@ -53,7 +53,9 @@ def show(found: Assessment, console: Console) -> None:
         _estimate(found.estimate, console)
     blocking = sum(f.blocking for f in found.findings)
     if blocking:
-        console.print(f"\n{blocking} {'finding blocks' if blocking == 1 else 'findings block'} the first phase", style="bold red")
+        console.print(
+            f"\n{blocking} {'finding blocks' if blocking == 1 else 'findings block'} the first phase", style="bold red"
+        )
     else:
         console.print("\nnothing blocks the first phase", style="bold green")
 
@@ -63,7 +65,9 @@ def _finding(finding: Finding, console: Console) -> None:
     table = Table.grid(padding=(0, 1))
     table.add_column(width=1)
     table.add_column()
-    table.add_row(Text("●", _COLOURS[finding.severity]), Text.assemble((finding.subject, "bold"), f": {number}{finding.text}"))
+    table.add_row(
+        Text("●", _COLOURS[finding.severity]), Text.assemble((finding.subject, "bold"), f": {number}{finding.text}")
+    )
     table.add_row("", Text(finding.consequence, "dim"))
     table.add_row("", Text(f"→ {finding.remedy}"))
     if finding.examples:

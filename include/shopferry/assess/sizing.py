@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Identifier
 
-from shopferry import mirror, pages
+from shopferry import pages
 from shopferry.assess.findings import Finding, Severity
 from shopferry.assess.stores import LEGACY, value
 from shopferry.control import differences
 from shopferry.db import Connection, exists
-from shopferry.mapping import Route
-from shopferry.mirror import MirrorTable
+from shopferry.engine import mirror
+from shopferry.engine.mirror import MirrorTable
+from shopferry.route.route import Route
 
 SAMPLE = 20_000  # rows copied out of each table to time it
 # Legacy rows per second of the demo's mappings on two cores that ran everything, through Airflow and under live writes:
@@ -70,7 +71,11 @@ class Estimate:
 
 
 def estimate(
-    legacy: Connection, shop: Connection | None, route: Route, full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable]
+    legacy: Connection,
+    shop: Connection | None,
+    route: Route,
+    full: Mapping[str, MirrorTable],
+    kept: Mapping[str, MirrorTable],
 ) -> Estimate:
     """Look at sizes and statistics, and copy a sample of each table out of legacy (to nowhere)."""
     since = value(
@@ -91,17 +96,24 @@ def estimate(
             Expected(phase, rows, size, *told, "as its last run took")
             if told
             else Expected(
-                phase, rows, size, copy_s, rows / MERGED_PER_S, rows / VERIFIED_PER_S,
+                phase,
+                rows,
+                size,
+                copy_s,
+                rows / MERGED_PER_S,
+                rows / VERIFIED_PER_S,
                 "copy timed on a sample here; merge and verification from the demo's speed",
             )
-        )  # fmt: skip
+        )
     wal = float(value(legacy, "SELECT wal_bytes FROM pg_stat_wal") or 0)
     wal_hours = float(value(legacy, "SELECT extract(epoch FROM now() - stats_reset) / 3600 FROM pg_stat_wal") or 0)
     per_hour = wal / wal_hours if wal_hours >= YOUNG_H else None
     duration_h = sum(p.seconds for p in phases) / 3600
     total = sum(s.bytes for s in sizes)
     return Estimate(
-        tuple(sizes), tuple(phases), per_hour,
+        tuple(sizes),
+        tuple(phases),
+        per_hour,
         shop_bytes=round(2 * total * _ROOM),
         legacy_bytes=None if per_hour is None else round(per_hour * duration_h),
         method=(
@@ -115,7 +127,7 @@ def estimate(
             f"Disk of the new shop: mirror and tables as large as the mapped tables of legacy each, and {_ROOM - 1:.0%} more. "
             "Not measured; free space cannot be asked of PostgreSQL.",
         ),
-    )  # fmt: skip
+    )
 
 
 def head_room(legacy: Connection, found: Estimate) -> Iterator[Finding]:
@@ -126,11 +138,13 @@ def head_room(legacy: Connection, found: Estimate) -> Iterator[Finding]:
     wanted = found.legacy_bytes + found.wal_per_hour
     if wanted > int(limit) * 1024**2:
         yield Finding(
-            LEGACY, Severity.WARNING, f"max_slot_wal_keep_size is {pages.size(int(limit) * 1024**2)}, and an hour writes "
+            LEGACY,
+            Severity.WARNING,
+            f"max_slot_wal_keep_size is {pages.size(int(limit) * 1024**2)}, and an hour writes "
             f"{pages.size(found.wal_per_hour)}",
             "a connector that is away for an hour loses its slot, and all must be copied anew",
             f"raise it to {pages.size(2 * wanted)} or more, if the disk has it",
-        )  # fmt: skip
+        )
 
 
 def _hours(hours: float) -> str:

@@ -7,14 +7,14 @@ from typing import Any
 
 import psycopg
 
-from shopferry import db, origin
+from shopferry import db
 from shopferry.assess.findings import Finding, Severity
 from shopferry.cdc.broker import EndOffsets
 from shopferry.db import Connection
 from shopferry.errors import ShopferryError
-from shopferry.installation import entities, legacy_tables, publication, reverse
-from shopferry.mapping import Route
+from shopferry.route.route import Route, reverse_of
 from shopferry.settings import Settings
+from shopferry.stores import origin
 
 OLDEST = 150000  # the first with column lists in publications: mapped columns only
 LEGACY, SHOP = "legacy store", "new shop"
@@ -29,9 +29,12 @@ def reach(dsn: str, subject: str, setting: str) -> tuple[Connection | None, Find
     except (psycopg.OperationalError, ShopferryError) as error:
         text = str(error).strip().splitlines()[-1]
         return None, Finding(
-            subject, Severity.BLOCKING, f"cannot be reached: {text}", "nothing can be read or written there",
+            subject,
+            Severity.BLOCKING,
+            f"cannot be reached: {text}",
+            "nothing can be read or written there",
             f"check {setting} and that the server is up",
-        )  # fmt: skip
+        )
     db.read_only(conn, _PATIENCE)
     conn.execute("SET row_security = on")  # rows that a policy hides are a finding here, not an error
     return conn, None
@@ -44,9 +47,12 @@ def broker(settings: Settings) -> Iterator[Finding]:
         ends.warm()
     except ShopferryError as error:
         yield Finding(
-            "broker", Severity.BLOCKING, str(error), "no change would ever reach the new shop",
+            "broker",
+            Severity.BLOCKING,
+            str(error),
+            "no change would ever reach the new shop",
             "check SHOPFERRY_KAFKA or connection kafka, and that the broker is up",
-        )  # fmt: skip
+        )
     finally:
         ends.close()
 
@@ -62,59 +68,76 @@ def legacy_store(legacy: Connection, route: Route) -> Iterator[Finding]:
     version = int(value(legacy, "SHOW server_version_num"))
     if version < OLDEST:
         yield Finding(
-            LEGACY, Severity.BLOCKING, f"PostgreSQL {version // 10000} is too old",
-            "a publication there cannot be kept to the mapped columns", "upgrade to 15 or newer",
-        )  # fmt: skip
+            LEGACY,
+            Severity.BLOCKING,
+            f"PostgreSQL {version // 10000} is too old",
+            "a publication there cannot be kept to the mapped columns",
+            "upgrade to 15 or newer",
+        )
     yield from _legacy_rights(legacy, route)
     yield from _log(legacy, route)
     yield from _transactions(legacy)
     encoding = value(legacy, "SHOW server_encoding")
     if encoding != "UTF8":
         yield Finding(
-            LEGACY, Severity.WARNING, f"the encoding is {encoding}, not UTF8",
+            LEGACY,
+            Severity.WARNING,
+            f"the encoding is {encoding}, not UTF8",
             "texts are converted; one that is no valid text stops the copy, and one of the new shop that this encoding lacks "
             "the way back",
             "look at the findings about texts, and mend them there; before a cutover, move legacy to UTF8 if it can be",
-        )  # fmt: skip
+        )
     if route.has_way_back:
-        yield from _own_code(legacy, Route.load(reverse(route.name)), "legacy", "when the way back merges rows")
+        yield from _own_code(legacy, Route.load(reverse_of(route.name)), "legacy", "when the way back merges rows")
 
 
 def _legacy_rights(legacy: Connection, route: Route) -> Iterator[Finding]:
     role, name = value(legacy, "SELECT current_user"), value(legacy, "SELECT current_database()")
     if not value(legacy, "SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user"):
         yield Finding(
-            LEGACY, Severity.BLOCKING, f"role {role} may not replicate", "no slot can be made, so no change be followed",
+            LEGACY,
+            Severity.BLOCKING,
+            f"role {role} may not replicate",
+            "no slot can be made, so no change be followed",
             f"ALTER ROLE {role} REPLICATION",
-        )  # fmt: skip
+        )
     if not value(legacy, "SELECT has_database_privilege(current_database(), 'CREATE')"):
         yield Finding(
-            LEGACY, Severity.BLOCKING, f"role {role} may not create schema shopferry",
-            "neither publication nor markers can be made", f"GRANT CREATE ON DATABASE {name} TO {role}",
-        )  # fmt: skip
+            LEGACY,
+            Severity.BLOCKING,
+            f"role {role} may not create schema shopferry",
+            "neither publication nor markers can be made",
+            f"GRANT CREATE ON DATABASE {name} TO {role}",
+        )
     foreign = [
-        r[0] for r in legacy.execute(
+        r[0]
+        for r in legacy.execute(
             """SELECT c.relname FROM pg_class c WHERE c.oid = ANY(SELECT to_regclass(t) FROM unnest(%s::text[]) AS t)
                AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1""",
-            (legacy_tables(route),),
+            (route.legacy_tables,),
         )
-    ]  # fmt: skip
+    ]
     if foreign:
         yield Finding(
-            LEGACY, Severity.BLOCKING, f"role {role} does not own {', '.join(foreign)}",
+            LEGACY,
+            Severity.BLOCKING,
+            f"role {role} does not own {', '.join(foreign)}",
             "only an owner can publish a table, and close it at the cutover",
             f"grant the owner's role to {role}",
-        )  # fmt: skip
+        )
 
 
 def _log(legacy: Connection, route: Route) -> Iterator[Finding]:
     level = value(legacy, "SHOW wal_level")
     if level != "logical":
         yield Finding(
-            LEGACY, Severity.BLOCKING, f"wal_level is {level}, not logical", "changes cannot be read from the log",
+            LEGACY,
+            Severity.BLOCKING,
+            f"wal_level is {level}, not logical",
+            "changes cannot be read from the log",
             "ALTER SYSTEM SET wal_level = logical, then restart",
-        )  # fmt: skip
-    ours = publication(route)
+        )
+    ours = route.publication
     has_slot = bool(value(legacy, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s", ours))
     for what, setting, used in (
         ("replication slots", "max_replication_slots", "SELECT count(*) FROM pg_replication_slots"),
@@ -123,50 +146,69 @@ def _log(legacy: Connection, route: Route) -> Iterator[Finding]:
         most, taken = int(value(legacy, f"SHOW {setting}")), int(value(legacy, used))
         if taken >= most and not has_slot:
             yield Finding(
-                LEGACY, Severity.BLOCKING, f"all {most} {what} are in use", "the connector could not begin to read",
+                LEGACY,
+                Severity.BLOCKING,
+                f"all {most} {what} are in use",
+                "the connector could not begin to read",
                 f"raise {setting}, restart",
-            )  # fmt: skip
+            )
     for name, kept in legacy.execute(
         """SELECT slot_name, pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) FROM pg_replication_slots
            WHERE NOT active AND slot_name <> %s AND pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) > 1073741824""",
         (ours,),
     ):
         yield Finding(
-            LEGACY, Severity.WARNING, f"slot {name} has no reader and keeps {kept} of log", "the disk fills without us",
+            LEGACY,
+            Severity.WARNING,
+            f"slot {name} has no reader and keeps {kept} of log",
+            "the disk fills without us",
             f"SELECT pg_drop_replication_slot('{name}'), if nobody wants it any more",
-        )  # fmt: skip
+        )
     if value(legacy, "SHOW max_slot_wal_keep_size") == "-1":
         yield Finding(
-            LEGACY, Severity.NOTE, "max_slot_wal_keep_size is unlimited", "a stopped connector fills the disk",
+            LEGACY,
+            Severity.NOTE,
+            "max_slot_wal_keep_size is unlimited",
+            "a stopped connector fills the disk",
             "set it to what the disk can spare, and watch the slot",
-        )  # fmt: skip
+        )
     idle = value(legacy, "SELECT setting::int FROM pg_settings WHERE name = 'idle_replication_slot_timeout'")
     if idle:
         yield Finding(
-            LEGACY, Severity.WARNING, f"idle_replication_slot_timeout is {idle} s",
+            LEGACY,
+            Severity.WARNING,
+            f"idle_replication_slot_timeout is {idle} s",
             "a connector that is away for longer loses its slot, and all must be copied anew",
             "set it to 0 until the move is done",
-        )  # fmt: skip
+        )
 
 
 def _transactions(legacy: Connection) -> Iterator[Finding]:
     open_ones = value(
         legacy,
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-        "AND xact_start < now() - make_interval(secs => %s)", _OLD_TRANSACTION_S,
-    )  # fmt: skip
+        "AND xact_start < now() - make_interval(secs => %s)",
+        _OLD_TRANSACTION_S,
+    )
     if open_ones:
         yield Finding(
-            LEGACY, Severity.WARNING, "transactions have been open for more than ten minutes",
+            LEGACY,
+            Severity.WARNING,
+            "transactions have been open for more than ten minutes",
             "a new slot waits for each of them, and so does the lock of the cutover",
-            "find them in pg_stat_activity and end them before the first phase", int(open_ones),
-        )  # fmt: skip
+            "find them in pg_stat_activity and end them before the first phase",
+            int(open_ones),
+        )
     prepared = value(legacy, "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()")
     if prepared:
         yield Finding(
-            LEGACY, Severity.WARNING, "prepared transactions are waiting", "a new slot waits for each of them",
-            "COMMIT PREPARED or ROLLBACK PREPARED them: pg_prepared_xacts names them", int(prepared),
-        )  # fmt: skip
+            LEGACY,
+            Severity.WARNING,
+            "prepared transactions are waiting",
+            "a new slot waits for each of them",
+            "COMMIT PREPARED or ROLLBACK PREPARED them: pg_prepared_xacts names them",
+            int(prepared),
+        )
 
 
 def _own_code(conn: Connection, route: Route, store: str, when: str) -> Iterator[Finding]:
@@ -179,14 +221,16 @@ def _own_code(conn: Connection, route: Route, store: str, when: str) -> Iterator
                UNION ALL SELECT 'rule ' || r.rulename FROM pg_rewrite r
                WHERE r.ev_class = c.oid AND r.ev_type <> '1' AND r.ev_enabled IN ('O', 'A')) own (what)
            WHERE n.nspname || '.' || c.relname = ANY(%s) GROUP BY 1 ORDER BY 1""",
-        (entities(route),),
+        (route.entities,),
     ).fetchall()
     for table, what in rows:
         yield Finding(
-            f"{store} table {table}", Severity.WARNING, f"runs code of its own {when}: {', '.join(what)}",
+            f"{store} table {table}",
+            Severity.WARNING,
+            f"runs code of its own {when}: {', '.join(what)}",
             "a mail that it sends goes out for every row that is moved, and what it makes of a row verification finds to differ",
             "have it return at once where current_setting('shopferry.writer', true) = 'ferry', as all our writes say",
-        )  # fmt: skip
+        )
 
 
 def new_shop(shop: Connection, route: Route) -> Iterator[Finding]:
@@ -194,39 +238,55 @@ def new_shop(shop: Connection, route: Route) -> Iterator[Finding]:
     role, name = value(shop, "SELECT current_user"), value(shop, "SELECT current_database()")
     if not value(shop, "SELECT has_database_privilege(current_database(), 'CREATE')"):
         yield Finding(
-            SHOP, Severity.BLOCKING, f"role {role} may not create schemas ferry, mirror and legacy",
-            "there is no place for mirror and control tables", f"GRANT CREATE ON DATABASE {name} TO {role}",
-        )  # fmt: skip
+            SHOP,
+            Severity.BLOCKING,
+            f"role {role} may not create schemas ferry, mirror and legacy",
+            "there is no place for mirror and control tables",
+            f"GRANT CREATE ON DATABASE {name} TO {role}",
+        )
     if missing := [f for f in origin.FUNCTIONS if not value(shop, "SELECT has_function_privilege(%s, 'EXECUTE')", f)]:
         yield Finding(
-            SHOP, Severity.BLOCKING, f"role {role} may not mark its writes by a replication origin",
+            SHOP,
+            Severity.BLOCKING,
+            f"role {role} may not mark its writes by a replication origin",
             "they could not be told from the application's, and would be carried back to legacy after the cutover",
             f"GRANT EXECUTE ON FUNCTION {', '.join(missing)} TO {role} in database {name}, and in legacy's for the way back",
-        )  # fmt: skip
+        )
     if (encoding := value(shop, "SHOW server_encoding")) != "UTF8":
         yield Finding(
-            SHOP, Severity.BLOCKING, f"the encoding is {encoding}, not UTF8", "it cannot hold every text",
+            SHOP,
+            Severity.BLOCKING,
+            f"the encoding is {encoding}, not UTF8",
+            "it cannot hold every text",
             "create the database with ENCODING 'UTF8'",
-        )  # fmt: skip
+        )
     yield from _own_code(shop, route, "new shop's", "when rows are merged")
     begun = db.exists(shop, "ferry.identity") and bool(value(shop, "SELECT EXISTS (SELECT FROM ferry.chunk)"))
-    for entity in entities(route):
+    for entity in route.entities:
         if not db.exists(shop, entity):
             yield Finding(
-                SHOP, Severity.BLOCKING, f"table {entity} does not exist", "its rows have nowhere to go",
+                SHOP,
+                Severity.BLOCKING,
+                f"table {entity} does not exist",
+                "its rows have nowhere to go",
                 "create the new shop's tables first",
-            )  # fmt: skip
+            )
             continue
         if not value(shop, "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(%s)", entity):
             yield Finding(
-                SHOP, Severity.BLOCKING, f"role {role} does not own {entity}", "so it cannot fence it",
+                SHOP,
+                Severity.BLOCKING,
+                f"role {role} does not own {entity}",
+                "so it cannot fence it",
                 f"ALTER TABLE {entity} OWNER TO {role}, or grant the owner's role",
-            )  # fmt: skip
+            )
             continue
         if not begun and value(shop, f"SELECT EXISTS (SELECT FROM {entity})"):
             yield Finding(
-                SHOP, Severity.WARNING, f"{entity} has rows already, before anything was moved",
+                SHOP,
+                Severity.WARNING,
+                f"{entity} has rows already, before anything was moved",
                 "they are nobody's that the mappings know: the merge replaces those whose keys it needs; the others stay as they "
                 "are, and are not compared",
                 "empty the table, or make sure that their keys are not those of legacy",
-            )  # fmt: skip
+            )

@@ -10,11 +10,11 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from shopferry.assess.findings import EXAMPLES, Example, Finding, Severity, mask
 from shopferry.db import Connection
+from shopferry.engine.mirror import MirrorTable
+from shopferry.engine.standardize import standardize
 from shopferry.keys import key_text
-from shopferry.mapping import Route
-from shopferry.mirror import MirrorTable
-from shopferry.quality.standardize import standardize
-from shopferry.units import Identity, Standardize
+from shopferry.route.entities import IdentityMapping, Standardize
+from shopferry.route.route import Route
 
 SAMPLE = 200_000  # rows of a column judged at most; of larger tables blocks are drawn, and counts extrapolated
 _WANTED = {"email_missing", "currency_missing", "name_missing"}  # elsewhere an empty field is ordinary
@@ -45,13 +45,17 @@ class _Tally:
 def judged(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
     """What the standardizers make of every column that the route has them judge, and whom they take for the same person."""
     seen: set[tuple[str, str, str]] = set()
-    of_identity = {(s.kind, s.table, s.expression) for u in route.units if isinstance(u, Identity) for s in u.standardize}
+    of_identity = {
+        (s.kind, s.table, s.expression) for u in route.units if isinstance(u, IdentityMapping) for s in u.standardize
+    }
     for wanted in (s for u in route.units for s in u.standardize):
         question = (wanted.kind, wanted.table, wanted.expression)
         if question in seen or wanted.table not in tables or wanted.kind == "given_name":  # family_name says the same
             continue
         seen.add(question)
-        yield from _column(legacy, tables[wanted.table], wanted, cluster=wanted.kind == "email" and question in of_identity)
+        yield from _column(
+            legacy, tables[wanted.table], wanted, cluster=wanted.kind == "email" and question in of_identity
+        )
 
 
 def _column(legacy: Connection, table: MirrorTable, wanted: Standardize, *, cluster: bool) -> Iterator[Finding]:
@@ -76,27 +80,37 @@ def _column(legacy: Connection, table: MirrorTable, wanted: Standardize, *, clus
             continue
         if unusable:
             found = Finding(
-                subject, Severity.WARNING, f"values that are no {wanted.kind.replace('_', ' ')}: {problem}",
+                subject,
+                Severity.WARNING,
+                f"values that are no {wanted.kind.replace('_', ' ')}: {problem}",
                 "they are not carried; where the row cannot do without, it goes to quarantine (docs/reference/reason-codes.md)",
-                "correct them in legacy; a change there mends the row by itself", tally.rows, examples=tally.shown,
-            )  # fmt: skip
+                "correct them in legacy; a change there mends the row by itself",
+                tally.rows,
+                examples=tally.shown,
+            )
         else:
             found = Finding(
-                subject, Severity.NOTE, f"values that are put right on the way: {problem}",
+                subject,
+                Severity.NOTE,
+                f"values that are put right on the way: {problem}",
                 "the corrected value arrives; both stand in ferry.standardized",
-                "nothing, unless the examples look wrongly understood", tally.rows, examples=tally.shown,
-            )  # fmt: skip
+                "nothing, unless the examples look wrongly understood",
+                tally.rows,
+                examples=tally.shown,
+            )
         yield found.scaled(factor)
     shared = {address: t for address, t in people.items() if t.rows > 1}
     if shared:
         largest = sorted(shared.values(), key=lambda t: -t.rows)[:EXAMPLES]
         yield Finding(
-            subject, Severity.WARNING, f"rows that share their {wanted.kind} with another: {len(shared):,} clusters",
+            subject,
+            Severity.WARNING,
+            f"rows that share their {wanted.kind} with another: {len(shared):,} clusters",
             "each cluster becomes one in the new shop; what belonged to all of them goes to the one that leads",
             "look at the largest; where two people share an address, give one of them another",
             sum(t.rows for t in shared.values()),
             examples=tuple(Example(t.examples[0].key, t.examples[0].masked, t.rows) for t in largest),
-        )  # fmt: skip
+        )
 
 
 def broken_texts(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
@@ -109,9 +123,9 @@ def broken_texts(legacy: Connection, route: Route, tables: Mapping[str, MirrorTa
                 continue
             name = Identifier(column.name)
             rows = legacy.execute(
-                SQL("SELECT {0}::text, min({1}), count(*) FROM public.{2} {3} WHERE " + _SUSPECT + " GROUP BY 1").format(
-                    name, key_text(table.key), Identifier(table.name), part
-                )
+                SQL(
+                    "SELECT {0}::text, min({1}), count(*) FROM public.{2} {3} WHERE " + _SUSPECT + " GROUP BY 1"
+                ).format(name, key_text(table.key), Identifier(table.name), part)
             ).fetchall()
             tally = _Tally()
             for raw, first, count in rows:
@@ -120,13 +134,18 @@ def broken_texts(legacy: Connection, route: Route, tables: Mapping[str, MirrorTa
             if tally.rows:
                 mended = (table.name, column.name) in repaired
                 yield Finding(
-                    f"legacy {table.name}.{column.name}", Severity.NOTE if mended else Severity.WARNING,
+                    f"legacy {table.name}.{column.name}",
+                    Severity.NOTE if mended else Severity.WARNING,
                     "texts that look broken (misread, escaped, or with junk)",
-                    "they are repaired on the way; both stand in ferry.standardized" if mended else "they arrive as they are",
-                    "nothing, unless the examples are not broken" if mended
+                    "they are repaired on the way; both stand in ferry.standardized"
+                    if mended
+                    else "they arrive as they are",
+                    "nothing, unless the examples are not broken"
+                    if mended
                     else f"if they are broken: `-- standardize: text legacy.{table.name} ({column.name})` in the mapping",
-                    tally.rows, examples=tally.shown,
-                ).scaled(factor)  # fmt: skip
+                    tally.rows,
+                    examples=tally.shown,
+                ).scaled(factor)
 
 
 def sample(legacy: Connection, table: str) -> tuple[Composable, float]:

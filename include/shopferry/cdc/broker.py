@@ -12,9 +12,9 @@ from kafka.errors import KafkaError
 
 from shopferry.cdc.envelope import committed_ms
 from shopferry.control.offsets import Partition
+from shopferry.engine.mirror import captured_schema
 from shopferry.errors import TransientError
-from shopferry.mapping import Route
-from shopferry.mirror import captured_schema
+from shopferry.route.route import Route
 
 _EMBEDDED = "tansu_cluster"  # how the embedded broker calls itself
 _PATIENCE_S = 10.0
@@ -46,9 +46,11 @@ class EndOffsets:
             return
         try:
             consumer = KafkaConsumer(
-                bootstrap_servers=self.kafka.split(","), enable_auto_commit=False, fetch_max_wait_ms=10,
+                bootstrap_servers=self.kafka.split(","),
+                enable_auto_commit=False,
+                fetch_max_wait_ms=10,
                 allow_auto_create_topics=False,
-            )  # fmt: skip
+            )
             self._warm.append(consumer)
             offsets_of(consumer.end_offsets, _partitions(consumer, self.names))
         except KafkaError as error:
@@ -88,7 +90,7 @@ class EndOffsets:
 
 
 @dataclass(frozen=True)
-class Backlog:
+class Unread:
     """One partition at the broker: its first and its end offset, and when the oldest that waits was committed (epoch ms)."""
 
     first: int
@@ -96,7 +98,7 @@ class Backlog:
     oldest_ms: int | None = None
 
 
-def backlog(kafka: str, names: Sequence[str], stored: Mapping[Partition, int]) -> dict[Partition, Backlog]:
+def count_unread(kafka: str, names: Sequence[str], stored: Mapping[Partition, int]) -> dict[Partition, Unread]:
     """What the broker holds of the topics, next to the stored positions: one look, for whoever watches from outside.
 
     A topic that the broker does not have is missing from the answer. Raises TransientError if the broker does not answer.
@@ -104,11 +106,17 @@ def backlog(kafka: str, names: Sequence[str], stored: Mapping[Partition, int]) -
     ends = EndOffsets(kafka, tuple(names))
     try:
         consumer = KafkaConsumer(
-            bootstrap_servers=kafka.split(","), enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=10,
-            max_partition_fetch_bytes=64 * 1024, bootstrap_timeout_ms=_GLANCE_MS,
-        )  # fmt: skip
+            bootstrap_servers=kafka.split(","),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=10,
+            max_partition_fetch_bytes=64 * 1024,
+            bootstrap_timeout_ms=_GLANCE_MS,
+        )
         try:
-            first = {(s.topic, s.partition): o for s, o in consumer.beginning_offsets(_partitions(consumer, names)).items()}
+            first = {
+                (s.topic, s.partition): o for s, o in consumer.beginning_offsets(_partitions(consumer, names)).items()
+            }
             end = ends()
             behind = {p: o for p, o in stored.items() if p in first and first[p] <= o < end.get(p, 0)}
             oldest = _oldest(consumer, behind)
@@ -118,7 +126,7 @@ def backlog(kafka: str, names: Sequence[str], stored: Mapping[Partition, int]) -
         raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
     finally:
         ends.close()
-    return {p: Backlog(first[p], end[p], oldest.get(p)) for p in sorted(first) if p in end}
+    return {p: Unread(first[p], end[p], oldest.get(p)) for p in sorted(first) if p in end}
 
 
 def _oldest(consumer: KafkaConsumer, positions: Mapping[Partition, int]) -> dict[Partition, int]:

@@ -24,7 +24,7 @@ from kafka.errors import FencedInstanceIdError, KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from shopferry import db
-from shopferry.cdc import metrics, positions
+from shopferry.cdc import health, positions
 from shopferry.cdc.backlog import Backlog
 from shopferry.cdc.broker import EndOffsets, group, offsets_of, shared
 from shopferry.cdc.positions import Held
@@ -110,7 +110,9 @@ class Stream:
             if self._assignment.changed:
                 if time.monotonic() - (self._assignment.waiting_since or float("inf")) > _PATIENCE_S:
                     # kafka-python forgets a rejoin that ends between two polls, and then waits for ever, no heartbeat.
-                    raise TransientError(f"group {group(self.settings.route)} has not dealt its partitions: joining anew")
+                    raise TransientError(
+                        f"group {group(self.settings.route)} has not dealt its partitions: joining anew"
+                    )
                 return {}
             for source, records in polled.items():
                 self._backlog.put((source.topic, source.partition), records)
@@ -183,7 +185,7 @@ class Stream:
             self.consumer.assign(sorted(sources))
             self._assignment.on_partitions_assigned(sources)
         self._looked = time.monotonic()
-        metrics.HEALTH.looked("broker")
+        health.HEALTH.looked("broker")
 
     def _all_dealt(self, sources: set[TopicPartition]) -> None:
         """Leave a group that has not dealt some partitions to anybody, and come anew.
@@ -208,9 +210,11 @@ class Stream:
             return None
         return {
             TopicPartition(t["topic"], p)
-            for m in described["members"] if m["member_assignment"]
-            for t in m["member_assignment"]["assigned_partitions"] for p in t["partitions"]
-        }  # fmt: skip
+            for m in described["members"]
+            if m["member_assignment"]
+            for t in m["member_assignment"]["assigned_partitions"]
+            for p in t["partitions"]
+        }
 
     def _place(self) -> None:
         """Go to the stored offset of every partition that was newly assigned."""
@@ -232,13 +236,12 @@ class Stream:
 
     def _held(self) -> dict[Partition, Held]:
         described = {t["name"]: t for t in self.admin.describe_topics(list(self.names)) if not t["error_code"]}
-        sources = [
-            TopicPartition(name, p["partition_index"]) for name, t in described.items() for p in t["partitions"]
-        ]
-        first, end = offsets_of(self.consumer.beginning_offsets, sources), offsets_of(self.consumer.end_offsets, sources)
-        return {
-            (s.topic, s.partition): Held(str(described[s.topic]["topic_id"]), first[s], end[s]) for s in sources
-        }
+        sources = [TopicPartition(name, p["partition_index"]) for name, t in described.items() for p in t["partitions"]]
+        first, end = (
+            offsets_of(self.consumer.beginning_offsets, sources),
+            offsets_of(self.consumer.end_offsets, sources),
+        )
+        return {(s.topic, s.partition): Held(str(described[s.topic]["topic_id"]), first[s], end[s]) for s in sources}
 
     def _held_for_sure(self) -> dict[Partition, Held]:
         """The same with end offsets that are asked for by a fetch: slower, and never behind the truth."""

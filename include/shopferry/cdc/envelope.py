@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from shopferry import origin
 from shopferry.errors import EventError, ReplayError
+from shopferry.stores import origin
 
 PLACEHOLDER = b"__debezium_unavailable_value"
 # As whole JSON values, since a text may speak of it; and in the shapes that other column types and settings give it:
@@ -122,10 +122,19 @@ def decode(message: Message, captured: frozenset[str], schema: str = "public") -
         raise EventError(f"{where}: op {event.op!r} without what it needs; replay stops here and skips nothing")
     row = None if event.op == "d" else after
     return Change(
-        table, message.key, row, event.source.lsn or 0, event.source.ts_ms or int(time.time() * 1000),
-        message.topic, message.partition, message.offset, event.op == "c", len(message.key) + len(message.value),
-        event.source.txId or 0, echo=(event.source.origin or "").startswith(origin.PREFIX),
-    )  # fmt: skip
+        table,
+        message.key,
+        row,
+        event.source.lsn or 0,
+        event.source.ts_ms or int(time.time() * 1000),
+        message.topic,
+        message.partition,
+        message.offset,
+        event.op == "c",
+        len(message.key) + len(message.value),
+        event.source.txId or 0,
+        echo=(event.source.origin or "").startswith(origin.PREFIX),
+    )
 
 
 def committed_ms(value: bytes | None) -> int | None:

@@ -15,8 +15,8 @@ import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from shopferry.db import Connection
+from shopferry.engine.mirror import Column, MirrorTable
 from shopferry.errors import ReplayError, TransientError
-from shopferry.mirror import Column, MirrorTable
 
 # Years before 1 and after 9999 are signed, but for the one before 1, which is 0000 (and no year to PostgreSQL); infinity of
 # a date or timestamp comes as some such year. The empty date that old shops keep as text, "0000-00-00", is none of these.
@@ -137,11 +137,13 @@ def _rows(
             "SELECT k._n, row_to_json(_v)::text FROM json_to_recordset(%s::json) AS k (_n integer, {}) "
             "JOIN {} r ON {} CROSS JOIN LATERAL (SELECT {}) _v"
         ).format(
-            SQL(", ").join(shape), relation, SQL(" AND ").join(match),
+            SQL(", ").join(shape),
+            relation,
+            SQL(" AND ").join(match),
             SQL(", ").join(_as_text(c) for c in table.columns),
         ),
         (keys.decode(),),
-    ).fetchall()  # fmt: skip
+    ).fetchall()
     return {wanted[n].key: row.encode() for n, row in rows}
 
 

@@ -12,20 +12,22 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from shopferry import db, mirror
-from shopferry.cdc import metrics, source
+from shopferry import db
+from shopferry.cdc import health, metrics, slot
+from shopferry.cdc.applied import Applied
+from shopferry.cdc.batches import BatchReader
 from shopferry.cdc.broker import beats as beats_of
 from shopferry.cdc.broker import topics
 from shopferry.cdc.consumer import Stream, stream
 from shopferry.cdc.envelope import Change
-from shopferry.cdc.reader import Reader
-from shopferry.cdc.replay import Applied, Replay
+from shopferry.cdc.replay import Replay
 from shopferry.control import offsets
 from shopferry.control.offsets import Partition
+from shopferry.engine import mirror
+from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import FencedError, TransientError
-from shopferry.mapping import Route
-from shopferry.mirror import MirrorTable
 from shopferry.retry import describe, retrying
+from shopferry.route.route import Route
 from shopferry.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,7 @@ class Flow:
             except FencedError as error:
                 log.warning("%s", error)  # partitions moved: read the positions anew
             except Exception as error:
-                metrics.HEALTH.stop(describe(error))
+                health.HEALTH.stop(describe(error))
                 self._note(describe(error))
                 raise
 
@@ -94,23 +96,25 @@ class Flow:
         shop, route = replay.shop, replay.route
         seen, looked, most = float("-inf"), float("-inf"), _SMALLEST
         goal: dict[Partition, int] = {}
-        with Reader(stream, beats_of(route), frozenset(tables), mirror.captured_schema(route.schema)) as reader:
+        with BatchReader(stream, beats_of(route), frozenset(tables), mirror.captured_schema(route.schema)) as reader:
             while not self.stop.is_set():
                 if time.monotonic() - looked > _LOOK_EVERY_S:
-                    source.look(replay.legacy, shop, route.name, f"shopferry_{route.name}", tables)
+                    slot.look(replay.legacy, shop, route.name, f"shopferry_{route.name}", tables)
                     offsets.forget_batches(shop, route.name)
-                    goal = goal or stream.all_ends()  # once: who has come that far is past whatever stopped the one before
+                    goal = (
+                        goal or stream.all_ends()
+                    )  # once: who has come that far is past whatever stopped the one before
                     looked = time.monotonic()
                 if time.monotonic() - seen > _SIGN_OF_LIFE_S:
                     there = all(stream.position.get(p, end) >= end for p, end in goal.items())
                     sign = offsets.alive if there else offsets.seen
                     metrics.alive(shop, sign(shop, route.name, self.name))
                     metrics.standing(stream.position, stream.ends())
-                    source.beat(replay.legacy)
+                    slot.send_beat(replay.legacy)
                     seen = time.monotonic()
                 batch = reader.batch(most, self.stop)
                 for value in batch.beats:
-                    source.follow(shop, route.name, value)
+                    slot.follow(shop, route.name, value)
                 if not batch.steps:
                     continue
                 # A full one has more waiting behind it.
@@ -125,7 +129,5 @@ class Flow:
                 elif took < _QUICK_S and full:
                     most = min(_LARGEST, most * 2)
 
-    def _apply(
-        self, replay: Replay, changes: Sequence[Change], steps: Mapping[Partition, tuple[int, int]]
-    ) -> Applied:
+    def _apply(self, replay: Replay, changes: Sequence[Change], steps: Mapping[Partition, tuple[int, int]]) -> Applied:
         return retrying(lambda: replay.apply(changes, steps), replay.shop, replay.legacy, notice=metrics.retried)

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from shopferry.cdc import health
 from shopferry.control import quarantine
 from shopferry.control.offsets import Partition
 from shopferry.db import Connection
@@ -34,94 +34,77 @@ from shopferry.errors import ConfigError
 from shopferry.retry import describe
 
 if TYPE_CHECKING:
-    from shopferry.cdc.replay import Applied
+    from shopferry.cdc.applied import Applied
 
 log = logging.getLogger(__name__)
-SILENCE_S = 30.0  # a look longer ago than this is no look any more
 _COUNT_EVERY_S = 15.0  # quarantine is counted by reading all of it
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and say only when we started
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
-BUILD = Gauge("shopferry_build_info", "Always 1: the version that runs, and its route.", ["version", "route"], registry=REGISTRY)
+BUILD = Gauge(
+    "shopferry_build_info", "Always 1: the version that runs, and its route.", ["version", "route"], registry=REGISTRY
+)
 EVENTS = Counter(
-    "shopferry_events_applied", "Change events applied, committed with their rows.", ["topic", "table"], registry=REGISTRY
+    "shopferry_events_applied",
+    "Change events applied, committed with their rows.",
+    ["topic", "table"],
+    registry=REGISTRY,
 )
 BYTES = Counter(
     "shopferry_event_bytes_applied", "Bytes of the change events applied.", ["topic", "table"], registry=REGISTRY
 )
 MIRROR_ROWS = Counter("shopferry_mirror_rows_written", "Rows that events changed in the mirror.", registry=REGISTRY)
 SHOP_ROWS = Counter(
-    "shopferry_shop_rows_written", "Rows that merges wrote to or deleted from the new shop.", ["mapping", "change"],
+    "shopferry_shop_rows_written",
+    "Rows that merges wrote to or deleted from the new shop.",
+    ["mapping", "change"],
     registry=REGISTRY,
-)  # fmt: skip
+)
 BATCHES = Counter("shopferry_batches_applied", "Batches committed.", registry=REGISTRY)
 BATCH_SECONDS = Histogram(
-    "shopferry_batch_seconds", "From the poll's end to the commit of a batch, retries included.", registry=REGISTRY,
+    "shopferry_batch_seconds",
+    "From the poll's end to the commit of a batch, retries included.",
+    registry=REGISTRY,
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
-)  # fmt: skip
+)
 LAG_SECONDS = Histogram(
-    "shopferry_lag_seconds", "Commit in legacy to application in the shop, of at most 50 events of each batch.",
-    registry=REGISTRY, buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
-)  # fmt: skip
-LAG_EVENTS = Gauge("shopferry_lag_events", "Events at the broker that are not applied yet.", ["topic"], registry=REGISTRY)
+    "shopferry_lag_seconds",
+    "Commit in legacy to application in the shop, of at most 50 events of each batch.",
+    registry=REGISTRY,
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+)
+LAG_EVENTS = Gauge(
+    "shopferry_lag_events", "Events at the broker that are not applied yet.", ["topic"], registry=REGISTRY
+)
 POSITION = Gauge("shopferry_position_offset", "The next offset to apply.", ["topic", "partition"], registry=REGISTRY)
 QUARANTINED = Gauge(
-    "shopferry_quarantine_rows", "Rows in quarantine; a row with two reasons counts for both.", ["entity", "reason"],
+    "shopferry_quarantine_rows",
+    "Rows in quarantine; a row with two reasons counts for both.",
+    ["entity", "reason"],
     registry=REGISTRY,
-)  # fmt: skip
+)
 REREADS = Counter(
     "shopferry_rereads", "Rows read again from legacy because an event left a value out.", ["table"], registry=REGISTRY
 )
 RETRIES = Counter(
-    "shopferry_retries", "Transient faults that were tried again, by SQLSTATE or class of error.", ["reason"],
+    "shopferry_retries",
+    "Transient faults that were tried again, by SQLSTATE or class of error.",
+    ["reason"],
     registry=REGISTRY,
-)  # fmt: skip
+)
 LAST_BATCH = Gauge("shopferry_last_batch_timestamp_seconds", "When the newest batch was committed.", registry=REGISTRY)
 HEALTHY = Gauge("shopferry_healthy", "1 while /healthz answers 200, else 0.", registry=REGISTRY)
 
 
-@dataclass
-class Health:
-    """Whether the consumer goes round: what it looked at and when, and what stopped it or troubled it last."""
-
-    looks: dict[str, float] = field(default_factory=dict)
-    stopped: str | None = None
-    trouble: str | None = None
-
-    def looked(self, at: str) -> None:
-        """The shop or the broker has just answered."""
-        self.looks[at] = time.monotonic()
-        self.trouble = None
-
-    def stop(self, reason: str) -> None:
-        """The consumer ends with this error."""
-        self.stopped = reason
-
-    def wrong(self, silence_s: float = SILENCE_S) -> str | None:
-        """Why the consumer is not well; None when it is."""
-        if self.stopped:
-            return f"stopped: {self.stopped}"
-        for at in ("shop", "broker"):
-            if at not in self.looks:
-                return f"has not reached the {at} yet" + self._because()
-            if (age := time.monotonic() - self.looks[at]) > silence_s:
-                return f"the {at} last answered {age:.0f} s ago" + self._because()
-        return None
-
-    def _because(self) -> str:
-        return f": {self.trouble}" if self.trouble else ""
-
-
-HEALTH = Health()
 _counted = 0.0
 
 
 def alive(shop: Connection, stopped: str | None) -> None:
     """The shop took our sign of life; `stopped` is the error it still shows of the life before. Counts the quarantine."""
     global _counted
-    HEALTH.looked("shop")
-    HEALTH.stopped = stopped
+    health.HEALTH.looked("shop")
+    health.HEALTH.stopped = stopped
     if time.monotonic() - _counted > _COUNT_EVERY_S:
         rows = {(entity, reason): n for entity, reason, n in quarantine.counts(shop)}
         shown = {(s.labels["entity"], s.labels["reason"]) for family in QUARANTINED.collect() for s in family.samples}
@@ -158,14 +141,14 @@ def batch() -> Iterator[Callable[[Applied], None]]:
             SHOP_ROWS.labels(mapping, "deleted").inc(merged.deleted)
         for lag in applied.lag_ms:
             LAG_SECONDS.observe(lag / 1000)
-        HEALTH.looked("shop")
+        health.HEALTH.looked("shop")
 
     yield book
 
 
 def retried(error: BaseException) -> None:
     """A transient fault is tried again."""
-    HEALTH.trouble = describe(error)
+    health.HEALTH.trouble = describe(error)
     sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
     RETRIES.labels(sqlstate or type(error).__name__).inc()
 
@@ -177,7 +160,7 @@ def table_of(topic: str) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        wrong = HEALTH.wrong()
+        wrong = health.HEALTH.wrong()
         HEALTHY.set(0 if wrong else 1)
         if self.path.partition("?")[0] == "/metrics":
             self._answer(200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY))

@@ -24,9 +24,7 @@ class Held:
     end: int
 
 
-def lost(
-    stored: Mapping[Partition, int], ids: Mapping[str, str], held: Mapping[Partition, Held]
-) -> str | None:
+def lost(stored: Mapping[Partition, int], ids: Mapping[str, str], held: Mapping[Partition, Held]) -> str | None:
     """What the broker does not have any more of what we have not applied yet, or what it has forgotten that we have."""
     for partition, offset in sorted(stored.items()):
         if partition not in held:

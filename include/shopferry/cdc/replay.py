@@ -16,33 +16,25 @@ from typing import Any
 import msgspec
 import psycopg
 
-from shopferry import mirror, mirror_rows
 from shopferry.cdc import metrics
+from shopferry.cdc.applied import Applied
 from shopferry.cdc.envelope import Change, collapse, drift, fill
 from shopferry.cdc.fidelity import Fidelity, Wanted, read_again, standing
 from shopferry.control import offsets, phases, quarantine
 from shopferry.control.offsets import Partition, Tally
 from shopferry.db import Connection
+from shopferry.engine import mirror, mirror_rows
+from shopferry.engine.merge import Merger
+from shopferry.engine.mirror import MirrorTable
+from shopferry.engine.outcome import Merged
+from shopferry.engine.refusals import is_refusal
 from shopferry.errors import ReplayError
-from shopferry.mapping import Route
-from shopferry.merge import Merged, Merger, is_refusal
-from shopferry.mirror import MirrorTable
-from shopferry.units import Identity, Unit
+from shopferry.route.entities import IdentityMapping, Unit
+from shopferry.route.route import Route
 
 log = logging.getLogger(__name__)
 _LAG_SAMPLE = 50
 _LAG_MAX = 2**31 - 1  # milliseconds that the control table can hold: 24 days
-
-
-@dataclass(frozen=True)
-class Applied:
-    """What one batch did: events taken in, rows written to the mirror, what each entity's merge did, lags of a sample."""
-
-    events: int
-    rows: int
-    merged: dict[str, Merged]
-    tallies: Mapping[Partition, Tally] = field(default_factory=dict)
-    lag_ms: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -93,10 +85,13 @@ class Replay:
             units = [u for phase, state, _ in states if state.live for u in self.route.of(phase)]
             generations = {t: g for phase, _, g in states for t in self.route.tables_of(phase)}
             whole = {
-                n: self._whole(self.tables[n], list(rows.values()), generations[n]) for n, rows in sorted(collapsed.items())
+                n: self._whole(self.tables[n], list(rows.values()), generations[n])
+                for n, rows in sorted(collapsed.items())
             }
             # An echo changes the mirror, and who is who by it; the rows it was made of stand in the target already.
-            written, _ = self._carry([u for u in units if isinstance(u, Identity)], whole, generations, echo=True)
+            written, _ = self._carry(
+                [u for u in units if isinstance(u, IdentityMapping)], whole, generations, echo=True
+            )
             count, merged = self._carry(units, whole, generations, echo=False)
             written += count
             if changes:
@@ -110,7 +105,12 @@ class Replay:
         return Applied(len(changes), written, merged, tallies, lags)
 
     def _carry(
-        self, units: Sequence[Unit], whole: Mapping[str, Sequence[Change]], generations: Mapping[str, int], *, echo: bool
+        self,
+        units: Sequence[Unit],
+        whole: Mapping[str, Sequence[Change]],
+        generations: Mapping[str, int],
+        *,
+        echo: bool,
     ) -> tuple[int, dict[str, Merged]]:
         """Bring the changes that are an echo, or those that are none, into the mirror, and merge what they affect."""
         # Of an echo nothing is merged, but when its keys are merged another time its values must have been judged.
@@ -200,9 +200,7 @@ class Replay:
             extra = {"where": change.where, "table": table.name, "sqlstate": error.sqlstate}
             log.warning("an event that the mirror cannot hold is quarantined", extra=extra)
             row_key = "/".join(str(v) for v in msgspec.json.decode(change.key).values())
-            quarantine.refuse(
-                self.shop, table.relation, row_key, row_key, "event_unreadable", error.sqlstate, None
-            )
+            quarantine.refuse(self.shop, table.relation, row_key, row_key, "event_unreadable", error.sqlstate, None)
             return 0
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from shopferry import logs
-from shopferry.cli import looking, moving, servers
+from shopferry.cli import check, move, servers
 from shopferry.control import backups, differences
 from shopferry.errors import ShopferryError
 from shopferry.retry import describe
@@ -59,7 +59,9 @@ def parser() -> argparse.ArgumentParser:
     up = verb(stacks, "up", servers.stack_up)
     up.add_argument("--without", action="append", choices=["airflow", "sync"], help="leave a part out (repeatable)")
     up.add_argument("--broker", metavar="HOST:PORT", help="use an existing Kafka instead of the embedded broker")
-    verb(stacks, "down", servers.stack_down).add_argument("--purge", action="store_true", help="remove all data as well")
+    verb(stacks, "down", servers.stack_down).add_argument(
+        "--purge", action="store_true", help="remove all data as well"
+    )
     verb(stacks, "status", servers.stack_status)
 
     show_all = verb(verbs, "demo", servers.demo)
@@ -71,76 +73,94 @@ def parser() -> argparse.ArgumentParser:
     fill.add_argument("--customers", type=_count, default=20_000, help="size of the shop (20000)")
     fill.add_argument("--seed", type=int, default=7, help="the same seed gives the same shop (7)")
 
-    verb(verbs, "status", looking.status)
-    verb(verbs, "assess", looking.assess).add_argument("--html", metavar="FILE", help="write the report as one HTML page as well")
-    trial = verb(verbs, "rehearse", moving.rehearse)
-    trial.add_argument("--customers", type=_count, default=200, help="customers at random; the oddest come beside them (200)")
-    trial.add_argument("--pseudonymise", action="store_true", help="no real names, addresses, phones and e-mails in scratch")
+    verb(verbs, "status", check.status)
+    verb(verbs, "assess", check.assess).add_argument(
+        "--html", metavar="FILE", help="write the report as one HTML page as well"
+    )
+    trial = verb(verbs, "rehearse", move.rehearse)
+    trial.add_argument(
+        "--customers", type=_count, default=200, help="customers at random; the oddest come beside them (200)"
+    )
+    trial.add_argument(
+        "--pseudonymise", action="store_true", help="no real names, addresses, phones and e-mails in scratch"
+    )
     trial.add_argument("--who", help="who holds it (the account that runs this)")
 
-    verb(verbs, "report", looking.report).add_argument("--html", metavar="FILE", help="write the report as one HTML page as well")
+    verb(verbs, "report", check.report).add_argument(
+        "--html", metavar="FILE", help="write the report as one HTML page as well"
+    )
 
     passages = group("phase", "The phases of the migration.")
-    verb(passages, "init", moving.phase_init)
-    one = verb(passages, "run", moving.phase_run)
+    verb(passages, "init", move.phase_init)
+    one = verb(passages, "run", move.phase_run)
     one.add_argument("phase", help="contacts, orders, loyalty, …")
     one.add_argument("--chunk-size", type=_count, default=10_000, help="rows per chunk (10000)")
     one.add_argument("--rows-per-second", type=_count, help="throttle of the copy (none)")
     one.add_argument("--sample", type=_count, help="copy and merge only about so many rows per table, to look at")
     one.add_argument(
-        "--without-rehearsal", metavar="NAME", help="start the first phase though no rehearsal was green; NAME decided it"
+        "--without-rehearsal",
+        metavar="NAME",
+        help="start the first phase though no rehearsal was green; NAME decided it",
     )
-    verb(passages, "status", moving.phase_status)
+    verb(passages, "status", move.phase_status)
 
     flows = group("sync", "The stream of changes.")
-    for flow in (verb(flows, "forward", moving.sync_forward), verb(flows, "reverse", moving.sync_reverse)):
+    for flow in (verb(flows, "forward", move.sync_forward), verb(flows, "reverse", move.sync_reverse)):
         flow.add_argument("--no-resync", action="store_true", help="stop after a gap instead of copying anew")
         flow.add_argument(
-            "--name", default=socket.gethostname(), help="who this consumer is, where two run on one host (the host's name)"
+            "--name",
+            default=socket.gethostname(),
+            help="who this consumer is, where two run on one host (the host's name)",
         )
-    verb(flows, "resync", moving.sync_resync).add_argument("--reverse", action="store_true", help="of the way back")
+    verb(flows, "resync", move.sync_resync).add_argument("--reverse", action="store_true", help="of the way back")
 
-    checking = verb(verbs, "verify", looking.verify)
+    checking = verb(verbs, "verify", check.verify)
     checking.add_argument("phase", nargs="?", help="one phase only")
     checking.add_argument("--rows-per-second", type=_count, help="throttle of the comparison (none)")
-    mending = verb(verbs, "repair", looking.repair)
+    mending = verb(verbs, "repair", check.repair)
     mending.add_argument("phase", nargs="?", help="one phase only")
     mending.add_argument("--target", help="only this table, entity or identity")
     found = group("difference", "What verification found.")
-    differing = verb(found, "list", looking.difference_list)
-    differing.add_argument("--rows", action="store_true", help="list rows, with the shapes of values, instead of counts")
+    differing = verb(found, "list", check.difference_list)
+    differing.add_argument(
+        "--rows", action="store_true", help="list rows, with the shapes of values, instead of counts"
+    )
     differing.add_argument("--values", action="store_true", help="read the rows again and show their values")
-    differing.add_argument("--state", action="append", choices=differences.STATES, help="of this state (open; repeatable)")
+    differing.add_argument(
+        "--state", action="append", choices=differences.STATES, help="of this state (open; repeatable)"
+    )
     differing.add_argument("--phase", help="only this phase")
     differing.add_argument("--target", help="only this table, entity or identity")
     differing.add_argument("--limit", type=_count, default=100, help="rows listed at most (100)")
-    explaining = verb(found, "explain", looking.difference_explain)
+    explaining = verb(found, "explain", check.difference_explain)
     explaining.add_argument("target", help="the table, entity or identity")
     explaining.add_argument("key", nargs="?", help="one row only")
     explaining.add_argument("--why", required=True, help="why it may be so")
 
     held = group("quarantine", "Rows that may not enter the new shop yet.")
-    listing = verb(held, "list", looking.quarantine_list)
+    listing = verb(held, "list", check.quarantine_list)
     listing.add_argument("--rows", action="store_true", help="list keys instead of counts")
     listing.add_argument("--limit", type=_count, default=100, help="rows listed at most (100)")
-    for made in (listing, verb(held, "release", looking.quarantine_release)):
+    for made in (listing, verb(held, "release", check.quarantine_release)):
         made.add_argument("--entity", help="only this entity, e.g. shop.customer_order")
         made.add_argument("--reason", help="only this reason code")
         made.add_argument("--reverse", action="store_true", help="what legacy does not take of the way back")
 
-    saved = verb(verbs, "backup", moving.backup_take)
+    saved = verb(verbs, "backup", move.backup_take)
     saved.add_argument("--store", choices=backups.STORES, help="only this store (both)")
     saved.add_argument("--test-restore", action="store_true", help="restore into a scratch database and compare")
     saved.add_argument("--who", help="who takes it (the account that runs this)")
-    verb(saved.add_subparsers(dest="subverb", metavar="VERB"), "list", moving.backup_list)
+    verb(saved.add_subparsers(dest="subverb", metavar="VERB"), "list", move.backup_list)
 
-    verb(verbs, "arm", moving.arm)
-    verb(verbs, "gates", moving.gates)
-    switch = verb(verbs, "cutover", moving.cutover)
-    switch.add_argument("--dry-run", action="store_true", help="all of it but the lock: what would happen, how long it takes")
-    for made in (switch, verb(verbs, "rollback", moving.rollback), mending, explaining):
+    verb(verbs, "arm", move.arm)
+    verb(verbs, "gates", move.gates)
+    switch = verb(verbs, "cutover", move.cutover)
+    switch.add_argument(
+        "--dry-run", action="store_true", help="all of it but the lock: what would happen, how long it takes"
+    )
+    for made in (switch, verb(verbs, "rollback", move.rollback), mending, explaining):
         made.add_argument("--who", help="who decided it (the account that runs this)")
-    ending = verb(verbs, "finish", moving.finish)
+    ending = verb(verbs, "finish", move.finish)
     ending.add_argument("route", help="the route's name, so that nobody ends another one")
     ending.add_argument("--approved-by", nargs=2, required=True, metavar="NAME", help="the two people who approved it")
     return top

@@ -43,14 +43,34 @@ class Backup:
 
 
 def record(
-    conn: Connection, route: str, *, store: str, reason: str, method: str, file: str, size: int, sha256: str,
-    taken: datetime, seconds: float, who: str, tables: dict[str, int],
-) -> Backup:  # fmt: skip
+    conn: Connection,
+    route: str,
+    *,
+    store: str,
+    reason: str,
+    method: str,
+    file: str,
+    size: int,
+    sha256: str,
+    taken: datetime,
+    seconds: float,
+    who: str,
+    tables: dict[str, int],
+) -> Backup:
     """Book a backup that was taken."""
     given = {
-        "route": route, "store": store, "reason": reason, "method": method, "file": file, "bytes": size,
-        "sha256": sha256, "taken": taken, "seconds": seconds, "who": who, "tables": Jsonb(tables),
-    }  # fmt: skip
+        "route": route,
+        "store": store,
+        "reason": reason,
+        "method": method,
+        "file": file,
+        "bytes": size,
+        "sha256": sha256,
+        "taken": taken,
+        "seconds": seconds,
+        "who": who,
+        "tables": Jsonb(tables),
+    }
     row = conn.execute(_Q["record"], given).fetchone()
     assert row
     return get(conn, route, int(row[0]))

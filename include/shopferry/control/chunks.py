@@ -55,6 +55,7 @@ class Span:
 
 EVERYTHING = Span()
 
+
 def plan(conn: Connection, route: str, phase: str, kind: str, chunks: Sequence[Chunk]) -> None:
     """Replace the plan of this phase and kind."""
     conn.execute(_Q["forget"], {"route": route, "phase": phase, "kind": kind})
@@ -68,14 +69,18 @@ def add(conn: Connection, route: str, chunks: Sequence[Chunk]) -> None:
             _Q["plan"],
             [
                 {
-                    "route": route, "phase": c.phase, "kind": c.kind, "target": c.target,
-                    "position": c.position, "no": c.no,
+                    "route": route,
+                    "phase": c.phase,
+                    "kind": c.kind,
+                    "target": c.target,
+                    "position": c.position,
+                    "no": c.no,
                     "low": Jsonb(c.low) if c.low is not None else None,
                     "high": Jsonb(c.high) if c.high is not None else None,
                 }
                 for c in chunks
             ],
-        )  # fmt: skip
+        )
 
 
 def claim(conn: Connection, route: str, phase: str, kind: str, span: Span = EVERYTHING) -> Chunk | None:

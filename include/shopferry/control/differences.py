@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from shopferry.control.schema import SQL
 from shopferry.db import Connection, queries
-from shopferry.masking import masked
+from shopferry.shapes import masked
 
 _Q = queries(SQL / "differences.sql")
 _MEMORY = "6 hours"  # a verification that was broken off longer ago begins anew
@@ -93,9 +93,16 @@ class Run:
         return self.steps.get((layer, target))
 
     def book(
-        self, conn: Connection, layer: str, target: str, found: Sequence[Difference], *,
-        rows: int, seconds: float, high: Sequence[Any] | None,
-    ) -> None:  # fmt: skip
+        self,
+        conn: Connection,
+        layer: str,
+        target: str,
+        found: Sequence[Difference],
+        *,
+        rows: int,
+        seconds: float,
+        high: Sequence[Any] | None,
+    ) -> None:
         """Record that everything up to `high` is compared (None: all of it), and what was found there."""
         record(conn, self, found)
         step = {"layer": layer, "target": target, "high": None if high is None else Jsonb(list(high))}
@@ -132,13 +139,19 @@ def record(conn: Connection, run: Run, found: Sequence[Difference]) -> None:
     conn.execute(
         _Q["found"],
         {
-            "route": run.route, "phase": run.phase, "at": run.at,
-            "layers": [d.layer for d in unique], "targets": [d.target for d in unique], "keys": [d.key for d in unique],
-            "columns": [d.column for d in unique], "kinds": [d.kind for d in unique],
-            "aggregates": [d.aggregate for d in unique], "expecteds": [_kept(d, d.expected) for d in unique],
+            "route": run.route,
+            "phase": run.phase,
+            "at": run.at,
+            "layers": [d.layer for d in unique],
+            "targets": [d.target for d in unique],
+            "keys": [d.key for d in unique],
+            "columns": [d.column for d in unique],
+            "kinds": [d.kind for d in unique],
+            "aggregates": [d.aggregate for d in unique],
+            "expecteds": [_kept(d, d.expected) for d in unique],
             "founds": [_kept(d, d.found) for d in unique],
         },
-    )  # fmt: skip
+    )
 
 
 def _kept(d: Difference, value: str | None) -> str | None:
@@ -147,9 +160,14 @@ def _kept(d: Difference, value: str | None) -> str | None:
 
 
 def entries(
-    conn: Connection, route: str, phase: str | None = None, *, states: Sequence[str] = ("open",),
-    target: str | None = None, limit: int = 10_000_000,
-) -> list[Entry]:  # fmt: skip
+    conn: Connection,
+    route: str,
+    phase: str | None = None,
+    *,
+    states: Sequence[str] = ("open",),
+    target: str | None = None,
+    limit: int = 10_000_000,
+) -> list[Entry]:
     """The recorded differences, by phase, layer, target and key."""
     given = {"route": route, "phase": phase, "states": list(states), "target": target, "limit": limit}
     with conn.cursor(row_factory=class_row(Entry)) as cur:
@@ -193,13 +211,26 @@ def explain(conn: Connection, route: str, target: str, key: str | None, why: str
 
 
 def repaired(
-    conn: Connection, route: str, phase: str, rows: Sequence[tuple[str, str, str]], remaining: int, seconds: float, who: str
+    conn: Connection,
+    route: str,
+    phase: str,
+    rows: Sequence[tuple[str, str, str]],
+    remaining: int,
+    seconds: float,
+    who: str,
 ) -> None:
     """Record a repair: these rows, by (layer, target, key), are as they should be again; so many are not."""
     given = {
-        "route": route, "phase": phase, "who": who, "layers": [r[0] for r in rows], "targets": [r[1] for r in rows],
-        "keys": [r[2] for r in rows], "repaired": len(rows), "remaining": remaining,
-        "differences": len(rows) + remaining, "seconds": seconds,
-    }  # fmt: skip
+        "route": route,
+        "phase": phase,
+        "who": who,
+        "layers": [r[0] for r in rows],
+        "targets": [r[1] for r in rows],
+        "keys": [r[2] for r in rows],
+        "repaired": len(rows),
+        "remaining": remaining,
+        "differences": len(rows) + remaining,
+        "seconds": seconds,
+    }
     conn.execute(_Q["repaired"], given)
     conn.execute(_Q["record_repair"], given)

@@ -82,9 +82,12 @@ def advance(conn: Connection, route: str, steps: Mapping[Partition, tuple[int, i
     """Move partitions from the expected to the next offset. Raises FencedError when one is not where we left it."""
     ordered = sorted(steps.items())
     given = {
-        "route": route, "topics": [topic for (topic, _), _ in ordered], "partitions": [number for (_, number), _ in ordered],
-        "expected": [expected for _, (expected, _) in ordered], "next": [following for _, (_, following) in ordered],
-    }  # fmt: skip
+        "route": route,
+        "topics": [topic for (topic, _), _ in ordered],
+        "partitions": [number for (_, number), _ in ordered],
+        "expected": [expected for _, (expected, _) in ordered],
+        "next": [following for _, (_, following) in ordered],
+    }
     moved = set(conn.execute(_Q["advance"], given).fetchall())
     for (topic, partition), (expected, _) in ordered:
         if (topic, partition) not in moved:
@@ -104,17 +107,26 @@ def reset(conn: Connection, route: str, ends: Callable[[], Mapping[Partition, in
 
 
 def record_batch(
-    conn: Connection, route: str, *, events: int, lag_ms: Sequence[int], apply_ms: int, tallies: Mapping[Partition, Tally]
+    conn: Connection,
+    route: str,
+    *,
+    events: int,
+    lag_ms: Sequence[int],
+    apply_ms: int,
+    tallies: Mapping[Partition, Tally],
 ) -> None:
     """Book one replayed batch with a sample of its lags, and per partition what it applied."""
     conn.execute(_Q["batch"], {"route": route, "events": events, "lag_ms": list(lag_ms), "apply_ms": apply_ms})
     ordered = sorted(tallies.items())
     given = {
-        "route": route, "topics": [topic for (topic, _), _ in ordered], "partitions": [number for (_, number), _ in ordered],
-        "events": [t.events for _, t in ordered], "bytes": [t.bytes for _, t in ordered],
+        "route": route,
+        "topics": [topic for (topic, _), _ in ordered],
+        "partitions": [number for (_, number), _ in ordered],
+        "events": [t.events for _, t in ordered],
+        "bytes": [t.bytes for _, t in ordered],
         "lsns": [f"{t.lsn >> 32:X}/{t.lsn & 0xFFFFFFFF:X}" for _, t in ordered],
         "committed": [t.committed_ms for _, t in ordered],
-    }  # fmt: skip
+    }
     conn.execute(_Q["tally"], given)
 
 

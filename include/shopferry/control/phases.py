@@ -36,7 +36,12 @@ class State(StrEnum):
 TRANSITIONS = {
     State.COPYING: {State.NEW, State.COPYING},
     State.MERGING: {State.COPYING, State.MERGING, State.IN_SYNC, State.VERIFIED},
-    State.IN_SYNC: {State.MERGING, State.IN_SYNC, State.VERIFIED, State.CUT_OVER},  # the last: a switch turns the flow round
+    State.IN_SYNC: {
+        State.MERGING,
+        State.IN_SYNC,
+        State.VERIFIED,
+        State.CUT_OVER,
+    },  # the last: a switch turns the flow round
     State.VERIFIED: {State.IN_SYNC, State.VERIFIED, State.CUT_OVER},
     # From `copying`: the way back is armed and was never merged; from `in_sync`: it is given up by a rollback.
     State.CUT_OVER: {State.VERIFIED, State.CUT_OVER, State.COPYING, State.IN_SYNC},

@@ -34,9 +34,7 @@ def settlement(entity: str, *, affected: sql.Identifier, outcome: sql.Composable
     `outcome` is a SELECT of (row_key, key, reasons, left_out), one row for each refused row. The statement yields how many
     of the affected keys' rows the database itself had refused before.
     """
-    return sql.SQL(_Q["settle"].rstrip(";")).format(
-        entity=sql.Literal(entity), affected=affected, outcome=outcome
-    )
+    return sql.SQL(_Q["settle"].rstrip(";")).format(entity=sql.Literal(entity), affected=affected, outcome=outcome)
 
 
 def refuse(
@@ -46,14 +44,24 @@ def refuse(
     conn.execute(
         _Q["refuse"],
         {
-            "entity": entity, "row_key": row_key, "key": key, "reasons": [reason],
-            "sqlstate": sqlstate, "constraint_name": constraint,
+            "entity": entity,
+            "row_key": row_key,
+            "key": key,
+            "reasons": [reason],
+            "sqlstate": sqlstate,
+            "constraint_name": constraint,
         },
-    )  # fmt: skip
+    )
 
 
 def refuse_key(
-    conn: Connection, entity: str, rows: Sequence[str], key: str, reason: str, sqlstate: str | None, constraint: str | None
+    conn: Connection,
+    entity: str,
+    rows: Sequence[str],
+    key: str,
+    reason: str,
+    sqlstate: str | None,
+    constraint: str | None,
 ) -> None:
     """Put all rows of one aggregate key into quarantine, in the place of whatever was known of them."""
     conn.execute(_Q["clear_key"], {"entity": entity, "key": key, "rows": list(rows)})

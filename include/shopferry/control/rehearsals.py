@@ -67,14 +67,30 @@ class Rehearsal:
 
 
 def record(
-    conn: Connection, route: str, *, who: str, fingerprint: str, customers: int, pseudonymised: bool, seconds: float,
-    phases: Sequence[Rehearsed], problem: str | None, green: bool,
-) -> Rehearsal:  # fmt: skip
+    conn: Connection,
+    route: str,
+    *,
+    who: str,
+    fingerprint: str,
+    customers: int,
+    pseudonymised: bool,
+    seconds: float,
+    phases: Sequence[Rehearsed],
+    problem: str | None,
+    green: bool,
+) -> Rehearsal:
     """Book a rehearsal and how it ended."""
     given = {
-        "route": route, "who": who, "fingerprint": fingerprint, "customers": customers, "pseudonymised": pseudonymised,
-        "seconds": seconds, "phases": Jsonb([asdict(p) for p in phases]), "problem": problem, "green": green,
-    }  # fmt: skip
+        "route": route,
+        "who": who,
+        "fingerprint": fingerprint,
+        "customers": customers,
+        "pseudonymised": pseudonymised,
+        "seconds": seconds,
+        "phases": Jsonb([asdict(p) for p in phases]),
+        "problem": problem,
+        "green": green,
+    }
     conn.execute(_Q["record"], given)
     return held(conn, route)[0]
 
@@ -89,7 +105,9 @@ def latest(conn: Connection, route: str, fingerprint: str) -> tuple[Rehearsal | 
     """The last rehearsal of these mappings, and in words how it ended or that there was none."""
     known = held(conn, route)
     last = next((r for r in known if r.fingerprint == fingerprint), None)
-    return last, f"the last one, {last.told}" if last else "there was none" + (" since a mapping changed" if known else "")
+    return last, f"the last one, {last.told}" if last else "there was none" + (
+        " since a mapping changed" if known else ""
+    )
 
 
 def decided_without(conn: Connection, route: str, phase: str) -> str | None:

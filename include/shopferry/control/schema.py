@@ -29,8 +29,7 @@ def install_control(conn: Connection) -> None:
     for file in ("schema.sql", "fence.sql"):
         conn.execute((SQL / file).read_bytes())
     conn.execute(
-        "INSERT INTO ferry.meta (version) VALUES (%s) "
-        "ON CONFLICT (singleton) DO UPDATE SET version = excluded.version",
+        "INSERT INTO ferry.meta (version) VALUES (%s) ON CONFLICT (singleton) DO UPDATE SET version = excluded.version",
         (VERSION,),
     )
 
@@ -61,7 +60,9 @@ def _require_fence_ours(conn: Connection) -> None:
 
 def require_free(conn: Connection, *names: str) -> None:
     """Raises ConfigError when the database has a schema by one of these names, which are to be ours."""
-    rows = conn.execute("SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s) ORDER BY 1", (list(names),)).fetchall()
+    rows = conn.execute(
+        "SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s) ORDER BY 1", (list(names),)
+    ).fetchall()
     if rows:
         raise ConfigError(
             f"database {conn.info.dbname} has a schema {rows[0][0]} of its own, which shopferry needs for itself: rename it, or "

@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from shopferry import fence, installation
-from shopferry.backfill import Stores
+from shopferry.cdc.proof import broker_ends
+from shopferry.control import routes
 from shopferry.control.gates import Gate
 from shopferry.cutover import gates, routing, sequences
+from shopferry.cutover.deadline import LIMIT_S
 from shopferry.cutover.last_look import differing, look_ahead
-from shopferry.cutover.limit import LIMIT_S
 from shopferry.cutover.sequences import Numbering
+from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import PhaseError, ShopferryError
-from shopferry.passage import await_applied, broker_ends, stores
+from shopferry.phase_steps import await_applied
 from shopferry.settings import Settings
+from shopferry.stores import fence
 
 _LOOKS = 3
 
@@ -41,7 +43,7 @@ def dry_run(settings: Settings) -> DryRun:
 
     Writes nothing but the verdicts and markers. Raises PhaseError when a cutover has begun or is done.
     """
-    with stores(settings, "dry run") as s:
+    with open_stores(settings, "dry run") as s:
         _require_open(s)
         done = DryRun([])
         with _lap(done, "gates"):
@@ -72,7 +74,7 @@ def dry_run(settings: Settings) -> DryRun:
 
 
 def _require_open(s: Stores) -> None:
-    if installation.active(s.shop, s.route.name) == "shop":
+    if routes.active_store(s.shop, s.route.name) == "shop":
         raise PhaseError(f"route {s.route.name} is cut over: the new shop takes the writes, there is nothing to try")
     if fence.fenced(s.legacy):
         raise PhaseError("a cutover has begun and closed legacy: `shopferry cutover` completes it")

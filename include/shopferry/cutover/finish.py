@@ -16,20 +16,26 @@ from pathlib import Path
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from shopferry import db, fence, installation, origin, route_settings
-from shopferry.cdc import source
+from shopferry import db
+from shopferry.cdc import slot
 from shopferry.cdc.broker import forget, topics
+from shopferry.control import routes
 from shopferry.cutover.switch import require_as_approved
 from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError, ShopferryError, TransientError
-from shopferry.mapping import Route
 from shopferry.retry import retrying
+from shopferry.route import settings as route_settings
+from shopferry.route.route import Route, reverse_of
 from shopferry.settings import REVERSE, Settings
+from shopferry.stores import fence, origin
 
 _Q = db.queries(Path(__file__).parent / "sql" / "finish.sql")
 _ORIGINS_S = 15.0  # for the flows, which notice the end within seconds
 _LOCK_WAIT = "10s"  # readers of the control tables are done sooner
-_SHORT_WAIT, _FENCES_S = "200ms", 60.0  # for a moment without readers: so long others wait behind us, so long it is tried
+_SHORT_WAIT, _FENCES_S = (
+    "200ms",
+    60.0,
+)  # for a moment without readers: so long others wait behind us, so long it is tried
 _WARNING = "legacy's tables take writes again: take the application's rights away there, or switch that server off"
 
 
@@ -52,15 +58,15 @@ def finish(settings: Settings, typed: str, first: str, second: str, approved: da
     route = Route.load(settings.route)
     done = Finished()
     with db.connect(settings.shop_dsn, "finish") as shop, db.connect(settings.legacy_dsn, "finish") as legacy:
-        if installation.is_installed(shop):
+        if routes.is_installed(shop):
             _require(shop, legacy, route, typed, first, second)
             require_as_approved(shop, route, approved)
             _finish_shop(shop, route, f"{first}, {second}", done)
-        elif not installation.is_finished(shop, route.name):
+        elif not routes.is_finished(shop, route.name):
             raise PhaseError(f"route {route.name}: nothing is installed in the new shop, there is nothing to finish")
         if settings.connect:
             for flow in _flows(route):
-                _delete_connector(settings.connect, installation.publication(flow), done)
+                _delete_connector(settings.connect, flow.publication, done)
         _finish_way_back(shop, route, done)
         _finish_legacy(legacy, route, done)
         gone = [name for r in _flows(route) for name in forget(settings.kafka, r.name, topics(r, r.tables))]
@@ -90,10 +96,14 @@ def refusals(shop: Connection, route: Route) -> list[str]:
 
 def built_on(conn: Connection) -> list[str]:
     """What others have made of ours in this store: it would go with what it was made of, and nobody would have said so."""
-    if not installation.is_installed(conn):
+    if not routes.is_installed(conn):
         return []
     built = [str(row[0]) for row in conn.execute(_Q["built_on"]).fetchall()]
-    return [f"in {conn.info.dbname} others build on what would be dropped, so drop it first: {', '.join(built)}"] if built else []
+    return (
+        [f"in {conn.info.dbname} others build on what would be dropped, so drop it first: {', '.join(built)}"]
+        if built
+        else []
+    )
 
 
 def _require(shop: Connection, legacy: Connection, route: Route, typed: str, first: str, second: str) -> None:
@@ -113,20 +123,24 @@ def _finish_shop(shop: Connection, route: Route, who: str, done: Finished) -> No
     try:
         with shop.transaction():
             shop.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'".encode())
-            installation.pause(shop, route)
+            routes.pause(shop, route.name)
             shop.execute(_Q["audit"].encode())
             shop.execute(_Q["gather"], given)
             shop.execute(_Q["note"], given)
             standing = _standing(shop, route)
-            _drop_schemas(shop, "legacy", "mirror", "ferry")  # with ferry go the triggers that give legacy's keys at birth
+            _drop_schemas(
+                shop, "legacy", "mirror", "ferry"
+            )  # with ferry go the triggers that give legacy's keys at birth
     except psycopg.errors.LockNotAvailable:
-        raise TransientError(f"somebody has read the control tables for longer than {_LOCK_WAIT}: nothing was changed") from None
+        raise TransientError(
+            f"somebody has read the control tables for longer than {_LOCK_WAIT}: nothing was changed"
+        ) from None
     done.dropped += [f"new shop: {what}" for what in standing]
 
 
 def _drop_fences(shop: Connection, route: Route) -> None:
     """Drop the new shop's fences, which are lifted, one by one: each needs a moment without readers, and the shop is live."""
-    for entity in installation.shop_tables(route):
+    for entity in route.shop_tables:
         try:
             retrying(partial(_drop_fence, shop, entity), shop, give_up_after=_FENCES_S)
         except psycopg.errors.LockNotAvailable:
@@ -144,34 +158,36 @@ def _drop_fence(shop: Connection, entity: str) -> None:
 
 def _finish_legacy(legacy: Connection, route: Route, done: Finished) -> None:
     """Drop slot, publication, markers and fences; whatever is gone already is no error."""
-    name = installation.publication(route)
+    name = route.publication
     standing = _standing(legacy, route)
-    legacy.execute(SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(name)))  # first: a connector then waits for it
-    source.drop_slot(legacy, name)
+    legacy.execute(
+        SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(name))
+    )  # first: a connector then waits for it
+    slot.drop_slot(legacy, name)
     with legacy.transaction():
-        for table in installation.legacy_tables(route):
+        for table in route.legacy_tables:
             fence.drop_fence(legacy, table)
         _drop_schemas(legacy, "shopferry")
-        if installation.is_installed(legacy):
+        if routes.is_installed(legacy):
             _drop_schemas(legacy, "shop", "mirror", "ferry")
-    origin.drop(legacy, installation.reverse(route.name), _ORIGINS_S)
+    origin.drop(legacy, reverse_of(route.name), _ORIGINS_S)
     done.dropped += [f"legacy: {what}" for what in standing]
     done.warnings.append(_WARNING)
 
 
 def _finish_way_back(shop: Connection, route: Route, done: Finished) -> None:
     """Drop what the way back has read the new shop by, and both origins."""
-    name = installation.publication(route) + REVERSE
+    name = route.publication + REVERSE
     standing = _standing(shop, route)
     shop.execute(SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(name)))
-    source.drop_slot(shop, name)
+    slot.drop_slot(shop, name)
     _drop_schemas(shop, "shopferry")
     origin.drop(shop, route.name, _ORIGINS_S)
     done.dropped += [f"new shop: {what}" for what in standing]
 
 
 def _flows(route: Route) -> list[Route]:
-    back = installation.back_of(route)
+    back = route.back
     return [route, back] if back else [route]
 
 

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from shopferry import fence, installation, route_settings
-from shopferry.backfill import Stores
-from shopferry.control import backups, differences, gates, offsets, phases, quarantine, rehearsals
+from shopferry.cdc.proof import broker_ends
+from shopferry.control import backups, differences, gates, offsets, phases, quarantine, rehearsals, routes
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
 from shopferry.cutover import losses, sequences, servers, way_back
+from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import GateError, ShopferryError
-from shopferry.passage import await_applied, broker_ends, stores
-from shopferry.route_settings import Terms
+from shopferry.phase_steps import await_applied
+from shopferry.route import settings as route_settings
+from shopferry.route.settings import Terms
 from shopferry.settings import Settings
+from shopferry.stores import fence
 
 SIGN_OF_LIFE_S = 15.0
 LAG_LIMIT_S = 10.0  # as long as the switch waits for the stream while nobody can write
@@ -34,17 +36,29 @@ def judge(settings: Settings) -> list[Gate]:
     Raises ConfigError for a route.toml that is wrong.
     """
     terms = route_settings.load(settings.route).cutover
-    with stores(settings, "gates") as s:
+    with open_stores(settings, "gates") as s:
         judged = [
-            _window(terms, datetime.now(UTC)), _rehearsal(s),
-            _phases(s), _verified(s, terms), _differences(s), _quarantine(s, terms), _backups(s),
+            _window(terms, datetime.now(UTC)),
+            _rehearsal(s),
+            _phases(s),
+            _verified(s, terms),
+            _differences(s),
+            _quarantine(s, terms),
+            _backups(s),
             # In this order: the first waits, and meanwhile the consumer may have stopped.
-            _lag(s, settings), _trend(s), _consumer(s),
+            _lag(s, settings),
+            _trend(s),
+            _consumer(s),
             servers.old_transactions(s, terms),
             sequences.gate([*sequences.numberings(s.shop, s.route), *way_back.numberings(s.legacy, s.route)]),
-            servers.connections(s), servers.replication(s), servers.disk(s, terms), _reach(s),
-            way_back.gate(settings), losses.covered(s), losses.accepted(s.route, terms.way_back_losses_accepted_by),
-        ]  # fmt: skip
+            servers.connections(s),
+            servers.replication(s),
+            servers.disk(s, terms),
+            _reach(s),
+            way_back.gate(settings),
+            losses.covered(s),
+            losses.accepted(s.route, terms.way_back_losses_accepted_by),
+        ]
         with s.shop.transaction():
             gates.record(s.shop, s.route.name, judged)
     return judged
@@ -53,14 +67,18 @@ def judge(settings: Settings) -> list[Gate]:
 def judge_back(settings: Settings) -> list[Gate]:
     """Judge every gate of the rollback, of a route that has a way back, as `judge` does those of the cutover."""
     terms = route_settings.load(settings.route).cutover
-    with stores(settings.reversed, "gates") as s:
+    with open_stores(settings.reversed, "gates") as s:
         judged = [way_back.gate(settings)]
-        if installation.is_installed(s.shop):
+        if routes.is_installed(s.shop):
             judged += [
-                held_back(s, terms), _trend(s), servers.old_transactions(s, terms),
+                held_back(s, terms),
+                _trend(s),
+                servers.old_transactions(s, terms),
                 sequences.gate(sequences.numberings(s.shop, s.route)),
-                servers.connections(s), servers.replication(s), servers.disk(s, terms),
-            ]  # fmt: skip
+                servers.connections(s),
+                servers.replication(s),
+                servers.disk(s, terms),
+            ]
         with s.legacy.transaction():
             gates.record(s.legacy, s.route.name, judged)
     return judged
@@ -90,7 +108,8 @@ def refuse_unmet(switch: str, judged: Sequence[Gate]) -> None:
 def lines(judged: Sequence[Gate]) -> list[str]:
     """The gates as a table of plain text, for a log."""
     return [
-        f"{'met' if g.met else 'NOT MET':9}{g.gate:30}{g.evidence}" + ("" if g.met or not g.remedy else f" → {g.remedy}")
+        f"{'met' if g.met else 'NOT MET':9}{g.gate:30}{g.evidence}"
+        + ("" if g.met or not g.remedy else f" → {g.remedy}")
         for g in judged
     ]
 
@@ -114,19 +133,25 @@ def _rehearsal(s: Stores) -> Gate:
 def _phases(s: Stores) -> Gate:
     states = {p.phase: p.state for p in phases.all_phases(s.shop, s.route.name)}
     late = [f"{p} is {states.get(p, 'unknown')}" for p in s.route.phases if states.get(p) != State.VERIFIED]
-    if not installation.is_current(s.shop, s.route):
+    if not routes.is_current(s.shop, s.route.name, s.route.fingerprint):
         late.append("the mappings have changed since they were installed")
     return Gate(
-        "phases verified", not late, ", ".join(late) or f"{len(states)} of {len(states)} verified",
+        "phases verified",
+        not late,
+        ", ".join(late) or f"{len(states)} of {len(states)} verified",
         "run the phases named; after a change of mappings `shopferry phase init`, then `shopferry verify`",
-    )  # fmt: skip
+    )
 
 
 def _verified(s: Stores, terms: Terms) -> Gate:
     ages = {v.phase: v.age_h for v in differences.latest(s.shop, s.route.name).values()}
     limit = terms.verified_hours
     old = [p for p in s.route.phases if ages.get(p, limit + 1) > limit]
-    evidence = f"no verification in {limit:g} h of {', '.join(old)}" if old else f"oldest {max(ages.values()):.1f} h of {limit:g}"
+    evidence = (
+        f"no verification in {limit:g} h of {', '.join(old)}"
+        if old
+        else f"oldest {max(ages.values()):.1f} h of {limit:g}"
+    )
     return Gate("verification fresh", not old, evidence, "run `shopferry verify`")
 
 
@@ -139,9 +164,11 @@ def _differences(s: Stores) -> Gate:
     if explained := differences.explainers(s.shop, s.route.name):
         evidence += " by " + ", ".join(f"{who} ({rows})" for who, rows in explained.items())
     return Gate(
-        "no differences", count["open"] == 0, evidence,
+        "no differences",
+        count["open"] == 0,
+        evidence,
         "`shopferry difference list`, `shopferry repair`, or explain them by name",
-    )  # fmt: skip
+    )
 
 
 def _quarantine(s: Stores, terms: Terms) -> Gate:
@@ -170,10 +197,12 @@ def _quarantine(s: Stores, terms: Terms) -> Gate:
     elif found and not over:
         evidence = f"{len(held)} reasons, nearest to its limit {evidence}"
     return Gate(
-        "quarantine small", not over, evidence or "empty",
+        "quarantine small",
+        not over,
+        evidence or "empty",
         "`shopferry quarantine list`, correct the cause, `shopferry quarantine release`; or allow the reason more rows, by "
         "name: [[cutover.quarantine]] in route.toml",
-    )  # fmt: skip
+    )
 
 
 def held_back(s: Stores, terms: Terms) -> Gate:
@@ -183,12 +212,17 @@ def held_back(s: Stores, terms: Terms) -> Gate:
         held[reason] = held.get(reason, 0) + count
     allowed = terms.way_back_quarantine
     over = {r: n for r, n in held.items() if r not in allowed or n > allowed[r].rows}
-    told = [f"{n:,} rows {r}" + (f", allowed by {allowed[r].who}" if r in allowed else "") for r, n in (over or held).items()]
+    told = [
+        f"{n:,} rows {r}" + (f", allowed by {allowed[r].who}" if r in allowed else "")
+        for r, n in (over or held).items()
+    ]
     return Gate(
-        "nothing held back", not over, "; ".join(told) or "legacy has taken all",
+        "nothing held back",
+        not over,
+        "; ".join(told) or "legacy has taken all",
         "`shopferry quarantine list --reverse`, correct the cause, `shopferry quarantine release --reverse`; or let them stay "
         "behind, by name: [[cutover.way_back_quarantine]] in route.toml",
-    )  # fmt: skip
+    )
 
 
 def _backups(s: Stores) -> Gate:
@@ -243,12 +277,14 @@ def _trend_now(s: Stores) -> Gate:
     told = [f"{ms:,} ms" if ms is not None else "nothing" for ms in (now, before)]
     evidence = f"changes of the last {_RECENT.seconds} s: {told[0]}, of the {_BEFORE.seconds} s before: {told[1]}"
     return Gate(
-        "lag small and falling", met, f"{evidence}; fine below {_STEADY_MS:,} ms, or falling below {LAG_LIMIT_S:.0f} s",
+        "lag small and falling",
+        met,
+        f"{evidence}; fine below {_STEADY_MS:,} ms, or falling below {LAG_LIMIT_S:.0f} s",
         "wait until the stream has caught up; see what the shop's database waits for, or choose an hour with fewer writes",
-    )  # fmt: skip
+    )
 
 
 def _reach(s: Stores) -> Gate:
-    missing = fence.unfenced(s.shop, installation.entities(s.route))
+    missing = fence.unfenced(s.shop, s.route.entities)
     evidence = f"no fence on {', '.join(missing)}" if missing else "every table of the new shop is fenced"
     return Gate("new shop closed", not missing, evidence, "run `shopferry phase init`")

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shopferry import mirror
-from shopferry.backfill import Stores
 from shopferry.control.offsets import Partition
-from shopferry.cutover import kept
+from shopferry.cutover import overflow
 from shopferry.db import Connection
-from shopferry.mirror import MirrorTable
-from shopferry.passage import await_applied
+from shopferry.engine import mirror
+from shopferry.engine.mirror import MirrorTable
+from shopferry.engine.pair import Stores
+from shopferry.phase_steps import await_applied
 from shopferry.verify import checksums
 
 _HOT = 16 << 20  # bytes of the log: about a minute's worth of writes
@@ -34,7 +34,9 @@ class Look:
     suspects: Mapping[str, set[str]] = field(default_factory=dict)
 
 
-def look_ahead(s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float, before: Look | None = None) -> Look:
+def look_ahead(
+    s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float, before: Look | None = None
+) -> Look:
     """Compare what moved last, or since the look `before`, while writers go on.
 
     Raises TransientError when the stream does not catch up in time.
@@ -43,7 +45,7 @@ def look_ahead(s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s
     tables = before.tables if before else list(mirror.load(s.shop).values())
     # An event has the position of its change, not of its commit: a transaction that is open now comes later, and is older than
     # the position that is applied by then. Nothing that comes after this proof is older than the horizon.
-    horizon = kept.horizon(s.legacy, s.route)
+    horizon = overflow.horizon(s.legacy, s.route)
     await_applied(s, ends, timeout_s)
     suspects = checksums.compare_hot(s.legacy, s.shop, tables, since, before.suspects if before else None)
     return Look(tables, horizon, suspects)

@@ -7,7 +7,7 @@ import time
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from shopferry.cutover.limit import LIMIT_S
+from shopferry.cutover.deadline import LIMIT_S
 from shopferry.db import Connection
 from shopferry.errors import TransientError
 

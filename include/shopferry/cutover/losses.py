@@ -2,73 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
-from shopferry import installation, mirror
-from shopferry.backfill import Stores
 from shopferry.control.gates import Gate
 from shopferry.db import Connection
-from shopferry.errors import ConfigError
-from shopferry.mapping import Route, route_folder
+from shopferry.engine import mirror
+from shopferry.engine.pair import Stores
+from shopferry.route.losses import FILE, decided
+from shopferry.route.route import Route
 
-FILE = "losses.txt"
 _NAMED = 5
-_LINE = re.compile(
-    r"^(?P<table>\w+\.\w+)\.(?P<column>[\w*]+) -- (?P<how>carried|cut|blocking|kept beyond (?P<width>[1-9]\d*)): \S"
-)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One line of `losses.txt`: what becomes of a column of the new shop, or of those that a pattern names."""
-
-    table: str
-    column: str  # `*` stands for any characters
-    how: str  # carried, cut, blocking, or kept beyond a width
-    width: int | None  # in characters, where it is kept
-
-    @property
-    def name(self) -> str:
-        """As the file names it."""
-        return f"{self.table}.{self.column}"
-
-    def settles(self, table: str, column: str) -> bool:
-        """Whether it says what becomes of this column."""
-        return table == self.table and fnmatchcase(column, self.column)
-
-
-def decided(back: Route) -> list[Decision]:
-    """What becomes of what no mapping back carries as it is, line by line. Raises ConfigError for a line that says nothing."""
-    file = route_folder(back.name) / FILE
-    found = []
-    for number, text in enumerate(file.read_text().splitlines() if file.exists() else (), 1):
-        if not (line := text.strip()) or line.startswith("#"):
-            continue
-        match = _LINE.match(line)
-        if not match or (match["width"] and "*" in match["column"]):
-            raise ConfigError(
-                f"{file.parent.parent.name}/reverse/{FILE}:{number}: wants `shop.table.column -- cut: why` (or `carried:`, "
-                f"`blocking:`, `kept beyond 255:` of one column), not {line!r}"
-            )
-        width = int(match["width"]) if match["width"] else None
-        found.append(Decision(match["table"], match["column"], match["how"].partition(" ")[0], width))
-    return found
 
 
 def accepted(route: Route, by: str | None) -> Gate:
     """Whether somebody has accepted, by name, what the way back cannot carry."""
-    back = installation.back_of(route)
+    back = route.back
     lost = [d for d in decided(back) if d.how != "carried"] if back else []
     told = f"{len(lost)} columns ({_listed(d.name for d in lost)})" if lost else "none"
     if lost and by:
         told += f", accepted by {by}"
     return Gate(
-        "way back's losses accepted", not lost or bool(by), told,
+        "way back's losses accepted",
+        not lost or bool(by),
+        told,
         f"read reverse/{FILE}, and accept it by name: way_back_losses_accepted_by under [cutover] in route.toml",
-    )  # fmt: skip
+    )
 
 
 def covered(s: Stores) -> Gate:
@@ -76,22 +34,25 @@ def covered(s: Stores) -> Gate:
 
     Other tables, which neither direction knows, stay in the new shop with a rollback, and are named.
     """
-    name, back = "way back covers all", installation.back_of(s.route)
+    name, back = "way back covers all", s.route.back
     if back is None:
         return Gate(name, True, "the route has no mappings that lead back", "")
     read = {(f"shop.{t.name}", c) for t in mirror.load(s.legacy).values() for c in t.names}
     if not read:
         return Gate(name, False, "it is not installed, so nobody knows what it reads", "run `shopferry arm`")
-    settled, tables = decided(back), installation.shop_tables(s.route)
+    settled, tables = decided(back), s.route.shop_tables
     left = [
-        f"{table}.{column}" for table, column in _columns(s.shop, tables)
+        f"{table}.{column}"
+        for table, column in _columns(s.shop, tables)
         if (table, column) not in read and not any(d.settles(table, column) for d in settled)
-    ]  # fmt: skip
+    ]
     if left:
         return Gate(
-            name, False, f"{len(left)} columns are lost by a rollback, and nobody has said so: {_listed(left)}",
+            name,
+            False,
+            f"{len(left)} columns are lost by a rollback, and nobody has said so: {_listed(left)}",
             f"have a mapping back read them, then `shopferry arm`; or say in reverse/{FILE} what becomes of them",
-        )  # fmt: skip
+        )
     whole = {d.table for d in settled if d.column == "*"}
     others = [t for t in _beside(s.shop, tables) if t not in whole]
     told = f"; of tables that neither direction knows all stays in the new shop: {_listed(others)}" if others else ""

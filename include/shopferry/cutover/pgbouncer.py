@@ -57,9 +57,13 @@ class PgBouncer:
         if not theirs or theirs.keys() != ours.keys():
             raise ConfigError(f"{self.file}.legacy and {self.file}.shop do not list the same databases")
         if same := sorted(name for name in theirs if theirs[name] == ours[name]):
-            raise ConfigError(f"{self.file}.legacy and {self.file}.shop lead {', '.join(same)} to one and the same place")
+            raise ConfigError(
+                f"{self.file}.legacy and {self.file}.shop lead {', '.join(same)} to one and the same place"
+            )
         if self.file.exists() and not self.file.is_symlink():
-            raise ConfigError(f"{self.file} must be a link to {self.file.name}.legacy, so that a switch can turn it round")
+            raise ConfigError(
+                f"{self.file} must be a link to {self.file.name}.legacy, so that a switch can turn it round"
+            )
         with self._console() as console:
             configured = {row["key"]: row["value"] for row in console.execute(b"SHOW CONFIG")}
         if float(configured["server_login_retry"]) > _RETRY_S:
@@ -96,7 +100,9 @@ class PgBouncer:
         with self._console() as console:
             console.execute(b"RELOAD")
             shown = _shown(console)
-        if astray := [name for name, address in self._written(store).items() if not _leads_to(shown.get(name), address)]:
+        if astray := [
+            name for name, address in self._written(store).items() if not _leads_to(shown.get(name), address)
+        ]:
             raise AnnounceError(
                 f"PgBouncer has read its settings again and leads {', '.join(astray)} elsewhere than {self.file} says: "
                 "does its ini include that file, and can it read it?"

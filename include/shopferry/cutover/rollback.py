@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shopferry import db, fence, installation
-from shopferry.backfill import Stores
+from shopferry import db
 from shopferry.control import phases
 from shopferry.control.phases import State
-from shopferry.cutover import gates, kept, routing, way_back
-from shopferry.cutover.limit import Limit
+from shopferry.cutover import gates, overflow, routing, way_back
+from shopferry.cutover.deadline import Deadline
 from shopferry.cutover.locks import lock
 from shopferry.cutover.switch import (
     LOCK_WAIT_S,
@@ -28,11 +27,13 @@ from shopferry.cutover.switch import (
     record,
     require_as_approved,
     within_limit,
-)  # fmt: skip
+)
 from shopferry.db import Connection
+from shopferry.engine.pair import Stores
 from shopferry.errors import GateError, PhaseError
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.settings import Settings
+from shopferry.stores import fence
 from shopferry.verify import differ
 
 
@@ -45,8 +46,8 @@ def roll_back(settings: Settings, who: str, approved: datetime | None = None) ->
     cut over, AnnounceError or TransientError when all is done and somebody could not be told of it.
     """
     route = Route.load(settings.route)
-    back = installation.back_of(route)
-    tables, entities = installation.legacy_tables(route), installation.shop_tables(route)
+    back = route.back
+    tables, entities = route.legacy_tables, route.shop_tables
     with (
         db.connect(settings.legacy_dsn, "rollback") as legacy,
         db.connect(settings.shop_dsn, "rollback") as shop,
@@ -58,21 +59,23 @@ def roll_back(settings: Settings, who: str, approved: datetime | None = None) ->
         active, version = row if row else ("legacy", 1)
         if active == "legacy" and not set(tables) & set(fence.fenced(legacy)):
             if version == 1:
-                raise PhaseError(f"route {route.name} is not cut over: legacy is the active store, there is nothing to roll back")
+                raise PhaseError(
+                    f"route {route.name} is not cut over: legacy is the active store, there is nothing to roll back"
+                )
             routing.announce_again(settings, shop, route.name)
             return Cutover(version)
         require_as_approved(shop, route, approved)
         done = Cutover(version + 1 if active == "shop" else version)
         clock = Clock(done)
         fenced = not fence.unfenced(shop, entities)
-        short, since = kept.shorts(legacy, back) if back else [], "0/0"
+        short, since = overflow.overlong_columns(legacy, back) if back else [], "0/0"
         if not fenced:
             routing.settle(settings, "shop")
             if back:
                 # Looked up before the gates: they prove that all from before is applied.
-                since = kept.horizon(shop, back)
+                since = overflow.horizon(shop, back)
                 done.gates = gates.require_back(settings)
-                kept.keep(shop, legacy, short)
+                overflow.keep(shop, legacy, short)
             else:
                 _require_unwritten(shop, route)  # before anybody waits
             clock.lap("gates")
@@ -89,9 +92,11 @@ def roll_back(settings: Settings, who: str, approved: datetime | None = None) ->
                         _close_unwritten(shop, locked, settings, route, moved, opening, limit)
                         clock.lap("close the new shop")
                     else:
-                        close(Stores(shop, legacy, back), route, locked, settings, entities, moved, opening, clock, limit)
+                        close(
+                            Stores(shop, legacy, back), route, locked, settings, entities, moved, opening, clock, limit
+                        )
                     if back:
-                        kept.keep(shop, legacy, short, since)
+                        overflow.keep(shop, legacy, short, since)
                         clock.lap("keep")
                     way_back.turn(opened, back, live=False)
                     fence.lift_fence(opened, tables)
@@ -105,14 +110,19 @@ def roll_back(settings: Settings, who: str, approved: datetime | None = None) ->
 
 
 def _close_unwritten(
-    reader: Connection, locked: Connection, settings: Settings, route: Route, moved: tuple[str, int], opening: Opening,
-    limit: Limit,
+    reader: Connection,
+    locked: Connection,
+    settings: Settings,
+    route: Route,
+    moved: tuple[str, int],
+    opening: Opening,
+    limit: Deadline,
 ) -> None:
     """Fence the new shop if nobody has written to it yet.
 
     Raises GateError where somebody has, TransientError where that cannot be told within the limit, as of a large shop.
     """
-    entities = installation.entities(route)
+    entities = route.entities
     with locked.transaction():
         keep_both_free(locked, entities, "the new shop", opening, limit)
         routing.hold(settings, LOCK_WAIT_S)

@@ -39,12 +39,16 @@ class Standing:
     @property
     def text(self) -> str:
         """As JSON, the same for everybody who is told."""
-        return json.dumps({"route": self.route, "store": self.store, "version": self.version, "at": self.at.isoformat()})
+        return json.dumps(
+            {"route": self.route, "store": self.store, "version": self.version, "at": self.at.isoformat()}
+        )
 
 
 def standing(shop: Connection, route: str) -> Standing:
     """How the route stands now. Raises ConfigError when it was never installed."""
-    row = shop.execute("SELECT route, active, version, changed_at FROM ferry.route WHERE route = %s", (route,)).fetchone()
+    row = shop.execute(
+        "SELECT route, active, version, changed_at FROM ferry.route WHERE route = %s", (route,)
+    ).fetchone()
     if row is None:
         raise ConfigError(f"route {route} is not installed: run `shopferry phase init`")
     return Standing(*row)
@@ -135,9 +139,7 @@ def announce_again(settings: Settings, shop: Connection, route: str) -> None:
     announce(settings, now)
 
 
-def _failure(
-    tell: Callable[[Settings, Standing], None], settings: Settings, now: Standing
-) -> ShopferryError | None:
+def _failure(tell: Callable[[Settings, Standing], None], settings: Settings, now: Standing) -> ShopferryError | None:
     try:
         retrying(lambda: tell(settings, now), give_up_after=PATIENCE_S)
     except ShopferryError as error:

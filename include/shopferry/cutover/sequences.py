@@ -8,10 +8,9 @@ from pathlib import Path
 
 from psycopg.sql import SQL, Identifier, Literal
 
-from shopferry import installation
 from shopferry.control.gates import Gate
 from shopferry.db import Connection, queries
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 
 _Q = queries(Path(__file__).parent / "sql" / "sequences.sql")
 _ROOM = 0.1  # of all numbers: with fewer left the new shop stops taking rows too soon
@@ -63,7 +62,7 @@ class Numbering:
 def numberings(shop: Connection, route: Route) -> list[Numbering]:
     """Every sequence that numbers columns of the route's tables, as it stands now."""
     found: dict[int, Numbering] = {}
-    for entity in installation.entities(route):
+    for entity in route.entities:
         table = Identifier(*entity.split("."))
         for column, oid, schema, name, increment, most, numeric, may_set in shop.execute(
             _Q["columns"], {"table": entity}
@@ -72,13 +71,24 @@ def numberings(shop: Connection, route: Route) -> list[Numbering]:
             if numeric and may_set:
                 row = shop.execute(
                     SQL(_Q["next"].rstrip(";")).format(
-                        increment=Literal(increment), column=Identifier(column), table=table, sequence=Identifier(schema, name)
+                        increment=Literal(increment),
+                        column=Identifier(column),
+                        table=table,
+                        sequence=Identifier(schema, name),
                     )
                 ).fetchone()
                 assert row
                 following, largest = int(row[0]), int(row[1])
             one = Numbering(
-                oid, f"{schema}.{name}", (f"{entity}.{column}",), int(most), increment > 0, numeric, may_set, following, largest
+                oid,
+                f"{schema}.{name}",
+                (f"{entity}.{column}",),
+                int(most),
+                increment > 0,
+                numeric,
+                may_set,
+                following,
+                largest,
             )
             found[oid] = _joined(found[oid], one) if oid in found else one
     return list(found.values())
@@ -88,9 +98,16 @@ def _joined(one: Numbering, other: Numbering) -> Numbering:
     """One sequence that numbers several columns must be past the keys of all, and fit into each."""
     largest = None if one.largest is None or other.largest is None else max(one.largest, other.largest)
     return Numbering(
-        one.oid, one.sequence, one.columns + other.columns, min(one.most, other.most), one.ascending,
-        one.numeric and other.numeric, one.may_set, one.next, largest,
-    )  # fmt: skip
+        one.oid,
+        one.sequence,
+        one.columns + other.columns,
+        min(one.most, other.most),
+        one.ascending,
+        one.numeric and other.numeric,
+        one.may_set,
+        one.next,
+        largest,
+    )
 
 
 def advance(shop: Connection, route: Route, elsewhere: Mapping[str, int] | None = None) -> None:
@@ -119,6 +136,8 @@ def gate(found: Sequence[Numbering]) -> Gate:
     if texts := [n for n in found if not n.numeric]:
         evidence += f"; not ours to judge: {', '.join(c for n in texts for c in n.columns)}, no number"
     return Gate(
-        "sequences will not collide", not faults, evidence,
+        "sequences will not collide",
+        not faults,
+        evidence,
         "GRANT SELECT, UPDATE ON SEQUENCE, ALTER SEQUENCE … INCREMENT 1, or ALTER the column and its sequence to bigint",
-    )  # fmt: skip
+    )

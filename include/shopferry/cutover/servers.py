@@ -7,11 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from shopferry import installation
-from shopferry.backfill import Stores
 from shopferry.control.gates import Gate
 from shopferry.db import Connection, queries
-from shopferry.route_settings import Terms
+from shopferry.engine.pair import Stores
+from shopferry.route.settings import Terms
 
 _Q = queries(Path(__file__).parent / "sql" / "servers.sql")
 IDLE_S = 10.0  # open with nobody at work: longer than the lock waits, so it would be waited for in vain
@@ -36,10 +35,13 @@ def old_transactions(s: Stores, terms: Terms) -> Gate:
     if unseen:
         listed.append(f"{unseen} sessions of other roles may not be looked into")
     return Gate(
-        f"no old transaction in {name}", not rows, "; ".join(listed) or f"none older than {old:g} s",
-        f"GRANT pg_read_all_stats to our role in {name}, then look again" if unseen and not told else
-        "end them (pg_terminate_backend, ROLLBACK PREPARED), or wait: the lock waits for them",
-    )  # fmt: skip
+        f"no old transaction in {name}",
+        not rows,
+        "; ".join(listed) or f"none older than {old:g} s",
+        f"GRANT pg_read_all_stats to our role in {name}, then look again"
+        if unseen and not told
+        else "end them (pg_terminate_backend, ROLLBACK PREPARED), or wait: the lock waits for them",
+    )
 
 
 def connections(s: Stores) -> Gate:
@@ -50,9 +52,11 @@ def connections(s: Stores) -> Gate:
     evidence = f"{closes}: {free} of {most} free, {SESSIONS} wanted; {opens}: {open_free} of {open_most} free, "
     evidence += f"{SESSIONS} wanted and {moving} for sessions that will move there"
     return Gate(
-        "connections to spare", free >= SESSIONS and open_free >= SESSIONS + moving, evidence,
+        "connections to spare",
+        free >= SESSIONS and open_free >= SESSIONS + moving,
+        evidence,
         "end idle sessions, or raise max_connections (restart) or the limit of database or role",
-    )  # fmt: skip
+    )
 
 
 def _counted(conn: Connection) -> tuple[int, int, int]:
@@ -65,7 +69,7 @@ def replication(s: Stores) -> Gate:
     """Whether both flows find a slot and a sender, and no slot is about to be lost."""
     named = list(zip(s.names, (s.legacy, s.shop), strict=True))
     faults = [fault for store, conn in named for fault in _slot_faults(store, conn)]
-    ours = installation.publication(s.route)
+    ours = s.route.publication
     if ours not in (name for name, *_ in s.legacy.execute(_Q["slots"], {}).fetchall()):
         faults.insert(0, f"{s.names[0]}: slot {ours} is gone")
     told = []
@@ -77,10 +81,12 @@ def replication(s: Stores) -> Gate:
         if level != "logical":
             faults.append(f"{store}: wal_level is {level}, so its changes cannot be followed")
     return Gate(
-        "replication has room", not faults, "; ".join(faults or told),
+        "replication has room",
+        not faults,
+        "; ".join(faults or told),
         "drop slots that nobody reads, get the connector going, raise max_replication_slots, max_wal_senders or "
         "max_slot_wal_keep_size, set wal_level to logical",
-    )  # fmt: skip
+    )
 
 
 def _slot_faults(store: str, conn: Connection) -> Iterator[str]:
@@ -113,7 +119,10 @@ def disk(s: Stores, terms: Terms) -> Gate:
             free, how = seen / _GIB, ""
         elif store in terms.disk_gib:
             used = taken(conn) / _GIB
-            free, how = terms.disk_gib[store] - used, f" by its stated {terms.disk_gib[store]:g}, less {used:.1f} of data and log"
+            free, how = (
+                terms.disk_gib[store] - used,
+                f" by its stated {terms.disk_gib[store]:g}, less {used:.1f} of data and log",
+            )
         else:
             told.append(f"{name}: cannot be known from here")
             met = False
@@ -121,9 +130,11 @@ def disk(s: Stores, terms: Terms) -> Gate:
         met &= free >= terms.free_disk_gib
         told.append(f"{name}: {free:.1f} GiB free{how}")
     return Gate(
-        "disk to spare", met, f"{'; '.join(told)}; {terms.free_disk_gib:g} GiB wanted",
+        "disk to spare",
+        met,
+        f"{'; '.join(told)}; {terms.free_disk_gib:g} GiB wanted",
         "free or add disk; where the server's disk cannot be looked at, state its size in route.toml: [cutover.disk_gib]",
-    )  # fmt: skip
+    )
 
 
 def free_disk(conn: Connection) -> int | None:

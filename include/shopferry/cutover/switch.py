@@ -14,22 +14,24 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeAlias
 
-from shopferry import db, fence, installation, route_settings
-from shopferry.backfill import Stores
-from shopferry.cdc.watermark import mark
-from shopferry.control import phases
+from shopferry import db
+from shopferry.cdc.proof import broker_ends, send_mark
+from shopferry.control import phases, routes
 from shopferry.control.gates import Gate
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
-from shopferry.cutover import gates, kept, routing, sequences, way_back
+from shopferry.cutover import gates, overflow, routing, sequences, way_back
+from shopferry.cutover.deadline import LIMIT_S, Deadline, limited
 from shopferry.cutover.last_look import Look, differing, look_ahead
-from shopferry.cutover.limit import LIMIT_S, Limit, limited
 from shopferry.cutover.locks import keep_vacuum_out, lock, patient
 from shopferry.db import Connection
+from shopferry.engine.pair import Stores
 from shopferry.errors import GateError, TransientError
-from shopferry.mapping import Route
-from shopferry.passage import await_applied, broker_ends
+from shopferry.phase_steps import await_applied
+from shopferry.route import settings as route_settings
+from shopferry.route.route import Route
 from shopferry.settings import REVERSE, Settings
+from shopferry.stores import fence
 
 LOCK_WAIT_S = 5.0  # of LIMIT_S, for open transactions: once for PgBouncer's clients, once for everybody's
 LOOK_S = 1.0  # of LIMIT_S, kept for what comes after the stream
@@ -38,7 +40,9 @@ _CALM_S = 5.0  # for a moment in which the stream is as good as at its end
 _CALM_MS = 150
 _ONE_AT_A_TIME = 0x5F20
 
-Flows: TypeAlias = list[tuple[Stores, Callable[[], Mapping[Partition, int]]]]  # each with the broker's ends of its topics
+Flows: TypeAlias = list[
+    tuple[Stores, Callable[[], Mapping[Partition, int]]]
+]  # each with the broker's ends of its topics
 
 
 @dataclass
@@ -69,7 +73,7 @@ def cut_over(settings: Settings, who: str, approved: datetime | None = None) -> 
         row = shop.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
         active, version = row if row else ("legacy", 1)
         if active == "shop":
-            if set(installation.entities(route)) & set(fence.fenced(shop)):
+            if set(route.entities) & set(fence.fenced(shop)):
                 raise GateError("a rollback has begun and closed the new shop: `shopferry rollback` completes it")
             _close_again(legacy, route, version)
             routing.announce_again(settings, shop, route.name)
@@ -77,25 +81,26 @@ def cut_over(settings: Settings, who: str, approved: datetime | None = None) -> 
         require_as_approved(shop, route, approved)
         done = Cutover(version + 1)
         clock = Clock(done)
-        s, back = Stores(legacy, shop, route), installation.back_of(route)
-        short = kept.shorts(legacy, back) if back else []
-        tables = installation.legacy_tables(route)
+        s, back = Stores(legacy, shop, route), route.back
+        short = overflow.overlong_columns(legacy, back) if back else []
+        tables = route.legacy_tables
         fenced = not fence.unfenced(legacy, tables)
         if not fenced:
             routing.settle(settings, "legacy")
             # However long ago they were met: this is the moment that counts.
             done.gates = gates.require(settings)
             clock.lap("gates")
-        entities = installation.shop_tables(route)
+        entities = route.shop_tables
 
         def number() -> None:
             sequences.advance(shop, route)
             way_back.number(legacy, shop, route)
 
         with (
-            routing.nobody_left_waiting(settings), within_limit(settings, legacy, shop, locked, opened) as limit,
+            routing.nobody_left_waiting(settings),
+            within_limit(settings, legacy, shop, locked, opened) as limit,
             opened.transaction(),
-        ):  # fmt: skip
+        ):
             opening = Opening(opened, route, entities, "the new shop", number)
             if fenced:
                 limit.onward()
@@ -105,7 +110,7 @@ def cut_over(settings: Settings, who: str, approved: datetime | None = None) -> 
                 close(s, back, locked, settings, tables, ("shop", done.version), opening, clock, limit)
             for phase in route.phases:
                 phases.move(opened, route.name, phase, State.CUT_OVER)
-            kept.put_back(opened, short)
+            overflow.put_back(opened, short)
             fence.lift_fence(opened, entities)
             flip(opened, route.name, "shop", done.version)
             clock.lap("open the new shop")
@@ -116,7 +121,7 @@ def cut_over(settings: Settings, who: str, approved: datetime | None = None) -> 
 
 def _close_again(legacy: Connection, route: Route, version: int) -> None:
     """Raise the fence where it does not stand any more: a restore, a fail-over or somebody's hand may have taken it."""
-    tables = installation.legacy_tables(route)
+    tables = route.legacy_tables
     if fence.unfenced(legacy, tables):
         with legacy.transaction():
             fence.raise_fence(legacy, tables, route.name, ("shop", version))
@@ -166,20 +171,27 @@ class Opening:
     name: str
     number: Callable[[], None]
 
-    def prepare(self, limit: Limit) -> None:
+    def prepare(self, limit: Deadline) -> None:
         """Have its tables for ourselves but for readers, and its sequences past every key; nothing changes for anybody.
 
         Raises TransientError when somebody holds one of the tables.
         """
         if self.route:
-            installation.pause(self.conn, self.route)  # first, as all our own do: so none of them deadlocks with us
+            routes.pause(self.conn, self.route.name)  # first, as all our own do: so none of them deadlocks with us
         lock(self.conn, self.tables, min(_OPEN_WAIT_S, limit.left()), f"{self.name}: somebody")
         self.number()
 
 
 def close(
-    s: Stores, onward: Route | None, locked: Connection, settings: Settings, tables: list[str], moved: tuple[str, int],
-    opening: Opening, clock: Clock, limit: Limit,
+    s: Stores,
+    onward: Route | None,
+    locked: Connection,
+    settings: Settings,
+    tables: list[str],
+    moved: tuple[str, int],
+    opening: Opening,
+    clock: Clock,
+    limit: Deadline,
 ) -> None:
     """Lock the store that is read, prove that everything is applied, look at the hot keys once more, fence; one transaction.
 
@@ -212,7 +224,7 @@ def close(
         await_applied(flow, ends, limit.left() - LOOK_S)
         clock.lap("applied")
         # The echo travels while the rest is done: all that it brings is committed by now.
-        sent = [(echo, its_ends, mark(echo.legacy)) for echo, its_ends in echoes]
+        sent = [(echo, its_ends, send_mark(echo.legacy)) for echo, its_ends in echoes]
         _last_look(s, ahead)
         if s.route.reverse:  # what is refused here is in no mirror's way, and would be nowhere
             gates.refuse_unmet("rollback", [gates.held_back(s, terms)])
@@ -228,7 +240,7 @@ def close(
     clock.lap(f"fence {name}")
 
 
-def within_limit(settings: Settings, *conns: Connection) -> AbstractContextManager[Limit]:
+def within_limit(settings: Settings, *conns: Connection) -> AbstractContextManager[Deadline]:
     """The critical section's time limit over these connections; when it is over, PgBouncer's clients go on."""
     return limited(LIMIT_S, *conns, let_go=partial(routing.let_go, settings))
 
@@ -258,7 +270,7 @@ def _await_calm(flows: Flows) -> None:
             return
 
 
-def keep_both_free(locked: Connection, tables: list[str], name: str, opening: Opening, limit: Limit) -> None:
+def keep_both_free(locked: Connection, tables: list[str], name: str, opening: Opening, limit: Deadline) -> None:
     """Have autovacuum leave the tables of both stores, each within the time limit, which runs anew after it."""
     for conn, its, whose in ((locked, tables, name), (opening.conn, opening.tables, opening.name)):
         patient(conn)

@@ -14,17 +14,20 @@ from datetime import UTC, datetime
 
 from psycopg.sql import SQL, Identifier, Literal
 
-from shopferry import backfill, db, installation, passage
-from shopferry.cdc import source, watermark
-from shopferry.control import chunks, offsets, phases
+from shopferry import db, installation, phase_steps
+from shopferry.cdc import proof, slot
+from shopferry.cdc.proof import broker_ends
+from shopferry.control import chunks, offsets, phases, routes
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
 from shopferry.cutover import sequences
 from shopferry.cutover.sequences import Numbering
 from shopferry.db import Connection
+from shopferry.engine import backfill
+from shopferry.engine.pair import open_stores
 from shopferry.errors import MappingError, ShopferryError
-from shopferry.mapping import Route, route_folder
-from shopferry.passage import await_applied, broker_ends, stores
+from shopferry.phase_steps import await_applied
+from shopferry.route.route import Route, route_folder
 from shopferry.settings import Settings
 
 SIGN_OF_LIFE_S = 15.0
@@ -47,8 +50,8 @@ def arm(settings: Settings, say: Callable[[str], None] = lambda _: None) -> int:
         return 0
     back = settings.reversed
     with db.connect(settings.shop_dsn, "arm") as shop:
-        known = phases.all_phases(shop, route.name) if installation.is_installed(shop) else []
-        if known and installation.active(shop, route.name) == "shop":
+        known = phases.all_phases(shop, route.name) if routes.is_installed(shop) else []
+        if known and routes.active_store(shop, route.name) == "shop":
             say("the way back is in use: installing its mappings as they are now")
             _install(back)
             return 0
@@ -61,12 +64,12 @@ def arm(settings: Settings, say: Callable[[str], None] = lambda _: None) -> int:
     for phase in Route.load(back.route).phases:
         if _begin(back, phase):
             say(f"copying {phase} into legacy's mirror of the new shop")
-            passage.in_threads(lambda worker, stop, p=phase: passage.copy(back, p, worker, stop=stop))  # type: ignore[misc]
+            phase_steps.in_threads(lambda worker, stop, p=phase: phase_steps.copy(back, p, worker, stop=stop))  # type: ignore[misc]
             rows += _copied(back, phase)
             _analyze(back, phase)
     say("copying what the libraries made of old values")
     _copy_standardized(settings)
-    with stores(back, "arm") as s:
+    with open_stores(back, "arm") as s:
         with broker_ends(s, back) as ends:
             await_applied(s, ends, PATIENCE_S)
         with s.shop.transaction():
@@ -81,8 +84,8 @@ def gate(settings: Settings) -> Gate:
     if not route.has_way_back:
         return Gate(_GATE, True, "the route has no mappings that lead back: its first write closes the way back", "")
     remedy = "run `shopferry arm`, start `shopferry sync reverse` and its connector, read their logs"
-    with stores(settings.reversed, "gates") as s:
-        if not installation.is_current(s.shop, s.route):
+    with open_stores(settings.reversed, "gates") as s:
+        if not routes.is_current(s.shop, s.route.name, s.route.fingerprint):
             return Gate(_GATE, False, "it is not installed, or was for other mappings", remedy)
         states = {p.phase: p.state for p in phases.all_phases(s.shop, s.route.name)}
         if late := [f"{p} is {states.get(p, 'unknown')}" for p in s.route.phases if states.get(p) not in _ARMED]:
@@ -95,10 +98,16 @@ def gate(settings: Settings) -> Gate:
             return Gate(_GATE, False, str(error), remedy)
         seen = offsets.consumers(s.shop, s.route.name)
         if not seen or seen[0].age_s > SIGN_OF_LIFE_S or seen[0].stopped:
-            why = "no consumer was seen lately" if not seen or not seen[0].stopped else f"its consumer stopped: {seen[0].stopped}"
+            why = (
+                "no consumer was seen lately"
+                if not seen or not seen[0].stopped
+                else f"its consumer stopped: {seen[0].stopped}"
+            )
             return Gate(_GATE, False, why, remedy)
     took = (passed.connector_s + passed.consumer_s) * 1000
-    return Gate(_GATE, True, f"a marker went from the new shop to legacy in {took:.0f} ms, {datetime.now(UTC):%H:%M:%S} UTC", "")
+    return Gate(
+        _GATE, True, f"a marker went from the new shop to legacy in {took:.0f} ms, {datetime.now(UTC):%H:%M:%S} UTC", ""
+    )
 
 
 def await_both(settings: Settings, timeout_s: float = 60.0) -> None:
@@ -108,7 +117,7 @@ def await_both(settings: Settings, timeout_s: float = 60.0) -> None:
     """
     back = settings.reversed
     for one in (back, settings, back):  # whichever of them carries, the other mirrors what it has carried
-        with stores(one, "await both") as s, broker_ends(s, one) as ends:
+        with open_stores(one, "await both") as s, broker_ends(s, one) as ends:
             await_applied(s, ends, timeout_s)
 
 
@@ -123,13 +132,13 @@ def turn(conn: Connection, route: Route | None, *, live: bool) -> None:
 
 def numberings(legacy: Connection, route: Route) -> list[Numbering]:
     """The sequences that number legacy's tables; none where nothing leads back. A rollback sets them, a cutover reads them."""
-    back = installation.back_of(route)
+    back = route.back
     return sequences.numberings(legacy, back) if back else []
 
 
 def number(legacy: Connection, shop: Connection, route: Route) -> None:
     """Let the new shop give legacy's own numbers to what is born there, from where legacy stands; never backwards."""
-    if (back := installation.back_of(route)) is None:
+    if (back := route.back) is None:
         return
     for sequence, following in _following(legacy, back).items():
         shop.execute(
@@ -144,7 +153,7 @@ def number_back(shop: Connection, legacy: Connection, route: Route) -> None:
 
     A row that stays behind in the new shop keeps its number: legacy must not give it to another.
     """
-    if (back := installation.back_of(route)) is None:
+    if (back := route.back) is None:
         return
     given_out = {}
     for table, column, sequence in _numbers(back):
@@ -160,7 +169,9 @@ def _following(legacy: Connection, back: Route) -> dict[str, int]:
     for table, column, sequence in _numbers(back):
         one = standing.get(f"{table}.{column}")
         if one is None or one.following is None:
-            raise MappingError(f"{back.name}/{KEYS}: {table}.{column} is not numbered by a sequence that we may read and set")
+            raise MappingError(
+                f"{back.name}/{KEYS}: {table}.{column} is not numbered by a sequence that we may read and set"
+            )
         found[sequence] = one.following
     return found
 
@@ -172,21 +183,21 @@ def _numbers(back: Route) -> list[tuple[str, str, str]]:
 
 
 def _install(back: Settings) -> None:
-    with stores(back, "arm") as s:
+    with open_stores(back, "arm") as s:
         installation.install(s.legacy, s.shop, s.route)
         file = route_folder(s.route.name) / KEYS
         # Whoever writes the new shop now is the forward flow, which goes on when these short locks are gone.
         if file.exists():  # not where all keys are the same in both stores
             with s.legacy.transaction():
                 s.legacy.execute(file.read_bytes())
-        slot = installation.publication(s.route)
-        watermark.await_slot(s.legacy, slot, timeout_s=PATIENCE_S)
-        source.await_reader(s.legacy, slot, PATIENCE_S)
+        name = s.route.publication
+        proof.await_slot(s.legacy, name, timeout_s=PATIENCE_S)
+        slot.await_reader(s.legacy, name, PATIENCE_S)
 
 
 def _begin(back: Settings, phase: str) -> bool:
     """Plan the copy of a phase that has none; whether there is something to copy."""
-    with stores(back, f"arm {phase}") as s:
+    with open_stores(back, f"arm {phase}") as s:
         if phases.get(s.shop, s.route.name, phase).state == State.NEW:
             with s.shop.transaction():
                 phases.move(s.shop, s.route.name, phase, State.COPYING)
@@ -196,13 +207,13 @@ def _begin(back: Settings, phase: str) -> bool:
 
 def _analyze(back: Settings, phase: str) -> None:
     """Tables that were just filled have no statistics, and the way back reads them from its first batch on."""
-    with stores(back, f"arm {phase}") as s:
+    with open_stores(back, f"arm {phase}") as s:
         for name in s.route.tables_of(phase):
             s.shop.execute(SQL("ANALYZE {}").format(Identifier("mirror", name)))
 
 
 def _copied(back: Settings, phase: str) -> int:
-    with stores(back, f"arm {phase}") as s:
+    with open_stores(back, f"arm {phase}") as s:
         return sum(p.rows for p in chunks.progress(s.shop, s.route.name) if p.phase == phase and p.kind == "copy")
 
 
@@ -215,9 +226,11 @@ def _copy_standardized(settings: Settings) -> None:
     ):
         legacy.execute("CREATE TEMP TABLE told (LIKE ferry.standardized) ON COMMIT DROP")
         backfill.relay(
-            shop, SQL("COPY ferry.standardized TO STDOUT (FORMAT binary)").format(),
-            legacy, SQL("COPY pg_temp.told FROM STDIN (FORMAT binary)").format(),
-        )  # fmt: skip
+            shop,
+            SQL("COPY ferry.standardized TO STDOUT (FORMAT binary)").format(),
+            legacy,
+            SQL("COPY pg_temp.told FROM STDIN (FORMAT binary)").format(),
+        )
         legacy.execute("INSERT INTO ferry.standardized SELECT * FROM told ON CONFLICT DO NOTHING")
     with closing(db.connect(settings.legacy_dsn, "arm")) as legacy:
         legacy.execute("ANALYZE ferry.standardized")

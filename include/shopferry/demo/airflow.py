@@ -62,10 +62,14 @@ class Airflow:
         deadline = time.monotonic() + timeout_s
         while (state := self.state(dag, run)) not in _ENDED:
             if time.monotonic() > deadline:
-                raise StackError(f"Airflow's run {run} of {dag} is {state} after {timeout_s:.0f} s: see {self.url}/dags/{dag}")
+                raise StackError(
+                    f"Airflow's run {run} of {dag} is {state} after {timeout_s:.0f} s: see {self.url}/dags/{dag}"
+                )
             time.sleep(_POLL_S)
         if state == "failed":
-            raise StackError(f"Airflow's run {run} of {dag} failed in {self.failures(dag, run)}: see {self.url}/dags/{dag}")
+            raise StackError(
+                f"Airflow's run {run} of {dag} failed in {self.failures(dag, run)}: see {self.url}/dags/{dag}"
+            )
 
     def approve_and_await(self, dag: str, run: str, task: str, timeout_s: float) -> None:
         """Answer the approval of a run as this user whenever it is asked for, until the run has succeeded.
@@ -83,6 +87,8 @@ class Airflow:
                 self._call("PATCH", f"{instance}/-1/hitlDetails", json={"chosen_options": ["Approve"]})
                 waiting = 0
             if time.monotonic() > deadline:
-                raise StackError(f"Airflow's run {run} of {dag} is {state} after {timeout_s:.0f} s: see {self.url}/dags/{dag}")
+                raise StackError(
+                    f"Airflow's run {run} of {dag} is {state} after {timeout_s:.0f} s: see {self.url}/dags/{dag}"
+                )
             time.sleep(_POLL_S)
         self.await_end(dag, run, timeout_s)

@@ -96,9 +96,15 @@ def phone(rng: Random, rates: Rates, country: str) -> str | None:
     if dice < rates.phone_unusable + rates.phone_several:
         return f"{a}{b:03d}{c:03d}, 22 826 50 {rng.randrange(100):02d}"
     return (
-        f"{a}{b:03d}{c:03d}", f"{a} {b:03d} {c:03d}", f"{a}-{b:03d}-{c:03d}", f"+48 {a} {b:03d} {c:03d}",
-        f"0048{a}{b:03d}{c:03d}", f"(+48) {a}{b:03d}{c:03d}", f"48{a}{b:03d}{c:03d}", f"tel. {a} {b:03d} {c:03d}",
-    )[shape]  # fmt: skip
+        f"{a}{b:03d}{c:03d}",
+        f"{a} {b:03d} {c:03d}",
+        f"{a}-{b:03d}-{c:03d}",
+        f"+48 {a} {b:03d} {c:03d}",
+        f"0048{a}{b:03d}{c:03d}",
+        f"(+48) {a}{b:03d}{c:03d}",
+        f"48{a}{b:03d}{c:03d}",
+        f"tel. {a} {b:03d} {c:03d}",
+    )[shape]
 
 
 def newsletter_date(rng: Random, day: date) -> str | None:
@@ -123,4 +129,7 @@ def password(rng: Random, rates: Rates) -> tuple[str, str | None]:
         return f"$2y$10${''.join(rng.choices(_BASE64, k=53))}", None
     if dice < 0.95:
         return f"$wp$2y$10${''.join(rng.choices(_BASE64, k=53))}", None
-    return f"$argon2id$v=19$m=65536,t=4,p=1${''.join(rng.choices(_BASE64, k=22))}${''.join(rng.choices(_BASE64, k=43))}", None
+    return (
+        f"$argon2id$v=19$m=65536,t=4,p=1${''.join(rng.choices(_BASE64, k=22))}${''.join(rng.choices(_BASE64, k=43))}",
+        None,
+    )

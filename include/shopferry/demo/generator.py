@@ -36,14 +36,41 @@ _COUNTRIES: Final = {
 _LOCALES: Final = {"PL": "pl_PL", "DE": "de_DE", "CZ": "cs_CZ", "GB": "en_GB"}
 _CURRENCY: Final = {"PL": "PLN", "DE": "EUR", "CZ": "CZK", "GB": "GBP"}
 _STATUS_PATHS: Final = (
-    ("NEW",), ("NEW", "PAID"), ("NEW", "PAID", "SENT"), ("NEW", "PAID", "PROC", "SENT", "DONE"), ("NEW", "PAID", "SENT", "DONE"),
-    ("NEW", "SENT", "DONE"), ("NEW", "CANC"), ("NEW", "PAID", "SENT", "RET", "REFUND"),
-)  # fmt: skip
+    ("NEW",),
+    ("NEW", "PAID"),
+    ("NEW", "PAID", "SENT"),
+    ("NEW", "PAID", "PROC", "SENT", "DONE"),
+    ("NEW", "PAID", "SENT", "DONE"),
+    ("NEW", "SENT", "DONE"),
+    ("NEW", "CANC"),
+    ("NEW", "PAID", "SENT", "RET", "REFUND"),
+)
 _PATH_WEIGHTS: Final = (2, 2, 3, 25, 40, 20, 6, 2)
-_OLD_CODES: Final = {"NEW": "1", "PAID": "2", "PROC": "3", "SENT": "4", "DONE": "5", "CANC": "6", "RET": "7", "REFUND": "8"}
+_OLD_CODES: Final = {
+    "NEW": "1",
+    "PAID": "2",
+    "PROC": "3",
+    "SENT": "4",
+    "DONE": "5",
+    "CANC": "6",
+    "RET": "7",
+    "REFUND": "8",
+}
 _PAYMENTS = ("CARD", "BLIK", "PRZELEW", "P24", "COD", "POBRANIE", "PAYPAL", "karta")
 _DELIVERIES = ("DPD", "INPOST", "PACZKOMAT", "KURIER", "PP", "ODBIOR", "dhl")
-_GOODS = ("Kubek", "Koszulka", "Książka", "Lampka", "Świeca", "Poduszka", "Plecak", "Słuchawki", "Zegar", "Żeglarz", "Miś")
+_GOODS = (
+    "Kubek",
+    "Koszulka",
+    "Książka",
+    "Lampka",
+    "Świeca",
+    "Poduszka",
+    "Plecak",
+    "Słuchawki",
+    "Zegar",
+    "Żeglarz",
+    "Miś",
+)
 _KINDS = ("biały", "czarny", "żółty", "mały", "duży", "dziecięcy", "ręcznie robiony", "na prezent", "zimowy", "nowy")
 _REWARDS = ("Kubek lojalnościowy", "Bon 20 zł", "Darmowa dostawa", "Torba płócienna")
 
@@ -97,15 +124,22 @@ def seed(conn: Connection, *, customers: int, seed: int = 7, rates: Rates | None
 
 def _copy(conn: Connection, table: str, rows: list[str]) -> None:
     columns = SQL(", ").join(map(Identifier, _COLUMNS[table].split()))
-    with conn.cursor() as cursor, cursor.copy(SQL("COPY {} ({}) FROM STDIN").format(Identifier(table), columns)) as copy:
+    with (
+        conn.cursor() as cursor,
+        cursor.copy(SQL("COPY {} ({}) FROM STDIN").format(Identifier(table), columns)) as copy,
+    ):
         copy.write("".join(rows))
 
 
 def _line(values: Iterable[object]) -> str:
     """One row in COPY's text format."""
-    return "\t".join(
-        "\\N" if v is None else (v.replace("\\", "\\\\") if isinstance(v, str) and "\\" in v else str(v)) for v in values
-    ) + "\n"  # fmt: skip
+    return (
+        "\t".join(
+            "\\N" if v is None else (v.replace("\\", "\\\\") if isinstance(v, str) and "\\" in v else str(v))
+            for v in values
+        )
+        + "\n"
+    )
 
 
 @dataclass(frozen=True)
@@ -220,14 +254,23 @@ class _Shop:
         if not newsletter and rng.random() < 0.05:
             said = f"{created:%Y-%m-%d}"
         key = self.add(
-            "customers", email.strip().lower()[:96], email, full_name, defects.phone(rng, rates, country), hash_, salt,
+            "customers",
+            email.strip().lower()[:96],
+            email,
+            full_name,
+            defects.phone(rng, rates, country),
+            hash_,
+            salt,
             f"{full_name.split(' ')[-1][:_NAME_CHARS]} sp. z o.o." if rng.random() < 0.06 else None,
             *self.place(country),
-            "T" if newsletter else "N", said,
-            "N" if rng.random() < rates.blocked else "T", "T" if rng.random() < rates.soft_deleted else "N",
+            "T" if newsletter else "N",
+            said,
+            "N" if rng.random() < rates.blocked else "T",
+            "T" if rng.random() < rates.soft_deleted else "N",
             f"10.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(256)}",
-            self.moment(created) if rng.random() < 0.8 else None, self.recorded(created),
-        )  # fmt: skip
+            self.moment(created) if rng.random() < 0.8 else None,
+            self.recorded(created),
+        )
         self.addresses(key, full_name, country, created)
         self.consents(key, created)
         orders = [self.order(key, email, full_name, country, created) for _ in range(int(rng.expovariate(1 / 3.5)))]
@@ -239,9 +282,16 @@ class _Shop:
         for n in range(rng.choices((0, 1, 2, 3), (30, 45, 20, 5))[0]):
             owner = customer + 50_000_000 if rng.random() < rates.address_orphan else customer
             self.add(
-                "addresses", owner, full_name, None, *self.place(country), defects.phone(rng, rates, country),
-                "T" if n == 0 else "N", "T" if rng.random() < rates.address_deleted else "N", self.recorded(created),
-            )  # fmt: skip
+                "addresses",
+                owner,
+                full_name,
+                None,
+                *self.place(country),
+                defects.phone(rng, rates, country),
+                "T" if n == 0 else "N",
+                "T" if rng.random() < rates.address_deleted else "N",
+                self.recorded(created),
+            )
 
     def consents(self, customer: int, created: datetime) -> None:
         rng, rates = self.rng, self.rates
@@ -263,7 +313,9 @@ class _Shop:
             owner = customer + 50_000_000 if rng.random() < rates.consent_orphan else customer
             self.add("consents", owner, channel, "T" if rng.random() < 0.9 else "N", granted, ip, wording, withdrawn)
 
-    def order(self, customer: int, email: str, name: str, country: str, since: datetime) -> tuple[int, datetime, float] | None:
+    def order(
+        self, customer: int, email: str, name: str, country: str, since: datetime
+    ) -> tuple[int, datetime, float] | None:
         """One order with its lines and log; (id, placed, total) where loyalty points may follow from it."""
         rng, rates = self.rng, self.rates
         placed = self.moment(since)
@@ -294,9 +346,15 @@ class _Shop:
                 quantity = 0
             total += round(quantity * price, 2)
             self.add(
-                "order_items", order + 5_000_000_000 if rng.random() < rates.line_orphan else order, f"SKU-{article:05d}",
-                defects.damaged(rng, rates, name_), quantity, price, rng.choice((23, 23, 8, 5)), round(quantity * price, 2),
-            )  # fmt: skip
+                "order_items",
+                order + 5_000_000_000 if rng.random() < rates.line_orphan else order,
+                f"SKU-{article:05d}",
+                defects.damaged(rng, rates, name_),
+                quantity,
+                price,
+                rng.choice((23, 23, 8, 5)),
+                round(quantity * price, 2),
+            )
         if rng.random() < rates.total_differs:
             total += rng.choice((0.01, -0.01, 0.02, 5.0, -10.0)) if total > 10 else 0.01
         at = placed
@@ -304,12 +362,22 @@ class _Shop:
             self.add("order_status_log", order, code, rng.choice(("system", "anna", "marek")), None, self.recorded(at))
             at += timedelta(minutes=rng.randrange(10, 4000))
         self.add(
-            "orders", f"Z/{placed.year}/{order:07d}", owner, email,
+            "orders",
+            f"Z/{placed.year}/{order:07d}",
+            owner,
+            email,
             rng.choice(("99", "TEST", "???")) if rng.random() < rates.status_unknown else path[-1],
-            f"{total:.2f}", currency, "XYZ" if rng.random() < rates.payment_unknown else rng.choice(_PAYMENTS),
-            rng.choice(_DELIVERIES), delivery, name, *self.place(country), defects.phone(rng, rates, country),
-            "Proszę dzwonić przed dostawą" if rng.random() < 0.05 else None, self.recorded(placed),
-        )  # fmt: skip
+            f"{total:.2f}",
+            currency,
+            "XYZ" if rng.random() < rates.payment_unknown else rng.choice(_PAYMENTS),
+            rng.choice(_DELIVERIES),
+            delivery,
+            name,
+            *self.place(country),
+            defects.phone(rng, rates, country),
+            "Proszę dzwonić przed dostawą" if rng.random() < 0.05 else None,
+            self.recorded(placed),
+        )
         return (order, placed, total) if owner == customer else None
 
     def loyalty(self, customer: int, created: datetime, orders: list[tuple[int, datetime, float]]) -> None:

@@ -19,10 +19,16 @@ from shopferry import db
 from shopferry.settings import SQL_ROOT
 
 _CARRIED_BY: Final = {
-    "customers": "customer", "addresses": "customer_address", "consents": "consent", "orders": "customer_order",
-    "order_items": "order_line", "order_status_log": "order_event", "loyalty_accounts": "loyalty_account",
-    "loyalty_log": "loyalty_entry", "loyalty_redemptions": "loyalty_redemption",
-}  # fmt: skip
+    "customers": "customer",
+    "addresses": "customer_address",
+    "consents": "consent",
+    "orders": "customer_order",
+    "order_items": "order_line",
+    "order_status_log": "order_event",
+    "loyalty_accounts": "loyalty_account",
+    "loyalty_log": "loyalty_entry",
+    "loyalty_redemptions": "loyalty_redemption",
+}
 _LED_BACK_TO: Final = {shop: legacy for legacy, shop in _CARRIED_BY.items()}
 _LED_BY_NUMBER: Final = {"customer", "customer_address", "consent", "loyalty_entry"}  # all others keep their keys
 _WITH_OTHERS: Final = {"customer": ("email", "blocked"), "consent": ()}  # what rows follow that do not decide
@@ -80,17 +86,28 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
     in_shop: dict[Row, _Expected] = {}
     legacy_rows = {(t, i) for r in acknowledged if r["store"] == "legacy" for t, i, *_ in r["facts"]}
     deciding = {
-        ("customers", key) for r in acknowledged for t, _, _, *keys in r["facts"] if t == "customer" for key in keys if key
+        ("customers", key)
+        for r in acknowledged
+        for t, _, _, *keys in r["facts"]
+        if t == "customer"
+        for key in keys
+        if key
     }
     carried = _carried(shop, sorted(legacy_rows | deciding))
-    back = _led_back(shop, {(t, i) for r in acknowledged if r["store"] == "shop" for t, i, *_ in r["facts"] if t[0] != "@"})
-    consents = [(i, *keys) for r in acknowledged if r["store"] == "shop" for t, i, _, *keys in r["facts"] if t == "consent"]
+    back = _led_back(
+        shop, {(t, i) for r in acknowledged if r["store"] == "shop" for t, i, *_ in r["facts"] if t[0] != "@"}
+    )
+    consents = [
+        (i, *keys) for r in acknowledged if r["store"] == "shop" for t, i, _, *keys in r["facts"] if t == "consent"
+    ]
     ended = _ended(legacy, {key for _, *keys in consents for key in keys if key})
     flagged = _flagged(shop, {i for i, *_ in consents})
     dropped = {(t, i) for r in acknowledged for t, i, *_ in r["facts"] if t.startswith("@")}
     became: dict[Row, Row] = {}
     standing_for: dict[Row, set[Row]] = {}  # the other way round, of whatever it once became
-    derived: set[Row] = set()  # of a part of a legacy row (its billing address): made anew, under another number, by each merge
+    derived: set[Row] = (
+        set()
+    )  # of a part of a legacy row (its billing address): made anew, under another number, by each merge
     for record in acknowledged:
         for table, key, columns, *legacy_key in record["facts"]:
             row = (table, key)
@@ -129,20 +146,25 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
     excused = _accounted(shop, absent.values()) | (set(absent.values()) - still_there)
     followed = {
         row: e for row, e in in_shop.items() if absent.get(row) not in excused and (row in held or row not in derived)
-    }  # fmt: skip
+    }
     missing += _differ("shop", followed, held)
     led = {row for rows in (*back.values(), *flagged.values()) for row in rows}
     lost = {
-        row: e for row, e in in_legacy.items()
-        if row not in carried and row not in led and not e.gone and (f"@{row[0]}", row[1]) not in dropped
+        row: e
+        for row, e in in_legacy.items()
+        if row not in carried
+        and row not in led
+        and not e.gone
+        and (f"@{row[0]}", row[1]) not in dropped
         and not _expected_gone(in_shop, row)
-    }  # fmt: skip
+    }
     accounted = _accounted(shop, lost)
     missing += [
         f"{write}:legacy.{table}/{key} is neither carried into the shop nor accounted for"
-        for (table, key), e in lost.items() if (table, key) not in accounted
+        for (table, key), e in lost.items()
+        if (table, key) not in accounted
         for write in [next(iter(e.columns.values()))[1]]
-    ]  # fmt: skip
+    ]
     return LedgerReport(
         acknowledged=len(acknowledged),
         missing=sorted(missing),
@@ -166,7 +188,9 @@ def gaps_ms(records: Iterable[dict[str, Any]]) -> list[tuple[str, float]]:
     found = []
     for store, at in switches:
         near = [(a, b) for a, b in pairs if abs(b["acknowledged"] - at) <= _AROUND_S]
-        found.append((store, round(max(max((b["acknowledged"] - a["acknowledged"]) * 1000, b["ms"]) for a, b in near), 1)))
+        found.append(
+            (store, round(max(max((b["acknowledged"] - a["acknowledged"]) * 1000, b["ms"]) for a, b in near), 1))
+        )
     return found
 
 
@@ -195,7 +219,12 @@ def _expect_in_shop(
 
 
 def _expect_back(
-    in_legacy: dict[Row, _Expected], row: Row, columns: dict[str, Any] | None, write: str, rows: list[Row], first: Row | None
+    in_legacy: dict[Row, _Expected],
+    row: Row,
+    columns: dict[str, Any] | None,
+    write: str,
+    rows: list[Row],
+    first: Row | None,
 ) -> None:
     """What legacy must hold after a write to the new shop: in the row that it was led back to first, and in others."""
     table, key = row
@@ -219,7 +248,11 @@ def _expect_back(
 def _expected_gone(in_shop: dict[Row, _Expected], legacy_row: Row) -> bool:
     """Whether the shop deleted, after the switch, the row that has the legacy row's own key."""
     shop_row = in_shop.get((_CARRIED_BY[legacy_row[0]], legacy_row[1]))
-    return shop_row is not None and shop_row.gone and legacy_row[0] not in {"customers", "addresses", "consents", "loyalty_log"}
+    return (
+        shop_row is not None
+        and shop_row.gone
+        and legacy_row[0] not in {"customers", "addresses", "consents", "loyalty_log"}
+    )
 
 
 def _by_table(rows: Iterable[Row]) -> dict[str, list[int]]:

@@ -103,7 +103,8 @@ def show(report: dict[str, Any], console: Console) -> None:
         f"{ledger['failed_for_the_user']} failed for the user",
     )
     facts.add_row(
-        "cutover", f"no write for {cutover['downtime_ms']:,} ms, the longest write took {cutover['longest_write_ms']:,} ms"
+        "cutover",
+        f"no write for {cutover['downtime_ms']:,} ms, the longest write took {cutover['longest_write_ms']:,} ms",
     )
     facts.add_row(
         "stream", f"{sync['events']:,} changes replayed, lag p50 {sync['lag_ms_p50']} ms, p99 {sync['lag_ms_p99']} ms"
@@ -120,9 +121,12 @@ def show(report: dict[str, Any], console: Console) -> None:
 def _counts(rows: dict[str, Any]) -> list[str]:
     left_out = rows["left_out"]
     return [
-        f"{rows['legacy_rows']:,}", f"{rows['migrated']:,}", f"{rows['quarantined']:,}", f"{sum(left_out.values()):,}",
+        f"{rows['legacy_rows']:,}",
+        f"{rows['migrated']:,}",
+        f"{rows['quarantined']:,}",
+        f"{sum(left_out.values()):,}",
         ", ".join(f"{reason} {count:,}" for reason, count in left_out.items()),
-    ]  # fmt: skip
+    ]
 
 
 def _differences(report: dict[str, Any]) -> str:

@@ -65,9 +65,11 @@ class Router:
     def _ask(self) -> None:
         """Read the table."""
         try:
-            row = self._connected().execute(
-                "SELECT active, version FROM ferry.route WHERE route = %s", (self.route,)
-            ).fetchone()
+            row = (
+                self._connected()
+                .execute("SELECT active, version FROM ferry.route WHERE route = %s", (self.route,))
+                .fetchone()
+            )
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
             row = None  # nothing is installed there yet: nothing has moved
         except psycopg.OperationalError:

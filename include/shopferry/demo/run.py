@@ -17,8 +17,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from shopferry import db, installation, mirror, passage, stack
-from shopferry.cdc import source
+from shopferry import db, phase_steps, stack
+from shopferry.cdc import slot
 from shopferry.control import chunks, phases
 from shopferry.control.phases import State
 from shopferry.cutover import way_back
@@ -26,8 +26,9 @@ from shopferry.demo import leaks, ledger, report, shop
 from shopferry.demo.airflow import Airflow
 from shopferry.demo.leaks import Personal
 from shopferry.demo.writer import writing
+from shopferry.engine import mirror
 from shopferry.errors import StackError
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.settings import Settings, data_dir, stack_state
 from shopferry.stack import airflow as embedded
 from shopferry.verify import checksums
@@ -55,12 +56,12 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
     say(f"filling the legacy store: {customers:,} customers")
     rows = shop.seed(settings, customers)
     console.print(f"         {sum(rows.values()):,} rows in {len(rows)} tables")
-    passage.install(settings)
+    phase_steps.install(settings)
     say("the connector begins to read legacy's log")
     with db.connect(settings.legacy_dsn, "check") as legacy:
         known = leaks.stored(legacy, "public")
         # A shop that is open for years does not wait for a JVM to boot; one that opens with the demo may.
-        source.await_reader(legacy, installation.publication(Route.load(settings.route)), patience_s=60.0)
+        slot.await_reader(legacy, Route.load(settings.route).publication, patience_s=60.0)
     say(f"the shop opens: {rate} writes per second from now on")
     book = data_dir() / "demo" / "ledger.jsonl"
     book.unlink(missing_ok=True)
@@ -144,9 +145,12 @@ def _phases(settings: Settings, airflow: Airflow, console: Console) -> None:
     route = Route.load(settings.route)
     runs = {route.phases[0]: airflow.trigger(route.phases[0], {"without_rehearsal": "demo"})}
     columns = (
-        TextColumn("         {task.description:9}"), BarColumn(40), TaskProgressColumn(), TextColumn("{task.fields[state]:10}"),
+        TextColumn("         {task.description:9}"),
+        BarColumn(40),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[state]:10}"),
         TimeElapsedColumn(),
-    )  # fmt: skip
+    )
     with db.connect(settings.shop_dsn, "demo") as new, Progress(*columns, console=console) as bars:
         shown = {p: bars.add_task(p, total=1.0, start=False, state="waiting") for p in route.phases}
         deadline = time.monotonic() + PHASE_PATIENCE_S
@@ -194,12 +198,17 @@ def _privacy(known: Personal, new: db.Connection, state: stack.State, writers: P
     with suppress(OSError), urllib.request.urlopen(f"http://{state['metrics']}/metrics") as answer:
         texts.append(("metrics", answer.read().decode()))
     places, lines = leaks.search(known, [*texts, *leaks.files(data_dir() / "log", embedded.home() / "logs")])
-    return {"looked_for": len(known), "lines_searched": lines, "found": len(places), "places": [str(p) for p in places[:20]]}
+    return {
+        "looked_for": len(known),
+        "lines_searched": lines,
+        "found": len(places),
+        "places": [str(p) for p in places[:20]],
+    }
 
 
 def _compare(settings: Settings) -> dict[str, int]:
-    with ThreadPoolExecutor(passage.WORKERS) as pool:
-        outcomes = list(pool.map(lambda phase: passage.compare(settings, phase), Route.load(settings.route).phases))
+    with ThreadPoolExecutor(phase_steps.WORKERS) as pool:
+        outcomes = list(pool.map(lambda phase: phase_steps.compare(settings, phase), Route.load(settings.route).phases))
     return {
         "rows_compared": sum(o.rows_compared for o in outcomes),
         "differences": sum(o.open for o in outcomes),

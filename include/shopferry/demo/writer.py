@@ -40,12 +40,30 @@ GIVE_UP_AFTER_S = 30.0
 WORKERS = 4  # one blocked write must not hide the others
 _RETRY_S = 0.1
 _WEIGHTS: Final = {
-    "sign_up": 12, "change_phone": 5, "change_email": 4, "leave": 1, "add_address": 6, "change_address": 5,
-    "delete_address": 2, "consent": 6, "withdraw": 3, "order": 22, "status": 24, "delete_order": 1, "earn": 6, "spend": 4,
-}  # fmt: skip
+    "sign_up": 12,
+    "change_phone": 5,
+    "change_email": 4,
+    "leave": 1,
+    "add_address": 6,
+    "change_address": 5,
+    "delete_address": 2,
+    "consent": 6,
+    "withdraw": 3,
+    "order": 22,
+    "status": 24,
+    "delete_order": 1,
+    "earn": 6,
+    "spend": 4,
+}
 _GIVEN = ("Anna", "Jan", "Zofia", "Łukasz", "Małgorzata", "Stanisław", "Żaneta", "Paweł")
 _FAMILY = ("Kowalska", "Nowak", "Wiśniewska", "Wójcik", "Żółtowska", "Lewandowski", "Dąbrowska", "Szymański")
-_PLACES = (("00-950", "Warszawa"), ("31-001", "Kraków"), ("80-001", "Gdańsk"), ("90-001", "Łódź"), ("50-001", "Wrocław"))
+_PLACES = (
+    ("00-950", "Warszawa"),
+    ("31-001", "Kraków"),
+    ("80-001", "Gdańsk"),
+    ("90-001", "Łódź"),
+    ("50-001", "Wrocław"),
+)
 
 
 @dataclass
@@ -115,26 +133,47 @@ class Worker:
                 self._router.wait(_RETRY_S)
         if not facts and error is None:
             return  # there was nothing to do it to
-        self.ledger.note({
-            "write": uuid.uuid4().hex[:12], "kind": kind, "store": store, "version": version,
-            "worker": self.number, "facts": facts, "started": round(started, 4),
-            "acknowledged": None if error else round(time.time(), 4),
-            "ms": round((time.monotonic() - clock) * 1000, 1), "attempts": attempts, "error": error,
-        })  # fmt: skip
+        self.ledger.note(
+            {
+                "write": uuid.uuid4().hex[:12],
+                "kind": kind,
+                "store": store,
+                "version": version,
+                "worker": self.number,
+                "facts": facts,
+                "started": round(started, 4),
+                "acknowledged": None if error else round(time.time(), 4),
+                "ms": round((time.monotonic() - clock) * 1000, 1),
+                "attempts": attempts,
+                "error": error,
+            }
+        )
 
     def _attempt(self, store: str, kind: str) -> list[Any]:
         postcode, city = self.rng.choice(_PLACES)
         token = uuid.uuid4().hex[:14]
         values = {
-            "worker": self.number, "workers": self.workers, "dice": self.rng.random(), "token": token,
-            "email": f"{token}@writer.example.com", "given": self.rng.choice(_GIVEN), "family": self.rng.choice(_FAMILY),
-            "phone": f"+48601{self.rng.randrange(1_000_000):06d}", "street": f"ul. Świętojańska {self.rng.randrange(1, 999)}",
-            "postcode": postcode, "city": city, "hash": f"$2y$10${token:.<53}",
+            "worker": self.number,
+            "workers": self.workers,
+            "dice": self.rng.random(),
+            "token": token,
+            "email": f"{token}@writer.example.com",
+            "given": self.rng.choice(_GIVEN),
+            "family": self.rng.choice(_FAMILY),
+            "phone": f"+48601{self.rng.randrange(1_000_000):06d}",
+            "street": f"ul. Świętojańska {self.rng.randrange(1, 999)}",
+            "postcode": postcode,
+            "city": city,
+            "hash": f"$2y$10${token:.<53}",
             "channel": self.rng.choice(("sms", "phone", "post")),
-            "price": self.rng.randrange(500, 20_000) / 100, "points": self.rng.randrange(1, 30),
-        }  # fmt: skip
+            "price": self.rng.randrange(500, 20_000) / 100,
+            "points": self.rng.randrange(1, 30),
+        }
         # One statement, and so a transaction of its own.
-        return [row[0] for row in self._connection(store).execute(self._queries[store][kind], values, prepare=True).fetchall()]
+        return [
+            row[0]
+            for row in self._connection(store).execute(self._queries[store][kind], values, prepare=True).fetchall()
+        ]
 
     def _connection(self, store: str) -> db.Connection:
         if store not in self._connections or self._connections[store].closed:
@@ -155,7 +194,13 @@ def _is_moved(fault: BaseException) -> bool:
 
 
 def run(
-    settings: Settings, ledger: Path, *, rate: float = 50.0, stop: threading.Event, workers: int = WORKERS, seed: int = 7
+    settings: Settings,
+    ledger: Path,
+    *,
+    rate: float = 50.0,
+    stop: threading.Event,
+    workers: int = WORKERS,
+    seed: int = 7,
 ) -> None:
     """Write at `rate` per second to the active store until `stop` is set; appends to the ledger file."""
     ledger.parent.mkdir(parents=True, exist_ok=True)
@@ -184,9 +229,18 @@ def writing(
     told = ledger.with_name("writer.log")
     before = ledger.stat().st_size if ledger.exists() else 0
     command = [
-        sys.executable, "-m", "shopferry.demo.writer", "--ledger", str(ledger), "--rate", str(rate),
-        "--workers", str(workers), "--seed", str(seed),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "shopferry.demo.writer",
+        "--ledger",
+        str(ledger),
+        "--rate",
+        str(rate),
+        "--workers",
+        str(workers),
+        "--seed",
+        str(seed),
+    ]
     with told.open("a") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
@@ -214,9 +268,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     runner = threading.Thread(
-        target=run, args=(Settings.load(), options.ledger),
+        target=run,
+        args=(Settings.load(), options.ledger),
         kwargs={"rate": options.rate, "stop": stop, "workers": options.workers, "seed": options.seed},
-    )  # fmt: skip
+    )
     runner.start()
     while runner.is_alive():
         runner.join(0.1)

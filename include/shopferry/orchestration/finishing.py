@@ -9,6 +9,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, get_current_context, task
 from airflow.sdk.api.datamodels._generated import DagRunType
 
+from shopferry.control import routes
 from shopferry.errors import GateError
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, reasoned
@@ -20,10 +21,14 @@ log = logging.getLogger(__name__)
 
 _FORM = {
     "route": Param(
-        "-", type="string", minLength=1, maxLength=80, title="Type the route's name",
+        "-",
+        type="string",
+        minLength=1,
+        maxLength=80,
+        title="Type the route's name",
         description="The migration that is over, so that nobody ends another one. After this there is no way back.",
     ),
-}  # fmt: skip
+}
 _BODY = (
     "Route {{ params.route }}: slots, publications, topics, mirror, standardized values, quarantine and fences are dropped in "
     "both stores; the audit log and the reports stay. **There is no way back to legacy after this.** "
@@ -45,18 +50,20 @@ def finish_dag() -> DAG:
         doc_md=runbook("finish"),
     ) as dag:
 
-        @task(doc_md="Refuse now what would be refused later: legacy still active, the way back still promised, another route.")
+        @task(
+            doc_md="Refuse now what would be refused later: legacy still active, the way back still promised, another route."
+        )
         @reasoned
         def check() -> None:
-            from shopferry import db, installation
+            from shopferry import db
             from shopferry.cutover import finish
-            from shopferry.mapping import Route
+            from shopferry.route.route import Route
 
             settings, typed = settings_from_connections(), get_current_context()["params"]["route"]
             route = Route.load(settings.route)
             refused = [] if typed == route.name else [f"the form says {typed!r}, the route is {route.name!r}"]
             with db.connect(settings.shop_dsn, "finish") as shop, db.connect(settings.legacy_dsn, "finish") as legacy:
-                if installation.is_installed(shop):
+                if routes.is_installed(shop):
                     refused += finish.refusals(shop, route) + finish.built_on(legacy)
             if refused:
                 raise GateError(f"not finished: {'; '.join(refused)}")
@@ -71,9 +78,12 @@ def finish_dag() -> DAG:
             task_id="approve_first", subject="Finish the migration? First approval", body=_BODY, fail_on_reject=True
         )
         second = ApprovalOperator(
-            task_id="approve_second", subject="Finish the migration? Second approval, by somebody else", fail_on_reject=True,
-            body=_BODY + "The first was given by {{ ti.xcom_pull(task_ids='approve_first')['responded_by_user']['name'] }}.",
-        )  # fmt: skip
+            task_id="approve_second",
+            subject="Finish the migration? Second approval, by somebody else",
+            fail_on_reject=True,
+            body=_BODY
+            + "The first was given by {{ ti.xcom_pull(task_ids='approve_first')['responded_by_user']['name'] }}.",
+        )
 
         @task(doc_md="Drop everything. The log lists what was dropped; a retry completes what a killed task left.")
         @reasoned
@@ -82,7 +92,11 @@ def finish_dag() -> DAG:
 
             typed = get_current_context()["params"]["route"]
             done = end.finish(
-                settings_from_connections(), typed, approver(one), approver(other), min(approved_at(one), approved_at(other))
+                settings_from_connections(),
+                typed,
+                approver(one),
+                approver(other),
+                min(approved_at(one), approved_at(other)),
             )
             for line in (*done.dropped, *done.warnings):
                 log.warning("%s", line)  # also where logs are kept quiet

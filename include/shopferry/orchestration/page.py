@@ -15,9 +15,9 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from shopferry.control.differences import Latest
-from shopferry.mapping import Route
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.retry import describe
+from shopferry.route.route import Route
 from shopferry.settings import Settings
 
 PREFIX = "/shopferry"
@@ -27,9 +27,12 @@ _HTML = Path(__file__).with_name("page.html")
 def application() -> FastAPI:
     """The application that Airflow mounts at PREFIX; whoever may see Airflow's website may see it, nobody else."""
     app = FastAPI(
-        title="shopferry", docs_url=None, redoc_url=None, openapi_url=None,
+        title="shopferry",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
         dependencies=[Depends(requires_access_view(AccessView.WEBSITE))],
-    )  # fmt: skip
+    )
 
     @app.get("/", response_class=HTMLResponse)
     def page() -> str:
@@ -48,17 +51,18 @@ def application() -> FastAPI:
 
 def overview() -> dict[str, Any]:
     """What the page shows: counts, keys and reason codes, nothing personal. Raises what keeps it from knowing."""
-    from shopferry import complaints, db, watch
+    from shopferry import db
     from shopferry.control import chunks, differences, gates, phases
+    from shopferry.health import measure, problems
 
     settings = settings_from_connections()
     route = Route.load(settings.route)
-    health = watch.measure(settings)
+    health = measure.measure(settings)
     found: dict[str, Any] = {
         "route": route.name,
         "active": health.active,
         "sync": asdict(health) | {"watched": health.watched, "lag_s": health.lag_s},
-        "complaints": [{"text": c.text, "runbook": c.anchor} for c in complaints.complaints(health)],
+        "complaints": [{"text": c.text, "runbook": c.anchor} for c in problems.find_problems(health)],
         "phases": [{"phase": name, "state": "new"} for name in route.phases],
         "gates": [],
         "rehearsal": None if "shop" in health.away else _rehearsal(settings, route),
@@ -104,5 +108,8 @@ def _verification(last: Latest | None) -> dict[str, Any] | None:
     for account in last.accounting:
         for reason, rows in account["left_out"].items():
             left_out[reason] = left_out.get(reason, 0) + rows
-    sums = {name: sum(a[name] for a in last.accounting) for name in ("legacy_rows", "migrated", "quarantined", "unaccounted")}
+    sums = {
+        name: sum(a[name] for a in last.accounting)
+        for name in ("legacy_rows", "migrated", "quarantined", "unaccounted")
+    }
     return {"rows_compared": last.rows_compared, "differences": last.differences, **sums, "left_out": left_out}

@@ -1,4 +1,4 @@
-"""One phase as a DAG: the steps of shopferry.passage, each a task.
+"""One phase as a DAG: the steps of shopferry.phase_steps, each a task.
 
 What a task needs is imported inside it: files in dags/ are parsed again and again, tasks run once.
 """
@@ -11,13 +11,13 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, Context, Param, get_current_context, task
 
-from shopferry import last_rehearsal
 from shopferry.orchestration.connections import route_name, settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, reasoned
-from shopferry.orchestration.holding import held, holder_of, holds, this_run
+from shopferry.orchestration.hold import held, holder_of, holds, this_run
 from shopferry.orchestration.reporting import write_report
 from shopferry.orchestration.runbooks import runbook
 from shopferry.orchestration.sync import AwaitSync
+from shopferry.rehearsal import note
 
 log = logging.getLogger(__name__)
 LEGACY_POOL, SHOP_POOL = "legacy_load", "shop_load"
@@ -26,30 +26,46 @@ _WORKERS = ["worker 1", "worker 2"]  # as many as passage.WORKERS, without its i
 
 _FORM = {
     "sample": Param(
-        None, type=["null", "integer"], minimum=1, maximum=1_000_000, title="Sample size",
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        maximum=1_000_000,
+        title="Sample size",
         description="Copy and merge only about so many rows of each table, to look at; the phase does not go live. "
         "Empty: everything.",
     ),
     "chunk_size": Param(
-        10_000, type="integer", minimum=100, maximum=1_000_000, title="Chunk size",
+        10_000,
+        type="integer",
+        minimum=100,
+        maximum=1_000_000,
+        title="Chunk size",
         description="Rows of one chunk: the unit of copy, of retry and of progress.",
     ),
     "rows_per_second": Param(
-        None, type=["null", "integer"], minimum=100, maximum=10_000_000, title="Throttle",
+        None,
+        type=["null", "integer"],
+        minimum=100,
+        maximum=10_000_000,
+        title="Throttle",
         description="Rows per second copied out of the legacy store by all workers together. Empty: as fast as it can.",
     ),
-}  # fmt: skip
+}
 
 
 def _first_form() -> dict[str, Param]:
     """The form of the phase that comes first. Airflow makes it when it reads the file anew, within half a minute."""
     return _FORM | {
         "without_rehearsal": Param(
-            None, type=["null", "string"], minLength=2, maxLength=80, title="Start without a rehearsal",
-            description=f"The last rehearsal: {last_rehearsal.told(route_name())}. Empty: the last one of these mappings (DAG "
+            None,
+            type=["null", "string"],
+            minLength=2,
+            maxLength=80,
+            title="Start without a rehearsal",
+            description=f"The last rehearsal: {note.told(route_name())}. Empty: the last one of these mappings (DAG "
             "rehearse) must have been green. Else the name of whoever decides to start without one; it is kept.",
         ),
-    }  # fmt: skip
+    }
 
 
 def verified(phase: str) -> Asset:
@@ -77,17 +93,19 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
         @reasoned
         def assess() -> None:
             from shopferry import assess as judge
-            from shopferry import passage
+            from shopferry import phase_steps
 
             settings = settings_from_connections()
             for finding in judge.require_fit(settings):
                 log.warning("%s", finding)
-            passage.install(settings)
+            phase_steps.install(settings)
 
-        @task(doc_md="Back up the new shop before anything is merged into it, if it holds rows that are not ours. Once.")
+        @task(
+            doc_md="Back up the new shop before anything is merged into it, if it holds rows that are not ours. Once."
+        )
         @reasoned
         def back_up() -> str:
-            from shopferry import backup
+            from shopferry.backup import backup
 
             made = backup.before_merge(settings_from_connections(), this_run())
             return f"backup {made.id}: {made.bytes} bytes in {made.seconds:.1f} s" if made else "no need of a backup"
@@ -95,28 +113,29 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
         @task(doc_md="Take the phase for this run, refuse it out of order, cut its tables into chunks.")
         @reasoned
         def plan() -> list[dict[str, Any]]:
-            from shopferry import passage
-            from shopferry.passage import Options
+            from shopferry import phase_steps
+            from shopferry.phase_steps import Options
 
             settings = settings_from_connections()
             form = get_current_context()["params"]
             options = Options(**{name: form[name] for name in fields})
-            passage.begin(settings, phase, this_run(), options)
-            return worth_a_task([vars(span) for span in passage.plan(settings, phase)])
+            phase_steps.begin(settings, phase, this_run(), options)
+            return worth_a_task([vars(span) for span in phase_steps.plan(settings, phase)])
 
         @task(
-            pool=LEGACY_POOL, map_index_template="{{ part }}",
+            pool=LEGACY_POOL,
+            map_index_template="{{ part }}",
             doc_md="Copy a range of chunks into the mirror. What is copied stays copied, whatever happens to this task.",
-        )  # fmt: skip
+        )
         @reasoned
         def copy(span: dict[str, Any]) -> None:
-            from shopferry import passage
+            from shopferry import phase_steps
             from shopferry.control.chunks import Span
 
             first, last = span["first"] + 1, span["last"] + 1
             part = f"{span['target']} {first}–{last}" if last > first else f"{span['target']} {first}"
             get_current_context()["part"] = part  # type: ignore[typeddict-unknown-key]
-            passage.copy(held(phase), phase, part, Span(**span))
+            phase_steps.copy(held(phase), phase, part, Span(**span))
 
         @task(
             trigger_rule="none_failed",  # a phase that is live already has nothing to copy
@@ -124,34 +143,36 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
         )
         @reasoned
         def standardize() -> int:
-            from shopferry import passage
+            from shopferry import phase_steps
 
             settings = held(phase)
-            passage.go_live(settings, phase)
-            return passage.standardize(settings, phase)
+            phase_steps.go_live(settings, phase)
+            return phase_steps.standardize(settings, phase)
 
         @task(
-            pool=SHOP_POOL, map_index_template="{{ worker }}",
+            pool=SHOP_POOL,
+            map_index_template="{{ worker }}",
             doc_md="Merge the phase's chunks together with the other worker, each chunk in one transaction.",
-        )  # fmt: skip
+        )
         @reasoned
         def merge(worker: str) -> None:
-            from shopferry import passage
+            from shopferry import phase_steps
 
             get_current_context()["worker"] = worker  # type: ignore[typeddict-unknown-key]
-            passage.merge(held(phase), phase, worker)
+            phase_steps.merge(held(phase), phase, worker)
 
         await_sync = AwaitSync(
-            task_id="await_sync", phase=phase,
+            task_id="await_sync",
+            phase=phase,
             doc_md="Wait until the stream is provably past the copy. A sample ends here: all that follows is skipped.",
-        )  # fmt: skip
+        )
 
         @task(doc_md="Compare mirror and legacy, shop and mapping, and the accounts, online. Any difference fails.")
         @reasoned
         def verify() -> str:
-            from shopferry import passage
+            from shopferry import phase_steps
 
-            outcome = passage.verify_phase(held(phase), phase)
+            outcome = phase_steps.verify_phase(held(phase), phase)
             return f"{outcome.rows_compared} rows compared in {outcome.seconds:.1f} s, no difference"
 
         @task(
@@ -161,11 +182,11 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
         )
         @reasoned
         def publish() -> None:
-            from shopferry import passage
+            from shopferry import phase_steps
 
             settings = held(phase)
-            passage.finish(settings, phase, this_run())
-            passage.book(settings, phase, _elapsed(get_current_context()))
+            phase_steps.finish(settings, phase, this_run())
+            phase_steps.book(settings, phase, _elapsed(get_current_context()))
             write_report(settings, f"after phase {phase}")
 
         planned = plan()
@@ -198,11 +219,11 @@ def _elapsed(context: Context) -> float:
 
 def _let_go(context: Context) -> None:
     """After a failed run: let go of the phase, so that the next run or the command line may take it. All done stays done."""
-    from shopferry import passage
+    from shopferry import phase_steps
 
     run = context["dag_run"]
     settings = settings_from_connections()
     holder = holder_of(run.dag_id, run.run_id)
     if holds(settings, run.dag_id, holder):  # a run that was refused has nothing to let go of
-        passage.abandon(settings, run.dag_id, holder)
-        passage.book(settings, run.dag_id, _elapsed(context))
+        phase_steps.abandon(settings, run.dag_id, holder)
+        phase_steps.book(settings, run.dag_id, _elapsed(context))

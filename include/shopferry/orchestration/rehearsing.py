@@ -10,21 +10,27 @@ from airflow.sdk.api.datamodels._generated import DagRunType
 from shopferry.errors import VerificationError
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, reasoned
-from shopferry.orchestration.holding import this_run
+from shopferry.orchestration.hold import this_run
 from shopferry.orchestration.runbooks import runbook
 
 log = logging.getLogger(__name__)
 
 _FORM = {
     "customers": Param(
-        200, type="integer", minimum=1, maximum=100_000, title="Customers",
+        200,
+        type="integer",
+        minimum=1,
+        maximum=100_000,
+        title="Customers",
         description="As many at random; the oddest come beside them, and all that belongs to either.",
     ),
     "pseudonymise": Param(
-        True, type="boolean", title="Pseudonyms",
+        True,
+        type="boolean",
+        title="Pseudonyms",
         description="No real names, addresses, telephone numbers and e-mails in the scratch databases.",
     ),
-}  # fmt: skip
+}
 
 
 def rehearse_dag() -> DAG:
@@ -45,7 +51,7 @@ def rehearse_dag() -> DAG:
         @task(doc_md="The whole rehearsal. A retry begins anew: what a killed one has left is dropped first.")
         @reasoned
         def rehearse() -> list[str]:
-            from shopferry import rehearsal
+            from shopferry.rehearsal import rehearsal
 
             form = rehearsal.Form(**{name: get_current_context()["params"][name] for name in _FORM})
             done = rehearsal.rehearse(settings_from_connections(), this_run(), form, log.info)

@@ -11,12 +11,13 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task
 from airflow.sdk.api.datamodels._generated import DagRunType
 
-from shopferry.mapping import leads_back
+from shopferry.control import routes
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, reasoned
-from shopferry.orchestration.holding import this_run
+from shopferry.orchestration.hold import this_run
 from shopferry.orchestration.reporting import write_report
 from shopferry.orchestration.runbooks import runbook
+from shopferry.route.route import leads_back
 
 if TYPE_CHECKING:
     from shopferry.control.gates import Gate
@@ -25,10 +26,13 @@ log = logging.getLogger(__name__)
 
 _FORM = {
     "ticket": Param(
-        None, type=["null", "string"], maxLength=80, title="Change ticket",
+        None,
+        type=["null", "string"],
+        maxLength=80,
+        title="Change ticket",
         description="Shown to whoever approves; kept with this run.",
     ),
-}  # fmt: skip
+}
 
 
 def cutover_dag() -> DAG:
@@ -38,7 +42,7 @@ def cutover_dag() -> DAG:
         @task(doc_md="Back up each store that has no fresh backup, and restore it into a scratch database to try it.")
         @reasoned
         def back_up() -> list[str]:
-            from shopferry import backup
+            from shopferry.backup import backup
 
             made = backup.before_cutover(settings_from_connections(), this_run())
             return [f"backup {b.id} of {b.store}: {b.bytes} bytes in {b.seconds:.1f} s" for b in made]
@@ -48,9 +52,13 @@ def cutover_dag() -> DAG:
         def arm() -> str:
             from shopferry.cutover import way_back
 
-            return f"{way_back.arm(settings_from_connections()):,} rows of the new shop copied into legacy's mirror of it"
+            return (
+                f"{way_back.arm(settings_from_connections()):,} rows of the new shop copied into legacy's mirror of it"
+            )
 
-        @task(doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it.")
+        @task(
+            doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it."
+        )
         @reasoned
         def gates() -> str:
             from shopferry.cutover import gates as judged
@@ -64,7 +72,9 @@ def cutover_dag() -> DAG:
             "Ticket: {{ params.ticket or 'none' }}.",
         )
 
-        @task(doc_md="The critical section. Until legacy's fence commits a failure changes nothing; after it, a retry completes.")
+        @task(
+            doc_md="The critical section. Until legacy's fence commits a failure changes nothing; after it, a retry completes."
+        )
         @reasoned
         def cut_over(approval: dict[str, Any]) -> list[str]:
             from shopferry.cutover import switch
@@ -88,9 +98,13 @@ def cutover_dag() -> DAG:
 
 def rollback_dag() -> DAG:
     """The DAG `rollback`: gates → approval → rollback in one task → phases merged again → report."""
-    with _manual("rollback", "Gives the shop back to legacy, with every write that the new shop has acknowledged") as dag:
+    with _manual(
+        "rollback", "Gives the shop back to legacy, with every write that the new shop has acknowledged"
+    ) as dag:
 
-        @task(doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it.")
+        @task(
+            doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it."
+        )
         @reasoned
         def gates() -> str:
             from shopferry.cutover import gates as judged
@@ -106,7 +120,9 @@ def rollback_dag() -> DAG:
             "be lost. Ticket: {{ params.ticket or 'none' }}.",
         )
 
-        @task(doc_md="The critical section, the other way. Until the new shop's fence commits a failure changes nothing.")
+        @task(
+            doc_md="The critical section, the other way. Until the new shop's fence commits a failure changes nothing."
+        )
         @reasoned
         def roll_back(approval: dict[str, Any]) -> list[str]:
             from shopferry.cutover import rollback
@@ -115,12 +131,14 @@ def rollback_dag() -> DAG:
             _shown(done.gates)  # as judged anew, right before the lock
             return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
 
-        @task(doc_md="Merge every phase again and verify it, while legacy is open: the new shop keeps up with it as before.")
+        @task(
+            doc_md="Merge every phase again and verify it, while legacy is open: the new shop keeps up with it as before."
+        )
         @reasoned
         def merge_again() -> None:
-            from shopferry import passage
+            from shopferry import phase_steps
 
-            passage.run_again(settings_from_connections(), this_run(), lambda text: log.info("%s", text))
+            phase_steps.run_again(settings_from_connections(), this_run(), lambda text: log.info("%s", text))
 
         @task(doc_md="Which store is open now, how long each step took, and the report for people; the log says where.")
         @reasoned
@@ -183,11 +201,11 @@ def _judged(switch: str, found: Sequence[Gate]) -> str:
 
 
 def _report(steps: list[str], approval: dict[str, Any], occasion: str) -> str:
-    from shopferry import db, installation
+    from shopferry import db
 
     settings = settings_from_connections()
     with db.connect(settings.shop_dsn, "report") as shop:
-        active = installation.active(shop, settings.route)
+        active = routes.active_store(shop, settings.route)
     text = f"approved by {approver(approval)}; writes go to {active}; " + (", ".join(steps) or "was done already")
     log.warning("%s", text)  # also where logs are kept quiet
     write_report(settings, occasion)

@@ -24,7 +24,7 @@ from airflow.utils.state import TaskInstanceState
 
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import for_airflow
-from shopferry.orchestration.holding import holder_of, this_run
+from shopferry.orchestration.hold import holder_of, this_run
 from shopferry.retry import describe, is_transient
 
 _ROUND_S = 5.0  # one blocking call in a thread: how long a cancelled trigger goes on at most
@@ -59,14 +59,16 @@ class SyncTrigger(BaseTrigger):
                 await asyncio.sleep(1)
 
     def _try(self) -> TriggerEvent:
-        from shopferry import passage
+        from shopferry import phase_steps
 
         settings = settings_from_connections()
-        if passage.is_sample(settings, self.phase):
+        if phase_steps.is_sample(settings, self.phase):
             if self.task_instance:
-                passage.abandon(settings, self.phase, holder_of(self.task_instance.dag_id, self.task_instance.run_id))
+                phase_steps.abandon(
+                    settings, self.phase, holder_of(self.task_instance.dag_id, self.task_instance.run_id)
+                )
             return TaskSkippedEvent()
-        passage.await_sync(settings, self.phase, timeout_s=_ROUND_S)
+        phase_steps.await_sync(settings, self.phase, timeout_s=_ROUND_S)
         return TaskSuccessEvent()
 
 
@@ -96,9 +98,9 @@ class AwaitSync(BaseOperator):
     def resume(self, context: Context, event: Any) -> None:
         """Raise what the trigger could not: this process knows the retry policy."""
         if event == TaskInstanceState.SKIPPED:  # a trigger that runs within `dag.test()` does not know its run
-            from shopferry import passage
+            from shopferry import phase_steps
 
-            passage.abandon(settings_from_connections(), self.phase, this_run())
+            phase_steps.abandon(settings_from_connections(), self.phase, this_run())
             raise AirflowSkipException(f"phase {self.phase} was a sample: there is nothing to be in sync")
         if event != TaskInstanceState.SUCCESS:
             raise for_airflow(event["reason"], transient=event["transient"])

@@ -17,14 +17,20 @@ from shopferry.orchestration.runbooks import runbook
 
 _FORM = {
     "rows_per_second": Param(
-        None, type=["null", "integer"], minimum=100, maximum=10_000_000, title="Throttle",
+        None,
+        type=["null", "integer"],
+        minimum=100,
+        maximum=10_000_000,
+        title="Throttle",
         description="Rows per second compared, each phase by itself. Empty: as fast as it can.",
     ),
     "repair": Param(
-        False, type="boolean", title="Repair",
+        False,
+        type="boolean",
+        title="Repair",
         description="Mend what differs: read rows of the mirror again from legacy, merge the others again.",
     ),
-}  # fmt: skip
+}
 
 
 def verify_dag() -> DAG:
@@ -42,40 +48,44 @@ def verify_dag() -> DAG:
         doc_md=runbook("verify"),
     ) as dag:
 
-        @task(doc_md="Which phases there are to compare: those in sync or verified. None before, none after the cutover.")
+        @task(
+            doc_md="Which phases there are to compare: those in sync or verified. None before, none after the cutover."
+        )
         @reasoned
         def phases() -> list[str]:
-            from shopferry import passage
+            from shopferry import phase_steps
 
-            return passage.comparable(settings_from_connections())
+            return phase_steps.comparable(settings_from_connections())
 
         @task(
-            pool=LEGACY_POOL, map_index_template="{{ name }}",
+            pool=LEGACY_POOL,
+            map_index_template="{{ name }}",
             doc_md="Compare one phase in all layers and book what differs. A retry goes on where it was broken off.",
-        )  # fmt: skip
+        )
         @reasoned
         def compare(phase: str) -> str:
-            from shopferry import passage
+            from shopferry import phase_steps
 
             context: Any = get_current_context()
             context["name"] = phase
-            outcome = passage.compare(settings_from_connections(), phase, context["params"]["rows_per_second"])
+            outcome = phase_steps.compare(settings_from_connections(), phase, context["params"]["rows_per_second"])
             return f"{outcome.rows_compared} rows compared in {outcome.seconds:.1f} s, {outcome.open} differences"
 
         @task(
-            pool=LEGACY_POOL, map_index_template="{{ name }}",
+            pool=LEGACY_POOL,
+            map_index_template="{{ name }}",
             doc_md="If the form says so: mend the phase's open differences, look at them again, record who and what.",
-        )  # fmt: skip
+        )
         @reasoned
         def repair(phase: str) -> str:
-            from shopferry import passage
+            from shopferry import phase_steps
 
             context: Any = get_current_context()
             context["name"] = phase
             if not context["params"]["repair"]:
                 raise AirflowSkipException("the form does not ask for a repair")
             who = context["dag_run"].triggering_user_name or f"airflow:{context['dag_run'].run_id}"
-            done = passage.repair(settings_from_connections(), phase, who)
+            done = phase_steps.repair(settings_from_connections(), phase, who)
             return f"{done.repaired} of {done.differences} rows repaired"
 
         @task(
@@ -84,12 +94,12 @@ def verify_dag() -> DAG:
         )
         @reasoned
         def judge(names: list[str]) -> str:
-            from shopferry import passage
+            from shopferry import phase_steps
 
             settings = settings_from_connections()
             if names:
                 write_report(settings, "after a verification")
-            found = {name: passage.open_differences(settings, name) for name in names}
+            found = {name: phase_steps.open_differences(settings, name) for name in names}
             if differing := [f"{n} in {name}" for name, n in found.items() if n]:
                 raise VerificationError(f"open differences: {', '.join(differing)}; `shopferry difference list --rows`")
             return f"{len(names)} phases compared, nothing differs"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from shopferry.complaints import AWAY, MIB, Limits
+from shopferry.health.problems import AWAY, MIB, Limits
 from shopferry.orchestration.connections import settings_from_connections
 from shopferry.orchestration.failures import DEFAULTS, for_airflow, reasoned
 from shopferry.orchestration.runbooks import runbook
@@ -16,22 +16,38 @@ log = logging.getLogger(__name__)
 
 _FORM = {
     "lag_seconds": Param(
-        int(Limits.lag_s), type="integer", minimum=1, maximum=3600, title="Lag in seconds",
+        int(Limits.lag_s),
+        type="integer",
+        minimum=1,
+        maximum=3600,
+        title="Lag in seconds",
         description="Commit in legacy to application in the shop, of the newest batches.",
     ),
     "lag_mib": Param(
-        Limits.lag_bytes // MIB, type="integer", minimum=1, maximum=1_048_576, title="Lag in MiB",
+        Limits.lag_bytes // MIB,
+        type="integer",
+        minimum=1,
+        maximum=1_048_576,
+        title="Lag in MiB",
         description="Log that the broker has not acknowledged yet.",
     ),
     "retained_mib": Param(
-        Limits.retained_bytes // MIB, type="integer", minimum=1, maximum=1_048_576, title="Kept log in MiB",
+        Limits.retained_bytes // MIB,
+        type="integer",
+        minimum=1,
+        maximum=1_048_576,
+        title="Kept log in MiB",
         description="Log that legacy must keep on its disk for the slot.",
     ),
     "silence_seconds": Param(
-        int(Limits.silence_s), type="integer", minimum=5, maximum=3600, title="Silence in seconds",
+        int(Limits.silence_s),
+        type="integer",
+        minimum=5,
+        maximum=3600,
+        title="Silence in seconds",
         description="How long the consumer may give no sign of life.",
     ),
-}  # fmt: skip
+}
 
 
 def watch_dag() -> DAG:
@@ -53,14 +69,17 @@ def watch_dag() -> DAG:
         @task(doc_md="Measure, and fail with every limit that is exceeded.")
         @reasoned
         def look() -> str:
-            from shopferry import complaints, screen, watch
+            from shopferry.health import measure, problems, screen
 
             form = get_current_context()["params"]
             limits = Limits(
-                form["lag_seconds"], form["lag_mib"] * MIB, form["retained_mib"] * MIB, form["silence_seconds"],
+                form["lag_seconds"],
+                form["lag_mib"] * MIB,
+                form["retained_mib"] * MIB,
+                form["silence_seconds"],
             )
-            health = watch.measure(settings_from_connections())
-            found = complaints.complaints(health, limits)
+            health = measure.measure(settings_from_connections())
+            found = problems.find_problems(health, limits)
             shown = screen.lines(health, found)
             for line in shown:
                 log.warning("%s", line)  # also where logs are kept quiet: what is printed is not kept there

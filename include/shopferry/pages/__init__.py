@@ -27,9 +27,12 @@ def write(html: str, file: Path) -> None:
 @cache
 def _environment() -> Environment:
     made = Environment(
-        loader=PackageLoader("shopferry", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("shopferry", "pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
     made.filters |= {"number": number, "money": money, "name": breakable, "size": size, "time": duration}
     return made
 

@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from shopferry import db, installation, route_settings
-from shopferry.control import gates
+from shopferry import db
+from shopferry.control import gates, routes
 from shopferry.control.gates import Gate
 from shopferry.db import Connection
 from shopferry.errors import ConfigError
-from shopferry.mapping import Route
 from shopferry.report import standing, sums
 from shopferry.report.standing import DifferenceSegment, Moment, PhaseStanding, Reason, Step
 from shopferry.report.sums import Sum
-from shopferry.route_settings import Responsible
+from shopferry.route import settings as route_settings
+from shopferry.route.route import Route
+from shopferry.route.settings import Responsible
 from shopferry.settings import Settings
 
 __all__ = ["Report", "build"]
@@ -92,11 +93,13 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
     try:
         with db.connect(settings.shop_dsn, "report") as shop:
             db.read_only(shop, _PATIENCE)
-            if not installation.is_installed(shop):
-                raise ConfigError("nothing to report: the new shop has no control tables yet; run `shopferry phase init`")
+            if not routes.is_installed(shop):
+                raise ConfigError(
+                    "nothing to report: the new shop has no control tables yet; run `shopferry phase init`"
+                )
             phases = standing.phase_standings(shop, route.name)
             seen = {p.phase for p in phases if p.state in _SEEN}
-            active = installation.active(shop, route.name)
+            active = routes.active_store(shop, route.name)
             asked = [q for q in questions if q.phase in seen]
             answers = [s for q in asked for s in sums.answer(legacy, shop, q, active=active)]
             row = shop.execute("SELECT changed_at FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
@@ -104,10 +107,23 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
             waiting, judged = standing.waiting(shop), tuple(gates.recorded(shop, route.name))
             differences = standing.difference_segments(shop, route.name)
             return Report(
-                route.name, datetime.now(UTC), occasion, active, row[0] if row and steps else None, who, phases,
-                tuple(answers), legacy is not None, waiting, standing.reasons(shop), differences, standing.lag(shop, route.name),
-                steps, judged, tuple(_next(active, phases, waiting, differences, answers, judged)),
-            )  # fmt: skip
+                route.name,
+                datetime.now(UTC),
+                occasion,
+                active,
+                row[0] if row and steps else None,
+                who,
+                phases,
+                tuple(answers),
+                legacy is not None,
+                waiting,
+                standing.reasons(shop),
+                differences,
+                standing.lag(shop, route.name),
+                steps,
+                judged,
+                tuple(_next(active, phases, waiting, differences, answers, judged)),
+            )
     finally:
         if legacy:
             legacy.close()
@@ -123,9 +139,13 @@ def _legacy(settings: Settings) -> Connection | None:
 
 
 def _next(
-    active: str, phases: tuple[PhaseStanding, ...], waiting: int, differences: tuple[DifferenceSegment, ...],
-    answers: list[Sum], judged: tuple[Gate, ...],
-) -> list[str]:  # fmt: skip
+    active: str,
+    phases: tuple[PhaseStanding, ...],
+    waiting: int,
+    differences: tuple[DifferenceSegment, ...],
+    answers: list[Sum],
+    judged: tuple[Gate, ...],
+) -> list[str]:
     """What has to be done from here, the most urgent first."""
     todo = []
     if found := sum(d.rows for d in differences if d.state == "open"):
@@ -155,5 +175,7 @@ def _next(
     elif unmet := [g.gate for g in judged if not g.met]:
         todo.append(f"Before the cutover these gates must be met, as last judged: {', '.join(unmet)}.")
     else:
-        todo.append("All phases are verified. A named person may start and approve the DAG cutover, in an hour with few orders.")
+        todo.append(
+            "All phases are verified. A named person may start and approve the DAG cutover, in an hour with few orders."
+        )
     return todo

@@ -68,14 +68,21 @@ def before_and_after(one: Sum) -> str:
 
     def draw(axes: Axes) -> None:
         at = range(len(lines))
-        axes.barh([a + 0.19 for a in at], [float(x.legacy or 0) for x in lines], height=0.36, color=LEGACY, label="legacy")
+        axes.barh(
+            [a + 0.19 for a in at], [float(x.legacy or 0) for x in lines], height=0.36, color=LEGACY, label="legacy"
+        )
         axes.barh([a - 0.19 for a in at], [float(x.shop) for x in lines], height=0.36, color=SHOP, label="new shop")
         axes.set_yticks(list(at), [_short(x.segment) for x in lines])
         _counts(axes)
         axes.set_xlabel(one.measure)
         _legend(axes, 2)
 
-    return _svg(f"sum-{one.name}-{one.measure}", f"{one.title}: {one.measure}, legacy and new shop", len(lines) * 0.5 + 1.1, draw)
+    return _svg(
+        f"sum-{one.name}-{one.measure}",
+        f"{one.title}: {one.measure}, legacy and new shop",
+        len(lines) * 0.5 + 1.1,
+        draw,
+    )
 
 
 def lag(moments: Sequence[Moment]) -> str:
@@ -88,7 +95,9 @@ def lag(moments: Sequence[Moment]) -> str:
 
         times: list[Any] = [m.at.astimezone(UTC) for m in moments]
         marker = "o" if len(moments) < 30 else ""
-        axes.plot(times, [m.lag_ms_p99 for m in moments], color=LEGACY, label="slowest in a hundred", marker=marker, ms=3)
+        axes.plot(
+            times, [m.lag_ms_p99 for m in moments], color=LEGACY, label="slowest in a hundred", marker=marker, ms=3
+        )
         axes.plot(times, [m.lag_ms_p50 for m in moments], color=SHOP, label="half of them within", marker=marker, ms=3)
         axes.set_ylim(bottom=0)
         axes.set_xlim(times[0] - timedelta(seconds=10), times[-1] + timedelta(seconds=10))
@@ -135,9 +144,15 @@ def _short(text: str) -> str:
 
 def _legend(axes: Axes, columns: int) -> None:
     axes.figure.legend(
-        loc="outside upper left", ncols=columns, frameon=False, fontsize=10.5, borderaxespad=0.2, handlelength=1,
-        columnspacing=1.1, handletextpad=0.4,
-    )  # fmt: skip
+        loc="outside upper left",
+        ncols=columns,
+        frameon=False,
+        fontsize=10.5,
+        borderaxespad=0.2,
+        handlelength=1,
+        columnspacing=1.1,
+        handletextpad=0.4,
+    )
 
 
 def _svg(name: str, title: str, height: float, draw: Callable[[Axes], None]) -> str:
@@ -147,10 +162,21 @@ def _svg(name: str, title: str, height: float, draw: Callable[[Axes], None]) -> 
     from matplotlib.figure import Figure
 
     look: dict[str, Any] = {
-        "svg.hashsalt": name, "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 11, "text.color": INK,
-        "axes.edgecolor": GRID, "axes.labelcolor": SOFT, "xtick.color": SOFT, "ytick.color": INK, "axes.spines.top": False,
-        "axes.spines.right": False, "axes.axisbelow": True, "axes.labelsize": 10.5, "ytick.left": False,
-    }  # fmt: skip
+        "svg.hashsalt": name,
+        "svg.fonttype": "path",
+        "font.family": "DejaVu Sans",
+        "font.size": 11,
+        "text.color": INK,
+        "axes.edgecolor": GRID,
+        "axes.labelcolor": SOFT,
+        "xtick.color": SOFT,
+        "ytick.color": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "axes.labelsize": 10.5,
+        "ytick.left": False,
+    }
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of every font
     with rc_context(look):  # type: ignore[arg-type]
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")

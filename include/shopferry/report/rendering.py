@@ -39,17 +39,20 @@ def as_json(report: Report) -> dict[str, Any]:
     plain: dict[str, Any] = _plain(asdict(report))
     return plain | {
         "totals": {n: report.total(n) for n in ("legacy_rows", "migrated", "quarantined", "left_out", "unaccounted")},
-        "open_differences": report.open_differences, "closed_ms": report.closed_ms,
-    }  # fmt: skip
+        "open_differences": report.open_differences,
+        "closed_ms": report.closed_ms,
+    }
 
 
 def as_html(report: Report) -> str:
     """The report as one page that needs nothing else."""
     drawn = {
-        "outcomes": charts.outcomes(report.phases), "waiting": charts.waiting(report.reasons),
-        "differing": charts.differing(report.differences), "lag": charts.lag(report.lag),
+        "outcomes": charts.outcomes(report.phases),
+        "waiting": charts.waiting(report.reasons),
+        "differing": charts.differing(report.differences),
+        "lag": charts.lag(report.lag),
         "downtime": charts.downtime(report.steps),
-    }  # fmt: skip
+    }
     # The drawings are ours, and escape what they are labelled with; everything else is escaped by the template.
     safe: dict[str, Any] = {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
     safe["sums"] = [Markup(charts.before_and_after(s)) for s in report.sums]  # noqa: S704
@@ -62,7 +65,13 @@ def show(report: Report, console: Console) -> None:
     for name in ("legacy rows", "migrated", "quarantined", "left out", "differences"):
         table.add_column(name, justify="right")
     for p in report.phases:
-        counts = (p.total("legacy_rows"), p.total("migrated"), p.total("quarantined"), p.total("left_out"), p.differences)
+        counts = (
+            p.total("legacy_rows"),
+            p.total("migrated"),
+            p.total("quarantined"),
+            p.total("left_out"),
+            p.differences,
+        )
         table.add_row(p.phase, p.state, *(f"{n:,}" for n in counts))
     console.print(table)
     if report.reasons:
@@ -76,10 +85,14 @@ def show(report: Report, console: Console) -> None:
         for name in ("legacy", "new shop", "not carried", "unexplained"):
             sums.add_column(name, justify="right")
         for x in s.lines:
-            sums.add_row(Text(x.segment), *("–" if v is None else _number(v) for v in (x.legacy, x.shop, x.held, x.unexplained)))
+            sums.add_row(
+                Text(x.segment), *("–" if v is None else _number(v) for v in (x.legacy, x.shop, x.held, x.unexplained))
+            )
         console.print(sums)
     if report.closed_ms is not None:
-        console.print(f"writes go to {report.active}; the cutover kept both stores from writes for {report.closed_ms:,.0f} ms")
+        console.print(
+            f"writes go to {report.active}; the cutover kept both stores from writes for {report.closed_ms:,.0f} ms"
+        )
     for what, who, when in report.decisions:
         console.print(Text(f"{what}: {who}, {when:%Y-%m-%d %H:%M:%S} UTC"))
     for line in report.next:

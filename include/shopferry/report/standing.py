@@ -10,7 +10,13 @@ from shopferry.db import Connection
 from shopferry.verify.accounting import Account
 
 SAMPLED = 200  # batches whose lags are read, of each step of time: a day may hold a million
-_NOT_DOWNTIME = {"gates", "look ahead", "keep vacuum out", "await calm", "look again"}  # while a store still takes writes
+_NOT_DOWNTIME = {
+    "gates",
+    "look ahead",
+    "keep vacuum out",
+    "await calm",
+    "look again",
+}  # while a store still takes writes
 
 
 @dataclass(frozen=True)

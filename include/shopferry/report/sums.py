@@ -17,7 +17,7 @@ import psycopg
 from shopferry import db
 from shopferry.db import Connection, queries
 from shopferry.errors import MappingError
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.settings import routes_dir
 
 FOLDER = "report"
@@ -81,7 +81,9 @@ def load(route: Route, root: Path | None = None) -> tuple[Question, ...]:
         if words["phase"] not in route.phases:
             raise MappingError(f"{where}:1: there is no phase {words['phase']!r} in this route")
         if not {"legacy", "shop"} <= set(halves) <= set(_HALVES):
-            raise MappingError(f"{where}:1: wants queries `-- name: legacy`, `-- name: shop` and perhaps `-- name: held`")
+            raise MappingError(
+                f"{where}:1: wants queries `-- name: legacy`, `-- name: shop` and perhaps `-- name: held`"
+            )
         found.append(Question(file.stem, where, words["title"], words["phase"], words.get("about", ""), halves))
     return tuple(sorted(found, key=lambda q: (route.phases.index(q.phase), q.name)))
 
@@ -140,5 +142,6 @@ def _ask(conn: Connection, query: str, where: str) -> list[Row]:
     if not names or names[0] != "segment" or len(names) < 2:
         raise MappingError(f"{where}: wants `segment` first and then its measures, not {', '.join(names)}")
     return [
-        (str(r[0]), {n: Decimal(str(v if v is not None else 0)) for n, v in zip(names[1:], r[1:], strict=True)}) for r in rows
+        (str(r[0]), {n: Decimal(str(v if v is not None else 0)) for n, v in zip(names[1:], r[1:], strict=True)})
+        for r in rows
     ]

@@ -127,8 +127,11 @@ def initialise(state: State, log: Path) -> None:
     with log.open("a") as output:
         result = subprocess.run(
             [sys.executable, "-m", "airflow", "db", "migrate"],
-            env=clean_environment() | environment(state), cwd=home(), stdout=output, stderr=output,
-        )  # fmt: skip
+            env=clean_environment() | environment(state),
+            cwd=home(),
+            stdout=output,
+            stderr=output,
+        )
     if result.returncode:
         raise StackError(f"airflow db migrate failed: see {log}")
     done.touch()
@@ -187,7 +190,5 @@ def has_parsed(state: State) -> bool:
     """Whether every file in dags/ has become a DAG (one per file) or an import error."""
     bearer = token(state)
     base = f"{state['airflow_url']}/api/v2"
-    seen = sum(
-        _request(f"{base}/{kind}?limit=1", token=bearer)["total_entries"] for kind in ("dags", "importErrors")
-    )
+    seen = sum(_request(f"{base}/{kind}?limit=1", token=bearer)["total_entries"] for kind in ("dags", "importErrors"))
     return bool(seen >= len(list((PROJECT / "dags").glob("[!_]*.py"))))

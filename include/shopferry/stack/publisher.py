@@ -45,9 +45,7 @@ class Publisher:
     def create(self, topics: Iterable[str]) -> None:
         """Create the topics that are not there yet."""
         for topic in sorted(set(topics) - self._known):
-            new = NewTopic(
-                topic, self._partitions, self._replication, topic_configs={"cleanup.policy": "delete"}
-            )
+            new = NewTopic(topic, self._partitions, self._replication, topic_configs={"cleanup.policy": "delete"})
             try:
                 self._admin.create_topics([new])
                 log.info("created a topic", extra={"topic": topic, "partitions": self._partitions})
@@ -69,9 +67,7 @@ class Publisher:
             for topic, future in sent:  # noqa: B007 - named in the error below
                 future.get(_PATIENCE * 2)
         except KafkaError as error:
-            raise StackError(
-                f"{len(events)} events not acknowledged, topic {topic}: {type(error).__name__}"
-            ) from error
+            raise StackError(f"{len(events)} events not acknowledged, topic {topic}: {type(error).__name__}") from error
 
     def close(self) -> None:
         """Give the connections back."""

@@ -20,7 +20,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from shopferry.errors import StackError
-from shopferry.mapping import leads_back
+from shopferry.route.route import leads_back
 from shopferry.settings import REVERSE, announcing, data_dir, own_commands, routes_dir, stack_state
 from shopferry.stack import airflow, postgres, state, supervisor
 from shopferry.stack.state import CLUSTERS, State
@@ -74,7 +74,9 @@ def programs(now: State) -> list[Program]:
         back = own | {"SHOPFERRY_METRICS": f"127.0.0.1:{now['metrics_reverse_port']}"}
         command = [sys.executable, "-m", "shopferry.stack.connector", "--reverse"]
         found.append(Program("connector-reverse", command, run, own))
-        found.append(Program("sync-reverse", [cli, "sync", "reverse"], run, back, port=int(now["metrics_reverse_port"])))
+        found.append(
+            Program("sync-reverse", [cli, "sync", "reverse"], run, back, port=int(now["metrics_reverse_port"]))
+        )
     for name in airflow.PROGRAMS:
         port = int(now["airflow_port"]) if name == "airflow-api" else None
         environment = own | airflow.environment(now)
@@ -160,9 +162,7 @@ def status() -> list[Service]:
         runs = info.get("statename") in {"RUNNING", "STARTING"}
         uptime = info["now"] - info["start"] if runs else 0
         pid = info["pid"] if runs else None
-        found.append(
-            Service(program.name, info.get("statename", "STOPPED"), pid, program.port, uptime, program.log)
-        )
+        found.append(Service(program.name, info.get("statename", "STOPPED"), pid, program.port, uptime, program.log))
     return found
 
 
@@ -197,9 +197,11 @@ def _forget_topics(now: State) -> None:
     admin = KafkaAdminClient(bootstrap_servers=now["kafka"].split(","))
     route = now["route"]
     topics = [
-        t for t in admin.list_topics() for r in (route, f"{route}{REVERSE}")
+        t
+        for t in admin.list_topics()
+        for r in (route, f"{route}{REVERSE}")
         if t.startswith(f"{r}.") or t == f"__debezium-heartbeat.{r}"
-    ]  # fmt: skip
+    ]
     if topics:
         admin.delete_topics(topics)
     admin.close()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Identifier, Literal
 
 from shopferry.db import Connection
-from shopferry.mapping import Route
-from shopferry.statements import target_of
-from shopferry.units import Mapping
+from shopferry.engine.statements import target_of
+from shopferry.route.entities import EntityMapping
+from shopferry.route.route import Route
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Account:
     unaccounted: int
 
 
-def counting(route: Route, phase: str) -> list[Mapping]:
+def counting(route: Route, phase: str) -> list[EntityMapping]:
     """The phase's mappings that count legacy rows: each has an account."""
-    return [unit for unit in route.of(phase) if isinstance(unit, Mapping) and unit.counts is not None]
+    return [unit for unit in route.of(phase) if isinstance(unit, EntityMapping) and unit.counts is not None]
 
 
-def account(shop: Connection, mapping: Mapping) -> Account:
+def account(shop: Connection, mapping: EntityMapping) -> Account:
     """The account of the legacy table that a mapping counts, by what really stands in the shop."""
     assert mapping.counts
     rows = shop.execute(
@@ -44,16 +44,23 @@ def account(shop: Connection, mapping: Mapping) -> Account:
                LEFT JOIN ferry.left_out l ON l.entity = {entity} AND l.row_key = m.{column}::text
                GROUP BY 1, 2"""
         ).format(
-            table=Identifier(mapping.schema, mapping.counts.table), target=target_of(mapping), entity=Literal(mapping.entity),
-            target_column=Identifier(mapping.counts.target_column), column=Identifier(mapping.counts.column),
+            table=Identifier(mapping.schema, mapping.counts.table),
+            target=target_of(mapping),
+            entity=Literal(mapping.entity),
+            target_column=Identifier(mapping.counts.target_column),
+            column=Identifier(mapping.counts.column),
         )
-    ).fetchall()  # fmt: skip
+    ).fetchall()
 
     def total(outcome: str) -> int:
         return sum(int(n) for what, _, n in rows if what == outcome)
 
     left_out = {reason: int(n) for what, reason, n in rows if what == "left_out"}
     return Account(
-        mapping.counts.table, sum(int(n) for _, _, n in rows), total("migrated"), total("quarantined"),
-        dict(sorted(left_out.items())), total("unaccounted"),
-    )  # fmt: skip
+        mapping.counts.table,
+        sum(int(n) for _, _, n in rows),
+        total("migrated"),
+        total("quarantined"),
+        dict(sorted(left_out.items())),
+        total("unaccounted"),
+    )

@@ -16,7 +16,7 @@ import psycopg
 
 from shopferry.db import Connection
 from shopferry.errors import MappingError
-from shopferry.mapping import Route
+from shopferry.route.route import Route
 from shopferry.settings import routes_dir
 
 _HEADER = re.compile(r"^--\s*([a-z]+):\s*(.*?)\s*$")
@@ -123,7 +123,12 @@ def render(route: Route) -> str:
     """The reference page as Markdown, made from the headers; a test compares it with docs/reference/checks.md."""
     lines = [_INTRODUCTION.strip(), ""]
     for phase in route.phases:
-        lines += [f"## After {phase}", "", "| check | what must hold | severity | if not |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"## After {phase}",
+            "",
+            "| check | what must hold | severity | if not |",
+            "| --- | --- | --- | --- |",
+        ]
         for check in load(route):
             if check.phase == phase:
                 lines.append(f"| `{check.name}` | {check.meaning} | {check.severity} | {check.remedy} |")

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from shopferry import db, mirror
+from shopferry import db
 from shopferry.control.differences import Difference
 from shopferry.db import Connection
+from shopferry.engine import mirror
+from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import TransientError
 from shopferry.keys import key_parts, key_range, key_ranges, key_text
-from shopferry.mirror import MirrorTable
 
 RANGE = 10_000  # keys per checksum
 STRETCH = 20  # ranges after which what differs is judged and booked: what a verification that dies has to do again
@@ -42,9 +43,12 @@ class Part:
 
 
 def compare(
-    legacy: Connection, shop: Connection, table: MirrorTable, await_applied: Callable[[], object],
+    legacy: Connection,
+    shop: Connection,
+    table: MirrorTable,
+    await_applied: Callable[[], object],
     after: Sequence[object] | None = None,
-) -> Iterator[Part]:  # fmt: skip
+) -> Iterator[Part]:
     """Compare one table, from behind a key on. `await_applied` returns when the stream has caught up."""
     legacy.execute(_SESSION)
     shop.execute(_SESSION)
@@ -131,7 +135,12 @@ def _standing(
 
 
 def _differs_held(
-    legacy: Connection, shop: Connection, table: MirrorTable, text: Composed, key: str, await_applied: Callable[[], object]
+    legacy: Connection,
+    shop: Connection,
+    table: MirrorTable,
+    text: Composed,
+    key: str,
+    await_applied: Callable[[], object],
 ) -> bool:
     """Whether a row that never stands still differs: its writers wait while the stream brings what there is of it.
 
@@ -185,7 +194,9 @@ def _columns_of(
 
 def _sum(conn: Connection, relation: Identifier, text: Composed, within: Composed) -> tuple[int, int]:
     row = conn.execute(
-        SQL("SELECT count(*), coalesce(sum(hashtextextended({}, 0)), 0) FROM {} WHERE {}").format(text, relation, within)
+        SQL("SELECT count(*), coalesce(sum(hashtextextended({}, 0)), 0) FROM {} WHERE {}").format(
+            text, relation, within
+        )
     ).fetchone()
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
@@ -204,7 +215,9 @@ def _rows_of(
 
 
 def _hashes(relation: Identifier, table: MirrorTable, text: Composed, within: Composed) -> Composed:
-    return SQL("SELECT {}, hashtextextended({}, 0) FROM {} WHERE {}").format(key_text(table.key), text, relation, within)
+    return SQL("SELECT {}, hashtextextended({}, 0) FROM {} WHERE {}").format(
+        key_text(table.key), text, relation, within
+    )
 
 
 def _differing(left: dict[str, int], right: dict[str, int]) -> set[str]:
@@ -212,9 +225,12 @@ def _differing(left: dict[str, int], right: dict[str, int]) -> set[str]:
 
 
 def compare_hot(
-    legacy: Connection, shop: Connection, tables: Sequence[MirrorTable], since: str,
+    legacy: Connection,
+    shop: Connection,
+    tables: Sequence[MirrorTable],
+    since: str,
     suspects: Mapping[str, set[str]] | None = None,
-) -> dict[str, set[str]]:  # fmt: skip
+) -> dict[str, set[str]]:
     """The keys, by table, whose mirror row was written by an event after position `since`, or are suspects, and differ from
     legacy; only tables that have some.
 
@@ -224,23 +240,35 @@ def compare_hot(
         conn.execute(_SESSION)
     with shop.pipeline():
         sent = [
-            shop.execute(SQL("SELECT {} FROM {} WHERE _lsn > {}::pg_lsn").format(key_text(t.key), t.base, Literal(since)))
+            shop.execute(
+                SQL("SELECT {} FROM {} WHERE _lsn > {}::pg_lsn").format(key_text(t.key), t.base, Literal(since))
+            )
             for t in tables
         ]
     hot = [
-        (t, keys) for t, moved in zip(tables, sent, strict=True)
+        (t, keys)
+        for t, moved in zip(tables, sent, strict=True)
         if (keys := {key for (key,) in moved.fetchall()} | (suspects or {}).get(t.name, set()))
-    ]  # fmt: skip
+    ]
     asked = []
     for conn, is_legacy in ((legacy, True), (shop, False)):
         with conn.pipeline():
-            asked.append([
-                conn.execute(_hashes(
-                    t.captured if is_legacy else t.view, t, _row_text(legacy, shop, t), keyed(t, keys, legacy=is_legacy)
-                ))
-                for t, keys in hot
-            ])  # fmt: skip
+            asked.append(
+                [
+                    conn.execute(
+                        _hashes(
+                            t.captured if is_legacy else t.view,
+                            t,
+                            _row_text(legacy, shop, t),
+                            keyed(t, keys, legacy=is_legacy),
+                        )
+                    )
+                    for t, keys in hot
+                ]
+            )
     compared = zip(hot, *asked, strict=True)
     return {
-        t.name: keys for (t, _), theirs, ours in compared if (keys := _differing(dict(theirs.fetchall()), dict(ours.fetchall())))
+        t.name: keys
+        for (t, _), theirs, ours in compared
+        if (keys := _differing(dict(theirs.fetchall()), dict(ours.fetchall())))
     }

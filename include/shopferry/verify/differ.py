@@ -8,11 +8,20 @@ from collections.abc import Iterator, Sequence
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from shopferry.control.differences import Difference
-from shopferry.control.prior import is_prior
+from shopferry.control.preexisting import is_prior
 from shopferry.db import Connection
+from shopferry.engine.statements import (
+    RESERVED,
+    columns,
+    differing,
+    fitted,
+    good_rows,
+    keys_between,
+    row_key,
+    target_of,
+)
 from shopferry.keys import key_range, key_ranges, key_text
-from shopferry.statements import RESERVED, columns, differing, fitted, good_rows, keys_between, row_key, target_of
-from shopferry.units import Mapping
+from shopferry.route.entities import EntityMapping
 from shopferry.verify.checksums import Part
 
 # Rows of a mapping's sources and its target compared at once: the tables that a SELECT joins are read from their beginning for
@@ -23,15 +32,18 @@ KEYS = 100_000  # aggregate keys named at once
 _SAMPLE = 100  # of so many rows one tells where ranges end: to sort the keys of three million orders takes seconds
 
 
-def compare(shop: Connection, mapping: Mapping, after: Sequence[object] | None = None) -> Iterator[Part]:
+def compare(shop: Connection, mapping: EntityMapping, after: Sequence[object] | None = None) -> Iterator[Part]:
     """Compare one entity, from behind an aggregate key on; each range in a repeatable-read transaction of its own."""
     every = min(_SAMPLE, RANGE)
     some = SQL(
         "(SELECT DISTINCT key FROM ({} UNION ALL SELECT {} FROM {} WHERE {}) u WHERE key IS NOT NULL AND random() * {} < 1)"
     ).format(
-        keys_between(mapping, after, None), Identifier(mapping.scope), target_of(mapping),
-        key_range([mapping.scope], after, None), Literal(every),
-    )  # fmt: skip
+        keys_between(mapping, after, None),
+        Identifier(mapping.scope),
+        target_of(mapping),
+        key_range([mapping.scope], after, None),
+        Literal(every),
+    )
     for first, high in key_ranges(shop, some, ["key"], RANGE // every):
         low = first or after
         with shop.transaction():
@@ -43,7 +55,7 @@ def compare(shop: Connection, mapping: Mapping, after: Sequence[object] | None =
         yield Part(rows, found, high)
 
 
-def compare_keys(shop: Connection, mapping: Mapping, aggregates: Sequence[str]) -> list[Difference]:
+def compare_keys(shop: Connection, mapping: EntityMapping, aggregates: Sequence[str]) -> list[Difference]:
     """Compare what these aggregate keys yield, with the values, in a repeatable-read transaction of its own."""
     with shop.transaction():
         shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -54,15 +66,15 @@ def compare_keys(shop: Connection, mapping: Mapping, aggregates: Sequence[str]) 
         return _compare(shop, mapping, SQL("{} = ANY({})").format(Identifier(mapping.scope), keys))[1]
 
 
-def _affect(shop: Connection, mapping: Mapping, keys: Composed, *, empty: bool = False) -> None:
+def _affect(shop: Connection, mapping: EntityMapping, keys: Composed, *, empty: bool = False) -> None:
     shop.execute(
-        SQL("CREATE TEMP TABLE affected ON COMMIT DROP AS SELECT DISTINCT key FROM ({}) k WHERE key IS NOT NULL {}").format(
-            keys, SQL("WITH NO DATA" if empty else "")
-        )
+        SQL(
+            "CREATE TEMP TABLE affected ON COMMIT DROP AS SELECT DISTINCT key FROM ({}) k WHERE key IS NOT NULL {}"
+        ).format(keys, SQL("WITH NO DATA" if empty else ""))
     )
 
 
-def _compare(shop: Connection, mapping: Mapping, within: Composable) -> tuple[int, list[Difference]]:
+def _compare(shop: Connection, mapping: EntityMapping, within: Composable) -> tuple[int, list[Difference]]:
     """(rows of the shop, differences) of the keys in `affected` and of the shop's rows that the condition selects."""
     # What the database refused is in quarantine by its SQLSTATE although the mapping yields it, if it yields anything.
     shop.execute(
@@ -80,7 +92,7 @@ def _compare(shop: Connection, mapping: Mapping, within: Composable) -> tuple[in
     return (int(count[0]) if count else 0), found
 
 
-def _rows(shop: Connection, mapping: Mapping, yields: Sequence[str], within: Composable) -> list[Difference]:
+def _rows(shop: Connection, mapping: EntityMapping, yields: Sequence[str], within: Composable) -> list[Difference]:
     casts = fitted(shop, mapping.entity)
     names = [n for n in yields if n not in RESERVED]
     rows = shop.execute(
@@ -92,14 +104,19 @@ def _rows(shop: Connection, mapping: Mapping, yields: Sequence[str], within: Com
             "FULL JOIN (SELECT * FROM {target} WHERE {within}) t ON {same} "
             "WHERE {differ} AND NOT (y.* IS NULL AND {prior})"
         ).format(
-            key_y=key_text(mapping.key, "y"), key_t=key_text(mapping.key, "t"), good=good_rows(yields),
-            within=within, target=target_of(mapping), scope=Identifier(mapping.scope),
-            differ=differing(names, casts, "t", "y"), prior=is_prior(mapping.entity, key_text(mapping.key, "t")),
+            key_y=key_text(mapping.key, "y"),
+            key_t=key_text(mapping.key, "t"),
+            good=good_rows(yields),
+            within=within,
+            target=target_of(mapping),
+            scope=Identifier(mapping.scope),
+            differ=differing(names, casts, "t", "y"),
+            prior=is_prior(mapping.entity, key_text(mapping.key, "t")),
             same=SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in mapping.key),
             wanted_texts=SQL(", ").join(SQL("({})::text").format(casts[c].format(Identifier("y", c))) for c in names),
             standing_texts=SQL(", ").join(SQL("t.{}::text").format(Identifier(c)) for c in names),
         )
-    ).fetchall()  # fmt: skip
+    ).fetchall()
     found = []
     for key, kind, aggregate, theirs, ours in rows:
         if kind != "differs":
@@ -113,7 +130,7 @@ def _rows(shop: Connection, mapping: Mapping, yields: Sequence[str], within: Com
     return found
 
 
-def _outcomes(shop: Connection, mapping: Mapping, yields: Sequence[str]) -> list[Difference]:
+def _outcomes(shop: Connection, mapping: EntityMapping, yields: Sequence[str]) -> list[Difference]:
     """A problem that is not in quarantine, a quarantined row that has no problem any more; and so of rows left out."""
     left_out = "CASE WHEN cardinality(y.problems) = 0 THEN y.left_out END" if "left_out" in yields else "NULL::text"
     rows = shop.execute(
@@ -128,11 +145,16 @@ def _outcomes(shop: Connection, mapping: Mapping, yields: Sequence[str]) -> list
             "          ) q USING (row_key) "
             "WHERE (y.reasons, y.left_out) IS DISTINCT FROM (q.reasons, q.left_out)"
         ).format(
-            row_key=row_key(mapping), scope=Identifier(mapping.scope), entity=Literal(mapping.entity),
-            left_out=SQL(left_out), good=good_rows(yields),
-            affected=SQL("key IN (SELECT a.key::text FROM pg_temp.affected a)"),  # a full join lets no condition through
+            row_key=row_key(mapping),
+            scope=Identifier(mapping.scope),
+            entity=Literal(mapping.entity),
+            left_out=SQL(left_out),
+            good=good_rows(yields),
+            affected=SQL(
+                "key IN (SELECT a.key::text FROM pg_temp.affected a)"
+            ),  # a full join lets no condition through
         )
-    ).fetchall()  # fmt: skip
+    ).fetchall()
     found = []
     for key, aggregate, *pairs in rows:
         for column, expected, stands in (("reasons", *pairs[:2]), ("left_out", *pairs[2:])):
@@ -142,11 +164,13 @@ def _outcomes(shop: Connection, mapping: Mapping, yields: Sequence[str]) -> list
     return found
 
 
-def _strangers(shop: Connection, mapping: Mapping) -> list[Difference]:
+def _strangers(shop: Connection, mapping: EntityMapping) -> list[Difference]:
     """Rows that no key leads to: of the shop without an aggregate key, of quarantine and rows left out with one there is not."""
     rows = shop.execute(
         SQL("SELECT {} FROM {} t WHERE t.{} IS NULL AND NOT {}").format(
-            key_text(mapping.key, "t"), target_of(mapping), Identifier(mapping.scope),
+            key_text(mapping.key, "t"),
+            target_of(mapping),
+            Identifier(mapping.scope),
             is_prior(mapping.entity, key_text(mapping.key, "t")),
         )
     ).fetchall()

@@ -8,11 +8,11 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from shopferry.control.differences import Difference
 from shopferry.db import Connection
-from shopferry.statements import columns, keys_between
-from shopferry.units import Identity
+from shopferry.engine.statements import columns, keys_between
+from shopferry.route.entities import IdentityMapping
 
 
-def compare(shop: Connection, unit: Identity, keys: Sequence[str] | None = None) -> tuple[int, list[Difference]]:
+def compare(shop: Connection, unit: IdentityMapping, keys: Sequence[str] | None = None) -> tuple[int, list[Difference]]:
     """Compare one identity, or only these legacy keys of it, in one snapshot; returns (rows compared, differences).
 
     Of members of a cluster that have several shop keys those differ that have another than most; of clusters that share
@@ -36,12 +36,19 @@ def compare(shop: Connection, unit: Identity, keys: Sequence[str] | None = None)
             listed = SQL("{}::{}[]").format(Literal(sorted(set(keys))), SQL(kind))
             shop.execute(SQL("INSERT INTO pg_temp.affected SELECT unnest({})").format(listed))
             wanted = SQL("legacy_key = ANY({})").format(listed)
-            clusters, shop_keys = SQL("cluster IN (SELECT cluster FROM stands)"), SQL("shop_key IN (SELECT shop_key FROM stands)")
+            clusters, shop_keys = (
+                SQL("cluster IN (SELECT cluster FROM stands)"),
+                SQL("shop_key IN (SELECT shop_key FROM stands)"),
+            )
         shop.execute("ANALYZE pg_temp.affected")
         given = {
-            "body": SQL(unit.body), "entity": Literal(unit.identity), "wanted": wanted,
-            "affected": Identifier("pg_temp", "affected"), "clusters": clusters, "shop_keys": shop_keys,
-        }  # fmt: skip
+            "body": SQL(unit.body),
+            "entity": Literal(unit.identity),
+            "wanted": wanted,
+            "affected": Identifier("pg_temp", "affected"),
+            "clusters": clusters,
+            "shop_keys": shop_keys,
+        }
         rows = shop.execute(SQL(_UNEQUAL).format(**given)).fetchall()
         count = shop.execute("SELECT count(*) FROM pg_temp.affected").fetchone()
         shop.execute("DROP TABLE pg_temp.affected")

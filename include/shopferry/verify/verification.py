@@ -19,12 +19,13 @@ from typing import TypeVar
 
 from psycopg.sql import SQL, Literal
 
-from shopferry import db, mirror
+from shopferry import db
 from shopferry.control import differences
 from shopferry.control.differences import Difference, Run
 from shopferry.db import Connection
-from shopferry.mapping import Route
-from shopferry.units import Identity, Mapping, Unit
+from shopferry.engine import mirror
+from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
+from shopferry.route.route import Route
 from shopferry.verify import checks, checksums, differ, identities
 from shopferry.verify.accounting import Account, account, counting
 from shopferry.verify.checks import Breach
@@ -62,9 +63,14 @@ class _Target:
 
 
 def verify(
-    legacy: Connection, shop: Connection, route: Route, phase: str, await_applied: Callable[[], object], *,
+    legacy: Connection,
+    shop: Connection,
+    route: Route,
+    phase: str,
+    await_applied: Callable[[], object],
+    *,
     rows_per_second: int | None = None,
-) -> Verification:  # fmt: skip
+) -> Verification:
     """Compare all layers of one phase online and record what differs in ferry.difference, the outcome in ferry.verification.
 
     Commits what it books itself, as the comparison spans several snapshots. One of a phase at a time: a second one waits.
@@ -86,20 +92,28 @@ def _targets(shop: Connection, route: Route, run: Run, await_applied: Callable[[
     tables = mirror.load(shop)
 
     def parts_of(unit: Unit, shop: Connection) -> Iterator[Part]:
-        if isinstance(unit, Identity):
+        if isinstance(unit, IdentityMapping):
             rows, found = identities.compare(shop, unit)
             yield Part(rows, found, None)
-        elif isinstance(unit, Mapping):
+        elif isinstance(unit, EntityMapping):
             yield from differ.compare(shop, unit, run.after("shop", unit.target))
 
     found = [
-        _Target("mirror", name, lambda legacy, shop, n=name: checksums.compare(  # type: ignore[misc]
-            legacy, shop, tables[n], await_applied, run.after("mirror", n)
-        ))
+        _Target(
+            "mirror",
+            name,
+            lambda legacy, shop, n=name: checksums.compare(  # type: ignore[misc]
+                legacy, shop, tables[n], await_applied, run.after("mirror", n)
+            ),
+        )
         for name in route.tables_of(run.phase)
-    ]  # fmt: skip
+    ]
     found += [
-        _Target("identity" if isinstance(u, Identity) else "shop", u.target, lambda _, shop, u=u: parts_of(u, shop))  # type: ignore[misc]
+        _Target(
+            "identity" if isinstance(u, IdentityMapping) else "shop",
+            u.target,
+            lambda _, shop, u=u: parts_of(u, shop),  # type: ignore[misc]
+        )
         for u in route.of(run.phase)
     ]
     return [t for t in found if not run.done(t.layer, t.name)]
@@ -137,9 +151,13 @@ def _compare_all(
 
 
 def verify_rows(
-    legacy: Connection, shop: Connection, route: Route, phase: str, found: Iterable[Difference],
+    legacy: Connection,
+    shop: Connection,
+    route: Route,
+    phase: str,
+    found: Iterable[Difference],
     await_applied: Callable[[], object],
-) -> list[Difference]:  # fmt: skip
+) -> list[Difference]:
     """What still differs, now and with its values, of the rows that these differences name; records nothing."""
     tables = mirror.load(shop)
     left: list[Difference] = []
@@ -152,9 +170,9 @@ def verify_rows(
             left += checksums.compare_keys(legacy, shop, tables[name], keys, await_applied)
     for unit in route.of(phase):
         for keys in _slices(aggregates.get(unit.target, ())):
-            if isinstance(unit, Identity):
+            if isinstance(unit, IdentityMapping):
                 left += identities.compare(shop, unit, keys)[1]
-            elif isinstance(unit, Mapping):
+            elif isinstance(unit, EntityMapping):
                 left += differ.compare_keys(shop, unit, keys)
     return left
 
@@ -167,7 +185,12 @@ def _slices(keys: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _book(
-    shop: Connection, run: Run, target: _Target, parts: Iterable[Part], rows_per_second: float | None, stop: threading.Event
+    shop: Connection,
+    run: Run,
+    target: _Target,
+    parts: Iterable[Part],
+    rows_per_second: float | None,
+    stop: threading.Event,
 ) -> None:
     """Book each part as it comes, and rest so long that no more rows are compared in a second than allowed."""
     started = time.monotonic()
@@ -182,9 +205,7 @@ def _book(
         started = time.monotonic()
 
 
-def judge(
-    shop: Connection, route: Route, phase: str
-) -> tuple[list[Account], list[Difference], list[Breach]]:
+def judge(shop: Connection, route: Route, phase: str) -> tuple[list[Account], list[Difference], list[Breach]]:
     """(accounts, what is wrong with them and with the business checks, what the checks only warn of) of a phase, now.
 
     All in one snapshot, in which mirror and shop belong together. Raises MappingError for a check that does not run.

@@ -1,0 +1,248 @@
+"""Verbs that move the shop: rehearsal, phases, stream, backups, cutover and rollback."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from dataclasses import asdict
+
+import psycopg
+
+from shopferry import db
+from shopferry.cli.output import show, who, written
+from shopferry.control import backups, chunks, phases, routes
+from shopferry.errors import GapError, ShopferryError
+from shopferry.retry import describe, retrying
+from shopferry.settings import Settings
+
+_ARMED_S = 0.5  # between two looks whether there is a way back already
+_REHEARSED = (
+    "phase",
+    "rows",
+    "legacy_rows",
+    "copy_s",
+    "merge_s",
+    "verify_s",
+    "expected_s",
+    "differences",
+    "breaches",
+    "quarantined",
+    "left_out",
+)
+_BACKUP = ("id", "store", "taken", "reason", "bytes", "seconds", "tested", "problem", "file")  # columns of the table
+
+
+def rehearse(args: argparse.Namespace) -> int:
+    """Take a sample of legacy through all phases into scratch databases and verify it; exit 1 when it is not green."""
+    from shopferry.rehearsal import rehearsal
+
+    form = rehearsal.Form(args.customers, args.pseudonymise)
+    done = rehearsal.rehearse(Settings.load(), who(args), form, lambda text: print(text, file=sys.stderr))
+    show(args, done.phases, _REHEARSED)
+    if not args.json:
+        print(done.told)
+    return 0 if done.green else 1
+
+
+def phase_init(args: argparse.Namespace) -> int:
+    """Install control tables, mirror, publication and the new shop's fence; idempotent."""
+    from shopferry import phase_steps
+
+    phase_steps.install(Settings.load())
+    return 0
+
+
+def phase_run(args: argparse.Namespace) -> int:
+    """Run one phase from copy to verification, without Airflow, unless the assessment finds what blocks it."""
+    from shopferry import assess, phase_steps
+
+    _end_in_order()  # it still lets go of the phase
+    settings = Settings.load()
+    for finding in assess.require_fit(settings):
+        print(finding, file=sys.stderr)
+    options = phase_steps.Options(args.chunk_size, args.rows_per_second, args.sample, args.without_rehearsal)
+    holder = f"cli:{getpass.getuser()}:{os.getpid()}"
+    outcome = phase_steps.run(settings, args.phase, holder, options, lambda text: print(text, file=sys.stderr))
+    if outcome is None:
+        print("the sample is in the new shop to look at; run the phase without --sample to go on", file=sys.stderr)
+    else:
+        show(args, outcome.accounts)
+        written(f"after phase {args.phase}")
+    return 0
+
+
+def phase_status(args: argparse.Namespace) -> int:
+    """Show every phase, its state, holder and progress."""
+    settings = Settings.load()
+    with db.connect(settings.shop_dsn, "status") as shop:
+        show(args, phases.all_phases(shop, settings.route), ["phase", "state", "holder", "chunk_size", "seconds"])
+        if not args.json:
+            show(args, chunks.progress(shop, settings.route))
+    return 0
+
+
+def sync_forward(args: argparse.Namespace) -> int:
+    """Replay legacy's changes into the new shop until SIGTERM; after a gap, resync and go on."""
+    settings = Settings.load()
+    return _sync(args, settings, settings)
+
+
+def sync_reverse(args: argparse.Namespace) -> int:
+    """The same for the way back: replay the new shop's changes into legacy; waits until the way back is armed."""
+    settings = Settings.load()
+    return _sync(args, settings, settings.reversed)
+
+
+def _sync(args: argparse.Namespace, route: Settings, settings: Settings) -> int:
+    from shopferry import phase_steps
+    from shopferry.cdc import metrics
+    from shopferry.cdc.flow import Flow
+
+    log = logging.getLogger("shopferry.sync")
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    with metrics.serving(settings.metrics, settings.route):
+        while not stop.is_set():
+            if retrying(lambda: phase_steps.is_finished(route)):
+                log.info("the migration is finished: there is nothing to do, this service may be removed")
+                stop.wait()
+                break
+            if settings is not route and not retrying(lambda: phase_steps.is_installed(settings)):
+                stop.wait(_ARMED_S)
+                continue
+            try:
+                retrying(lambda: phase_steps.finish_resync(settings, args.name))
+                Flow(settings, stop, args.name).run()
+            except GapError as error:
+                if args.no_resync:
+                    raise
+                log.error("resyncing after a gap: %s", error)
+                if phase_steps.resync(settings, args.name) is None:
+                    log.info("another consumer has resynced, looking again")
+            except (ShopferryError, psycopg.Error) as error:
+                log.error("stopped: %s", describe(error))
+                return 1
+    return 0
+
+
+def sync_resync(args: argparse.Namespace) -> int:
+    """Copy anew all that the stream has to keep, after changes were lost; waits for another one under way."""
+    from shopferry import phase_steps
+
+    settings = Settings.load()
+    show(args, [{"rows": phase_steps.resync(settings.reversed if args.reverse else settings, "cli")}])
+    return 0
+
+
+def backup_take(args: argparse.Namespace) -> int:
+    """Back up both stores, or one, below the data directory; with --test-restore try each by restoring it."""
+    from shopferry.backup import backup
+
+    settings = Settings.load()
+    stores = [args.store] if args.store else backups.STORES
+    made = [backup.take(settings, who(args), store, test_restore=args.test_restore) for store in stores]
+    show(args, made, _BACKUP)
+    return 0
+
+
+def backup_list(args: argparse.Namespace) -> int:
+    """Show the backups taken, the newest first, and whether each was ever restored."""
+    settings = Settings.load()
+    with db.connect(settings.shop_dsn, "backup") as shop:
+        show(args, backups.taken(shop, settings.route), _BACKUP)
+    return 0
+
+
+def arm(args: argparse.Namespace) -> int:
+    """Arm the way back: legacy gets a mirror of the new shop and follows it; idempotent, merges nothing."""
+    from shopferry.cutover import way_back
+
+    rows = way_back.arm(Settings.load(), lambda text: print(text, file=sys.stderr))
+    show(args, [{"rows": rows}])
+    return 0
+
+
+def gates(args: argparse.Namespace) -> int:
+    """Judge every gate of the cutover now, or after it of the rollback, with its evidence and what would meet it; exit 1
+    when one is not met."""
+    from shopferry.cutover import gates
+
+    settings = Settings.load()
+    with db.connect(settings.shop_dsn, "gates") as shop:
+        cut_over = routes.is_installed(shop) and routes.active_store(shop, settings.route) == "shop"
+    judged = gates.judge_back(settings) if cut_over else gates.judge(settings)
+    show(args, judged)
+    return 0 if all(g.met for g in judged) else 1
+
+
+def cutover(args: argparse.Namespace) -> int:
+    """Judge the gates, then move the shop's writes to the new shop; --dry-run does all of it but lock, and changes nothing."""
+    from shopferry.cutover import switch
+
+    settings = Settings.load()
+    if args.dry_run:
+        return _dry_run(args, settings)
+    _end_in_order()  # it still lets PgBouncer's clients go
+    done = switch.cut_over(settings, who(args))
+    show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
+    written("after the cutover")
+    return 0
+
+
+def _dry_run(args: argparse.Namespace, settings: Settings) -> int:
+    from shopferry.cutover.dry_run import dry_run
+
+    done = dry_run(settings)
+    steps = [{"step": step, "ms": ms} for step, ms in done.steps]
+    numbers = [
+        {"sequence": n.sequence, "next": n.next, "largest_key": n.largest, "would_be_set_to": n.following}
+        for n in done.sequences
+    ]
+    if args.json:
+        found = {"ready": done.ready, "gates": list(map(asdict, done.gates)), "steps": steps, "sequences": numbers}
+        print(json.dumps(found | {"faults": done.faults}, indent=2, ensure_ascii=False))
+        return 0 if done.ready else 1
+    for rows in (done.gates, steps, numbers):
+        show(args, rows)
+    for fault in done.faults:
+        print(f"would break it off: {fault}")
+    print("ready: nothing was locked or changed" if done.ready else "not ready: nothing was locked or changed")
+    return 0 if done.ready else 1
+
+
+def rollback(args: argparse.Namespace) -> int:
+    """Give the shop back to legacy, with every write that the new shop has acknowledged; then merge the phases again."""
+    from shopferry import phase_steps
+    from shopferry.cutover.rollback import roll_back
+
+    _end_in_order()
+    settings = Settings.load()
+    done = roll_back(settings, who(args))
+    show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
+    phase_steps.run_again(settings, f"cli:{who(args)}", lambda text: print(text, file=sys.stderr))
+    written("after the rollback")
+    return 0
+
+
+def finish(args: argparse.Namespace) -> int:
+    """Drop all of shopferry's in both stores and the broker but the audit log; refused while the way back is promised."""
+    from shopferry.cutover.finish import finish as end
+
+    settings = Settings.load()
+    done = end(settings, args.route, *args.approved_by)
+    show(args, [{"dropped": what} for what in done.dropped])
+    for warning in done.warnings:
+        print(warning, file=sys.stderr)
+    return 0
+
+
+def _end_in_order() -> None:
+    """Ended from outside, clean up as after a failure."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -1,0 +1,84 @@
+"""Probe: which of legacy's columns the route's SELECTs read, asked of PostgreSQL itself; the mirror captures no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from shopferry.db import Connection
+from shopferry.engine import changes
+from shopferry.engine.mirror import MirrorTable, key_type_of
+from shopferry.errors import MappingError
+from shopferry.route.entities import EntityMapping, Unit
+from shopferry.route.route import Route
+
+
+def captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
+    """Cut the tables down to the columns that the route's SELECTs read, and check those SELECTs on the way.
+
+    PostgreSQL itself tells which columns a view depends on; the probe's tables and views are rolled back. Raises
+    MappingError with file and line for a SELECT that does not run.
+    """
+    used: dict[str, set[str]] = {name: set(table.key) for name, table in full.items()}
+    with shop.transaction(force_rollback=True):
+        schema = Identifier(route.schema)
+        shop.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
+        shop.execute(SQL("ALTER SCHEMA {} RENAME TO {}").format(schema, Identifier(f"{route.schema}_while_probing")))
+        shop.execute(SQL("CREATE SCHEMA {}").format(schema))
+        for table in full.values():
+            body = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
+            shop.execute(SQL("CREATE TABLE {} ({})").format(table.view, body))
+        for unit, select, line in _selects(route):
+            for name, column in _probe(shop, unit, full, select, line):
+                used[name].add(column)
+    return {
+        name: MirrorTable(name, table.key, tuple(c for c in table.columns if c.name in used[name]), table.schema)
+        for name, table in full.items()
+    }
+
+
+def _selects(route: Route) -> Iterable[tuple[Unit, str, int]]:
+    for unit in route.units:
+        yield unit, unit.body, unit.line
+        for source in unit.sources:
+            if source.lineage:
+                yield unit, source.lineage, source.line
+            elif not source.is_identity:
+                yield unit, f"SELECT {source.column} FROM {source.relation}", source.line
+        for wanted in unit.standardize:
+            yield unit, f"SELECT ({wanted.expression})::text FROM {unit.schema}.{wanted.table}", wanted.line
+        for table, columns in unit.indexes:
+            yield unit, f"SELECT {columns} FROM {unit.schema}.{table}", 0
+        if isinstance(unit, EntityMapping) and unit.counts:
+            yield unit, f"SELECT {unit.counts.column} FROM {unit.schema}.{unit.counts.table}", 0
+
+
+def _probe(
+    shop: Connection, unit: Unit, full: Mapping[str, MirrorTable], select: str, line: int
+) -> list[tuple[str, str]]:
+    """Make one SELECT a view and ask which (table, column) it depends on."""
+    lineage = next((s for s in unit.sources if s.lineage == select), None)
+    changed = "(legacy_key bigint, shop_key bigint, cluster text)"
+    if lineage and not lineage.is_identity:  # an entity stands in the new shop as it is
+        changed = f"(LIKE {lineage.relation})"
+    prefix = "CREATE TEMP VIEW probe AS "
+    try:
+        with shop.transaction():
+            shop.execute(f"CREATE TEMP TABLE affected (key {key_type_of(unit, full)})".encode())
+            shop.execute(f"CREATE TEMP TABLE changed {changed}".encode())
+            shop.execute((prefix + select).encode())
+            read = changes.depends(shop, "probe")
+            shop.execute("DROP VIEW probe; DROP TABLE affected, changed")
+    except psycopg.Error as error:
+        at = int(error.diag.statement_position or 0) - len(prefix) - 1
+        where = line + select[: max(at, 0)].count("\n") if line else 1
+        raise MappingError(f"{unit.file}:{where}: {error.diag.message_primary}") from None
+    source = lineage.name if lineage and lineage.is_captured else ""
+    found = [
+        (source if name == "changed" else name, column)
+        for schema, name, column, *_ in read
+        if name == "changed" or schema == unit.schema
+    ]
+    return [(name, column) for name, column in found if name in full and column is not None]

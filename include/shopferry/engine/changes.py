@@ -1,0 +1,161 @@
+"""What changed: temp tables of rows as they were before and as they are after, each with the columns in which the two differ.
+
+Of a source `legacy.orders` they stand in `changed_orders`, with one column more, `_touched`: the names of the columns that
+the change touched. NULL there means all of them: the row came or went, or whoever noted it did not compare. A mapping's
+SELECT is not run for a change of columns that it does not read, which only PostgreSQL itself can tell: `reads` asks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from shopferry.db import Connection
+
+# Of these types two values that are equal are the same value; of others (1.10 and 1.1) images must be compared.
+_PLAIN = {
+    "boolean",
+    "smallint",
+    "integer",
+    "bigint",
+    "oid",
+    "uuid",
+    "date",
+    "bytea",
+    "timestamp without time zone",
+    "timestamp with time zone",
+    "time without time zone",
+}
+_TEXTS = ("text", "character varying")
+_DEPENDS = """
+SELECT n.nspname, t.relname, a.attname,
+       t.relkind IN ('r', 'p') AND NOT t.relispartition AS plain, t.relpersistence = 't' AS temporary
+FROM pg_rewrite r
+JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+                AND d.refobjid <> r.ev_class
+JOIN pg_class t ON t.oid = d.refobjid
+JOIN pg_namespace n ON n.oid = t.relnamespace
+LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid AND d.refobjsubid <> 0
+WHERE r.ev_class = to_regclass('pg_temp.' || %s)
+"""
+# A whole row stands for all its columns, which are in no catalogue then; and a function may read what it likes.
+_HIDDEN = """
+SELECT r.ev_action::text LIKE '%:varattno 0 %' OR EXISTS (
+    SELECT FROM pg_depend d JOIN pg_proc p ON p.oid = d.refobjid
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_proc'::regclass
+      AND p.provolatile <> 'i')
+FROM pg_rewrite r WHERE r.ev_class = to_regclass('pg_temp.reading')
+"""
+
+
+def stage(conn: Connection, name: str, rows: Composable) -> None:
+    """Make sure of the temp table `name` for images in the shape of what a SELECT yields."""
+    conn.execute(
+        SQL(
+            "CREATE TEMP TABLE IF NOT EXISTS {} AS SELECT r.*, NULL::text[] AS _touched FROM ({}) r WITH NO DATA"
+        ).format(Identifier(name), rows)
+    )
+
+
+def touched(columns: Mapping[str, str], key: str, one: str, other: str) -> Composed:
+    """The SQL of the names of the columns, given with their types, in which two joined rows differ; NULL if one is missing.
+
+    `key` is a column that is never null in a row that is there.
+    """
+    differing = SQL(", ").join(
+        SQL("CASE WHEN {} THEN {} END").format(_differs(name, kind, one, other), Literal(name))
+        for name, kind in columns.items()
+    )
+    return SQL(
+        "CASE WHEN {0}.{2} IS NOT NULL AND {1}.{2} IS NOT NULL THEN array_remove(ARRAY[{3}]::text[], NULL) END"
+    ).format(Identifier(one), Identifier(other), Identifier(key), differing)
+
+
+def noted(
+    changed: Identifier, columns: Mapping[str, str], key: Sequence[str], after: Composable, *, compared: bool = True
+) -> Composed:
+    """The INSERT into `changed` of the rows that differ between two parts of a WITH, `b` before and `n` after.
+
+    A row of `b` is looked for in `after`, which may have more rows than `n`. Not `compared`, all are noted as wholly changed.
+    """
+    same = SQL(" AND ").join(SQL("b.{0} = n.{0}").format(Identifier(k)) for k in key)
+    differing = touched(columns, key[0], "b", "n") if compared else SQL("NULL::text[]")
+    before, now = (SQL(", ").join(Identifier(part, c) for c in columns) for part in "bn")
+    return SQL(
+        "INSERT INTO {changed} SELECT * FROM (SELECT {before}, {differing} AS _touched FROM b LEFT JOIN {after} n ON {same} "
+        "UNION ALL SELECT {now}, {differing} FROM n LEFT JOIN b ON {same}) i WHERE _touched IS NULL OR cardinality(_touched) > 0"
+    ).format(changed=changed, before=before, now=now, differing=differing, after=after, same=same)
+
+
+def _differs(name: str, kind: str, one: str, other: str) -> Composed:
+    a, b = Identifier(one, name), Identifier(other, name)
+    if kind in _PLAIN:
+        return SQL("{} IS DISTINCT FROM {}").format(a, b)
+    if kind.partition("(")[0] in _TEXTS:
+        return SQL('{} IS DISTINCT FROM {} COLLATE "C"').format(a, b)
+    return SQL("ROW({})::record *<> ROW({})::record").format(a, b)
+
+
+def of(changed: Identifier, columns: Sequence[str] | None) -> Composable:
+    """A SELECT of the images whose change touches one of these columns; of all images, where that is not known."""
+    if columns is None:
+        return SQL("TABLE {}").format(changed)
+    return SQL("SELECT * FROM {} WHERE _touched IS NULL OR _touched && {}::text[]").format(
+        changed, Literal(list(columns))
+    )
+
+
+def depends(conn: Connection, view: str) -> list[tuple[str, str, str | None, bool, bool]]:
+    """What a temp view reads: (schema, relation, column, is an ordinary table, is a temp table); each relation also without
+    column where it reads none."""
+    return conn.execute(_DEPENDS, (view,)).fetchall()
+
+
+def reads(
+    conn: Connection, select: Composed, known: frozenset[str], filled: frozenset[str]
+) -> dict[str, list[str]] | None:
+    """The columns that a SELECT reads of each relation; None where a change could reach it by a way that nobody declared.
+
+    `known` are the relations whose changes are noted for it, and verdicts, which never change; `filled` are those that the
+    route itself writes, and of which it must read none that is not known. Other tables of the store do not change by what we
+    do.
+    """
+    with conn.transaction(force_rollback=True):
+        conn.execute(SQL("CREATE TEMP VIEW reading AS {}").format(select))
+        [(hidden,)] = conn.execute(_HIDDEN).fetchall()
+        rows = depends(conn, "reading")
+    found: dict[str, list[str]] = {name: [] for name in known}
+    for schema, name, column, plain, temporary in rows:
+        relation = f"{schema}.{name}"
+        if relation in known:
+            if column is not None:
+                found[relation].append(column)
+        elif not temporary and (not plain or relation in filled or schema == "ferry"):
+            return None
+    return None if hidden else found
+
+
+def tidy(conn: Connection, tables: Sequence[Identifier]) -> None:
+    """Empty temp tables for good, and have the planner believe that a page of them holds few rows.
+
+    One that was never looked at is planned as if it had ten full pages, for which reading whole tables looks cheap. Those
+    that have their one page are left as they are: each takes a millisecond, and most are not used every time.
+    """
+    rows = conn.execute(
+        """SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'
+           AND pg_relation_size(oid) <> current_setting('block_size')::integer"""
+    ).fetchall()
+    found = [Identifier("pg_temp", name) for (name,) in rows]
+    untidy = [table for table in tables if table in found]
+    if not untidy:
+        return
+    listed = SQL(", ").join(untidy)
+    with conn.pipeline():
+        conn.execute(SQL("TRUNCATE {}").format(listed))
+        for table in untidy:
+            conn.execute(SQL("INSERT INTO {} SELECT FROM generate_series(1, 5)").format(table))
+    conn.execute(SQL("VACUUM {}").format(listed))
+    with conn.pipeline():
+        for table in untidy:
+            conn.execute(SQL("DELETE FROM {}").format(table))

@@ -1,0 +1,273 @@
+"""Merge: run the mappings for affected keys. The only write path into the shop's tables.
+
+Backfill, replay, repair and release all end here: they say which keys, or which mirror rows changed and let the lineage
+find the keys; the mapping's SELECT then says what the shop has to hold for those keys, and merge makes it so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from shopferry.db import Connection
+from shopferry.engine import changes, statements, verdicts
+from shopferry.engine.outcome import Merged
+from shopferry.engine.refusals import Bisection, is_refusal
+from shopferry.engine.statements import Statements
+from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
+from shopferry.route.route import Route
+from shopferry.stores import origin
+
+# Few keys meet large tables here: always by their index, whatever the statistics of fresh tables say.
+_SESSION = (
+    "SELECT set_config('shopferry.writer', 'ferry', true), set_config('enable_seqscan', 'off', true), "
+    f"set_config('random_page_cost', '1.1', true), {origin.MARK}"
+)
+_TIDY_AFTER = (
+    10_000  # keys that went through the temp tables: dead rows are read again and again until they are cleared
+)
+SLICE = 1_000  # keys merged again in one transaction: what the stream may have to wait for, well under a second
+_MANY = 300  # keys: a plan made for few would join so many with each other, so these are planned for themselves
+
+
+class _RefusedBeforeError(Exception):
+    """Among the affected keys is one that the database had refused: whether it comes back, others must see."""
+
+
+@dataclass
+class _Written:
+    """A merge whose statements are sent and whose results may still be under way."""
+
+    keys: int
+    refused: psycopg.Cursor[Any] | None
+    writes: list[psycopg.Cursor[Any]]
+
+    def result(self, unit: Unit) -> Merged:
+        """What it did, once everything sent has been answered."""
+        rows = [max(w.rowcount, 0) for w in self.writes]
+        if isinstance(unit, IdentityMapping):
+            return Merged(self.keys, sum(rows[1:]))  # the first only locks
+        return Merged(self.keys, sum(rows[1:]), rows[0])
+
+
+@dataclass
+class Merger:
+    """The units of a route on one connection; their statements are composed once."""
+
+    conn: Connection
+    route: Route
+    _staged: dict[str, Statements] = field(default_factory=dict)
+    _rows: int = 0
+
+    def stage(self, units: Iterable[Unit]) -> None:
+        """Have the units' temp tables there and their statements composed. Call it outside of a transaction.
+
+        Raises MappingError where a mapping does not yield what its target needs.
+        """
+        fresh = [u for u in units if u.name not in self._staged]
+        # What is made within a transaction may go with it, and nobody here would notice.
+        assert not fresh or self.conn.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+        if fresh:
+            origin.take(self.conn, self.route.name)
+        for unit in fresh:
+            self._staged[unit.name] = statements.stage(self.conn, self.route, unit)
+        if fresh or self._rows > _TIDY_AFTER:
+            self._rows = 0
+            tables = [t for s in self._staged.values() for t in (s.affected, s.yielded, s.held) if t]
+            tables += [Identifier("pg_temp", name) for name in sorted(self._images().values())]
+            changes.tidy(self.conn, tables)
+
+    def hold(self, *, alone: bool = True) -> None:
+        """Wait until nobody else propagates in this route, and keep it so until this transaction ends; `alone`, until
+        nobody merges a chunk either. To be called before the first of the shop's rows is written.
+
+        Lineage is read from a snapshot: of two that propagate at once, one could move an identity while the other finds
+        by the old one whom its rows affect, and then neither would merge them where they belong. And since foreign keys
+        lock parents, a chunk of children and a batch that has changed their parents would wait for each other.
+        """
+        lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+        self.conn.execute(f"SELECT {lock}(hashtext(%s))".encode(), (f"propagate {self.route.name}",))
+
+    def propagate(self, units: Sequence[Unit], changed: Iterable[str]) -> dict[str, Merged]:
+        """Merge whatever the changed relations affect, in dependency order.
+
+        `changed` names relations ('legacy.orders') whose before and after images stand in their `changed_…` temp
+        tables, which are empty afterwards. An identity that moves becomes a changed relation itself. Runs in the caller's
+        transaction: at first everything at once, and only if the data is refused unit by unit.
+        """
+        touched = set(changed)
+        if not units:  # nobody to merge: no reason to wait for whoever propagates
+            self._forget_changes(units, touched)
+            return {}
+        for unit in units:
+            self._statements(unit)
+        self.hold()
+        self._do(_SESSION)
+        self.judge(units, touched)
+        try:
+            with self.conn.transaction():
+                done = self._at_once(units, set(touched))
+        except _RefusedBeforeError:
+            done = self._one_by_one(units, touched)
+        except psycopg.Error as error:
+            if not is_refusal(error):
+                raise
+            done = self._one_by_one(units, touched)
+        self._forget_changes(units, touched)
+        return done
+
+    def judge(self, units: Iterable[Unit], changed: Iterable[str]) -> None:
+        """Have the raw values of the changed relations judged, as these units want it; see `propagate`."""
+        touched = set(changed)
+        if wanted := {w for u in units for w in u.standardize if f"{u.schema}.{w.table}" in touched}:
+            verdicts.judge(self.conn, verdicts.missing(self.conn, wanted))
+
+    def _at_once(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
+        """Merge all units without waiting for each statement's answer. Raises the first refusal, of whatever unit."""
+        sent: list[tuple[Unit, _Written]] = []
+        with self.conn.pipeline():
+            for unit in units:
+                if touched.isdisjoint(s.relation for s in unit.sources):
+                    continue
+                own = self._statements(unit)
+                row = self._do(own.take).fetchone()
+                if count := int(row[0]) if row else 0:
+                    self._note(own.before)
+                    sent.append((unit, self._write(unit, count)))
+                    self._note(own.after)
+                    self._do(own.empty)
+                    touched.add(unit.relation)
+            # Whatever is checked at commit is checked here, where there is still a way back.
+            self._do("SET CONSTRAINTS ALL IMMEDIATE")
+            self._do("SET CONSTRAINTS ALL DEFERRED")
+        for _, written in sent:
+            if written.refused is not None and (row := written.refused.fetchone()) and row[0]:
+                raise _RefusedBeforeError
+        self._rows += sum(w.keys for _, w in sent)
+        return {unit.name: written.result(unit) for unit, written in sent}
+
+    def _one_by_one(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
+        """Merge unit by unit, each as far as the shop lets its rows in."""
+        done: dict[str, Merged] = {}
+        for unit in units:
+            if touched.isdisjoint(s.relation for s in unit.sources):
+                continue
+            if count := self._take(unit, self._statements(unit).take):
+                # A refusal changes who stands in the shop without a change of the keys' own sources; and what the shop
+                # refused may be that a parent went without its children. So all that read these keys are merged again.
+                keys = self._keys(unit)
+                done[unit.name] = self._merge_taken(unit, count)
+                touched |= {unit.relation, *self.ripple(unit, keys)}
+        return done
+
+    def merge(self, unit: Unit, keys: Composed, *, disjoint: bool) -> Merged | None:
+        """Merge one unit for the keys that a SELECT yields; None when it yields none.
+
+        `disjoint` promises that nobody else who says so at the same time has any of these keys: chunks of one plan need
+        not wait for one another, only for the stream.
+        """
+        self.hold(alone=not disjoint)
+        take = statements.taken(self._statements(unit).affected, keys).as_string(self.conn)
+        count = self._take(unit, take)
+        # Whoever plans chunks of a unit merges those who read its entity afterwards.
+        return self._merge_taken(unit, count, note=not disjoint) if count else None
+
+    def again(self, unit: Unit, keys: Sequence[str]) -> set[str]:
+        """Merge these keys of a unit once more, and have them count as changed; returns the relations to `propagate`.
+
+        Replay waits until the caller's transaction ends: so no more than `SLICE` keys in one, where they can be parted.
+        """
+        listed = SQL("SELECT unnest({}::{}[]) AS key").format(Literal(list(keys)), SQL(self._statements(unit).key_type))
+        self.merge(unit, listed, disjoint=False)
+        rippled = set() if isinstance(unit, IdentityMapping) else self.ripple(unit, frozenset(keys))
+        return {unit.relation} | rippled
+
+    def _take(self, unit: Unit, take: str) -> int:
+        """Put the keys that a statement finds into `affected`; returns how many."""
+        self.conn.execute(_SESSION)
+        row = self.conn.execute(take.encode()).fetchone()
+        return int(row[0]) if row else 0
+
+    def _merge_taken(self, unit: Unit, count: int, *, note: bool = True) -> Merged:
+        """Merge the affected keys as far as the shop lets their rows in, and empty `affected`; `note` what that changes."""
+        own = self._statements(unit)
+        self._note(own.before if note else None)
+        if isinstance(unit, IdentityMapping):
+            merged = self._write(unit, count).result(unit)
+        else:
+            assert isinstance(unit, EntityMapping)
+            merged = Bisection(self.conn, unit, own, lambda keys: self._write(unit, keys).result(unit)).merge(count)
+        self._note(own.after if note else None)
+        self._do(own.empty)
+        self._rows += count
+        return merged
+
+    def _keys(self, unit: Unit) -> frozenset[str]:
+        """The affected keys, as text."""
+        rows = self.conn.execute(SQL("SELECT key::text FROM {}").format(self._statements(unit).affected)).fetchall()
+        return frozenset(r[0] for r in rows)
+
+    def ripple(self, unit: Unit, keys: frozenset[str]) -> set[str]:
+        """Have these aggregates of a unit count as changed, for whoever reads the unit's table; returns the relations.
+
+        A refused row leaves the shop without a change of its identity or its parents; those after it must see it go.
+        """
+        touched = set()
+        key_type = self._statements(unit).key_type
+        for source in unit.simple_sources if keys else ():
+            relation: Composable = Identifier(unit.schema, source.name)
+            if source.is_identity:
+                relation = SQL("(SELECT legacy_key, shop_key, cluster FROM ferry.identity WHERE entity = {})").format(
+                    Literal(source.name)
+                )
+            self.conn.execute(
+                SQL("INSERT INTO {} SELECT * FROM {} r WHERE r.{} = ANY({}::{}[])").format(
+                    Identifier("pg_temp", source.changed),
+                    relation,
+                    Identifier(str(source.column)),
+                    Literal(sorted(keys)),
+                    SQL(key_type),
+                )
+            )
+            touched.add(source.relation)
+        return touched
+
+    def _statements(self, unit: Unit) -> Statements:
+        if unit.name not in self._staged:
+            self.stage([unit])
+        return self._staged[unit.name]
+
+    def _note(self, statement: str | None) -> None:
+        """Note an entity's rows before a merge, or what it has changed: for an entity that others read."""
+        if statement:
+            self._do(statement)
+
+    def _do(self, statement: str, *, prepare: bool = True) -> psycopg.Cursor[Any]:
+        return self.conn.execute(statement.encode(), prepare=prepare)
+
+    def _images(self) -> dict[str, str]:
+        """The temp tables of images that the staged units read or fill, by relation."""
+        staged = [u for u in self.route.units if u.name in self._staged]
+        read = {s.relation: s.changed for u in staged for s in u.sources}
+        return read | {
+            u.relation: u.changed for u in staged if isinstance(u, IdentityMapping) or self._staged[u.name].after
+        }
+
+    def _forget_changes(self, units: Iterable[Unit], touched: Iterable[str]) -> None:
+        """Empty the temp tables of images that were filled."""
+        filled = {*touched, *(u.relation for u in units)}
+        with self.conn.pipeline():
+            for relation, name in sorted(self._images().items()):
+                if relation in filled:
+                    self._do(f"DELETE FROM pg_temp.{name}")
+
+    def _write(self, unit: Unit, count: int) -> _Written:
+        """One pass over the affected keys: outcomes into quarantine and left_out, rows into the target."""
+        own, few = self._statements(unit), count < _MANY
+        self._do(own.fill, prepare=few)
+        refused = None if isinstance(unit, IdentityMapping) else self._do(own.settle, prepare=few)
+        return _Written(count, refused, [self._do(write, prepare=few) for write in own.writes])

@@ -1,0 +1,188 @@
+"""What is written into the mirror: events that upsert and tombstone, chunks that are loaded, images of what changed."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from shopferry.db import Connection
+from shopferry.engine.changes import noted
+from shopferry.engine.mirror import MirrorTable
+
+
+def stage(shop: Connection, table: MirrorTable) -> None:
+    """Make the temp table `incoming` in the shape of the mirror's base table, for `COPY` or `json_populate_recordset`."""
+    shop.execute(SQL("CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT * FROM {} LIMIT 0").format(table.base))
+
+
+def apply_events(
+    shop: Connection, table: MirrorTable, rows: bytes, *, images: bool, compared: bool
+) -> psycopg.Cursor[Any]:
+    """Upsert and tombstone one table's events in one statement; its result is how many rows were written.
+
+    `rows` is a JSON array with one object per key: the row's columns beside _lsn, _gone and _generation. A row of the
+    mirror that is newer than its event stays as it is. `images` leaves the live rows of these keys that change, as they
+    were before and as they are then, in the table's `changed` temp table, which must be there; not `compared`, they count as
+    changed in every column.
+    """
+    # as bytes the rows would travel as bytea, which is no json
+    return shop.execute(_event_statement(table, images, compared), (rows.decode(),), prepare=True)
+
+
+@cache
+def _event_statement(table: MirrorTable, images: bool, compared: bool) -> bytes:
+    names = [*table.names, "_lsn", "_gone", "_generation"]
+    # Some types arrive as another text than PostgreSQL's, so the recordset is read through a row type of its own.
+    shape = SQL(", ").join(
+        SQL("{} {}").format(Identifier(c.name), SQL("text" if c.boxed else c.type)) for c in table.columns
+    )
+    values = SQL(", ").join(
+        SQL("{} AS {}").format(c.unboxed(Identifier(c.name)), Identifier(c.name)) for c in table.columns
+    )
+    given = {
+        "base": table.base,
+        "values": values,
+        "shape": shape,
+        "key": SQL(", ").join(map(Identifier, table.key)),
+        "columns": SQL(", ").join(map(Identifier, names)),
+        "assign": SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(n)) for n in names if n not in table.key),
+    }
+    # A row whose change touches no column that is captured has no image; nor has one that is newer than its event.
+    columns, changed = {c.name: c.type for c in table.columns}, Identifier("pg_temp", table.changed)
+    noting = (
+        SQL(
+            """, b AS MATERIALIZED (
+               SELECT m.* FROM {base} m JOIN written w USING ({key}) WHERE NOT m._gone
+           ), n AS MATERIALIZED (SELECT * FROM written WHERE NOT _gone), noted AS ({noted})"""
+        )
+        if images
+        else SQL("")
+    )
+    given["noted"] = noted(changed, columns, table.key, SQL("n"), compared=compared)
+    return (
+        SQL(
+            """WITH incoming AS MATERIALIZED (
+               SELECT {values}, _lsn, _gone, _generation
+               FROM json_to_recordset(%s::json) AS r ({shape}, _lsn pg_lsn, _gone boolean, _generation integer)
+           ), written AS (
+               INSERT INTO {base} AS m ({columns}) SELECT {columns} FROM incoming ORDER BY {key}
+               ON CONFLICT ({key}) DO UPDATE SET {assign} WHERE m._lsn <= excluded._lsn
+               RETURNING m.*
+           ){noting}
+           SELECT count(*) FROM written"""
+        )
+        .format(noting=noting.format(**given), **given)
+        .as_string(None)
+        .encode()
+    )
+
+
+def forget_positions(shop: Connection, table: MirrorTable, now: str) -> None:
+    """Have no row of the mirror be newer than the position at which legacy's log stands now, before which nothing comes any more.
+
+    A legacy that was restored on another server counts from a beginning of its own: what came from the one before would else
+    be newer than every event.
+    """
+    shop.execute(  # by the index of what has moved, which has no row at 0/0
+        SQL("UPDATE {} SET _lsn = '0/0' WHERE _lsn > '0/0' AND _lsn > {}::pg_lsn").format(table.base, Literal(now))
+    )
+
+
+def note_images(table: MirrorTable) -> Composed:
+    """The statement that notes, in the `changed` temp table, the live rows of `incoming`'s keys as they stand."""
+    return SQL("INSERT INTO {} SELECT {} FROM {} m JOIN pg_temp.incoming i USING ({}) WHERE NOT m._gone").format(
+        Identifier("pg_temp", table.changed),
+        SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names),
+        table.base,
+        SQL(", ").join(map(Identifier, table.key)),
+    )
+
+
+def note_gone(shop: Connection, table: MirrorTable, within: Composed) -> None:
+    """Add to `incoming`, as gone, the mirror's live rows that the condition selects and `incoming` does not have."""
+    key = SQL(", ").join(map(Identifier, table.key))
+    same = SQL(" AND ").join(SQL("m.{0} = i.{0}").format(Identifier(k)) for k in table.key)
+    shop.execute(
+        SQL(
+            "INSERT INTO pg_temp.incoming ({0}, _gone) SELECT {0}, true FROM {1} m WHERE {2} AND NOT m._gone "
+            "AND NOT EXISTS (SELECT FROM pg_temp.incoming i WHERE {3})"
+        ).format(key, table.base, within, same)
+    )
+
+
+def _spare_standing(legacy: Connection, shop: Connection, table: MirrorTable) -> None:
+    """Take from `incoming` those noted as gone that legacy does have.
+
+    A range of keys is not the same on both sides where the two order them differently: texts under other collations or
+    other versions of one, enums and the like, which the mirror holds as text.
+    """
+    columns = {c.name: c for c in table.columns}
+    shape = SQL(", ").join(SQL("{} {}").format(Identifier(k), SQL(columns[k].type)) for k in table.key)
+    names = SQL(", ").join(map(Identifier, table.key))
+    gone = SQL("SELECT json_agg(_k)::text FROM (SELECT {} FROM pg_temp.incoming WHERE _gone) _k").format(names)
+    [(keys,)] = shop.execute(gone).fetchall()
+    if keys is None:
+        return
+    matches = SQL(" AND ").join(
+        SQL("t.{0}::{1} = _k.{0}").format(Identifier(k), SQL(columns[k].type)) for k in table.key
+    )
+    there = SQL(
+        "SELECT json_agg(_k)::text FROM json_to_recordset(%s::json) AS _k ({}) WHERE EXISTS (SELECT FROM {} t WHERE {})"
+    ).format(shape, table.captured, matches)
+    [(standing,)] = legacy.execute(there, (keys,)).fetchall()
+    same = SQL(" AND ").join(SQL("i.{0} = k.{0}").format(Identifier(k)) for k in table.key)
+    if standing is not None:
+        shop.execute(
+            SQL(
+                "DELETE FROM pg_temp.incoming i USING json_to_recordset(%s::json) AS k ({}) WHERE i._gone AND {}"
+            ).format(shape, same),
+            (standing,),
+        )
+
+
+def load_chunk(
+    legacy: Connection, shop: Connection, table: MirrorTable, within: Composed, generation: int, *, images: bool
+) -> None:
+    """Bring the mirror's key range to what stands in `incoming`, but for rows the stream has touched in this generation.
+
+    Rows of the range that are neither in `incoming` nor elsewhere in legacy are gone. `images` leaves before and after
+    images of what changed in the `changed` temp table. `incoming` is used up.
+    """
+    key = SQL(", ").join(map(Identifier, table.key))
+    columns = SQL(", ").join(map(Identifier, table.names))
+    same = SQL(" AND ").join(SQL("m.{0} = i.{0}").format(Identifier(k)) for k in table.key)
+    mine = SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names)
+    theirs = SQL(", ").join(SQL("i.{}").format(Identifier(n)) for n in table.names)
+    # The mirror grows faster than its statistics: a range is always read through the key's index.
+    shop.execute("SET LOCAL enable_seqscan = off")
+    note_gone(shop, table, within)
+    _spare_standing(legacy, shop, table)
+    # What the mirror already has, or has newer, is not touched at all.
+    shop.execute(
+        SQL(
+            "DELETE FROM pg_temp.incoming i USING {} m WHERE {} "
+            "AND (m._generation >= {} OR (NOT m._gone AND i._gone IS NULL AND ROW({})::record *= ROW({})::record))"
+        ).format(table.base, same, Literal(generation), mine, theirs)
+    )
+    if images:
+        shop.execute("ANALYZE pg_temp.incoming")
+        shop.execute(note_images(table))
+    assign = SQL(", ").join(
+        SQL("{0} = excluded.{0}").format(Identifier(n))
+        for n in (*table.names, "_lsn", "_gone", "_generation")
+        if n not in table.key
+    )
+    shop.execute(
+        SQL(
+            "INSERT INTO {0} AS m ({1}, _lsn, _gone, _generation) "
+            "SELECT {1}, '0/0', coalesce(_gone, false), {2} FROM pg_temp.incoming ORDER BY {3} "
+            "ON CONFLICT ({3}) DO UPDATE SET {4} WHERE m._generation < {5}"
+        ).format(table.base, columns, Literal(generation - 1), key, assign, Literal(generation))
+    )
+    if images:
+        shop.execute(note_images(table))  # and so as they are now
+    shop.execute("DROP TABLE pg_temp.incoming")
+    shop.execute("SET LOCAL enable_seqscan = on")

@@ -1,0 +1,41 @@
+"""The two stores that a route joins: the source that it reads and the target that it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+from shopferry import db
+from shopferry.db import Connection
+from shopferry.engine.merge import Merger
+from shopferry.route.route import Route
+from shopferry.settings import Settings
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The two connections that a unit of backfill works on."""
+
+    legacy: Connection
+    shop: Connection
+    route: Route
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What people call the store that is read, and the one that is written."""
+        return ("the new shop", "legacy") if self.route.reverse else ("legacy", "the new shop")
+
+    @cached_property
+    def merger(self) -> Merger:
+        """The route's merge on the shop's connection."""
+        return Merger(self.shop, self.route)
+
+
+@contextmanager
+def open_stores(settings: Settings, role: str) -> Iterator[Stores]:
+    """Both stores' connections and the route, for one step."""
+    route = Route.load(settings.route)
+    with db.connect(settings.legacy_dsn, role) as legacy, db.connect(settings.shop_dsn, role) as shop:
+        yield Stores(legacy, shop, route)

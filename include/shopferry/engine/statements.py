@@ -1,0 +1,324 @@
+"""The SQL that merges one unit, composed once from its mapping and from what the catalogue says of its target.
+
+A unit has temp tables in each session that merges it: `affected_<unit>` (key) and `yielded_<unit>`, what its SELECT yields
+for those keys; `before_<unit>`, where others read its entity. Between transactions they are empty. They outlive transactions
+because making them anew for each batch cost more than all merging, and because the statements over them can then be prepared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from shopferry.control import identity, quarantine
+from shopferry.db import Connection
+from shopferry.engine import changes
+from shopferry.errors import MappingError
+from shopferry.keys import key_range, key_text
+from shopferry.route.entities import EntityMapping, IdentityMapping, Source, Unit
+from shopferry.route.route import Route
+
+RESERVED = ("problems", "left_out")
+# A value as its column's type. A cast to `varchar(32)` cuts what is longer, and an assignment refuses it: so texts and bits
+# are cast to types without a length, and are checked when they are written; `char(n)` is padded, which is no loss.
+_FITTED = """
+SELECT a.attname, CASE
+    WHEN b.typname IN ('varchar', 'text') THEN '{0}::text'
+    WHEN b.typname = 'bpchar' AND m.typmod > 4 THEN format(
+        '(CASE WHEN length({0}::text) < %%1$s THEN rpad({0}::text, %%1$s) ELSE {0}::text END)::bpchar', m.typmod - 4)
+    WHEN b.typname IN ('bit', 'varbit') THEN '{0}::varbit'
+    WHEN b.typname IN ('_varchar', '_text') THEN '{0}::text[]'
+    WHEN b.typname = '_varbit' THEN '{0}::varbit[]'
+    ELSE '{0}::' || replace(replace(format_type(a.atttypid, a.atttypmod), '{', '{{'), '}', '}}') END
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+JOIN pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
+CROSS JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS typmod) m
+WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
+
+
+@dataclass(frozen=True)
+class Statements:
+    """One unit's statements, as text; `writes` are run in their order, `refused` counts keys refused before."""
+
+    affected: Identifier
+    yielded: Identifier
+    key_type: str
+    take: str  # the changed rows' keys into `affected`; yields their number
+    fill: str  # what the SELECT yields for them into `yielded`
+    settle: str  # quarantine and left-out rows; yields how many of the keys the database had refused before
+    writes: tuple[str, ...]  # delete, update, insert; of an identity: lock, before, leave, join, after
+    empty: str
+    deferrable: tuple[Identifier, ...]  # the target's constraints that are checked at commit
+    held: Identifier | None = None  # where others read the entity: its rows as they were before a merge
+    before: str | None = None  # note its rows under the affected keys there
+    after: str | None = None  # and leave the images of those that are not as they were noted
+
+
+def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
+    """Make sure of the unit's temp tables in this session and compose its statements.
+
+    Raises MappingError where the SELECT does not yield what its header or its target needs.
+    """
+    affected, yielded = Identifier("pg_temp", f"affected_{unit.slug}"), Identifier("pg_temp", f"yielded_{unit.slug}")
+    for source in unit.sources:
+        stage_changed(conn, source.relation, source.changed)
+    conn.execute(
+        SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS SELECT key FROM ({}) k WITH NO DATA").format(
+            Identifier(f"affected_{unit.slug}"), keys_between(unit, None, None)
+        )
+    )
+    select = SQL("WITH affected AS (TABLE {}) SELECT * FROM ({}) y").format(affected, SQL(unit.body))
+    conn.execute(
+        SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS {} WITH NO DATA").format(Identifier(f"yielded_{unit.slug}"), select)
+    )
+    key_type = columns(conn, f"pg_temp.affected_{unit.slug}")["key"]
+    fill = SQL("INSERT INTO {} {}").format(yielded, select)
+    empty = SQL("WITH a AS (DELETE FROM {}) DELETE FROM {}").format(affected, yielded)
+    known = {"ferry.identity" if s.is_identity else s.relation for s in unit.sources} | {"ferry.standardized"}
+    reads = changes.reads(conn, select, frozenset(known), frozenset(m.entity for m in route.mappings))
+    take = taken(affected, _changed_keys(unit, reads))
+    settle: Composable = SQL("SELECT 0")
+    deferrable: tuple[Identifier, ...] = ()
+    held = before = after = None
+    if isinstance(unit, IdentityMapping):
+        stage_changed(conn, unit.relation, unit.changed)
+        changed = Identifier("pg_temp", unit.changed)
+        writes = identity.resolution(unit.identity, unit.sequence, affected=affected, wanted=yielded, changed=changed)
+    else:
+        assert isinstance(unit, EntityMapping)
+        names = list(columns(conn, f"pg_temp.yielded_{unit.slug}"))
+        casts = _casts(conn, unit, names)
+        settle = quarantine.settlement(unit.entity, affected=affected, outcome=_outcome(unit, yielded, names))
+        writes = _writes(unit, affected, yielded, names, casts)
+        deferrable = _deferrable(conn, unit)
+        if any(s.relation == unit.entity for u in route.units for s in u.sources):
+            held = Identifier("pg_temp", f"before_{unit.slug}")
+            before, after = (s.as_string(conn) for s in _images(conn, unit, affected, held))
+    return Statements(
+        affected,
+        yielded,
+        key_type,
+        take.as_string(conn),
+        fill.as_string(conn),
+        settle.as_string(conn),
+        tuple(w.as_string(conn) for w in writes),
+        empty.as_string(conn),
+        deferrable,
+        held,
+        before,
+        after,
+    )
+
+
+def _images(conn: Connection, unit: EntityMapping, affected: Identifier, held: Identifier) -> tuple[Composed, Composed]:
+    """What notes an entity's rows under the affected keys, and what leaves the images of those that have changed since."""
+    table = target_of(unit)
+    conn.execute(
+        SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS TABLE {} WITH NO DATA").format(
+            Identifier(f"before_{unit.slug}"), table
+        )
+    )
+    stage_changed(conn, unit.entity, unit.changed)
+    scope = SQL("JOIN {} a ON a.key = t.{}").format(affected, Identifier(unit.scope))
+    noted = changes.noted(Identifier("pg_temp", unit.changed), columns(conn, unit.entity), unit.key, table)
+    before = SQL("INSERT INTO {} SELECT t.* FROM {} t {}").format(held, table, scope)
+    after = SQL("WITH b AS (DELETE FROM {} RETURNING *), n AS MATERIALIZED (SELECT t.* FROM {} t {}) {}").format(
+        held, table, scope, noted
+    )
+    return before, after
+
+
+def stage_changed(conn: Connection, relation: str, name: str) -> None:
+    """Make sure of the temp table that holds the before and after images of a relation's changed rows."""
+    rows: Composable = SQL("SELECT legacy_key, shop_key, cluster FROM ferry.identity")
+    if not relation.startswith("identity."):
+        rows = SQL("SELECT * FROM {}").format(Identifier(*relation.split(".")))
+    changes.stage(conn, name, rows)
+
+
+def columns(conn: Connection, relation: str) -> dict[str, str]:
+    """The columns of a relation, each with its type; empty when there is no such relation."""
+    return dict(
+        conn.execute(
+            """SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+               WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum""",
+            (relation,),
+        ).fetchall()
+    )
+
+
+def fitted(conn: Connection, entity: str) -> dict[str, SQL]:
+    """The casts to the types of an entity's columns, each with a place `{}` for the value; empty when there is no such table.
+
+    What is too long for its column stays so, and is refused when it is written.
+    """
+    return {name: SQL(cast) for name, cast in conn.execute(_FITTED, (entity,)).fetchall()}
+
+
+def taken(affected: Identifier, keys: Composable) -> Composed:
+    """Put these keys into `affected`; yields their number."""
+    return SQL(
+        "WITH found AS (INSERT INTO {} SELECT DISTINCT key FROM ({}) k WHERE key IS NOT NULL RETURNING key) "
+        "SELECT count(*) FROM found"
+    ).format(affected, keys)
+
+
+def _changed_keys(unit: Unit, reads: dict[str, list[str]] | None) -> Composed:
+    """A SELECT of the keys that the changed rows of any source affect, given the columns that the unit's SELECT reads."""
+    keys = [_keys_of(s, None if reads is None else reads.get(s.relation)) for s in unit.sources]
+    return Composed(keys).join(" UNION ALL ")
+
+
+def _keys_of(source: Source, reads: list[str] | None) -> Composed:
+    changed = changes.of(Identifier("pg_temp", source.changed), reads)
+    if source.column:
+        return SQL("SELECT {} AS key FROM ({}) c").format(Identifier(source.column), changed)
+    return SQL("SELECT key FROM (WITH changed AS ({}) {}) AS lineage (key)").format(changed, SQL(str(source.lineage)))
+
+
+def keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
+    """A SELECT of the aggregate keys in a range, from every source whose column is the key."""
+    selects = []
+    for source in unit.simple_sources:
+        column = str(source.column)
+        within = key_range([column], low, high)
+        if source.is_identity:
+            within = SQL("entity = {} AND {}").format(Literal(source.name), within)
+            relation = Identifier("ferry", "identity")
+        else:
+            relation = Identifier(unit.schema, source.name)
+        selects.append(SQL("SELECT {} AS key FROM {} WHERE {}").format(Identifier(column), relation, within))
+    return SQL(" UNION ALL ").join(selects)
+
+
+def target_of(unit: EntityMapping) -> Identifier:
+    """The entity's table."""
+    return Identifier(*unit.entity.split("."))
+
+
+def good_rows(yielded: Sequence[str]) -> SQL:
+    """The condition on `yielded y` that a row may enter the shop, given the columns the mapping yields."""
+    if "left_out" in yielded:
+        return SQL("cardinality(y.problems) = 0 AND y.left_out IS NULL")
+    return SQL("cardinality(y.problems) = 0")
+
+
+def row_key(unit: EntityMapping) -> Composed:
+    """What names a row of `yielded y` in quarantine: the legacy id where the entity counts one, else its key."""
+    if unit.counts:
+        return SQL("y.{}").format(Identifier(unit.counts.target_column))
+    return key_text(unit.key, "y")
+
+
+def _outcome(unit: EntityMapping, yielded: Identifier, names: Sequence[str]) -> Composed:
+    """A SELECT of (row_key, key, reasons, left_out) of every yielded row that may not enter the shop."""
+    left_out = "CASE WHEN cardinality(y.problems) = 0 THEN y.left_out END" if "left_out" in names else "NULL::text"
+    return SQL(
+        "SELECT {row_key}::text AS row_key, y.{scope}::text AS key, "
+        "CASE WHEN cardinality(y.problems) > 0 THEN y.problems END AS reasons, {left_out} AS left_out "
+        "FROM {yielded} y WHERE NOT ({good}) AND {row_key} IS NOT NULL"
+    ).format(
+        row_key=row_key(unit),
+        scope=Identifier(unit.scope),
+        left_out=SQL(left_out),
+        yielded=yielded,
+        good=good_rows(names),
+    )
+
+
+def _casts(conn: Connection, unit: EntityMapping, names: Sequence[str]) -> dict[str, SQL]:
+    """The cast to the target's type of each column that the mapping yields."""
+    casts = fitted(conn, unit.entity)
+    if not casts:
+        raise MappingError(f"{unit.file}:1: entity {unit.entity} does not exist in the new shop")
+    for needed in ("problems", unit.scope, *unit.key):
+        if needed not in names:
+            raise MappingError(f"{unit.file}:{unit.line}: the SELECT yields no column {needed!r}")
+    for column in names:
+        if column not in RESERVED and column not in casts:
+            raise MappingError(f"{unit.file}:{unit.line}: {unit.entity} has no column {column!r}")
+    return casts
+
+
+def _deferrable(conn: Connection, unit: EntityMapping) -> tuple[Identifier, ...]:
+    rows = conn.execute(
+        "SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(%s) AND condeferrable ORDER BY 1",
+        (unit.entity,),
+    ).fetchall()
+    return tuple(Identifier(unit.entity.split(".")[0], r[0]) for r in rows)
+
+
+def _writes(
+    unit: EntityMapping, affected: Identifier, yielded: Identifier, names: Sequence[str], casts: dict[str, SQL]
+) -> list[Composed]:
+    """Delete what is not yielded any more, update what stands there and differs, insert what does not.
+
+    Not one upsert for both: `ON CONFLICT DO UPDATE` locks each row as if its keys changed, and would so stand in the way
+    of everybody who checks a foreign key on it; `UPDATE` looks at what really changes.
+    """
+    table, good = target_of(unit), good_rows(names)
+    # Of the way back a row that may not be written is left as legacy has it: it holds columns that no mapping makes anew.
+    stays = SQL("true") if unit.reverse else good
+    cast = {c: casts[c].format(Identifier("y", c)) for c in names if c not in RESERVED}
+    key, theirs = _row(unit.key, "t"), SQL(", ").join(cast[k] for k in unit.key)
+    same = SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in unit.key)
+    known = SQL(" AND ").join(SQL("y.{} IS NOT NULL").format(Identifier(k)) for k in unit.key)
+    listed = SQL(", ").join(map(Identifier, unit.key))
+    rest = [c for c in cast if c not in unit.key]
+    # NOT IN is hashed whatever the planner believes of the temp tables' size; a row without a key is not yielded.
+    statements = [
+        SQL(
+            "DELETE FROM {} t USING {} a WHERE t.{} = a.key "
+            "AND ({} NOT IN (SELECT {} FROM {} y WHERE {} AND {})) IS NOT FALSE"
+        ).format(table, affected, Identifier(unit.scope), key, theirs, yielded, stays, known)
+    ]
+    action = SQL("DO NOTHING")
+    if rest:
+        statements.append(
+            SQL("UPDATE {} t SET {} FROM {} y WHERE {} AND {} AND {}").format(
+                table,
+                SQL(", ").join(SQL("{} = {}").format(Identifier(c), cast[c]) for c in rest),
+                yielded,
+                same,
+                good,
+                differing(rest, casts, "t", "y"),
+            )
+        )
+        action = SQL("DO UPDATE SET {}").format(  # type: ignore[assignment]
+            SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(c)) for c in rest)
+        )
+    # A key that the shop else numbers by itself (GENERATED ALWAYS) is the mapping's to say.
+    statements.append(
+        SQL(
+            "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} y WHERE {} "
+            "AND NOT EXISTS (SELECT FROM {} t WHERE {}) ORDER BY {} ON CONFLICT ({}) {}"
+        ).format(
+            table,
+            SQL(", ").join(map(Identifier, cast)),
+            SQL(", ").join(cast.values()),
+            yielded,
+            good,
+            table,
+            same,
+            listed,
+            listed,
+            action,
+        )
+    )
+    return statements
+
+
+def differing(names: Sequence[str], casts: dict[str, SQL], one: str, other: str) -> Composed:
+    """The condition that two rows of an entity differ in these columns, bit by bit: they are compared as images.
+
+    To `=` a month is thirty days, 1.10 is 1.1, and a citext is itself in capitals; json has none at all.
+    """
+    rows = (SQL(", ").join(casts[n].format(Identifier(alias, n)) for n in names) for alias in (one, other))
+    return SQL("ROW({})::record *<> ROW({})::record").format(*rows)
+
+
+def _row(names: Sequence[str], alias: str) -> Composed:
+    return SQL("ROW({})").format(SQL(", ").join(SQL("{}.{}").format(SQL(alias), Identifier(c)) for c in names))

@@ -1,0 +1,79 @@
+"""Have every raw value judged once, and keep the verdict in ferry.standardized, where mappings join it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+
+from psycopg.sql import SQL, Identifier, Literal
+
+from shopferry.db import Connection
+from shopferry.engine.standardize import standardize
+from shopferry.route.entities import Standardize, changed_table
+
+_BATCH = 2_000  # raw values judged between two inserts: who needs one of them waits for no more than these
+Raw = tuple[str, str]  # kind, raw value
+
+
+def ensure(conn: Connection, column: Standardize, schema: str) -> int:
+    """Judge every raw value of one column of the mirror that has no verdict yet; returns how many were new.
+
+    `schema` is that of the mirror's views. Commits as it goes: verdicts are true by themselves.
+    """
+    new = 0
+    # A column may have millions: they stay at the server, and outlive the commits in between.
+    with conn.cursor("raw_values", withhold=True) as found:
+        found.execute(_missing((column,), (schema, column.table)))
+        while raws := found.fetchmany(_BATCH):
+            judge(conn, raws)
+            new += len(raws)
+    return new
+
+
+def missing(conn: Connection, wanted: Iterable[Standardize]) -> list[Raw]:
+    """The raw values among the changed rows (in their temp tables of images) that have no verdict yet."""
+    return conn.execute(_missing(tuple(sorted(set(wanted), key=repr))) + b" ORDER BY 1, 2", prepare=True).fetchall()
+
+
+@cache
+def _missing(columns: tuple[Standardize, ...], relation: tuple[str, str] | None = None) -> bytes:
+    """The query for raw values without a verdict, in a relation or else in the tables' images of changed rows."""
+    raws = SQL(" UNION ALL ").join(
+        SQL("SELECT {} AS kind, ({})::text AS raw FROM {}").format(
+            Literal(c.kind), SQL(c.expression), Identifier(*relation or ("pg_temp", changed_table(f".{c.table}")))
+        )
+        for c in columns
+    )
+    return (
+        SQL(
+            "SELECT DISTINCT v.kind, v.raw FROM ({}) v WHERE v.raw IS NOT NULL "
+            "AND NOT EXISTS (SELECT FROM ferry.standardized s WHERE s.kind = v.kind AND s.raw = v.raw)"
+        )
+        .format(raws)
+        .as_string(None)
+        .encode()
+    )
+
+
+def judge(conn: Connection, raws: Sequence[Raw]) -> None:
+    """Judge raw values and keep the verdicts."""
+    for batch in _batches(raws):
+        verdicts = [standardize(kind, raw) for kind, raw in batch]
+        with conn.transaction():
+            # One writer of verdicts at a time: two that meet in the middle of their lists would deadlock.
+            conn.execute("SELECT pg_advisory_xact_lock(hashtext('ferry.standardized'))")
+            conn.execute(
+                "INSERT INTO ferry.standardized (kind, raw, value, problem) SELECT * FROM "
+                "unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS u (k, r, v, p) ON CONFLICT DO NOTHING",
+                (
+                    [kind for kind, _ in batch],
+                    [raw for _, raw in batch],
+                    [v.value for v in verdicts],
+                    [v.problem for v in verdicts],
+                ),
+            )
+
+
+def _batches(raws: Sequence[Raw]) -> Iterator[Sequence[Raw]]:
+    for start in range(0, len(raws), _BATCH):
+        yield raws[start : start + _BATCH]

@@ -1,0 +1,330 @@
+"""One phase's passage, step by step: what the CLI runs in a row and Airflow runs as tasks.
+
+Each step opens its own connections, is safe to repeat, and leaves everything it knows in the control tables.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from shopferry import db, installation
+from shopferry.backup import backup
+from shopferry.cdc import proof, slot
+from shopferry.cdc.proof import Mark, Watermark, broker_ends
+from shopferry.control import chunks, continuity, differences, phases, rehearsals, routes
+from shopferry.control.chunks import Span
+from shopferry.control.differences import Difference
+from shopferry.control.offsets import Partition
+from shopferry.control.phases import State
+from shopferry.engine import backfill, mirror
+from shopferry.engine.pair import Stores, open_stores
+from shopferry.errors import VerificationError
+from shopferry.retry import retrying
+from shopferry.route.route import Route
+from shopferry.settings import Settings
+from shopferry.verify import repair as mending
+from shopferry.verify.repair import Repair
+from shopferry.verify.verification import Verification, verify, verify_rows
+
+WORKERS = 2  # two servers and two workers saturate the small machines this was measured on
+_GROUPS = 2  # copy groups per table at most: a task costs seconds to start, and its chunks are what is retried
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run goes about it: rows per chunk, rows per second (None: unthrottled), sample rows (None: all).
+
+    `without_rehearsal` is who decided that the first phase starts though no rehearsal was green.
+    """
+
+    chunk_size: int = 10_000
+    rows_per_second: int | None = None
+    sample: int | None = None
+    without_rehearsal: str | None = None
+
+
+def install(settings: Settings) -> None:
+    """Make both stores ready: control tables, mirror, publication, fence. Idempotent."""
+    with open_stores(settings, "install") as s:
+        installation.install(s.legacy, s.shop, s.route)
+
+
+def begin(settings: Settings, phase: str, holder: str, options: Options) -> None:
+    """Take the phase and start it.
+
+    Raises PhaseError when it is out of order, held, or already cut over, and for the first phase, unless it is live or run
+    as a sample, when no rehearsal of these mappings was green and nobody takes it upon them.
+    """
+    with open_stores(settings, f"begin {phase}") as s, s.shop.transaction():
+        s.route.of(phase)
+        phases.require_start(s.shop, s.route.name, phase)
+        phases.hold(s.shop, s.route.name, phase, holder)
+        phases.configure(
+            s.shop,
+            s.route.name,
+            phase,
+            chunk_size=options.chunk_size,
+            rows_per_second=options.rows_per_second,
+            sample=options.sample,
+        )
+        if not State(phases.get(s.shop, s.route.name, phase).state).live:
+            if phase == s.route.phases[0] and options.sample is None:
+                rehearsals.require_green(s.shop, s.route.name, phase, s.route.fingerprint, options.without_rehearsal)
+            phases.move(s.shop, s.route.name, phase, State.COPYING)
+
+
+def plan(settings: Settings, phase: str) -> list[Span]:
+    """Plan the copy and return it in groups, one for each worker task. A live phase is not copied again."""
+    with open_stores(settings, f"plan {phase}") as s:
+        if State(phases.get(s.shop, s.route.name, phase).state).live:
+            return []
+        proof.await_slot(s.legacy, s.route.publication, timeout_s=60.0)
+        if not chunks.still_open(s.shop, s.route.name, phase, "copy"):
+            backfill.plan_copy(s, phase)
+        groups = []
+        for target in chunks.progress(s.shop, s.route.name):
+            if target.phase == phase and target.kind == "copy":
+                size = max(1, -(-target.total // _GROUPS))
+                groups += [
+                    Span(target.target, no, min(no + size, target.total) - 1) for no in range(0, target.total, size)
+                ]
+        return groups
+
+
+def copy(
+    settings: Settings, phase: str, worker: str, span: Span = chunks.EVERYTHING, stop: threading.Event | None = None
+) -> int:
+    """Copy the span's chunks until none is open, or until told to stop; returns the rows this worker copied."""
+    rows = 0
+    with open_stores(settings, f"copy {phase}") as s:
+        while not (stop and stop.is_set()):
+            backfill.pace(s, phase)
+            if retrying(lambda: backfill.copy_next(s, phase, worker, span), s.legacy, s.shop):
+                continue
+            if not chunks.still_open(s.shop, s.route.name, phase, "copy", span):
+                break
+            time.sleep(0.2)  # another worker holds the last ones
+        rows = sum(p.rows for p in chunks.progress(s.shop, s.route.name) if p.phase == phase and p.kind == "copy")
+    return rows
+
+
+def go_live(settings: Settings, phase: str) -> None:
+    """Make the phase's entities live: the stream merges them from now on, and the merge is planned anew."""
+    with open_stores(settings, f"go live {phase}") as s:
+        # First, else an event merges its row by values that nobody has judged; what comes meanwhile is judged after it.
+        backfill.standardize(s, phase)
+        backfill.begin_merge(s, phase)
+
+
+def standardize(settings: Settings, phase: str) -> int:
+    """Judge all raw values of the phase; returns how many were new."""
+    with open_stores(settings, f"standardize {phase}") as s:
+        return backfill.standardize(s, phase)
+
+
+def merge(settings: Settings, phase: str, worker: str, stop: threading.Event | None = None) -> int:
+    """Merge chunks until the whole phase is merged, together with whoever else does, or until told to stop.
+
+    Returns this worker's chunks.
+    """
+    keys = 0
+    with open_stores(settings, f"merge {phase}") as s:
+        while not (stop and stop.is_set()) and not backfill.merge_is_done(s, phase):
+            backfill.pace(s, phase)
+            chunk = retrying(lambda: backfill.merge_next(s, phase, worker), s.shop)
+            if chunk is None:
+                time.sleep(0.1)
+            else:
+                keys += 1
+    return keys
+
+
+def is_installed(settings: Settings) -> bool:
+    """Whether the mirror stands in the store that the route writes."""
+    with db.connect(settings.shop_dsn, "sync") as shop:
+        return bool(mirror.load(shop))
+
+
+def is_finished(settings: Settings) -> bool:
+    """Whether the migration is over and shopferry gone from the new shop, but for its audit log."""
+    with db.connect(settings.shop_dsn, "sync") as shop:
+        return routes.is_finished(shop, settings.route)
+
+
+def resync(settings: Settings, worker: str) -> int | None:
+    """Copy anew all that the stream has to keep, after changes were lost on the way; returns the rows looked at.
+
+    What legacy lacks of slot and publication is made anew before. None when somebody else was at it, and is done by now:
+    whoever still misses something may look again.
+    """
+    lock = f"resync {settings.route}"
+    with open_stores(settings, "resync") as s, broker_ends(s, settings) as ends:
+        free = s.shop.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (lock,)).fetchone()
+        if not free or not free[0]:
+            s.shop.execute("SELECT pg_advisory_lock(hashtext(%s))", (lock,))
+            return None
+        name, tables = s.route.publication, mirror.load(s.shop)
+        if slot.find_faults(s.legacy, name, tables) or continuity.known(s.shop, s.route.name).lost:
+            with s.legacy.transaction():
+                installation.publish(s.legacy, s.route, tables)
+            # Also a slot that stands: what was committed without the publication cannot be decoded with it.
+            slot.renew_slot(s.legacy, name)
+            slot.await_reader(s.legacy, name, patience_s=30.0)
+        return backfill.resync(s, worker, ends)
+
+
+def finish_resync(settings: Settings, worker: str) -> None:
+    """Finish a resync that was broken off; nothing to do before the first phase. To be called before replay begins."""
+    with open_stores(settings, "resync") as s:
+        if mirror.load(s.shop):
+            backfill.finish_resync(s, worker)
+
+
+def await_applied(
+    s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float, since: Mark | None = None
+) -> Watermark:
+    """Prove that everything legacy has committed by now, or by `since`, is applied."""
+    slot = s.route.publication
+    return proof.await_applied(s.legacy, s.shop, s.route.name, slot, ends, timeout_s=timeout_s, since=since)
+
+
+def is_sample(settings: Settings, phase: str) -> bool:
+    """Whether the phase's present run is of a sample only, which ends after the merge: there is nothing to be in sync."""
+    with open_stores(settings, f"look at {phase}") as s:
+        return phases.get(s.shop, s.route.name, phase).sample is not None
+
+
+def await_sync(settings: Settings, phase: str, timeout_s: float = 300.0) -> Watermark:
+    """Wait for the stream to pass the copy's high watermark; then the phase is in sync."""
+    with open_stores(settings, f"await sync {phase}") as s:
+        with broker_ends(s, settings) as ends:
+            passed = await_applied(s, ends, timeout_s)
+        with s.shop.transaction():
+            phases.move(s.shop, s.route.name, phase, State.IN_SYNC)
+        return passed
+
+
+def compare(settings: Settings, phase: str, rows_per_second: int | None = None) -> Verification:
+    """Verify the phase online and record the outcome; differences are the caller's to judge."""
+    with open_stores(settings, f"verify {phase}") as s, broker_ends(s, settings) as ends:
+        return verify(
+            s.legacy, s.shop, s.route, phase, lambda: await_applied(s, ends, 60.0), rows_per_second=rows_per_second
+        )
+
+
+def verify_phase(settings: Settings, phase: str) -> Verification:
+    """Verify the phase online. Raises VerificationError when anything differs that nobody has explained."""
+    outcome = compare(settings, phase)
+    if not outcome.clean:
+        raise VerificationError(
+            f"phase {phase}: {outcome.open} differences, the first in {outcome.differences[0].where}; "
+            f"`shopferry difference list` shows all, `shopferry repair {phase}` mends them"
+        )
+    return outcome
+
+
+def comparable(settings: Settings) -> list[str]:
+    """The phases whose stores should be equal: in sync or verified."""
+    with open_stores(settings, "look at phases") as s:
+        standing = {
+            p.phase for p in phases.all_phases(s.shop, s.route.name) if p.state in {State.IN_SYNC, State.VERIFIED}
+        }
+        return [p for p in s.route.phases if p in standing]
+
+
+def open_differences(settings: Settings, phase: str) -> int:
+    """How many differences of a phase are neither settled nor explained."""
+    with open_stores(settings, f"look at {phase}") as s:
+        counted = differences.counts(s.shop, s.route.name)
+        return sum(c["differences"] for c in counted if (c["phase"], c["state"]) == (phase, "open"))
+
+
+def repair(settings: Settings, phase: str, who: str, target: str | None = None) -> Repair:
+    """Mend the phase's open differences, or those of one target, and look at them again."""
+    with open_stores(settings, f"repair {phase}") as s, broker_ends(s, settings) as ends:
+        return mending.repair(s, phase, lambda: await_applied(s, ends, 60.0), who, target)
+
+
+def values(settings: Settings, phase: str, found: Iterable[Difference]) -> list[Difference]:
+    """What differs now of the rows that these differences name, with the values: they are read, and kept nowhere."""
+    with open_stores(settings, f"look at {phase}") as s, broker_ends(s, settings) as ends:
+        return verify_rows(s.legacy, s.shop, s.route, phase, found, lambda: await_applied(s, ends, 60.0))
+
+
+def finish(settings: Settings, phase: str, holder: str) -> None:
+    """Mark the phase verified and let go of it: the next one may start."""
+    with open_stores(settings, f"finish {phase}") as s, s.shop.transaction():
+        phases.move(s.shop, s.route.name, phase, State.VERIFIED)
+        phases.release(s.shop, s.route.name, phase, holder)
+
+
+def abandon(settings: Settings, phase: str, holder: str) -> None:
+    """Let go of a phase after a failure; what is done stays done."""
+    with open_stores(settings, f"abandon {phase}") as s, s.shop.transaction():
+        phases.release(s.shop, s.route.name, phase, holder)
+
+
+def book(settings: Settings, phase: str, seconds: float) -> None:
+    """Add working time to the phase."""
+    with open_stores(settings, f"book {phase}") as s, s.shop.transaction():
+        phases.add_seconds(s.shop, s.route.name, phase, seconds)
+
+
+def in_threads(work: Callable[[str, threading.Event], int], workers: int = WORKERS) -> None:
+    """Run `work` in as many threads, each with a name of its own; the first failure is raised.
+
+    Whatever breaks it off, a failure or a signal, sets the event: the others then end after the chunk they are at.
+    """
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
+    stop = threading.Event()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for done in as_completed([pool.submit(work, f"worker {n + 1}", stop) for n in range(workers)]):
+                done.result()
+        except BaseException:
+            stop.set()
+            raise
+
+
+def run_again(settings: Settings, holder: str, say: Callable[[str], None]) -> None:
+    """After a rollback: merge every phase again, online, and verify it. Raises what stopped it, after letting go."""
+    for phase in Route.load(settings.route).phases:
+        say(f"{phase} again")
+        run(settings, phase, holder, Options(), say)
+
+
+def run(
+    settings: Settings, phase: str, holder: str, options: Options, say: Callable[[str], None]
+) -> Verification | None:
+    """The whole passage without Airflow; None when it was a sample. Raises what stopped it, after letting go."""
+    started = time.monotonic()
+    install(settings)
+    begin(settings, phase, holder, options)
+    try:
+        if backed_up := backup.before_merge(settings, holder):
+            say(f"the new shop held rows, backed up before the first merge: {backed_up.file}")
+        groups = plan(settings, phase)
+        say(f"copying {len({g.target for g in groups})} tables")
+        in_threads(lambda worker, stop: copy(settings, phase, worker, stop=stop))
+        say("merging")
+        go_live(settings, phase)
+        standardize(settings, phase)
+        in_threads(lambda worker, stop: merge(settings, phase, worker, stop))
+        if options.sample:
+            abandon(settings, phase, holder)
+            return None
+        say("waiting for the stream")
+        await_sync(settings, phase)
+        say("verifying")
+        outcome = verify_phase(settings, phase)
+        finish(settings, phase, holder)
+        return outcome
+    except BaseException:
+        abandon(settings, phase, holder)
+        raise
+    finally:
+        book(settings, phase, time.monotonic() - started)

@@ -1,0 +1,180 @@
+"""Rehearsal: a sample of legacy goes through all phases into scratch databases, and is verified as the real one will be.
+
+Scratch lies in the new shop's cluster and is dropped whatever happens. Nothing changes in a scratch legacy store, so there
+is no stream: what is copied is all there is.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import psycopg
+
+from shopferry import db, phase_steps
+from shopferry.backup import dump
+from shopferry.control import differences, phases, rehearsals, routes, schema
+from shopferry.control.phases import State
+from shopferry.control.rehearsals import Rehearsal, Rehearsed
+from shopferry.engine import backfill, captured, mirror, pair
+from shopferry.engine.mirror import MirrorTable
+from shopferry.errors import ShopferryError
+from shopferry.phase_steps import Options
+from shopferry.rehearsal import note, sample
+from shopferry.rehearsal.pseudonyms import Pseudonyms
+from shopferry.retry import describe
+from shopferry.route.route import Route
+from shopferry.settings import Settings
+from shopferry.stores import scratch
+from shopferry.verify.verification import verify
+
+_OURS = ("ferry", "mirror", "legacy", "shopferry")
+_HOLDER = "rehearsal"
+_EXAMPLES = 5  # of what was found, per phase
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is asked for: customers at random (the oddest come beside them), and whether they get pseudonyms."""
+
+    customers: int = 200
+    pseudonymise: bool = False
+
+
+def rehearse(settings: Settings, who: str, form: Form, say: Callable[[str], None] = lambda _: None) -> Rehearsal:
+    """Rehearse the route's phases and book how it ended; what breaks it off is booked too, and raised."""
+    route = Route.load(settings.route)
+    plan = sample.load(route)
+    with db.connect(settings.shop_dsn, "rehearsal") as shop:
+        _install(shop, route)
+    started, done, problem = time.monotonic(), list[Rehearsed](), None
+    try:
+        _run(settings, route, plan, form, done, say)
+        return _record(settings, route, who, form, time.monotonic() - started, done, None)
+    except (ShopferryError, psycopg.Error) as error:
+        problem = describe(error)
+        _record(settings, route, who, form, time.monotonic() - started, done, problem)
+        raise
+
+
+def _install(shop: db.Connection, route: Route) -> None:
+    """Have the control tables there; what stands already is left alone, since its locks would stand in the stream's way."""
+    if not schema.is_current(shop):
+        with shop.transaction():
+            routes.pause(shop, route.name)
+            schema.install_control(shop)
+    with shop.transaction():
+        phases.register(shop, route.name, route.phases)
+
+
+def _record(
+    settings: Settings, route: Route, who: str, form: Form, seconds: float, done: list[Rehearsed], problem: str | None
+) -> Rehearsal:
+    green = problem is None and all(p.clean for p in done) and len(done) == len(route.phases)
+    with db.connect(settings.shop_dsn, "rehearsal") as shop, shop.transaction():
+        made = rehearsals.record(
+            shop,
+            route.name,
+            who=who,
+            fingerprint=route.fingerprint,
+            customers=form.customers,
+            pseudonymised=form.pseudonymise,
+            seconds=seconds,
+            phases=done,
+            problem=problem,
+            green=green,
+        )
+    note.keep(made, route.name)
+    return made
+
+
+def _run(
+    settings: Settings, route: Route, plan: sample.Plan, form: Form, done: list[Rehearsed], say: Callable[[str], None]
+) -> None:
+    name = f"shopferry_{route.name}"[:40]
+    with (
+        scratch.database(settings.shop_dsn, f"{name}_rehearsal_legacy") as old,
+        scratch.database(settings.shop_dsn, f"{name}_rehearsal_shop") as new,
+    ):
+        there = replace(settings, legacy_dsn=old, shop_dsn=new, kafka="")
+        say("making the new shop's structure anew")
+        _structure(settings, there)
+        say(f"choosing {form.customers} customers and the oddest ones, with all that is theirs")
+        rows, sizes = _fill(settings, there, route, plan, form)
+        say(f"{sum(rows.values()):,} rows in {len(rows)} tables")
+        phase_steps.install(there)
+        for phase in route.phases:
+            say(f"phase {phase}")
+            own = route.tables_of(phase)
+            done.append(_phase(there, phase, sum(rows[t] for t in own), sum(sizes[t] for t in own)))
+
+
+def _structure(settings: Settings, there: Settings) -> None:
+    """The new shop's tables, types, functions and fences, without a row, beside control tables of their own."""
+    with db.connect(there.shop_dsn, "rehearsal") as new, new.transaction():
+        schema.install_control(new)  # fences call its function
+    with db.connect(settings.shop_dsn, "rehearsal") as shop, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "structure.dump"
+        server = shop.info.server_version
+        dump.dump(settings.shop_dsn, file, server, "--schema-only", *(f"--exclude-schema={s}" for s in _OURS))
+        dump.restore(there.shop_dsn, file, server)
+
+
+def _fill(
+    settings: Settings, there: Settings, route: Route, plan: sample.Plan, form: Form
+) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Bring the sample into the scratch legacy store; returns its rows per table, and those of the whole."""
+    with (
+        db.connect(settings.legacy_dsn, "rehearsal") as legacy,
+        db.connect(there.legacy_dsn, "rehearsal") as old,
+        db.connect(there.shop_dsn, "rehearsal") as new,
+    ):
+        tables: dict[str, MirrorTable] = captured.captured(new, route, mirror.reflect(legacy, route.tables))
+        if form.pseudonymise:
+            sample.require_covered(plan, tables)
+        with legacy.transaction(), old.transaction():
+            legacy.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            sample.choose(legacy, plan, tables, form.customers)
+            rows = sample.carry(legacy, old, plan, tables, Pseudonyms() if form.pseudonymise else None)
+            return rows, sample.sizes(legacy, tables)
+
+
+def _phase(there: Settings, phase: str, rows: int, legacy_rows: int) -> Rehearsed:
+    """One phase as it will be, but for the stream, which has nothing to bring."""
+    laps = [time.monotonic()]
+    phase_steps.begin(there, phase, _HOLDER, Options(chunk_size=1_000, without_rehearsal=_HOLDER))
+    with pair.open_stores(there, f"rehearse {phase}") as s:
+        backfill.plan_copy(s, phase)
+    phase_steps.in_threads(lambda worker, stop: phase_steps.copy(there, phase, worker, stop=stop))
+    laps.append(time.monotonic())
+    phase_steps.go_live(there, phase)
+    phase_steps.standardize(there, phase)
+    phase_steps.in_threads(lambda worker, stop: phase_steps.merge(there, phase, worker, stop))
+    laps.append(time.monotonic())
+    with pair.open_stores(there, f"rehearse {phase}") as s:
+        with s.shop.transaction():
+            phases.move(s.shop, s.route.name, phase, State.IN_SYNC)
+        outcome = verify(s.legacy, s.shop, s.route, phase, lambda: None)
+        counted = differences.counts(s.shop, s.route.name)
+    breaches = sum(c["differences"] for c in counted if (c["phase"], c["layer"]) == (phase, "check"))
+    laps.append(time.monotonic())
+    phase_steps.finish(there, phase, _HOLDER)
+    copy_s, merge_s, verify_s = (after - before for before, after in pairwise(laps))
+    return Rehearsed(
+        phase,
+        rows,
+        legacy_rows,
+        copy_s,
+        merge_s,
+        verify_s,
+        (laps[-1] - laps[0]) * max(legacy_rows, rows) / max(rows, 1),
+        outcome.open - breaches,
+        breaches,
+        sum(a.quarantined for a in outcome.accounts),
+        sum(n for a in outcome.accounts for n in a.left_out.values()),
+        [d.where for d in outcome.differences[:_EXAMPLES]],
+    )

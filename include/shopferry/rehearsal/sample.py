@@ -1,0 +1,218 @@
+"""A sample of the legacy store that is whole in itself: some customers at random, the oddest ones, and all that is theirs.
+
+What belongs to whom is the route's to say, in `<route>/sample.sql`; the grammar is in docs/howto-rehearse.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from shopferry import db
+from shopferry.db import Connection
+from shopferry.engine.mirror import MirrorTable
+from shopferry.errors import ConfigError, MappingError
+from shopferry.rehearsal.pseudonyms import KINDS, Pseudonyms
+from shopferry.route.route import Route
+from shopferry.settings import routes_dir
+
+ODD_OF_EACH = 5  # customers of each reason
+_COLUMNS = re.compile(r"^--\s*(pseudonym|plain):\s*(.*?)\s*$")
+_PSEUDONYM = re.compile(r"^(?:([a-z]+)\s+)?([a-z_][a-z0-9_]*)\s*\(([a-z0-9_, ]+)\)$")
+_TEXT = re.compile(r"^(text|character|bpchar|\"char\"|name|citext|json|xml|inet|cidr|bytea)")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the route says of its sample: queries by name, and what becomes of each text column."""
+
+    file: Path
+    queries: Mapping[str, str]
+    pseudonyms: Mapping[tuple[str, str], str]  # (table, column) → kind
+    plain: frozenset[tuple[str, str]]
+
+    @property
+    def tables(self) -> list[str]:
+        """The legacy tables, in the order of their queries."""
+        return [name for name in self.queries if name not in _CHOICE]
+
+
+_CHOICE = ("everybody", "odd", "kin")
+
+
+def load(route: Route, root: Path | None = None) -> Plan:
+    """Read `<root>/<route>/sample.sql`.
+
+    Raises ConfigError when the route has none, MappingError with file and line for what is wrong in it.
+    """
+    root = root or routes_dir()
+    file = root / route.name / "sample.sql"
+    where = file.relative_to(root.parent)
+    if not file.exists():
+        raise ConfigError(
+            f"route {route.name} has no {where}, which says what belongs to a customer: a rehearsal needs it"
+        )
+    pseudonyms: dict[tuple[str, str], str] = {}
+    plain: set[tuple[str, str]] = set()
+    for number, text in enumerate(file.read_text().splitlines(), 1):
+        if header := _COLUMNS.match(text):
+            found = _PSEUDONYM.match(header[2])
+            if not found or bool(found[1]) != (header[1] == "pseudonym"):
+                raise MappingError(
+                    f"{where}:{number}: `pseudonym: <kind> <table> (<columns>)` or `plain: <table> (<columns>)`"
+                )
+            if found[1] and found[1] not in KINDS:
+                raise MappingError(f"{where}:{number}: kind {found[1]!r} is none of {', '.join(KINDS)}")
+            for column in found[3].split(","):
+                if found[1]:
+                    pseudonyms[found[2], column.strip()] = found[1]
+                else:
+                    plain.add((found[2], column.strip()))
+    queries = {name: body.rstrip().rstrip(";") for name, body in db.queries(file).items()}
+    if missing := [name for name in ("everybody", *route.tables) if name not in queries]:
+        raise MappingError(f"{where}:1: there is no query `-- name: {missing[0]}`")
+    return Plan(where, queries, pseudonyms, frozenset(plain))
+
+
+def require_covered(plan: Plan, tables: Mapping[str, MirrorTable]) -> None:
+    """Raise ConfigError for a captured text column of which the plan says neither pseudonym nor plain."""
+    named = plan.pseudonyms.keys() | plan.plain
+    unnamed = [
+        f"{table.name}.{c.name}"
+        for table in tables.values()
+        for c in table.columns
+        if c.name not in table.key and _TEXT.match(c.type) and (table.name, c.name) not in named
+    ]
+    if unnamed:
+        raise ConfigError(
+            f"{plan.file}: {', '.join(unnamed)}: say `pseudonym:` or `plain:` of each, nothing goes to testers by oversight"
+        )
+
+
+def choose(legacy: Connection, plan: Plan, tables: Mapping[str, MirrorTable], customers: int) -> int:
+    """Choose customers, and the keys of all that is theirs, into temp tables; returns how many customers were chosen.
+
+    To be called in the repeatable-read transaction in which `carry` then reads. Raises ConfigError where temp tables are
+    not allowed, MappingError for a query that does not run.
+    """
+    try:
+        legacy.execute("CREATE TEMP TABLE chosen (id bigint PRIMARY KEY) ON COMMIT DROP")
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
+        raise ConfigError(
+            f"role {legacy.info.user} may not make temporary tables in the legacy store, which a rehearsal needs: "
+            f"GRANT TEMPORARY ON DATABASE {legacy.info.dbname} TO {legacy.info.user} (on a standby nobody may: use the primary)"
+        ) from None
+    add = SQL("INSERT INTO pg_temp.chosen SELECT DISTINCT id FROM ({}) c WHERE id IS NOT NULL ON CONFLICT DO NOTHING")
+    _run(
+        legacy,
+        plan,
+        "everybody",
+        add.format(
+            SQL("SELECT id FROM ({}) e ORDER BY random() LIMIT {}").format(
+                SQL(plan.queries["everybody"]), Literal(customers)
+            )
+        ),
+    )
+    if "odd" in plan.queries:
+        few = SQL(
+            "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY reason ORDER BY random()) AS n FROM ({}) o) r "
+            "WHERE n <= {}"
+        )
+        _run(legacy, plan, "odd", add.format(few.format(SQL(plan.queries["odd"]), Literal(ODD_OF_EACH))))
+    if "kin" in plan.queries:
+        _run(legacy, plan, "kin", add.format(SQL(plan.queries["kin"])))
+    legacy.execute("ANALYZE pg_temp.chosen")
+    for name in plan.tables:
+        if name in tables:
+            keys = SQL(", ").join(map(Identifier, tables[name].key))
+            _run(
+                legacy,
+                plan,
+                name,
+                SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT DISTINCT {} FROM ({}) s").format(
+                    Identifier(f"sample_{name}"), keys, SQL(plan.queries[name])
+                ),
+            )
+            legacy.execute(SQL("ANALYZE {}").format(Identifier(f"sample_{name}")))
+    row = legacy.execute("SELECT count(*) FROM pg_temp.chosen").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _run(legacy: Connection, plan: Plan, name: str, statement: Composed) -> None:
+    try:
+        legacy.execute(statement)
+    except psycopg.ProgrammingError as error:
+        if (error.sqlstate or "")[:2] != "42":  # those name tables and columns; others may quote a value
+            raise
+        raise MappingError(f"{plan.file}: query {name}: {error.diag.message_primary}") from None
+
+
+def carry(
+    legacy: Connection,
+    scratch: Connection,
+    plan: Plan,
+    tables: Mapping[str, MirrorTable],
+    pseudonyms: Pseudonyms | None,
+) -> dict[str, int]:
+    """Copy the chosen rows into tables of the same names in a scratch database; returns rows per table.
+
+    Only captured columns, in the mirror's types. With `pseudonyms` no value that they cover ever gets there.
+    """
+    rows = {}
+    for name in plan.tables:
+        if name not in tables:
+            continue
+        table = tables[name]
+        body = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
+        keys = SQL(", ").join(map(Identifier, table.key))
+        scratch.execute(SQL("CREATE TABLE public.{} ({}, PRIMARY KEY ({}))").format(Identifier(name), body, keys))
+        rows[name] = _carry(legacy, scratch, plan, table, pseudonyms)
+        scratch.execute(SQL("ANALYZE public.{}").format(Identifier(name)))
+    return rows
+
+
+def _carry(
+    legacy: Connection, scratch: Connection, plan: Plan, table: MirrorTable, pseudonyms: Pseudonyms | None
+) -> int:
+    # As text: what COPY reads is what the other server printed, whatever Python thinks of infinite dates.
+    values = SQL(", ").join(SQL("{}::{}::text").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
+    chosen = SQL("SELECT {} FROM public.{} JOIN {} USING ({})").format(
+        values,
+        Identifier(table.name),
+        Identifier("pg_temp", f"sample_{table.name}"),
+        SQL(", ").join(map(Identifier, table.key)),
+    )
+    kinds = [plan.pseudonyms.get((table.name, c.name)) for c in table.columns] if pseudonyms else []
+    into = SQL("COPY public.{} ({}) FROM STDIN").format(
+        Identifier(table.name), SQL(", ").join(map(Identifier, table.names))
+    )
+    count = 0
+    with legacy.cursor(name="sample") as read, scratch.cursor() as write, write.copy(into) as copy:
+        read.itersize = 5_000
+        for row in read.execute(chosen):
+            if pseudonyms:
+                row = [
+                    pseudonyms.of(kind, value) if kind and value is not None else value
+                    for kind, value in zip(kinds, row, strict=True)
+                ]
+            copy.write_row(row)
+            count += 1
+    return count
+
+
+def sizes(legacy: Connection, tables: Mapping[str, MirrorTable]) -> dict[str, int]:
+    """About how many rows each table has, as the planner knows it; counted where it does not."""
+    found = {}
+    for name in tables:
+        row = legacy.execute(
+            "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)", (f"public.{name}",)
+        ).fetchone()
+        if not row or row[0] < 1:
+            row = legacy.execute(SQL("SELECT count(*) FROM public.{}").format(Identifier(name))).fetchone()
+        found[name] = int(row[0]) if row else 0
+    return found

@@ -1,0 +1,235 @@
+"""A route's own settings: `route.toml` beside its mappings says who answers for it and what its cutover asks for."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from shopferry.errors import ConfigError
+from shopferry.settings import routes_dir
+
+FILE = "route.toml"
+STORES = ("legacy", "shop")
+_ENDLESS = 1e9
+
+
+@dataclass(frozen=True)
+class Responsible:
+    """Whom people may ask, and how to reach them; both empty where the route has no such file."""
+
+    owner: str = ""
+    contact: str = ""
+
+
+@dataclass(frozen=True)
+class Window:
+    """When the cutover may begin: between two times of day of `zone`, also past midnight, or between two moments.
+
+    Moments know their offset; one of the two may be None.
+    """
+
+    earliest: time | datetime | None
+    latest: time | datetime | None
+    zone: str
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it is open at this moment, which must know its offset."""
+        first, last = self.earliest, self.latest
+        if isinstance(first, time) and isinstance(last, time):
+            clock = now.astimezone(ZoneInfo(self.zone)).time()
+            return first <= clock <= last if first <= last else clock >= first or clock <= last
+        return (not isinstance(first, datetime) or first <= now) and (not isinstance(last, datetime) or now <= last)
+
+    def __str__(self) -> str:
+        zone = ZoneInfo(self.zone)
+        shown = [
+            f"{word} {bound:%H:%M}" if isinstance(bound, time) else f"{word} {bound.astimezone(zone):%Y-%m-%d %H:%M}"
+            for word, bound in (("from", self.earliest), ("to", self.latest))
+            if bound is not None
+        ]
+        return f"{' '.join(shown)} {self.zone}"
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How many rows may stay in quarantine for one reason when the cutover comes, and who has said so."""
+
+    reason: str
+    rows: int
+    who: str
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the cutover asks for; the defaults hold where the file says nothing.
+
+    `disk_gib` is how large the disk of a store is, for where nobody can look.
+    """
+
+    window: Window | None = None
+    verified_hours: float = 24
+    old_transaction_seconds: float = 60
+    quarantine: Mapping[str, Allowance] = field(default_factory=dict)  # by reason
+    free_disk_gib: float = 2
+    disk_gib: Mapping[str, float] = field(default_factory=dict)  # by store
+    way_back_losses_accepted_by: str | None = None  # who has accepted what the way back cannot carry
+    way_back_quarantine: Mapping[str, Allowance] = field(
+        default_factory=dict
+    )  # what a rollback may leave behind, by reason
+
+
+@dataclass(frozen=True)
+class RouteSettings:
+    """All that the file says."""
+
+    responsible: Responsible = field(default_factory=Responsible)
+    cutover: Terms = field(default_factory=Terms)
+    way_back_days: float = 14  # how long after the switch the way back is promised
+
+
+def load(route: str, root: Path | None = None) -> RouteSettings:
+    """Read the route's route.toml; without one all is as by default. Raises ConfigError naming the line or the key."""
+    file = (root or routes_dir()) / route / FILE
+    if not file.exists():
+        return RouteSettings()
+    where = f"{route}/{FILE}"
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f'{where} is no TOML: {error}; it wants `owner = "…"` and `contact = "…"`') from None
+    top = _Table(where, "", found)
+    top.only("owner", "contact", "way_back_days", "cutover")
+    return RouteSettings(
+        Responsible(top.text("owner"), top.text("contact")),
+        _terms(top.table("cutover")),
+        top.number("way_back_days", RouteSettings.way_back_days, 0),
+    )
+
+
+def _terms(given: _Table) -> Terms:
+    given.only(
+        "window",
+        "verified_hours",
+        "old_transaction_seconds",
+        "quarantine",
+        "free_disk_gib",
+        "disk_gib",
+        "way_back_losses_accepted_by",
+        "way_back_quarantine",
+    )
+    sizes = given.table("disk_gib")
+    sizes.only(*STORES)
+    return Terms(
+        window=_window(given.table("window")) if "window" in given.held else None,
+        verified_hours=given.number("verified_hours", Terms.verified_hours, 0.25, 24 * 7),
+        old_transaction_seconds=given.number("old_transaction_seconds", Terms.old_transaction_seconds, 1, 3600),
+        quarantine=_allowances(given, "quarantine"),
+        free_disk_gib=given.number("free_disk_gib", Terms.free_disk_gib, 0.1),
+        disk_gib={store: sizes.number(store, None, 0.1) for store in sizes.held},
+        way_back_losses_accepted_by=(
+            given.text("way_back_losses_accepted_by") if "way_back_losses_accepted_by" in given.held else None
+        ),
+        way_back_quarantine=_allowances(given, "way_back_quarantine"),
+    )
+
+
+def _allowances(given: _Table, key: str) -> dict[str, Allowance]:
+    allowed: dict[str, Allowance] = {}
+    for entry in given.tables(key):
+        entry.only("reason", "rows", "who")
+        reason = entry.text("reason")
+        if reason in allowed:
+            raise entry.fault("reason", f"{reason!r} stands there twice: leave one")
+        allowed[reason] = Allowance(reason, int(entry.number("rows", None, 0, whole=True)), entry.text("who"))
+    return allowed
+
+
+def _window(given: _Table) -> Window:
+    given.only("earliest", "latest", "zone")
+    zone = given.text("zone", 'the time zone these times are of, as `zone = "Europe/Warsaw"`')
+    try:
+        here = ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise given.fault("zone", f"no time zone is named {zone!r}: write one like `Europe/Warsaw` or `UTC`") from None
+    bounds = {key: given.held[key] for key in ("earliest", "latest") if key in given.held}
+    for key, bound in bounds.items():
+        if not isinstance(bound, (time, datetime)):
+            raise given.fault(
+                key,
+                "write a time of day as `01:30:00` or a moment as `2026-11-29T01:30:00`, both without quotation marks",
+            )
+    kinds = {type(bound) for bound in bounds.values()}
+    if not bounds or len(kinds) > 1 or (kinds == {time} and len(bounds) < 2):
+        raise given.fault(
+            "", "it wants two times of day, earliest and latest, or moments, of which one may be left out"
+        )
+    first, last = (
+        bound.replace(tzinfo=here) if isinstance(bound, datetime) and bound.tzinfo is None else bound
+        for bound in (bounds.get("earliest"), bounds.get("latest"))
+    )
+    if first == last or (isinstance(first, datetime) and isinstance(last, datetime) and first > last):
+        raise given.fault("latest", "the window is never open: latest must come after earliest")
+    return Window(first, last, zone)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """One table of the file: its path in there and what it holds."""
+
+    where: str
+    path: str
+    held: Mapping[str, Any]
+
+    def fault(self, key: str, what: str) -> ConfigError:
+        """The error that a key is wrong; without a key, the table."""
+        return ConfigError(f"{self.where}: {self._name(key)}: {what}")
+
+    def _name(self, key: str) -> str:
+        return ".".join(part for part in (self.path, key) if part)
+
+    def only(self, *known: str) -> None:
+        """Refuse every key that is none of these."""
+        for key in self.held:
+            if key not in known:
+                listed = f"{', '.join(known[:-1])} and {known[-1]}"
+                raise ConfigError(f"{self.where}: unknown key {self._name(key)!r}, known are {listed}")
+
+    def text(self, key: str, wants: str = "") -> str:
+        """A text that must be there."""
+        value = self.held.get(key)
+        if not isinstance(value, str) or not value.strip():
+            raise ConfigError(
+                f"{self.where}: {self._name(key)} is missing or no text: write " + (wants or f'`{key} = "…"`')
+            )
+        return value.strip()
+
+    def number(
+        self, key: str, default: float | None, least: float, most: float = _ENDLESS, *, whole: bool = False
+    ) -> float:
+        """A number between two others; must be there when it has no default."""
+        value = self.held.get(key, default)
+        right = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+        if not right or not least <= float(value) <= most:
+            kind = "a whole number" if whole else "a number"
+            bounds = f"of {least:g} or more" if most == _ENDLESS else f"from {least:g} to {most:g}"
+            raise self.fault(key, f"write {kind} {bounds}, as `{key} = {least if default is None else default:g}`")
+        return float(value)
+
+    def table(self, key: str) -> _Table:
+        """A table within, empty where there is none."""
+        value = self.held.get(key, {})
+        if not isinstance(value, dict):
+            raise self.fault(key, f"it is a table: write it as `[{self._name(key)}]`, its keys below")
+        return _Table(self.where, self._name(key), value)
+
+    def tables(self, key: str) -> list[_Table]:
+        """The tables of a list."""
+        value = self.held.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
+            raise self.fault(key, f"it is a list of tables: begin each with `[[{self._name(key)}]]`")
+        return [_Table(self.where, f"{self._name(key)}[{number}]", v) for number, v in enumerate(value, 1)]

@@ -1,0 +1,46 @@
+"""Scratch databases: made in the new shop's cluster for a test or a rehearsal, dropped whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier, Literal
+
+from shopferry import db
+from shopferry.errors import ConfigError, TransientError
+
+_LOCALE = (
+    """SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database WHERE datname = current_database()"""
+)
+
+
+@contextmanager
+def database(dsn: str, name: str) -> Iterator[str]:
+    """An empty database `name` beside the one of `dsn`, for as long as the block lasts; yields its DSN.
+
+    One that a killed process left is dropped first. Raises ConfigError when the role may not create databases,
+    TransientError while somebody else has the scratch database of this name.
+    """
+    drop = SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name))
+    with db.connect(dsn, f"scratch {name}") as conn:
+        row = conn.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (f"scratch {name}",)).fetchone()
+        if not row or not row[0]:
+            raise TransientError(f"scratch database {name} is in use by another run")
+        try:
+            conn.execute(drop)
+            # Its text must sort and compare as the original's does, however the cluster's templates were made.
+            found = conn.execute(_LOCALE).fetchone() or ("UTF8", "C", "C")
+            create = SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}")
+            conn.execute(create.format(Identifier(name), *map(Literal, found)))
+        except psycopg.errors.InsufficientPrivilege:
+            raise ConfigError(
+                f"role {conn.info.user} may not create scratch database {name} in the new shop's cluster: "
+                f"ALTER ROLE {conn.info.user} CREATEDB"
+            ) from None
+        try:
+            yield make_conninfo(dsn, dbname=name)
+        finally:
+            conn.execute(drop)
