@@ -49,7 +49,7 @@ class Options:
 def install(settings: Settings) -> None:
     """Make both stores ready: control tables, mirror, publication, fence. Idempotent."""
     with open_stores(settings, "install") as s:
-        installation.install(s.legacy, s.shop, s.route)
+        installation.install(s.source, s.target, s.route)
 
 
 def begin(settings: Settings, phase: str, holder: str, options: Options) -> None:
@@ -58,34 +58,34 @@ def begin(settings: Settings, phase: str, holder: str, options: Options) -> None
     Raises PhaseError when it is out of order, held, or already cut over, and for the first phase, unless it is live or run
     as a sample, when no rehearsal of these mappings was green and nobody takes it upon them.
     """
-    with open_stores(settings, f"begin {phase}") as s, s.shop.transaction():
+    with open_stores(settings, f"begin {phase}") as s, s.target.transaction():
         s.route.of(phase)
-        phases.require_start(s.shop, s.route.name, phase)
-        phases.hold(s.shop, s.route.name, phase, holder)
+        phases.require_start(s.target, s.route.name, phase)
+        phases.hold(s.target, s.route.name, phase, holder)
         phases.configure(
-            s.shop,
+            s.target,
             s.route.name,
             phase,
             chunk_size=options.chunk_size,
             rows_per_second=options.rows_per_second,
             sample=options.sample,
         )
-        if not State(phases.get(s.shop, s.route.name, phase).state).live:
+        if not State(phases.get(s.target, s.route.name, phase).state).live:
             if phase == s.route.phases[0] and options.sample is None:
-                rehearsals.require_green(s.shop, s.route.name, phase, s.route.fingerprint, options.without_rehearsal)
-            phases.move(s.shop, s.route.name, phase, State.COPYING)
+                rehearsals.require_green(s.target, s.route.name, phase, s.route.fingerprint, options.without_rehearsal)
+            phases.move(s.target, s.route.name, phase, State.COPYING)
 
 
 def plan(settings: Settings, phase: str) -> list[Span]:
     """Plan the copy and return it in groups, one for each worker task. A live phase is not copied again."""
     with open_stores(settings, f"plan {phase}") as s:
-        if State(phases.get(s.shop, s.route.name, phase).state).live:
+        if State(phases.get(s.target, s.route.name, phase).state).live:
             return []
-        proof.await_slot(s.legacy, s.route.publication, timeout_s=60.0)
-        if not chunks.still_open(s.shop, s.route.name, phase, "copy"):
+        proof.await_slot(s.source, s.route.publication, timeout_s=60.0)
+        if not chunks.still_open(s.target, s.route.name, phase, "copy"):
             backfill.plan_copy(s, phase)
         groups = []
-        for target in chunks.progress(s.shop, s.route.name):
+        for target in chunks.progress(s.target, s.route.name):
             if target.phase == phase and target.kind == "copy":
                 size = max(1, -(-target.total // _GROUPS))
                 groups += [
@@ -102,12 +102,12 @@ def copy(
     with open_stores(settings, f"copy {phase}") as s:
         while not (stop and stop.is_set()):
             backfill.pace(s, phase)
-            if retrying(lambda: backfill.copy_next(s, phase, worker, span), s.legacy, s.shop):
+            if retrying(lambda: backfill.copy_next(s, phase, worker, span), s.source, s.target):
                 continue
-            if not chunks.still_open(s.shop, s.route.name, phase, "copy", span):
+            if not chunks.still_open(s.target, s.route.name, phase, "copy", span):
                 break
             time.sleep(0.2)  # another worker holds the last ones
-        rows = sum(p.rows for p in chunks.progress(s.shop, s.route.name) if p.phase == phase and p.kind == "copy")
+        rows = sum(p.rows for p in chunks.progress(s.target, s.route.name) if p.phase == phase and p.kind == "copy")
     return rows
 
 
@@ -134,7 +134,7 @@ def merge(settings: Settings, phase: str, worker: str, stop: threading.Event | N
     with open_stores(settings, f"merge {phase}") as s:
         while not (stop and stop.is_set()) and not backfill.merge_is_done(s, phase):
             backfill.pace(s, phase)
-            chunk = retrying(lambda: backfill.merge_next(s, phase, worker), s.shop)
+            chunk = retrying(lambda: backfill.merge_next(s, phase, worker), s.target)
             if chunk is None:
                 time.sleep(0.1)
             else:
@@ -162,24 +162,24 @@ def resync(settings: Settings, worker: str) -> int | None:
     """
     lock = f"resync {settings.route}"
     with open_stores(settings, "resync") as s, broker_ends(s, settings) as ends:
-        free = s.shop.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (lock,)).fetchone()
+        free = s.target.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (lock,)).fetchone()
         if not free or not free[0]:
-            s.shop.execute("SELECT pg_advisory_lock(hashtext(%s))", (lock,))
+            s.target.execute("SELECT pg_advisory_lock(hashtext(%s))", (lock,))
             return None
-        name, tables = s.route.publication, mirror.load(s.shop)
-        if slot.find_faults(s.legacy, name, tables) or continuity.known(s.shop, s.route.name).lost:
-            with s.legacy.transaction():
-                installation.publish(s.legacy, s.route, tables)
+        name, tables = s.route.publication, mirror.load(s.target)
+        if slot.find_faults(s.source, name, tables) or continuity.known(s.target, s.route.name).lost:
+            with s.source.transaction():
+                installation.publish(s.source, s.route, tables)
             # Also a slot that stands: what was committed without the publication cannot be decoded with it.
-            slot.renew_slot(s.legacy, name)
-            slot.await_reader(s.legacy, name, patience_s=30.0)
+            slot.renew_slot(s.source, name)
+            slot.await_reader(s.source, name, patience_s=30.0)
         return backfill.resync(s, worker, ends)
 
 
 def finish_resync(settings: Settings, worker: str) -> None:
     """Finish a resync that was broken off; nothing to do before the first phase. To be called before replay begins."""
     with open_stores(settings, "resync") as s:
-        if mirror.load(s.shop):
+        if mirror.load(s.target):
             backfill.finish_resync(s, worker)
 
 
@@ -188,13 +188,13 @@ def await_applied(
 ) -> Watermark:
     """Prove that everything legacy has committed by now, or by `since`, is applied."""
     slot = s.route.publication
-    return proof.await_applied(s.legacy, s.shop, s.route.name, slot, ends, timeout_s=timeout_s, since=since)
+    return proof.await_applied(s.source, s.target, s.route.name, slot, ends, timeout_s=timeout_s, since=since)
 
 
 def is_sample(settings: Settings, phase: str) -> bool:
     """Whether the phase's present run is of a sample only, which ends after the merge: there is nothing to be in sync."""
     with open_stores(settings, f"look at {phase}") as s:
-        return phases.get(s.shop, s.route.name, phase).sample is not None
+        return phases.get(s.target, s.route.name, phase).sample is not None
 
 
 def await_sync(settings: Settings, phase: str, timeout_s: float = 300.0) -> Watermark:
@@ -202,8 +202,8 @@ def await_sync(settings: Settings, phase: str, timeout_s: float = 300.0) -> Wate
     with open_stores(settings, f"await sync {phase}") as s:
         with broker_ends(s, settings) as ends:
             passed = await_applied(s, ends, timeout_s)
-        with s.shop.transaction():
-            phases.move(s.shop, s.route.name, phase, State.IN_SYNC)
+        with s.target.transaction():
+            phases.move(s.target, s.route.name, phase, State.IN_SYNC)
         return passed
 
 
@@ -211,7 +211,7 @@ def compare(settings: Settings, phase: str, rows_per_second: int | None = None) 
     """Verify the phase online and record the outcome; differences are the caller's to judge."""
     with open_stores(settings, f"verify {phase}") as s, broker_ends(s, settings) as ends:
         return verify(
-            s.legacy, s.shop, s.route, phase, lambda: await_applied(s, ends, 60.0), rows_per_second=rows_per_second
+            s.source, s.target, s.route, phase, lambda: await_applied(s, ends, 60.0), rows_per_second=rows_per_second
         )
 
 
@@ -230,7 +230,7 @@ def comparable(settings: Settings) -> list[str]:
     """The phases whose stores should be equal: in sync or verified."""
     with open_stores(settings, "look at phases") as s:
         standing = {
-            p.phase for p in phases.all_phases(s.shop, s.route.name) if p.state in {State.IN_SYNC, State.VERIFIED}
+            p.phase for p in phases.all_phases(s.target, s.route.name) if p.state in {State.IN_SYNC, State.VERIFIED}
         }
         return [p for p in s.route.phases if p in standing]
 
@@ -238,7 +238,7 @@ def comparable(settings: Settings) -> list[str]:
 def open_differences(settings: Settings, phase: str) -> int:
     """How many differences of a phase are neither settled nor explained."""
     with open_stores(settings, f"look at {phase}") as s:
-        counted = differences.counts(s.shop, s.route.name)
+        counted = differences.counts(s.target, s.route.name)
         return sum(c["differences"] for c in counted if (c["phase"], c["state"]) == (phase, "open"))
 
 
@@ -251,26 +251,26 @@ def repair(settings: Settings, phase: str, who: str, target: str | None = None) 
 def values(settings: Settings, phase: str, found: Iterable[Difference]) -> list[Difference]:
     """What differs now of the rows that these differences name, with the values: they are read, and kept nowhere."""
     with open_stores(settings, f"look at {phase}") as s, broker_ends(s, settings) as ends:
-        return verify_rows(s.legacy, s.shop, s.route, phase, found, lambda: await_applied(s, ends, 60.0))
+        return verify_rows(s.source, s.target, s.route, phase, found, lambda: await_applied(s, ends, 60.0))
 
 
 def finish(settings: Settings, phase: str, holder: str) -> None:
     """Mark the phase verified and let go of it: the next one may start."""
-    with open_stores(settings, f"finish {phase}") as s, s.shop.transaction():
-        phases.move(s.shop, s.route.name, phase, State.VERIFIED)
-        phases.release(s.shop, s.route.name, phase, holder)
+    with open_stores(settings, f"finish {phase}") as s, s.target.transaction():
+        phases.move(s.target, s.route.name, phase, State.VERIFIED)
+        phases.release(s.target, s.route.name, phase, holder)
 
 
 def abandon(settings: Settings, phase: str, holder: str) -> None:
     """Let go of a phase after a failure; what is done stays done."""
-    with open_stores(settings, f"abandon {phase}") as s, s.shop.transaction():
-        phases.release(s.shop, s.route.name, phase, holder)
+    with open_stores(settings, f"abandon {phase}") as s, s.target.transaction():
+        phases.release(s.target, s.route.name, phase, holder)
 
 
 def book(settings: Settings, phase: str, seconds: float) -> None:
     """Add working time to the phase."""
-    with open_stores(settings, f"book {phase}") as s, s.shop.transaction():
-        phases.add_seconds(s.shop, s.route.name, phase, seconds)
+    with open_stores(settings, f"book {phase}") as s, s.target.transaction():
+        phases.add_seconds(s.target, s.route.name, phase, seconds)
 
 
 def in_threads(work: Callable[[str, threading.Event], int], workers: int = WORKERS) -> None:

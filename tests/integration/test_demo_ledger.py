@@ -78,7 +78,7 @@ def acknowledge(path: Path, writes: dict[str, tuple[str, int, list[Any]]]) -> No
 
 def ferry(stores: Stores) -> None:
     for phase in ROUTE.phases:
-        phases.move(stores.shop, ROUTE.name, phase, State.COPYING)
+        phases.move(stores.target, ROUTE.name, phase, State.COPYING)
         plan_copy(stores, phase)
         while copy_next(stores, phase, "test"):
             pass
@@ -86,18 +86,18 @@ def ferry(stores: Stores) -> None:
         begin_merge(stores, phase)
         while merge_next(stores, phase, "test"):
             pass
-        phases.move(stores.shop, ROUTE.name, phase, State.IN_SYNC)
-        phases.move(stores.shop, ROUTE.name, phase, State.VERIFIED)
+        phases.move(stores.target, ROUTE.name, phase, State.IN_SYNC)
+        phases.move(stores.target, ROUTE.name, phase, State.VERIFIED)
 
 
 def switch(stores: Stores) -> None:
     """What the cutover comes down to for a writer: legacy fenced, sequences beyond the carried keys, route flipped."""
-    with stores.legacy.transaction():
-        fence.raise_fence(stores.legacy, [f"public.{t}" for t in generator.TABLES], ROUTE.name)
-    with stores.shop.transaction():
-        sequences.advance(stores.shop, ROUTE)
-        fence.lift_fence(stores.shop, ROUTE.entities)
-        stores.shop.execute(
+    with stores.source.transaction():
+        fence.raise_fence(stores.source, [f"public.{t}" for t in generator.TABLES], ROUTE.name)
+    with stores.target.transaction():
+        sequences.advance(stores.target, ROUTE)
+        fence.lift_fence(stores.target, ROUTE.entities)
+        stores.target.execute(
             "INSERT INTO ferry.route (route, active, version) VALUES ('demo', 'shop', 2) "
             "ON CONFLICT (route) DO UPDATE SET active = 'shop', version = 2"
         )

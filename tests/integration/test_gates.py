@@ -110,7 +110,7 @@ def test_a_shop_that_moved_meets_what_its_tables_tell(moved: Pair) -> None:
         judging._reach(s),
         judging._trend(s),
         judging._window(terms, datetime.now(UTC)),
-        sequences.gate(sequences.numberings(s.shop, s.route)),
+        sequences.gate(sequences.numberings(s.target, s.route)),
     ):
         assert gate.met and gate.evidence, gate
 
@@ -264,17 +264,17 @@ def test_old_idle_and_prepared_transactions_are_in_the_locks_way(
     monkeypatch.setattr(servers, "IDLE_S", 1.0)
     gate = servers.old_transactions(narrow, Terms())
     assert gate.met and gate.evidence == "none older than 60 s"
-    with psycopg.connect(dsn_of(narrow.legacy)) as other:
+    with psycopg.connect(dsn_of(narrow.source)) as other:
         pid = other.info.backend_pid
         other.execute("SELECT count(*) FROM customers")
         assert servers.old_transactions(narrow, Terms()).met, "it is young"
-        narrow.legacy.execute("SELECT pg_sleep(1.1)")
+        narrow.source.execute("SELECT pg_sleep(1.1)")
         lacks(servers.old_transactions(narrow, Terms()), f"session {pid} is idle in a transaction for 1 s")
         lacks(
             servers.old_transactions(narrow, Terms(old_transaction_seconds=1)),
             f"session {pid} has a transaction open for 1 s",
         )
-        assert servers.old_transactions(replace(narrow, legacy=narrow.shop), Terms()).met, (
+        assert servers.old_transactions(replace(narrow, legacy=narrow.target), Terms()).met, (
             "other databases have their own"
         )
         other.rollback()
@@ -282,27 +282,27 @@ def test_old_idle_and_prepared_transactions_are_in_the_locks_way(
         other.execute("UPDATE customers SET phone = '601 000 001' WHERE id = (SELECT min(id) FROM customers)")
         other.execute("PREPARE TRANSACTION 'somebody forgot'")
     assert servers.old_transactions(narrow, Terms()).met
-    narrow.legacy.execute("SELECT pg_sleep(1.1)")
+    narrow.source.execute("SELECT pg_sleep(1.1)")
     gate = servers.old_transactions(narrow, Terms())
     lacks(gate, "is prepared for 1 s")
     assert "ROLLBACK PREPARED" in gate.remedy
-    narrow.legacy.execute("ROLLBACK PREPARED 'somebody forgot'")
+    narrow.source.execute("ROLLBACK PREPARED 'somebody forgot'")
     assert servers.old_transactions(narrow, Terms()).met
 
 
 def test_what_we_may_not_see_is_not_taken_for_nothing(narrow: Stores) -> None:
-    with as_role(dsn_of(narrow.legacy), "short_sighted") as conn:
+    with as_role(dsn_of(narrow.source), "short_sighted") as conn:
         gate = servers.old_transactions(replace(narrow, legacy=conn), Terms())
         lacks(gate, "sessions of other roles may not be looked into")
         assert "GRANT pg_read_all_stats" in gate.remedy
-        narrow.legacy.execute("GRANT pg_read_all_stats TO short_sighted")
+        narrow.source.execute("GRANT pg_read_all_stats TO short_sighted")
         assert servers.old_transactions(replace(narrow, legacy=conn), Terms()).met
 
 
 def connected(stores: Stores) -> list[object]:
     """How many sessions each server knows of."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-    return [conn.execute(query).fetchone() for conn in (stores.legacy, stores.shop)]
+    return [conn.execute(query).fetchone() for conn in (stores.source, stores.target)]
 
 
 def test_connections_are_there_for_the_switch_and_for_those_who_move(narrow: Stores) -> None:
@@ -311,39 +311,39 @@ def test_connections_are_there_for_the_switch_and_for_those_who_move(narrow: Sto
     assert gate.met and "of 27 free, 6 wanted and 0 for sessions that will move there" in gate.evidence
     with ExitStack() as opened:
         for _ in range(11):
-            opened.enter_context(psycopg.connect(dsn_of(narrow.legacy)))
+            opened.enter_context(psycopg.connect(dsn_of(narrow.source)))
         # 14 are free, which is less than 6 and the 11 that have to move.
         lacks(servers.connections(narrow), "legacy: 14 of 27 free", "new shop: 14 of 27 free, 6 wanted and 11 for")
         opened.close()
         until(lambda: connected(narrow) == before)  # a server takes a moment to know that a client has left
         assert servers.connections(narrow).met
         for _ in range(11):
-            opened.enter_context(psycopg.connect(dsn_of(narrow.legacy)))
-            opened.enter_context(psycopg.connect(dsn_of(narrow.shop)))
+            opened.enter_context(psycopg.connect(dsn_of(narrow.source)))
+            opened.enter_context(psycopg.connect(dsn_of(narrow.target)))
         lacks(servers.connections(narrow), "legacy: 3 of 27 free, 6 wanted", "6 wanted and 0 for")
     until(lambda: connected(narrow) == before)
-    narrow.shop.execute("ALTER DATABASE shop CONNECTION LIMIT 4")
+    narrow.target.execute("ALTER DATABASE shop CONNECTION LIMIT 4")
     try:
         lacks(servers.connections(narrow), "new shop: 3 of 27 free")
     finally:
-        narrow.shop.execute("ALTER DATABASE shop CONNECTION LIMIT -1")
+        narrow.target.execute("ALTER DATABASE shop CONNECTION LIMIT -1")
 
 
 def test_replication_wants_its_slot_a_free_one_and_a_sender(narrow: Stores) -> None:
     lacks(servers.replication(narrow), "legacy: slot shopferry_demo is gone")
     slot = ROUTE.publication
-    narrow.legacy.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
+    narrow.source.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
     gate = servers.replication(narrow)
     assert gate.met and gate.evidence == "legacy: 2 slots and 2 senders free; the new shop: 2 slots and 2 senders free"
     for name in ("one", "two"):
-        narrow.legacy.execute("SELECT pg_create_physical_replication_slot(%s)", (name,))
+        narrow.source.execute("SELECT pg_create_physical_replication_slot(%s)", (name,))
     lacks(servers.replication(narrow), "new shop: no slot is free")
-    narrow.legacy.execute("SELECT pg_drop_replication_slot('two')")
-    narrow.shop.execute("SELECT pg_create_logical_replication_slot('shopferry_back', 'pgoutput')")
+    narrow.source.execute("SELECT pg_drop_replication_slot('two')")
+    narrow.target.execute("SELECT pg_create_logical_replication_slot('shopferry_back', 'pgoutput')")
     assert servers.replication(narrow).met, "the way back has its slot"
     with ExitStack() as opened:
         for _ in range(2):
-            sender = psycopg.pq.PGconn.connect(f"{dsn_of(narrow.legacy)} replication=database".encode())
+            sender = psycopg.pq.PGconn.connect(f"{dsn_of(narrow.source)} replication=database".encode())
             assert sender.status == psycopg.pq.ConnStatus.OK
             opened.callback(sender.finish)
         lacks(servers.replication(narrow), "legacy: no sender is free; the new shop: no sender is free")
@@ -351,7 +351,7 @@ def test_replication_wants_its_slot_a_free_one_and_a_sender(narrow: Stores) -> N
 
 def test_a_slot_that_is_about_to_be_lost_is_told(narrow: Stores) -> None:
     slot = ROUTE.publication
-    narrow.legacy.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
+    narrow.source.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
     assert servers.replication(narrow).met
     write = (
         "SELECT pg_logical_emit_message(false, 'fill', repeat('x', 1000000), flush => true) FROM generate_series(1, 10)"
@@ -359,11 +359,11 @@ def test_a_slot_that_is_about_to_be_lost_is_told(narrow: Stores) -> None:
     for _ in range(20):
         if not (gate := servers.replication(narrow)).met:
             break
-        narrow.legacy.execute(write.encode())
+        narrow.source.execute(write.encode())
     lacks(gate, "more of log, of 96, and slot shopferry_demo is lost")
     while "is lost" in gate.evidence and "more of log" in gate.evidence:
-        narrow.legacy.execute(write.encode())
-        narrow.legacy.execute("CHECKPOINT")
+        narrow.source.execute(write.encode())
+        narrow.source.execute("CHECKPOINT")
         gate = servers.replication(narrow)
     lacks(gate, "slot shopferry_demo is ")
     assert gate.evidence.split("slot shopferry_demo is ")[1].split(";")[0] in {"unreserved", "lost"}
@@ -373,7 +373,7 @@ def test_disk_is_looked_at_where_it_is_here_and_else_reckoned(narrow: Stores) ->
     gate = servers.disk(narrow, Terms(free_disk_gib=0.1))
     assert gate.met and gate.evidence.endswith("GiB free; 0.1 GiB wanted")
     lacks(servers.disk(narrow, Terms(free_disk_gib=1e8)), "legacy: ", "new shop: ", "1e+08 GiB wanted")
-    with as_role(dsn_of(narrow.shop), "far_away") as conn:
+    with as_role(dsn_of(narrow.target), "far_away") as conn:
         far = replace(narrow, shop=conn)
         gate = servers.disk(far, Terms(free_disk_gib=0.1))
         lacks(gate, "new shop: cannot be known from here")
@@ -381,15 +381,15 @@ def test_disk_is_looked_at_where_it_is_here_and_else_reckoned(narrow: Stores) ->
         gate = servers.disk(far, Terms(free_disk_gib=0.1, disk_gib={"shop": 50}))
         assert gate.met and "by its stated 50, less 0." in gate.evidence
         lacks(servers.disk(far, Terms(free_disk_gib=2, disk_gib={"shop": 2})), "new shop: 1.")
-    assert 20_000_000 < servers.taken(narrow.shop) < 1_000_000_000
+    assert 20_000_000 < servers.taken(narrow.target) < 1_000_000_000
 
 
 def test_another_servers_directory_of_that_name_is_not_taken_for_it(
     narrow: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert servers.free_disk(narrow.shop)
+    assert servers.free_disk(narrow.target)
     elsewhere = "SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'), 42"
     monkeypatch.setitem(servers._Q, "place", elsewhere)
-    assert servers.free_disk(narrow.shop) is None
+    assert servers.free_disk(narrow.target) is None
     monkeypatch.setitem(servers._Q, "place", "SELECT '/nowhere', 42")
-    assert servers.free_disk(narrow.shop) is None
+    assert servers.free_disk(narrow.target) is None

@@ -67,9 +67,9 @@ def stores(dsns: tuple[str, str]) -> Iterator[Stores]:
 
 def copy(stores: Stores, chunk_size: int = 1_000) -> None:
     """Copy all of legacy into the mirror."""
-    with stores.shop.transaction():
-        phases.configure(stores.shop, "values", "all", chunk_size=chunk_size, rows_per_second=None, sample=None)
-        phases.move(stores.shop, "values", "all", State.COPYING)
+    with stores.target.transaction():
+        phases.configure(stores.target, "values", "all", chunk_size=chunk_size, rows_per_second=None, sample=None)
+        phases.move(stores.target, "values", "all", State.COPYING)
     backfill.plan_copy(stores, "all")
     while backfill.copy_next(stores, "all", "test"):
         pass
@@ -77,8 +77,8 @@ def copy(stores: Stores, chunk_size: int = 1_000) -> None:
 
 def found(stores: Stores, table: str) -> list[tuple[str, str, str]]:
     """What layer 1 finds in a table: key, kind, column."""
-    mirrored = mirror.load(stores.shop)[table]
-    parts = checksums.compare(stores.legacy, stores.shop, mirrored, lambda: None)
+    mirrored = mirror.load(stores.target)[table]
+    parts = checksums.compare(stores.source, stores.target, mirrored, lambda: None)
     return [(d.key, d.kind, d.column) for part in parts for d in part.found]
 
 
@@ -86,7 +86,7 @@ def test_values_that_only_look_alike_are_told_apart_and_others_are_not(stores: S
     for table, columns in ALIKE.items():
         cases = [(column, *pair) for column, pairs in columns.items() for pair in pairs]
         for number, (column, theirs, _) in enumerate(cases, 1):
-            stores.legacy.execute(
+            stores.source.execute(
                 SQL("INSERT INTO {} (id, {}) VALUES (%s, %s)").format(Identifier(table), Identifier(column)),
                 (number, theirs),
             )
@@ -95,7 +95,7 @@ def test_values_that_only_look_alike_are_told_apart_and_others_are_not(stores: S
         assert found(stores, table) == []
         cases = [(column, *pair) for column, pairs in columns.items() for pair in pairs]
         for number, (column, _, ours) in enumerate(cases, 1):
-            stores.shop.execute(
+            stores.target.execute(
                 SQL("UPDATE mirror.{} SET {} = %s WHERE id = %s").format(Identifier(table), Identifier(column)),
                 (ours, number),
             )
@@ -117,51 +117,51 @@ def test_values_that_only_look_alike_are_told_apart_and_others_are_not(stores: S
 )
 def test_the_same_value_written_otherwise_is_no_difference(stores: Stores, column: str, theirs: str, ours: str) -> None:
     insert = SQL("INSERT INTO carried (id, {}) VALUES (1, %s)").format(Identifier(column))
-    stores.legacy.execute(insert, (theirs,))
+    stores.source.execute(insert, (theirs,))
     copy(stores)
-    stores.shop.execute(SQL("UPDATE mirror.carried SET {} = %s").format(Identifier(column)), (ours,))
+    stores.target.execute(SQL("UPDATE mirror.carried SET {} = %s").format(Identifier(column)), (ours,))
     assert found(stores, "carried") == []
 
 
 def test_keys_that_the_stores_order_differently_are_copied_compared_and_copied_again(stores: Stores) -> None:
     add = "INSERT INTO keyed SELECT ('N' || n)::counted, '2020-01-01', n, NULL, true FROM generate_series(1, 120) n"
-    stores.legacy.execute(add)
+    stores.source.execute(add)
     copy(stores, chunk_size=7)
     assert found(stores, "keyed") == []
-    stores.shop.execute("UPDATE mirror.keyed SET note = 'x' WHERE code = 'N100'")
-    stores.shop.execute("INSERT INTO mirror.keyed (code, day, _lsn) VALUES ('N500', '2020-01-01', '0/2')")
-    keyed = [mirror.load(stores.shop)["keyed"]]
-    assert checksums.compare_hot(stores.legacy, stores.shop, keyed, "0/1") == {"keyed": {"N500/2020-01-01"}}
+    stores.target.execute("UPDATE mirror.keyed SET note = 'x' WHERE code = 'N100'")
+    stores.target.execute("INSERT INTO mirror.keyed (code, day, _lsn) VALUES ('N500', '2020-01-01', '0/2')")
+    keyed = [mirror.load(stores.target)["keyed"]]
+    assert checksums.compare_hot(stores.source, stores.target, keyed, "0/1") == {"keyed": {"N500/2020-01-01"}}
     suspects = {"keyed": {"N3/2020-01-01", "N100/2020-01-01"}}
-    assert checksums.compare_hot(stores.legacy, stores.shop, keyed, "0/2", suspects) == {"keyed": {"N100/2020-01-01"}}
+    assert checksums.compare_hot(stores.source, stores.target, keyed, "0/2", suspects) == {"keyed": {"N100/2020-01-01"}}
     assert sorted(found(stores, "keyed")) == [("N100/2020-01-01", "differs", "note"), ("N500/2020-01-01", "extra", "")]
-    stores.legacy.execute("DELETE FROM keyed WHERE code IN ('N3', 'N30', 'N119')")
+    stores.source.execute("DELETE FROM keyed WHERE code IN ('N3', 'N30', 'N119')")
     backfill.resync(stores, "test")
     assert found(stores, "keyed") == []
-    assert stores.shop.execute("SELECT count(*) FROM legacy.keyed WHERE _seen").fetchall() == [(117,)]
+    assert stores.target.execute("SELECT count(*) FROM legacy.keyed WHERE _seen").fetchall() == [(117,)]
 
 
 @pytest.mark.usefixtures("latin2")
 def test_texts_of_another_encoding_are_converted_and_compared(stores: Stores) -> None:
     # By numbers: what the client sends must not depend on the client.
     words = "'za' || chr(191) || chr(243) || chr(179) || chr(230)"  # zażółć in LATIN2
-    stores.legacy.execute(f"INSERT INTO carried (id, words, docb) VALUES (1, {words}, to_jsonb({words}))".encode())
+    stores.source.execute(f"INSERT INTO carried (id, words, docb) VALUES (1, {words}, to_jsonb({words}))".encode())
     copy(stores)
-    assert stores.shop.execute("SELECT words, docb FROM legacy.carried WHERE id = 1").fetchall() == [
+    assert stores.target.execute("SELECT words, docb FROM legacy.carried WHERE id = 1").fetchall() == [
         ("zażółć", "zażółć")
     ]
     assert found(stores, "carried") == []
-    mirrored = [mirror.load(stores.shop)["carried"]]
-    stores.shop.execute("UPDATE mirror.carried SET _lsn = '0/1'")
-    assert checksums.compare_hot(stores.legacy, stores.shop, mirrored, "0/0") == {}
-    stores.shop.execute("UPDATE mirror.carried SET words = 'zażółc' WHERE id = 1")
+    mirrored = [mirror.load(stores.target)["carried"]]
+    stores.target.execute("UPDATE mirror.carried SET _lsn = '0/1'")
+    assert checksums.compare_hot(stores.source, stores.target, mirrored, "0/0") == {}
+    stores.target.execute("UPDATE mirror.carried SET words = 'zażółc' WHERE id = 1")
     assert found(stores, "carried") == [("1", "differs", "words")]
-    assert checksums.compare_hot(stores.legacy, stores.shop, mirrored, "0/0") == {"carried": {"1"}}
+    assert checksums.compare_hot(stores.source, stores.target, mirrored, "0/0") == {"carried": {"1"}}
 
 
 def test_keys_whose_parts_hold_the_separator_are_told_apart(stores: Stores) -> None:
     rows = SQL("(VALUES ('a/b', 'c'), ('a', 'b/c'), ('a~1b', 'c'), ('1', '2')) v (x, y)")
-    texts = [t for (t,) in stores.shop.execute(SQL("SELECT {} FROM {}").format(key_text(("x", "y")), rows)).fetchall()]
+    texts = [t for (t,) in stores.target.execute(SQL("SELECT {} FROM {}").format(key_text(("x", "y")), rows)).fetchall()]
     assert len(set(texts)) == 4
     assert texts[3] == "1/2"
     assert [key_parts(("x", "y"), t) for t in texts] == [["a/b", "c"], ["a", "b/c"], ["a~1b", "c"], ["1", "2"]]

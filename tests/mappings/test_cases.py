@@ -43,7 +43,7 @@ def empty_stores(make_template: Any) -> tuple[str, str]:
 def ferry(stores: Stores, last: str) -> None:
     """All phases up to the last, one after the other, as the CLI would run them."""
     for phase in ROUTE.phases[: ROUTE.phases.index(last) + 1]:
-        phases.move(stores.shop, ROUTE.name, phase, State.COPYING)
+        phases.move(stores.target, ROUTE.name, phase, State.COPYING)
         plan_copy(stores, phase)
         while copy_next(stores, phase, "test"):
             pass
@@ -51,8 +51,8 @@ def ferry(stores: Stores, last: str) -> None:
         begin_merge(stores, phase)
         while merge_next(stores, phase, "test"):
             pass
-        phases.move(stores.shop, ROUTE.name, phase, State.IN_SYNC)
-        phases.move(stores.shop, ROUTE.name, phase, State.VERIFIED)
+        phases.move(stores.target, ROUTE.name, phase, State.IN_SYNC)
+        phases.move(stores.target, ROUTE.name, phase, State.VERIFIED)
 
 
 @pytest.mark.parametrize(("case", "way"), RUNS, ids=lambda v: "-".join(v.parts[-3:]) if isinstance(v, Path) else v)

@@ -69,14 +69,14 @@ def dry_run(settings: Settings) -> DryRun:
         except ShopferryError as error:
             done.faults.append(str(error))
         with _lap(done, "sequences"):
-            done.sequences = sequences.numberings(s.shop, s.route)
+            done.sequences = sequences.numberings(s.target, s.route)
         return done
 
 
 def _require_open(s: Stores) -> None:
-    if routes.active_store(s.shop, s.route.name) == "shop":
+    if routes.active_store(s.target, s.route.name) == "shop":
         raise PhaseError(f"route {s.route.name} is cut over: the new shop takes the writes, there is nothing to try")
-    if fence.fenced(s.legacy):
+    if fence.fenced(s.source):
         raise PhaseError("a cutover has begun and closed legacy: `shopferry cutover` completes it")
 
 

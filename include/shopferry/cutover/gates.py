@@ -50,7 +50,7 @@ def judge(settings: Settings) -> list[Gate]:
             _trend(s),
             _consumer(s),
             servers.old_transactions(s, terms),
-            sequences.gate([*sequences.numberings(s.shop, s.route), *way_back.numberings(s.legacy, s.route)]),
+            sequences.gate([*sequences.numberings(s.target, s.route), *way_back.numberings(s.source, s.route)]),
             servers.connections(s),
             servers.replication(s),
             servers.disk(s, terms),
@@ -59,8 +59,8 @@ def judge(settings: Settings) -> list[Gate]:
             losses.covered(s),
             losses.accepted(s.route, terms.way_back_losses_accepted_by),
         ]
-        with s.shop.transaction():
-            gates.record(s.shop, s.route.name, judged)
+        with s.target.transaction():
+            gates.record(s.target, s.route.name, judged)
     return judged
 
 
@@ -69,18 +69,18 @@ def judge_back(settings: Settings) -> list[Gate]:
     terms = route_settings.load(settings.route).cutover
     with open_stores(settings.reversed, "gates") as s:
         judged = [way_back.gate(settings)]
-        if routes.is_installed(s.shop):
+        if routes.is_installed(s.target):
             judged += [
                 held_back(s, terms),
                 _trend(s),
                 servers.old_transactions(s, terms),
-                sequences.gate(sequences.numberings(s.shop, s.route)),
+                sequences.gate(sequences.numberings(s.target, s.route)),
                 servers.connections(s),
                 servers.replication(s),
                 servers.disk(s, terms),
             ]
-        with s.legacy.transaction():
-            gates.record(s.legacy, s.route.name, judged)
+        with s.source.transaction():
+            gates.record(s.source, s.route.name, judged)
     return judged
 
 
@@ -122,8 +122,8 @@ def _window(terms: Terms, now: datetime) -> Gate:
 
 
 def _rehearsal(s: Stores) -> Gate:
-    last, told = rehearsals.latest(s.shop, s.route.name, s.route.fingerprint)
-    who = None if last else rehearsals.decided_without(s.shop, s.route.name, s.route.phases[0])
+    last, told = rehearsals.latest(s.target, s.route.name, s.route.fingerprint)
+    who = None if last else rehearsals.decided_without(s.target, s.route.name, s.route.phases[0])
     # Who decided to go without one knew of none that had failed.
     met = last.green if last else who is not None
     evidence = told + (f"; {who} decided to go without one" if who else "")
@@ -131,9 +131,9 @@ def _rehearsal(s: Stores) -> Gate:
 
 
 def _phases(s: Stores) -> Gate:
-    states = {p.phase: p.state for p in phases.all_phases(s.shop, s.route.name)}
+    states = {p.phase: p.state for p in phases.all_phases(s.target, s.route.name)}
     late = [f"{p} is {states.get(p, 'unknown')}" for p in s.route.phases if states.get(p) != State.VERIFIED]
-    if not routes.is_current(s.shop, s.route.name, s.route.fingerprint):
+    if not routes.is_current(s.target, s.route.name, s.route.fingerprint):
         late.append("the mappings have changed since they were installed")
     return Gate(
         "phases verified",
@@ -144,7 +144,7 @@ def _phases(s: Stores) -> Gate:
 
 
 def _verified(s: Stores, terms: Terms) -> Gate:
-    ages = {v.phase: v.age_h for v in differences.latest(s.shop, s.route.name).values()}
+    ages = {v.phase: v.age_h for v in differences.latest(s.target, s.route.name).values()}
     limit = terms.verified_hours
     old = [p for p in s.route.phases if ages.get(p, limit + 1) > limit]
     evidence = (
@@ -157,11 +157,11 @@ def _verified(s: Stores, terms: Terms) -> Gate:
 
 def _differences(s: Stores) -> Gate:
     count = {"open": 0, "explained": 0}
-    for entry in differences.counts(s.shop, s.route.name):
+    for entry in differences.counts(s.target, s.route.name):
         if entry["state"] in count:
             count[entry["state"]] += entry["differences"]
     evidence = f"{count['open']} open, {count['explained']} explained"
-    if explained := differences.explainers(s.shop, s.route.name):
+    if explained := differences.explainers(s.target, s.route.name):
         evidence += " by " + ", ".join(f"{who} ({rows})" for who, rows in explained.items())
     return Gate(
         "no differences",
@@ -174,9 +174,9 @@ def _differences(s: Stores) -> Gate:
 def _quarantine(s: Stores, terms: Terms) -> Gate:
     """Each reason by itself: one that got out of hand must not hide among the others."""
     phase_of = {m.entity: m.phase for m in reversed(s.route.mappings)}
-    rows = {p: sum(a["legacy_rows"] for a in v.accounting) for p, v in differences.latest(s.shop, s.route.name).items()}
+    rows = {p: sum(a["legacy_rows"] for a in v.accounting) for p, v in differences.latest(s.target, s.route.name).items()}
     held: dict[str, dict[str, int]] = {}
-    for entity, reason, count in quarantine.counts(s.shop):
+    for entity, reason, count in quarantine.counts(s.target):
         if phase := phase_of.get(entity):
             by_phase = held.setdefault(reason, {})
             by_phase[phase] = by_phase.get(phase, 0) + count
@@ -208,7 +208,7 @@ def _quarantine(s: Stores, terms: Terms) -> Gate:
 def held_back(s: Stores, terms: Terms) -> Gate:
     """Whether legacy has taken all that the new shop has acknowledged, but for what somebody has let stay behind."""
     held: dict[str, int] = {}
-    for _, reason, count in quarantine.counts(s.shop):
+    for _, reason, count in quarantine.counts(s.target):
         held[reason] = held.get(reason, 0) + count
     allowed = terms.way_back_quarantine
     over = {r: n for r, n in held.items() if r not in allowed or n > allowed[r].rows}
@@ -226,7 +226,7 @@ def held_back(s: Stores, terms: Terms) -> Gate:
 
 
 def _backups(s: Stores) -> Gate:
-    taken = backups.taken(s.shop, s.route.name)
+    taken = backups.taken(s.target, s.route.name)
     told, met = [], True
     for store in backups.STORES:
         of_store = [b for b in taken if b.store == store]
@@ -242,7 +242,7 @@ def _backups(s: Stores) -> Gate:
 
 
 def _consumer(s: Stores) -> Gate:
-    seen = offsets.consumers(s.shop, s.route.name)
+    seen = offsets.consumers(s.target, s.route.name)
     met = bool(seen) and seen[0].age_s < SIGN_OF_LIFE_S and seen[0].stopped is None
     evidence = "no consumer was ever seen" if not seen else f"last seen {seen[0].age_s:.0f} s ago"
     if seen and seen[0].stopped:
@@ -270,7 +270,7 @@ def _trend(s: Stores) -> Gate:
 
 def _trend_now(s: Stores) -> Gate:
     """Of the changes themselves, since a marker may slip through where batches take longer and longer."""
-    now, before = offsets.trend(s.shop, s.route.name, _RECENT, _BEFORE)
+    now, before = offsets.trend(s.target, s.route.name, _RECENT, _BEFORE)
     low = now is None or now <= _STEADY_MS
     falling = now is not None and before is not None and now < before
     met = low or (falling and now is not None and now <= LAG_LIMIT_S * 1000)
@@ -285,6 +285,6 @@ def _trend_now(s: Stores) -> Gate:
 
 
 def _reach(s: Stores) -> Gate:
-    missing = fence.unfenced(s.shop, s.route.entities)
+    missing = fence.unfenced(s.target, s.route.entities)
     evidence = f"no fence on {', '.join(missing)}" if missing else "every table of the new shop is fenced"
     return Gate("new shop closed", not missing, evidence, "run `shopferry phase init`")

@@ -41,19 +41,19 @@ def look_ahead(
 
     Raises TransientError when the stream does not catch up in time.
     """
-    since = before.lsn if before else _hot_since(s.legacy)
-    tables = before.tables if before else list(mirror.load(s.shop).values())
+    since = before.lsn if before else _hot_since(s.source)
+    tables = before.tables if before else list(mirror.load(s.target).values())
     # An event has the position of its change, not of its commit: a transaction that is open now comes later, and is older than
     # the position that is applied by then. Nothing that comes after this proof is older than the horizon.
-    horizon = overflow.horizon(s.legacy, s.route)
+    horizon = overflow.horizon(s.source, s.route)
     await_applied(s, ends, timeout_s)
-    suspects = checksums.compare_hot(s.legacy, s.shop, tables, since, before.suspects if before else None)
+    suspects = checksums.compare_hot(s.source, s.target, tables, since, before.suspects if before else None)
     return Look(tables, horizon, suspects)
 
 
 def differing(s: Stores, ahead: Look) -> dict[str, set[str]]:
     """The keys that differ, by table, of what moved since and of the suspects."""
-    return checksums.compare_hot(s.legacy, s.shop, ahead.tables, ahead.lsn, ahead.suspects)
+    return checksums.compare_hot(s.source, s.target, ahead.tables, ahead.lsn, ahead.suspects)
 
 
 def _hot_since(legacy: Connection) -> str:

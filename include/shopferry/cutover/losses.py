@@ -37,13 +37,13 @@ def covered(s: Stores) -> Gate:
     name, back = "way back covers all", s.route.back
     if back is None:
         return Gate(name, True, "the route has no mappings that lead back", "")
-    read = {(f"shop.{t.name}", c) for t in mirror.load(s.legacy).values() for c in t.names}
+    read = {(f"shop.{t.name}", c) for t in mirror.load(s.source).values() for c in t.names}
     if not read:
         return Gate(name, False, "it is not installed, so nobody knows what it reads", "run `shopferry arm`")
     settled, tables = decided(back), s.route.shop_tables
     left = [
         f"{table}.{column}"
-        for table, column in _columns(s.shop, tables)
+        for table, column in _columns(s.target, tables)
         if (table, column) not in read and not any(d.settles(table, column) for d in settled)
     ]
     if left:
@@ -54,7 +54,7 @@ def covered(s: Stores) -> Gate:
             f"have a mapping back read them, then `shopferry arm`; or say in reverse/{FILE} what becomes of them",
         )
     whole = {d.table for d in settled if d.column == "*"}
-    others = [t for t in _beside(s.shop, tables) if t not in whole]
+    others = [t for t in _beside(s.target, tables) if t not in whole]
     told = f"; of tables that neither direction knows all stays in the new shop: {_listed(others)}" if others else ""
     return Gate(name, True, f"every column of {len(tables)} tables is read or decided{told}", "")
 

@@ -28,7 +28,7 @@ _TOLD = {
 def old_transactions(s: Stores, terms: Terms) -> Gate:
     """Whether nothing in the store that closes would keep the lock waiting until it is given up."""
     name, old = s.names[0], terms.old_transaction_seconds
-    rows = s.legacy.execute(_Q["transactions"], {"old": old, "idle": min(IDLE_S, old)}).fetchall()
+    rows = s.source.execute(_Q["transactions"], {"old": old, "idle": min(IDLE_S, old)}).fetchall()
     unseen = sum(what == "unseen" for what, _, _ in rows)
     told = [_TOLD[what].format(number, seconds) for what, number, seconds in rows if what in _TOLD]
     listed = told[:_NAMED] + ([f"and {len(told) - _NAMED} more"] if len(told) > _NAMED else [])
@@ -46,7 +46,7 @@ def old_transactions(s: Stores, terms: Terms) -> Gate:
 
 def connections(s: Stores) -> Gate:
     """Whether both stores have the connections that switch and flows need, and the one that opens those of the application."""
-    (most, free, others), (open_most, open_free, open_others) = (_counted(conn) for conn in (s.legacy, s.shop))
+    (most, free, others), (open_most, open_free, open_others) = (_counted(conn) for conn in (s.source, s.target))
     moving = max(0, others - open_others)  # sessions that the application has in the one, and has not in the other yet
     closes, opens = s.names
     evidence = f"{closes}: {free} of {most} free, {SESSIONS} wanted; {opens}: {open_free} of {open_most} free, "
@@ -67,10 +67,10 @@ def _counted(conn: Connection) -> tuple[int, int, int]:
 
 def replication(s: Stores) -> Gate:
     """Whether both flows find a slot and a sender, and no slot is about to be lost."""
-    named = list(zip(s.names, (s.legacy, s.shop), strict=True))
+    named = list(zip(s.names, (s.source, s.target), strict=True))
     faults = [fault for store, conn in named for fault in _slot_faults(store, conn)]
     ours = s.route.publication
-    if ours not in (name for name, *_ in s.legacy.execute(_Q["slots"], {}).fetchall()):
+    if ours not in (name for name, *_ in s.source.execute(_Q["slots"], {}).fetchall()):
         faults.insert(0, f"{s.names[0]}: slot {ours} is gone")
     told = []
     for store, conn in named:
@@ -110,9 +110,9 @@ def disk(s: Stores, terms: Terms) -> Gate:
     PostgreSQL does not tell how much disk is free. Where neither a look nor a stated size helps, the gate is not met.
     """
     told, met = [], True
-    looked_at = [("legacy", s.legacy), ("shop", s.shop)]
+    looked_at = [("legacy", s.source), ("shop", s.target)]
     if s.route.reverse:
-        looked_at = [("legacy", s.shop)]  # a full disk of the new shop's is a reason to go back
+        looked_at = [("legacy", s.target)]  # a full disk of the new shop's is a reason to go back
     for store, conn in looked_at:
         name = "legacy" if store == "legacy" else "the new shop"
         if (seen := free_disk(conn)) is not None:

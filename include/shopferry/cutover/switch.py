@@ -224,7 +224,7 @@ def close(
         await_applied(flow, ends, limit.left() - LOOK_S)
         clock.lap("applied")
         # The echo travels while the rest is done: all that it brings is committed by now.
-        sent = [(echo, its_ends, send_mark(echo.legacy)) for echo, its_ends in echoes]
+        sent = [(echo, its_ends, send_mark(echo.source)) for echo, its_ends in echoes]
         _last_look(s, ahead)
         if s.route.reverse:  # what is refused here is in no mirror's way, and would be nowhere
             gates.refuse_unmet("rollback", [gates.held_back(s, terms)])
@@ -248,7 +248,7 @@ def within_limit(settings: Settings, *conns: Connection) -> AbstractContextManag
 @contextmanager
 def _flows(s: Stores, onward: Route | None, settings: Settings) -> Iterator[Flows]:
     """The flow of this route and, where there is one, that of the other direction, each with the broker's ends."""
-    both = [s, Stores(s.shop, s.legacy, onward)] if onward else [s]
+    both = [s, Stores(s.target, s.source, onward)] if onward else [s]
     with ExitStack() as stack:
         yield [(flow, stack.enter_context(broker_ends(flow, settings))) for flow in both]
 

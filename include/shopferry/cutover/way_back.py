@@ -72,9 +72,9 @@ def arm(settings: Settings, say: Callable[[str], None] = lambda _: None) -> int:
     with open_stores(back, "arm") as s:
         with broker_ends(s, back) as ends:
             await_applied(s, ends, PATIENCE_S)
-        with s.shop.transaction():
+        with s.target.transaction():
             for phase in s.route.phases:
-                phases.move(s.shop, s.route.name, phase, State.CUT_OVER)
+                phases.move(s.target, s.route.name, phase, State.CUT_OVER)
     return rows
 
 
@@ -85,18 +85,18 @@ def gate(settings: Settings) -> Gate:
         return Gate(_GATE, True, "the route has no mappings that lead back: its first write closes the way back", "")
     remedy = "run `shopferry arm`, start `shopferry sync reverse` and its connector, read their logs"
     with open_stores(settings.reversed, "gates") as s:
-        if not routes.is_current(s.shop, s.route.name, s.route.fingerprint):
+        if not routes.is_current(s.target, s.route.name, s.route.fingerprint):
             return Gate(_GATE, False, "it is not installed, or was for other mappings", remedy)
-        states = {p.phase: p.state for p in phases.all_phases(s.shop, s.route.name)}
+        states = {p.phase: p.state for p in phases.all_phases(s.target, s.route.name)}
         if late := [f"{p} is {states.get(p, 'unknown')}" for p in s.route.phases if states.get(p) not in _ARMED]:
             return Gate(_GATE, False, ", ".join(late), remedy)
         try:
-            _following(s.shop, s.route)
+            _following(s.target, s.route)
             with broker_ends(s, settings) as ends:
                 passed = await_applied(s, ends, ROUND_TRIP_S)
         except ShopferryError as error:
             return Gate(_GATE, False, str(error), remedy)
-        seen = offsets.consumers(s.shop, s.route.name)
+        seen = offsets.consumers(s.target, s.route.name)
         if not seen or seen[0].age_s > SIGN_OF_LIFE_S or seen[0].stopped:
             why = (
                 "no consumer was seen lately"
@@ -184,37 +184,37 @@ def _numbers(back: Route) -> list[tuple[str, str, str]]:
 
 def _install(back: Settings) -> None:
     with open_stores(back, "arm") as s:
-        installation.install(s.legacy, s.shop, s.route)
+        installation.install(s.source, s.target, s.route)
         file = route_folder(s.route.name) / KEYS
         # Whoever writes the new shop now is the forward flow, which goes on when these short locks are gone.
         if file.exists():  # not where all keys are the same in both stores
-            with s.legacy.transaction():
-                s.legacy.execute(file.read_bytes())
+            with s.source.transaction():
+                s.source.execute(file.read_bytes())
         name = s.route.publication
-        proof.await_slot(s.legacy, name, timeout_s=PATIENCE_S)
-        slot.await_reader(s.legacy, name, PATIENCE_S)
+        proof.await_slot(s.source, name, timeout_s=PATIENCE_S)
+        slot.await_reader(s.source, name, PATIENCE_S)
 
 
 def _begin(back: Settings, phase: str) -> bool:
     """Plan the copy of a phase that has none; whether there is something to copy."""
     with open_stores(back, f"arm {phase}") as s:
-        if phases.get(s.shop, s.route.name, phase).state == State.NEW:
-            with s.shop.transaction():
-                phases.move(s.shop, s.route.name, phase, State.COPYING)
+        if phases.get(s.target, s.route.name, phase).state == State.NEW:
+            with s.target.transaction():
+                phases.move(s.target, s.route.name, phase, State.COPYING)
             backfill.plan_copy(s, phase)
-        return bool(chunks.still_open(s.shop, s.route.name, phase, "copy"))
+        return bool(chunks.still_open(s.target, s.route.name, phase, "copy"))
 
 
 def _analyze(back: Settings, phase: str) -> None:
     """Tables that were just filled have no statistics, and the way back reads them from its first batch on."""
     with open_stores(back, f"arm {phase}") as s:
         for name in s.route.tables_of(phase):
-            s.shop.execute(SQL("ANALYZE {}").format(Identifier("mirror", name)))
+            s.target.execute(SQL("ANALYZE {}").format(Identifier("mirror", name)))
 
 
 def _copied(back: Settings, phase: str) -> int:
     with open_stores(back, f"arm {phase}") as s:
-        return sum(p.rows for p in chunks.progress(s.shop, s.route.name) if p.phase == phase and p.kind == "copy")
+        return sum(p.rows for p in chunks.progress(s.target, s.route.name) if p.phase == phase and p.kind == "copy")
 
 
 def _copy_standardized(settings: Settings) -> None:

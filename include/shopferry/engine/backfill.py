@@ -39,9 +39,9 @@ _PLAN_LOCK = 0x5F10
 def plan_copy(stores: Stores, phase: str) -> int:
     """Plan the copy of every legacy table of the phase; returns the number of chunks."""
     planned = cut(stores, phase, "copy")
-    with stores.shop.transaction():
-        chunks.plan(stores.shop, stores.route.name, phase, "copy", planned)
-        chunks.plan(stores.shop, stores.route.name, phase, "merge", [])
+    with stores.target.transaction():
+        chunks.plan(stores.target, stores.route.name, phase, "copy", planned)
+        chunks.plan(stores.target, stores.route.name, phase, "merge", [])
     return len(planned)
 
 
@@ -51,11 +51,11 @@ def cut(stores: Stores, phase: str, kind: str) -> list[Chunk]:
     Reads only the primary key's index. `kind` is copy or resync: the same work, planned side by side. With a sample set,
     the ranges of a copy end after that many rows of each table.
     """
-    settings = phases.get(stores.shop, stores.route.name, phase)
-    tables = mirror.load(stores.shop)
+    settings = phases.get(stores.target, stores.route.name, phase)
+    tables = mirror.load(stores.target)
     planned: list[Chunk] = []
     for position, name in enumerate(stores.route.tables_of(phase)):
-        ranges = key_ranges(stores.legacy, tables[name].captured, tables[name].key, settings.chunk_size)
+        ranges = key_ranges(stores.source, tables[name].captured, tables[name].key, settings.chunk_size)
         if settings.sample and kind == "copy":
             ranges = ranges[: -(-settings.sample // settings.chunk_size)]
         planned += [Chunk(phase, kind, name, position, no, low, high) for no, (low, high) in enumerate(ranges)]
@@ -74,36 +74,36 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
     route = stores.route.name
     # To walk all keys takes minutes: nobody waits meanwhile. Keys that come after it are in the ranges, whose ends are open.
     known = {
-        p.phase: cut(stores, p.phase, "resync") for p in phases.all_phases(stores.shop, route) if p.state != State.NEW
+        p.phase: cut(stores, p.phase, "resync") for p in phases.all_phases(stores.target, route) if p.state != State.NEW
     }
-    with stores.shop.transaction():
-        offsets.reset(stores.shop, route, ends)
-        continuity.reset(stores.shop, route)
+    with stores.target.transaction():
+        offsets.reset(stores.target, route, ends)
+        continuity.reset(stores.target, route)
         # Nobody applies what legacy had committed before, from here on.
-        [(now,)] = stores.legacy.execute("SELECT pg_current_wal_lsn()::text").fetchall()
-        for table in mirror.load(stores.shop).values():
-            mirror_rows.forget_positions(stores.shop, table, now)
+        [(now,)] = stores.source.execute("SELECT pg_current_wal_lsn()::text").fetchall()
+        for table in mirror.load(stores.target).values():
+            mirror_rows.forget_positions(stores.target, table, now)
         # With the positions goes all that could tell of the gap: so what is left to do is booked with them.
-        for phase in phases.all_phases(stores.shop, route):
+        for phase in phases.all_phases(stores.target, route):
             # Also of a phase that is new: the stream keeps its rows too, and its copy must not take them for the newest.
-            phases.next_generation(stores.shop, route, phase.phase)
+            phases.next_generation(stores.target, route, phase.phase)
             if phase.state != State.NEW:
                 planned = known[phase.phase] if phase.phase in known else cut(stores, phase.phase, "resync")
-                chunks.plan(stores.shop, route, phase.phase, "resync", planned)
+                chunks.plan(stores.target, route, phase.phase, "resync", planned)
     return finish_resync(stores, worker)
 
 
 def finish_resync(stores: Stores, worker: str) -> int:
     """Copy what a resync has planned and nobody has copied yet, because who began it died; returns the rows looked at."""
     rows = 0
-    for phase in phases.all_phases(stores.shop, stores.route.name):
-        if not chunks.still_open(stores.shop, stores.route.name, phase.phase, "resync"):
+    for phase in phases.all_phases(stores.target, stores.route.name):
+        if not chunks.still_open(stores.target, stores.route.name, phase.phase, "resync"):
             continue
         while chunk := copy_next(stores, phase.phase, worker, kind="resync"):
             log.info("chunk copied anew", extra={"phase": chunk.phase, "table": chunk.target, "no": chunk.no})
         rows += sum(
             p.rows
-            for p in chunks.progress(stores.shop, stores.route.name)
+            for p in chunks.progress(stores.target, stores.route.name)
             if p.phase == phase.phase and p.kind == "resync"
         )
     return rows
@@ -115,17 +115,17 @@ def copy_next(
     """Claim and copy one chunk, in one transaction; None when none is left to claim."""
     started = time.monotonic()
     stores.merger.stage(stores.route.units)
-    with stores.shop.transaction():
-        states = phases.lock(stores.shop, stores.route.name)
-        chunk = chunks.claim(stores.shop, stores.route.name, phase, kind, span)
+    with stores.target.transaction():
+        states = phases.lock(stores.target, stores.route.name)
+        chunk = chunks.claim(stores.target, stores.route.name, phase, kind, span)
         if chunk is None:
             return None
-        table = mirror.load(stores.shop)[chunk.target]
+        table = mirror.load(stores.target)[chunk.target]
         generation = next(g for p, _, g in states if p == phase)
         live = [u for p, state, _ in states if state.live for u in stores.route.of(p)]
         rows, watermark = _copy(stores, table, chunk, generation, live)
         chunks.done(
-            stores.shop,
+            stores.target,
             stores.route.name,
             chunk,
             rows=rows,
@@ -137,10 +137,10 @@ def copy_next(
 
 
 def _copy(stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, live: list[Unit]) -> tuple[int, str]:
-    shop = stores.shop
+    shop = stores.target
     within = key_range(table.key, chunk.low, chunk.high)
     fetch(stores, table, within)
-    row = stores.legacy.execute("SELECT pg_current_wal_lsn()::text").fetchone()
+    row = stores.source.execute("SELECT pg_current_wal_lsn()::text").fetchone()
     watermark = str(row[0]) if row else "0/0"
     shop.execute("ANALYZE pg_temp.incoming")
     count = shop.execute("SELECT count(*) FROM pg_temp.incoming").fetchone()
@@ -148,7 +148,7 @@ def _copy(stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, liv
     if affecting:
         # Replay holds this lock shared: nobody changes the table between our images of before and after.
         shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{table.name}",))
-    mirror_rows.load_chunk(stores.legacy, shop, table, within, generation, images=bool(affecting))
+    mirror_rows.load_chunk(stores.source, shop, table, within, generation, images=bool(affecting))
     if affecting:
         stores.merger.propagate(live, {table.relation})
     return (int(count[0]) if count else 0), watermark
@@ -159,12 +159,12 @@ def fetch(stores: Stores, table: MirrorTable, within: Composed) -> None:
 
     Raises MappingError when legacy lacks a column that a mapping reads.
     """
-    shop = stores.shop
+    shop = stores.target
     mirror_rows.stage(shop, table)
     key = SQL(", ").join(map(Identifier, table.key))
     try:
         relay(
-            stores.legacy,
+            stores.source,
             SQL("COPY (SELECT {} FROM {} WHERE {} ORDER BY {}) TO STDOUT (FORMAT binary)").format(
                 mirror.values(table), table.captured, within, key
             ),
@@ -228,10 +228,10 @@ def standardize(stores: Stores, phase: str) -> int:
     judged = 0
     for wanted in sorted({w for u in stores.route.of(phase) for w in u.standardize}, key=lambda w: w.kind):
         # No transaction around it: verdicts are true by themselves, and the stream must not wait for a whole column.
-        if new := verdicts.ensure(stores.shop, wanted, stores.route.schema):
+        if new := verdicts.ensure(stores.target, wanted, stores.route.schema):
             judged += new
             # The next column's query is planned by these: a kind thought to be empty would be read once for each row.
-            stores.shop.execute("ANALYZE ferry.standardized")
+            stores.target.execute("ANALYZE ferry.standardized")
     return judged
 
 
@@ -242,11 +242,11 @@ def begin_merge(stores: Stores, phase: str) -> None:
     """
     # Tables that were just filled have no statistics yet, and autovacuum comes too late for what reads them now.
     for name in stores.route.tables_of(phase):
-        stores.shop.execute(SQL("ANALYZE {}").format(Identifier("mirror", name)))
-    with stores.shop.transaction():
-        if phases.get(stores.shop, stores.route.name, phase).sample is None:
-            phases.move(stores.shop, stores.route.name, phase, State.MERGING)
-        chunks.plan(stores.shop, stores.route.name, phase, "merge", [])
+        stores.target.execute(SQL("ANALYZE {}").format(Identifier("mirror", name)))
+    with stores.target.transaction():
+        if phases.get(stores.target, stores.route.name, phase).sample is None:
+            phases.move(stores.target, stores.route.name, phase, State.MERGING)
+        chunks.plan(stores.target, stores.route.name, phase, "merge", [])
 
 
 def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
@@ -255,7 +255,7 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
     A unit's key ranges are planned when everything before it is merged, since identity makes keys.
     """
     started = time.monotonic()
-    shop, route = stores.shop, stores.route
+    shop, route = stores.target, stores.route
     stores.merger.stage(route.units)
     with shop.transaction():
         states = phases.lock(shop, route.name)
@@ -288,12 +288,12 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
 
 def merge_is_done(stores: Stores, phase: str) -> bool:
     """Whether every unit of the phase is planned and every chunk of the plan is done."""
-    return chunks.merged(stores.shop, stores.route.name, phase, [u.name for u in stores.route.of(phase)])
+    return chunks.merged(stores.target, stores.route.name, phase, [u.name for u in stores.route.of(phase)])
 
 
 def _plan_unit(stores: Stores, phase: str) -> bool:
     """Plan the next unit if all chunks before it are done; whether there is something to claim now."""
-    shop, route = stores.shop, stores.route
+    shop, route = stores.target, stores.route
     shop.execute("SELECT pg_advisory_xact_lock(%s)", (_PLAN_LOCK,))
     if chunks.still_open(shop, route.name, phase, "merge"):
         return False
@@ -321,12 +321,12 @@ def pace(stores: Stores, phase: str, *, lag_limit_s: float = 10.0, patience_s: f
     """
     window = timedelta(seconds=5)
     deadline = time.monotonic() + patience_s
-    phases.renew(stores.shop, stores.route.name, phase)
-    settings = phases.get(stores.shop, stores.route.name, phase)
+    phases.renew(stores.target, stores.route.name, phase)
+    settings = phases.get(stores.target, stores.route.name, phase)
     while True:
-        lag = replay_lag(stores.shop, stores.route.name)
+        lag = replay_lag(stores.target, stores.route.name)
         over = settings.rows_per_second and (
-            chunks.recent_rate(stores.shop, stores.route.name, phase, window) > settings.rows_per_second
+            chunks.recent_rate(stores.target, stores.route.name, phase, window) > settings.rows_per_second
         )
         if lag <= lag_limit_s and not over:
             return

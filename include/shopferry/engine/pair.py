@@ -18,8 +18,8 @@ from shopferry.settings import Settings
 class Stores:
     """The two connections that a unit of backfill works on."""
 
-    legacy: Connection
-    shop: Connection
+    source: Connection
+    target: Connection
     route: Route
 
     @property
@@ -30,12 +30,12 @@ class Stores:
     @cached_property
     def merger(self) -> Merger:
         """The route's merge on the shop's connection."""
-        return Merger(self.shop, self.route)
+        return Merger(self.target, self.route)
 
 
 @contextmanager
 def open_stores(settings: Settings, role: str) -> Iterator[Stores]:
     """Both stores' connections and the route, for one step."""
     route = Route.load(settings.route)
-    with db.connect(settings.legacy_dsn, role) as legacy, db.connect(settings.shop_dsn, role) as shop:
-        yield Stores(legacy, shop, route)
+    with db.connect(settings.legacy_dsn, role) as source, db.connect(settings.shop_dsn, role) as target:
+        yield Stores(source, target, route)

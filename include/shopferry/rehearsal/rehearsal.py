@@ -156,10 +156,10 @@ def _phase(there: Settings, phase: str, rows: int, legacy_rows: int) -> Rehearse
     phase_steps.in_threads(lambda worker, stop: phase_steps.merge(there, phase, worker, stop))
     laps.append(time.monotonic())
     with pair.open_stores(there, f"rehearse {phase}") as s:
-        with s.shop.transaction():
-            phases.move(s.shop, s.route.name, phase, State.IN_SYNC)
-        outcome = verify(s.legacy, s.shop, s.route, phase, lambda: None)
-        counted = differences.counts(s.shop, s.route.name)
+        with s.target.transaction():
+            phases.move(s.target, s.route.name, phase, State.IN_SYNC)
+        outcome = verify(s.source, s.target, s.route, phase, lambda: None)
+        counted = differences.counts(s.target, s.route.name)
     breaches = sum(c["differences"] for c in counted if (c["phase"], c["layer"]) == (phase, "check"))
     laps.append(time.monotonic())
     phase_steps.finish(there, phase, _HOLDER)

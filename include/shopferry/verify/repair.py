@@ -53,7 +53,7 @@ def repair(
     Raises PhaseError where the stream does not keep the phase: before it is live and after the cutover.
     """
     started = time.monotonic()
-    shop, route = stores.shop, stores.route
+    shop, route = stores.target, stores.route
     found = [e.difference for e in differences.entries(shop, route.name, phase, target=target)]
     open_now = to_mend = [d for d in found if d.layer in _MENDED]
     for _ in range(_ROUNDS):
@@ -63,7 +63,7 @@ def repair(
             for n in range(0, len(keys), MOST):
                 _mirror(stores, phase, table, keys[n : n + MOST])
         _shop(stores, phase, open_now)
-        open_now = verify_rows(stores.legacy, shop, route, phase, to_mend, await_applied)
+        open_now = verify_rows(stores.source, shop, route, phase, to_mend, await_applied)
     remaining = open_now
     if len(to_mend) < len(found):
         remaining = open_now + judge(shop, route, phase)[1]
@@ -90,7 +90,7 @@ def _mirror_rows(found: Sequence[Difference]) -> dict[str, list[str]]:
 
 def _live(stores: Stores, phase: str) -> list[Unit]:
     """The units that the stream keeps, held so until the transaction ends."""
-    states = phases.lock(stores.shop, stores.route.name)
+    states = phases.lock(stores.target, stores.route.name)
     if not any(p == phase and state.live for p, state, _ in states):
         raise PhaseError(f"phase {phase} is not kept by the stream now: there is nothing that a repair could go by")
     return [u for p, state, _ in states if state.live for u in stores.route.of(p)]
@@ -98,7 +98,7 @@ def _live(stores: Stores, phase: str) -> list[Unit]:
 
 def _mirror(stores: Stores, phase: str, name: str, keys: Sequence[str]) -> None:
     """Read rows of the mirror again from legacy, and merge whatever they affect."""
-    shop = stores.shop
+    shop = stores.target
     stores.merger.stage(stores.route.units)
     with shop.transaction():
         live = _live(stores, phase)
@@ -114,7 +114,7 @@ def _mirror(stores: Stores, phase: str, name: str, keys: Sequence[str]) -> None:
 
 def _restore(stores: Stores, table: MirrorTable, within: Composed, *, images: bool) -> None:
     """Bring the mirror's rows under these keys to what stands in `incoming`; versions stay, a new row has none."""
-    shop = stores.shop
+    shop = stores.target
     key = SQL(", ").join(map(Identifier, table.key))
     names = SQL(", ").join(map(Identifier, table.names))
     mirror_rows.note_gone(shop, table, within)
@@ -145,7 +145,7 @@ class _Work:
 
 def _shop(stores: Stores, phase: str, found: Sequence[Difference]) -> None:
     """Merge again what differs, and whatever depends on it, slice by slice."""
-    shop, units = stores.shop, stores.route.of(phase)
+    shop, units = stores.target, stores.route.of(phase)
     began = shop.execute("SELECT clock_timestamp()").fetchone()
     assert began
     of = {u.target: [d for d in found if d.layer != "mirror" and d.target == u.target] for u in units}
@@ -185,7 +185,7 @@ def _work(stores: Stores, units: Sequence[Unit], of: dict[str, list[Difference]]
 
 def _clusters(stores: Stores, unit: IdentityMapping, found: Sequence[Difference]) -> list[list[str]]:
     """An identity's keys by cluster: merged apart, those that are left would lead the others back to the wrong shop key."""
-    rows = stores.shop.execute(
+    rows = stores.target.execute(
         "SELECT array_agg(k::text) FROM unnest(%s::bigint[]) k "
         "LEFT JOIN ferry.identity i ON i.entity = %s AND i.legacy_key = k GROUP BY coalesce(i.cluster, k::text) ORDER BY min(k)",
         (sorted({d.key for d in found}), unit.identity),
@@ -210,7 +210,7 @@ def _slices(blocks: Iterable[list[_Work]]) -> Iterator[list[_Work]]:
 
 def _merge(stores: Stores, phase: str, part: Sequence[_Work], moved: Container[str] = ()) -> None:
     """Merge one slice again, in one transaction; `moved` are the keys of identities that must join their cluster anew."""
-    shop, merger = stores.shop, stores.merger
+    shop, merger = stores.target, stores.merger
     merger.stage(stores.route.units)
     with shop.transaction():
         live = _live(stores, phase)
@@ -231,7 +231,7 @@ def _merge(stores: Stores, phase: str, part: Sequence[_Work], moved: Container[s
 
 def _forget_shop_keys(stores: Stores, unit: IdentityMapping, keys: Sequence[str]) -> None:
     """Have these legacy keys join their cluster anew: a merge of identities looks at clusters only."""
-    stores.shop.execute(
+    stores.target.execute(
         SQL(
             "WITH gone AS (DELETE FROM ferry.identity WHERE entity = {} AND legacy_key = ANY({}::bigint[]) "
             "RETURNING legacy_key, shop_key, cluster) INSERT INTO {} SELECT * FROM gone"
@@ -241,8 +241,8 @@ def _forget_shop_keys(stores: Stores, unit: IdentityMapping, keys: Sequence[str]
 
 def _expel(stores: Stores, unit: EntityMapping, keys: Sequence[str]) -> None:
     """Delete rows that no mapping can have put there, since they have no aggregate key to be merged by."""
-    stores.shop.execute("SELECT set_config('shopferry.writer', 'ferry', true)")
-    stores.shop.execute(
+    stores.target.execute("SELECT set_config('shopferry.writer', 'ferry', true)")
+    stores.target.execute(
         SQL("DELETE FROM {} t WHERE t.{} IS NULL AND {} = ANY({})").format(
             target_of(unit), Identifier(unit.scope), key_text(unit.key, "t"), Literal(list(keys))
         )
