@@ -104,7 +104,7 @@ def ends(settings: Settings) -> dict[Partition, int]:
 def await_broker(settings: Settings) -> None:
     """Wait until the broker has everything legacy has committed."""
     slot = Route.load(settings.route).publication
-    with db.connect(settings.legacy_dsn, "benchmark") as legacy:
+    with db.connect(settings.source_dsn, "benchmark") as legacy:
         lsn = send_mark(legacy).lsn
         while not has_reached(legacy, slot, lsn):
             time.sleep(0.1)
@@ -113,7 +113,7 @@ def await_broker(settings: Settings) -> None:
 
 def polled(settings: Settings) -> tuple[int, float]:
     """(events, seconds) of a consumer that polls and decodes what is not applied yet, and does nothing with it."""
-    with db.connect(settings.shop_dsn, "benchmark") as conn:
+    with db.connect(settings.target_dsn, "benchmark") as conn:
         stored, tables = offsets.stored(conn, settings.route), frozenset(mirror.load(conn))
     goal = ends(settings)
     consumer = KafkaConsumer(
@@ -146,7 +146,7 @@ def applied(settings: Settings) -> float:
     goal = ends(settings)
     stop = threading.Event()
     worker = threading.Thread(target=Flow(settings, stop, "benchmark").run)
-    with db.connect(settings.shop_dsn, "benchmark") as conn:
+    with db.connect(settings.target_dsn, "benchmark") as conn:
         started = time.perf_counter()
         worker.start()
         while not _reached(offsets.stored(conn, settings.route), goal):
@@ -159,7 +159,7 @@ def applied(settings: Settings) -> float:
 
 def batches(settings: Settings, since: float) -> dict[str, Any]:
     """What the consumer booked of its batches since then."""
-    with db.connect(settings.shop_dsn, "benchmark") as conn:
+    with db.connect(settings.target_dsn, "benchmark") as conn:
         row = conn.execute(
             """SELECT count(*), coalesce(sum(events), 0), coalesce(avg(events), 0)::integer, coalesce(avg(apply_ms), 0)::integer,
                       (SELECT percentile_disc(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY lag)
@@ -182,7 +182,7 @@ def batches(settings: Settings, since: float) -> dict[str, Any]:
 def latency(settings: Settings, rate: int, seconds: int) -> dict[str, Any]:
     """Write at a rate for so long while the consumer runs, and read how late the changes were applied."""
     per_transaction = 5
-    with db.connect(settings.legacy_dsn, "benchmark") as legacy:
+    with db.connect(settings.source_dsn, "benchmark") as legacy:
         since, due = time.time(), time.monotonic()
         for _ in range(rate * seconds // per_transaction):
             legacy.execute("CALL change_shop(%s, %s)", (per_transaction, per_transaction))
@@ -209,7 +209,7 @@ def main() -> None:
             phase_steps.run(settings, phase, "benchmark", Options(without_rehearsal="benchmark"), lambda _: None)
         servers = supervisor.rpc(json.loads((Path(os.environ["SHOPFERRY_DATA"]) / "stack.json").read_text()))
         servers.stopProcess("sync")
-        with psycopg.connect(settings.legacy_dsn, autocommit=True) as legacy:
+        with psycopg.connect(settings.source_dsn, autocommit=True) as legacy:
             legacy.execute(CHANGES.encode())
             began = time.perf_counter()
             legacy.execute("CALL change_shop(%s, 10)", (given.changes,))

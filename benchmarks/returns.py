@@ -42,8 +42,8 @@ def watch(settings: Settings) -> None:
     """Note from now on what flows write into either store."""
     route = Route.load(settings.route)
     for dsn, tables in (
-        (settings.legacy_dsn, route.legacy_tables),
-        (settings.shop_dsn, route.shop_tables),
+        (settings.source_dsn, route.legacy_tables),
+        (settings.target_dsn, route.shop_tables),
     ):
         with db.connect(dsn, "drill") as conn:
             conn.execute(_NOTES.encode())
@@ -58,7 +58,7 @@ def watch(settings: Settings) -> None:
 def counted(settings: Settings, stays: Sequence[Stay]) -> tuple[int, int]:
     """(rows carried into a store that was closed, rows that a flow wrote into the open one) while these stays lasted."""
     carried = returned = 0
-    for dsn, store in ((settings.legacy_dsn, "legacy"), (settings.shop_dsn, "shop")):
+    for dsn, store in ((settings.source_dsn, "legacy"), (settings.target_dsn, "shop")):
         with db.connect(dsn, "drill") as conn:
             for stay in stays:
                 [(rows,)] = conn.execute(

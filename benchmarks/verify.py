@@ -60,7 +60,7 @@ OPTIONS = Options(without_rehearsal="benchmark")
 
 def multiply(settings: Settings, copies: int) -> None:
     """Have so many of every customer, with all that belongs to them; keys that lead nowhere still do."""
-    with db.connect(settings.legacy_dsn, "benchmark") as legacy:
+    with db.connect(settings.source_dsn, "benchmark") as legacy:
         steps = {t: legacy.execute(SQL("SELECT max(id) FROM {}").format(Identifier(t))).fetchone()[0] for t in KEYS}  # type: ignore[index]
         for table, keys in KEYS.items():
             columns = [
@@ -97,7 +97,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 def bare(settings: Settings, table: mirror.MirrorTable) -> None:
     """The least that comparing whole tables on their servers can be: one hash of every row, on both."""
     text = SQL("ROW({})::text").format(mirror.values(table))
-    for dsn, schema in ((settings.legacy_dsn, "public"), (settings.shop_dsn, "legacy")):
+    for dsn, schema in ((settings.source_dsn, "public"), (settings.target_dsn, "legacy")):
         with db.connect(dsn, "benchmark") as conn:
             conn.execute("SET max_parallel_workers_per_gather = 0")
             conn.execute(
@@ -107,13 +107,13 @@ def bare(settings: Settings, table: mirror.MirrorTable) -> None:
 
 def layer1(settings: Settings, table: mirror.MirrorTable) -> int:
     """Differences that the first layer finds in one table."""
-    with db.connect(settings.legacy_dsn, "benchmark") as legacy, db.connect(settings.shop_dsn, "benchmark") as new:
+    with db.connect(settings.source_dsn, "benchmark") as legacy, db.connect(settings.target_dsn, "benchmark") as new:
         return sum(len(part.found) for part in checksums.compare(legacy, new, table, lambda: None))
 
 
 def layer2(settings: Settings, unit: EntityMapping) -> int:
     """Differences that the second layer finds in one entity."""
-    with db.connect(settings.shop_dsn, "benchmark") as new:
+    with db.connect(settings.target_dsn, "benchmark") as new:
         return sum(len(part.found) for part in differ.compare(new, unit))
 
 
@@ -129,9 +129,9 @@ def reladiff(program: str, settings: Settings, table: mirror.MirrorTable) -> int
     found = subprocess.run(
         [
             program,
-            url(settings.legacy_dsn),
+            url(settings.source_dsn),
             f"public.{table.name}",
-            url(settings.shop_dsn),
+            url(settings.target_dsn),
             f"mirror.{table.name}",
             "-k",
             table.key[0],
@@ -150,7 +150,7 @@ def reladiff(program: str, settings: Settings, table: mirror.MirrorTable) -> int
 
 def damage(settings: Settings, table: mirror.MirrorTable) -> None:
     """Change so many rows of the mirror, scattered."""
-    with db.connect(settings.shop_dsn, "benchmark") as new:
+    with db.connect(settings.target_dsn, "benchmark") as new:
         new.execute(
             SQL(
                 "UPDATE {0} SET quantity = quantity + 1 WHERE id IN "

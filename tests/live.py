@@ -110,12 +110,12 @@ class Flow:
     @property
     def legacy(self) -> Connection:
         """The legacy store."""
-        return self._conn("legacy", self.settings.legacy_dsn)
+        return self._conn("legacy", self.settings.source_dsn)
 
     @property
     def shop(self) -> Connection:
         """The new shop."""
-        return self._conn("shop", self.settings.shop_dsn)
+        return self._conn("shop", self.settings.target_dsn)
 
     @property
     def route(self) -> Route:

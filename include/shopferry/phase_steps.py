@@ -144,14 +144,14 @@ def merge(settings: Settings, phase: str, worker: str, stop: threading.Event | N
 
 def is_installed(settings: Settings) -> bool:
     """Whether the mirror stands in the store that the route writes."""
-    with db.connect(settings.shop_dsn, "sync") as shop:
-        return bool(mirror.load(shop))
+    with db.connect(settings.target_dsn, "sync") as target:
+        return bool(mirror.load(target))
 
 
 def is_finished(settings: Settings) -> bool:
     """Whether the migration is over and shopferry gone from the new shop, but for its audit log."""
-    with db.connect(settings.shop_dsn, "sync") as shop:
-        return routes.is_finished(shop, settings.route)
+    with db.connect(settings.target_dsn, "sync") as target:
+        return routes.is_finished(target, settings.route)
 
 
 def resync(settings: Settings, worker: str) -> int | None:

@@ -47,8 +47,8 @@ def stack_state() -> dict[str, str]:
 class Settings:
     """One route's stores and broker. DSNs are libpq URIs or key=value strings, `kafka` is host:port[,…]."""
 
-    legacy_dsn: str
-    shop_dsn: str
+    source_dsn: str  # the store that is read: legacy, or the new shop on the way back
+    target_dsn: str  # the store that is written
     kafka: str
     route: str = "demo"
     connect: str = ""  # base URL of Kafka Connect; empty where the embedded connector runs
@@ -62,7 +62,7 @@ class Settings:
     @property
     def reversed(self) -> Settings:
         """The same for the way back: the stores exchanged, the route's reverse."""
-        return replace(self, legacy_dsn=self.shop_dsn, shop_dsn=self.legacy_dsn, route=f"{self.route}{REVERSE}")
+        return replace(self, source_dsn=self.target_dsn, target_dsn=self.source_dsn, route=f"{self.route}{REVERSE}")
 
     @classmethod
     def load(cls) -> Settings:
@@ -85,7 +85,16 @@ class Settings:
         require_route(route)
         metrics = os.environ.get("SHOPFERRY_METRICS", state.get("metrics", METRICS))
         connect = os.environ.get("SHOPFERRY_CONNECT", "")
-        return cls(route=route, connect=connect, metrics=metrics, **found, **own_commands(), **announcing())
+        return cls(
+            found["legacy_dsn"],
+            found["shop_dsn"],
+            found["kafka"],
+            route=route,
+            connect=connect,
+            metrics=metrics,
+            **own_commands(),
+            **announcing(),
+        )
 
 
 def own_commands() -> dict[str, str]:

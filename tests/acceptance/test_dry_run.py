@@ -61,7 +61,7 @@ def catalogue(dsn: str, conn: Connection, file: Path) -> str:
 
 def both(flow: Flow, tmp_path: Path) -> list[object]:
     told = []
-    for dsn, conn in ((flow.settings.legacy_dsn, flow.legacy), (flow.settings.shop_dsn, flow.shop)):
+    for dsn, conn in ((flow.settings.source_dsn, flow.legacy), (flow.settings.target_dsn, flow.shop)):
         told += [contents(conn), catalogue(dsn, conn, tmp_path / "schema.sql")]
     told.append(flow.ask("SELECT route, active, version FROM ferry.route"))
     return told
@@ -125,7 +125,7 @@ def test_it_says_what_a_cutover_would_do_and_changes_nothing(
 
 def test_writers_are_not_held_up_and_changes_under_way_are_no_fault(ready: Flow) -> None:
     ready.write("UPDATE customers SET phone = '601 000 777' WHERE id = (SELECT min(id) FROM customers)")
-    with db.connect(ready.settings.legacy_dsn, "test") as writer, writer.transaction():
+    with db.connect(ready.settings.source_dsn, "test") as writer, writer.transaction():
         writer.execute("UPDATE customers SET phone = '601 000 778' WHERE id = (SELECT max(id) FROM customers)")
         assert dry_run(ready.settings).ready  # with somebody's row lock held all the while
     ready.clean()

@@ -51,7 +51,7 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.seed(settings, 100)
-    before = {dsn: relations(dsn) for dsn in (settings.legacy_dsn, settings.shop_dsn)}
+    before = {dsn: relations(dsn) for dsn in (settings.source_dsn, settings.target_dsn)}
     assert main(["finish", "demo", "--approved-by", "Anna", "Jan"]) == 1
     assert "nothing is installed" in capsys.readouterr().err
     phase_steps.install(settings)
@@ -64,22 +64,22 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
         way_back.arm(settings)
         switch.cut_over(settings, "test")
         time.sleep(1)
-    standing = ours(settings.legacy_dsn), ours(settings.shop_dsn)
+    standing = ours(settings.source_dsn), ours(settings.target_dsn)
     with pytest.raises(
         GateError, match=r"the way back is promised until .* 14 days after the switch \(way_back_days in demo"
     ):
         end.finish(settings, "demo", "Anna", "Jan")
-    with db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.target_dsn, "test") as new:
         new.execute("UPDATE ferry.route SET changed_at = now() - interval '15 days'")
         new.execute(
             "CREATE VIEW public.sales AS SELECT count(*) FROM legacy.orders; CREATE VIEW legacy.lines AS SELECT 1 AS n"
         )
-    with db.connect(settings.legacy_dsn, "test") as legacy:
+    with db.connect(settings.source_dsn, "test") as legacy:
         legacy.execute("CREATE TABLE note (about text REFERENCES ferry.route)")
     told = r"drop it first: relation legacy.lines, view sales; .* first: foreign key note_about_fkey of note"
     with pytest.raises(GateError, match=told):
         end.finish(settings, "demo", "Anna", "Jan")
-    with db.connect(settings.shop_dsn, "test") as new, db.connect(settings.legacy_dsn, "test") as legacy:
+    with db.connect(settings.target_dsn, "test") as new, db.connect(settings.source_dsn, "test") as legacy:
         new.execute("DROP VIEW public.sales, legacy.lines")
         legacy.execute("DROP TABLE note")
     with pytest.raises(GateError, match="two different people"):
@@ -88,7 +88,7 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
         end.finish(settings, "dmeo", "Anna", "Jan")
     with pytest.raises(GateError, match="the shop was switched since"):
         end.finish(settings, "demo", "Anna", "Jan", datetime.now(UTC) - timedelta(days=20))
-    assert (ours(settings.legacy_dsn), ours(settings.shop_dsn)) == standing
+    assert (ours(settings.source_dsn), ours(settings.target_dsn)) == standing
 
     # It dies after the new shop's part: what is left is completed, whoever comes, and the stream has healed nothing.
     def die(*_: object) -> None:
@@ -97,25 +97,25 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(end, "_finish_legacy", die)
         end.finish(settings, "demo", "Anna", "Jan")
-    assert ours(settings.shop_dsn) == ["shopferry_audit"]
+    assert ours(settings.target_dsn) == ["shopferry_audit"]
     sync = next(s for s in stack.status() if s.name == "sync").log
     until(lambda: "the migration is finished" in sync.read_text())
-    assert "shopferry" in ours(settings.legacy_dsn)
+    assert "shopferry" in ours(settings.source_dsn)
     assert main(["finish", "demo", "--approved-by", "Anna", "Jan"]) == 0
     told = capsys.readouterr()
     assert "legacy: replication slot shopferry_demo" in told.out
     assert "broker: topic demo.public.customers" in told.out
     assert "take writes again" in told.err
 
-    assert ours(settings.legacy_dsn) == []
-    assert ours(settings.shop_dsn) == ["shopferry_audit"]
+    assert ours(settings.source_dsn) == []
+    assert ours(settings.target_dsn) == ["shopferry_audit"]
     audit = [("shopferry_audit", "entry"), ("shopferry_audit", "entry_id_seq"), ("shopferry_audit", "entry_pkey")]
-    assert relations(settings.legacy_dsn) == before[settings.legacy_dsn]
-    assert relations(settings.shop_dsn) == sorted(before[settings.shop_dsn] + audit)
+    assert relations(settings.source_dsn) == before[settings.source_dsn]
+    assert relations(settings.target_dsn) == sorted(before[settings.target_dsn] + audit)
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka)
     assert [t for t in admin.list_topics() if "demo" in t] == []
     admin.close()
-    with db.connect(settings.shop_dsn, "test") as new, db.connect(settings.legacy_dsn, "test") as legacy:
+    with db.connect(settings.target_dsn, "test") as new, db.connect(settings.source_dsn, "test") as legacy:
         kept = dict(new.execute("SELECT what, count(*) FROM shopferry_audit.entry GROUP BY what").fetchall())
         assert kept["phase"] == len(Route.load("demo").phases)
         assert {"verification", "backup", "gate", "switch", "left out", "finish"} <= kept.keys()
@@ -128,12 +128,12 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
             "UPDATE customers SET phone = phone WHERE id = (SELECT min(id) FROM customers)"
         )  # no fence any more
     assert main(["finish", "demo", "--approved-by", "Anna", "Jan"]) == 0  # once more: nothing left to do
-    with pytest.raises(psycopg.errors.UndefinedTable), db.connect(settings.shop_dsn, "test") as new:
+    with pytest.raises(psycopg.errors.UndefinedTable), db.connect(settings.target_dsn, "test") as new:
         new.execute("SELECT FROM ferry.route")
 
 
 def test_nothing_was_there(settings: Settings) -> None:
-    with db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.target_dsn, "test") as new:
         new.execute((SQL_ROOT / "demo" / "shop.sql").read_bytes())
     with pytest.raises(PhaseError, match="nothing is installed"):
         end.finish(settings, "demo", "Anna", "Jan")

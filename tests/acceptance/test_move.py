@@ -89,7 +89,7 @@ def differences(settings: Settings) -> list[object]:
 
 def frozen_differences(settings: Settings) -> list[object]:
     """What differs between the fenced legacy store and the mirror."""
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         tables = mirror.load(new).values()
         return [d for t in tables for part in checksums.compare(legacy, new, t, lambda: None) for d in part.found]
 
@@ -118,7 +118,7 @@ def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -
         time.sleep(3)
     way_back.await_both(settings)
     assert not frozen_differences(settings)
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         report = ledger.check(book, legacy, new)
         assert len(fence.fenced(legacy)) == len(Route.load(settings.route).tables)
         assert {p.state for p in phases.all_phases(new, settings.route)} == {"cut_over"}
@@ -137,7 +137,7 @@ def test_rollback_before_the_first_write_gives_the_shop_back(settings: Settings)
     switch.cut_over(settings, "test")
     done = roll_back(settings, "test")
     assert done.version == 3
-    with db.connect(settings.legacy_dsn, "test") as legacy:
+    with db.connect(settings.source_dsn, "test") as legacy:
         assert fence.fenced(legacy) == []
         legacy.execute("UPDATE customers SET phone = '601 000 001' WHERE id = (SELECT min(id) FROM customers)")
     assert not differences(settings)
@@ -149,7 +149,7 @@ def test_rollback_before_the_first_write_gives_the_shop_back(settings: Settings)
 def test_real_shops_move_under_live_writes(settings: Settings, tmp_path: Path) -> None:
     book = tmp_path / "ledger.jsonl"
     shop.seed(settings, 50)
-    with db.connect(settings.legacy_dsn, "test") as legacy:
+    with db.connect(settings.source_dsn, "test") as legacy:
         real_input.load(legacy)
     with writing(book, RATE):
         accounts = ferry(settings)
@@ -159,7 +159,7 @@ def test_real_shops_move_under_live_writes(settings: Settings, tmp_path: Path) -
         time.sleep(2)
     way_back.await_both(settings)
     assert not frozen_differences(settings)
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         report = ledger.check(book, legacy, new)
     assert report.missing == []
     assert report.failed_for_the_user == 0

@@ -42,7 +42,7 @@ def settings() -> Iterator[Settings]:
         found = Settings.load()
         shop.seed(found, 50)
         phase_steps.run(found, "contacts", "test", phase_steps.Options(without_rehearsal="test"), lambda _: None)
-        with psycopg.connect(found.shop_dsn, autocommit=True) as conn:  # the minute of grace is over
+        with psycopg.connect(found.target_dsn, autocommit=True) as conn:  # the minute of grace is over
             conn.execute("UPDATE ferry.phase SET started = started - interval '2 minutes'")
         yield found
     finally:
@@ -60,7 +60,7 @@ def until(check: Callable[[], Any]) -> Any:
 
 
 def write(settings: Settings, rows: int) -> None:
-    with psycopg.connect(settings.legacy_dsn, autocommit=True) as conn:
+    with psycopg.connect(settings.source_dsn, autocommit=True) as conn:
         conn.execute("UPDATE customers SET phone = phone WHERE id <= %s", [rows])
 
 

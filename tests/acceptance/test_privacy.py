@@ -105,7 +105,7 @@ def provoke(settings: Settings) -> list[str]:
         assert failure.value.sqlstate == code
         said.append(str(failure.value))
 
-    legacy = settings.legacy_dsn
+    legacy = settings.source_dsn
     into = "INSERT INTO customers (id, email, full_name, phone, active, deleted) VALUES"
     who = f"'{JAN['email']}', '{JAN['full_name']}', '{JAN['phone']}', 'T', 'N'"
     key = one(legacy, f"{into} (nextval('customers_id_seq'), {who}) RETURNING id")
@@ -152,7 +152,7 @@ def deadlock(dsn: str, key: int) -> str:
 def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Settings, tmp_path: Path) -> None:
     shop.seed(settings, 150)
     phase_steps.install(settings)
-    with db.connect(settings.legacy_dsn, "test") as legacy:
+    with db.connect(settings.source_dsn, "test") as legacy:
         known = leaks.stored(legacy, "public")
     texts: list[tuple[str, str]] = []
     command = [
@@ -173,13 +173,13 @@ def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Set
                     settings, phase, "test", Options(chunk_size=500, without_rehearsal="test"), lambda _: None
                 )
             # A row that the new shop refuses, quoting it whole; with the stream and then with a release.
-            with db.connect(settings.shop_dsn, "test") as new:
+            with db.connect(settings.target_dsn, "test") as new:
                 new.execute(
                     "ALTER TABLE shop.customer ADD CONSTRAINT not_him CHECK (family_name <> 'Przypadkowy') NOT VALID"
                 )
             errors = provoke(settings)
             refused = "SELECT count(*) FROM ferry.quarantine WHERE constraint_name = 'not_him'"
-            until(lambda: one(settings.shop_dsn, refused))
+            until(lambda: one(settings.target_dsn, refused))
             texts.append(cli("quarantine", "release"))
             texts.append(cli("quarantine", "list", "--rows"))
             # A copy whose source dies under it.
@@ -200,12 +200,12 @@ def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Set
     producer.send(f"{settings.route}.public.customers", key=json.dumps(JAN).encode(), value=broken).get()
     producer.close()
     stopped = "SELECT count(*) FROM ferry.consumer WHERE stopped LIKE 'EventError%'"
-    until(lambda: one(settings.shop_dsn, stopped))
+    until(lambda: one(settings.target_dsn, stopped))
     until(lambda: "stopped: EventError" in http("/healthz")[1])
     texts.append(("/healthz", http("/healthz")[1]))
     texts += [cli("status"), cli("phase", "status")]
     assert any("consumer-stopped" in text for where, text in texts if where == "shopferry status")
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         known |= leaks.stored(legacy, "public") | leaks.stored(new, "shop")
         texts += leaks.said(new)
     assert (JAN["email"], NUMBER[-9:]) in {(e, p) for e in known.emails for p in known.phones if p == NUMBER[-9:]}

@@ -70,7 +70,7 @@ def caught_up(settings: Settings) -> None:
 @pytest.fixture
 def front(settings: Settings) -> Iterator[Bouncer]:
     """A PgBouncer before the two stores."""
-    with bouncer.running(settings.legacy_dsn, settings.shop_dsn) as running:
+    with bouncer.running(settings.source_dsn, settings.target_dsn) as running:
         yield running
 
 
@@ -81,7 +81,7 @@ def row(dsn: str, query: str) -> Any:
 
 
 def assert_legacy_goes_on(settings: Settings, version: int) -> None:
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         assert fence.fenced(legacy) == []
         assert legacy.execute(
             "UPDATE customers SET phone = '601 000 002' WHERE id = (SELECT min(id) FROM customers)"
@@ -105,7 +105,7 @@ def after(monkeypatch: pytest.MonkeyPatch, name: str, then: Callable[[], object]
 
 
 def version(settings: Settings) -> int:
-    return int(row(settings.shop_dsn, "SELECT version FROM ferry.route"))
+    return int(row(settings.target_dsn, "SELECT version FROM ferry.route"))
 
 
 def until(check: Callable[[], object]) -> None:
@@ -125,14 +125,14 @@ def test_a_writer_that_does_not_end_keeps_the_switch_out(settings: Settings) -> 
     given_up, failed = threading.Event(), list[psycopg.Error]()
 
     def other() -> None:
-        with db.connect(settings.legacy_dsn, "test") as legacy:
+        with db.connect(settings.source_dsn, "test") as legacy:
             while not given_up.is_set() and not failed:
                 try:
                     legacy.execute("UPDATE addresses SET street = street WHERE id = (SELECT min(id) FROM addresses)")
                 except psycopg.Error as error:
                     failed.append(error)
 
-    with db.connect(settings.legacy_dsn, "test") as slow, slow.transaction():
+    with db.connect(settings.source_dsn, "test") as slow, slow.transaction():
         slow.execute("UPDATE customers SET phone = '601 000 003' WHERE id = (SELECT max(id) FROM customers)")
         waiting = threading.Thread(target=other)  # writers that come meanwhile may have to wait, and do not fail
         waiting.start()
@@ -161,7 +161,7 @@ def test_a_stream_that_does_not_catch_up_keeps_the_switch_out(
 def test_a_last_look_that_takes_too_long_keeps_the_switch_out(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with db.connect(settings.shop_dsn, "test") as busy, busy.transaction():
+    with db.connect(settings.target_dsn, "test") as busy, busy.transaction():
         lock = "LOCK TABLE mirror.loyalty_redemptions IN ACCESS EXCLUSIVE MODE"
         after(monkeypatch, "await_applied", lambda: busy.execute(lock))
         with pytest.raises(
@@ -192,9 +192,9 @@ def test_a_row_that_moved_last_and_differs_keeps_the_switch_out(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, moved: str
 ) -> None:
     with (
-        db.connect(settings.legacy_dsn, "test") as legacy,
-        db.connect(settings.legacy_dsn, "test") as writer,
-        db.connect(settings.shop_dsn, "test") as new,
+        db.connect(settings.source_dsn, "test") as legacy,
+        db.connect(settings.source_dsn, "test") as writer,
+        db.connect(settings.target_dsn, "test") as new,
     ):
         last = "UPDATE customers SET phone = '601 000 %s' WHERE id = (SELECT max(id) FROM customers)"
         wrong = "UPDATE mirror.customers SET phone = 'other' WHERE id = (SELECT max(id) FROM mirror.customers)"
@@ -297,7 +297,7 @@ def killed(settings: Settings, at: str, tmp_path: Path, how: signal.Signals, *co
 @contextmanager
 def ear(settings: Settings) -> Iterator[Callable[[], list[tuple[str, int]]]]:
     """Listens; the call returns what was notified since."""
-    with db.connect(settings.shop_dsn, "test") as conn:
+    with db.connect(settings.target_dsn, "test") as conn:
         conn.execute("LISTEN shopferry_demo")
 
         def heard() -> list[tuple[str, int]]:
@@ -312,7 +312,7 @@ def test_killed_after_the_fence_the_next_try_completes_it_and_goes_on_until_the_
 ) -> None:
     at = "shopferry.stores.fence:lift_fence#before"
     assert killed(settings, at, tmp_path, signal.SIGKILL, "cutover").code == -signal.SIGKILL
-    with db.connect(settings.legacy_dsn, "test") as legacy, pytest.raises(psycopg.DatabaseError) as refused:
+    with db.connect(settings.source_dsn, "test") as legacy, pytest.raises(psycopg.DatabaseError) as refused:
         legacy.execute("UPDATE customers SET phone = NULL")
     assert refused.value.sqlstate == fence.MOVED
     assert json.loads(refused.value.diag.message_detail or "") == {"route": "demo", "store": "shop", "version": 2}
@@ -322,7 +322,7 @@ def test_killed_after_the_fence_the_next_try_completes_it_and_goes_on_until_the_
         with hooks.silent() as url, pytest.raises(TransientError, match="the switch is done, writes go to shop"):
             switch.cut_over(Settings(**{**vars(settings), "hook": url}), "test")
         assert heard() == [("shop", 2)]
-        assert row(settings.shop_dsn, "SELECT count(*) FROM ferry.cutover_step WHERE version = 2") > 0
+        assert row(settings.target_dsn, "SELECT count(*) FROM ferry.cutover_step WHERE version = 2") > 0
         with hooks.serving(503) as hook:
             told = Settings(**{**vars(settings), "hook": hook.url})
             assert switch.cut_over(told, "test").steps == []
@@ -411,17 +411,17 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
 
 def test_whoever_reads_the_store_that_opens_is_in_nobodys_way(settings: Settings) -> None:
     phase_steps.run_again(settings, "test", lambda _: None)
-    with db.connect(settings.shop_dsn, "report") as reader, reader.transaction():
+    with db.connect(settings.target_dsn, "report") as reader, reader.transaction():
         for entity in Route.load(settings.route).entities:
             reader.execute(f"SELECT FROM {entity} LIMIT 1".encode())
-        with db.connect(settings.shop_dsn, "night job") as other, other.transaction():
+        with db.connect(settings.target_dsn, "night job") as other, other.transaction():
             other.execute("LOCK TABLE shop.payment IN SHARE UPDATE EXCLUSIVE MODE")
             with pytest.raises(TransientError, match=r"the new shop: a VACUUM, .* client backend shopferry night job"):
                 switch.cut_over(settings, "test")
         assert_legacy_goes_on(settings, before := version(settings))
         switch.cut_over(settings, "test")
         assert version(settings) == before + 1
-    with db.connect(settings.legacy_dsn, "report") as reader, reader.transaction():
+    with db.connect(settings.source_dsn, "report") as reader, reader.transaction():
         reader.execute("SELECT FROM customers, orders, addresses LIMIT 1")
         roll_back(settings, "test")
     assert_legacy_goes_on(settings, before + 2)

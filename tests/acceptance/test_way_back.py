@@ -57,7 +57,7 @@ def settings() -> Iterator[Settings]:
 
 def states(settings: Settings) -> tuple[set[str], set[str]]:
     """The states of the phases there and back."""
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         return (
             {p.state for p in phases.all_phases(new, settings.route)},
             {p.state for p in phases.all_phases(legacy, BACK.name)},
@@ -66,14 +66,14 @@ def states(settings: Settings) -> tuple[set[str], set[str]]:
 
 def open_stores(settings: Settings) -> list[str]:
     """The stores without a fence."""
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         return [name for name, conn in (("legacy", legacy), ("shop", new)) if not fence.fenced(conn)]
 
 
 def test_what_nobody_has_changed_would_stay_as_it_is(settings: Settings) -> None:
     """The mappings back make of the untouched shop what stands in legacy, to the letter; rows that never moved apart."""
     assert states(settings) == ({"verified"}, {"cut_over"})
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         stayed = {
             (entity.removeprefix("shop."), key)
             for table in ("quarantine", "left_out")
@@ -110,7 +110,7 @@ def test_somebody_accepts_by_name_what_cannot_be_carried(settings: Settings) -> 
     route = Route.load("demo")
     lost = decided(BACK)
     assert len(lost) > 10
-    with db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.target_dsn, "test") as new:
         for line in lost:
             schema, table, column = line.name.split(".")
             assert new.execute(
@@ -122,7 +122,7 @@ def test_somebody_accepts_by_name_what_cannot_be_carried(settings: Settings) -> 
 
 
 def test_the_gate_wants_legacys_numbers_to_be_readable(settings: Settings) -> None:
-    with db.connect(settings.legacy_dsn, "test") as legacy:
+    with db.connect(settings.source_dsn, "test") as legacy:
         row = legacy.execute("SELECT pg_get_serial_sequence('consents', 'id')").fetchone()
         legacy.execute(f"ALTER TABLE consents ALTER id DROP DEFAULT; ALTER SEQUENCE {row[0]} OWNED BY NONE".encode())  # type: ignore[index]
         try:
@@ -140,7 +140,7 @@ def test_what_legacy_refuses_keeps_the_new_shop_open(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     theirs = "SELECT full_name ~ ' Odd$', last_ip FROM customers WHERE id = %s"
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         row = new.execute(
             "SELECT min(legacy_customer_id), customer_id FROM shop.customer_account GROUP BY 2 HAVING count(*) = 1 LIMIT 1"
         ).fetchone()
@@ -182,7 +182,7 @@ def test_what_legacy_refuses_keeps_the_new_shop_open(
 
 def test_what_is_too_long_for_legacy_is_kept_or_keeps_the_new_shop_open(settings: Settings) -> None:
     long, changed = "Bardzo długa " + "a" * 250, "Zmieniona " + "b" * 250
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         way_back.arm(settings)
         switch.cut_over(settings, "test")
         book = new.execute(
@@ -223,7 +223,7 @@ def test_what_is_too_long_for_legacy_is_kept_or_keeps_the_new_shop_open(settings
 
 def test_who_takes_back_a_consent_in_the_new_shop_has_done_so_for_all_their_old_accounts(settings: Settings) -> None:
     """Else the grant of another account comes to life again once the one that decided has left."""
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         row = new.execute(
             """SELECT m.customer_id, array_agg(m.legacy_customer_id ORDER BY m.legacy_customer_id) FROM shop.customer_account m
                WHERE NOT EXISTS (SELECT FROM shop.consent s
@@ -263,7 +263,7 @@ def test_who_takes_back_the_newsletter_in_the_new_shop_gets_it_by_none_of_their_
     settings: Settings,
 ) -> None:
     """Legacy writes to every account whose flag says so; and a withdrawal must stay with each when they part."""
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
 
         def persons(having: int, limit: int) -> dict[int, list[int]]:
             """Customer → old accounts, of people without a consent by e-mail; their flags say yes, since 2011."""
@@ -353,7 +353,7 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
             switch.cut_over(settings, "test")
             assert states(settings) == ({"cut_over"}, {"in_sync"})
             assert open_stores(settings) == ["shop"]
-            with db.connect(settings.legacy_dsn, "test") as legacy:  # as after a mapping that leads back was mended
+            with db.connect(settings.source_dsn, "test") as legacy:  # as after a mapping that leads back was mended
                 legacy.execute("UPDATE ferry.route SET installed = 'other mappings' WHERE route = %s", (BACK.name,))
             assert not way_back.gate(settings).met
             assert way_back.arm(settings) == 0
@@ -379,7 +379,7 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
         assert open_stores(settings) == ["shop"]
         time.sleep(2)
     way_back.await_both(settings)
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as new:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         assert quarantine.counts(legacy) == []
         report = ledger.check(book, legacy, new)
     assert report.acknowledged > 400

@@ -69,7 +69,7 @@ class Sentry:
     def _takes(self, store: str) -> bool:
         try:
             if store not in self._conns or self._conns[store].closed:
-                dsn = self.settings.legacy_dsn if store == "legacy" else self.settings.shop_dsn
+                dsn = self.settings.source_dsn if store == "legacy" else self.settings.target_dsn
                 self._conns[store] = db.connect(dsn, "sentry")
                 self._conns[store].execute("SET lock_timeout = '50ms'")
             self._conns[store].execute(f"UPDATE {_TABLE[store]} SET id = id WHERE false".encode())  # its triggers fire
@@ -107,8 +107,8 @@ class Bridge:
 
         def look() -> list[str]:
             with (
-                db.connect(self.settings.legacy_dsn, "test") as legacy,
-                db.connect(self.settings.shop_dsn, "test") as new,
+                db.connect(self.settings.source_dsn, "test") as legacy,
+                db.connect(self.settings.target_dsn, "test") as new,
             ):
                 return [name for name, conn in (("legacy", legacy), ("shop", new)) if not fence.fenced(conn)]
 
@@ -128,7 +128,7 @@ class Bridge:
     @contextmanager
     def switching(self, death: Death, at: str) -> Iterator[tuple[Paused, dict[str, Wire]]]:
         """The switch, paused at a point, on wires of its own; begun again where a gate was not met yet."""
-        wires = {"legacy": Wire(self.settings.legacy_dsn), "shop": Wire(self.settings.shop_dsn)}
+        wires = {"legacy": Wire(self.settings.source_dsn), "shop": Wire(self.settings.target_dsn)}
         environment = {f"SHOPFERRY_{name.upper()}_DSN": wire.dsn for name, wire in wires.items()}
         try:
             while True:
@@ -183,14 +183,17 @@ class Bridge:
             for phase in Route.load(self.settings.route).phases:
                 found = retrying(lambda p=phase: phase_steps.compare(self.settings, p))  # type: ignore[misc]
                 assert found.clean, found.differences
-        with db.connect(self.settings.legacy_dsn, "test") as legacy, db.connect(self.settings.shop_dsn, "test") as new:
+        with (
+            db.connect(self.settings.source_dsn, "test") as legacy,
+            db.connect(self.settings.target_dsn, "test") as new,
+        ):
             report = ledger.check(book, legacy, new)
         assert report.missing == [], report.missing
         assert report.failed_for_the_user == 0
         assert {r["store"] for r in ledger.read(book) if r["acknowledged"]} == {"legacy", "shop"}
 
     def _route(self) -> str:
-        with db.connect(self.settings.shop_dsn, "test") as new:
+        with db.connect(self.settings.target_dsn, "test") as new:
             row = new.execute("SELECT active FROM ferry.route WHERE route = %s", (self.settings.route,)).fetchone()
         return str(row[0]) if row else ""
 
@@ -198,7 +201,7 @@ class Bridge:
         """After a rollback: every phase merged again and verified."""
 
         def verified() -> bool:
-            with db.connect(self.settings.shop_dsn, "test") as new:
+            with db.connect(self.settings.target_dsn, "test") as new:
                 return {p.state for p in phases.all_phases(new, self.settings.route)} == {"verified"}
 
         while not verified():

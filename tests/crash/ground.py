@@ -109,14 +109,14 @@ class Ground:
     def ferry(self) -> None:
         """Bring every phase through that is not."""
         for phase in Route.load(self.settings.route).phases:
-            with db.connect(self.settings.shop_dsn, "test") as conn:
+            with db.connect(self.settings.target_dsn, "test") as conn:
                 done = phases.get(conn, self.settings.route, phase).state == "verified"
             if not done:
                 retrying(lambda p=phase: phase_steps.run(self.settings, p, "test", OPTIONS, lambda _: None))  # type: ignore[misc]
 
     def expire_leases(self) -> None:
         """Ten minutes later: nobody holds a phase who is not there any more."""
-        with db.connect(self.settings.shop_dsn, "test") as conn:
+        with db.connect(self.settings.target_dsn, "test") as conn:
             conn.execute(b"UPDATE ferry.phase SET held_until = now() WHERE holder IS NOT NULL")
 
     # -- processes -------------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ class Ground:
         begun, written = threading.Event(), threading.Event()
 
         def write() -> None:
-            with db.connect(self.settings.legacy_dsn, "test") as conn, conn.transaction():
+            with db.connect(self.settings.source_dsn, "test") as conn, conn.transaction():
                 for n in range(12):
                     conn.execute(f"UPDATE order_status_log SET note = 'n{n}'".encode())
                     if n > 3:
@@ -260,7 +260,10 @@ class Ground:
         for phase in route.phases:
             outcome = retrying(lambda p=phase: phase_steps.compare(self.settings, p))  # type: ignore[misc]
             assert outcome.clean, outcome.differences
-        with db.connect(self.settings.legacy_dsn, "test") as legacy, db.connect(self.settings.shop_dsn, "test") as new:
+        with (
+            db.connect(self.settings.source_dsn, "test") as legacy,
+            db.connect(self.settings.target_dsn, "test") as new,
+        ):
             assert {p.phase: p.state for p in phases.all_phases(new, route.name)} == dict.fromkeys(
                 route.phases, "verified"
             )

@@ -29,7 +29,7 @@ _BLOCKS = {HELD[0]: "LOCK TABLE public.customers IN ROW EXCLUSIVE MODE", HELD[1]
 @contextmanager
 def held(bridge: Bridge, point: str) -> Iterator[int]:
     """Have the task of the cutover wait at this point; gives its process, once it waits."""
-    dsn = bridge.settings.legacy_dsn if point == HELD[0] else bridge.settings.shop_dsn
+    dsn = bridge.settings.source_dsn if point == HELD[0] else bridge.settings.target_dsn
     with db.connect(dsn, "test") as looking, db.connect(dsn, "test") as blocking:
         until(lambda: _sessions(looking, "true"))  # the gates are judged first, and would see an old transaction
         with blocking.transaction():

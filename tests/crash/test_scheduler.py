@@ -23,7 +23,7 @@ PATIENCE_S = 1_800
 
 def under_way(land: Ground, kind: str) -> bool:
     """Whether the first phase has begun this kind of work."""
-    with db.connect(land.settings.shop_dsn, "test") as conn:
+    with db.connect(land.settings.target_dsn, "test") as conn:
         if kind == "merge":
             return phases.get(conn, land.settings.route, "contacts").state == "merging"
         return any(p.done for p in chunks.progress(conn, land.settings.route) if p.phase == "contacts")

@@ -188,7 +188,7 @@ def test_a_scan_that_takes_too_long_looks_at_the_first_rows(stores_: Stores, mon
         and "of the first" not in found["legacy loyalty_log.plugin"].text
     )
     assert found["legacy table wishlist"].number == "about 1,000"
-    with db.connect(stores_.settings.legacy_dsn, "test") as conn:
+    with db.connect(stores_.settings.source_dsn, "test") as conn:
         execute, tried = conn.execute, []
 
         def slow(query: object, *args: object) -> object:
@@ -408,7 +408,7 @@ def test_rights_that_are_missing_block(stores_: Stores) -> None:
     try:
         legacy, shop = (
             re.sub(r"//[^@]+@", "//poor:secret@", dsn)
-            for dsn in (stores_.settings.legacy_dsn, stores_.settings.shop_dsn)
+            for dsn in (stores_.settings.source_dsn, stores_.settings.target_dsn)
         )
         said = {f.text for f in assess.findings(Settings(legacy, shop, "127.0.0.1:1")) if f.blocking}
     finally:
@@ -440,7 +440,7 @@ def test_slots_that_are_all_taken_block(stores_: Stores) -> None:
 def test_an_old_transaction_is_found(stores_: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "_OLD_TRANSACTION_S", 0)
     assert not [f for f in stores.legacy_store(stores_.legacy, ROUTE) if "ten minutes" in f.text]
-    with db.connect(stores_.settings.legacy_dsn, "test") as other, other.transaction():
+    with db.connect(stores_.settings.source_dsn, "test") as other, other.transaction():
         other.execute("SELECT 1")
         (found,) = [f for f in stores.legacy_store(stores_.legacy, ROUTE) if "ten minutes" in f.text]
     assert (found.count, found.severity) == (1, WARNING)

@@ -49,7 +49,7 @@ def test_nothing_is_changed_in_either_store(filled: Pair, stores_: Stores) -> No
 
 
 def test_the_connections_cannot_write(stores_: Stores) -> None:
-    for dsn in (stores_.settings.legacy_dsn, stores_.settings.shop_dsn):
+    for dsn in (stores_.settings.source_dsn, stores_.settings.target_dsn):
         conn, finding = stores.reach(dsn, "a store", "a setting")
         assert conn and not finding
         with conn, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
@@ -80,7 +80,7 @@ def test_the_page_needs_nothing_else_and_escapes(
 ) -> None:
     stores_.legacy.execute("""UPDATE orders SET status_code = '<b>"&' WHERE id = 1; CREATE TABLE "<i>x" (id int);
                               INSERT INTO "<i>x" VALUES (1)""")
-    for name, value in (("LEGACY_DSN", stores_.settings.legacy_dsn), ("SHOP_DSN", stores_.settings.shop_dsn)):
+    for name, value in (("LEGACY_DSN", stores_.settings.source_dsn), ("SHOP_DSN", stores_.settings.target_dsn)):
         monkeypatch.setenv(f"SHOPFERRY_{name}", value)
     monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
     file = tmp_path / "deep" / "assessment.html"

@@ -214,7 +214,7 @@ def test_a_reason_quotes_no_row(said: str, told: str) -> None:
 def test_one_restore_test_at_a_time(pair: Pair) -> None:
     settings = settings_of(pair)
     made = backup.take(settings, "me", "shop")
-    with db.connect(settings.shop_dsn, "other") as other:
+    with db.connect(settings.target_dsn, "other") as other:
         other.execute("SELECT pg_advisory_lock(hashtext('scratch shopferry_demo_restore'))")
         with pytest.raises(TransientError, match="in use by another run"):
             backup.test(settings, made)

@@ -226,7 +226,7 @@ def test_the_stores_are_airflows_connections(dags: dict[str, Any], monkeypatch: 
     monkeypatch.setenv("SHOPFERRY_HOOK", "https://shop.example/moved")
     found = settings_from_connections()
     assert (found.hook, found.pgbouncer) == ("https://shop.example/moved", "")
-    assert conninfo_to_dict(found.legacy_dsn) == {
+    assert conninfo_to_dict(found.source_dsn) == {
         "host": "old",
         "port": "5433",
         "user": "me",
@@ -234,7 +234,7 @@ def test_the_stores_are_airflows_connections(dags: dict[str, Any], monkeypatch: 
         "dbname": "legacy",
         "sslmode": "require",
     }
-    assert conninfo_to_dict(found.shop_dsn) == {"host": "new", "user": "me", "dbname": "shop"}
+    assert conninfo_to_dict(found.target_dsn) == {"host": "new", "user": "me", "dbname": "shop"}
     assert found.kafka == "broker:9094"
     assert found.route == "demo"
 

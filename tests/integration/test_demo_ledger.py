@@ -105,7 +105,7 @@ def switch(stores: Stores) -> None:
 
 def test_every_acknowledged_write_is_found_across_the_switch(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as shop:
         stores = Stores(legacy, shop, ROUTE)
         write_until(settings, path, lambda records: len(records) >= 400)
         ferry(stores)
@@ -124,7 +124,7 @@ def test_every_acknowledged_write_is_found_across_the_switch(settings: Settings,
 
 def test_what_is_lost_is_told(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as shop:
         write_until(settings, path, lambda records: len(records) >= 200)
         ferry(Stores(legacy, shop, ROUTE))
         fence.lift_fence(shop, ROUTE.entities)
@@ -159,7 +159,7 @@ def test_a_withdrawal_in_the_shop_has_ended_what_any_account_of_the_person_decla
 ) -> None:
     """Of three accounts that were one person, one leaves and one parts afterwards: nothing in the shop tells of it any more."""
     path = tmp_path / "ledger.jsonl"
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as shop:
         decides, left, parted = (
             row[0]
             for row in legacy.execute(
@@ -205,7 +205,7 @@ def test_a_newsletter_taken_back_in_the_shop_is_looked_for_in_all_accounts_of_th
     settings: Settings, tmp_path: Path
 ) -> None:
     path = tmp_path / "ledger.jsonl"
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as shop:
         accounts = [
             row[0]
             for row in legacy.execute(
@@ -231,7 +231,7 @@ def test_what_the_shop_wrote_to_one_account_goes_with_the_customer_it_was_led_ba
 ) -> None:
     """Two customers were one account by their e-mail; a phone given to it in the new shop is that of the one who decided."""
     path = tmp_path / "ledger.jsonl"
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as shop:
         one, other = (
             row[0]
             for row in legacy.execute(
@@ -267,7 +267,7 @@ def test_a_fenced_store_is_waited_for_and_giving_up_is_a_failure(
 ) -> None:
     path = tmp_path / "ledger.jsonl"
     monkeypatch.setattr(writer, "GIVE_UP_AFTER_S", 0.5)
-    with db.connect(settings.legacy_dsn, "test") as legacy, db.connect(settings.shop_dsn, "test") as shop:
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as shop:
         fence.raise_fence(legacy, [f"public.{t}" for t in generator.TABLES], ROUTE.name)
         write_until(settings, path, lambda records: len(records) >= 4)
         failed = [r for r in ledger.read(path) if r["error"]]
@@ -281,8 +281,8 @@ def test_the_process_ends_cleanly(settings: Settings, tmp_path: Path, end: str) 
     path, stop_file = tmp_path / "ledger.jsonl", tmp_path / "stop"
     environment = {
         **os.environ,
-        "SHOPFERRY_LEGACY_DSN": settings.legacy_dsn,
-        "SHOPFERRY_SHOP_DSN": settings.shop_dsn,
+        "SHOPFERRY_LEGACY_DSN": settings.source_dsn,
+        "SHOPFERRY_SHOP_DSN": settings.target_dsn,
         "SHOPFERRY_KAFKA": "127.0.0.1:1",
     }
     command = [sys.executable, "-m", "shopferry.demo.writer", "--ledger", str(path), "--stop-file", str(stop_file)]
@@ -294,7 +294,7 @@ def test_the_process_ends_cleanly(settings: Settings, tmp_path: Path, end: str) 
     else:
         stop_file.touch()
     assert process.wait() == 0
-    with db.connect(settings.legacy_dsn, "test") as legacy:
+    with db.connect(settings.source_dsn, "test") as legacy:
         records = [r for r in ledger.read(path) if r["kind"] == "order"]
         ids = [key for r in records for table, key, _ in r["facts"] if table == "orders"]
         found = legacy.execute(

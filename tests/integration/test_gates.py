@@ -274,7 +274,7 @@ def test_old_idle_and_prepared_transactions_are_in_the_locks_way(
             servers.old_transactions(narrow, Terms(old_transaction_seconds=1)),
             f"session {pid} has a transaction open for 1 s",
         )
-        assert servers.old_transactions(replace(narrow, legacy=narrow.target), Terms()).met, (
+        assert servers.old_transactions(replace(narrow, source=narrow.target), Terms()).met, (
             "other databases have their own"
         )
         other.rollback()
@@ -292,11 +292,11 @@ def test_old_idle_and_prepared_transactions_are_in_the_locks_way(
 
 def test_what_we_may_not_see_is_not_taken_for_nothing(narrow: Stores) -> None:
     with as_role(dsn_of(narrow.source), "short_sighted") as conn:
-        gate = servers.old_transactions(replace(narrow, legacy=conn), Terms())
+        gate = servers.old_transactions(replace(narrow, source=conn), Terms())
         lacks(gate, "sessions of other roles may not be looked into")
         assert "GRANT pg_read_all_stats" in gate.remedy
         narrow.source.execute("GRANT pg_read_all_stats TO short_sighted")
-        assert servers.old_transactions(replace(narrow, legacy=conn), Terms()).met
+        assert servers.old_transactions(replace(narrow, source=conn), Terms()).met
 
 
 def connected(stores: Stores) -> list[object]:
@@ -374,7 +374,7 @@ def test_disk_is_looked_at_where_it_is_here_and_else_reckoned(narrow: Stores) ->
     assert gate.met and gate.evidence.endswith("GiB free; 0.1 GiB wanted")
     lacks(servers.disk(narrow, Terms(free_disk_gib=1e8)), "legacy: ", "new shop: ", "1e+08 GiB wanted")
     with as_role(dsn_of(narrow.target), "far_away") as conn:
-        far = replace(narrow, shop=conn)
+        far = replace(narrow, target=conn)
         gate = servers.disk(far, Terms(free_disk_gib=0.1))
         lacks(gate, "new shop: cannot be known from here")
         assert "[cutover.disk_gib]" in gate.remedy

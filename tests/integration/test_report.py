@@ -223,7 +223,7 @@ def test_a_measure_that_has_met_once_is_kept_while_others_are_looked_at_again(mo
 
 def test_a_legacy_store_that_is_gone_leaves_its_columns_empty(moved: Pair) -> None:
     settings = settings_of(moved)
-    report = build(Settings("postgresql://nobody@127.0.0.1:1/none", settings.shop_dsn, ""))
+    report = build(Settings("postgresql://nobody@127.0.0.1:1/none", settings.target_dsn, ""))
     assert not report.legacy_asked and report.unbalanced == ()
     assert all(x.legacy is None for s in report.sums for x in s.lines)
     assert "could not be asked" in rendering.as_html(report)
@@ -288,8 +288,8 @@ def test_the_command_tells_by_its_exit_code(
 ) -> None:
     settings = settings_of(moved)
     for name, value in (
-        ("LEGACY_DSN", settings.legacy_dsn),
-        ("SHOP_DSN", settings.shop_dsn),
+        ("LEGACY_DSN", settings.source_dsn),
+        ("SHOP_DSN", settings.target_dsn),
         ("KAFKA", settings.kafka),
     ):
         monkeypatch.setenv(f"SHOPFERRY_{name}", value)

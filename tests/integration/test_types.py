@@ -161,7 +161,9 @@ def test_texts_of_another_encoding_are_converted_and_compared(stores: Stores) ->
 
 def test_keys_whose_parts_hold_the_separator_are_told_apart(stores: Stores) -> None:
     rows = SQL("(VALUES ('a/b', 'c'), ('a', 'b/c'), ('a~1b', 'c'), ('1', '2')) v (x, y)")
-    texts = [t for (t,) in stores.target.execute(SQL("SELECT {} FROM {}").format(key_text(("x", "y")), rows)).fetchall()]
+    texts = [
+        t for (t,) in stores.target.execute(SQL("SELECT {} FROM {}").format(key_text(("x", "y")), rows)).fetchall()
+    ]
     assert len(set(texts)) == 4
     assert texts[3] == "1/2"
     assert [key_parts(("x", "y"), t) for t in texts] == [["a/b", "c"], ["a", "b/c"], ["a~1b", "c"], ["1", "2"]]

@@ -44,13 +44,13 @@ class Line:
 
     def legacy(self, *statements: str) -> None:
         """One transaction in legacy."""
-        with db.connect(self.settings.legacy_dsn, "test") as conn, conn.transaction():
+        with db.connect(self.settings.source_dsn, "test") as conn, conn.transaction():
             for statement in statements:
                 conn.execute(statement.encode())
 
     def shop(self, query: str) -> list[tuple[object, ...]]:
         """Rows of the new shop's database."""
-        with db.connect(self.settings.shop_dsn, "test") as conn:
+        with db.connect(self.settings.target_dsn, "test") as conn:
             return conn.execute(query.encode()).fetchall()
 
     def close(self) -> None:

@@ -232,7 +232,7 @@ def environment(settings: Settings) -> dict[str, str]:
     """Our environment with the stores and the broker of a test."""
     return os.environ | {
         "SHOPFERRY_ROUTE": settings.route,
-        "SHOPFERRY_LEGACY_DSN": settings.legacy_dsn,
-        "SHOPFERRY_SHOP_DSN": settings.shop_dsn,
+        "SHOPFERRY_LEGACY_DSN": settings.source_dsn,
+        "SHOPFERRY_SHOP_DSN": settings.target_dsn,
         "SHOPFERRY_KAFKA": settings.kafka,
     }

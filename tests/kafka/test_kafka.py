@@ -58,7 +58,7 @@ def held_by(line: Line) -> dict[str, int]:
 def copy_customers(line: Line, rows: int, first: int = 500_000) -> None:
     """COPY so many customers into legacy, from this id on: PostgreSQL logs the rows of one page under one position."""
     into = "COPY customers (id, email, full_name, active) FROM STDIN"
-    with db.connect(line.settings.legacy_dsn, "test") as conn, conn.cursor() as cursor, cursor.copy(into) as copy:
+    with db.connect(line.settings.source_dsn, "test") as conn, conn.cursor() as cursor, cursor.copy(into) as copy:
         for number in range(first, first + rows):
             copy.write_row((number, f"k{number}@example.org", f"Jan Lis {number}", "T"))
 
@@ -77,7 +77,7 @@ def test_a_shop_moves_under_live_writes_though_the_only_consumer_is_killed(line:
         one.start()
         ferry(line, "orders", "loyalty")
     assert not differences(line, *ROUTE.phases)
-    with db.connect(line.settings.legacy_dsn, "test") as legacy, db.connect(line.settings.shop_dsn, "test") as shop:
+    with db.connect(line.settings.source_dsn, "test") as legacy, db.connect(line.settings.target_dsn, "test") as shop:
         report = ledger.check(book, legacy, shop)
     assert report.acknowledged > 0
     assert report.missing == []
@@ -201,7 +201,7 @@ def test_a_consumer_that_wakes_when_its_partitions_have_moved_on_is_fenced_and_g
     waits = (
         "SELECT FROM pg_stat_activity WHERE application_name = 'shopferry sync forward' AND wait_event_type = 'Lock'"
     )
-    with db.connect(line.settings.shop_dsn, "test") as conn, conn.transaction():
+    with db.connect(line.settings.target_dsn, "test") as conn, conn.transaction():
         conn.execute("SELECT FROM ferry.phase FOR UPDATE")  # a batch can be in hand, and cannot begin
         line.legacy("UPDATE customers SET phone = '601 000 001'")
         until(lambda: line.shop(waits))
@@ -224,7 +224,7 @@ def test_what_the_broker_has_lost_is_named_and_brought(line: Line) -> None:
     customers = "demo.public.customers"
     one.stop()
     line.legacy("UPDATE customers SET phone = '601 000 001'")
-    with db.connect(line.settings.legacy_dsn, "test") as conn:
+    with db.connect(line.settings.source_dsn, "test") as conn:
         lsn = send_mark(conn).lsn
         until(lambda: has_reached(conn, "shopferry_demo", lsn) or not send_mark(conn))
     with line.broker.admin() as admin:

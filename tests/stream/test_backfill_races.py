@@ -23,7 +23,7 @@ def read(flow: Flow) -> Iterator[Late]:
         phases.next_generation(flow.shop, "demo", "orders")
     backfill.plan_copy(flow.stores, "orders")
     total = next(p.total for p in chunks.progress(flow.shop, "demo") if (p.kind, p.target) == ("copy", "orders"))
-    late = Late(flow.settings.legacy_dsn, flow.settings.shop_dsn, "orders", Span("orders", total - 1, total - 1))
+    late = Late(flow.settings.source_dsn, flow.settings.target_dsn, "orders", Span("orders", total - 1, total - 1))
     late.read()
     yield late
     while backfill.copy_next(flow.stores, "orders", "test"):

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.stack
 def test_a_write_with_our_origin_reaches_the_mirror_and_nothing_else(flow: Flow) -> None:
     flow.write(order(7_700_001), order(7_700_002))
     flow.applied()
-    with other_flow(flow.settings.legacy_dsn) as other:
+    with other_flow(flow.settings.source_dsn) as other:
         other.execute("UPDATE orders SET status_code = 'PAID' WHERE id IN (7700001, 7700002)")
         flow.write("UPDATE orders SET note = 'x' WHERE id = 7700002")
         flow.applied()

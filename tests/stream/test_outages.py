@@ -31,7 +31,7 @@ def writing(flow: Flow, first: int) -> Iterator[list[int]]:
     def work() -> None:
         number = first
         while not over.is_set():
-            with suppress(psycopg.Error), psycopg.connect(flow.settings.legacy_dsn, autocommit=True) as conn:
+            with suppress(psycopg.Error), psycopg.connect(flow.settings.source_dsn, autocommit=True) as conn:
                 while not over.is_set():
                     conn.execute(order(number).encode())
                     done.append(number)
@@ -239,7 +239,7 @@ _LOOK_IN = ("sync-reverse", "connector-reverse")
 
 @pytest.mark.parametrize("store", ["legacy", "shop"])
 def test_a_store_at_its_connection_limit(flow: Flow, store: str) -> None:
-    dsn = flow.settings.legacy_dsn if store == "legacy" else flow.settings.shop_dsn
+    dsn = flow.settings.source_dsn if store == "legacy" else flow.settings.target_dsn
     flow.write(order(9_300_000 + (store == "shop")))
     with ExitStack() as held:
         server = supervisor.rpc(flow.state)
@@ -283,7 +283,7 @@ def test_a_lock_that_somebody_holds(flow: Flow, end: str) -> None:
     number = 9_500_000 + ["cancelled", "terminated", "let go"].index(end)
     flow.write(order(number))
     flow.applied()
-    with db.connect(flow.settings.shop_dsn, "holder") as holder:
+    with db.connect(flow.settings.target_dsn, "holder") as holder:
         with holder.transaction():
             holder.execute("SELECT FROM shop.customer_order WHERE id = %s FOR UPDATE", (number,))
             flow.write(f"UPDATE orders SET status_code = 'PAID' WHERE id = {number}")
@@ -301,7 +301,7 @@ def test_a_deadlock(flow: Flow) -> None:
     flow.write(order(9_600_000))
     flow.applied()
     before = flow.log("sync").count("DeadlockDetected")
-    with db.connect(flow.settings.shop_dsn, "other") as other, other.transaction():
+    with db.connect(flow.settings.target_dsn, "other") as other, other.transaction():
         other.execute("SET LOCAL deadlock_timeout = '1h'")  # it is the consumer that gives in
         other.execute("SELECT FROM shop.customer_order WHERE id = 9600000 FOR UPDATE")
         flow.write("UPDATE orders SET status_code = 'PAID' WHERE id = 9600000")

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.stack
 
 
 def test_the_first_to_begin_may_be_the_last_to_commit(flow: Flow) -> None:
-    with db.connect(flow.settings.legacy_dsn, "a") as first, db.connect(flow.settings.legacy_dsn, "b") as second:
+    with db.connect(flow.settings.source_dsn, "a") as first, db.connect(flow.settings.source_dsn, "b") as second:
         first.execute("BEGIN")
         first.execute(order(1_000_001).encode())
         second.execute("BEGIN")
@@ -53,7 +53,7 @@ def test_a_transaction_longer_than_every_time_out(flow: Flow) -> None:
     legacy.execute("ALTER SYSTEM SET wal_sender_timeout = '2s'")
     legacy.execute("SELECT pg_reload_conf()")
     try:
-        with db.connect(flow.settings.legacy_dsn, "slow") as slow:
+        with db.connect(flow.settings.source_dsn, "slow") as slow:
             slow.execute("BEGIN")
             slow.execute(order(1_000_020).encode())
             # The producer gives up after 16 s, the watch calls 30 s of silence too long.

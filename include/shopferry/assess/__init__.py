@@ -72,11 +72,11 @@ def _look(settings: Settings, *, thorough: bool) -> Iterator[Finding | Estimate]
     legacy, shop = None, None
     try:
         legacy, finding = stores.reach(
-            settings.legacy_dsn, stores.LEGACY, "SHOPFERRY_LEGACY_DSN or connection legacy_db"
+            settings.source_dsn, stores.LEGACY, "SHOPFERRY_LEGACY_DSN or connection legacy_db"
         )
         if finding:
             yield finding
-        shop, finding = stores.reach(settings.shop_dsn, stores.SHOP, "SHOPFERRY_SHOP_DSN or connection shop_db")
+        shop, finding = stores.reach(settings.target_dsn, stores.SHOP, "SHOPFERRY_SHOP_DSN or connection shop_db")
         if finding:
             yield finding
         yield from stores.broker(settings)

@@ -38,7 +38,7 @@ def take(settings: Settings, who: str, store: str, *, reason: str = "by_hand", t
 
     Raises BackupError with the reason, and leaves no file then; ConfigError when shopferry is not installed in the shop.
     """
-    with db.connect(settings.shop_dsn, "backup") as shop:
+    with db.connect(settings.target_dsn, "backup") as shop:
         _require_installed(shop)
         made = _take(settings, shop, who, store, reason)
     return test(settings, made) if test_restore else made
@@ -54,7 +54,7 @@ def test(settings: Settings, made: Backup) -> Backup:
         _try_restore(settings, made)
     except BackupError as error:
         problem = str(error)
-    with db.connect(settings.shop_dsn, "backup") as shop, shop.transaction():
+    with db.connect(settings.target_dsn, "backup") as shop, shop.transaction():
         backups.tested(shop, made.id, seconds=time.monotonic() - started, problem=problem)
         made = backups.get(shop, settings.route, made.id)
     if problem:
@@ -64,7 +64,7 @@ def test(settings: Settings, made: Backup) -> Backup:
 
 def before_merge(settings: Settings, who: str) -> Backup | None:
     """Back up the new shop before our first merge if it holds rows that are not ours; None when there is no need."""
-    with db.connect(settings.shop_dsn, "backup") as shop:
+    with db.connect(settings.target_dsn, "backup") as shop:
         _require_installed(shop)
         held = preexisting.are_there(shop, Route.load(settings.route).entities)
         done = [b for b in backups.taken(shop, settings.route) if b.reason == "before_merge"]
@@ -73,7 +73,7 @@ def before_merge(settings: Settings, who: str) -> Backup | None:
 
 def before_cutover(settings: Settings, who: str) -> list[Backup]:
     """Have a fresh backup of each store that was restored to try it; returns those that had to be taken now."""
-    with db.connect(settings.shop_dsn, "backup") as shop:
+    with db.connect(settings.target_dsn, "backup") as shop:
         _require_installed(shop)
         proven = {b.store for b in backups.taken(shop, settings.route) if b.proven}
     return [
@@ -91,7 +91,7 @@ def _require_installed(shop: Connection) -> None:
 
 
 def _take(settings: Settings, shop: Connection, who: str, store: str, reason: str) -> Backup:
-    dsn = {"legacy": settings.legacy_dsn, "shop": settings.shop_dsn}[store]
+    dsn = {"legacy": settings.source_dsn, "shop": settings.target_dsn}[store]
     folder = data_dir() / "backups"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     started, taken = time.monotonic(), datetime.now(UTC)
@@ -151,7 +151,7 @@ def _try_restore(settings: Settings, made: Backup) -> None:
         raise BackupError("its file is not what was written: the checksum differs")
     if not settings.restore_command and not dump.is_archive(file):
         raise BackupError("its file is no dump in custom format: say in SHOPFERRY_RESTORE_COMMAND how to restore it")
-    with scratch.database(settings.shop_dsn, f"shopferry_{settings.route}_restore"[:63]) as dsn:
+    with scratch.database(settings.target_dsn, f"shopferry_{settings.route}_restore"[:63]) as dsn:
         with db.connect(dsn, "backup") as conn:
             server = conn.info.server_version
         if settings.restore_command:

@@ -266,7 +266,7 @@ class Stream:
 
 
 @contextmanager
-def stream(settings: Settings, names: tuple[str, ...], shop: db.Connection, member: str) -> Iterator[Stream]:
+def stream(settings: Settings, names: tuple[str, ...], target: db.Connection, member: str) -> Iterator[Stream]:
     """The route's topics at the broker. Leaves the group at the end, unless that was an error worth another try.
 
     Raises TransientError for the broker's, ConfigError when another member has taken our name.
@@ -277,7 +277,7 @@ def stream(settings: Settings, names: tuple[str, ...], shop: db.Connection, memb
             closing(KafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=10_000)) as admin,
             closing(_consumer(settings, servers, member if (in_group := shared(admin)) else None)) as consumer,
         ):
-            made = Stream(settings, names, shop, member, in_group, admin, consumer)
+            made = Stream(settings, names, target, member, in_group, admin, consumer)
             try:
                 yield made
             except ReplayError:

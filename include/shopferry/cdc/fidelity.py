@@ -69,7 +69,7 @@ class Wanted:
     where: str
 
 
-def standing(shop: Connection, table: MirrorTable, wanted: Sequence[Wanted], generation: int) -> dict[bytes, bytes]:
+def standing(target: Connection, table: MirrorTable, wanted: Sequence[Wanted], generation: int) -> dict[bytes, bytes]:
     """The mirror's live rows under these keys that nothing can have been lost of, as JSON by key; one query.
 
     After a resync, which begins another generation, these are only the rows that the stream has touched since: a row from
@@ -78,10 +78,10 @@ def standing(shop: Connection, table: MirrorTable, wanted: Sequence[Wanted], gen
     sure = SQL("(SELECT * FROM {} WHERE NOT _gone AND ({} = 1 OR _generation >= {}))").format(
         table.base, Literal(generation), Literal(generation)
     )
-    return _rows(shop, sure, table, wanted, {c.name: c.type for c in table.columns})
+    return _rows(target, sure, table, wanted, {c.name: c.type for c in table.columns})
 
 
-def read_again(legacy: Connection, table: MirrorTable, wanted: Sequence[Wanted]) -> dict[bytes, bytes]:
+def read_again(source: Connection, table: MirrorTable, wanted: Sequence[Wanted]) -> dict[bytes, bytes]:
     """The rows as legacy has them now, as JSON by key, in one query; a key without a row is gone by now.
 
     A newer row than the event's is safe: whatever was committed in between is still to come in the stream, and comes
@@ -93,15 +93,15 @@ def read_again(legacy: Connection, table: MirrorTable, wanted: Sequence[Wanted])
     An older one is not safe, and possible: a commit reaches the log, and so us, before other sessions may see it, which
     takes long where commits wait for a standby. Raises TransientError then, ReplayError when legacy lacks a column.
     """
-    with legacy.transaction():
-        legacy.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        row = legacy.execute("SELECT pg_current_snapshot()::text").fetchone()
+    with source.transaction():
+        source.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        row = source.execute("SELECT pg_current_snapshot()::text").fetchone()
         hidden = _hidden(row[0] if row else "0:0:")
         for w in wanted:
             if hidden(w.xid):
                 raise TransientError(f"{w.where}: legacy does not show its transaction to others yet")
         try:
-            return _rows(legacy, table.captured, table, wanted, {c.name: c.legacy_type for c in table.columns})
+            return _rows(source, table.captured, table, wanted, {c.name: c.legacy_type for c in table.columns})
         except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
             raise ReplayError(
                 f"{wanted[0].where}: {error.diag.message_primary}, but a mapping reads it: mend the mapping, then "

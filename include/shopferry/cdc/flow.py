@@ -66,28 +66,28 @@ class Flow:
                 raise
 
     def _note(self, stopped: str) -> None:
-        with db.connect(self.settings.shop_dsn, "sync note") as shop:
-            offsets.alive(shop, self.settings.route, self.name, stopped)
+        with db.connect(self.settings.target_dsn, "sync note") as target:
+            offsets.alive(target, self.settings.route, self.name, stopped)
 
     def _flow(self, route: Route) -> None:
         with (
-            db.connect(self.settings.shop_dsn, "sync forward") as shop,
-            db.connect(self.settings.legacy_dsn, "sync re-read") as legacy,
+            db.connect(self.settings.target_dsn, "sync forward") as target,
+            db.connect(self.settings.source_dsn, "sync re-read") as source,
         ):
             # Whoever is stopped for longer than the group waits must not hold up those who go on in its place.
-            shop.execute(b"SET idle_session_timeout = '%s'" % _ASLEEP)
-            shop.execute(b"SET idle_in_transaction_session_timeout = '%s'" % _ASLEEP)
-            if not (tables := mirror.load(shop)):
+            target.execute(b"SET idle_session_timeout = '%s'" % _ASLEEP)
+            target.execute(b"SET idle_in_transaction_session_timeout = '%s'" % _ASLEEP)
+            if not (tables := mirror.load(target)):
                 raise TransientError("the mirror is not there yet: run `shopferry phase init`")
-            with stream(self.settings, tuple(topics(route, tables)), shop, self.name) as made:
+            with stream(self.settings, tuple(topics(route, tables)), target, self.name) as made:
                 if not made.shared:
-                    self._stand_by(shop)
-                self._replay(made, Replay(shop, legacy, route), tables)
+                    self._stand_by(target)
+                self._replay(made, Replay(target, source, route), tables)
 
-    def _stand_by(self, shop: db.Connection) -> None:
+    def _stand_by(self, target: db.Connection) -> None:
         """Wait until no other consumer of this route is at work. The lock saves work; what protects are the offsets."""
         while not self.stop.is_set():
-            row = shop.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (f"sync forward {self.settings.route}",))
+            row = target.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (f"sync forward {self.settings.route}",))
             if (found := row.fetchone()) and found[0]:
                 return
             self.stop.wait(0.5)

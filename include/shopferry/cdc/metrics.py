@@ -100,13 +100,13 @@ HEALTHY = Gauge("shopferry_healthy", "1 while /healthz answers 200, else 0.", re
 _counted = 0.0
 
 
-def alive(shop: Connection, stopped: str | None) -> None:
+def alive(target: Connection, stopped: str | None) -> None:
     """The shop took our sign of life; `stopped` is the error it still shows of the life before. Counts the quarantine."""
     global _counted
     health.HEALTH.looked("shop")
     health.HEALTH.stopped = stopped
     if time.monotonic() - _counted > _COUNT_EVERY_S:
-        rows = {(entity, reason): n for entity, reason, n in quarantine.counts(shop)}
+        rows = {(entity, reason): n for entity, reason, n in quarantine.counts(target)}
         shown = {(s.labels["entity"], s.labels["reason"]) for family in QUARANTINED.collect() for s in family.samples}
         for labels in {*rows, *shown}:
             QUARANTINED.labels(*labels).set(rows.get(labels, 0))

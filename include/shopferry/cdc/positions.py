@@ -70,16 +70,16 @@ def raised(stored: Mapping[Partition, int], held: Mapping[Partition, Held]) -> s
     return None
 
 
-def take_up(shop: Connection, route: str, stored: Mapping[Partition, int], held: Mapping[Partition, Held]) -> None:
+def take_up(target: Connection, route: str, stored: Mapping[Partition, int], held: Mapping[Partition, Held]) -> None:
     """Begin partitions that were never applied before, and remember the ids of their topics.
 
     Raises GapError when the broker does not have such a partition from its beginning.
     """
-    with shop.transaction():
+    with target.transaction():
         for partition, found in sorted(held.items()):
             if partition not in stored:
                 if found.first > 0:
                     raise GapError(gap(partition, 0, f"the broker begins at {found.first}"))
-                offsets.begin(shop, route, partition, 0)
+                offsets.begin(target, route, partition, 0)
         for topic, topic_id in sorted({(topic, found.topic_id) for (topic, _), found in held.items()}):
-            offsets.recognise(shop, route, topic, topic_id)
+            offsets.recognise(target, route, topic, topic_id)

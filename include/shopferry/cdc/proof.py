@@ -43,33 +43,33 @@ class Mark:
     beat: int
 
 
-def send_mark(legacy: Connection) -> Mark:
+def send_mark(source: Connection) -> Mark:
     """Mark this moment, and send marker rows after it: what is committed by now is on its way, and can be awaited later."""
-    number = send_beat(legacy)
-    _send_marker(legacy)
-    row = legacy.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-    _send_marker(legacy)  # the slot's position trails the newest event
+    number = send_beat(source)
+    _send_marker(source)
+    row = source.execute("SELECT pg_current_wal_lsn()::text").fetchone()
+    _send_marker(source)  # the slot's position trails the newest event
     return Mark(str(row[0]) if row else "0/0", number)
 
 
-def _send_marker(legacy: Connection) -> None:
-    legacy.execute("INSERT INTO shopferry.marker DEFAULT VALUES")
+def _send_marker(source: Connection) -> None:
+    source.execute("INSERT INTO shopferry.marker DEFAULT VALUES")
 
 
-def await_slot(legacy: Connection, slot: str, *, timeout_s: float) -> None:
+def await_slot(source: Connection, slot: str, *, timeout_s: float) -> None:
     """Wait until the connector's slot exists: what is committed before it is never streamed, so no chunk is read before.
 
     Raises TransientError when it does not appear in time.
     """
     started = time.monotonic()
-    while not legacy.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", (slot,)).fetchall():
+    while not source.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", (slot,)).fetchall():
         _in_time(started, timeout_s, f"replication slot {slot} does not exist, is the connector running?")
         time.sleep(0.1)
 
 
-def has_reached(legacy: Connection, slot: str, lsn: str) -> bool:
+def has_reached(source: Connection, slot: str, lsn: str) -> bool:
     """Whether the broker has acknowledged everything before `lsn`. Raises GapError when the slot is lost."""
-    row = legacy.execute(
+    row = source.execute(
         "SELECT confirmed_flush_lsn >= %s::pg_lsn, wal_status FROM pg_replication_slots WHERE slot_name = %s",
         (lsn, slot),
     ).fetchone()
@@ -85,8 +85,8 @@ def count_behind(stored: Mapping[Partition, int], ends: Mapping[Partition, int])
 
 
 def await_applied(
-    legacy: Connection,
-    shop: Connection,
+    source: Connection,
+    target: Connection,
     route: str,
     slot: str,
     ends: Callable[[], Mapping[Partition, int]],
@@ -100,18 +100,18 @@ def await_applied(
     does a resync that is not done. Raises TransientError when that takes longer than `timeout_s`.
     """
     started = time.monotonic()
-    due = since or send_mark(legacy)
+    due = since or send_mark(source)
     marked = time.monotonic()
-    while not has_reached(legacy, slot, due.lsn):
+    while not has_reached(source, slot, due.lsn):
         _in_time(started, timeout_s, f"the connector has not passed {due.lsn}")
         time.sleep(_LOOK_EVERY_S)
         if time.monotonic() - marked > _MARK_EVERY_S:
-            _send_marker(legacy)
+            _send_marker(source)
             marked = time.monotonic()
     passed = time.monotonic()
     while True:
         # Positions first: what is applied may move on meanwhile, but never beyond ends that are asked for later.
-        applied = offsets.stored(shop, route)
+        applied = offsets.stored(target, route)
         goal = ends()
         if not (astray := count_behind(goal, applied)):
             break
@@ -122,16 +122,16 @@ def await_applied(
             f"the broker has less of {topic}[{partition}] than was applied: it has lost changes, and nobody has resynced yet",
         )
         time.sleep(_ASK_AGAIN_S)
-    while (left := count_behind(offsets.stored(shop, route), goal)) or (rest := chunks.resyncing(shop, route)):
+    while (left := count_behind(offsets.stored(target, route), goal)) or (rest := chunks.resyncing(target, route)):
         _in_time(
             started,
             timeout_s,
-            f"the consumer is {sum(left.values())} events behind{_stopped(shop, route)}"
+            f"the consumer is {sum(left.values())} events behind{_stopped(target, route)}"
             if left
             else f"a resync has still to copy {rest} chunks",
         )
         time.sleep(_LOOK_EVERY_S)
-    while (came := continuity.known(shop, route).beat or 0) < due.beat:
+    while (came := continuity.known(target, route).beat or 0) < due.beat:
         _in_time(
             started,
             timeout_s,
@@ -142,9 +142,9 @@ def await_applied(
     return Watermark(due.lsn, passed - started, time.monotonic() - passed)
 
 
-def _stopped(shop: Connection, route: str) -> str:
+def _stopped(target: Connection, route: str) -> str:
     """Why the consumer stopped, if it did: on-call should not have to look it up."""
-    return "".join(f", it stopped: {c.stopped}" for c in offsets.consumers(shop, route)[:1] if c.stopped)
+    return "".join(f", it stopped: {c.stopped}" for c in offsets.consumers(target, route)[:1] if c.stopped)
 
 
 def _in_time(started: float, timeout_s: float, what: str) -> None:

@@ -34,54 +34,54 @@ class _Event(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Event).decode
 
 
-def send_beat(legacy: Connection) -> int:
+def send_beat(source: Connection) -> int:
     """Let the counter go up by one, and return it; its row lock puts all beats into one order."""
-    row = legacy.execute("UPDATE shopferry.heartbeat SET n = n + 1, at = now() WHERE id = 1 RETURNING n").fetchone()
+    row = source.execute("UPDATE shopferry.heartbeat SET n = n + 1, at = now() WHERE id = 1 RETURNING n").fetchone()
     return int(row[0]) if row else 0
 
 
-def follow(shop: Connection, route: str, value: bytes | None) -> None:
+def follow(target: Connection, route: str, value: bytes | None) -> None:
     """Take in one event of the counter. Raises GapError when beats are missing before it."""
     event = _decode(value) if value else None
     if event is None or event.after is None:
         return
-    number, last = event.after.n, continuity.known(shop, route).beat
+    number, last = event.after.n, continuity.known(target, route).beat
     if last is not None and number > last + 1:
         raise GapError(
             f"beats {last + 1} to {number - 1} never came: the replication slot was made anew or moved on without us, and "
             "changes between are lost; run `shopferry sync resync` to copy what legacy holds now"
         )
-    continuity.beat(shop, route, number)
+    continuity.beat(target, route, number)
 
 
-def find_faults(legacy: Connection, name: str, tables: Mapping[str, MirrorTable]) -> list[str]:
+def find_faults(source: Connection, name: str, tables: Mapping[str, MirrorTable]) -> list[str]:
     """What keeps changes from reaching the stream now, one clause each; `name` is the slot's and the publication's."""
-    row = legacy.execute("SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s", (name,)).fetchone()
+    row = source.execute("SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s", (name,)).fetchone()
     found = []
     if row is None:
         found.append(f"replication slot {name} is gone")
     elif row[0] == "lost":
         found.append(f"replication slot {name} was invalidated (max_slot_wal_keep_size)")
-    return found + find_withheld(legacy, name, tables)
+    return found + find_withheld(source, name, tables)
 
 
-def find_withheld(legacy: Connection, name: str, tables: Mapping[str, MirrorTable]) -> list[str]:
+def find_withheld(source: Connection, name: str, tables: Mapping[str, MirrorTable]) -> list[str]:
     """What the publication keeps from the stream of what the mirror needs, one clause each."""
     found = []
-    whole = legacy.execute(
+    whole = source.execute(
         "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = %s", (name,)
     ).fetchone()
     if whole is None:
         return [f"publication {name} is gone"]
     if not whole[0]:
         found.append(f"publication {name} does not publish every kind of change")
-    rows = legacy.execute(
+    rows = source.execute(
         "SELECT schemaname || '.' || tablename, attnames::text[], rowfilter FROM pg_publication_tables WHERE pubname = %s",
         (name,),
     ).fetchall()
     published = {table: (frozenset(columns), rowfilter) for table, columns, rowfilter in rows}
     schema = next((t.schema for t in tables.values()), "legacy")  # a mirror shows one store
-    types = mirror.types_in_legacy(legacy, tables, schema)
+    types = mirror.types_in_legacy(source, tables, schema)
     held_by = {f"{mirror.captured_schema(t.schema)}.{t.name}": t for t in tables.values()}
     for table in (*OWN, *held_by):
         columns, rowfilter = published.get(table, (frozenset(), None))
@@ -101,25 +101,25 @@ def find_withheld(legacy: Connection, name: str, tables: Mapping[str, MirrorTabl
     return found
 
 
-def look(legacy: Connection, shop: Connection, route: str, name: str, tables: Mapping[str, MirrorTable]) -> None:
+def look(source: Connection, target: Connection, route: str, name: str, tables: Mapping[str, MirrorTable]) -> None:
     """Make sure that the source is as it was installed.
 
     Raises ReplayError naming what is wrong, also when it was wrong before and no resync has followed; GapError when the
     slot is another one under the old name.
     """
-    before = continuity.known(shop, route)
-    row = legacy.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", (name,)).fetchone()
+    before = continuity.known(target, route)
+    row = source.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", (name,)).fetchone()
     if row is None and before == continuity.Continuity():
         return  # the connector has not begun yet
-    found = find_faults(legacy, name, tables)
+    found = find_faults(source, name, tables)
     if found and not before.lost:
-        continuity.lose(shop, route, "; ".join(found))
+        continuity.lose(target, route, "; ".join(found))
     if found or before.lost:
         raise ReplayError(
             f"{'; '.join(found) or before.lost}: changes since are lost; mend the mapping or legacy if it is about a "
             "column, then run `shopferry sync resync`"
         )
-    row = legacy.execute(
+    row = source.execute(
         "SELECT total_txns, pg_postmaster_start_time() FROM pg_stat_replication_slots WHERE slot_name = %s", (name,)
     ).fetchone()
     if row is None:
@@ -130,24 +130,24 @@ def look(legacy: Connection, shop: Connection, route: str, name: str, tables: Ma
             f"replication slot {name} was made anew: what was committed before it is lost; run `shopferry sync resync` "
             "to copy what legacy holds now"
         )
-    continuity.slot(shop, route, txns, started)
+    continuity.slot(target, route, txns, started)
 
 
-def renew_slot(legacy: Connection, name: str) -> None:
+def renew_slot(source: Connection, name: str) -> None:
     """Drop the slot if there is one, whoever reads it, and make a new one that begins now."""
-    drop_slot(legacy, name)
-    create_slot(legacy, name)
+    drop_slot(source, name)
+    create_slot(source, name)
 
 
-def drop_slot(legacy: Connection, name: str) -> None:
+def drop_slot(source: Connection, name: str) -> None:
     """Drop the slot if there is one, whoever reads it."""
     while True:
-        legacy.execute(
+        source.execute(
             "SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE slot_name = %s AND active",
             (name,),
         )
         try:
-            legacy.execute(
+            source.execute(
                 "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", (name,)
             )
             return
@@ -155,17 +155,17 @@ def drop_slot(legacy: Connection, name: str) -> None:
             time.sleep(0.1)  # the connector was faster
 
 
-def create_slot(legacy: Connection, name: str) -> None:
+def create_slot(source: Connection, name: str) -> None:
     """Make a slot that begins now; where the server can (17), one that its standbys take over."""
-    failover = ", failover => true" if legacy.info.server_version >= 170000 else ""
-    legacy.execute(f"SELECT pg_create_logical_replication_slot(%s, 'pgoutput'{failover})".encode(), (name,))
+    failover = ", failover => true" if source.info.server_version >= 170000 else ""
+    source.execute(f"SELECT pg_create_logical_replication_slot(%s, 'pgoutput'{failover})".encode(), (name,))
 
 
-def await_reader(legacy: Connection, name: str, patience_s: float) -> bool:
+def await_reader(source: Connection, name: str, patience_s: float) -> bool:
     """Wait for a connector to read the slot: its predecessor is dead then, and publishes no old event any more."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
-        row = legacy.execute("SELECT active FROM pg_replication_slots WHERE slot_name = %s", (name,)).fetchone()
+        row = source.execute("SELECT active FROM pg_replication_slots WHERE slot_name = %s", (name,)).fetchone()
         if row and row[0]:
             return True
         time.sleep(0.1)

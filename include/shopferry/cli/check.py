@@ -125,7 +125,7 @@ def difference_list(args: argparse.Namespace) -> int:
     from shopferry import phase_steps
 
     settings = Settings.load()
-    with db.connect(settings.shop_dsn, "differences") as shop:
+    with db.connect(settings.target_dsn, "differences") as shop:
         if not (args.rows or args.values):
             show(args, differences.counts(shop, settings.route))
             return 0
@@ -158,7 +158,7 @@ def difference_list(args: argparse.Namespace) -> int:
 def difference_explain(args: argparse.Namespace) -> int:
     """Have open differences count as explained, by name: they no longer close the gate. Exit 1 when there are none."""
     settings = Settings.load()
-    with db.connect(settings.shop_dsn, "differences") as shop, shop.transaction():
+    with db.connect(settings.target_dsn, "differences") as shop, shop.transaction():
         count = differences.explain(shop, settings.route, args.target, args.key, args.why, who(args))
     show(args, [{"explained": count}])
     return 0 if count else 1
@@ -167,7 +167,7 @@ def difference_explain(args: argparse.Namespace) -> int:
 def quarantine_list(args: argparse.Namespace) -> int:
     """Show what is in quarantine: counts by reason, or with --rows the keys. Never values."""
     settings = _direction(args)
-    with db.connect(settings.shop_dsn, "quarantine") as shop:
+    with db.connect(settings.target_dsn, "quarantine") as shop:
         if args.rows:
             found = quarantine.entries(shop, entity=args.entity, reason=args.reason, limit=args.limit)
             show(args, found)

@@ -80,7 +80,7 @@ def phase_run(args: argparse.Namespace) -> int:
 def phase_status(args: argparse.Namespace) -> int:
     """Show every phase, its state, holder and progress."""
     settings = Settings.load()
-    with db.connect(settings.shop_dsn, "status") as shop:
+    with db.connect(settings.target_dsn, "status") as shop:
         show(args, phases.all_phases(shop, settings.route), ["phase", "state", "holder", "chunk_size", "seconds"])
         if not args.json:
             show(args, chunks.progress(shop, settings.route))
@@ -155,7 +155,7 @@ def backup_take(args: argparse.Namespace) -> int:
 def backup_list(args: argparse.Namespace) -> int:
     """Show the backups taken, the newest first, and whether each was ever restored."""
     settings = Settings.load()
-    with db.connect(settings.shop_dsn, "backup") as shop:
+    with db.connect(settings.target_dsn, "backup") as shop:
         show(args, backups.taken(shop, settings.route), _BACKUP)
     return 0
 
@@ -175,7 +175,7 @@ def gates(args: argparse.Namespace) -> int:
     from shopferry.cutover import gates
 
     settings = Settings.load()
-    with db.connect(settings.shop_dsn, "gates") as shop:
+    with db.connect(settings.target_dsn, "gates") as shop:
         cut_over = routes.is_installed(shop) and routes.active_store(shop, settings.route) == "shop"
     judged = gates.judge_back(settings) if cut_over else gates.judge(settings)
     show(args, judged)

@@ -57,7 +57,7 @@ def finish(settings: Settings, typed: str, first: str, second: str, approved: da
     """
     route = Route.load(settings.route)
     done = Finished()
-    with db.connect(settings.shop_dsn, "finish") as shop, db.connect(settings.legacy_dsn, "finish") as legacy:
+    with db.connect(settings.target_dsn, "finish") as shop, db.connect(settings.source_dsn, "finish") as legacy:
         if routes.is_installed(shop):
             _require(shop, legacy, route, typed, first, second)
             require_as_approved(shop, route, approved)

@@ -174,7 +174,9 @@ def _differences(s: Stores) -> Gate:
 def _quarantine(s: Stores, terms: Terms) -> Gate:
     """Each reason by itself: one that got out of hand must not hide among the others."""
     phase_of = {m.entity: m.phase for m in reversed(s.route.mappings)}
-    rows = {p: sum(a["legacy_rows"] for a in v.accounting) for p, v in differences.latest(s.target, s.route.name).items()}
+    rows = {
+        p: sum(a["legacy_rows"] for a in v.accounting) for p, v in differences.latest(s.target, s.route.name).items()
+    }
     held: dict[str, dict[str, int]] = {}
     for entity, reason, count in quarantine.counts(s.target):
         if phase := phase_of.get(entity):

@@ -49,10 +49,10 @@ def roll_back(settings: Settings, who: str, approved: datetime | None = None) ->
     back = route.back
     tables, entities = route.legacy_tables, route.shop_tables
     with (
-        db.connect(settings.legacy_dsn, "rollback") as legacy,
-        db.connect(settings.shop_dsn, "rollback") as shop,
-        db.connect(settings.shop_dsn, "rollback lock") as locked,
-        db.connect(settings.legacy_dsn, "rollback open") as opened,
+        db.connect(settings.source_dsn, "rollback") as legacy,
+        db.connect(settings.target_dsn, "rollback") as shop,
+        db.connect(settings.target_dsn, "rollback lock") as locked,
+        db.connect(settings.source_dsn, "rollback open") as opened,
     ):
         alone(shop)
         row = shop.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route.name,)).fetchone()

@@ -64,10 +64,10 @@ def cut_over(settings: Settings, who: str, approved: datetime | None = None) -> 
     """
     route = Route.load(settings.route)
     with (
-        db.connect(settings.legacy_dsn, "cutover") as legacy,
-        db.connect(settings.legacy_dsn, "cutover lock") as locked,
-        db.connect(settings.shop_dsn, "cutover") as shop,
-        db.connect(settings.shop_dsn, "cutover open") as opened,
+        db.connect(settings.source_dsn, "cutover") as legacy,
+        db.connect(settings.source_dsn, "cutover lock") as locked,
+        db.connect(settings.target_dsn, "cutover") as shop,
+        db.connect(settings.target_dsn, "cutover open") as opened,
     ):
         alone(shop)
         row = shop.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route.name,)).fetchone()

@@ -49,7 +49,7 @@ def arm(settings: Settings, say: Callable[[str], None] = lambda _: None) -> int:
     if not route.has_way_back:
         return 0
     back = settings.reversed
-    with db.connect(settings.shop_dsn, "arm") as shop:
+    with db.connect(settings.target_dsn, "arm") as shop:
         known = phases.all_phases(shop, route.name) if routes.is_installed(shop) else []
         if known and routes.active_store(shop, route.name) == "shop":
             say("the way back is in use: installing its mappings as they are now")
@@ -220,8 +220,8 @@ def _copied(back: Settings, phase: str) -> int:
 def _copy_standardized(settings: Settings) -> None:
     """Tell legacy what was made of its values: where the new shop still holds just that, the old value is left alone."""
     with (
-        closing(db.connect(settings.shop_dsn, "arm")) as shop,
-        closing(db.connect(settings.legacy_dsn, "arm")) as legacy,
+        closing(db.connect(settings.target_dsn, "arm")) as shop,
+        closing(db.connect(settings.source_dsn, "arm")) as legacy,
         legacy.transaction(),
     ):
         legacy.execute("CREATE TEMP TABLE told (LIKE ferry.standardized) ON COMMIT DROP")
@@ -232,5 +232,5 @@ def _copy_standardized(settings: Settings) -> None:
             SQL("COPY pg_temp.told FROM STDIN (FORMAT binary)").format(),
         )
         legacy.execute("INSERT INTO ferry.standardized SELECT * FROM told ON CONFLICT DO NOTHING")
-    with closing(db.connect(settings.legacy_dsn, "arm")) as legacy:
+    with closing(db.connect(settings.source_dsn, "arm")) as legacy:
         legacy.execute("ANALYZE ferry.standardized")

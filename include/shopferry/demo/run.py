@@ -58,7 +58,7 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
     console.print(f"         {sum(rows.values()):,} rows in {len(rows)} tables")
     phase_steps.install(settings)
     say("the connector begins to read legacy's log")
-    with db.connect(settings.legacy_dsn, "check") as legacy:
+    with db.connect(settings.source_dsn, "check") as legacy:
         known = leaks.stored(legacy, "public")
         # A shop that is open for years does not wait for a JVM to boot; one that opens with the demo may.
         slot.await_reader(legacy, Route.load(settings.route).publication, patience_s=60.0)
@@ -82,7 +82,7 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
             time.sleep(AFTER_CUTOVER_S)
         say("checking every write that was acknowledged, in both stores")
         way_back.await_both(settings)
-        with db.connect(settings.legacy_dsn, "check") as legacy, db.connect(settings.shop_dsn, "check") as new:
+        with db.connect(settings.source_dsn, "check") as legacy, db.connect(settings.target_dsn, "check") as new:
             frozen = _frozen(settings, legacy, new)
             compared = {name: compared[name] + frozen[name] for name in compared}
             found = report.build(new, settings.route, ledger.check(book, legacy, new), compared)
@@ -151,7 +151,7 @@ def _phases(settings: Settings, airflow: Airflow, console: Console) -> None:
         TextColumn("{task.fields[state]:10}"),
         TimeElapsedColumn(),
     )
-    with db.connect(settings.shop_dsn, "demo") as new, Progress(*columns, console=console) as bars:
+    with db.connect(settings.target_dsn, "demo") as new, Progress(*columns, console=console) as bars:
         shown = {p: bars.add_task(p, total=1.0, start=False, state="waiting") for p in route.phases}
         deadline = time.monotonic() + PHASE_PATIENCE_S
         while True:

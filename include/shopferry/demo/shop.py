@@ -14,7 +14,7 @@ def seed(settings: Settings, customers: int, seed: int = 7) -> dict[str, int]:
 
     Raises ConfigError when either store already has tables: a generated shop never mixes with a real one.
     """
-    with db.connect(settings.legacy_dsn, "seed") as legacy, db.connect(settings.shop_dsn, "seed") as shop:
+    with db.connect(settings.source_dsn, "seed") as legacy, db.connect(settings.target_dsn, "seed") as shop:
         _require_empty(legacy, "public.customers", "legacy store")
         _require_empty(shop, "shop.customer", "new shop")
         with shop.transaction():

@@ -95,7 +95,7 @@ class Worker:
     _queries: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._router = Router(self.settings.shop_dsn, self.settings.route)
+        self._router = Router(self.settings.target_dsn, self.settings.route)
         self._queries = {
             store: db.queries(SQL_ROOT / self.settings.route / f"writer_{store}.sql") for store in ("legacy", "shop")
         }
@@ -177,7 +177,7 @@ class Worker:
 
     def _connection(self, store: str) -> db.Connection:
         if store not in self._connections or self._connections[store].closed:
-            dsn = self.settings.legacy_dsn if store == "legacy" else self.settings.shop_dsn
+            dsn = self.settings.source_dsn if store == "legacy" else self.settings.target_dsn
             self._connections[store] = db.connect(dsn, f"demo writer {self.number}")
         return self._connections[store]
 

@@ -335,9 +335,9 @@ def pace(stores: Stores, phase: str, *, lag_limit_s: float = 10.0, patience_s: f
         time.sleep(0.2)
 
 
-def replay_lag(shop: Connection, route: str) -> float:
+def replay_lag(target: Connection, route: str) -> float:
     """Seconds between commit in legacy and application, of the newest batches; 0 when none came in the last 10 s."""
-    row = shop.execute(
+    row = target.execute(
         """SELECT coalesce(max(lag), 0) / 1000.0 FROM (
                SELECT (SELECT max(l) FROM unnest(lag_ms) AS l) AS lag FROM ferry.replay_batch
                WHERE route = %s AND at > clock_timestamp() - interval '10 seconds' ORDER BY at DESC LIMIT 3) b""",

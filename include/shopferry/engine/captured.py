@@ -15,23 +15,23 @@ from shopferry.route.entities import EntityMapping, Unit
 from shopferry.route.route import Route
 
 
-def captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
+def captured(target: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
     """Cut the tables down to the columns that the route's SELECTs read, and check those SELECTs on the way.
 
     PostgreSQL itself tells which columns a view depends on; the probe's tables and views are rolled back. Raises
     MappingError with file and line for a SELECT that does not run.
     """
     used: dict[str, set[str]] = {name: set(table.key) for name, table in full.items()}
-    with shop.transaction(force_rollback=True):
+    with target.transaction(force_rollback=True):
         schema = Identifier(route.schema)
-        shop.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
-        shop.execute(SQL("ALTER SCHEMA {} RENAME TO {}").format(schema, Identifier(f"{route.schema}_while_probing")))
-        shop.execute(SQL("CREATE SCHEMA {}").format(schema))
+        target.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
+        target.execute(SQL("ALTER SCHEMA {} RENAME TO {}").format(schema, Identifier(f"{route.schema}_while_probing")))
+        target.execute(SQL("CREATE SCHEMA {}").format(schema))
         for table in full.values():
             body = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
-            shop.execute(SQL("CREATE TABLE {} ({})").format(table.view, body))
+            target.execute(SQL("CREATE TABLE {} ({})").format(table.view, body))
         for unit, select, line in _selects(route):
-            for name, column in _probe(shop, unit, full, select, line):
+            for name, column in _probe(target, unit, full, select, line):
                 used[name].add(column)
     return {
         name: MirrorTable(name, table.key, tuple(c for c in table.columns if c.name in used[name]), table.schema)
@@ -56,7 +56,7 @@ def _selects(route: Route) -> Iterable[tuple[Unit, str, int]]:
 
 
 def _probe(
-    shop: Connection, unit: Unit, full: Mapping[str, MirrorTable], select: str, line: int
+    target: Connection, unit: Unit, full: Mapping[str, MirrorTable], select: str, line: int
 ) -> list[tuple[str, str]]:
     """Make one SELECT a view and ask which (table, column) it depends on."""
     lineage = next((s for s in unit.sources if s.lineage == select), None)
@@ -65,12 +65,12 @@ def _probe(
         changed = f"(LIKE {lineage.relation})"
     prefix = "CREATE TEMP VIEW probe AS "
     try:
-        with shop.transaction():
-            shop.execute(f"CREATE TEMP TABLE affected (key {key_type_of(unit, full)})".encode())
-            shop.execute(f"CREATE TEMP TABLE changed {changed}".encode())
-            shop.execute((prefix + select).encode())
-            read = changes.depends(shop, "probe")
-            shop.execute("DROP VIEW probe; DROP TABLE affected, changed")
+        with target.transaction():
+            target.execute(f"CREATE TEMP TABLE affected (key {key_type_of(unit, full)})".encode())
+            target.execute(f"CREATE TEMP TABLE changed {changed}".encode())
+            target.execute((prefix + select).encode())
+            read = changes.depends(target, "probe")
+            target.execute("DROP VIEW probe; DROP TABLE affected, changed")
     except psycopg.Error as error:
         at = int(error.diag.statement_position or 0) - len(prefix) - 1
         where = line + select[: max(at, 0)].count("\n") if line else 1

@@ -173,7 +173,7 @@ def captured_schema(schema: str) -> str:
     return "public" if schema == "legacy" else schema
 
 
-def reflect(legacy: Connection, tables: Iterable[str], schema: str = "legacy") -> dict[str, MirrorTable]:
+def reflect(source: Connection, tables: Iterable[str], schema: str = "legacy") -> dict[str, MirrorTable]:
     """Read the catalogue of the store that is read: every column of each table; `schema` is that of the mirror's views.
 
     Raises ConfigError for a table that is missing, has no primary key, or one whose type events do not carry.
@@ -181,7 +181,7 @@ def reflect(legacy: Connection, tables: Iterable[str], schema: str = "legacy") -
     # A connection of its own: SQLAlchemy ends transactions as it likes, and the caller's is the caller's.
     engine = sa.create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(legacy.info.dsn, password=legacy.info.password),
+        creator=lambda: psycopg.connect(source.info.dsn, password=source.info.password),
         poolclass=sa.pool.NullPool,
     )
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -189,7 +189,7 @@ def reflect(legacy: Connection, tables: Iterable[str], schema: str = "legacy") -
     within = captured_schema(schema)
     present = set(inspector.get_table_names(schema=within))
     found = {}
-    types = types_in_legacy(legacy, tables, schema)
+    types = types_in_legacy(source, tables, schema)
     for table in sorted(tables):
         if table not in present:
             raise ConfigError(
@@ -229,9 +229,9 @@ def _mirrored(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any] | None
     return kind if isinstance(kind, _PLAIN) and not isinstance(kind, sa.Enum) else None
 
 
-def types_in_legacy(legacy: Connection, tables: Iterable[str], schema: str = "legacy") -> dict[tuple[str, str], str]:
+def types_in_legacy(source: Connection, tables: Iterable[str], schema: str = "legacy") -> dict[tuple[str, str], str]:
     """The type of every column of these tables, by (table, column), as the catalogue of the store that is read has it now."""
-    rows = legacy.execute(_TYPES, (captured_schema(schema), sorted(tables))).fetchall()
+    rows = source.execute(_TYPES, (captured_schema(schema), sorted(tables))).fetchall()
     return {(table, column): kind for table, column, kind in rows}
 
 
@@ -248,15 +248,15 @@ def key_type_of(unit: Unit, tables: Mapping[str, MirrorTable]) -> str:
     raise MappingError(f"{unit.file}:1: no source with a column: the backfill would not know which keys there are")
 
 
-def create(shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> None:
+def create(target: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> None:
     """Create the mirror's tables, views and the indexes that lineage needs; idempotent.
 
     Raises ConfigError when a mirror table stands already and lacks a column that is mapped now.
     """
-    standing = load(shop)
+    standing = load(target)
     if not standing:
-        require_free(shop, route.schema)
-    shop.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(route.schema)))
+        require_free(target, route.schema)
+    target.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(route.schema)))
     for name, table in tables.items():
         if taken := set(table.names) & {*_OWN, "_n", "_k", "_v"}:
             raise ConfigError(
@@ -271,7 +271,7 @@ def create(shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) ->
             continue
         columns = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
         key = SQL(", ").join(map(Identifier, table.key))
-        shop.execute(
+        target.execute(
             SQL(
                 "CREATE TABLE {} ({}, _lsn pg_lsn NOT NULL DEFAULT '0/0', _gone boolean NOT NULL DEFAULT false, "
                 "_generation integer NOT NULL DEFAULT 0, PRIMARY KEY ({}))"
@@ -279,23 +279,23 @@ def create(shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) ->
         )
         for column in table.columns:
             # The mirror's own catalogue remembers what legacy's said: by it replay knows what events may get wrong.
-            shop.execute(
+            target.execute(
                 SQL("COMMENT ON COLUMN {}.{} IS {}").format(table.base, Identifier(column.name), Literal(column.legacy))
             )
         names = SQL(", ").join(map(Identifier, table.names))
         view = SQL("CREATE VIEW {} AS SELECT {} FROM {} WHERE NOT _gone")
-        shop.execute(view.format(table.view, names, table.base))
-        shop.execute(SQL("COMMENT ON TABLE {} IS {}").format(table.base, Literal(table.schema)))
+        target.execute(view.format(table.view, names, table.base))
+        target.execute(SQL("COMMENT ON TABLE {} IS {}").format(table.base, Literal(table.schema)))
     for name, table in tables.items():
         # The last look before a switch asks for what moved last, and writers wait for it. Copied rows have position 0/0.
-        shop.execute(
+        target.execute(
             SQL("CREATE INDEX IF NOT EXISTS {} ON {} (_lsn) WHERE _lsn > '0/0'").format(
                 Identifier(f"{name[:50]}_moved"), table.base
             )
         )
     for name, index in sorted(_indexes(route, tables)):
         label = f"{name}_{''.join(c if c.isalnum() else '_' for c in index)}"[:60]
-        shop.execute(
+        target.execute(
             SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(Identifier(label), tables[name].base, SQL(index))
         )
 
@@ -311,9 +311,9 @@ def _indexes(route: Route, tables: Mapping[str, MirrorTable]) -> set[tuple[str, 
     return wanted
 
 
-def load(shop: Connection) -> dict[str, MirrorTable]:
+def load(target: Connection) -> dict[str, MirrorTable]:
     """The mirror as it stands, from its own catalogue."""
-    rows = shop.execute(
+    rows = target.execute(
         """SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
                   coalesce(array_position(i.indkey::int2[], a.attnum), -1), coalesce(col_description(c.oid, a.attnum), ''),
                   coalesce(obj_description(c.oid, 'pg_class'), 'legacy')

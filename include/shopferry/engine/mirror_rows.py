@@ -13,13 +13,13 @@ from shopferry.engine.changes import noted
 from shopferry.engine.mirror import MirrorTable
 
 
-def stage(shop: Connection, table: MirrorTable) -> None:
+def stage(target: Connection, table: MirrorTable) -> None:
     """Make the temp table `incoming` in the shape of the mirror's base table, for `COPY` or `json_populate_recordset`."""
-    shop.execute(SQL("CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT * FROM {} LIMIT 0").format(table.base))
+    target.execute(SQL("CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT * FROM {} LIMIT 0").format(table.base))
 
 
 def apply_events(
-    shop: Connection, table: MirrorTable, rows: bytes, *, images: bool, compared: bool
+    target: Connection, table: MirrorTable, rows: bytes, *, images: bool, compared: bool
 ) -> psycopg.Cursor[Any]:
     """Upsert and tombstone one table's events in one statement; its result is how many rows were written.
 
@@ -29,7 +29,7 @@ def apply_events(
     changed in every column.
     """
     # as bytes the rows would travel as bytea, which is no json
-    return shop.execute(_event_statement(table, images, compared), (rows.decode(),), prepare=True)
+    return target.execute(_event_statement(table, images, compared), (rows.decode(),), prepare=True)
 
 
 @cache
@@ -80,13 +80,13 @@ def _event_statement(table: MirrorTable, images: bool, compared: bool) -> bytes:
     )
 
 
-def forget_positions(shop: Connection, table: MirrorTable, now: str) -> None:
+def forget_positions(target: Connection, table: MirrorTable, now: str) -> None:
     """Have no row of the mirror be newer than the position at which legacy's log stands now, before which nothing comes any more.
 
     A legacy that was restored on another server counts from a beginning of its own: what came from the one before would else
     be newer than every event.
     """
-    shop.execute(  # by the index of what has moved, which has no row at 0/0
+    target.execute(  # by the index of what has moved, which has no row at 0/0
         SQL("UPDATE {} SET _lsn = '0/0' WHERE _lsn > '0/0' AND _lsn > {}::pg_lsn").format(table.base, Literal(now))
     )
 
@@ -101,11 +101,11 @@ def note_images(table: MirrorTable) -> Composed:
     )
 
 
-def note_gone(shop: Connection, table: MirrorTable, within: Composed) -> None:
+def note_gone(target: Connection, table: MirrorTable, within: Composed) -> None:
     """Add to `incoming`, as gone, the mirror's live rows that the condition selects and `incoming` does not have."""
     key = SQL(", ").join(map(Identifier, table.key))
     same = SQL(" AND ").join(SQL("m.{0} = i.{0}").format(Identifier(k)) for k in table.key)
-    shop.execute(
+    target.execute(
         SQL(
             "INSERT INTO pg_temp.incoming ({0}, _gone) SELECT {0}, true FROM {1} m WHERE {2} AND NOT m._gone "
             "AND NOT EXISTS (SELECT FROM pg_temp.incoming i WHERE {3})"
@@ -113,7 +113,7 @@ def note_gone(shop: Connection, table: MirrorTable, within: Composed) -> None:
     )
 
 
-def _spare_standing(legacy: Connection, shop: Connection, table: MirrorTable) -> None:
+def _spare_standing(source: Connection, target: Connection, table: MirrorTable) -> None:
     """Take from `incoming` those noted as gone that legacy does have.
 
     A range of keys is not the same on both sides where the two order them differently: texts under other collations or
@@ -123,7 +123,7 @@ def _spare_standing(legacy: Connection, shop: Connection, table: MirrorTable) ->
     shape = SQL(", ").join(SQL("{} {}").format(Identifier(k), SQL(columns[k].type)) for k in table.key)
     names = SQL(", ").join(map(Identifier, table.key))
     gone = SQL("SELECT json_agg(_k)::text FROM (SELECT {} FROM pg_temp.incoming WHERE _gone) _k").format(names)
-    [(keys,)] = shop.execute(gone).fetchall()
+    [(keys,)] = target.execute(gone).fetchall()
     if keys is None:
         return
     matches = SQL(" AND ").join(
@@ -132,10 +132,10 @@ def _spare_standing(legacy: Connection, shop: Connection, table: MirrorTable) ->
     there = SQL(
         "SELECT json_agg(_k)::text FROM json_to_recordset(%s::json) AS _k ({}) WHERE EXISTS (SELECT FROM {} t WHERE {})"
     ).format(shape, table.captured, matches)
-    [(standing,)] = legacy.execute(there, (keys,)).fetchall()
+    [(standing,)] = source.execute(there, (keys,)).fetchall()
     same = SQL(" AND ").join(SQL("i.{0} = k.{0}").format(Identifier(k)) for k in table.key)
     if standing is not None:
-        shop.execute(
+        target.execute(
             SQL(
                 "DELETE FROM pg_temp.incoming i USING json_to_recordset(%s::json) AS k ({}) WHERE i._gone AND {}"
             ).format(shape, same),
@@ -144,7 +144,7 @@ def _spare_standing(legacy: Connection, shop: Connection, table: MirrorTable) ->
 
 
 def load_chunk(
-    legacy: Connection, shop: Connection, table: MirrorTable, within: Composed, generation: int, *, images: bool
+    source: Connection, target: Connection, table: MirrorTable, within: Composed, generation: int, *, images: bool
 ) -> None:
     """Bring the mirror's key range to what stands in `incoming`, but for rows the stream has touched in this generation.
 
@@ -157,25 +157,25 @@ def load_chunk(
     mine = SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names)
     theirs = SQL(", ").join(SQL("i.{}").format(Identifier(n)) for n in table.names)
     # The mirror grows faster than its statistics: a range is always read through the key's index.
-    shop.execute("SET LOCAL enable_seqscan = off")
-    note_gone(shop, table, within)
-    _spare_standing(legacy, shop, table)
+    target.execute("SET LOCAL enable_seqscan = off")
+    note_gone(target, table, within)
+    _spare_standing(source, target, table)
     # What the mirror already has, or has newer, is not touched at all.
-    shop.execute(
+    target.execute(
         SQL(
             "DELETE FROM pg_temp.incoming i USING {} m WHERE {} "
             "AND (m._generation >= {} OR (NOT m._gone AND i._gone IS NULL AND ROW({})::record *= ROW({})::record))"
         ).format(table.base, same, Literal(generation), mine, theirs)
     )
     if images:
-        shop.execute("ANALYZE pg_temp.incoming")
-        shop.execute(note_images(table))
+        target.execute("ANALYZE pg_temp.incoming")
+        target.execute(note_images(table))
     assign = SQL(", ").join(
         SQL("{0} = excluded.{0}").format(Identifier(n))
         for n in (*table.names, "_lsn", "_gone", "_generation")
         if n not in table.key
     )
-    shop.execute(
+    target.execute(
         SQL(
             "INSERT INTO {0} AS m ({1}, _lsn, _gone, _generation) "
             "SELECT {1}, '0/0', coalesce(_gone, false), {2} FROM pg_temp.incoming ORDER BY {3} "
@@ -183,6 +183,6 @@ def load_chunk(
         ).format(table.base, columns, Literal(generation - 1), key, assign, Literal(generation))
     )
     if images:
-        shop.execute(note_images(table))  # and so as they are now
-    shop.execute("DROP TABLE pg_temp.incoming")
-    shop.execute("SET LOCAL enable_seqscan = on")
+        target.execute(note_images(table))  # and so as they are now
+    target.execute("DROP TABLE pg_temp.incoming")
+    target.execute("SET LOCAL enable_seqscan = on")

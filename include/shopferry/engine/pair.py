@@ -37,5 +37,5 @@ class Stores:
 def open_stores(settings: Settings, role: str) -> Iterator[Stores]:
     """Both stores' connections and the route, for one step."""
     route = Route.load(settings.route)
-    with db.connect(settings.legacy_dsn, role) as source, db.connect(settings.shop_dsn, role) as target:
+    with db.connect(settings.source_dsn, role) as source, db.connect(settings.target_dsn, role) as target:
         yield Stores(source, target, route)

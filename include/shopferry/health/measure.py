@@ -156,14 +156,14 @@ def _measured(settings: Settings) -> SyncHealth:
     route = Route.load(settings.route)
     away: dict[str, str] = {}
     try:
-        with db.connect(settings.shop_dsn, "watch") as shop:
+        with db.connect(settings.target_dsn, "watch") as shop:
             return _measure(settings, route, shop, away)
     except (psycopg.Error, ShopferryError) as error:
         away = {"shop": describe(error)}
     # Legacy's disk fills while the shop is away, so the slot is looked at even when nothing else is known.
     slot = None
     try:
-        with db.connect(settings.legacy_dsn, "watch") as legacy:
+        with db.connect(settings.source_dsn, "watch") as legacy:
             slot = _slot(legacy, route)
     except (psycopg.Error, ShopferryError) as error:
         away["legacy"] = describe(error)
@@ -186,7 +186,7 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
     needed, unfenced = begun and (active == "legacy" or standby), list[str]()
     if begun:
         try:
-            with db.connect(settings.legacy_dsn, "watch") as legacy:
+            with db.connect(settings.source_dsn, "watch") as legacy:
                 slot, unfenced = _slot(legacy, route), _unfenced(legacy, shop, route, active)
                 withheld = find_withheld(legacy, route.publication, tables) if needed else []
         except (psycopg.Error, ShopferryError) as error:

@@ -62,7 +62,7 @@ def finish_dag() -> DAG:
             settings, typed = settings_from_connections(), get_current_context()["params"]["route"]
             route = Route.load(settings.route)
             refused = [] if typed == route.name else [f"the form says {typed!r}, the route is {route.name!r}"]
-            with db.connect(settings.shop_dsn, "finish") as shop, db.connect(settings.legacy_dsn, "finish") as legacy:
+            with db.connect(settings.target_dsn, "finish") as shop, db.connect(settings.source_dsn, "finish") as legacy:
                 if routes.is_installed(shop):
                     refused += finish.refusals(shop, route) + finish.built_on(legacy)
             if refused:

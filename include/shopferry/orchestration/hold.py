@@ -27,12 +27,12 @@ def held(phase: str) -> Settings:
     A step that was cleared by hand comes here without the steps before it. Raises PhaseError when somebody else holds it.
     """
     settings = settings_from_connections()
-    with db.connect(settings.shop_dsn, f"hold {phase}") as shop:
+    with db.connect(settings.target_dsn, f"hold {phase}") as shop:
         phases.hold(shop, settings.route, phase, this_run())
     return settings
 
 
 def holds(settings: Settings, phase: str, holder: str) -> bool:
     """Whether this holder has the phase."""
-    with db.connect(settings.shop_dsn, f"look at {phase}") as shop:
+    with db.connect(settings.target_dsn, f"look at {phase}") as shop:
         return phases.get(shop, settings.route, phase).holder == holder

@@ -69,7 +69,7 @@ def overview() -> dict[str, Any]:
     }
     if not health.begun:
         return found
-    with db.connect(settings.shop_dsn, "page") as shop:
+    with db.connect(settings.target_dsn, "page") as shop:
         progress = chunks.progress(shop, route.name)
         verified = differences.latest(shop, route.name)
         found["gates"] = [asdict(g) for g in gates.recorded(shop, route.name)]
@@ -93,7 +93,7 @@ def _rehearsal(settings: Settings, route: Route) -> dict[str, Any] | None:
     from shopferry import db
     from shopferry.control import rehearsals, schema
 
-    with db.connect(settings.shop_dsn, "page") as shop:
+    with db.connect(settings.target_dsn, "page") as shop:
         last = next(iter(rehearsals.held(shop, route.name)), None) if schema.is_current(shop) else None
     if last is None:
         return None

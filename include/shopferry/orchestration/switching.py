@@ -204,7 +204,7 @@ def _report(steps: list[str], approval: dict[str, Any], occasion: str) -> str:
     from shopferry import db
 
     settings = settings_from_connections()
-    with db.connect(settings.shop_dsn, "report") as shop:
+    with db.connect(settings.target_dsn, "report") as shop:
         active = routes.active_store(shop, settings.route)
     text = f"approved by {approver(approval)}; writes go to {active}; " + (", ".join(steps) or "was done already")
     log.warning("%s", text)  # also where logs are kept quiet

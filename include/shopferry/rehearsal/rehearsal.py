@@ -49,7 +49,7 @@ def rehearse(settings: Settings, who: str, form: Form, say: Callable[[str], None
     """Rehearse the route's phases and book how it ended; what breaks it off is booked too, and raised."""
     route = Route.load(settings.route)
     plan = sample.load(route)
-    with db.connect(settings.shop_dsn, "rehearsal") as shop:
+    with db.connect(settings.target_dsn, "rehearsal") as shop:
         _install(shop, route)
     started, done, problem = time.monotonic(), list[Rehearsed](), None
     try:
@@ -75,7 +75,7 @@ def _record(
     settings: Settings, route: Route, who: str, form: Form, seconds: float, done: list[Rehearsed], problem: str | None
 ) -> Rehearsal:
     green = problem is None and all(p.clean for p in done) and len(done) == len(route.phases)
-    with db.connect(settings.shop_dsn, "rehearsal") as shop, shop.transaction():
+    with db.connect(settings.target_dsn, "rehearsal") as shop, shop.transaction():
         made = rehearsals.record(
             shop,
             route.name,
@@ -97,10 +97,10 @@ def _run(
 ) -> None:
     name = f"shopferry_{route.name}"[:40]
     with (
-        scratch.database(settings.shop_dsn, f"{name}_rehearsal_legacy") as old,
-        scratch.database(settings.shop_dsn, f"{name}_rehearsal_shop") as new,
+        scratch.database(settings.target_dsn, f"{name}_rehearsal_legacy") as old,
+        scratch.database(settings.target_dsn, f"{name}_rehearsal_shop") as new,
     ):
-        there = replace(settings, legacy_dsn=old, shop_dsn=new, kafka="")
+        there = replace(settings, source_dsn=old, target_dsn=new, kafka="")
         say("making the new shop's structure anew")
         _structure(settings, there)
         say(f"choosing {form.customers} customers and the oddest ones, with all that is theirs")
@@ -115,13 +115,13 @@ def _run(
 
 def _structure(settings: Settings, there: Settings) -> None:
     """The new shop's tables, types, functions and fences, without a row, beside control tables of their own."""
-    with db.connect(there.shop_dsn, "rehearsal") as new, new.transaction():
+    with db.connect(there.target_dsn, "rehearsal") as new, new.transaction():
         schema.install_control(new)  # fences call its function
-    with db.connect(settings.shop_dsn, "rehearsal") as shop, tempfile.TemporaryDirectory() as folder:
+    with db.connect(settings.target_dsn, "rehearsal") as shop, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "structure.dump"
         server = shop.info.server_version
-        dump.dump(settings.shop_dsn, file, server, "--schema-only", *(f"--exclude-schema={s}" for s in _OURS))
-        dump.restore(there.shop_dsn, file, server)
+        dump.dump(settings.target_dsn, file, server, "--schema-only", *(f"--exclude-schema={s}" for s in _OURS))
+        dump.restore(there.target_dsn, file, server)
 
 
 def _fill(
@@ -129,9 +129,9 @@ def _fill(
 ) -> tuple[Mapping[str, int], Mapping[str, int]]:
     """Bring the sample into the scratch legacy store; returns its rows per table, and those of the whole."""
     with (
-        db.connect(settings.legacy_dsn, "rehearsal") as legacy,
-        db.connect(there.legacy_dsn, "rehearsal") as old,
-        db.connect(there.shop_dsn, "rehearsal") as new,
+        db.connect(settings.source_dsn, "rehearsal") as legacy,
+        db.connect(there.source_dsn, "rehearsal") as old,
+        db.connect(there.target_dsn, "rehearsal") as new,
     ):
         tables: dict[str, MirrorTable] = captured.captured(new, route, mirror.reflect(legacy, route.tables))
         if form.pseudonymise:

@@ -91,7 +91,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
     who, questions = route_settings.load(settings.route).responsible, sums.load(route)
     legacy = _legacy(settings)
     try:
-        with db.connect(settings.shop_dsn, "report") as shop:
+        with db.connect(settings.target_dsn, "report") as shop:
             db.read_only(shop, _PATIENCE)
             if not routes.is_installed(shop):
                 raise ConfigError(
@@ -131,7 +131,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
 
 def _legacy(settings: Settings) -> Connection | None:
     try:
-        conn = db.connect(settings.legacy_dsn, "report")
+        conn = db.connect(settings.source_dsn, "report")
     except psycopg.OperationalError:
         return None
     db.read_only(conn, _PATIENCE)

@@ -38,7 +38,7 @@ _POLL = 0.2
 
 def properties(settings: Settings) -> dict[str, str]:
     """The connector's settings with the route's values filled in."""
-    store = conninfo_to_dict(settings.legacy_dsn)
+    store = conninfo_to_dict(settings.source_dsn)
     values = {
         "LEGACY_HOST": store.get("host", "localhost"),
         "LEGACY_PORT": store.get("port", "5432"),
@@ -89,7 +89,7 @@ def _ensure_slot(conn: db.Connection, name: str) -> None:
 
 def _prepare(settings: Settings, wanted: dict[str, str]) -> list[str]:
     """Wait until the route has something to stream, make sure of the slot, return the topics to come."""
-    with db.connect(settings.legacy_dsn, "connector") as conn:
+    with db.connect(settings.source_dsn, "connector") as conn:
         tables = await_publication(conn, wanted["publication.name"])
         _ensure_slot(conn, wanted["slot.name"])
     prefix = wanted["topic.prefix"]

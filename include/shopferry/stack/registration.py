@@ -48,7 +48,7 @@ def register(settings: Settings) -> None:
     name = wanted["slot.name"]
 
     def published() -> None:
-        with db.connect(settings.legacy_dsn, "registration") as conn:
+        with db.connect(settings.source_dsn, "registration") as conn:
             await_publication(conn, wanted["publication.name"])
 
     retrying(published)

@@ -29,10 +29,10 @@ def counting(route: Route, phase: str) -> list[EntityMapping]:
     return [unit for unit in route.of(phase) if isinstance(unit, EntityMapping) and unit.counts is not None]
 
 
-def account(shop: Connection, mapping: EntityMapping) -> Account:
+def account(target: Connection, mapping: EntityMapping) -> Account:
     """The account of the legacy table that a mapping counts, by what really stands in the shop."""
     assert mapping.counts
-    rows = shop.execute(
+    rows = target.execute(
         SQL(
             """SELECT CASE WHEN t.found AND q.row_key IS NULL AND l.row_key IS NULL THEN 'migrated'
                            WHEN t.found IS NULL AND q.row_key IS NOT NULL AND l.row_key IS NULL THEN 'quarantined'

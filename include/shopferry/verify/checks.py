@@ -60,14 +60,14 @@ def load(route: Route, root: Path | None = None) -> tuple[Check, ...]:
     return tuple(sorted(found, key=lambda c: (route.phases.index(c.phase), c.name)))
 
 
-def breaches(shop: Connection, check: Check) -> list[Breach]:
+def breaches(target: Connection, check: Check) -> list[Breach]:
     """Run a check and return all that breaks it, by target and key.
 
     Raises MappingError with file and line for a SELECT that does not run or yields other columns than `key, found`, or
     `target, key, found`.
     """
     try:
-        cursor = shop.execute(check.body.encode())
+        cursor = target.execute(check.body.encode())
     except psycopg.ProgrammingError as error:
         if (error.sqlstate or "")[:2] != "42":  # those name tables and columns; others may quote a value
             raise

@@ -43,45 +43,45 @@ class Part:
 
 
 def compare(
-    legacy: Connection,
-    shop: Connection,
+    source: Connection,
+    target: Connection,
     table: MirrorTable,
     await_applied: Callable[[], object],
     after: Sequence[object] | None = None,
 ) -> Iterator[Part]:
     """Compare one table, from behind a key on. `await_applied` returns when the stream has caught up."""
-    legacy.execute(_SESSION)
-    shop.execute(_SESSION)
-    text = _row_text(legacy, shop, table)
+    source.execute(_SESSION)
+    target.execute(_SESSION)
+    text = _row_text(source, target, table)
     here, there = table.view, table.captured
     with ThreadPoolExecutor(1) as at_legacy:  # both servers work at the same time
-        for stretch in _stretches(legacy, table, after):
+        for stretch in _stretches(source, table, after):
             compared, suspects = 0, set()
             for low, high in stretch:
                 within = key_range(table.key, low, high)
-                asked = at_legacy.submit(_sum, legacy, there, text, within)
-                ours, theirs = _sum(shop, here, text, within), asked.result()
+                asked = at_legacy.submit(_sum, source, there, text, within)
+                ours, theirs = _sum(target, here, text, within), asked.result()
                 compared += theirs[0]
                 if theirs != ours:
-                    listed = at_legacy.submit(_rows, legacy, there, table, text, within)
-                    suspects |= _differing(_rows(shop, here, table, text, within), listed.result())
-            standing = _standing(legacy, shop, table, suspects, await_applied)
-            yield Part(compared, list(_drilled(legacy, shop, table, standing)), stretch[-1][1])
+                    listed = at_legacy.submit(_rows, source, there, table, text, within)
+                    suspects |= _differing(_rows(target, here, table, text, within), listed.result())
+            standing = _standing(source, target, table, suspects, await_applied)
+            yield Part(compared, list(_drilled(source, target, table, standing)), stretch[-1][1])
 
 
 def compare_keys(
-    legacy: Connection, shop: Connection, table: MirrorTable, keys: Iterable[str], await_applied: Callable[[], object]
+    source: Connection, target: Connection, table: MirrorTable, keys: Iterable[str], await_applied: Callable[[], object]
 ) -> list[Difference]:
     """Compare these rows only, with their values."""
-    legacy.execute(_SESSION)
-    shop.execute(_SESSION)
-    return list(_drilled(legacy, shop, table, _standing(legacy, shop, table, set(keys), await_applied)))
+    source.execute(_SESSION)
+    target.execute(_SESSION)
+    return list(_drilled(source, target, table, _standing(source, target, table, set(keys), await_applied)))
 
 
-def _row_text(legacy: Connection, shop: Connection, table: MirrorTable) -> Composed:
+def _row_text(source: Connection, target: Connection, table: MirrorTable) -> Composed:
     """A row as one text that both servers hash alike: they hash its bytes, which are others under another encoding."""
     text = SQL("ROW({})::text").format(mirror.values(table))
-    if _encoding(legacy) != _encoding(shop):
+    if _encoding(source) != _encoding(target):
         text = SQL("encode(convert_to({}, 'UTF8'), 'hex')").format(text)
     return text
 
@@ -90,9 +90,9 @@ def _encoding(conn: Connection) -> str | None:
     return conn.info.parameter_status("server_encoding")
 
 
-def keyed(table: MirrorTable, keys: Iterable[str], *, legacy: bool) -> Composed:
+def keyed(table: MirrorTable, keys: Iterable[str], *, in_source: bool) -> Composed:
     """The condition for rows with these keys, in legacy's table or in the mirror's, which the key's index can serve."""
-    kinds = {c.name: c.legacy_type if legacy else c.type for c in table.columns}
+    kinds = {c.name: c.legacy_type if in_source else c.type for c in table.columns}
     rows = [key_parts(table.key, k) for k in sorted(keys)]
     columns = [
         SQL("{}::{}[]").format(Literal([row[n] for row in rows]), SQL(kinds[name])) for n, name in enumerate(table.key)
@@ -104,39 +104,39 @@ def keyed(table: MirrorTable, keys: Iterable[str], *, legacy: bool) -> Composed:
 
 
 def _stretches(
-    legacy: Connection, table: MirrorTable, after: Sequence[object] | None
+    source: Connection, table: MirrorTable, after: Sequence[object] | None
 ) -> Iterator[list[tuple[Sequence[object] | None, list[object] | None]]]:
     rest = SQL("(SELECT {} FROM {} WHERE {})").format(
         SQL(", ").join(map(Identifier, table.key)), table.captured, key_range(table.key, after, None)
     )
-    ranges = [(low or after, high) for low, high in key_ranges(legacy, rest, table.key, RANGE)]
+    ranges = [(low or after, high) for low, high in key_ranges(source, rest, table.key, RANGE)]
     for n in range(0, len(ranges), STRETCH):
         yield ranges[n : n + STRETCH]
 
 
 def _standing(
-    legacy: Connection, shop: Connection, table: MirrorTable, suspects: set[str], await_applied: Callable[[], object]
+    source: Connection, target: Connection, table: MirrorTable, suspects: set[str], await_applied: Callable[[], object]
 ) -> set[str]:
     """Those that differ although legacy's row stood still while the stream caught up."""
-    text = _row_text(legacy, shop, table)
+    text = _row_text(source, target, table)
     here, there = table.view, table.captured
     standing: set[str] = set()
     for _ in range(_ROUNDS):
         if not suspects:
             return standing
-        before = _rows_of(legacy, there, table, text, suspects, legacy=True)
+        before = _rows_of(source, there, table, text, suspects, in_source=True)
         await_applied()
-        ours = _rows_of(shop, here, table, text, suspects, legacy=False)
-        after = _rows_of(legacy, there, table, text, suspects, legacy=True)
+        ours = _rows_of(target, here, table, text, suspects, in_source=False)
+        after = _rows_of(source, there, table, text, suspects, in_source=True)
         moving = _differing(before, after)
         standing |= _differing(after, ours) - moving
         suspects = moving
-    return standing | {key for key in suspects if _differs_held(legacy, shop, table, text, key, await_applied)}
+    return standing | {key for key in suspects if _differs_held(source, target, table, text, key, await_applied)}
 
 
 def _differs_held(
-    legacy: Connection,
-    shop: Connection,
+    source: Connection,
+    target: Connection,
     table: MirrorTable,
     text: Composed,
     key: str,
@@ -147,14 +147,16 @@ def _differs_held(
     Raises TransientError when the stream does not come that far before they are let go.
     """
     here, there = table.view, table.captured
-    with db.another(legacy, "verify") as held:
+    with db.another(source, "verify") as held:
         held.execute(_SESSION + f"; SET idle_in_transaction_session_timeout = '{_HELD_S}s'")
         try:
             with held.transaction():
-                held.execute(SQL("SELECT FROM {} WHERE {} FOR SHARE").format(there, keyed(table, [key], legacy=True)))
-                theirs = _rows_of(held, there, table, text, {key}, legacy=True)
+                held.execute(
+                    SQL("SELECT FROM {} WHERE {} FOR SHARE").format(there, keyed(table, [key], in_source=True))
+                )
+                theirs = _rows_of(held, there, table, text, {key}, in_source=True)
                 await_applied()
-                ours = _rows_of(shop, here, table, text, {key}, legacy=False)
+                ours = _rows_of(target, here, table, text, {key}, in_source=False)
         except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout):
             raise TransientError(
                 f"row {key} of {table.name} is written without a pause, and the stream needs more than {_HELD_S} s to come "
@@ -163,12 +165,12 @@ def _differs_held(
     return theirs != ours
 
 
-def _drilled(legacy: Connection, shop: Connection, table: MirrorTable, keys: set[str]) -> Iterator[Difference]:
+def _drilled(source: Connection, target: Connection, table: MirrorTable, keys: set[str]) -> Iterator[Difference]:
     """Each column that differs; of a row that only one side has, the row."""
     listed = sorted(keys)
     for n in range(0, len(listed), _DRILL):
-        theirs = _columns_of(legacy, table.captured, table, listed[n : n + _DRILL], legacy=True)
-        ours = _columns_of(shop, table.view, table, listed[n : n + _DRILL], legacy=False)
+        theirs = _columns_of(source, table.captured, table, listed[n : n + _DRILL], in_source=True)
+        ours = _columns_of(target, table.view, table, listed[n : n + _DRILL], in_source=False)
         for key in listed[n : n + _DRILL]:
             if key not in ours and key in theirs:
                 yield Difference("mirror", table.name, key, "missing", aggregate=key)
@@ -181,12 +183,12 @@ def _drilled(legacy: Connection, shop: Connection, table: MirrorTable, keys: set
 
 
 def _columns_of(
-    conn: Connection, relation: Identifier, table: MirrorTable, keys: Sequence[str], *, legacy: bool
+    conn: Connection, relation: Identifier, table: MirrorTable, keys: Sequence[str], *, in_source: bool
 ) -> dict[str, list[str | None]]:
     texts = SQL(", ").join(SQL("{}::{}::text").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
     rows = conn.execute(
         SQL("SELECT {}, ARRAY[{}] FROM {} WHERE {}").format(
-            key_text(table.key), texts, relation, keyed(table, keys, legacy=legacy)
+            key_text(table.key), texts, relation, keyed(table, keys, in_source=in_source)
         )
     ).fetchall()
     return dict(rows)
@@ -208,10 +210,10 @@ def _rows(
 
 
 def _rows_of(
-    conn: Connection, relation: Identifier, table: MirrorTable, text: Composed, keys: set[str], *, legacy: bool
+    conn: Connection, relation: Identifier, table: MirrorTable, text: Composed, keys: set[str], *, in_source: bool
 ) -> dict[str, int]:
     """The hashes of named keys."""
-    return _rows(conn, relation, table, text, keyed(table, keys, legacy=legacy))
+    return _rows(conn, relation, table, text, keyed(table, keys, in_source=in_source))
 
 
 def _hashes(relation: Identifier, table: MirrorTable, text: Composed, within: Composed) -> Composed:
@@ -225,8 +227,8 @@ def _differing(left: dict[str, int], right: dict[str, int]) -> set[str]:
 
 
 def compare_hot(
-    legacy: Connection,
-    shop: Connection,
+    source: Connection,
+    target: Connection,
     tables: Sequence[MirrorTable],
     since: str,
     suspects: Mapping[str, set[str]] | None = None,
@@ -236,11 +238,11 @@ def compare_hot(
 
     Meant for the moment when legacy is locked: whatever differs then, differs. Writers wait, so all tables are asked for at once.
     """
-    for conn in (legacy, shop):
+    for conn in (source, target):
         conn.execute(_SESSION)
-    with shop.pipeline():
+    with target.pipeline():
         sent = [
-            shop.execute(
+            target.execute(
                 SQL("SELECT {} FROM {} WHERE _lsn > {}::pg_lsn").format(key_text(t.key), t.base, Literal(since))
             )
             for t in tables
@@ -251,16 +253,16 @@ def compare_hot(
         if (keys := {key for (key,) in moved.fetchall()} | (suspects or {}).get(t.name, set()))
     ]
     asked = []
-    for conn, is_legacy in ((legacy, True), (shop, False)):
+    for conn, is_source in ((source, True), (target, False)):
         with conn.pipeline():
             asked.append(
                 [
                     conn.execute(
                         _hashes(
-                            t.captured if is_legacy else t.view,
+                            t.captured if is_source else t.view,
                             t,
-                            _row_text(legacy, shop, t),
-                            keyed(t, keys, legacy=is_legacy),
+                            _row_text(source, target, t),
+                            keyed(t, keys, in_source=is_source),
                         )
                     )
                     for t, keys in hot

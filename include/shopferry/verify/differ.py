@@ -32,7 +32,7 @@ KEYS = 100_000  # aggregate keys named at once
 _SAMPLE = 100  # of so many rows one tells where ranges end: to sort the keys of three million orders takes seconds
 
 
-def compare(shop: Connection, mapping: EntityMapping, after: Sequence[object] | None = None) -> Iterator[Part]:
+def compare(target: Connection, mapping: EntityMapping, after: Sequence[object] | None = None) -> Iterator[Part]:
     """Compare one entity, from behind an aggregate key on; each range in a repeatable-read transaction of its own."""
     every = min(_SAMPLE, RANGE)
     some = SQL(
@@ -44,58 +44,58 @@ def compare(shop: Connection, mapping: EntityMapping, after: Sequence[object] | 
         key_range([mapping.scope], after, None),
         Literal(every),
     )
-    for first, high in key_ranges(shop, some, ["key"], RANGE // every):
+    for first, high in key_ranges(target, some, ["key"], RANGE // every):
         low = first or after
-        with shop.transaction():
-            shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            _affect(shop, mapping, keys_between(mapping, low, high))
-            rows, found = _compare(shop, mapping, key_range([mapping.scope], low, high))
+        with target.transaction():
+            target.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            _affect(target, mapping, keys_between(mapping, low, high))
+            rows, found = _compare(target, mapping, key_range([mapping.scope], low, high))
             if high is None:
-                found += _strangers(shop, mapping)
+                found += _strangers(target, mapping)
         yield Part(rows, found, high)
 
 
-def compare_keys(shop: Connection, mapping: EntityMapping, aggregates: Sequence[str]) -> list[Difference]:
+def compare_keys(target: Connection, mapping: EntityMapping, aggregates: Sequence[str]) -> list[Difference]:
     """Compare what these aggregate keys yield, with the values, in a repeatable-read transaction of its own."""
-    with shop.transaction():
-        shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        _affect(shop, mapping, keys_between(mapping, None, None), empty=True)
-        kind = columns(shop, "pg_temp.affected")["key"]
+    with target.transaction():
+        target.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        _affect(target, mapping, keys_between(mapping, None, None), empty=True)
+        kind = columns(target, "pg_temp.affected")["key"]
         keys = SQL("{}::{}[]").format(Literal(sorted(set(aggregates))), SQL(kind))
-        shop.execute(SQL("INSERT INTO pg_temp.affected SELECT unnest({})").format(keys))
-        return _compare(shop, mapping, SQL("{} = ANY({})").format(Identifier(mapping.scope), keys))[1]
+        target.execute(SQL("INSERT INTO pg_temp.affected SELECT unnest({})").format(keys))
+        return _compare(target, mapping, SQL("{} = ANY({})").format(Identifier(mapping.scope), keys))[1]
 
 
-def _affect(shop: Connection, mapping: EntityMapping, keys: Composed, *, empty: bool = False) -> None:
-    shop.execute(
+def _affect(target: Connection, mapping: EntityMapping, keys: Composed, *, empty: bool = False) -> None:
+    target.execute(
         SQL(
             "CREATE TEMP TABLE affected ON COMMIT DROP AS SELECT DISTINCT key FROM ({}) k WHERE key IS NOT NULL {}"
         ).format(keys, SQL("WITH NO DATA" if empty else ""))
     )
 
 
-def _compare(shop: Connection, mapping: EntityMapping, within: Composable) -> tuple[int, list[Difference]]:
+def _compare(target: Connection, mapping: EntityMapping, within: Composable) -> tuple[int, list[Difference]]:
     """(rows of the shop, differences) of the keys in `affected` and of the shop's rows that the condition selects."""
     # What the database refused is in quarantine by its SQLSTATE although the mapping yields it, if it yields anything.
-    shop.execute(
+    target.execute(
         "DELETE FROM pg_temp.affected a USING ferry.quarantine q "
         "WHERE q.entity = %s AND q.key = a.key::text AND q.sqlstate IS NOT NULL",
         (mapping.entity,),
     )
-    shop.execute("ANALYZE pg_temp.affected")
-    shop.execute(SQL("CREATE TEMP TABLE yielded ON COMMIT DROP AS {}").format(SQL(mapping.body)))
-    shop.execute("ANALYZE pg_temp.yielded")
-    yields = list(columns(shop, "pg_temp.yielded"))
-    found = _rows(shop, mapping, yields, within) + _outcomes(shop, mapping, yields)
-    count = shop.execute(SQL("SELECT count(*) FROM {} t WHERE {}").format(target_of(mapping), within)).fetchone()
-    shop.execute("DROP TABLE pg_temp.affected, pg_temp.yielded")
+    target.execute("ANALYZE pg_temp.affected")
+    target.execute(SQL("CREATE TEMP TABLE yielded ON COMMIT DROP AS {}").format(SQL(mapping.body)))
+    target.execute("ANALYZE pg_temp.yielded")
+    yields = list(columns(target, "pg_temp.yielded"))
+    found = _rows(target, mapping, yields, within) + _outcomes(target, mapping, yields)
+    count = target.execute(SQL("SELECT count(*) FROM {} t WHERE {}").format(target_of(mapping), within)).fetchone()
+    target.execute("DROP TABLE pg_temp.affected, pg_temp.yielded")
     return (int(count[0]) if count else 0), found
 
 
-def _rows(shop: Connection, mapping: EntityMapping, yields: Sequence[str], within: Composable) -> list[Difference]:
-    casts = fitted(shop, mapping.entity)
+def _rows(target: Connection, mapping: EntityMapping, yields: Sequence[str], within: Composable) -> list[Difference]:
+    casts = fitted(target, mapping.entity)
     names = [n for n in yields if n not in RESERVED]
-    rows = shop.execute(
+    rows = target.execute(
         SQL(
             "SELECT coalesce(nullif({key_y}, ''), {key_t}), "
             "CASE WHEN t.* IS NULL THEN 'missing' WHEN y.* IS NULL THEN 'extra' ELSE 'differs' END, "
@@ -130,10 +130,10 @@ def _rows(shop: Connection, mapping: EntityMapping, yields: Sequence[str], withi
     return found
 
 
-def _outcomes(shop: Connection, mapping: EntityMapping, yields: Sequence[str]) -> list[Difference]:
+def _outcomes(target: Connection, mapping: EntityMapping, yields: Sequence[str]) -> list[Difference]:
     """A problem that is not in quarantine, a quarantined row that has no problem any more; and so of rows left out."""
     left_out = "CASE WHEN cardinality(y.problems) = 0 THEN y.left_out END" if "left_out" in yields else "NULL::text"
-    rows = shop.execute(
+    rows = target.execute(
         SQL(
             "SELECT coalesce(y.row_key, q.row_key), coalesce(y.key, q.key), y.reasons, q.reasons, y.left_out, q.left_out "
             "FROM (SELECT {row_key}::text AS row_key, y.{scope}::text AS key, nullif(y.problems, '{{}}')::text AS reasons, "
@@ -164,9 +164,9 @@ def _outcomes(shop: Connection, mapping: EntityMapping, yields: Sequence[str]) -
     return found
 
 
-def _strangers(shop: Connection, mapping: EntityMapping) -> list[Difference]:
+def _strangers(target: Connection, mapping: EntityMapping) -> list[Difference]:
     """Rows that no key leads to: of the shop without an aggregate key, of quarantine and rows left out with one there is not."""
-    rows = shop.execute(
+    rows = target.execute(
         SQL("SELECT {} FROM {} t WHERE t.{} IS NULL AND NOT {}").format(
             key_text(mapping.key, "t"),
             target_of(mapping),
@@ -175,7 +175,7 @@ def _strangers(shop: Connection, mapping: EntityMapping) -> list[Difference]:
         )
     ).fetchall()
     found = [Difference("shop", mapping.entity, key, "extra") for (key,) in rows]
-    held = shop.execute(
+    held = target.execute(
         SQL(
             "SELECT h.row_key, h.key, h.what FROM ("
             "  SELECT row_key, key, 'reasons' AS what FROM ferry.quarantine WHERE entity = {0} "

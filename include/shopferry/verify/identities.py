@@ -12,19 +12,21 @@ from shopferry.engine.statements import columns, keys_between
 from shopferry.route.entities import IdentityMapping
 
 
-def compare(shop: Connection, unit: IdentityMapping, keys: Sequence[str] | None = None) -> tuple[int, list[Difference]]:
+def compare(
+    target: Connection, unit: IdentityMapping, keys: Sequence[str] | None = None
+) -> tuple[int, list[Difference]]:
     """Compare one identity, or only these legacy keys of it, in one snapshot; returns (rows compared, differences).
 
     Of members of a cluster that have several shop keys those differ that have another than most; of clusters that share
     one, all but the first.
     """
-    with shop.transaction():
-        shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    with target.transaction():
+        target.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         everything = SQL(
             "SELECT DISTINCT key FROM ({} UNION ALL SELECT legacy_key FROM ferry.identity WHERE entity = {}) k "
             "WHERE key IS NOT NULL"
         ).format(keys_between(unit, None, None), Literal(unit.identity))
-        shop.execute(
+        target.execute(
             SQL("CREATE TEMP TABLE affected ON COMMIT DROP AS {} {}").format(
                 everything, SQL("" if keys is None else "WITH NO DATA")
             )
@@ -32,15 +34,15 @@ def compare(shop: Connection, unit: IdentityMapping, keys: Sequence[str] | None 
         wanted: Composable = SQL("true")
         clusters = shop_keys = wanted
         if keys is not None:
-            kind = columns(shop, "pg_temp.affected")["key"]
+            kind = columns(target, "pg_temp.affected")["key"]
             listed = SQL("{}::{}[]").format(Literal(sorted(set(keys))), SQL(kind))
-            shop.execute(SQL("INSERT INTO pg_temp.affected SELECT unnest({})").format(listed))
+            target.execute(SQL("INSERT INTO pg_temp.affected SELECT unnest({})").format(listed))
             wanted = SQL("legacy_key = ANY({})").format(listed)
             clusters, shop_keys = (
                 SQL("cluster IN (SELECT cluster FROM stands)"),
                 SQL("shop_key IN (SELECT shop_key FROM stands)"),
             )
-        shop.execute("ANALYZE pg_temp.affected")
+        target.execute("ANALYZE pg_temp.affected")
         given = {
             "body": SQL(unit.body),
             "entity": Literal(unit.identity),
@@ -49,9 +51,9 @@ def compare(shop: Connection, unit: IdentityMapping, keys: Sequence[str] | None 
             "clusters": clusters,
             "shop_keys": shop_keys,
         }
-        rows = shop.execute(SQL(_UNEQUAL).format(**given)).fetchall()
-        count = shop.execute("SELECT count(*) FROM pg_temp.affected").fetchone()
-        shop.execute("DROP TABLE pg_temp.affected")
+        rows = target.execute(SQL(_UNEQUAL).format(**given)).fetchall()
+        count = target.execute("SELECT count(*) FROM pg_temp.affected").fetchone()
+        target.execute("DROP TABLE pg_temp.affected")
     found = [
         Difference("identity", unit.identity, key, kind, column, key, expected, stands)
         for key, kind, column, expected, stands in rows

@@ -105,9 +105,9 @@ def _mirror(stores: Stores, phase: str, name: str, keys: Sequence[str]) -> None:
         table = mirror.load(shop)[name]
         # Replay holds this lock shared until its batch commits: so none is between what we read and what we write.
         shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{name}",))
-        backfill.fetch(stores, table, checksums.keyed(table, keys, legacy=True))
+        backfill.fetch(stores, table, checksums.keyed(table, keys, in_source=True))
         read = any(s.relation == table.relation for u in live for s in u.sources)
-        _restore(stores, table, checksums.keyed(table, keys, legacy=False), images=read)
+        _restore(stores, table, checksums.keyed(table, keys, in_source=False), images=read)
         if read:
             stores.merger.propagate(live, {table.relation})
 

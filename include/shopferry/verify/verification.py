@@ -63,8 +63,8 @@ class _Target:
 
 
 def verify(
-    legacy: Connection,
-    shop: Connection,
+    source: Connection,
+    target: Connection,
     route: Route,
     phase: str,
     await_applied: Callable[[], object],
@@ -76,34 +76,34 @@ def verify(
     Commits what it books itself, as the comparison spans several snapshots. One of a phase at a time: a second one waits.
     """
     lock = f"verify {route.name} {phase}"
-    shop.execute("SELECT pg_advisory_lock(hashtext(%s))", (lock,))
+    target.execute("SELECT pg_advisory_lock(hashtext(%s))", (lock,))
     try:
-        with shop.transaction():
-            run = differences.begin(shop, route.name, phase)
-        _compare_all(legacy, shop, run, _targets(shop, route, run, await_applied), rows_per_second)
-        return _finish(shop, run, route)
+        with target.transaction():
+            run = differences.begin(target, route.name, phase)
+        _compare_all(source, target, run, _targets(target, route, run, await_applied), rows_per_second)
+        return _finish(target, run, route)
     finally:
-        if not shop.closed:
-            shop.execute("SELECT pg_advisory_unlock(hashtext(%s))", (lock,))
+        if not target.closed:
+            target.execute("SELECT pg_advisory_unlock(hashtext(%s))", (lock,))
 
 
-def _targets(shop: Connection, route: Route, run: Run, await_applied: Callable[[], object]) -> list[_Target]:
+def _targets(target: Connection, route: Route, run: Run, await_applied: Callable[[], object]) -> list[_Target]:
     """What is still to be compared."""
-    tables = mirror.load(shop)
+    tables = mirror.load(target)
 
-    def parts_of(unit: Unit, shop: Connection) -> Iterator[Part]:
+    def parts_of(unit: Unit, target: Connection) -> Iterator[Part]:
         if isinstance(unit, IdentityMapping):
-            rows, found = identities.compare(shop, unit)
+            rows, found = identities.compare(target, unit)
             yield Part(rows, found, None)
         elif isinstance(unit, EntityMapping):
-            yield from differ.compare(shop, unit, run.after("shop", unit.target))
+            yield from differ.compare(target, unit, run.after("shop", unit.target))
 
     found = [
         _Target(
             "mirror",
             name,
-            lambda legacy, shop, n=name: checksums.compare(  # type: ignore[misc]
-                legacy, shop, tables[n], await_applied, run.after("mirror", n)
+            lambda legacy, target, n=name: checksums.compare(  # type: ignore[misc]
+                legacy, target, tables[n], await_applied, run.after("mirror", n)
             ),
         )
         for name in route.tables_of(run.phase)
@@ -112,7 +112,7 @@ def _targets(shop: Connection, route: Route, run: Run, await_applied: Callable[[
         _Target(
             "identity" if isinstance(u, IdentityMapping) else "shop",
             u.target,
-            lambda _, shop, u=u: parts_of(u, shop),  # type: ignore[misc]
+            lambda _, target, u=u: parts_of(u, target),  # type: ignore[misc]
         )
         for u in route.of(run.phase)
     ]
@@ -120,26 +120,26 @@ def _targets(shop: Connection, route: Route, run: Run, await_applied: Callable[[
 
 
 def _compare_all(
-    legacy: Connection, shop: Connection, run: Run, targets: Sequence[_Target], rows_per_second: int | None
+    source: Connection, target: Connection, run: Run, wanted: Sequence[_Target], rows_per_second: int | None
 ) -> None:
     """Compare the targets, some at a time, on connections of their own; the first failure is raised.
 
     The mirror's tables come one after the other: the stream is waited for on connections of the caller's.
     """
-    work = deque([[t for t in targets if t.layer == "mirror"], *([t] for t in targets if t.layer != "mirror")])
+    work = deque([[t for t in wanted if t.layer == "mirror"], *([t] for t in wanted if t.layer != "mirror")])
     throttle, stop = rows_per_second / WORKERS if rows_per_second else None, threading.Event()
 
     def lane() -> None:
-        with db.another(legacy, "verify") as theirs, db.another(shop, "verify") as ours:
+        with db.another(source, "verify") as theirs, db.another(target, "verify") as ours:
             while work and not stop.is_set():
                 try:
                     some = work.popleft()
                 except IndexError:  # the other lane was faster
                     return
-                for target in some:
+                for one in some:
                     if stop.is_set():
                         return
-                    _book(ours, run, target, target.parts(theirs, ours), throttle, stop)
+                    _book(ours, run, one, one.parts(theirs, ours), throttle, stop)
 
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
@@ -151,15 +151,15 @@ def _compare_all(
 
 
 def verify_rows(
-    legacy: Connection,
-    shop: Connection,
+    source: Connection,
+    target: Connection,
     route: Route,
     phase: str,
     found: Iterable[Difference],
     await_applied: Callable[[], object],
 ) -> list[Difference]:
     """What still differs, now and with its values, of the rows that these differences name; records nothing."""
-    tables = mirror.load(shop)
+    tables = mirror.load(target)
     left: list[Difference] = []
     aggregates: dict[str, set[str]] = {}
     for d in found:
@@ -167,13 +167,13 @@ def verify_rows(
             aggregates.setdefault(d.target, set()).add(d.aggregate)
     for name in route.tables_of(phase):
         for keys in _slices(aggregates.get(name, ())):
-            left += checksums.compare_keys(legacy, shop, tables[name], keys, await_applied)
+            left += checksums.compare_keys(source, target, tables[name], keys, await_applied)
     for unit in route.of(phase):
         for keys in _slices(aggregates.get(unit.target, ())):
             if isinstance(unit, IdentityMapping):
-                left += identities.compare(shop, unit, keys)[1]
+                left += identities.compare(target, unit, keys)[1]
             elif isinstance(unit, EntityMapping):
-                left += differ.compare_keys(shop, unit, keys)
+                left += differ.compare_keys(target, unit, keys)
     return left
 
 
@@ -185,9 +185,9 @@ def _slices(keys: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _book(
-    shop: Connection,
+    target: Connection,
     run: Run,
-    target: _Target,
+    one: _Target,
     parts: Iterable[Part],
     rows_per_second: float | None,
     stop: threading.Event,
@@ -196,8 +196,8 @@ def _book(
     started = time.monotonic()
     for part in parts:
         took = time.monotonic() - started
-        with shop.transaction():
-            run.book(shop, target.layer, target.name, part.found, rows=part.rows, seconds=took, high=part.high)
+        with target.transaction():
+            run.book(target, one.layer, one.name, part.found, rows=part.rows, seconds=took, high=part.high)
         if stop.is_set():
             return
         if rows_per_second:
@@ -205,12 +205,12 @@ def _book(
         started = time.monotonic()
 
 
-def judge(shop: Connection, route: Route, phase: str) -> tuple[list[Account], list[Difference], list[Breach]]:
+def judge(target: Connection, route: Route, phase: str) -> tuple[list[Account], list[Difference], list[Breach]]:
     """(accounts, what is wrong with them and with the business checks, what the checks only warn of) of a phase, now.
 
     All in one snapshot, in which mirror and shop belong together. Raises MappingError for a check that does not run.
     """
-    with one_snapshot(shop) as ask:
+    with one_snapshot(target) as ask:
         counted = [ask(partial(account, mapping=m)) for m in counting(route, phase)]
         checked = [ask(partial(checks.breaches, check=c)) for c in checks.load(route) if c.phase == phase]
         accounts, breaches = [c.result() for c in counted], [b for c in checked for b in c.result()]
@@ -228,15 +228,15 @@ def judge(shop: Connection, route: Route, phase: str) -> tuple[list[Account], li
 
 
 @contextmanager
-def one_snapshot(shop: Connection) -> Iterator[Callable[[Callable[[Connection], T]], Future[T]]]:
+def one_snapshot(target: Connection) -> Iterator[Callable[[Callable[[Connection], T]], Future[T]]]:
     """Yields what asks a question of one snapshot, on connections of its own, as many at a time as targets are compared."""
     mode = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
     free: SimpleQueue[Connection] = SimpleQueue()
-    with shop.transaction(), ExitStack() as stack:
-        shop.execute(mode)
-        [(snapshot,)] = shop.execute("SELECT pg_export_snapshot()").fetchall()
+    with target.transaction(), ExitStack() as stack:
+        target.execute(mode)
+        [(snapshot,)] = target.execute("SELECT pg_export_snapshot()").fetchall()
         for _ in range(WORKERS):
-            conn = stack.enter_context(db.another(shop, "verify"))
+            conn = stack.enter_context(db.another(target, "verify"))
             stack.enter_context(conn.transaction())
             conn.execute(mode)
             conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot)))
@@ -257,10 +257,10 @@ def one_snapshot(shop: Connection) -> Iterator[Callable[[Callable[[Connection], 
             raise
 
 
-def _finish(shop: Connection, run: Run, route: Route) -> Verification:
+def _finish(target: Connection, run: Run, route: Route) -> Verification:
     started = time.monotonic()
-    accounts, found, warnings = judge(shop, route, run.phase)
-    with shop.transaction():
-        differences.record(shop, run, found)
-        rows, found_open, seconds = run.finish(shop, [asdict(a) for a in accounts], time.monotonic() - started)
-        return Verification(run.phase, rows, found_open, run.open(shop), accounts, warnings, seconds)
+    accounts, found, warnings = judge(target, route, run.phase)
+    with target.transaction():
+        differences.record(target, run, found)
+        rows, found_open, seconds = run.finish(target, [asdict(a) for a in accounts], time.monotonic() - started)
+        return Verification(run.phase, rows, found_open, run.open(target), accounts, warnings, seconds)
