@@ -170,7 +170,7 @@ def main() -> None:
         steps, stays = drill(settings, args.rounds, args.rate, args.open, book)
         differences = settled(settings)
         carried, returned = returns.counted(settings, stays)
-        with db.connect(settings.legacy_dsn, "drill") as legacy, db.connect(settings.shop_dsn, "drill") as new:
+        with db.connect(settings.source_dsn, "drill") as legacy, db.connect(settings.target_dsn, "drill") as new:
             report = ledger.check(book, legacy, new)
         if report.missing or differences:
             (data_dir() / "keep").touch()

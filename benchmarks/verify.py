@@ -186,7 +186,7 @@ def main() -> None:
             print(f"{phase}: {outcome.rows_compared} rows verified in {took:.1f} s", file=sys.stderr, flush=True)
             again += took
             compared[phase] = {"rows": outcome.rows_compared, "differences": outcome.open, "s": round(took, 1)}
-        with db.connect(settings.shop_dsn, "benchmark") as new:
+        with db.connect(settings.target_dsn, "benchmark") as new:
             table = mirror.load(new)[TABLE]
             row = new.execute(SQL("SELECT count(*) FROM {}").format(table.base)).fetchone()
             rows = int(row[0]) if row else 0

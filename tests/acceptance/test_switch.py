@@ -25,8 +25,9 @@ import pytest
 from bouncer import Bouncer, Clients, read, write
 from shopferry import db, phase_steps, stack
 from shopferry.backup import backup
-from shopferry.cutover import gates, routing, switch, way_back
+from shopferry.cutover import gates, routing, section, switch, way_back
 from shopferry.cutover.rollback import roll_back
+from shopferry.cutover.turn import Turn
 from shopferry.demo import shop
 from shopferry.errors import GateError, ShopferryError, TransientError
 from shopferry.phase_steps import Options
@@ -93,7 +94,7 @@ def assert_legacy_goes_on(settings: Settings, version: int) -> None:
 
 def after(monkeypatch: pytest.MonkeyPatch, name: str, then: Callable[[], object]) -> None:
     """Have something happen each time the switch has done a step of this name."""
-    step = getattr(switch, name)
+    step = getattr(section, name)
 
     @wraps(step)
     def done(*args: Any, **kwargs: Any) -> Any:
@@ -101,7 +102,7 @@ def after(monkeypatch: pytest.MonkeyPatch, name: str, then: Callable[[], object]
         then()
         return result
 
-    monkeypatch.setattr(switch, name, done)
+    monkeypatch.setattr(section, name, done)
 
 
 def version(settings: Settings) -> int:
@@ -178,7 +179,7 @@ def test_what_keeps_nobody_waiting_may_take_longer_than_the_switch(
         raise GateError("so far it came")
 
     looks = iter([0.0, 5.0])  # ahead, and again
-    monkeypatch.setattr(switch, "LIMIT_S", 8.0)
+    monkeypatch.setattr(section, "LIMIT_S", 8.0)
     after(monkeypatch, "_await_calm", lambda: time.sleep(5.0))
     after(monkeypatch, "look_ahead", lambda: time.sleep(next(looks)))
     after(monkeypatch, "lock", locked)
@@ -201,14 +202,14 @@ def test_a_row_that_moved_last_and_differs_keeps_the_switch_out(
         if moved == "before":
             legacy.execute((last % "003").encode())
             after(
-                monkeypatch, "within_limit", lambda: new.execute(wrong)
+                monkeypatch, "within_deadline", lambda: new.execute(wrong)
             )  # made before anybody looks, all applied by the gates
         elif moved == "while it was looked ahead":
             after(monkeypatch, "look_ahead", lambda: legacy.execute((last % "004").encode()))
             after(monkeypatch, "await_applied", lambda: new.execute(wrong))
         else:  # written before the positions that are applied by either look ahead, and not there yet
             steps: list[str] = []
-            after(monkeypatch, "within_limit", lambda: writer.execute(f"BEGIN; {last % '005'}".encode()))
+            after(monkeypatch, "within_deadline", lambda: writer.execute(f"BEGIN; {last % '005'}".encode()))
             after(monkeypatch, "look_ahead", lambda: steps.append("looked"))
             after(monkeypatch, "look_ahead", lambda: steps.count("looked") == 2 and writer.execute("COMMIT"))
             after(monkeypatch, "lock", lambda: steps.append("locked"))
@@ -330,7 +331,7 @@ def test_killed_after_the_fence_the_next_try_completes_it_and_goes_on_until_the_
             assert [(t["store"], t["version"]) for t in hook.accepted] == [("shop", 2)] * 2
             assert heard() == [("shop", 2)] * 2
             assert roll_back(told, "test").version == 3
-            assert roll_back(told, "test") == switch.Cutover(3)  # nothing left to do but to tell it again
+            assert roll_back(told, "test") == section.Steps(3)  # nothing left to do but to tell it again
             assert [(t["store"], t["version"]) for t in hook.accepted[2:]] == [("legacy", 3)] * 2
             assert heard() == [("legacy", 3)] * 2
     assert_legacy_goes_on(settings, 3)
@@ -404,8 +405,7 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
         "lock the new shop",
     ]
     assert not front.paused
-    with pytest.raises(ShopferryError, match="under way"), db.connect(settings.shop_dsn, "test") as other:
-        switch.alone(other)
+    with pytest.raises(ShopferryError, match="under way"), Turn.forward(settings):
         switch.cut_over(given, "test")
 
 

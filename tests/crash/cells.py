@@ -70,27 +70,27 @@ SHORT = (
 
 
 # The switch and its way back: where the task is paused while somebody dies.
-_SWITCH = "shopferry.cutover.switch"
+_SECTION = "shopferry.cutover.section"
 CUTOVER = {
     "gates met": "shopferry.cutover.gates:require#after",
-    "vacuum kept out": f"{_SWITCH}:keep_vacuum_out#after",
-    "legacy locked": f"{_SWITCH}:lock#after",
-    "all applied": f"{_SWITCH}:_last_look#before",
+    "vacuum kept out": f"{_SECTION}:keep_vacuum_out#after",
+    "legacy locked": f"{_SECTION}:lock#after",
+    "all applied": f"{_SECTION}:look_last#before",
     "sequences set": "shopferry.cutover.way_back:number#after",
     "legacy's fence not committed": "shopferry.cutover.way_back:turn#after",
-    "legacy fenced": f"{_SWITCH}:close#after",
-    "new shop's opening not committed": f"{_SWITCH}:record#after",
+    "legacy fenced": f"{_SECTION}:close#after",
+    "new shop's opening not committed": f"{_SECTION}:record#after",
     "new shop open, nobody told": "shopferry.cutover.routing:announce#before",
 }
 ROLLBACK = {
     "gates met": "shopferry.cutover.gates:require_back#after",
-    "new shop locked": f"{_SWITCH}:lock#after",
-    "all applied": f"{_SWITCH}:_last_look#before",
+    "new shop locked": f"{_SECTION}:lock#after",
+    "all applied": f"{_SECTION}:look_last#before",
     "sequences set": "shopferry.cutover.way_back:number_back#after",
     "new shop's fence not committed": "shopferry.cutover.way_back:turn#after",
-    "new shop fenced": "shopferry.cutover.rollback:close#after",
+    "new shop fenced": f"{_SECTION}:close#after",
     "legacy's opening not committed": "shopferry.stores.fence:lift_fence#after",
-    "legacy open, route not turned": "shopferry.cutover.rollback:flip#before",
+    "legacy open, route not turned": f"{_SECTION}:flip#before",
     "route turned, nobody told": "shopferry.cutover.routing:announce#before",
 }
 SWITCHES = {"cutover": CUTOVER, "rollback": ROLLBACK}

@@ -19,7 +19,7 @@ import pytest
 from bouncer import DATABASE, Clients
 from pair import ROUTE, Pair, connect
 from psycopg.rows import dict_row
-from shopferry.cutover import routing, switch
+from shopferry.cutover import routing, section
 from shopferry.cutover.pgbouncer import PgBouncer
 from shopferry.demo import router
 from shopferry.demo.router import Router
@@ -36,7 +36,7 @@ def settings_of(pair: Pair, **more: str) -> Settings:
 
 def flip(pair: Pair, store: str, version: int) -> routing.Standing:
     with pair.shop.transaction():
-        switch.flip(pair.shop, ROUTE.name, store, version)
+        section.flip(pair.shop, ROUTE.name, store, version)
     return routing.standing(pair.shop, ROUTE.name)
 
 
@@ -71,7 +71,7 @@ def test_whoever_listens_is_told_with_the_commit_and_not_without(pair: Pair) -> 
     with connect(dsns(pair)[1]) as ear:
         ear.execute(b"LISTEN shopferry_demo")
         with pair.shop.transaction(force_rollback=True):
-            switch.flip(pair.shop, ROUTE.name, "shop", 2)
+            section.flip(pair.shop, ROUTE.name, "shop", 2)
         now = flip(pair, "shop", 3)
         told = [json.loads(note.payload) for note in ear.notifies(timeout=10, stop_after=1)]
     assert told == [{"route": "demo", "store": "shop", "version": 3, "at": now.at.isoformat()}]

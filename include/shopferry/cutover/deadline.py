@@ -29,7 +29,7 @@ class Deadline:
     let_go: Callable[[], None]
     _until: float = float("inf")
     _over: bool = False
-    _onward: bool = False
+    _past_no_return: bool = False
     _timer: threading.Timer | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -37,16 +37,16 @@ class Deadline:
         """The time runs anew from here: what came before kept no writer waiting."""
         self.stop()
         self._until = time.monotonic() + self.seconds
-        self._timer = threading.Timer(self.seconds, self._end, (self._onward,))
+        self._timer = threading.Timer(self.seconds, self._end, (self._past_no_return,))
         self._timer.daemon = True
         self._timer.start()
 
-    def onward(self) -> None:
+    def pass_no_return(self) -> None:
         """From here on there is only forward, with the time anew. Raises TransientError when it is too late for that."""
         with self._lock:
             if self._over:
                 raise self.failure()
-            self._onward = True
+            self._past_no_return = True
         self.begin()
 
     def left(self) -> float:
@@ -57,7 +57,7 @@ class Deadline:
         """What the block fails with when it was broken off."""
         told = (
             "one store may be closed and the other not open yet, the next try completes it"
-            if self._onward
+            if self._past_no_return
             else "nothing was changed, writers go on as before"
         )
         return TransientError(f"the switch was not through within {self.seconds:.0f} s: {told}")
@@ -72,37 +72,37 @@ class Deadline:
         """Whether the block was broken off."""
         return self._over
 
-    def _end(self, onward: bool) -> None:
+    def _end(self, past_no_return: bool) -> None:
         """Break off whatever the block is at, and let everybody go."""
         with self._lock:
-            if self._onward and not onward:
+            if self._past_no_return and not past_no_return:
                 return  # it has just begun to go on
             self._over = True
         for conn in self.conns:
             # Not by a cancel: that would miss whoever is between two statements, or waits for a server that hangs.
             with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(conn.fileno())) as wire:
                 wire.shutdown(socket.SHUT_RDWR)
-        if not onward:
+        if not past_no_return:
             self.let_go()
 
 
 @contextmanager
 def limited(seconds: float, *conns: Connection, let_go: Callable[[], None]) -> Iterator[Deadline]:
-    """Give the block so many seconds, the same anew from its `begin` and its `onward`; then its connections are cut.
+    """Give the block so many seconds, the same anew from its `begin` and its `pass_no_return`; then its connections are cut.
 
     Raises TransientError in the place of what that leads to. The servers have the same limit for each statement and each
     pause in a transaction: should this machine vanish, or the network, they undo the block themselves.
     """
-    limit = Deadline(seconds, conns, let_go)
-    limit.begin()
+    deadline = Deadline(seconds, conns, let_go)
+    deadline.begin()
     ms = int(seconds * 1000)
     try:
         for conn in conns:
             conn.execute(f"SET statement_timeout = {ms}; SET idle_in_transaction_session_timeout = {ms}".encode())
-        yield limit
+        yield deadline
     except (psycopg.Error, OSError):
-        if limit.over:
-            raise limit.failure() from None
+        if deadline.over:
+            raise deadline.failure() from None
         raise
     finally:
-        limit.stop()
+        deadline.stop()

@@ -20,7 +20,7 @@ from shopferry import db
 from shopferry.cdc import slot
 from shopferry.cdc.broker import forget, topics
 from shopferry.control import routes
-from shopferry.cutover.switch import require_as_approved
+from shopferry.cutover.turn import require_as_approved
 from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError, ShopferryError, TransientError
 from shopferry.retry import retrying

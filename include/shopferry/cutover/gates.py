@@ -12,6 +12,7 @@ from shopferry.control import backups, differences, gates, offsets, phases, quar
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
 from shopferry.cutover import losses, sequences, servers, way_back
+from shopferry.cutover.turn import Turn
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import GateError, ShopferryError
 from shopferry.phase_steps import await_applied
@@ -35,65 +36,73 @@ def judge(settings: Settings) -> list[Gate]:
 
     Raises ConfigError for a route.toml that is wrong.
     """
-    terms = route_settings.load(settings.route).cutover
     with open_stores(settings, "gates") as s:
-        judged = [
-            _window(terms, datetime.now(UTC)),
-            _rehearsal(s),
-            _phases(s),
-            _verified(s, terms),
-            _differences(s),
-            _quarantine(s, terms),
-            _backups(s),
-            # In this order: the first waits, and meanwhile the consumer may have stopped.
-            _lag(s, settings),
-            _trend(s),
-            _consumer(s),
-            servers.old_transactions(s, terms),
-            sequences.gate([*sequences.numberings(s.target, s.route), *way_back.numberings(s.source, s.route)]),
-            servers.connections(s),
-            servers.replication(s),
-            servers.disk(s, terms),
-            _reach(s),
-            way_back.gate(settings),
-            losses.covered(s),
-            losses.accepted(s.route, terms.way_back_losses_accepted_by),
-        ]
-        with s.target.transaction():
-            gates.record(s.target, s.route.name, judged)
+        return _judge(s, settings, route_settings.load(settings.route).cutover)
+
+
+def _judge(s: Stores, settings: Settings, terms: Terms) -> list[Gate]:
+    judged = [
+        _window(terms, datetime.now(UTC)),
+        _rehearsal(s),
+        _phases(s),
+        _verified(s, terms),
+        _differences(s),
+        _quarantine(s, terms),
+        _backups(s),
+        # In this order: the first waits, and meanwhile the consumer may have stopped.
+        _lag(s, settings),
+        _trend(s),
+        _consumer(s),
+        servers.old_transactions(s, terms),
+        sequences.gate([*sequences.numberings(s.target, s.route), *way_back.numberings(s.source, s.route)]),
+        servers.connections(s),
+        servers.replication(s),
+        servers.disk(s, terms),
+        _reach(s),
+        way_back.gate(s.back, settings),
+        losses.covered(s),
+        losses.accepted(s.route, terms.way_back_losses_accepted_by),
+    ]
+    with s.target.transaction():
+        gates.record(s.target, s.route.name, judged)
     return judged
 
 
 def judge_back(settings: Settings) -> list[Gate]:
     """Judge every gate of the rollback, of a route that has a way back, as `judge` does those of the cutover."""
-    terms = route_settings.load(settings.route).cutover
     with open_stores(settings.reversed, "gates") as s:
-        judged = [way_back.gate(settings)]
-        if routes.is_installed(s.target):
-            judged += [
-                held_back(s, terms),
-                _trend(s),
-                servers.old_transactions(s, terms),
-                sequences.gate(sequences.numberings(s.target, s.route)),
-                servers.connections(s),
-                servers.replication(s),
-                servers.disk(s, terms),
-            ]
-        with s.source.transaction():
-            gates.record(s.source, s.route.name, judged)
+        return _judge_back(s, settings, route_settings.load(settings.route).cutover)
+
+
+def _judge_back(s: Stores, settings: Settings, terms: Terms) -> list[Gate]:
+    judged = [way_back.gate(s, settings)]
+    if routes.is_installed(s.target):
+        judged += [
+            held_back(s, terms),
+            _trend(s),
+            servers.old_transactions(s, terms),
+            sequences.gate(sequences.numberings(s.target, s.route)),
+            servers.connections(s),
+            servers.replication(s),
+            servers.disk(s, terms),
+        ]
+    with s.source.transaction():
+        gates.record(s.source, s.route.name, judged)
     return judged
 
 
-def require(settings: Settings) -> list[Gate]:
+def require(turn: Turn) -> list[Gate]:
     """Judge every gate of the cutover. Raises GateError naming each that is not met, its evidence and how to meet it."""
-    judged = judge(settings)
+    assert turn.flow
+    judged = _judge(turn.flow, turn.settings, turn.terms)
     refuse_unmet("cutover", judged)
     return judged
 
 
-def require_back(settings: Settings) -> list[Gate]:
+def require_back(turn: Turn) -> list[Gate]:
     """Judge every gate of the rollback. Raises GateError as `require` does."""
-    judged = judge_back(settings)
+    assert turn.flow
+    judged = _judge_back(turn.flow, turn.settings, turn.terms)
     refuse_unmet("rollback", judged)
     return judged
 

@@ -19,7 +19,7 @@ from shopferry.engine.mirror import MirrorTable
 from shopferry.route import losses
 from shopferry.route.route import Route
 
-_ALL = "0/0"
+ALL = "0/0"
 _MOMENT_S = 0.5  # in which an application's transactions end
 
 
@@ -57,10 +57,10 @@ def horizon(read: Connection, route: Route) -> str:
         "SELECT coalesce(min(restart_lsn), '0/0')::text FROM pg_replication_slots WHERE slot_name = %s",
         (route.publication,),
     ).fetchone()
-    return str(row[0]) if row else _ALL
+    return str(row[0]) if row else ALL
 
 
-def keep(shop: Connection, legacy: Connection, columns: Sequence[Overlong], since: str = _ALL) -> None:
+def keep(shop: Connection, legacy: Connection, columns: Sequence[Overlong], since: str = ALL) -> None:
     """Keep every text that is too long for legacy, of the rows that moved after a position; they stay in the shop as well."""
     for short in columns:
         found = legacy.execute(

@@ -24,7 +24,7 @@ from shopferry.cutover import sequences
 from shopferry.cutover.sequences import Numbering
 from shopferry.db import Connection
 from shopferry.engine import backfill
-from shopferry.engine.pair import open_stores
+from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import MappingError, ShopferryError
 from shopferry.phase_steps import await_applied
 from shopferry.route.route import Route, route_folder
@@ -78,32 +78,30 @@ def arm(settings: Settings, say: Callable[[str], None] = lambda _: None) -> int:
     return rows
 
 
-def gate(settings: Settings) -> Gate:
-    """Whether the way back is armed, by a marker that makes the round now."""
-    route = Route.load(settings.route)
-    if not route.has_way_back:
+def gate(s: Stores | None, settings: Settings) -> Gate:
+    """Whether the way back is armed, by a marker that makes the round now; `s` leads back, None where there is no way."""
+    if s is None:
         return Gate(_GATE, True, "the route has no mappings that lead back: its first write closes the way back", "")
     remedy = "run `shopferry arm`, start `shopferry sync reverse` and its connector, read their logs"
-    with open_stores(settings.reversed, "gates") as s:
-        if not routes.is_current(s.target, s.route.name, s.route.fingerprint):
-            return Gate(_GATE, False, "it is not installed, or was for other mappings", remedy)
-        states = {p.phase: p.state for p in phases.all_phases(s.target, s.route.name)}
-        if late := [f"{p} is {states.get(p, 'unknown')}" for p in s.route.phases if states.get(p) not in _ARMED]:
-            return Gate(_GATE, False, ", ".join(late), remedy)
-        try:
-            _following(s.target, s.route)
-            with broker_ends(s, settings) as ends:
-                passed = await_applied(s, ends, ROUND_TRIP_S)
-        except ShopferryError as error:
-            return Gate(_GATE, False, str(error), remedy)
-        seen = offsets.consumers(s.target, s.route.name)
-        if not seen or seen[0].age_s > SIGN_OF_LIFE_S or seen[0].stopped:
-            why = (
-                "no consumer was seen lately"
-                if not seen or not seen[0].stopped
-                else f"its consumer stopped: {seen[0].stopped}"
-            )
-            return Gate(_GATE, False, why, remedy)
+    if not routes.is_current(s.target, s.route.name, s.route.fingerprint):
+        return Gate(_GATE, False, "it is not installed, or was for other mappings", remedy)
+    states = {p.phase: p.state for p in phases.all_phases(s.target, s.route.name)}
+    if late := [f"{p} is {states.get(p, 'unknown')}" for p in s.route.phases if states.get(p) not in _ARMED]:
+        return Gate(_GATE, False, ", ".join(late), remedy)
+    try:
+        _following(s.target, s.route)
+        with broker_ends(s, settings) as ends:
+            passed = await_applied(s, ends, ROUND_TRIP_S)
+    except ShopferryError as error:
+        return Gate(_GATE, False, str(error), remedy)
+    seen = offsets.consumers(s.target, s.route.name)
+    if not seen or seen[0].age_s > SIGN_OF_LIFE_S or seen[0].stopped:
+        why = (
+            "no consumer was seen lately"
+            if not seen or not seen[0].stopped
+            else f"its consumer stopped: {seen[0].stopped}"
+        )
+        return Gate(_GATE, False, why, remedy)
     took = (passed.connector_s + passed.consumer_s) * 1000
     return Gate(
         _GATE, True, f"a marker went from the new shop to legacy in {took:.0f} ms, {datetime.now(UTC):%H:%M:%S} UTC", ""

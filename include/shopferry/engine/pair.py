@@ -27,6 +27,11 @@ class Stores:
         """What people call the store that is read, and the one that is written."""
         return ("the new shop", "legacy") if self.route.reverse else ("legacy", "the new shop")
 
+    @property
+    def back(self) -> Stores | None:
+        """The same stores exchanged, for the route that leads back; None where there is none."""
+        return Stores(self.target, self.source, self.route.back) if self.route.back else None
+
     @cached_property
     def merger(self) -> Merger:
         """The route's merge on the shop's connection."""
