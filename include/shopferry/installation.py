@@ -1,4 +1,4 @@
-"""Install what the migration needs in both stores: control tables, mirror, publication, fence of the new shop."""
+"""The installation: control tables, mirror, publication and fence of the new shop, in both stores."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from shopferry.stores import fence
 def install(source: Connection, target: Connection, route: Route) -> None:
     """Make both stores ready for the route's first phase; idempotent, changes no row of either shop.
 
-    `legacy` is the store that the route reads, `shop` the one it writes: of the way back they are exchanged.
-
-    What is installed already for the same mappings is left alone, but for a fence that does not stand: its locks would stand
-    in the stream's way.
+    What is installed for the same mappings is left alone, for its locks would stand in the stream's way; only a fence of the
+    new shop that is missing is raised again.
     Raises MappingError with file and line for a mapping that does not run, ConfigError for a table that is missing or
     has no primary key; then nothing was changed.
     """
@@ -64,7 +62,7 @@ def publish(source: Connection, route: Route, tables: Mapping[str, MirrorTable])
     ]
     listed = SQL(", ").join([*parts, SQL("shopferry.marker"), SQL("shopferry.heartbeat")])
     standing = source.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", (name,)).fetchone()
-    # A partitioned table's changes are the table's: its partitions come and go, and no mapping knows them.
+    # Changes of a partition are published as the table's: partitions come and go, and no mapping names them.
     root = SQL("publish_via_partition_root = true")
     if standing:
         source.execute(SQL("ALTER PUBLICATION {} SET ({})").format(Identifier(name), root))

@@ -1,4 +1,4 @@
-"""One phase's passage, step by step: what the CLI runs in a row and Airflow runs as tasks.
+"""The steps of a phase: the CLI runs them in a row, Airflow runs each as a task.
 
 Each step opens its own connections, is safe to repeat, and leaves everything it knows in the control tables.
 """
@@ -35,9 +35,9 @@ _GROUPS = 2  # copy groups per table at most: a task costs seconds to start, and
 
 @dataclass(frozen=True)
 class Options:
-    """How a run goes about it: rows per chunk, rows per second (None: unthrottled), sample rows (None: all).
+    """The options of a run: rows per chunk, rows per second (None: unthrottled), sample rows (None: all).
 
-    `without_rehearsal` is who decided that the first phase starts though no rehearsal was green.
+    `without_rehearsal` names the person who decided that the first phase starts though no rehearsal was green.
     """
 
     chunk_size: int = 10_000
@@ -56,7 +56,7 @@ def begin(settings: Settings, phase: str, holder: str, options: Options) -> None
     """Take the phase and start it.
 
     Raises PhaseError when it is out of order, held, or already cut over, and for the first phase, unless it is live or run
-    as a sample, when no rehearsal of these mappings was green and nobody takes it upon them.
+    as a sample, when no rehearsal of these mappings was green and `without_rehearsal` names no one.
     """
     with open_stores(settings, f"begin {phase}") as s, s.target.transaction():
         s.route.of(phase)
@@ -97,7 +97,7 @@ def plan(settings: Settings, phase: str) -> list[Span]:
 def copy(
     settings: Settings, phase: str, worker: str, span: Span = chunks.EVERYTHING, stop: threading.Event | None = None
 ) -> int:
-    """Copy the span's chunks until none is open, or until told to stop; returns the rows this worker copied."""
+    """Copy the span's chunks until none is open, or until told to stop; returns the rows that all workers have copied."""
     rows = 0
     with open_stores(settings, f"copy {phase}") as s:
         while not (stop and stop.is_set()):
@@ -112,9 +112,9 @@ def copy(
 
 
 def go_live(settings: Settings, phase: str) -> None:
-    """Make the phase's entities live: the stream merges them from now on, and the merge is planned anew."""
+    """Make the phase's entities live: the stream merges them from now on, and the merge is planned."""
     with open_stores(settings, f"go live {phase}") as s:
-        # First, else an event merges its row by values that nobody has judged; what comes meanwhile is judged after it.
+        # First, else an event would merge its row by values without a verdict; what comes meanwhile is judged after it.
         backfill.standardize(s, phase)
         backfill.begin_merge(s, phase)
 
@@ -126,11 +126,8 @@ def standardize(settings: Settings, phase: str) -> int:
 
 
 def merge(settings: Settings, phase: str, worker: str, stop: threading.Event | None = None) -> int:
-    """Merge chunks until the whole phase is merged, together with whoever else does, or until told to stop.
-
-    Returns this worker's chunks.
-    """
-    keys = 0
+    """Merge chunks until the whole phase is merged, beside other workers, or until told to stop; returns this worker's chunks."""
+    merged = 0
     with open_stores(settings, f"merge {phase}") as s:
         while not (stop and stop.is_set()) and not backfill.merge_is_done(s, phase):
             backfill.pace(s, phase)
@@ -138,8 +135,8 @@ def merge(settings: Settings, phase: str, worker: str, stop: threading.Event | N
             if chunk is None:
                 time.sleep(0.1)
             else:
-                keys += 1
-    return keys
+                merged += 1
+    return merged
 
 
 def is_installed(settings: Settings) -> bool:
@@ -155,10 +152,10 @@ def is_finished(settings: Settings) -> bool:
 
 
 def resync(settings: Settings, worker: str) -> int | None:
-    """Copy anew all that the stream has to keep, after changes were lost on the way; returns the rows looked at.
+    """Copy all that the stream keeps once more, after changes were lost on the way; returns the rows looked at.
 
-    What legacy lacks of slot and publication is made anew before. None when somebody else was at it, and is done by now:
-    whoever still misses something may look again.
+    Slot and publication are made again first where they are missing. Returns None when another process was resyncing and is
+    done by now: a caller that still misses something may look again.
     """
     lock = f"resync {settings.route}"
     with open_stores(settings, "resync") as s, broker_ends(s, settings) as ends:
@@ -177,7 +174,7 @@ def resync(settings: Settings, worker: str) -> int | None:
 
 
 def finish_resync(settings: Settings, worker: str) -> None:
-    """Finish a resync that was broken off; nothing to do before the first phase. To be called before replay begins."""
+    """Finish a resync that was broken off, before replay begins; does nothing before the first phase."""
     with open_stores(settings, "resync") as s:
         if mirror.load(s.target):
             backfill.finish_resync(s, worker)
@@ -192,7 +189,7 @@ def await_applied(
 
 
 def is_sample(settings: Settings, phase: str) -> bool:
-    """Whether the phase's present run is of a sample only, which ends after the merge: there is nothing to be in sync."""
+    """Whether the phase's present run copies a sample only; such a run ends after the merge, without sync."""
     with open_stores(settings, f"look at {phase}") as s:
         return phases.get(s.target, s.route.name, phase).sample is not None
 
@@ -216,7 +213,7 @@ def compare(settings: Settings, phase: str, rows_per_second: int | None = None) 
 
 
 def verify_phase(settings: Settings, phase: str) -> Verification:
-    """Verify the phase online. Raises VerificationError when anything differs that nobody has explained."""
+    """Verify the phase online. Raises VerificationError when anything differs that is not explained."""
     outcome = compare(settings, phase)
     if not outcome.clean:
         raise VerificationError(
@@ -226,8 +223,8 @@ def verify_phase(settings: Settings, phase: str) -> Verification:
     return outcome
 
 
-def comparable(settings: Settings) -> list[str]:
-    """The phases whose stores should be equal: in sync or verified."""
+def find_comparable(settings: Settings) -> list[str]:
+    """Find the phases whose stores should be equal: those in sync or verified."""
     with open_stores(settings, "look at phases") as s:
         standing = {
             p.phase for p in phases.all_phases(s.target, s.route.name) if p.state in {State.IN_SYNC, State.VERIFIED}
@@ -235,8 +232,8 @@ def comparable(settings: Settings) -> list[str]:
         return [p for p in s.route.phases if p in standing]
 
 
-def open_differences(settings: Settings, phase: str) -> int:
-    """How many differences of a phase are neither settled nor explained."""
+def count_open_differences(settings: Settings, phase: str) -> int:
+    """Count the differences of a phase that are neither settled nor explained."""
     with open_stores(settings, f"look at {phase}") as s:
         counted = differences.counts(s.target, s.route.name)
         return sum(c["differences"] for c in counted if (c["phase"], c["state"]) == (phase, "open"))
@@ -248,8 +245,8 @@ def repair(settings: Settings, phase: str, who: str, target: str | None = None) 
         return mending.repair(s, phase, lambda: await_applied(s, ends, 60.0), who, target)
 
 
-def values(settings: Settings, phase: str, found: Iterable[Difference]) -> list[Difference]:
-    """What differs now of the rows that these differences name, with the values: they are read, and kept nowhere."""
+def read_values(settings: Settings, phase: str, found: Iterable[Difference]) -> list[Difference]:
+    """Read what differs now of the rows that these differences name, with the values, which are kept nowhere."""
     with open_stores(settings, f"look at {phase}") as s, broker_ends(s, settings) as ends:
         return verify_rows(s.source, s.target, s.route, phase, found, lambda: await_applied(s, ends, 60.0))
 
@@ -274,9 +271,9 @@ def book(settings: Settings, phase: str, seconds: float) -> None:
 
 
 def in_threads(work: Callable[[str, threading.Event], int], workers: int = WORKERS) -> None:
-    """Run `work` in as many threads, each with a name of its own; the first failure is raised.
+    """Run `work` in so many threads, each with a name of its own; the first failure is raised.
 
-    Whatever breaks it off, a failure or a signal, sets the event: the others then end after the chunk they are at.
+    A failure or a signal sets the event: the other threads then end after the chunk that they are at.
     """
     from concurrent.futures import ThreadPoolExecutor, as_completed
 
@@ -291,7 +288,7 @@ def in_threads(work: Callable[[str, threading.Event], int], workers: int = WORKE
 
 
 def run_again(settings: Settings, holder: str, say: Callable[[str], None]) -> None:
-    """After a rollback: merge every phase again, online, and verify it. Raises what stopped it, after letting go."""
+    """Merge and verify every phase again after a rollback, online. Raises what stopped it, after letting the phase go."""
     for phase in Route.load(settings.route).phases:
         say(f"{phase} again")
         run(settings, phase, holder, Options(), say)
@@ -300,7 +297,7 @@ def run_again(settings: Settings, holder: str, say: Callable[[str], None]) -> No
 def run(
     settings: Settings, phase: str, holder: str, options: Options, say: Callable[[str], None]
 ) -> Verification | None:
-    """The whole passage without Airflow; None when it was a sample. Raises what stopped it, after letting go."""
+    """Run all steps of a phase without Airflow; None when it was a sample. Raises what stopped it, after letting the phase go."""
     started = time.monotonic()
     install(settings)
     begin(settings, phase, holder, options)

@@ -117,8 +117,8 @@ def test_somebody_accepts_by_name_what_cannot_be_carried(settings: Settings) -> 
                 "SELECT FROM information_schema.columns WHERE (table_schema, table_name, column_name) = (%s, %s, %s)",
                 (schema, table, column),
             ).fetchall(), line
-    assert not losses.accepted(route, None).met
-    assert losses.accepted(route, "Anna").evidence.endswith("accepted by Anna")
+    assert not losses.judge_accepted(route, None).met
+    assert losses.judge_accepted(route, "Anna").evidence.endswith("accepted by Anna")
 
 
 def test_the_gate_wants_legacys_numbers_to_be_readable(settings: Settings) -> None:
@@ -161,7 +161,7 @@ def test_what_legacy_refuses_keeps_the_new_shop_open(
         with pair.open_stores(settings.reversed, "test") as s:
             for rows, met in ((0, False), (1, True)):
                 allowed = {"refused_by_constraint": Allowance("refused_by_constraint", rows, "Anna")}
-                assert gates.held_back(s, Terms(way_back_quarantine=allowed)).met is met
+                assert gates.judge_held_back(s, Terms(way_back_quarantine=allowed)).met is met
         with monkeypatch.context() as patched:  # refused between the gates and the lock
             patched.setattr(rollback.gates, "require_back", lambda _: [])
             with pytest.raises(GateError, match="nothing held back"):

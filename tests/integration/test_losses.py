@@ -26,16 +26,16 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_column_that_nobody_carries_back_is_found_before_the_cutover(moved: Pair) -> None:
-    lacks(losses.covered(moved.stores), "it is not installed")
+    lacks(losses.judge_covered(moved.stores), "it is not installed")
     installation.install(moved.shop, moved.legacy, BACK)
-    gate = losses.covered(moved.stores)
+    gate = losses.judge_covered(moved.stores)
     assert gate.met and gate.evidence.endswith("is read or decided"), gate.evidence
     moved.shop.execute(
         "ALTER TABLE shop.customer ADD COLUMN birthday date, ADD COLUMN name_length integer "
         "GENERATED ALWAYS AS (length(family_name)) STORED"
     )
     told = "1 columns are lost by a rollback, and nobody has said so: shop.customer.birthday"
-    lacks(losses.covered(moved.stores), told)
+    lacks(losses.judge_covered(moved.stores), told)
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ def test_a_column_that_nobody_carries_back_is_found_before_the_cutover(moved: Pa
 def test_a_line_that_decides_nothing_is_named(line: str, own: Path) -> None:
     (own / "reverse" / FILE).write_text(f"# comment\n{line}\n")
     with pytest.raises(ConfigError, match=r"demo/reverse/losses\.txt:2: wants `shop\.table\.column -- cut: why`"):
-        losses.accepted(ROUTE, None)
+        losses.judge_accepted(ROUTE, None)
 
 
 def test_a_table_that_neither_direction_knows_is_named(moved: Pair) -> None:
     installation.install(moved.shop, moved.legacy, BACK)
     moved.shop.execute("CREATE TABLE shop.wish (id bigint PRIMARY KEY, customer_id bigint, sku text)")
-    gate = losses.covered(moved.stores)
+    gate = losses.judge_covered(moved.stores)
     assert gate.met and gate.evidence.endswith("neither direction knows all stays in the new shop: shop.wish")
 
 
@@ -67,7 +67,7 @@ def test_what_is_signed_off_by_a_pattern_is_decided(moved: Pair, own: Path) -> N
     moved.shop.execute("CREATE TABLE shop.wish (id bigint PRIMARY KEY, customer_id bigint, sku text)")
     with (own / "reverse" / FILE).open("a") as file:
         file.write("shop.customer.birth* -- cut: legacy never knew\nshop.wish.* -- cut: wishes stay here\n")
-    gate = losses.covered(moved.stores)
+    gate = losses.judge_covered(moved.stores)
     assert gate.met and gate.evidence.endswith("is read or decided"), gate.evidence
 
 

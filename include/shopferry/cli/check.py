@@ -150,7 +150,7 @@ def difference_list(args: argparse.Namespace) -> int:
         return 0
     now = []
     for phase in dict.fromkeys(e.phase for e in found):
-        now += phase_steps.values(settings, phase, [e.difference for e in found if e.phase == phase])
+        now += phase_steps.read_values(settings, phase, [e.difference for e in found if e.phase == phase])
     show(args, now, ["layer", "target", "key", "column", "kind", "expected", "found"])
     return 0
 

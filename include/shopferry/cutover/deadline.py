@@ -1,4 +1,4 @@
-"""The time limit of the critical section: whatever a store or a network does, it ends, and everybody is let go."""
+"""The deadline of the critical section: it ends in time, whatever a store or a network does, and writers go on."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ import psycopg
 from shopferry.db import Connection
 from shopferry.errors import TransientError
 
-LIMIT_S = (
-    10.0  # for all that keeps writers waiting before a store is fenced, then it goes on; and for what is left after
-)
+# For all that keeps writers waiting before a store is fenced, and as much again for what is left after that.
+LIMIT_S = 10.0
 
 
 @dataclass
@@ -34,7 +33,7 @@ class Deadline:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self) -> None:
-        """The time runs anew from here: what came before kept no writer waiting."""
+        """Start the time again from here: what came before kept no writer waiting."""
         self.stop()
         self._until = time.monotonic() + self.seconds
         self._timer = threading.Timer(self.seconds, self._end, (self._past_no_return,))
@@ -42,7 +41,7 @@ class Deadline:
         self._timer.start()
 
     def pass_no_return(self) -> None:
-        """From here on there is only forward, with the time anew. Raises TransientError when it is too late for that."""
+        """Pass the point of no return, and start the time again. Raises TransientError when the time is over."""
         with self._lock:
             if self._over:
                 raise self.failure()
@@ -50,11 +49,11 @@ class Deadline:
         self.begin()
 
     def left(self) -> float:
-        """Seconds until it is over."""
+        """Seconds that are left."""
         return max(0.0, self._until - time.monotonic())
 
     def failure(self) -> TransientError:
-        """What the block fails with when it was broken off."""
+        """The error of a block that was broken off."""
         told = (
             "one store may be closed and the other not open yet, the next try completes it"
             if self._past_no_return
@@ -63,7 +62,7 @@ class Deadline:
         return TransientError(f"the switch was not through within {self.seconds:.0f} s: {told}")
 
     def stop(self) -> None:
-        """The time runs no more."""
+        """Stop the time."""
         if self._timer:
             self._timer.cancel()
 
@@ -73,13 +72,13 @@ class Deadline:
         return self._over
 
     def _end(self, past_no_return: bool) -> None:
-        """Break off whatever the block is at, and let everybody go."""
+        """Break off what the block is doing, and let waiting writers go."""
         with self._lock:
             if self._past_no_return and not past_no_return:
-                return  # it has just begun to go on
+                return  # the point of no return was passed just now, and the time runs again
             self._over = True
         for conn in self.conns:
-            # Not by a cancel: that would miss whoever is between two statements, or waits for a server that hangs.
+            # Not by a cancel: that would miss a connection between two statements, or one that waits for a server that hangs.
             with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(conn.fileno())) as wire:
                 wire.shutdown(socket.SHUT_RDWR)
         if not past_no_return:
@@ -88,10 +87,10 @@ class Deadline:
 
 @contextmanager
 def limited(seconds: float, *conns: Connection, let_go: Callable[[], None]) -> Iterator[Deadline]:
-    """Give the block so many seconds, the same anew from its `begin` and its `pass_no_return`; then its connections are cut.
+    """Give the block so many seconds, again from `begin` and from `pass_no_return`; then its connections are cut.
 
-    Raises TransientError in the place of what that leads to. The servers have the same limit for each statement and each
-    pause in a transaction: should this machine vanish, or the network, they undo the block themselves.
+    Raises TransientError instead of the errors that the cut leads to. The servers have the same limit for each statement and
+    each pause in a transaction: if this machine or the network vanishes, they undo the block themselves.
     """
     deadline = Deadline(seconds, conns, let_go)
     deadline.begin()

@@ -1,4 +1,4 @@
-"""A dry run of the cutover: everything that it does but lock, fence and open; both stores stay as they are."""
+"""A dry run of the cutover: all that it does but lock, fence and open; both stores stay as they are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shopferry.control import routes
 from shopferry.control.gates import Gate
 from shopferry.cutover import gates, routing, sequences
 from shopferry.cutover.deadline import LIMIT_S
-from shopferry.cutover.last_look import differing, look_ahead
+from shopferry.cutover.last_look import find_differing, look_ahead
 from shopferry.cutover.sequences import Numbering
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import PhaseError, ShopferryError
@@ -25,7 +25,7 @@ _LOOKS = 3
 
 @dataclass
 class DryRun:
-    """What a cutover would meet now: the gates, each step's milliseconds, the sequences, and what would break it off."""
+    """What a cutover would meet now: the gates, the milliseconds of each step, the sequences, and faults that would stop it."""
 
     gates: list[Gate]
     steps: list[tuple[str, float]] = field(default_factory=list)
@@ -56,13 +56,13 @@ def dry_run(settings: Settings) -> DryRun:
                 with _lap(done, "applied"):
                     await_applied(s, ends, LIMIT_S)
                 with _lap(done, "last look"):
-                    differ = differing(s, ahead)
-                    # Writers go on meanwhile: only what differs each time, with all applied between, is no change under way.
+                    differ = find_differing(s, ahead)
+                    # Writers go on meanwhile: a row that differs each time, with all applied between, is no change under way.
                     for _ in range(_LOOKS - 1):
                         if not differ:
                             break
                         await_applied(s, ends, LIMIT_S)
-                        again = differing(s, ahead)
+                        again = find_differing(s, ahead)
                         differ = {t: both for t, keys in differ.items() if (both := keys & again.get(t, set()))}
             for table, keys in differ.items():
                 done.faults.append(f"{len(keys)} rows of {table} differ from the mirror → run `shopferry verify`")

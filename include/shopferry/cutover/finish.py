@@ -1,4 +1,4 @@
-"""The end of a migration: whatever shopferry has put into both stores and the broker goes, the audit log stays.
+"""The end of a migration: all that shopferry has put into both stores and the broker goes, the audit log stays.
 
 The new shop's part is one transaction and comes first: with it goes what replay works on, so that nothing heals the stream
 while its slot and topics are dropped. Every step after it is idempotent; the next try completes what a death has left.
@@ -32,16 +32,14 @@ from shopferry.stores import fence, origin
 _Q = db.queries(Path(__file__).parent / "sql" / "finish.sql")
 _ORIGINS_S = 15.0  # for the flows, which notice the end within seconds
 _LOCK_WAIT = "10s"  # readers of the control tables are done sooner
-_SHORT_WAIT, _FENCES_S = (
-    "200ms",
-    60.0,
-)  # for a moment without readers: so long others wait behind us, so long it is tried
+_SHORT_WAIT = "200ms"  # for a moment without readers: so long others wait behind us
+_FENCES_S = 60.0  # so long such a moment is waited for
 _WARNING = "legacy's tables take writes again: take the application's rights away there, or switch that server off"
 
 
 @dataclass
 class Finished:
-    """What was dropped, one line each, and what whoever has finished should know."""
+    """What was dropped, one line each, and what those who finished should know."""
 
     dropped: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -50,10 +48,10 @@ class Finished:
 def finish(settings: Settings, typed: str, first: str, second: str, approved: datetime | None = None) -> Finished:
     """Drop all of ours from both stores and the broker, and keep the audit log; completes a finish that died half-way.
 
-    `typed` is the route's name as somebody typed it, `first` and `second` are who approved, `approved` when the first of them
-    did, where that was not just now. Raises GateError when that is not the name, when both are one person, when the new shop
-    is not the active store or somebody has switched since, while the way back is promised, or while others build on ours;
-    PhaseError when there is nothing of ours; then nothing was changed.
+    `typed` is the route's name as a person typed it, `first` and `second` are those who approved, `approved` is when the first
+    of them did, where that was not just now. Raises GateError when `typed` is not the name, when both are one person, when the
+    new shop is not the active store or the shop was switched since, while the way back is promised, or while objects of others
+    depend on ours; PhaseError when there is nothing of ours; then nothing was changed.
     """
     route = Route.load(settings.route)
     done = Finished()
@@ -71,19 +69,19 @@ def finish(settings: Settings, typed: str, first: str, second: str, approved: da
         _finish_legacy(legacy, route, done)
         gone = [name for r in _flows(route) for name in forget(settings.kafka, r.name, topics(r, r.tables))]
         done.dropped += [f"broker: topic {name}" for name in gone]
-        left = [f"new shop: {what}" for what in _standing(shop, route)]
-        left += [f"legacy: {what}" for what in _standing(legacy, route)]
+        left = [f"new shop: {what}" for what in _find_left(shop, route)]
+        left += [f"legacy: {what}" for what in _find_left(legacy, route)]
         if left:
             raise ShopferryError(f"finished, but these still stand: {', '.join(left)}; drop them by hand")
     return done
 
 
-def refusals(shop: Connection, route: Route) -> list[str]:
-    """What speaks against the end now, one clause each; asks no person."""
+def find_refusals(shop: Connection, route: Route) -> list[str]:
+    """Find what speaks against the end now, one clause each; asks no person."""
     row = shop.execute("SELECT active, changed_at FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
     if row is None or row[0] != "shop":
         return ["legacy is the active store: the migration is not over"]
-    refused = built_on(shop)
+    refused = find_dependents(shop)
     days = route_settings.load(route.name).way_back_days
     until = row[1] + timedelta(days=days)
     if until > datetime.now(UTC):
@@ -94,8 +92,8 @@ def refusals(shop: Connection, route: Route) -> list[str]:
     return refused
 
 
-def built_on(conn: Connection) -> list[str]:
-    """What others have made of ours in this store: it would go with what it was made of, and nobody would have said so."""
+def find_dependents(conn: Connection) -> list[str]:
+    """Find objects of others in this store that depend on ours: they would be dropped with them, without a word."""
     if not routes.is_installed(conn):
         return []
     built = [str(row[0]) for row in conn.execute(_Q["built_on"]).fetchall()]
@@ -107,7 +105,7 @@ def built_on(conn: Connection) -> list[str]:
 
 
 def _require(shop: Connection, legacy: Connection, route: Route, typed: str, first: str, second: str) -> None:
-    refused = refusals(shop, route) + built_on(legacy)
+    refused = find_refusals(shop, route) + find_dependents(legacy)
     if typed != route.name:
         refused.append(f"type the route's name, {route.name!r}, to finish it")
     if not first or not second or first == second:
@@ -127,7 +125,7 @@ def _finish_shop(shop: Connection, route: Route, who: str, done: Finished) -> No
             shop.execute(_Q["audit"].encode())
             shop.execute(_Q["gather"], given)
             shop.execute(_Q["note"], given)
-            standing = _standing(shop, route)
+            standing = _find_left(shop, route)
             _drop_schemas(
                 shop, "legacy", "mirror", "ferry"
             )  # with ferry go the triggers that give legacy's keys at birth
@@ -157,9 +155,9 @@ def _drop_fence(shop: Connection, entity: str) -> None:
 
 
 def _finish_legacy(legacy: Connection, route: Route, done: Finished) -> None:
-    """Drop slot, publication, markers and fences; whatever is gone already is no error."""
+    """Drop slot, publication, markers and fences; it is no error when one of them is gone already."""
     name = route.publication
-    standing = _standing(legacy, route)
+    standing = _find_left(legacy, route)
     legacy.execute(
         SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(name))
     )  # first: a connector then waits for it
@@ -176,9 +174,9 @@ def _finish_legacy(legacy: Connection, route: Route, done: Finished) -> None:
 
 
 def _finish_way_back(shop: Connection, route: Route, done: Finished) -> None:
-    """Drop what the way back has read the new shop by, and both origins."""
+    """Drop the slot and publication by which the way back has read the new shop, and both origins."""
     name = route.publication + REVERSE
-    standing = _standing(shop, route)
+    standing = _find_left(shop, route)
     shop.execute(SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(name)))
     slot.drop_slot(shop, name)
     _drop_schemas(shop, "shopferry")
@@ -196,8 +194,8 @@ def _drop_schemas(conn: Connection, *names: str) -> None:
         conn.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(name)))
 
 
-def _standing(conn: Connection, route: Route) -> list[str]:
-    """Every object of ours in this store, but for the audit log. A legacy store may have a schema called `legacy` itself."""
+def _find_left(conn: Connection, route: Route) -> list[str]:
+    """Find every object of ours in this store, but for the audit log. Legacy may have a schema called `legacy` itself."""
     of_shop = conn.execute("SELECT to_regnamespace('shopferry_audit') IS NOT NULL").fetchone()
     given = {"route": route.name, "shop": bool(of_shop and of_shop[0])}
     return [str(row[0]) for row in conn.execute(_Q["standing"], given).fetchall()]

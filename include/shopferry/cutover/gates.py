@@ -1,4 +1,4 @@
-"""The gates of a switch: each judged now, recorded with its evidence, and with what would meet it."""
+"""The gates of a turn: each is judged now and recorded with its evidence and its remedy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LAG_LIMIT_S = 10.0  # as long as the switch waits for the stream while nobody ca
 _RECENT, _BEFORE = timedelta(seconds=15), timedelta(seconds=45)
 _TREND_WAIT_S = 15.0  # a backup or a verification just before leaves a lag behind that is soon gone
 _STEADY_MS = 1_000  # a lag below needs no direction: it goes up and down with every batch
-# Of a phase's legacy rows, or so many, for each reason that nobody has allowed more for: twenty can be looked at by hand.
+# Of a phase's source rows, or so many, for each reason that route.toml allows no more for: a person can look at twenty.
 QUARANTINE_SHARE, QUARANTINE_ROWS = 0.02, 20
 _NAMED = 5
 
@@ -60,8 +60,8 @@ def _judge(s: Stores, settings: Settings, terms: Terms) -> list[Gate]:
         servers.disk(s, terms),
         _reach(s),
         way_back.gate(s.back, settings),
-        losses.covered(s),
-        losses.accepted(s.route, terms.way_back_losses_accepted_by),
+        losses.judge_covered(s),
+        losses.judge_accepted(s.route, terms.way_back_losses_accepted_by),
     ]
     with s.target.transaction():
         gates.record(s.target, s.route.name, judged)
@@ -78,7 +78,7 @@ def _judge_back(s: Stores, settings: Settings, terms: Terms) -> list[Gate]:
     judged = [way_back.gate(s, settings)]
     if routes.is_installed(s.target):
         judged += [
-            held_back(s, terms),
+            judge_held_back(s, terms),
             _trend(s),
             servers.old_transactions(s, terms),
             sequences.gate(sequences.numberings(s.target, s.route)),
@@ -108,7 +108,7 @@ def require_back(turn: Turn) -> list[Gate]:
 
 
 def refuse_unmet(switch: str, judged: Sequence[Gate]) -> None:
-    """Raises GateError when one of the gates is not met, naming each, its evidence and how to meet it."""
+    """Raise GateError when one of the gates is not met, naming each, its evidence and how to meet it."""
     if unmet := [g for g in judged if not g.met]:
         listed = "; ".join(f"{g.gate}: {g.evidence} → {g.remedy}" for g in unmet)
         raise GateError(f"{switch} refused, {len(unmet)} of {len(judged)} gates not met: {listed}")
@@ -133,7 +133,7 @@ def _window(terms: Terms, now: datetime) -> Gate:
 def _rehearsal(s: Stores) -> Gate:
     last, told = rehearsals.latest(s.target, s.route.name, s.route.fingerprint)
     who = None if last else rehearsals.decided_without(s.target, s.route.name, s.route.phases[0])
-    # Who decided to go without one knew of none that had failed.
+    # A decision to go without a rehearsal was taken when none had failed.
     met = last.green if last else who is not None
     evidence = told + (f"; {who} decided to go without one" if who else "")
     return Gate("rehearsal green", met, evidence, "run `shopferry rehearse`, and mend what it finds")
@@ -181,7 +181,7 @@ def _differences(s: Stores) -> Gate:
 
 
 def _quarantine(s: Stores, terms: Terms) -> Gate:
-    """Each reason by itself: one that got out of hand must not hide among the others."""
+    """Judge each reason by itself: one that got out of hand must not hide among the others."""
     phase_of = {m.entity: m.phase for m in reversed(s.route.mappings)}
     rows = {
         p: sum(a["legacy_rows"] for a in v.accounting) for p, v in differences.latest(s.target, s.route.name).items()
@@ -216,8 +216,8 @@ def _quarantine(s: Stores, terms: Terms) -> Gate:
     )
 
 
-def held_back(s: Stores, terms: Terms) -> Gate:
-    """Whether legacy has taken all that the new shop has acknowledged, but for what somebody has let stay behind."""
+def judge_held_back(s: Stores, terms: Terms) -> Gate:
+    """Judge whether legacy has taken all that the new shop has acknowledged, but for what a person let stay behind."""
     held: dict[str, int] = {}
     for _, reason, count in quarantine.counts(s.target):
         held[reason] = held.get(reason, 0) + count
@@ -272,7 +272,7 @@ def _lag(s: Stores, settings: Settings) -> Gate:
 
 
 def _trend(s: Stores) -> Gate:
-    """Whether the lag is small or falls, at last within a few looks."""
+    """Judge whether the lag is small or falls, looking a few times before the answer is no."""
     until = time.monotonic() + _TREND_WAIT_S
     while not (gate := _trend_now(s)).met and time.monotonic() < until:
         time.sleep(1)
@@ -280,7 +280,7 @@ def _trend(s: Stores) -> Gate:
 
 
 def _trend_now(s: Stores) -> Gate:
-    """Of the changes themselves, since a marker may slip through where batches take longer and longer."""
+    """Judge by the changes themselves: a marker may slip through while batches take longer and longer."""
     now, before = offsets.trend(s.target, s.route.name, _RECENT, _BEFORE)
     low = now is None or now <= _STEADY_MS
     falling = now is not None and before is not None and now < before

@@ -1,7 +1,7 @@
-"""The last look before a switch: the rows that moved last are compared once more, most of them before anybody waits.
+"""The last look before a turn: the rows that changed last are compared once more, most of them before any writer waits.
 
-While writers go on, all that moved last is looked at, and then once more what moved meanwhile. Once nothing moves, only what
-came since, and what differed then.
+While writers go on, all rows that changed lately are compared, and then those that changed meanwhile. Once nothing moves,
+only those that changed since, and those that differed then, are compared.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _HOT = 16 << 20  # bytes of the log: about a minute's worth of writes
 
 @dataclass(frozen=True)
 class Look:
-    """Of the mirror's rows, those that an event up to `lsn` wrote are equal to legacy's, but for the `suspects` of each table.
+    """What a look has found: mirror rows that events up to `lsn` wrote are equal to the source's, but for the `suspects`.
 
-    Events up to there were all applied, whenever their transactions had begun. Suspects may be under way still: nothing is wrong
-    before nothing moves.
+    Events up to `lsn` were all applied, whenever their transactions had begun. Suspects, by table, may be under way still:
+    they count as wrong only once nothing moves.
     """
 
     tables: Sequence[MirrorTable]
@@ -37,26 +37,26 @@ class Look:
 def look_ahead(
     s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float, before: Look | None = None
 ) -> Look:
-    """Compare what moved last, or since the look `before`, while writers go on.
+    """Compare the rows that changed last, or since the look `before`, while writers go on.
 
     Raises TransientError when the stream does not catch up in time.
     """
     since = before.lsn if before else _hot_since(s.source)
     tables = before.tables if before else list(mirror.load(s.target).values())
-    # An event has the position of its change, not of its commit: a transaction that is open now comes later, and is older than
-    # the position that is applied by then. Nothing that comes after this proof is older than the horizon.
-    horizon = overflow.horizon(s.source, s.route)
+    # An event has the position of its change, not of its commit: a transaction that is open now comes later, with positions
+    # older than the one that is applied by then. Nothing that comes after this proof is older than the horizon.
+    horizon = overflow.read_horizon(s.source, s.route)
     await_applied(s, ends, timeout_s)
     suspects = checksums.compare_hot(s.source, s.target, tables, since, before.suspects if before else None)
     return Look(tables, horizon, suspects)
 
 
-def differing(s: Stores, ahead: Look) -> dict[str, set[str]]:
-    """The keys that differ, by table, of what moved since and of the suspects."""
+def find_differing(s: Stores, ahead: Look) -> dict[str, set[str]]:
+    """Find the keys that differ, by table, among the rows that changed since the look and its suspects."""
     return checksums.compare_hot(s.source, s.target, ahead.tables, ahead.lsn, ahead.suspects)
 
 
 def _hot_since(legacy: Connection) -> str:
-    """A log position so far back that what moved since then counts as hot."""
+    """A log position so far back that rows changed since then count as hot."""
     row = legacy.execute("SELECT (pg_current_wal_lsn() - %s::numeric)::text", (_HOT,)).fetchone()
     return str(row[0]) if row else "0/0"

@@ -1,4 +1,4 @@
-"""The locks of a switch: no writer is killed for one, readers never notice, and autovacuum is asked to leave first."""
+"""The locks of a turn: no writer is killed for one, readers never notice, and autovacuum is asked to leave first."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from shopferry.cutover.deadline import LIMIT_S
 from shopferry.db import Connection
 from shopferry.errors import TransientError
 
-_SHORTEST_MS = 50  # of the tries to lock
-_YIELD_S = 8.0  # for autovacuum to leave a store's tables, before anybody waits
-_NOT_HAD = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+_SHORTEST_MS = 50  # the first of the tries to lock
+_YIELD_S = 8.0  # for autovacuum to leave a store's tables, before any writer waits
+_NOT_GRANTED = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 
-def patient(conn: Connection) -> None:
-    """What this transaction waits for, before the lock, is no sign that our machine has vanished."""
+def be_patient(conn: Connection) -> None:
+    """Allow this transaction long pauses: before the lock, a pause is no sign that our machine has vanished."""
     conn.execute(f"SET LOCAL idle_in_transaction_session_timeout = {int(5000 * LIMIT_S)}".encode())
 
 
 def keep_vacuum_out(conn: Connection, tables: list[str], store: str) -> None:
-    """Have autovacuum leave the tables and stay away, to the end of the caller's transaction; nobody else notices.
+    """Make autovacuum leave the tables and stay away, to the end of the caller's transaction; no other session notices.
 
-    It gives way only to whoever has waited for it as long as PostgreSQL takes to look for deadlocks, which the short tries
-    of `lock` never do. Raises TransientError when somebody else vacuums or alters one of them.
+    Autovacuum gives way only to a session that has waited for it as long as PostgreSQL takes to look for deadlocks, which
+    the short tries of `lock` never do. Raises TransientError when a person or a job vacuums or alters one of the tables.
     """
     try:
         _lock(conn, tables, "SHARE UPDATE EXCLUSIVE", int(1000 * _YIELD_S))
-    except _NOT_HAD:
+    except _NOT_GRANTED:
         raise TransientError(
             f"{store}: a VACUUM, ANALYZE or change of a table was not through within {_YIELD_S:.0f} s "
             f"({_holders(conn, tables)}): nothing was changed, try again after it"
@@ -37,12 +37,12 @@ def keep_vacuum_out(conn: Connection, tables: list[str], store: str) -> None:
 
 
 def lock(locked: Connection, tables: list[str], seconds: float, who: str = "a writer") -> None:
-    """Lock the tables against writers, to the end of the caller's transaction: open ones finish, new ones wait.
+    """Lock the tables against writers, to the end of the caller's transaction: open writers finish, new ones wait.
 
-    In short tries, all tables or none: a writer may hold the last of these and want the first, and would be killed for a
-    deadlock had it to wait for us as long as PostgreSQL takes to notice one. The first ones are shorter than anybody minds,
-    since whoever embraces us so lets go as soon as we do; long transactions need the later ones. Readers are not touched.
-    Raises TransientError, with `who` did not finish, when they are not had in time.
+    We try for short times, all tables or none. A writer may hold the last of these tables and want the first: if it had to
+    wait for us as long as PostgreSQL takes to notice a deadlock, it would be killed. The first tries are shorter than any
+    writer notices, since a writer that waits for us so goes on as soon as we let go; long transactions need the later ones.
+    Readers are not touched. Raises TransientError, which says that `who` did not finish, if the locks are not granted in time.
     """
     row = locked.execute("SELECT setting::integer FROM pg_settings WHERE name = 'deadlock_timeout'").fetchone()
     unnoticed = int(0.8 * row[0]) if row else 800
@@ -54,12 +54,12 @@ def lock(locked: Connection, tables: list[str], seconds: float, who: str = "a wr
             _lock(locked, tables, "SHARE ROW EXCLUSIVE", patience)
             locked.execute(f"SET LOCAL idle_in_transaction_session_timeout = {int(1000 * LIMIT_S)}".encode())
             return
-        except _NOT_HAD:
+        except _NOT_GRANTED:
             if time.monotonic() > until:
                 raise TransientError(
                     f"{who} did not finish within {seconds:.0f} s ({_holders(locked, tables)}): nothing was changed, try again"
                 ) from None
-            time.sleep(longest / 1000 / 4)  # for those who have waited behind us
+            time.sleep(longest / 1000 / 4)  # for the sessions that have waited behind us
             longest = min(2 * longest, unnoticed)
 
 
@@ -72,7 +72,7 @@ def _lock(conn: Connection, tables: list[str], mode: str, ms: int) -> None:
 
 
 def _holders(conn: Connection, tables: list[str]) -> str:
-    """Who holds the tables against us: process numbers and what they call themselves."""
+    """The sessions that hold the tables against us: process number, type and application name."""
     rows = conn.execute(
         """SELECT DISTINCT format('%%s %%s %%s', a.pid, a.backend_type, a.application_name) FROM pg_locks l
            JOIN pg_stat_activity a USING (pid)

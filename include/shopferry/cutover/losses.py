@@ -14,8 +14,8 @@ from shopferry.route.route import Route
 _NAMED = 5
 
 
-def accepted(route: Route, by: str | None) -> Gate:
-    """Whether somebody has accepted, by name, what the way back cannot carry."""
+def judge_accepted(route: Route, by: str | None) -> Gate:
+    """Judge whether a person has accepted, by name, what the way back cannot carry."""
     back = route.back
     lost = [d for d in decided(back) if d.how != "carried"] if back else []
     told = f"{len(lost)} columns ({_listed(d.name for d in lost)})" if lost else "none"
@@ -29,10 +29,10 @@ def accepted(route: Route, by: str | None) -> Gate:
     )
 
 
-def covered(s: Stores) -> Gate:
-    """Whether the way back reads every column of the tables that either direction knows, or somebody has decided about it.
+def judge_covered(s: Stores) -> Gate:
+    """Judge whether the way back reads every column of both directions' tables, or losses.txt decides about it.
 
-    Other tables, which neither direction knows, stay in the new shop with a rollback, and are named.
+    Tables that neither direction knows stay in the new shop with a rollback, and are named.
     """
     name, back = "way back covers all", s.route.back
     if back is None:

@@ -1,8 +1,8 @@
-"""What legacy's columns are too short for: kept beside the new shop while legacy is open, put back by the next cutover.
+"""The overflow: texts too long for legacy's columns, kept beside the new shop while legacy is open.
 
-A route says so in `reverse/losses.txt`: `shop.order_line.name -- kept beyond 255: …`. The mapping that leads back cuts the
-text there. Only what the new shop has made since the way back was armed can be longer than legacy's column, and all of
-that has a position in legacy's mirror of it.
+The next cutover puts them back. A route says so in `reverse/losses.txt`: `shop.order_line.name -- kept beyond 255: …`. The
+mapping that leads back cuts the text there. Only what the new shop has made since the way back was armed can be longer than
+legacy's column, and all of that has a position in legacy's mirror of it.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ class Overlong:
 
 
 def overlong_columns(legacy: Connection, back: Route) -> list[Overlong]:
-    """The columns of which the route keeps what is too long; none while the way back is not armed."""
+    """The columns whose overlong texts the route keeps; none while the way back is not armed."""
     held = mirror.load(legacy)
     found = [(d.table.partition(".")[2], d.column, d.width) for d in losses.decided(back) if d.width]
     return [Overlong(held[table], column, width) for table, column, width in found if table in held]
 
 
-def horizon(read: Connection, route: Route) -> str:
-    """A log position of the store that is read, before which no change is under way; what comes after it is looked at again.
+def read_horizon(read: Connection, route: Route) -> str:
+    """Read a log position before which no change is under way any more in this store.
 
-    It is that of now where all transactions that are open now end within a moment, else where the slot would begin anew.
+    It is the position of now if all transactions that are open now end within a moment; else the position from which the
+    slot would start again. What comes after it is looked at again.
     """
-    # In this order: whoever is none of those that have a number by then writes behind the position.
+    # In this order: a transaction that has no number by then writes behind the position.
     [(now,)] = read.execute("SELECT (pg_current_wal_lsn() - 1::numeric)::text").fetchall()
     [(begun,)] = read.execute("SELECT pg_current_xact_id()::text").fetchall()
     until = time.monotonic() + _MOMENT_S
@@ -61,7 +62,7 @@ def horizon(read: Connection, route: Route) -> str:
 
 
 def keep(shop: Connection, legacy: Connection, columns: Sequence[Overlong], since: str = ALL) -> None:
-    """Keep every text that is too long for legacy, of the rows that moved after a position; they stay in the shop as well."""
+    """Keep every text that is too long for legacy, of the rows that changed after a position; the shop keeps its own too."""
     for short in columns:
         found = legacy.execute(
             SQL("SELECT ARRAY[{}], {} FROM {} WHERE _lsn > {}::pg_lsn AND NOT _gone AND length({}) > {}").format(
@@ -82,9 +83,9 @@ def keep(shop: Connection, legacy: Connection, columns: Sequence[Overlong], sinc
 
 
 def put_back(shop: Connection, columns: Sequence[Overlong]) -> None:
-    """Put what was kept back where the new shop still has what is left of it, and forget the rest.
+    """Put kept texts back where the new shop still has what was left of them, and forget the rest.
 
-    In the transaction that opens the new shop, which takes it for a write of its application.
+    Called in the transaction that opens the new shop, which takes it for a write of its application.
     """
     if not shop.execute("SELECT FROM ferry.kept LIMIT 1").fetchall():
         return

@@ -45,7 +45,7 @@ def roll_back(settings: Settings, who: str, approved: datetime | None = None) ->
             routing.settle(settings, "shop")
             if back:
                 # Looked up before the gates: they prove that all from before is applied.
-                since = overflow.horizon(shop, back)
+                since = overflow.read_horizon(shop, back)
                 done.gates = gates.require_back(turn)
                 overflow.keep(shop, legacy, overlong)
             else:

@@ -19,8 +19,8 @@ from shopferry.control.gates import Gate
 from shopferry.control.offsets import Partition
 from shopferry.cutover import gates, routing, way_back
 from shopferry.cutover.deadline import LIMIT_S, Deadline, limited
-from shopferry.cutover.last_look import Look, differing, look_ahead
-from shopferry.cutover.locks import keep_vacuum_out, lock, patient
+from shopferry.cutover.last_look import Look, find_differing, look_ahead
+from shopferry.cutover.locks import be_patient, keep_vacuum_out, lock
 from shopferry.cutover.turn import Turn
 from shopferry.db import Connection
 from shopferry.engine.pair import Stores
@@ -83,7 +83,7 @@ def close(turn: Turn, done: Steps, deadline: Deadline) -> None:
     assert turn.flow
     s, locked, name = turn.flow, turn.locked, turn.closes.name
     # The broker's connections are made before the lock: writers must not wait for a handshake.
-    patient(turn.opening)
+    be_patient(turn.opening)
     with _connect_flows(turn) as flows, locked.transaction():
         ahead = look_ahead(*flows[0], _CALM_S)
         done.lap("look ahead")
@@ -106,7 +106,7 @@ def close(turn: Turn, done: Steps, deadline: Deadline) -> None:
         sent = [(echo, its_ends, send_mark(echo.source)) for echo, its_ends in echoes]
         look_last(s, ahead)
         if s.route.reverse:  # what is refused here is in no mirror's way, and would be nowhere
-            gates.refuse_unmet("rollback", [gates.held_back(s, turn.terms)])
+            gates.refuse_unmet("rollback", [gates.judge_held_back(s, turn.terms)])
         done.lap("last look")
         prepare(turn, deadline)
         done.lap(f"make {turn.opens.name} ready")
@@ -122,7 +122,7 @@ def close(turn: Turn, done: Steps, deadline: Deadline) -> None:
 def keep_both_free(turn: Turn, deadline: Deadline) -> None:
     """Make autovacuum leave the tables of both stores, each within the time limit, which runs again from the start after it."""
     for conn, side in ((turn.locked, turn.closes), (turn.opening, turn.opens)):
-        patient(conn)
+        be_patient(conn)
         deadline.begin()
         keep_vacuum_out(conn, side.tables, side.name)
     deadline.begin()
@@ -148,7 +148,7 @@ def raise_fence(turn: Turn, version: int) -> None:
 
 def look_last(s: Stores, ahead: Look) -> None:
     """Compare the rows that moved last, now that nothing moves. Raises GateError when one differs."""
-    for name, keys in differing(s, ahead).items():
+    for name, keys in find_differing(s, ahead).items():
         raise GateError(
             f"given up, writers go on as before: {len(keys)} rows of {name} differ from the mirror although the "
             "stream has caught up → run `shopferry verify`"

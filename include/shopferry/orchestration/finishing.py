@@ -64,7 +64,7 @@ def finish_dag() -> DAG:
             refused = [] if typed == route.name else [f"the form says {typed!r}, the route is {route.name!r}"]
             with db.connect(settings.target_dsn, "finish") as shop, db.connect(settings.source_dsn, "finish") as legacy:
                 if routes.is_installed(shop):
-                    refused += finish.refusals(shop, route) + finish.built_on(legacy)
+                    refused += finish.find_refusals(shop, route) + finish.find_dependents(legacy)
             if refused:
                 raise GateError(f"not finished: {'; '.join(refused)}")
 

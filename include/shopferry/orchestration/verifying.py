@@ -55,7 +55,7 @@ def verify_dag() -> DAG:
         def phases() -> list[str]:
             from shopferry import phase_steps
 
-            return phase_steps.comparable(settings_from_connections())
+            return phase_steps.find_comparable(settings_from_connections())
 
         @task(
             pool=LEGACY_POOL,
@@ -99,7 +99,7 @@ def verify_dag() -> DAG:
             settings = settings_from_connections()
             if names:
                 write_report(settings, "after a verification")
-            found = {name: phase_steps.open_differences(settings, name) for name in names}
+            found = {name: phase_steps.count_open_differences(settings, name) for name in names}
             if differing := [f"{n} in {name}" for name, n in found.items() if n]:
                 raise VerificationError(f"open differences: {', '.join(differing)}; `shopferry difference list --rows`")
             return f"{len(names)} phases compared, nothing differs"
