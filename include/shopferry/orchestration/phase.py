@@ -85,7 +85,7 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
         catchup=False,
         tags=["shopferry", "phase"],
         default_args=DEFAULTS,
-        doc_md=runbook(phase),
+        doc_md=runbook("phase"),
         on_failure_callback=_let_go,
     ) as dag:
 

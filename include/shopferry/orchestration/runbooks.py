@@ -1,10 +1,10 @@
-"""A DAG's documentation is its runbook: docs/runbooks/<dag>.md."""
+"""A DAG's documentation is its runbook: a page of docs/runbooks."""
 
 from __future__ import annotations
 
 from shopferry.settings import PROJECT
 
 
-def runbook(dag_id: str) -> str:
-    """The runbook of one DAG as Airflow shows it."""
-    return (PROJECT / "docs" / "runbooks" / f"{dag_id}.md").read_text()
+def runbook(page: str) -> str:
+    """The runbook as Airflow shows it; `page` is its file's name without the ending. All phases share the page `phase`."""
+    return (PROJECT / "docs" / "runbooks" / f"{page}.md").read_text()

@@ -1,6 +1,6 @@
 """A sample of the legacy store that is whole in itself: some customers at random, the oddest ones, and all that is theirs.
 
-What belongs to whom is the route's to say, in `<route>/sample.sql`; the grammar is in docs/howto-rehearse.md.
+What belongs to whom is the route's to say, in `<route>/sample.sql`; the grammar is in docs/howto/rehearse.md.
 """
 
 from __future__ import annotations

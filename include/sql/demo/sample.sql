@@ -1,7 +1,7 @@
 -- What a rehearsal takes of the legacy store: some customers, with all that belongs to them.
 -- Runs in psql, query by query, in the legacy store: `kin` and what follows given CREATE TEMP TABLE chosen (id bigint), and the
 -- queries after orders and loyalty_accounts given sample_orders and sample_loyalty_accounts, made from their queries.
--- The grammar is in docs/howto-rehearse.md.
+-- The grammar is in docs/howto/rehearse.md.
 --
 -- pseudonym: email    customers (login, email)
 -- pseudonym: words    customers (full_name, bill_company, bill_street, bill_city)
