@@ -1,12 +1,14 @@
-"""The pages that people read: every link resolves, every page is reached, and no row of a table is too long to read."""
+"""The pages that people read: links resolve, pages are reached, rows are short, and what they say of the program is true."""
 
 from __future__ import annotations
 
+import argparse
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from shopferry.cli import parser
 from shopferry.settings import PROJECT
 
 DOCS = PROJECT / "docs"
@@ -43,6 +45,38 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.exists(), f"{link} leads nowhere"
         if anchor:
             assert anchor in anchors(target), f"{link}: the page has no such heading"
+
+
+def commands(page: Path) -> list[str]:
+    """Each command line of shopferry that the page shows, in blocks of code and within the text, without its comment."""
+    spans = re.findall(r"^```sh\n(.*?)^```$|`([^`\n]+)`", page.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line for block, inline in spans for line in (block or inline).splitlines()]
+    found = [command for line in lines for command in re.findall(r"(?:^|\bbin/|&& )(shopferry .*?)(?=&|#|\||$)", line)]
+    return [command.strip() for command in found]
+
+
+def require_command(command: str) -> None:
+    """Fail unless the program has this verb, with each option that is named."""
+    verb = parser()
+    words = command.split()[1:]
+    while words and (branch := [a for a in verb._actions if isinstance(a, argparse._SubParsersAction)]):
+        if words[0] not in branch[0].choices:
+            break
+        verb = branch[0].choices[words.pop(0)]
+    assert verb.get_default("run"), f"{command}: there is no such verb"
+    options = {option for action in verb._actions for option in action.option_strings}
+    assert {word for word in words if word.startswith("--")} <= options, f"{command}: there is no such option"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_exists(page: Path) -> None:
+    for command in commands(page):
+        require_command(command)
+
+
+def test_commands_are_found_where_pages_show_them() -> None:
+    assert "shopferry cutover --dry-run" in commands(PROJECT / "README.md")
+    assert "shopferry phase run contacts" in commands(DOCS / "tutorial.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

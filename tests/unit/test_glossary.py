@@ -12,7 +12,8 @@ from shopferry.settings import PROJECT
 
 PAGE = (PROJECT / "docs" / "glossary.md").read_text()
 SCHEMA = (SQL / "schema.sql").read_text()
-CELLS = [line.rsplit("|", 2)[1] for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith("| word")]
+ROWS = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith("| word")]
+CELLS = [row.rsplit("|", 2)[1] for row in ROWS]
 NAMES = sorted({name for cell in CELLS for name in re.findall(r"`([a-z_]+(?:\.\w+)*|[A-Z]\w+(?:\.\w+)+)`", cell)})
 SCHEMAS = {"ferry", "mirror", "shop"}  # of the target's database
 
@@ -26,7 +27,8 @@ def require_python_name(name: str) -> None:
     assert module.__name__ != "shopferry", f"there is no module of {name}"
     found: object = module
     for part in parts:
-        if part in getattr(found, "__dataclass_fields__", {}):  # fields without a default are no attributes of the class
+        # A field without a default is no attribute of its class.
+        if part in getattr(found, "__dataclass_fields__", {}):
             return
         assert hasattr(found, part), f"{module.__name__} has no {name}"
         found = getattr(found, part)
