@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from shopferry.cli import parser
-from shopferry.settings import PROJECT
+from shopferry.settings import PROJECT, announcing, own_commands
 
 DOCS = PROJECT / "docs"
 PAGES = [*sorted(DOCS.rglob("*.md")), *(PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
@@ -96,3 +96,20 @@ def test_the_design_draws_the_layers_that_are_checked() -> None:
     [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
     drawn = (DOCS / "explanation" / "design.md").read_text().split("```text\n")[1].split("```")[0]
     assert drawn.splitlines() == layers
+
+
+def test_the_settings_page_lists_the_environment_that_the_program_reads() -> None:
+    """`Settings` names its variables by its fields, the other modules by their whole names."""
+    sources = "\n".join(file.read_text() for file in (PROJECT / "include" / "shopferry").rglob("*.py"))
+    read = set(re.findall(r'environ(?:\.get\(|\[)"(SHOPFERRY_\w+)"', sources))
+    read |= {
+        f"SHOPFERRY_{name.upper()}" for name in ("legacy_dsn", "shop_dsn", "kafka", *own_commands(), *announcing())
+    }
+    listed = re.findall(r"^\| `(SHOPFERRY_\w+)` \|", (DOCS / "reference" / "settings.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(read)
+
+
+def test_the_route_folder_page_names_every_file_of_the_demo() -> None:
+    page = (DOCS / "reference" / "route-folder.md").read_text()
+    names = {path.name for path in (PROJECT / "include" / "sql" / "demo").iterdir()}
+    assert {name for name in names if name not in page} == set()
