@@ -354,7 +354,7 @@ def test_rollback_takes_the_clients_of_pgbouncer_back(settings: Settings, front:
 
 
 def test_ended_from_outside_it_lets_everybody_go(settings: Settings, front: Bouncer, tmp_path: Path) -> None:
-    given, at = front.before(settings), "shopferry.cutover.switch:lock#after"
+    given, at = front.before(settings), "shopferry.cutover.section:lock#after"
     with Clients(front.dsn(), write) as clients:
         assert killed(given, at, tmp_path, signal.SIGTERM, "cutover").code == 128 + signal.SIGTERM
         clients.more(20, "legacy")
@@ -369,7 +369,7 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
     given = front.before(settings)
     before = version(settings)
     with Clients(front.dsn(), write) as clients:
-        at = "shopferry.cutover.switch:lock#after"
+        at = "shopferry.cutover.section:lock#after"
         assert killed(given, at, tmp_path, signal.SIGKILL, "cutover").code == -signal.SIGKILL
         assert front.paused  # nobody is there to let them go: they wait, and legacy is open to everybody else
         assert_legacy_goes_on(settings, before)

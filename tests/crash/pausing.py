@@ -20,14 +20,24 @@ from typing import Any
 from shopferry import cli
 
 
-def attach(at: str, flag: Path, go: Path) -> None:
-    """Wrap the function `module:name#before` or `module:Class.name#after`. Raises AttributeError if there is none."""
+def find(at: str) -> tuple[Any, str, str]:
+    """Resolve `module:name#before` or `module:Class.name#after` to who holds the function, its name, and when.
+
+    Raises ImportError or AttributeError if there is no such module or function.
+    """
     module, _, rest = at.partition(":")
     path, _, when = rest.partition("#")
     owner: Any = importlib.import_module(module)
     *parents, name = path.split(".")
     for parent in parents:
         owner = getattr(owner, parent)
+    getattr(owner, name)
+    return owner, name, when
+
+
+def attach(at: str, flag: Path, go: Path) -> None:
+    """Wrap the function of a pause point, see `find`."""
+    owner, name, when = find(at)
     original = getattr(owner, name)
     first = threading.Lock()
 
