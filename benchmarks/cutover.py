@@ -9,7 +9,7 @@ acknowledged write is looked up in both stores, and counted what a flow has writ
 from there would have returned. `--open` is how many seconds the writer goes on before, between and after the two switches of
 a round: 20 rounds of 55 are an hour of writer. `--broker` is an empty Kafka in the place of the embedded broker, which is not
 made for hours, `--connect` a Kafka Connect in the place of the embedded connectors, which take twice its time. Prints one JSON
-object; `--page` writes docs/reference/cutover-drill.md.
+object; `--page` writes docs/reference/cutover-drill.md, if all rounds of a whole drill were made and nothing was lost.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from shopferry import db, phase_steps
 from shopferry.backup import backup
 from shopferry.cutover import switch, way_back
 from shopferry.cutover.rollback import roll_back
-from shopferry.cutover.switch import Cutover
+from shopferry.cutover.section import Steps
 from shopferry.demo import ledger, shop
 from shopferry.demo.writer import writing
 from shopferry.errors import GateError, TransientError
@@ -43,6 +43,7 @@ from shopferry.phase_steps import Options
 from shopferry.route.route import Route
 from shopferry.settings import Settings, data_dir
 
+ROUNDS = 20  # a whole drill
 RESTS_S = 3.0  # longer than any switch keeps it waiting: then it rested
 
 
@@ -68,7 +69,7 @@ def drill(
     return steps, stays
 
 
-def as_soon_as_met(switched: Callable[[], Cutover]) -> Cutover:
+def as_soon_as_met(switched: Callable[[], Steps]) -> Steps:
     """Switch once the gates are met: two cores that run all servers fall behind at times. What was refused is told."""
     while True:
         try:
@@ -92,6 +93,29 @@ def quantiles(values: list[float]) -> dict[str, float]:
         "p99": round(ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]),
         "max": round(ordered[-1]),
     }
+
+
+def losses(found: dict[str, Any]) -> list[str]:
+    """What must not have been, in words: writes that failed or are missing, rows that differ or came back."""
+    counts = {
+        "failed": "writes failed",
+        "missing": "acknowledged writes are missing in either store",
+        "differences": "rows differ in the end",
+        "returned": "rows were carried back into the store they came from",
+    }
+    return [f"{found[name]} {what}" for name, what in counts.items() if found[name]]
+
+
+def publish(found: dict[str, Any], path: Path) -> int:
+    """Write the page after a whole drill without losses, else say what is missing; returns 1 after losses."""
+    lost = losses(found)
+    missing = [f"{found['rounds']} of {ROUNDS} rounds were made"] if found["rounds"] < ROUNDS else []
+    if lost or missing:
+        print(f"{path}: left as it is; {', '.join((*lost, *missing))}", file=sys.stderr)
+    else:
+        path.write_text(page(found))
+        print(f"{path}: written", file=sys.stderr)
+    return 1 if lost else 0
 
 
 def page(found: dict[str, Any]) -> str:
@@ -149,10 +173,10 @@ def page(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Run it and print what was measured."""
+def main() -> int:
+    """Run it and print what was measured; returns an exit code, not 0 if anything was lost and a page was to be written."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--rate", type=float, default=500)
     parser.add_argument("--open", type=float, default=6)
     parser.add_argument("--customers", type=int, default=2000)
@@ -203,10 +227,9 @@ def main() -> None:
         },
         "examples_of_missing": report.missing[:10],
     }
-    if args.page:
-        args.page.write_text(page(found))
     print(json.dumps(found, indent=2))
+    return publish(found, args.page) if args.page else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

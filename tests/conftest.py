@@ -8,12 +8,33 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from shopferry.stack import postgres
+from targets import TESTS, target_of
 
 MakeDb = Callable[..., str]
+TESTS_FOLDER = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--target NAME` leaves the tests that this target of `make` runs."""
+    parser.addoption("--target", choices=[target.name for target in TESTS], help="run the tests of one target of make")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Drop the tests of other targets; last, since folders mark their tests in the same hook."""
+    if target := config.getoption("target"):
+        config.hook.pytest_deselected(items=[item for item in items if target_of_item(item) != target])
+        items[:] = [item for item in items if target_of_item(item) == target]
+
+
+def target_of_item(item: pytest.Item) -> str:
+    """The target that runs this test."""
+    path = PurePosixPath(item.path.relative_to(TESTS_FOLDER).as_posix())
+    return target_of(path, {marker.name for marker in item.iter_markers()})
 
 
 def free_port() -> int:

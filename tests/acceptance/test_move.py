@@ -94,6 +94,7 @@ def frozen_differences(settings: Settings) -> list[object]:
         return [d for t in tables for part in checksums.compare(legacy, new, t, lambda: None) for d in part.found]
 
 
+@pytest.mark.move
 def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -> None:
     book = tmp_path / "ledger.jsonl"
     shop.seed(settings, 200)

@@ -58,7 +58,7 @@ def cells(processes: dict[str, tuple[str, ...]]) -> list[Cell]:
 OURS = cells({"consumer": tuple(CONSUMER), "chunk worker": tuple(CHUNK)})
 THEIRS = cells(dict.fromkeys(SERVERS, STATES))
 AIRFLOW = cells({SCHEDULER: TASKS})
-# What `make test` tries of it: where most is at stake.
+# What `make test-stack` tries of it: where most is at stake.
 SHORT = (
     Cell("consumer", "before commit", "SIGKILL"),
     Cell("consumer", "committed, Kafka not told", "SIGKILL"),

@@ -1,13 +1,15 @@
-"""docs/reference/death-table.md out of the books of one run or more: python tests/crash/deaths_page.py BOOK… > PAGE"""
+"""Write docs/reference/death-table.md from the books of one run or more, if every cell is clean.
+
+python tests/crash/deaths_page.py --page PAGE [--part] BOOK…
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from books import Books
+from books import Books, arguments, publish
 from cells import AIRFLOW_DEATHS, DEATHS, HELD, MORTAL, OF_AIRFLOW, SWITCHES, TASK, WIRES
 
 _HEAD = """# Who dies when
@@ -40,29 +42,35 @@ of a worker's it learns only after a minute, so the switch was completed by hand
 """
 
 
-def page(books: Sequence[Path]) -> str:
-    """The page as Markdown; of a cell that several books have, the last one's outcome."""
-    read = Books.read(books, ("switch", "point", "who"))
-    lines = [_HEAD, read.told(len(DEATHS) + len(AIRFLOW_DEATHS)), ""]
+NAMES = ("switch", "point", "who")
+CELLS = [(d.switch, d.point, d.who) for d in (*DEATHS, *AIRFLOW_DEATHS)]
+
+
+def page(read: Books) -> str:
+    """The page as Markdown; every cell must be in the books."""
+    lines = [_HEAD, read.told(len(CELLS)), ""]
     who = (TASK, *MORTAL, *WIRES)
     for switch, points in SWITCHES.items():
-        lines += [f"## {switch.capitalize()}", "", *_table(switch, list(points), who, read.cells), ""]
-    lines += [_AIRFLOW, *_table("cutover", list(HELD), OF_AIRFLOW, read.cells), ""]
+        lines += [f"## {switch.capitalize()}", "", *_table(switch, list(points), who, read), ""]
+    lines += [_AIRFLOW, *_table("cutover", list(HELD), OF_AIRFLOW, read), ""]
     return "\n".join(lines)
 
 
-def _table(
-    switch: str, points: Sequence[str], who: Sequence[str], found: dict[tuple[str, ...], dict[str, Any]]
-) -> list[str]:
-    rows = [f"| {p} | " + " | ".join(_told(found.get((switch, p, w))) for w in who) + " |" for p in points]
+def _table(switch: str, points: Sequence[str], who: Sequence[str], read: Books) -> list[str]:
+    rows = [f"| {p} | " + " | ".join(_told(read.cells[switch, p, w]) for w in who) + " |" for p in points]
     return [f"| when | {' | '.join(who)} |", "|---" * (len(who) + 1) + "|", *rows]
 
 
-def _told(cell: dict[str, Any] | None) -> str:
-    if cell is None:
-        return "not run"
-    return f"{cell['ended']}, {cell['closed_s']} s" if cell["outcome"] == "passed" else "✗"
+def _told(cell: dict[str, Any]) -> str:
+    return f"{cell['ended']}, {cell['closed_s']} s"
+
+
+def main() -> int:
+    """Write the page, or say why not."""
+    given = arguments(__doc__)
+    read = Books.read(given.books, NAMES)
+    return publish(read, CELLS, given.page, lambda: page(read), given.part)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page([Path(book) for book in sys.argv[1:]]))
+    sys.exit(main())

@@ -1,12 +1,13 @@
-"""docs/reference/crash-matrix.md out of the books of one run or more: python tests/crash/page.py BOOK… > PAGE"""
+"""Write docs/reference/crash-matrix.md from the books of one run or more, if every cell is clean.
+
+python tests/crash/page.py --page PAGE [--part] BOOK…
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from books import Books
+from books import Books, arguments, publish
 from cells import AIRFLOW, OURS, SIGNALS, THEIRS
 
 _HEAD = """# Crash matrix
@@ -25,24 +26,31 @@ mends by a resync.
 """
 
 
-def page(books: Sequence[Path]) -> str:
-    """The page as Markdown; of a cell that several books have, the last one's outcome."""
-    read = Books.read(books, ("process", "point", "signal"))
-    whole = [*OURS, *THEIRS, *AIRFLOW]
-    points = list(dict.fromkeys((c.process, c.point) for c in whole))
-    signs = {"passed": "✓", "failed": "✗"}
+NAMES = ("process", "point", "signal")
+WHOLE = [(c.process, c.point, c.signal) for c in (*OURS, *THEIRS, *AIRFLOW)]
 
-    def sign(*cell: str) -> str:
-        return signs[read.cells[cell]["outcome"]] if cell in read.cells else "not run"
 
+def page(read: Books) -> str:
+    """The page as Markdown; every cell of the whole must be in the books."""
+    signs = {"passed": "✓"}  # a page with any other outcome is not written
+    points = dict.fromkeys((process, point) for process, point, _ in WHOLE)
     rows = [
-        f"| {process} | {point} | " + " | ".join(sign(process, point, s) for s in SIGNALS) + " |"
+        f"| {process} | {point} | "
+        + " | ".join(signs[read.cells[process, point, s]["outcome"]] for s in SIGNALS)
+        + " |"
         for process, point in points
     ]
     head = "| process | point | " + " | ".join(SIGNALS) + " |"
     rule = "|---|---|" + "---|" * len(SIGNALS)
-    return "\n".join([_HEAD, read.told(len(whole)), "", head, rule, *rows, ""])
+    return "\n".join([_HEAD, read.told(len(WHOLE)), "", head, rule, *rows, ""])
+
+
+def main() -> int:
+    """Write the page, or say why not."""
+    given = arguments(__doc__)
+    read = Books.read(given.books, NAMES)
+    return publish(read, WHOLE, given.page, lambda: page(read), given.part)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page([Path(book) for book in sys.argv[1:]]))
+    sys.exit(main())

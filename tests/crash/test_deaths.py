@@ -1,6 +1,6 @@
 """Whoever dies in a switch, there or back: one store is open, never both, and no write is lost.
 
-`make test` tries a few, `make death-table` all of them; the results are docs/reference/death-table.md.
+`make test-switch` tries a few, `make death-table` all of them; the results are docs/reference/death-table.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whoever dies, wherever: verification is clean, the ledger complete, every phase verified.
 
-`make test` tries a few cells, `make crash-matrix` all of them; the results are docs/reference/crash-matrix.md.
+`make test-stack` tries a few cells, `make crash-matrix` all of them; the results are docs/reference/crash-matrix.md.
 """
 
 from __future__ import annotations

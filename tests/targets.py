@@ -1,0 +1,166 @@
+"""The targets of `make` that run tests: what each runs, which one a test belongs to, and which a change touches."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build"
+KAFKA_JARS = BUILD / "kafka"
+CRASH_BOOK = BUILD / "crash-matrix.jsonl"
+DEATH_BOOK = BUILD / "death-table.jsonl"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One target: `commands` run one after the other, all of them, and it is green if each of them ends with 0.
+
+    A command begins with `pytest` or with a Python file of the repository; arguments of the caller are added to each, and
+    then it is a part of the target that runs, as it is if the variable `shortened_by` is set. `page` is a command that runs
+    after them whatever their outcome, with `--part` if it is a part; it writes the page of results from `results`, which is
+    removed at the beginning. `environment` is added to ours. If the command `needs` fails, the target cannot run on this
+    machine: it is skipped, and not booked.
+    """
+
+    name: str
+    commands: tuple[tuple[str, ...], ...]
+    page: tuple[str, ...] = ()
+    results: Path | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    needs: tuple[str, ...] = ()
+    shortened_by: str = ""
+
+
+def _selected(name: str) -> tuple[str, ...]:
+    return ("pytest", "--target", name)
+
+
+def _cells(name: str, book: Path, page: str, *tests: str) -> Target:
+    return Target(
+        name,
+        (("pytest", *(f"tests/crash/{test}" for test in tests)),),
+        page=(f"tests/crash/{page}", "--page", f"docs/reference/{name}.md", str(book)),
+        results=book,
+        environment=(("SHOPFERRY_MATRIX", str(book)),),
+    )
+
+
+# What needs PostgreSQL alone goes side by side. A whole stack wants the machine for itself, so the move comes after it.
+QUICK = Target(
+    "test",
+    (
+        (*_selected("test"), "-m", "not move", "-n", "logical", "--maxprocesses", "8", "--dist", "loadscope"),
+        (*_selected("test"), "-m", "move"),
+    ),
+)
+# Together these run every test once: `target_of` gives each test to one of them.
+TESTS = (
+    QUICK,
+    Target("test-stream", (_selected("test-stream"),)),
+    Target("test-switch", (_selected("test-switch"),)),
+    Target("test-stack", (_selected("test-stack"),)),
+    Target("test-airflow", (_selected("test-airflow"),)),
+    Target(
+        "test-kafka",
+        (_selected("test-kafka"),),
+        environment=(("SHOPFERRY_KAFKA_JARS", str(KAFKA_JARS)),),
+        needs=("tests/kafka/jars.sh", str(KAFKA_JARS)),
+    ),
+)
+LONG = (
+    Target(
+        "test-long",
+        (("pytest", "-s", "tests/integration/test_properties.py"),),
+        environment=(("SHOPFERRY_PROFILE", "long"),),
+        shortened_by="SHOPFERRY_EXAMPLES",
+    ),
+    _cells("crash-matrix", CRASH_BOOK, "page.py", "test_matrix.py", "test_scheduler.py"),
+    _cells("death-table", DEATH_BOOK, "deaths_page.py", "test_deaths.py", "test_deaths_airflow.py"),
+    Target("cutover-drill", (("benchmarks/cutover.py", "--page", "docs/reference/cutover-drill.md"),)),
+)
+TARGETS = {target.name: target for target in (*TESTS, *LONG)}
+
+_SWITCH = ("test_switch.py", "test_way_back.py", "test_dry_run.py", "test_finish.py", "test_move.py", "test_deaths.py")
+
+
+def target_of(path: PurePosixPath, markers: Collection[str]) -> str:
+    """The one target that runs a test; `path` is its file below tests/, `markers` are the names of its markers."""
+    if path.parts[0] == "kafka":
+        return "test-kafka"
+    if "airflow" in markers:
+        return "test-airflow"
+    if "move" in markers or "stack" not in markers:
+        return "test"
+    if path.parts[0] == "stream":
+        return "test-stream"
+    return "test-switch" if path.name in _SWITCH else "test-stack"
+
+
+_STREAM, _ON_STACK, _AIRFLOW, _KAFKA = (
+    ("test-stream",),
+    ("test-switch", "test-stack"),
+    ("test-airflow",),
+    ("test-kafka",),
+)
+EVERY = tuple(target.name for target in TESTS[1:])
+# Which of them, beside `make test`, a change below a path touches: the longest prefix counts. All of them, if none fits.
+TOUCHES: dict[str, tuple[str, ...]] = {
+    "include/shopferry/assess/": _AIRFLOW,
+    "include/shopferry/backup/": ("test-switch", *_AIRFLOW),
+    "include/shopferry/cdc/": (*_STREAM, *_ON_STACK, *_KAFKA),
+    "include/shopferry/cli/": _ON_STACK,
+    "include/shopferry/cutover/": ("test-switch", *_AIRFLOW),
+    "include/shopferry/engine/": (*_STREAM, *_ON_STACK, *_KAFKA),
+    "include/shopferry/health/": (*_ON_STACK, *_AIRFLOW),
+    "include/shopferry/orchestration/": _AIRFLOW,
+    "include/shopferry/pages/": _AIRFLOW,
+    "include/shopferry/rehearsal/": _AIRFLOW,
+    "include/shopferry/report/": ("test-switch", *_AIRFLOW),
+    "include/shopferry/stack/": (*_STREAM, *_ON_STACK, *_AIRFLOW),
+    "include/shopferry/verify/": (*_STREAM, *_ON_STACK),
+    "dags/": _AIRFLOW,
+    "plugins/": _AIRFLOW,
+    "docs/": (),
+    "docs/runbooks/": _AIRFLOW,  # a DAG's documentation is its runbook
+    "benchmarks/": (),
+    "docker/": (),
+    ".ci/": (),
+    ".env.example": (),
+    ".gitignore": (),
+    ".dockerignore": (),
+    "CHANGELOG.md": (),
+    "CONTRIBUTING.md": (),
+    "Dockerfile": (),
+    "LICENSE": (),
+    "Makefile": (),
+    "README.md": (),
+    "docker-compose.yml": (),
+    "tests/acceptance/": _ON_STACK,
+    "tests/crash/": _ON_STACK,
+    "tests/integration/": (),
+    "tests/integration/test_dags.py": _AIRFLOW,
+    "tests/integration/test_stack.py": ("test-stack", *_AIRFLOW),
+    "tests/kafka/": _KAFKA,
+    "tests/mappings/": (),
+    "tests/mutation/": (),
+    "tests/stream/": _STREAM,
+    "tests/unit/": (),
+    "tests/airflow_api.py": _AIRFLOW,
+    "tests/book.py": (),
+    "tests/book.tsv": (),
+    "tests/history.py": (),
+    "tests/live.py": (*_STREAM, *_ON_STACK),
+    "tests/targets.py": (),
+}
+
+
+def touched(paths: Iterable[str]) -> set[str]:
+    """The targets beside `make test` that a change of these paths, relative to the repository, touches."""
+    return {name for path in paths for name in _touched_by(path)}
+
+
+def _touched_by(path: str) -> tuple[str, ...]:
+    fitting = [prefix for prefix in TOUCHES if path == prefix or (prefix.endswith("/") and path.startswith(prefix))]
+    return TOUCHES[max(fitting, key=len)] if fitting else EVERY
