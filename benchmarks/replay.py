@@ -190,7 +190,7 @@ def latency(settings: Settings, rate: int, seconds: int) -> dict[str, Any]:
             time.sleep(max(0.0, due - time.monotonic()))
         took = time.time() - since
     with pair.open_stores(settings, "benchmark") as s, proof.broker_ends(s, settings) as asked:
-        phase_steps.await_applied(s, asked, 300.0)
+        proof.await_applied(s, asked, 300.0)
     return {"rate": rate, "written_per_s": round(rate * seconds / took), **batches(settings, since)}
 
 

@@ -156,7 +156,7 @@ class Flow:
         while True:
             try:
                 with proof.broker_ends(stores, self.settings) as ends:
-                    phase_steps.await_applied(stores, ends, 5.0)
+                    proof.await_applied(stores, ends, 5.0)
                 return
             except TransientError:
                 # What it stopped with stands until it is past it.

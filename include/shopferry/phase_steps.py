@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from shopferry import db, installation
 from shopferry.backup import backup
 from shopferry.cdc import proof, slot
-from shopferry.cdc.proof import Mark, Watermark, broker_ends
+from shopferry.cdc.proof import Watermark, broker_ends
 from shopferry.control import chunks, continuity, differences, phases, rehearsals, routes
 from shopferry.control.chunks import Span
 from shopferry.control.differences import Difference
-from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.engine import backfill, mirror
-from shopferry.engine.pair import Stores, open_stores
+from shopferry.engine.pair import open_stores
 from shopferry.errors import VerificationError
 from shopferry.retry import retrying
 from shopferry.route.route import Route
@@ -180,14 +179,6 @@ def finish_resync(settings: Settings, worker: str) -> None:
             backfill.finish_resync(s, worker)
 
 
-def await_applied(
-    s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float, since: Mark | None = None
-) -> Watermark:
-    """Prove that everything legacy has committed by now, or by `since`, is applied."""
-    slot = s.route.publication
-    return proof.await_applied(s.source, s.target, s.route.name, slot, ends, timeout_s=timeout_s, since=since)
-
-
 def is_sample(settings: Settings, phase: str) -> bool:
     """Whether the phase's present run copies a sample only; such a run ends after the merge, without sync."""
     with open_stores(settings, f"look at {phase}") as s:
@@ -198,7 +189,7 @@ def await_sync(settings: Settings, phase: str, timeout_s: float = 300.0) -> Wate
     """Wait for the stream to pass the copy's high watermark; then the phase is in sync."""
     with open_stores(settings, f"await sync {phase}") as s:
         with broker_ends(s, settings) as ends:
-            passed = await_applied(s, ends, timeout_s)
+            passed = proof.await_applied(s, ends, timeout_s)
         with s.target.transaction():
             phases.move(s.target, s.route.name, phase, State.IN_SYNC)
         return passed
@@ -208,7 +199,12 @@ def compare(settings: Settings, phase: str, rows_per_second: int | None = None) 
     """Verify the phase online and record the outcome; differences are the caller's to judge."""
     with open_stores(settings, f"verify {phase}") as s, broker_ends(s, settings) as ends:
         return verify(
-            s.source, s.target, s.route, phase, lambda: await_applied(s, ends, 60.0), rows_per_second=rows_per_second
+            s.source,
+            s.target,
+            s.route,
+            phase,
+            lambda: proof.await_applied(s, ends, 60.0),
+            rows_per_second=rows_per_second,
         )
 
 
@@ -242,13 +238,13 @@ def count_open_differences(settings: Settings, phase: str) -> int:
 def repair(settings: Settings, phase: str, who: str, target: str | None = None) -> Repair:
     """Mend the phase's open differences, or those of one target, and look at them again."""
     with open_stores(settings, f"repair {phase}") as s, broker_ends(s, settings) as ends:
-        return mending.repair(s, phase, lambda: await_applied(s, ends, 60.0), who, target)
+        return mending.repair(s, phase, lambda: proof.await_applied(s, ends, 60.0), who, target)
 
 
 def read_values(settings: Settings, phase: str, found: Iterable[Difference]) -> list[Difference]:
     """Read what differs now of the rows that these differences name, with the values, which are kept nowhere."""
     with open_stores(settings, f"look at {phase}") as s, broker_ends(s, settings) as ends:
-        return verify_rows(s.source, s.target, s.route, phase, found, lambda: await_applied(s, ends, 60.0))
+        return verify_rows(s.source, s.target, s.route, phase, found, lambda: proof.await_applied(s, ends, 60.0))
 
 
 def finish(settings: Settings, phase: str, holder: str) -> None:

@@ -164,7 +164,7 @@ def _row(conn: db.Connection, place: Place, key: str) -> str | None:
 def nothing_is_missing(settings: Settings, book: Path) -> None:  # noqa: F811
     """Every write that the application was told was done is there, once the stream has brought the last of them."""
     with pair.open_stores(settings, "test") as s, proof.broker_ends(s, settings) as ends:
-        phase_steps.await_applied(s, ends, 120.0)
+        proof.await_applied(s, ends, 120.0)
         report = ledger.check(book, s.source, s.target)
     assert report.acknowledged > 0
     assert report.missing == []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
+from events import Tap
 from pair import ROUTE, Pair, connect
 from shopferry.cdc import proof
 from shopferry.cdc.proof import Watermark
@@ -15,14 +17,14 @@ from shopferry.errors import TransientError
 
 
 def prove(pair: Pair, ends: dict[Partition, int], *, beats: bool = True) -> Watermark:
-    """The proof, while the tap reads on as the connector does, and beats come through as the consumer would book them."""
-    done = threading.Event()
+    """The proof, while the route's slot is read on as by the connector, and beats come through as the consumer books them."""
+    done, tap = threading.Event(), Tap(pair.legacy, ROUTE.publication, ROUTE.publication).open()
     dsns = [f"{c.info.dsn} password={c.info.password}" for c in (pair.legacy, pair.shop)]
 
     def stream() -> None:
         with connect(dsns[0]) as legacy, connect(dsns[1]) as shop:
             while not done.is_set():
-                pair.tap.skip()
+                tap.skip()
                 row = legacy.execute("SELECT n FROM shopferry.heartbeat").fetchone()
                 if beats and row:
                     continuity.beat(shop, ROUTE.name, row[0])
@@ -31,10 +33,11 @@ def prove(pair: Pair, ends: dict[Partition, int], *, beats: bool = True) -> Wate
     connector.start()
     try:
         with connect(dsns[0]) as legacy:
-            return proof.await_applied(legacy, pair.shop, ROUTE.name, pair.tap.slot, lambda: ends, timeout_s=2.0)
+            return proof.await_applied(replace(pair.stores, source=legacy), lambda: ends, timeout_s=2.0)
     finally:
         done.set()
         connector.join()
+        pair.legacy.execute("SELECT pg_drop_replication_slot(%s)", (tap.slot,))
 
 
 @pytest.fixture

@@ -85,33 +85,27 @@ def count_behind(stored: Mapping[Partition, int], ends: Mapping[Partition, int])
 
 
 def await_applied(
-    source: Connection,
-    target: Connection,
-    route: str,
-    slot: str,
-    ends: Callable[[], Mapping[Partition, int]],
-    *,
-    timeout_s: float,
-    since: Mark | None = None,
+    s: Stores, ends: Callable[[], Mapping[Partition, int]], timeout_s: float, since: Mark | None = None
 ) -> Watermark:
-    """Wait until everything committed in legacy before this call, or before `since`, is applied in the shop; prove it.
+    """Wait until everything committed in the source before this call, or before `since`, is applied; prove it.
 
     `ends` asks the broker for its end offsets. A broker that has forgotten what was applied proves nothing, and neither
     does a resync that is not done. Raises TransientError when that takes longer than `timeout_s`.
     """
     started = time.monotonic()
-    due = since or send_mark(source)
+    route, slot = s.route.name, s.route.publication
+    due = since or send_mark(s.source)
     marked = time.monotonic()
-    while not has_reached(source, slot, due.lsn):
+    while not has_reached(s.source, slot, due.lsn):
         _in_time(started, timeout_s, f"the connector has not passed {due.lsn}")
         time.sleep(_LOOK_EVERY_S)
         if time.monotonic() - marked > _MARK_EVERY_S:
-            _send_marker(source)
+            _send_marker(s.source)
             marked = time.monotonic()
     passed = time.monotonic()
     while True:
         # Positions first: what is applied may move on meanwhile, but never beyond ends that are asked for later.
-        applied = offsets.stored(target, route)
+        applied = offsets.stored(s.target, route)
         goal = ends()
         if not (astray := count_behind(goal, applied)):
             break
@@ -122,16 +116,16 @@ def await_applied(
             f"the broker has less of {topic}[{partition}] than was applied: it has lost changes, and nobody has resynced yet",
         )
         time.sleep(_ASK_AGAIN_S)
-    while (left := count_behind(offsets.stored(target, route), goal)) or (rest := chunks.resyncing(target, route)):
+    while (left := count_behind(offsets.stored(s.target, route), goal)) or (rest := chunks.resyncing(s.target, route)):
         _in_time(
             started,
             timeout_s,
-            f"the consumer is {sum(left.values())} events behind{_stopped(target, route)}"
+            f"the consumer is {sum(left.values())} events behind{_stopped(s.target, route)}"
             if left
             else f"a resync has still to copy {rest} chunks",
         )
         time.sleep(_LOOK_EVERY_S)
-    while (came := continuity.known(target, route).beat or 0) < due.beat:
+    while (came := continuity.known(s.target, route).beat or 0) < due.beat:
         _in_time(
             started,
             timeout_s,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from shopferry.cdc.proof import broker_ends
+from shopferry.cdc.proof import await_applied, broker_ends
 from shopferry.control import routes
 from shopferry.control.gates import Gate
 from shopferry.cutover import gates, routing, sequences
@@ -16,7 +16,6 @@ from shopferry.cutover.last_look import find_differing, look_ahead
 from shopferry.cutover.sequences import Numbering
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import PhaseError, ShopferryError
-from shopferry.phase_steps import await_applied
 from shopferry.settings import Settings
 from shopferry.stores import fence
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from shopferry.cdc.proof import broker_ends
+from shopferry.cdc.proof import await_applied, broker_ends
 from shopferry.control import backups, differences, gates, offsets, phases, quarantine, rehearsals, routes
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
@@ -15,7 +15,6 @@ from shopferry.cutover import losses, sequences, servers, way_back
 from shopferry.cutover.turn import Turn
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import GateError, ShopferryError
-from shopferry.phase_steps import await_applied
 from shopferry.route import settings as route_settings
 from shopferry.route.settings import Terms
 from shopferry.settings import Settings

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from shopferry.cdc.proof import await_applied
 from shopferry.control.offsets import Partition
 from shopferry.cutover import overflow
 from shopferry.db import Connection
 from shopferry.engine import mirror
 from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.pair import Stores
-from shopferry.phase_steps import await_applied
 from shopferry.verify import checksums
 
 _HOT = 16 << 20  # bytes of the log: about a minute's worth of writes

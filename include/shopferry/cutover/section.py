@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
-from shopferry.cdc.proof import broker_ends, send_mark
+from shopferry.cdc.proof import await_applied, broker_ends, send_mark
 from shopferry.control import routes
 from shopferry.control.gates import Gate
 from shopferry.control.offsets import Partition
@@ -25,7 +25,6 @@ from shopferry.cutover.turn import Turn
 from shopferry.db import Connection
 from shopferry.engine.pair import Stores
 from shopferry.errors import GateError, TransientError
-from shopferry.phase_steps import await_applied
 from shopferry.stores import fence
 
 LOCK_WAIT_S = 5.0  # of LIMIT_S, for open transactions: once for PgBouncer's clients, once for all writers

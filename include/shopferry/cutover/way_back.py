@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from shopferry import db, installation, phase_steps
 from shopferry.cdc import proof, slot
-from shopferry.cdc.proof import broker_ends
+from shopferry.cdc.proof import await_applied, broker_ends
 from shopferry.control import chunks, offsets, phases, routes
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
@@ -26,7 +26,6 @@ from shopferry.db import Connection
 from shopferry.engine import backfill
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import MappingError, ShopferryError
-from shopferry.phase_steps import await_applied
 from shopferry.route.route import Route, route_folder
 from shopferry.settings import Settings
 
