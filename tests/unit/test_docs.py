@@ -113,3 +113,16 @@ def test_the_route_folder_page_names_every_file_of_the_demo() -> None:
     page = (DOCS / "reference" / "route-folder.md").read_text()
     names = {path.name for path in (PROJECT / "include" / "sql" / "demo").iterdir()}
     assert {name for name in names if name not in page} == set()
+
+
+def test_every_page_that_the_code_names_exists() -> None:
+    places = [PROJECT / name for name in ("include", "dags", "plugins", "tests", "benchmarks", "docker")]
+    files = [
+        f for place in places for f in place.rglob("*") if f.suffix in {".py", ".sql", ".toml", ".txt", ".html", ".sh"}
+    ]
+    files += [
+        PROJECT / name for name in ("Makefile", "docker-compose.yml", ".env.example", "pyproject.toml", ".ci/run")
+    ]
+    named = {page for file in files for page in re.findall(r"docs/[\w/-]+\.(?:md|csv)", file.read_text())}
+    assert len(named) > 10
+    assert [page for page in sorted(named) if not (PROJECT / page).exists()] == []
