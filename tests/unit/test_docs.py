@@ -91,11 +91,13 @@ def test_the_index_leads_to_every_page() -> None:
     assert [name_of(page) for page in sorted(DOCS.rglob("*.md")) if page not in reached and page != index] == []
 
 
-def test_the_design_draws_the_layers_that_are_checked() -> None:
+def test_the_design_draws_the_layers_that_are_checked_and_contributing_lists_every_room() -> None:
     contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
     drawn = (DOCS / "explanation" / "design.md").read_text().split("```text\n")[1].split("```")[0]
     assert drawn.splitlines() == layers
+    listed = re.findall(r"^\| `([^`]+)`", (PROJECT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert {room for line in layers for room in line.split(" | ")} == set(" ".join(listed).replace("/", "").split())
 
 
 def test_the_settings_page_lists_the_environment_that_the_program_reads() -> None:
