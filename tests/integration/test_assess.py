@@ -13,6 +13,7 @@ from pair import ROUTE
 from shopferry import assess, cli, db
 from shopferry.assess import Assessment, Finding, Severity, coverage, sizing, stores, values
 from shopferry.demo.defects import misread
+from shopferry.route import signed_off
 from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT, Settings
 
@@ -508,16 +509,16 @@ def test_signed_off_columns_and_tables_are_settled(
     own = tmp_path / "own" / "demo"
     own.mkdir(parents=True)
     for item in (SQL_ROOT / "demo").iterdir():
-        if item.name != coverage.SIGNED_OFF:
+        if item.name != signed_off.FILE:
             (own / item.name).symlink_to(item)
     monkeypatch.setenv("SHOPFERRY_ROUTES", str(own.parent))
-    file = own / coverage.SIGNED_OFF
+    file = own / signed_off.FILE
     file.write_text(
         "# settled\norders.plu* -- nobody uses it\ncms_* -- the new shop has its own\norders.note -- not read\n"
     )
     found = assess.findings(stores_.settings)
     assert not [f for f in found if f.blocking]
-    (stale,) = [f for f in found if f.subject == f"{coverage.SIGNED_OFF}:4"]
+    (stale,) = [f for f in found if f.subject == f"{signed_off.FILE}:4"]
     assert "orders.note, which a mapping reads" in stale.text
 
     file.write_text("orders.plugin: nobody uses it\n")

@@ -14,6 +14,7 @@ from shopferry.assess.findings import Example, Finding, Severity, attempt, worst
 from shopferry.assess.sizing import Estimate, estimate, head_room
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError, ShopferryError
+from shopferry.route import signed_off
 from shopferry.route.route import Route
 from shopferry.settings import Settings
 
@@ -65,7 +66,7 @@ def require_fit(settings: Settings) -> list[Finding]:
 def _look(settings: Settings, *, thorough: bool) -> Iterator[Finding | Estimate]:
     try:
         route = Route.load(settings.route)
-        settled, questions = coverage.signed_off(route), checks.load(route)
+        settled, questions = signed_off.load(route), checks.load(route)
     except ShopferryError as error:
         yield _mend(error)
         return
@@ -96,7 +97,7 @@ def _route(
     legacy: Connection,
     shop: Connection,
     route: Route,
-    settled: tuple[coverage.SignedOff, ...],
+    settled: tuple[signed_off.SignedOff, ...],
     questions: tuple[checks.Check, ...],
     *,
     thorough: bool,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,12 @@ from shopferry import db
 from shopferry.assess.findings import EXAMPLES, GROUPS, Example, Finding, Severity, mask
 from shopferry.db import Connection
 from shopferry.errors import MappingError
+from shopferry.route import headed
 from shopferry.route.route import Route
 from shopferry.settings import routes_dir
 
 FOLDER = "assess"
-_HEADER = re.compile(r"^--\s*(finding|subject|severity|consequence|remedy):\s*(.*?)\s*$")
-_CONTINUED = re.compile(r"^--\s{3,}(\S.*?)\s*$")
+_WORDS = ("finding", "subject", "severity", "consequence", "remedy")
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Check:
 def load(route: Route, root: Path | None = None) -> tuple[Check, ...]:
     """Read the route's checks, by name. Raises MappingError with file and line."""
     folder = (root or routes_dir()) / route.name / FOLDER
-    return tuple(_read(file, f"{route.name}/{FOLDER}/{file.name}") for file in sorted(folder.glob("*.sql")))
+    return tuple(_read(file, Path(route.name, FOLDER, file.name)) for file in sorted(folder.glob("*.sql")))
 
 
 def found(legacy: Connection, check: Check) -> Iterator[Finding]:
@@ -71,35 +70,22 @@ def found(legacy: Connection, check: Check) -> Iterator[Finding]:
     )
 
 
-def _read(file: Path, where: str) -> Check:
-    words: dict[str, str] = {}
-    body: list[str] = []
-    last = ""
-    for number, line in enumerate(file.read_text().splitlines(), 1):
-        header, more = _HEADER.match(line), _CONTINUED.match(line)
-        if header and not body:
-            last = header[1]
-            words[last] = header[2]
-            if last == "severity" and header[2] not in set(Severity):
-                raise MappingError(f"{where}:{number}: severity is one of {', '.join(Severity)}, not {header[2]!r}")
-        elif more and last and not body:
-            words[last] += f" {more[1]}"
-        elif line.strip() and not line.startswith("--"):
-            body.append(line)
-        else:
-            last = ""
+def _read(file: Path, where: Path) -> Check:
+    text = headed.read(file, where, _WORDS)
+    words = {h.word: " ".join((h.value, *h.more)) for h in text.headers}
+    for header in text.all("severity"):
+        if header.value not in set(Severity):
+            raise text.error(header.line, f"severity is one of {', '.join(Severity)}, not {header.value!r}")
     for needed in ("finding", "severity", "consequence", "remedy"):
-        if not words.get(needed):
-            raise MappingError(f"{where}:1: header line `-- {needed}:` is missing")
-    select = "\n".join(body).strip().rstrip(";")
-    if not select:
-        raise MappingError(f"{where}:1: there is no SELECT")
+        text.first(needed)
+    # A comment at the end of the SELECT would swallow the bracket that is put around it.
+    select = "\n".join(line for line in text.body.text.splitlines() if not line.startswith("--"))
     return Check(
-        where,
+        str(where),
         words.get("subject", file.stem.replace("_", " ")),
         words["finding"],
         Severity(words["severity"]),
         words["consequence"],
         words["remedy"],
-        select,
+        select.strip().rstrip(";"),
     )

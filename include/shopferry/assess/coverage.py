@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path
 
 import psycopg
 from psycopg.sql import SQL, Identifier
@@ -17,49 +13,13 @@ from shopferry.control import routes, schema
 from shopferry.db import Connection
 from shopferry.engine import captured, mirror
 from shopferry.engine.mirror import MirrorTable
-from shopferry.errors import MappingError, ShopferryError
+from shopferry.errors import ShopferryError
+from shopferry.route import signed_off
 from shopferry.route.route import Route
-from shopferry.settings import routes_dir
 
-SIGNED_OFF = "signed_off.txt"
-_LINE = re.compile(r"^(?P<table>[a-z0-9_*?]+)(?:\.(?P<column>[a-z0-9_*?]+))?\s+--\s+(?P<reason>\S.*)$")
 _NAMED = 5
 FIRST = 100_000  # rows looked at where all would take too long
 _SETTLED = "a column nobody has decided about does not arrive, and is gone with the legacy store"
-
-
-@dataclass(frozen=True)
-class SignedOff:
-    """One line of signed_off.txt: what may stay behind, and why. `column` is None for a whole table; both may be patterns."""
-
-    table: str
-    column: str | None
-    reason: str
-    line: int
-
-    def covers(self, table: str, column: str | None) -> bool:
-        """Whether it settles this column, or this table (column None); a table's line settles its columns."""
-        if not fnmatchcase(table, self.table):
-            return False
-        return self.column is None or (column is not None and fnmatchcase(column, self.column))
-
-
-def signed_off(route: Route, root: Path | None = None) -> tuple[SignedOff, ...]:
-    """Read the route's signed_off.txt; none when there is no such file. Raises MappingError with file and line."""
-    file = (root or routes_dir()) / route.name / SIGNED_OFF
-    if not file.exists():
-        return ()
-    found = []
-    for number, text in enumerate(file.read_text().splitlines(), 1):
-        if not text.strip() or text.startswith("#"):
-            continue
-        match = _LINE.match(text.strip())
-        if not match:
-            raise MappingError(
-                f"{route.name}/{SIGNED_OFF}:{number}: wants `table.column -- reason` or `table -- reason`, not {text.strip()!r}"
-            )
-        found.append(SignedOff(match["table"], match["column"], match["reason"], number))
-    return tuple(found)
 
 
 def reflected(legacy: Connection, route: Route) -> tuple[dict[str, MirrorTable], list[Finding]]:
@@ -221,7 +181,10 @@ def followed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[
 
 
 def unmapped(
-    legacy: Connection, full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable], settled: Iterable[SignedOff]
+    legacy: Connection,
+    full: Mapping[str, MirrorTable],
+    kept: Mapping[str, MirrorTable],
+    settled: Iterable[signed_off.SignedOff],
 ) -> Iterator[Finding]:
     """Columns and tables of legacy that hold data, that no mapping reads and that nobody has signed off."""
     lines = tuple(settled)
@@ -234,7 +197,7 @@ def unmapped(
                 Severity.BLOCKING,
                 f"rows{part} hold data in a column that no mapping reads",
                 _SETTLED,
-                f"map it, or sign it off: `{name}.{column} -- reason` in the route's {SIGNED_OFF}",
+                f"map it, or sign it off: `{name}.{column} -- reason` in the route's {signed_off.FILE}",
                 rows,
             )
     others = legacy.execute(
@@ -263,14 +226,14 @@ def unmapped(
                 Severity.BLOCKING,
                 "rows in a table that no mapping reads",
                 "they do not arrive, and are gone with the legacy store",
-                f"map it, or sign it off: `{name} -- reason` in the route's {SIGNED_OFF}",
+                f"map it, or sign it off: `{name} -- reason` in the route's {signed_off.FILE}",
                 rows,
                 about,
             )
 
 
 def outdated(
-    full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable], settled: Iterable[SignedOff]
+    full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable], settled: Iterable[signed_off.SignedOff]
 ) -> Iterator[Finding]:
     """Lines of signed_off.txt about columns that a mapping does read: one of the two is out of date."""
     for line in settled:
@@ -280,7 +243,7 @@ def outdated(
             taken = [f"{t}.{c}" for t, m in kept.items() for c in m.names if c not in m.key and line.covers(t, c)]
         if taken:
             yield Finding(
-                f"{SIGNED_OFF}:{line.line}",
+                f"{signed_off.FILE}:{line.line}",
                 Severity.NOTE,
                 f"signs off {', '.join(taken)}, which a mapping reads",
                 "the reason written there is not true any more",

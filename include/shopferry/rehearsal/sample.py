@@ -13,17 +13,16 @@ from pathlib import Path
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from shopferry import db
 from shopferry.db import Connection
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ConfigError, MappingError
 from shopferry.rehearsal.pseudonyms import KINDS, Pseudonyms
+from shopferry.route import headed
 from shopferry.route.route import Route
 from shopferry.settings import routes_dir
 
 ODD_OF_EACH = 5  # customers of each reason
-_COLUMNS = re.compile(r"^--\s*(pseudonym|plain):\s*(.*?)\s*$")
-_PSEUDONYM = re.compile(r"^(?:([a-z]+)\s+)?([a-z_][a-z0-9_]*)\s*\(([a-z0-9_, ]+)\)$")
+_COLUMNS = re.compile(r"^(?:(?P<kind>[a-z]+)\s+)?(?P<table>[a-z_][a-z0-9_]*)\s*\((?P<columns>[a-z0-9_, ]+)\)$")
 _TEXT = re.compile(r"^(text|character|bpchar|\"char\"|name|citext|json|xml|inet|cidr|bytea)")
 
 
@@ -57,25 +56,23 @@ def load(route: Route, root: Path | None = None) -> Plan:
         raise ConfigError(
             f"route {route.name} has no {where}, which says what belongs to a customer: a rehearsal needs it"
         )
+    text = headed.read(file, where, ("pseudonym", "plain", "name"), divider="name")
     pseudonyms: dict[tuple[str, str], str] = {}
     plain: set[tuple[str, str]] = set()
-    for number, text in enumerate(file.read_text().splitlines(), 1):
-        if header := _COLUMNS.match(text):
-            found = _PSEUDONYM.match(header[2])
-            if not found or bool(found[1]) != (header[1] == "pseudonym"):
-                raise MappingError(
-                    f"{where}:{number}: `pseudonym: <kind> <table> (<columns>)` or `plain: <table> (<columns>)`"
-                )
-            if found[1] and found[1] not in KINDS:
-                raise MappingError(f"{where}:{number}: kind {found[1]!r} is none of {', '.join(KINDS)}")
-            for column in found[3].split(","):
-                if found[1]:
-                    pseudonyms[found[2], column.strip()] = found[1]
-                else:
-                    plain.add((found[2], column.strip()))
-    queries = {name: body.rstrip().rstrip(";") for name, body in db.queries(file).items()}
+    for header in text.all("pseudonym") + text.all("plain"):
+        match = _COLUMNS.match(header.value)
+        if not match or bool(match["kind"]) != (header.word == "pseudonym"):
+            raise text.error(header.line, "`pseudonym: <kind> <table> (<columns>)` or `plain: <table> (<columns>)`")
+        if match["kind"] and match["kind"] not in KINDS:
+            raise text.error(header.line, f"kind {match['kind']!r} is none of {', '.join(KINDS)}")
+        columns = [(match["table"], column.strip()) for column in match["columns"].split(",")]
+        if match["kind"]:
+            pseudonyms |= dict.fromkeys(columns, match["kind"])
+        else:
+            plain.update(columns)
+    queries = {section.name: section.text for section in text.sections[1:]}
     if missing := [name for name in ("everybody", *route.tables) if name not in queries]:
-        raise MappingError(f"{where}:1: there is no query `-- name: {missing[0]}`")
+        raise text.error(1, f"there is no query `-- name: {missing[0]}`")
     return Plan(where, queries, pseudonyms, frozenset(plain))
 
 

@@ -6,7 +6,6 @@ as unexplained, and is either a change under way between the two looks or someth
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -15,13 +14,13 @@ from pathlib import Path
 import psycopg
 
 from shopferry import db
-from shopferry.db import Connection, queries
+from shopferry.db import Connection
 from shopferry.errors import MappingError
+from shopferry.route import headed
 from shopferry.route.route import Route
 from shopferry.settings import routes_dir
 
 FOLDER = "report"
-_HEADER = re.compile(r"^--\s*(title|phase|about):\s*(.*?)\s*$", re.MULTILINE)
 _LOOKS, _PAUSE_S = 5, 0.4
 _PATIENCE_S = 20  # sums over whole tables that take longer differ again by what came meanwhile
 _HALVES = ("legacy", "shop", "held")
@@ -69,23 +68,20 @@ class Sum:
 def load(route: Route, root: Path | None = None) -> tuple[Question, ...]:
     """Read the route's questions, by phase and name. Raises MappingError with the file."""
     folder = (root or routes_dir()) / route.name / FOLDER
-    found = []
-    for file in sorted(folder.glob("*.sql")):
-        where = f"{route.name}/{FOLDER}/{file.name}"
-        text = file.read_text()
-        words = dict(_HEADER.findall(text))
-        halves = queries(file)
-        for needed in ("title", "phase"):
-            if not words.get(needed):
-                raise MappingError(f"{where}:1: header line `-- {needed}:` is missing")
-        if words["phase"] not in route.phases:
-            raise MappingError(f"{where}:1: there is no phase {words['phase']!r} in this route")
-        if not {"legacy", "shop"} <= set(halves) <= set(_HALVES):
-            raise MappingError(
-                f"{where}:1: wants queries `-- name: legacy`, `-- name: shop` and perhaps `-- name: held`"
-            )
-        found.append(Question(file.stem, where, words["title"], words["phase"], words.get("about", ""), halves))
-    return tuple(sorted(found, key=lambda q: (route.phases.index(q.phase), q.name)))
+    questions = [_read(file, Path(route.name, FOLDER, file.name), route) for file in sorted(folder.glob("*.sql"))]
+    return tuple(sorted(questions, key=lambda q: (route.phases.index(q.phase), q.name)))
+
+
+def _read(file: Path, where: Path, route: Route) -> Question:
+    text = headed.read(file, where, ("title", "phase", "about", "name"), divider="name")
+    title, phase = text.first("title").value, text.first("phase").value
+    halves = {section.name: section.text for section in text.sections[1:]}
+    if phase not in route.phases:
+        raise text.error(1, f"there is no phase {phase!r} in this route")
+    if not {"legacy", "shop"} <= set(halves) <= set(_HALVES):
+        raise text.error(1, "wants queries `-- name: legacy`, `-- name: shop` and perhaps `-- name: held`")
+    about = next((h.value for h in text.all("about")), "")
+    return Question(file.stem, str(where), title, phase, about, halves)
 
 
 def answer(legacy: Connection | None, shop: Connection, question: Question, *, active: str) -> list[Sum]:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from shopferry.errors import ConfigError
+from shopferry.route.headed import read_lines
 from shopferry.route.route import Route, route_folder
 
 FILE = "losses.txt"
-
-
 _LINE = re.compile(
     r"^(?P<table>\w+\.\w+)\.(?P<column>[\w*]+) -- (?P<how>carried|cut|blocking|kept beyond (?P<width>[1-9]\d*)): \S"
 )
@@ -39,10 +38,8 @@ class Decision:
 def decided(back: Route) -> list[Decision]:
     """What becomes of what no mapping back carries as it is, line by line. Raises ConfigError for a line that says nothing."""
     file = route_folder(back.name) / FILE
-    found = []
-    for number, text in enumerate(file.read_text().splitlines() if file.exists() else (), 1):
-        if not (line := text.strip()) or line.startswith("#"):
-            continue
+    decisions = []
+    for number, line in read_lines(file):
         match = _LINE.match(line)
         if not match or (match["width"] and "*" in match["column"]):
             raise ConfigError(
@@ -50,5 +47,5 @@ def decided(back: Route) -> list[Decision]:
                 f"`blocking:`, `kept beyond 255:` of one column), not {line!r}"
             )
         width = int(match["width"]) if match["width"] else None
-        found.append(Decision(match["table"], match["column"], match["how"].partition(" ")[0], width))
-    return found
+        decisions.append(Decision(match["table"], match["column"], match["how"].partition(" ")[0], width))
+    return decisions

@@ -1,31 +1,20 @@
-"""Read a route's mapping files: header, SELECT and lineage, ordered by dependency.
+"""A route: all its mappings, in the order in which they must be merged.
 
-The grammar is in docs/reference/mapping-files.md. A mapping is data here; running it is `merge`'s part.
+A mapping is data here; running it is the part of `engine.merge`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
 
 from shopferry.errors import MappingError
-from shopferry.route.entities import Counts, EntityMapping, IdentityMapping, Source, Standardize, Unit
+from shopferry.route import mapping_file
+from shopferry.route.entities import EntityMapping, Unit
 from shopferry.settings import REVERSE, routes_dir
-
-_HEADER = re.compile(r"^--\s*([a-z]+):\s*(.*?)\s*$")
-# The schema of a mirror's views is named for the store that they show; what is captured there lies in that schema, but for
-# a legacy store, which has its tables in `public`.
-_SOURCE = re.compile(r"^([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)(?:\(([a-z_][a-z0-9_]*)\))?$")
-_COUNTS = re.compile(r"^(?:legacy|shop)\.([a-z_][a-z0-9_]*)\(([a-z_][a-z0-9_]*)\)\s+as\s+([a-z_][a-z0-9_]*)$")
-_COLUMN_OF = re.compile(r"^([a-z_]+)?\s*(?:legacy|shop)\.([a-z_][a-z0-9_]*)\s*\((.+)\)$")
-_ENTITY_WORDS = {"entity", "key", "scope", "source", "counts", "standardize", "index", "after", "lineage"}
-_IDENTITY_WORDS = {"identity", "sequence", "source", "standardize", "index", "after", "lineage"}
 
 
 def route_folder(name: str, root: Path | None = None) -> Path:
@@ -57,7 +46,11 @@ class Route:
         root = root or routes_dir()
         folder = route_folder(name, root)
         files = sorted(folder.glob("*/*.sql"))
-        units = [_read(f, root) for f in files if f.parent.name not in {"checks", "reverse", "assess", "report"}]
+        units = [
+            mapping_file.read(f, f.relative_to(root.parent))
+            for f in files
+            if f.parent.name not in {"checks", "reverse", "assess", "report"}
+        ]
         if not units:
             raise MappingError(f"{folder}: no mapping file <phase>/<entity>.sql: a route needs at least one")
         needed = _needs(units)
@@ -133,116 +126,6 @@ class Route:
         """The legacy tables that this phase is the first to read."""
         earlier = {t for p in self.phases[: self.phases.index(phase)] for u in self.of(p) for t in u.tables}
         return tuple(sorted({t for u in self.of(phase) for t in u.tables} - earlier))
-
-
-def _read(file: Path, root: Path) -> Unit:
-    where = file.relative_to(root.parent)
-    words: dict[str, list[tuple[int, str]]] = {}
-    sections: list[tuple[str, int, list[str]]] = [("", 0, [])]
-    known = _IDENTITY_WORDS if file.name.endswith(".identity.sql") else _ENTITY_WORDS
-    for number, text in enumerate(file.read_text().splitlines(), 1):
-        header = _HEADER.match(text)
-        if header and header[1] in known:
-            value = header[2].split("  --")[0].strip()
-            if header[1] == "lineage":
-                sections.append((value, number, []))
-            words.setdefault(header[1], []).append((number, value))
-        elif header and header[1] in _ENTITY_WORDS | _IDENTITY_WORDS:
-            raise MappingError(f"{where}:{number}: header {header[1]!r} does not belong into this kind of file")
-        elif not text.lstrip().startswith("--") and (text.strip() or sections[-1][2]):
-            if not sections[-1][2]:
-                sections[-1] = (sections[-1][0], number, [])
-            sections[-1][2].append(text)
-        elif sections[-1][2]:
-            sections[-1][2].append(text)
-
-    def need(word: str) -> str:
-        if word not in words:
-            raise MappingError(f"{where}:1: header line `-- {word}:` is missing")
-        return words[word][0][1]
-
-    def each(word: str) -> Iterator[tuple[int, str]]:
-        for number, value in words.get(word, []):
-            for item in re.split(r",\s*(?![^()]*\))", value):
-                if item:
-                    yield number, item.strip()
-
-    body = "\n".join(sections[0][2]).strip().rstrip(";").rstrip()
-    if not body:
-        raise MappingError(f"{where}:1: there is no SELECT")
-    own = need("entity").partition(".")[0] if known is _ENTITY_WORDS else None
-    lineage = {name: ("\n".join(lines).strip().rstrip(";"), number) for name, number, lines in sections[1:]}
-    sources = []
-    for number, item in each("source"):
-        match = _SOURCE.match(item)
-        if not match or match[1] not in {"legacy", "shop", "identity", own}:
-            raise MappingError(
-                f"{where}:{number}: source {item!r} is not legacy.<table>(<column>) (or shop.…), identity.<name>(<column>), "
-                "an entity, or one of them without column and with a lineage section"
-            )
-        relation = f"{match[1]}.{match[2]}"
-        if not match[3] and relation not in lineage:
-            raise MappingError(
-                f"{where}:{number}: source {relation} has neither a column nor a `-- lineage: {relation}` section"
-            )
-        column, select, line = (match[3], None, number) if match[3] else (None, *lineage[relation])
-        sources.append(Source(relation, column, select, line, match[1] == own))
-    need("source")
-    schemas = sorted({s.relation.partition(".")[0] for s in sources if s.is_captured})
-    if len(schemas) > 1:
-        raise MappingError(f"{where}:1: sources of both stores: a mapping reads one and makes rows of the other")
-    schema = schemas[0] if schemas else "legacy"
-    if stray := set(lineage) - {s.relation for s in sources if s.lineage}:
-        name = stray.pop()
-        raise MappingError(f"{where}:{lineage[name][1]}: lineage of {name}, which is no source without column here")
-    standardize = []
-    for number, item in words.get("standardize", []):
-        column_of = _COLUMN_OF.match(item)
-        if not column_of or not column_of[1]:
-            raise MappingError(
-                f"{where}:{number}: standardize wants `<kind> legacy.<table> (<expression>)`, not {item!r}"
-            )
-        standardize.append(Standardize(column_of[1], column_of[2], column_of[3], number))
-    indexes = []
-    for number, item in words.get("index", []):
-        column_of = _COLUMN_OF.match(item)
-        if not column_of:
-            raise MappingError(f"{where}:{number}: index wants `legacy.<table>(<columns>)`, not {item!r}")
-        indexes.append((column_of[2], column_of[3]))
-    name = f"{file.parent.name}/{file.name.removesuffix('.sql')}"
-    shared: dict[str, Any] = {
-        "name": name,
-        "schema": schema,
-        "file": where,
-        "line": sections[0][1],
-        "body": body,
-        "sources": tuple(sources),
-        "standardize": tuple(standardize),
-        "indexes": tuple(indexes),
-        "after": tuple(v for _, v in each("after")),
-    }
-    if name.endswith(".identity"):
-        unit: Unit = IdentityMapping(**shared, identity=need("identity"), sequence=need("sequence"))
-    else:
-        counts = None
-        if "counts" in words:
-            number, value = words["counts"][0]
-            match = _COUNTS.match(value)
-            if not match:
-                raise MappingError(
-                    f"{where}:{number}: counts wants `legacy.<table>(<column>) as <target column>`, not {value!r}"
-                )
-            counts = Counts(match[1], match[2], match[3])
-        entity = need("entity")
-        key = tuple(c.strip() for c in need("key").split(","))
-        unit = EntityMapping(**shared, entity=entity, key=key, scope=need("scope"), counts=counts)
-    unread = unit.tables - {s.name for s in sources if s.is_captured}
-    if unread:
-        raise MappingError(
-            f"{where}:{sections[0][1]}: reads {schema}.{min(unread)}, which is no source: "
-            "a change there would go unnoticed; name it in a `-- source:` line"
-        )
-    return unit
 
 
 def _needs(units: list[Unit]) -> dict[str, set[str]]:

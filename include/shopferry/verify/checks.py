@@ -8,7 +8,6 @@ all checks of a phase exactly while the stream goes on.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +15,10 @@ import psycopg
 
 from shopferry.db import Connection
 from shopferry.errors import MappingError
+from shopferry.route import headed
 from shopferry.route.route import Route
 from shopferry.settings import routes_dir
 
-_HEADER = re.compile(r"^--\s*([a-z]+):\s*(.*?)\s*$")
 _WORDS = ("check", "severity", "phase", "target", "remedy")
 _SEVERITIES = ("error", "warning")
 _SHAPES = {("key", "found"), ("target", "key", "found")}
@@ -87,35 +86,30 @@ def breaches(target: Connection, check: Check) -> list[Breach]:
 
 
 def _read(file: Path, root: Path, route: Route) -> Check:
-    where = file.relative_to(root.parent)
-    words: dict[str, tuple[int, str]] = {}
-    lines = file.read_text().splitlines()
-    begin = next((n for n, text in enumerate(lines, 1) if text.strip() and not text.startswith("--")), 0)
-    if not begin:
-        raise MappingError(f"{where}:1: there is no SELECT")
-    for number, text in enumerate(lines[: begin - 1], 1):
-        header = _HEADER.match(text)
-        if not header:
-            continue  # prose
-        word, value = header[1], header[2]
-        if word not in _WORDS:
-            raise MappingError(f"{where}:{number}: header {word!r} is none of {', '.join(_WORDS)}")
-        if word in words:
-            raise MappingError(f"{where}:{number}: header {word!r} stands here twice")
-        if not value:
-            raise MappingError(f"{where}:{number}: header {word!r} says nothing")
-        words[word] = number, value
-    if missing := [w for w in _WORDS if w not in words]:
-        raise MappingError(f"{where}:1: header line `-- {missing[0]}:` is missing")
-    number, severity = words["severity"]
-    if severity not in _SEVERITIES:
-        raise MappingError(f"{where}:{number}: severity {severity!r} is neither {' nor '.join(_SEVERITIES)}")
-    number, phase = words["phase"]
-    if phase not in route.phases:
-        raise MappingError(f"{where}:{number}: route {route.name} has no phase {phase!r}: {', '.join(route.phases)}")
-    body = "\n".join(lines[begin - 1 :]).strip().rstrip(";").rstrip()
+    text = headed.read(file, file.relative_to(root.parent), None)
+    body = text.body
+    for header in text.headers:
+        if header.word not in _WORDS:
+            raise text.error(header.line, f"header {header.word!r} is none of {', '.join(_WORDS)}")
+        if header is not text.all(header.word)[0]:
+            raise text.error(header.line, f"header {header.word!r} stands here twice")
+        if not header.value:
+            raise text.error(header.line, f"header {header.word!r} says nothing")
+    meaning, severity, phase, target, remedy = (text.first(word) for word in _WORDS)
+    if severity.value not in _SEVERITIES:
+        raise text.error(severity.line, f"severity {severity.value!r} is neither {' nor '.join(_SEVERITIES)}")
+    if phase.value not in route.phases:
+        raise text.error(phase.line, f"route {route.name} has no phase {phase.value!r}: {', '.join(route.phases)}")
     return Check(
-        file.stem, words["check"][1], severity, phase, words["target"][1], words["remedy"][1], where, begin, body
+        file.stem,
+        meaning.value,
+        severity.value,
+        phase.value,
+        target.value,
+        remedy.value,
+        text.where,
+        body.line,
+        body.text,
     )
 
 

@@ -1,0 +1,138 @@
+"""Read one mapping file: what its header says of an entity or an identity, its SELECT and its lineage.
+
+The grammar is in docs/reference/mapping-files.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shopferry.route import headed
+from shopferry.route.entities import Counts, EntityMapping, IdentityMapping, Source, Standardize, Unit
+from shopferry.route.headed import HeadedFile
+
+# The schema of a mirror's views is named for the store that they show; what is captured there lies in that schema, but for
+# a legacy store, which has its tables in `public`.
+_SOURCE = re.compile(r"^([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)(?:\(([a-z_][a-z0-9_]*)\))?$")
+_COUNTS = re.compile(r"^(?:legacy|shop)\.([a-z_][a-z0-9_]*)\(([a-z_][a-z0-9_]*)\)\s+as\s+([a-z_][a-z0-9_]*)$")
+_COLUMN_OF = re.compile(r"^([a-z_]+)?\s*(?:legacy|shop)\.([a-z_][a-z0-9_]*)\s*\((.+)\)$")
+_ENTITY_WORDS = {"entity", "key", "scope", "source", "counts", "standardize", "index", "after", "lineage"}
+_IDENTITY_WORDS = {"identity", "sequence", "source", "standardize", "index", "after", "lineage"}
+
+
+def read(file: Path, where: Path) -> Unit:
+    """Read one mapping file; `where` is how errors name it. Raises MappingError with file and line."""
+    name = f"{file.parent.name}/{file.name.removesuffix('.sql')}"
+    is_identity = name.endswith(".identity")
+    text = headed.read(file, where, _ENTITY_WORDS | _IDENTITY_WORDS, divider="lineage")
+    for header in text.headers:
+        if header.word not in (_IDENTITY_WORDS if is_identity else _ENTITY_WORDS):
+            raise text.error(header.line, f"header {header.word!r} does not belong into this kind of file")
+    body = text.body
+    sources = _read_sources(text, None if is_identity else text.first("entity").value.partition(".")[0])
+    schema = _schema(text, sources)
+    shared: dict[str, Any] = {
+        "name": name,
+        "schema": schema,
+        "file": where,
+        "line": body.line,
+        "body": body.text,
+        "sources": sources,
+        "standardize": tuple(_read_standardize(text)),
+        "indexes": tuple(_read_indexes(text)),
+        "after": tuple(item for _, item in _items(text, "after")),
+    }
+    unit = _identity(text, shared) if is_identity else _entity(text, shared)
+    unread = unit.tables - {s.name for s in sources if s.is_captured}
+    if unread:
+        raise text.error(
+            body.line,
+            f"reads {schema}.{min(unread)}, which is no source: "
+            "a change there would go unnoticed; name it in a `-- source:` line",
+        )
+    return unit
+
+
+def _entity(text: HeadedFile, shared: dict[str, Any]) -> EntityMapping:
+    counts = _read_counts(text)
+    entity = text.first("entity").value
+    key = tuple(c.strip() for c in text.first("key").value.split(","))
+    return EntityMapping(**shared, entity=entity, key=key, scope=text.first("scope").value, counts=counts)
+
+
+def _identity(text: HeadedFile, shared: dict[str, Any]) -> IdentityMapping:
+    return IdentityMapping(**shared, identity=text.first("identity").value, sequence=text.first("sequence").value)
+
+
+def _items(text: HeadedFile, word: str) -> Iterator[tuple[int, str]]:
+    """Yield line and item of each comma-separated item of a word, whose brackets may hold commas of their own."""
+    for header in text.all(word):
+        for item in re.split(r",\s*(?![^()]*\))", header.value):
+            if item:
+                yield header.line, item.strip()
+
+
+def _read_sources(text: HeadedFile, own: str | None) -> tuple[Source, ...]:
+    """Read the sources with their lineage; `own` is the schema of the entities that the route itself fills."""
+    lineage = {section.name: section for section in text.sections[1:]}
+    sources = []
+    for number, item in _items(text, "source"):
+        match = _SOURCE.match(item)
+        if not match or match[1] not in {"legacy", "shop", "identity", own}:
+            raise text.error(
+                number,
+                f"source {item!r} is not legacy.<table>(<column>) (or shop.…), identity.<name>(<column>), "
+                "an entity, or one of them without column and with a lineage section",
+            )
+        relation, is_entity = f"{match[1]}.{match[2]}", match[1] == own
+        if match[3]:
+            sources.append(Source(relation, match[3], None, number, is_entity))
+        elif relation in lineage:
+            sources.append(Source(relation, None, lineage[relation].text, lineage[relation].line, is_entity))
+        else:
+            raise text.error(number, f"source {relation} has neither a column nor a `-- lineage: {relation}` section")
+    text.first("source")
+    return tuple(sources)
+
+
+def _schema(text: HeadedFile, sources: tuple[Source, ...]) -> str:
+    """The schema of the store that is read."""
+    schemas = sorted({s.relation.partition(".")[0] for s in sources if s.is_captured})
+    if len(schemas) > 1:
+        raise text.error(1, "sources of both stores: a mapping reads one and makes rows of the other")
+    for section in text.sections[1:]:
+        if section.name not in {s.relation for s in sources if s.lineage}:
+            raise text.error(section.line, f"lineage of {section.name}, which is no source without column here")
+    return schemas[0] if schemas else "legacy"
+
+
+def _read_standardize(text: HeadedFile) -> Iterator[Standardize]:
+    for header in text.all("standardize"):
+        match = _COLUMN_OF.match(header.value)
+        if not match or not match[1]:
+            raise text.error(
+                header.line, f"standardize wants `<kind> legacy.<table> (<expression>)`, not {header.value!r}"
+            )
+        yield Standardize(match[1], match[2], match[3], header.line)
+
+
+def _read_indexes(text: HeadedFile) -> Iterator[tuple[str, str]]:
+    for header in text.all("index"):
+        match = _COLUMN_OF.match(header.value)
+        if not match:
+            raise text.error(header.line, f"index wants `legacy.<table>(<columns>)`, not {header.value!r}")
+        yield match[2], match[3]
+
+
+def _read_counts(text: HeadedFile) -> Counts | None:
+    for header in text.all("counts"):
+        match = _COUNTS.match(header.value)
+        if not match:
+            raise text.error(
+                header.line, f"counts wants `legacy.<table>(<column>) as <target column>`, not {header.value!r}"
+            )
+        return Counts(match[1], match[2], match[3])
+    return None
