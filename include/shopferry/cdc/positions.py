@@ -27,16 +27,25 @@ class Held:
 def lost(stored: Mapping[Partition, int], ids: Mapping[str, str], held: Mapping[Partition, Held]) -> str | None:
     """What the broker does not have any more of what we have not applied yet, or what it has forgotten that we have."""
     for partition, offset in sorted(stored.items()):
-        if partition not in held:
-            return gap(partition, offset, "the broker does not have this partition any more")
-        found = held[partition]
-        if ids.get(partition[0], found.topic_id) != found.topic_id:
+        at = held.get(partition)
+        if at and ids.get(partition[0], at.topic_id) != at.topic_id:
             return gap(partition, offset, "the topic was deleted and made anew")
-        if offset > found.end:
-            return gap(partition, offset, f"the broker ends at {found.end}")
-        if offset < found.first:
-            return gap(partition, offset, f"the broker begins at {found.first}")
+        if what := describe_gap(offset, (at.first, at.end) if at else None):
+            return gap(partition, offset, what)
     return None
+
+
+def describe_gap(stored: int, bounds: tuple[int, int] | None) -> str | None:
+    """Say how the broker, which holds a partition from its first offset to its end, does not fit the offset we stand at.
+
+    None where it fits. `bounds` is None where the broker does not have the partition.
+    """
+    if bounds is None:
+        return "the broker does not have this partition any more"
+    first, end = bounds
+    if stored > end:
+        return f"the broker ends at {end}"
+    return f"the broker begins at {first}" if stored < first else None
 
 
 def gap(partition: Partition, stored: int, what: str) -> str:

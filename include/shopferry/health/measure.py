@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from shopferry import db
+from shopferry.cdc import positions
 from shopferry.cdc.broker import Unread, count_unread, topics
 from shopferry.cdc.slot import find_withheld
 from shopferry.control import chunks, continuity, offsets, phases, quarantine, routes
@@ -200,7 +201,7 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
         except ShopferryError as error:
             away["broker"] = describe(error)
         waiting = _topics(names, held, stored, offsets.applied(shop, name))
-        gaps = _gaps(held, stored) if held is not None else []
+        gaps = _find_gaps(held, stored) if held is not None else []
     recent = offsets.figures(shop, name, datetime.now(UTC) - _MINUTE)
     by_reason: dict[str, int] = {}
     for _, reason, rows in quarantine.counts(shop):
@@ -300,15 +301,11 @@ def _age(epoch_ms: int | None) -> float:
     return max(0.0, datetime.now(UTC).timestamp() - (epoch_ms or 0) / 1000)
 
 
-def _gaps(held: Mapping[Partition, Unread], stored: Mapping[Partition, int]) -> list[Gap]:
+def _find_gaps(held: Mapping[Partition, Unread], stored: Mapping[Partition, int]) -> list[Gap]:
     """Where the broker has lost what we have not applied, or does not know what we have."""
-    found = []
-    for (topic, number), offset in sorted(stored.items()):
-        at = held.get((topic, number))
-        if at is None:
-            found.append(Gap(topic, number, offset, "the broker does not have this partition any more"))
-        elif offset > at.end:
-            found.append(Gap(topic, number, offset, f"the broker ends at {at.end}"))
-        elif offset < at.first:
-            found.append(Gap(topic, number, offset, f"the broker begins at {at.first}"))
-    return found
+    gaps = []
+    for partition, offset in sorted(stored.items()):
+        at = held.get(partition)
+        if what := positions.describe_gap(offset, (at.first, at.end) if at else None):
+            gaps.append(Gap(*partition, offset, what))
+    return gaps
