@@ -97,6 +97,11 @@ class Settings:
         )
 
 
+def name_sync(route: str) -> str:
+    """The name of a route's flow, which is its command and that of its sessions: `sync forward`, of a way back `sync reverse`."""
+    return "sync reverse" if route.endswith(REVERSE) else "sync forward"
+
+
 def own_commands() -> dict[str, str]:
     """The team's own commands, of SHOPFERRY_BACKUP_COMMAND and _RESTORE_COMMAND; empty where not set."""
     return {name: os.environ.get(f"SHOPFERRY_{name.upper()}", "") for name in ("backup_command", "restore_command")}

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier, Literal
 from shopferry import db
+from shopferry.cdc import flow
+from shopferry.db import Connection
+from shopferry.engine import mirror
+from shopferry.engine.mirror import MirrorTable
+from shopferry.errors import TransientError
+from shopferry.route.route import Route
+from shopferry.settings import Settings
 
 ODD = {
     "DateStyle": "German",
@@ -62,3 +70,34 @@ def test_rows_that_a_policy_hides_are_an_error_and_not_missing(make_db: Callable
         finally:
             conn.execute("DROP TABLE orders")
             conn.execute("DROP ROLE shortsighted")
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_the_sessions_of_a_flow_are_called_as_its_command_is(
+    make_db: Callable[..., str], monkeypatch: pytest.MonkeyPatch, direction: str
+) -> None:
+    sessions: list[str] = []
+
+    def look(target: Connection) -> dict[str, MirrorTable]:
+        rows = target.execute(
+            """SELECT application_name || ' in ' || datname FROM pg_stat_activity
+               WHERE application_name LIKE 'shopferry sync%%' AND datname = ANY(%s) ORDER BY 1""",
+            (list(names.values()),),
+        )
+        sessions.extend(row[0] for row in rows)
+        return {}
+
+    dsns = {store: make_db(store) for store in ("legacy", "shop")}
+    names = {store: psycopg.conninfo.conninfo_to_dict(dsn)["dbname"] for store, dsn in dsns.items()}
+    settings = Settings(dsns["legacy"], dsns["shop"], "127.0.0.1:1")
+    monkeypatch.setattr(mirror, "load", look)
+    forward = direction == "forward"
+    with pytest.raises(TransientError, match="the mirror is not there yet"):
+        flow.Flow(settings if forward else settings.reversed, threading.Event(), "test")._flow(
+            Route.load("demo" if forward else "demo_reverse")
+        )
+    target, source = ("shop", "legacy") if forward else ("legacy", "shop")
+    assert sessions == [
+        f"shopferry sync {direction} in {names[target]}",
+        f"shopferry sync {direction} re-read in {names[source]}",
+    ]

@@ -28,7 +28,7 @@ from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import FencedError, TransientError
 from shopferry.retry import describe, retrying
 from shopferry.route.route import Route
-from shopferry.settings import Settings
+from shopferry.settings import Settings, name_sync
 
 log = logging.getLogger(__name__)
 _SMALLEST, _LARGEST = 250, 8_000  # events in a batch
@@ -66,13 +66,14 @@ class Flow:
                 raise
 
     def _note(self, stopped: str) -> None:
-        with db.connect(self.settings.target_dsn, "sync note") as target:
+        with db.connect(self.settings.target_dsn, f"{name_sync(self.settings.route)} note") as target:
             offsets.alive(target, self.settings.route, self.name, stopped)
 
     def _flow(self, route: Route) -> None:
+        role = name_sync(route.name)
         with (
-            db.connect(self.settings.target_dsn, "sync forward") as target,
-            db.connect(self.settings.source_dsn, "sync re-read") as source,
+            db.connect(self.settings.target_dsn, role) as target,
+            db.connect(self.settings.source_dsn, f"{role} re-read") as source,
         ):
             # Whoever is stopped for longer than the group waits must not hold up those who go on in its place.
             target.execute(b"SET idle_session_timeout = '%s'" % _ASLEEP)

@@ -24,7 +24,7 @@ from shopferry.engine import backfill, mirror
 from shopferry.errors import ShopferryError
 from shopferry.retry import describe
 from shopferry.route.route import Route
-from shopferry.settings import REVERSE, Settings
+from shopferry.settings import REVERSE, Settings, name_sync
 from shopferry.stores import fence
 
 _MINUTE = timedelta(minutes=1)
@@ -129,7 +129,7 @@ class SyncHealth:
     @property
     def flow(self) -> str:
         """The command that keeps it going."""
-        return "shopferry sync reverse" if self.route.endswith(REVERSE) else "shopferry sync forward"
+        return f"shopferry {name_sync(self.route)}"
 
     @property
     def watched(self) -> bool:
