@@ -1,8 +1,8 @@
-"""The backlog: what was fetched and not yet handed out, handed out in the order in which it was written.
+"""The backlog holds the records that were fetched and not yet handed out; it hands them out in the order they were written.
 
 A broker serves one partition after the other. Behind an outage that would be all order lines before the first order: each
 of them would wait in quarantine for its parent, and be merged twice. So records leave by the broker's time, whatever
-partition they lie in, and none leaves before those of a partition that has older ones still to come.
+partition they lie in, and no record leaves while another partition still has older ones to come.
 """
 
 from __future__ import annotations
@@ -25,32 +25,40 @@ class Backlog:
 
     @property
     def partitions(self) -> set[Partition]:
-        """Those of which something waits."""
+        """The partitions of which something waits here."""
         return {p for p, waiting in self._waiting.items() if waiting}
 
     def put(self, partition: Partition, records: Sequence[Any]) -> None:
-        """The next records of a partition have come."""
+        """Add the next records of a partition."""
         self._waiting.setdefault(partition, deque()).extend(records)
         self._reached[partition] = max(self._reached.get(partition, 0), records[-1].timestamp)
 
-    def take(self, most: int, behind: Collection[Partition]) -> dict[Partition, list[Any]]:
-        """The oldest records, at most so many, and none that is younger than what has come of the partitions `behind`."""
-        limit = min((self._reached.get(p, -1) for p in behind), default=None)
+    def take(self, most: int, coming: Collection[Partition]) -> dict[Partition, list[Any]]:
+        """Hand out the oldest records, at most `most`, by partition.
+
+        `coming` are the partitions of which the broker holds more than was put here. Once such a partition has nothing
+        waiting, before this call or within it, the time up to which it was fetched is the limit for all others: what
+        comes next may be as old as that, and not older.
+        """
+        limit = min((self._reached.get(p, -1) for p in set(coming) - self.partitions), default=None)
         heads = [(waiting[0].timestamp, p) for p, waiting in self._waiting.items() if waiting]
         heapq.heapify(heads)
-        found: dict[Partition, list[Any]] = {}
+        taken: dict[Partition, list[Any]] = {}
         while heads and most and (limit is None or heads[0][0] <= limit):
             _, partition = heads[0]
             waiting = self._waiting[partition]
-            found.setdefault(partition, []).append(waiting.popleft())
+            taken.setdefault(partition, []).append(waiting.popleft())
             most -= 1
             if waiting:
                 heapq.heapreplace(heads, (waiting[0].timestamp, partition))
-            else:
-                heapq.heappop(heads)
-        return found
+                continue
+            heapq.heappop(heads)
+            if partition in coming:
+                reached = self._reached[partition]
+                limit = reached if limit is None else min(limit, reached)
+        return taken
 
     def clear(self) -> None:
-        """Forget all of it: it will be fetched anew."""
+        """Forget all of it: it will be fetched again."""
         self._waiting.clear()
         self._reached.clear()

@@ -80,6 +80,7 @@ class Stream:
         self._looked = float("-inf")
         self._left_out: set[TopicPartition] = set()
         self._next: dict[Partition, int] = {}  # to be handed out: ahead of `position` by what is being applied
+        self._fetched: dict[Partition, int] = {}  # to be fetched: ahead of `_next` by what waits in the backlog
         self._ends: dict[Partition, int] = {}  # at the last look
         self._backlog = Backlog()
 
@@ -104,7 +105,8 @@ class Stream:
         until = time.monotonic() + _POLL_S
         while True:
             # What can be handed out does not wait for more, but what is wanted next is asked for already.
-            left = 0.0 if self._backlog.partitions and not self._behind() else until - time.monotonic()
+            waits = not self._backlog.partitions or self._coming() - self._backlog.partitions
+            left = until - time.monotonic() if waits else 0.0
             # With a limit the client would keep what is over, and of a paused partition lose sight of it (kafka-python 3.0).
             polled = self.consumer.poll(timeout_ms=max(0, int(left * 1000)), max_records=_NO_LIMIT)
             if self._assignment.changed:
@@ -116,23 +118,24 @@ class Stream:
                 return {}
             for source, records in polled.items():
                 self._backlog.put((source.topic, source.partition), records)
-            # Who does not answer for so long holds up nobody.
-            in_time = time.monotonic() < until
-            found = self._backlog.take(most, self._behind() if in_time else ())
+                self._fetched[source.topic, source.partition] = records[-1].offset + 1
+            in_time, coming = time.monotonic() < until, self._coming()
+            # A partition of which nothing came for so long does not hold the others back.
+            taken = self._backlog.take(most, coming if in_time else coming & self._backlog.partitions)
             self._hold()
-            if found or not in_time:
-                return self._in_sequence(found)
+            if taken or not in_time:
+                return self._in_sequence(taken)
 
-    def _behind(self) -> set[Partition]:
-        """Our partitions of which nothing waits here, but something at the broker."""
-        behind = set()
-        for partition in self.position.keys() - self._backlog.partitions:
+    def _coming(self) -> set[Partition]:
+        """Find our partitions of which the broker holds more than was fetched."""
+        coming = set()
+        for partition, fetched in self._fetched.items():
             source = TopicPartition(*partition)
             end = max(self._ends.get(partition, 0), self.consumer.highwater(source) or 0)
             # The client's position also passes what holds no record, but asking for it is work.
-            if self._next[partition] < end and (self.consumer.position(source) or 0) < end:
-                behind.add(partition)
-        return behind
+            if fetched < end and (self.consumer.position(source) or 0) < end:
+                coming.add(partition)
+        return coming
 
     def _hold(self) -> None:
         """Fetch no more of a partition while something of it waits here."""
@@ -141,14 +144,14 @@ class Stream:
         self.consumer.pause(*(waiting - self.consumer.paused()))
         self.consumer.resume(*((ours & self.consumer.paused()) - waiting))
 
-    def _in_sequence(self, found: dict[Partition, list[Any]]) -> dict[Partition, list[Any]]:
-        """These records. Raises GapError when some are missing before them."""
-        for partition, records in found.items():
+    def _in_sequence(self, taken: dict[Partition, list[Any]]) -> dict[Partition, list[Any]]:
+        """Return these records. Raises GapError when some are missing before them."""
+        for partition, records in taken.items():
             if records[0].offset > self._next[partition]:
                 what = f"the broker goes on at {records[0].offset}"
                 raise GapError(positions.gap(partition, self._next[partition], what))
             self._next[partition] = records[-1].offset + 1
-        return found
+        return taken
 
     def applied(self, following: Mapping[Partition, int]) -> None:
         """Go on from there: these offsets are committed in the shop. Tells Kafka, for lag tools."""
@@ -231,7 +234,7 @@ class Stream:
                 self.consumer.resume(source)
             else:
                 self._assignment.changed = True  # the group knew of it before us: look again, it stays paused till then
-        self._next = dict(self.position)
+        self._next, self._fetched = dict(self.position), dict(self.position)
         self._backlog.clear()
 
     def _held(self) -> dict[Partition, Held]:
