@@ -14,7 +14,7 @@ from shopferry import db, installation
 from shopferry.backup import backup
 from shopferry.cdc import proof, slot
 from shopferry.cdc.proof import Watermark, broker_ends
-from shopferry.control import chunks, continuity, differences, phases, rehearsals, routes
+from shopferry.control import chunks, continuity, differences, locks, phases, rehearsals, routes
 from shopferry.control.chunks import Span
 from shopferry.control.differences import Difference
 from shopferry.control.phases import State
@@ -156,11 +156,9 @@ def resync(settings: Settings, worker: str) -> int | None:
     Slot and publication are made again first where they are missing. Returns None when another process was resyncing and is
     done by now: a caller that still misses something may look again.
     """
-    lock = f"resync {settings.route}"
     with open_stores(settings, "resync") as s, broker_ends(s, settings) as ends:
-        free = s.target.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (lock,)).fetchone()
-        if not free or not free[0]:
-            s.target.execute("SELECT pg_advisory_lock(hashtext(%s))", (lock,))
+        if not locks.try_resync(s.target, s.route.name):
+            locks.await_resync(s.target, s.route.name)
             return None
         name, tables = s.route.publication, mirror.load(s.target)
         if slot.find_faults(s.source, name, tables) or continuity.known(s.target, s.route.name).lost:

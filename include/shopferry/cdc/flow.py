@@ -21,7 +21,7 @@ from shopferry.cdc.broker import topics
 from shopferry.cdc.consumer import Stream, stream
 from shopferry.cdc.envelope import Change
 from shopferry.cdc.replay import Replay
-from shopferry.control import offsets
+from shopferry.control import locks, offsets
 from shopferry.control.offsets import Partition
 from shopferry.engine import mirror
 from shopferry.engine.mirror import MirrorTable
@@ -88,8 +88,7 @@ class Flow:
     def _stand_by(self, target: db.Connection) -> None:
         """Wait until no other consumer of this route is at work. The lock saves work; what protects are the offsets."""
         while not self.stop.is_set():
-            row = target.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (f"sync forward {self.settings.route}",))
-            if (found := row.fetchone()) and found[0]:
+            if locks.try_sync(target, self.settings.route):
                 return
             self.stop.wait(0.5)
 

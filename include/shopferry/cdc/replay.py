@@ -20,7 +20,7 @@ from shopferry.cdc import metrics
 from shopferry.cdc.applied import Applied
 from shopferry.cdc.envelope import Change, collapse, drift, fill
 from shopferry.cdc.fidelity import Fidelity, Wanted, read_again, standing
-from shopferry.control import offsets, phases, quarantine
+from shopferry.control import locks, offsets, phases, quarantine
 from shopferry.control.offsets import Partition, Tally
 from shopferry.db import Connection
 from shopferry.engine import mirror, mirror_rows
@@ -179,8 +179,7 @@ class Replay:
 
     def _apply(self, part: _Part) -> psycopg.Cursor[Any]:
         # Shared among consumers; a chunk that wants to note images of its own takes it alone.
-        lock = "SELECT pg_advisory_xact_lock_shared(hashtext(%s))"
-        self.shop.execute(lock, (f"mirror.{part.table.name}",), prepare=True)
+        locks.share_mirror(self.shop, part.table.name)
         rows = _array(part.rows, part.generation)
         return mirror_rows.apply_events(self.shop, part.table, rows, images=part.images, compared=not part.mixed)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shopferry.control import locks
 from shopferry.db import Connection, exists
 from shopferry.errors import ConfigError
 
 VERSION = 6
 SQL = Path(__file__).parent / "sql"
-_LOCK = 0x5F0F  # advisory lock: one migration of the control schema at a time
 
 
 def install_control(conn: Connection) -> None:
@@ -18,7 +18,7 @@ def install_control(conn: Connection) -> None:
     Raises ConfigError when a newer shopferry has already changed them, or when a schema of that name is somebody else's:
     the end of the migration would drop it.
     """
-    conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    locks.lock_schema(conn)
     if not exists(conn, "ferry.meta"):
         require_free(conn, "ferry", "mirror")
     else:
@@ -47,7 +47,7 @@ def install_markers(conn: Connection) -> None:
 
     Raises ConfigError when a schema of that name is somebody else's.
     """
-    conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    locks.lock_schema(conn)
     _require_fence_ours(conn)
     for file in ("markers.sql", "fence.sql"):
         conn.execute((SQL / file).read_bytes())

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from shopferry import db
+from shopferry.control import locks
 from shopferry.cutover import sequences, way_back
 from shopferry.db import Connection
 from shopferry.engine.pair import Stores
@@ -22,7 +23,6 @@ from shopferry.route.settings import Terms
 from shopferry.settings import Settings
 from shopferry.stores import fence
 
-_ONE_AT_A_TIME = 0x5F20
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,7 @@ class Turn:
 
 def _begin(control: Connection, route: Route) -> tuple[str, int]:
     """Keep every other turn out while this connection lasts; returns the active store and the route's version."""
-    row = control.execute("SELECT pg_try_advisory_lock(%s)", (_ONE_AT_A_TIME,)).fetchone()
-    if not row or not row[0]:
+    if not locks.try_switch(control):
         raise TransientError("another cutover or rollback of this shop is under way")
     standing = control.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
     return (str(standing[0]), int(standing[1])) if standing else ("legacy", 1)

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import pq
 from psycopg.sql import SQL, Composed, Identifier
 
-from shopferry.control import chunks, continuity, identity, offsets, phases
+from shopferry.control import chunks, continuity, identity, locks, offsets, phases
 from shopferry.control.chunks import Chunk, Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 
 MERGE_KEYS = 1_000  # affected keys of one merge chunk: what the stream may have to wait for, well under a second
 _RELAY = 256 * 1024  # bytes handed on at once; larger is no faster
-_PLAN_LOCK = 0x5F10
 
 
 def plan_copy(stores: Stores, phase: str) -> int:
@@ -147,7 +146,7 @@ def _copy(stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, liv
     affecting = [u for u in live if any(s.relation == table.relation for s in u.sources)]
     if affecting:
         # Replay holds this lock shared: nobody changes the table between our images of before and after.
-        shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{table.name}",))
+        locks.lock_mirror(shop, table.name)
     mirror_rows.load_chunk(stores.source, shop, table, within, generation, images=bool(affecting))
     if affecting:
         stores.merger.propagate(live, {table.relation})
@@ -294,7 +293,7 @@ def merge_is_done(stores: Stores, phase: str) -> bool:
 def _plan_unit(stores: Stores, phase: str) -> bool:
     """Plan the next unit if all chunks before it are done; whether there is something to claim now."""
     shop, route = stores.target, stores.route
-    shop.execute("SELECT pg_advisory_xact_lock(%s)", (_PLAN_LOCK,))
+    locks.lock_plan(shop)
     if chunks.still_open(shop, route.name, phase, "merge"):
         return False
     planned = {p.target for p in chunks.progress(shop, route.name) if (p.phase, p.kind) == (phase, "merge")}

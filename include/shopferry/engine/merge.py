@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
+from shopferry.control import locks
 from shopferry.db import Connection
 from shopferry.engine import changes, statements, verdicts
 from shopferry.engine.outcome import Merged
@@ -89,8 +90,7 @@ class Merger:
         by the old one whom its rows affect, and then neither would merge them where they belong. And since foreign keys
         lock parents, a chunk of children and a batch that has changed their parents would wait for each other.
         """
-        lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
-        self.conn.execute(f"SELECT {lock}(hashtext(%s))".encode(), (f"propagate {self.route.name}",))
+        (locks.lock_propagation if alone else locks.share_propagation)(self.conn, self.route.name)
 
     def propagate(self, units: Sequence[Unit], changed: Iterable[str]) -> dict[str, Merged]:
         """Merge whatever the changed relations affect, in dependency order.

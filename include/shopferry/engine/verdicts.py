@@ -7,6 +7,7 @@ from functools import cache
 
 from psycopg.sql import SQL, Identifier, Literal
 
+from shopferry.control import locks
 from shopferry.db import Connection
 from shopferry.engine.standardize import standardize
 from shopferry.route.entities import Standardize, changed_table
@@ -60,8 +61,7 @@ def judge(conn: Connection, raws: Sequence[Raw]) -> None:
     for batch in _batches(raws):
         verdicts = [standardize(kind, raw) for kind, raw in batch]
         with conn.transaction():
-            # One writer of verdicts at a time: two that meet in the middle of their lists would deadlock.
-            conn.execute("SELECT pg_advisory_xact_lock(hashtext('ferry.standardized'))")
+            locks.lock_verdicts(conn)
             conn.execute(
                 "INSERT INTO ferry.standardized (kind, raw, value, problem) SELECT * FROM "
                 "unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS u (k, r, v, p) ON CONFLICT DO NOTHING",

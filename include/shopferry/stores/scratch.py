@@ -10,6 +10,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
 
 from shopferry import db
+from shopferry.control import locks
 from shopferry.errors import ConfigError, TransientError
 
 _LOCALE = (
@@ -26,8 +27,7 @@ def database(dsn: str, name: str) -> Iterator[str]:
     """
     drop = SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name))
     with db.connect(dsn, f"scratch {name}") as conn:
-        row = conn.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (f"scratch {name}",)).fetchone()
-        if not row or not row[0]:
+        if not locks.try_scratch(conn, name):
             raise TransientError(f"scratch database {name} is in use by another run")
         try:
             conn.execute(drop)

@@ -16,7 +16,7 @@ from itertools import groupby
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from shopferry.control import differences, phases, quarantine
+from shopferry.control import differences, locks, phases, quarantine
 from shopferry.control.differences import Difference
 from shopferry.engine import backfill, merge, mirror, mirror_rows
 from shopferry.engine.mirror import MirrorTable
@@ -104,7 +104,7 @@ def _mirror(stores: Stores, phase: str, name: str, keys: Sequence[str]) -> None:
         live = _live(stores, phase)
         table = mirror.load(shop)[name]
         # Replay holds this lock shared until its batch commits: so none is between what we read and what we write.
-        shop.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"mirror.{name}",))
+        locks.lock_mirror(shop, name)
         backfill.fetch(stores, table, checksums.keyed(table, keys, in_source=True))
         read = any(s.relation == table.relation for u in live for s in u.sources)
         _restore(stores, table, checksums.keyed(table, keys, in_source=False), images=read)

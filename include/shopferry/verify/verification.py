@@ -20,7 +20,7 @@ from typing import TypeVar
 from psycopg.sql import SQL, Literal
 
 from shopferry import db
-from shopferry.control import differences
+from shopferry.control import differences, locks
 from shopferry.control.differences import Difference, Run
 from shopferry.db import Connection
 from shopferry.engine import mirror
@@ -75,16 +75,11 @@ def verify(
 
     Commits what it books itself, as the comparison spans several snapshots. One of a phase at a time: a second one waits.
     """
-    lock = f"verify {route.name} {phase}"
-    target.execute("SELECT pg_advisory_lock(hashtext(%s))", (lock,))
-    try:
+    with locks.verifying(target, route.name, phase):
         with target.transaction():
             run = differences.begin(target, route.name, phase)
         _compare_all(source, target, run, _targets(target, route, run, await_applied), rows_per_second)
         return _finish(target, run, route)
-    finally:
-        if not target.closed:
-            target.execute("SELECT pg_advisory_unlock(hashtext(%s))", (lock,))
 
 
 def _targets(target: Connection, route: Route, run: Run, await_applied: Callable[[], object]) -> list[_Target]:

@@ -1,0 +1,69 @@
+"""The order of the advisory locks within one transaction is the order that control/locks.py states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from pair import ROUTE, Pair
+from psycopg import Connection
+from shopferry.control import locks
+from shopferry.engine import backfill
+from shopferry.verify import repair, verification
+
+# The clusters' lock, the last one, is taken by a statement.
+PLACES = {
+    "lock_schema": locks.SCHEMA,
+    "lock_plan": locks.PLAN,
+    "lock_mirror": locks.MIRROR,
+    "share_mirror": locks.MIRROR,
+    "lock_propagation": locks.PROPAGATE,
+    "share_propagation": locks.PROPAGATE,
+    "lock_verdicts": locks.VERDICTS,
+}
+
+
+@contextmanager
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    """Check each lock against those that the same transaction has taken; yields the names of all that were taken."""
+    by_transaction: dict[str, list[str]] = {}
+    taken: set[str] = set()
+
+    def check(conn: Connection, name: str) -> None:
+        [(transaction,)] = conn.execute("SELECT pg_current_xact_id()::text").fetchall()
+        held = by_transaction.setdefault(transaction, [])
+        # To take again what is held waits for nobody.
+        places = [locks.ORDER.index(PLACES[n]) for n in (*held, name)]
+        assert name in held or places[-1] == max(places), f"{name} after {held}"
+        held.append(name)
+        taken.add(name)
+
+    with monkeypatch.context() as patch:
+        for name in PLACES:
+            take = getattr(locks, name)
+
+            def checked(conn: Connection, *args: str, take: Any = take, name: str = name) -> None:
+                check(conn, name)
+                take(conn, *args)
+
+            patch.setattr(locks, name, checked)
+        yield taken
+
+
+def test_every_transaction_takes_its_locks_in_the_stated_order(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.write("INSERT INTO customers (id, login, email) VALUES (1, 'a@example.com', 'a@example.com')")
+    with watched(monkeypatch) as taken:
+        pair.pass_phases()
+        pair.write(
+            "INSERT INTO customers (id, login, email) VALUES (2, 'b@example.com', 'b@example.com')",
+            "UPDATE customers SET email = 'c@example.com' WHERE id = 1",
+        )
+        pair.sync()
+        pair.shop.execute("DELETE FROM mirror.customers WHERE id = 2")
+        found = verification.verify(pair.legacy, pair.shop, ROUTE, ROUTE.phases[0], pair.sync)
+        assert found.open
+        repair.repair(pair.stores, ROUTE.phases[0], pair.sync, "test")
+        backfill.resync(pair.stores, "test")
+    assert taken == set(PLACES) - {"lock_schema"}
