@@ -42,7 +42,7 @@ def install(source: Connection, target: Connection, route: Route) -> None:
             _close(target, route)
         schema.install_markers(source)
         publish(source, route, tables)
-        target.execute("UPDATE ferry.route SET installed = %s WHERE route = %s", (route.fingerprint, route.name))
+        routes.record_installed(target, route.name, route.fingerprint)
 
 
 def _close(target: Connection, route: Route) -> None:

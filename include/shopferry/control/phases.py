@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from psycopg.rows import class_row
 
+from shopferry.control import routes
 from shopferry.control.schema import SQL
 from shopferry.db import Connection, queries
 from shopferry.errors import PhaseError
@@ -70,7 +71,7 @@ class Phase:
 
 def register(conn: Connection, route: str, phases: tuple[str, ...]) -> None:
     """Make the route and its phases known; idempotent."""
-    conn.execute("INSERT INTO ferry.route (route) VALUES (%s) ON CONFLICT DO NOTHING", (route,))
+    routes.register(conn, route)
     for position, phase in enumerate(phases):
         conn.execute(_Q["register"], {"route": route, "phase": phase, "position": position})
 

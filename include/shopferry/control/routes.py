@@ -2,31 +2,71 @@
 
 from __future__ import annotations
 
-from psycopg.sql import SQL, Literal
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
 
 from shopferry.control import schema
-from shopferry.db import Connection, exists
+from shopferry.db import Connection, exists, queries
+
+_Q = queries(schema.SQL / "routes.sql")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the application writes: to the store `active` ('legacy' or 'shop'), since `changed_at`, by this version."""
+
+    route: str
+    active: str
+    version: int
+    changed_at: datetime
+
+
+def register(target: Connection, route: str) -> None:
+    """Make the route known; idempotent."""
+    target.execute(_Q["register"], {"route": route})
+
+
+def find_standing(target: Connection, route: str) -> Standing | None:
+    """Read where the application writes; None if the route was never installed. The control tables must be there."""
+    with target.cursor(row_factory=class_row(Standing)) as cur:
+        return cur.execute(_Q["standing"], {"route": route}).fetchone()
+
+
+def active_store(target: Connection, route: str) -> str:
+    """The store that the application writes to now: 'legacy' or 'shop'."""
+    standing = find_standing(target, route)
+    return standing.active if standing else "legacy"
+
+
+def flip(target: Connection, route: str, active: str, version: int) -> None:
+    """Say that the application writes to this store from now on, and that this is the route's version."""
+    target.execute(_Q["flip"], {"route": route, "active": active, "version": version})
+
+
+def record_installed(target: Connection, route: str, fingerprint: str) -> None:
+    """Record that the mirror was made for the mappings with this fingerprint."""
+    target.execute(_Q["record_installed"], {"route": route, "fingerprint": fingerprint})
 
 
 def pause(target: Connection, route: str) -> None:
     """Keep replay and backfill out until this transaction ends: they lock the phases first, as we do, so none deadlocks."""
     if exists(target, "ferry.phase"):
-        target.execute("SELECT FROM ferry.phase WHERE route = %s ORDER BY position FOR UPDATE", (route,))
+        target.execute(_Q["pause"], {"route": route})
 
 
 def is_current(target: Connection, route: str, fingerprint: str) -> bool:
     """Whether this version of shopferry, and the mappings with this fingerprint, are what is installed."""
     if not exists(target, "ferry.meta"):
         return False
-    row = target.execute(
-        "SELECT m.version = %s AND r.installed = %s FROM ferry.meta m, ferry.route r WHERE r.route = %s",
-        (schema.VERSION, fingerprint, route),
-    ).fetchone()
+    given = {"version": schema.VERSION, "fingerprint": fingerprint, "route": route}
+    row = target.execute(_Q["is_current"], given).fetchone()
     return bool(row and row[0])
 
 
 def is_installed(target: Connection) -> bool:
-    """Whether there are control tables, of whatever version."""
+    """Whether there are control tables, of any version."""
     return exists(target, "ferry.route")
 
 
@@ -37,9 +77,3 @@ def is_finished(target: Connection, route: str) -> bool:
     return bool(
         target.execute("SELECT FROM shopferry_audit.entry WHERE route = %s AND what = 'finish'", (route,)).fetchall()
     )
-
-
-def active_store(target: Connection, route: str) -> str:
-    """The store that the application writes to now: 'legacy' or 'shop'."""
-    row = target.execute(SQL("SELECT active FROM ferry.route WHERE route = {}").format(Literal(route))).fetchone()
-    return str(row[0]) if row else "legacy"

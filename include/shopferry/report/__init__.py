@@ -99,10 +99,10 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
                 )
             phases = standing.phase_standings(shop, route.name)
             seen = {p.phase for p in phases if p.state in _SEEN}
-            active = routes.active_store(shop, route.name)
+            stands = routes.find_standing(shop, route.name)
+            active = stands.active if stands else "legacy"
             asked = [q for q in questions if q.phase in seen]
             answers = [s for q in asked for s in sums.answer(legacy, shop, q, active=active)]
-            row = shop.execute("SELECT changed_at FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
             steps = standing.steps(shop, route.name)
             waiting, judged = standing.waiting(shop), tuple(gates.recorded(shop, route.name))
             differences = standing.difference_segments(shop, route.name)
@@ -111,7 +111,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
                 datetime.now(UTC),
                 occasion,
                 active,
-                row[0] if row and steps else None,
+                stands.changed_at if stands and steps else None,
                 who,
                 phases,
                 tuple(answers),

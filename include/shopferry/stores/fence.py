@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from psycopg.sql import SQL, Identifier, Literal
 
-from shopferry.db import Connection, exists
+from shopferry.control import routes
+from shopferry.db import Connection
 
 MOVED = "SF001"  # SQLSTATE of a write that a fence refuses
 _NAME = "shopferry_fence"
@@ -88,7 +89,5 @@ def _parts(conn: Connection, tables: Sequence[str]) -> list[str]:
 
 def _standing(conn: Connection, route: str) -> tuple[str, int] | None:
     """The route's active store and version; None in legacy, which does not know."""
-    if not exists(conn, "ferry.route"):
-        return None
-    standing = conn.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route,)).fetchone()
-    return (str(standing[0]), int(standing[1])) if standing else None
+    standing = routes.find_standing(conn, route) if routes.is_installed(conn) else None
+    return (standing.active, standing.version) if standing else None
