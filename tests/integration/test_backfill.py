@@ -15,7 +15,8 @@ from shopferry.control.chunks import Span
 from shopferry.engine import backfill, verdicts
 from shopferry.engine.backfill import relay
 from shopferry.engine.pair import Stores
-from shopferry.engine.standardize import Standard, standardize
+from shopferry.engine.standardize import standardize
+from shopferry.engine.texts import Standard
 from shopferry.retry import is_transient
 
 ORDER = "INSERT INTO orders (id, number, status_code, total, currency, payment_code, delivery_code, created_at) VALUES "

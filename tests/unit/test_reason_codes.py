@@ -7,7 +7,8 @@ import re
 from shopferry.route.route import Route
 from shopferry.settings import PROJECT
 
-STANDARDIZERS = PROJECT / "include" / "shopferry" / "engine" / "standardize.py"
+ENGINE = PROJECT / "include" / "shopferry" / "engine"
+STANDARDIZERS = [ENGINE / f"{name}.py" for name in ("standardize", "places", "texts")]
 PAGE = PROJECT / "docs" / "reference" / "reason-codes.md"
 SUFFIXES = (
     "missing|invalid|unknown|negative|implausible|future|quarantined|positive|deleted|duplicate|long|empty|superseded|"
@@ -17,7 +18,7 @@ SUFFIXES = (
 
 def test_every_code_is_explained() -> None:
     explained = set(re.findall(r"`([a-z0-9_]+)`", PAGE.read_text()))
-    texts = [unit.body for unit in Route.load("demo").mappings] + [STANDARDIZERS.read_text()]
+    texts = [unit.body for unit in Route.load("demo").mappings] + [file.read_text() for file in STANDARDIZERS]
     given = {code for text in texts for code in re.findall(rf"['\"]([a-z]+(?:_[a-z]+)*_(?:{SUFFIXES}))['\"]", text)}
     assert len(given) > 50
     assert given <= explained

@@ -7,7 +7,8 @@ import pytest
 from email_validator import EmailNotValidError, validate_email
 from hypothesis import example, given
 from hypothesis import strategies as st
-from shopferry.engine.standardize import KINDS, Standard, standardize
+from shopferry.engine.standardize import KINDS, standardize
+from shopferry.engine.texts import Standard
 
 
 def misread(text: str, codec: str) -> str:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import psycopg
 
-from shopferry.engine.standardize import MISREAD
+from shopferry.engine.texts import MISREAD
 from shopferry.errors import MappingError
 from shopferry.shapes import shape
 

@@ -24,7 +24,6 @@ from shopferry.settings import Settings
 from shopferry.stores import fence
 
 
-
 @dataclass(frozen=True)
 class Side:
     """One store of a turn: 'legacy' or 'shop', a connection to it, and its tables that a turn closes or opens."""

@@ -1,98 +1,25 @@
 """What libraries make of one raw value: pure functions, one per kind, gathered in KINDS.
 
 A `Standard` has a value, or a problem that says why there is none, or both: then the problem is a note on what was
-put right beyond doubt-free tidying. Raw values with a country before them (`PL|601 234 567`) carry it as the legacy
-store wrote it; an empty one means Poland, where the demo shop is at home. Same raw value, same answer, always.
+put right beyond doubt-free tidying. Kinds that depend on a country stand in `places`, the repair of texts in `texts`.
+The same raw value gets the same answer, always.
 """
 
 from __future__ import annotations
 
-import gettext
 import html
 import ipaddress
 import re
-import unicodedata
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date
-from difflib import get_close_matches
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Final
 
-import ftfy
-import phonenumbers
 import pycountry
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
-
-@dataclass(frozen=True, slots=True)
-class Standard:
-    """`value` is None when the raw value cannot be used; `problem` then says why, else it is a note or None."""
-
-    value: str | None
-    problem: str | None = None
-
-
-# -- text ---------------------------------------------------------------------------------------------------------
-
-_PLAIN = re.compile(r"[!-%'-\[\]-~]+(?: [!-%'-\[\]-~]+)*")  # ASCII without & and \, tidy blanks: nothing to repair
-_JUNK = re.compile(r"\\x00|\\u0000|\\0(?!\d)|[\u2400\ufffd\ufeff\u200b]")  # what importers write instead of NUL
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_REPAIRS = ftfy.TextFixerConfig(unescape_html=False, uncurl_quotes=False, fix_character_width=False, explain=False)
-_POLISH_LETTERS = frozenset("ąćęłńóśźżĄĆĘŁŃÓŚŹŻ")
-# In order of preference. "sloppy" are ftfy's codecs, in which every byte is a character.
-_CODECS: Final = ("iso8859-2", "sloppy-windows-1250", "iso8859-1", "sloppy-windows-1252")
-
-
-def _misread_pairs(codec: str) -> str:
-    """UTF-8 letters (lead bytes C2–C5) and punctuation (E2 80 …) as they look when read in `codec`."""
-    follow = "".join(re.escape(bytes([b]).decode(codec, "replace")) for b in range(0x80, 0xC0))
-    lead = "".join(bytes([b]).decode(codec) for b in (0xC2, 0xC3, 0xC4, 0xC5))
-    return f"[{lead}][{follow}]|{bytes([0xE2]).decode(codec)}[{follow}][{follow}]"
-
-
-# ftfy knows these codecs but often finds short Polish words too plausible to touch. A lead byte followed by a
-# continuation byte is never plausible, so each such pair is reversed exactly.
-MISREAD = re.compile("|".join(map(_misread_pairs, _CODECS)))
-
-
-def _reread(match: re.Match[str]) -> str:
-    """The letter that was misread; where two codecs allow two letters, the Polish one."""
-    readings = []
-    for codec in _CODECS:
-        with suppress(UnicodeError):
-            readings.append(match[0].encode(codec).decode("utf-8"))
-    return next((r for r in readings if r in _POLISH_LETTERS), readings[0] if readings else match[0])
-
-
-def _is_european(text: str) -> bool:
-    return all(c < "\u0250" or "\u2000" <= c < "\u2200" for c in text)
-
-
-def _repair(raw: str) -> str:
-    text = raw
-    for _ in range(2):  # &amp;oacute; has been escaped twice
-        if "&" in text and (unescaped := html.unescape(text)) != text:
-            text = unescaped
-    text = _JUNK.sub("", text)
-    if not text.isascii():
-        text = MISREAD.sub(_reread, text)
-        fixed = ftfy.fix_text(text, _REPAIRS)
-        if _is_european(fixed) or not _is_european(text):  # "ćŁĄ" is no Chinese sign, whatever its bytes spell
-            text = fixed
-    return " ".join(_CONTROL.sub("", text).split())
-
-
-def text(raw: str) -> Standard:
-    """Mojibake reversed, HTML entities read, control characters and needless blanks dropped."""
-    if _PLAIN.fullmatch(raw):
-        return Standard(raw)
-    value = _repair(raw)
-    if not value:
-        return Standard(None, "text_missing")
-    return Standard(value, None if value == " ".join(raw.split()) else "text_repaired")
-
+from shopferry.engine.places import country, phone, postcode
+from shopferry.engine.texts import CONTROL, JUNK, PLAIN, Standard, repair, text
 
 # -- names --------------------------------------------------------------------------------------------------------
 
@@ -108,7 +35,7 @@ def _capital(word: str) -> str:
 @lru_cache(maxsize=4096)
 def _split(raw: str) -> tuple[str, str]:
     """(given, family) of a full name; a single word is the family name, `Kowalski, Jan` is turned round."""
-    name = raw if _PLAIN.fullmatch(raw) else _repair(raw)
+    name = raw if PLAIN.fullmatch(raw) else repair(raw)
     name = _TITLE.sub("", name, count=1) if _TITLE.match(name) else name
     if "@" in name or not _WORD.search(name):
         return "", ""
@@ -151,9 +78,7 @@ def email(raw: str) -> Standard:
     value = raw.strip().lower()
     note = None
     if not _plain_email(value):
-        value = _AROUND_AT.sub("@", _CONTROL.sub("", _JUNK.sub("", html.unescape(value)))).strip(
-            " \t\r\n,;.<>\"'\u00a0"
-        )
+        value = _AROUND_AT.sub("@", CONTROL.sub("", JUNK.sub("", html.unescape(value)))).strip(" \t\r\n,;.<>\"'\u00a0")
         if inside := _IN_BRACKETS.search(value + ">"):
             value = inside[1]
         value = value.removeprefix("mailto:")
@@ -178,180 +103,6 @@ def _plain_email(value: str) -> bool:
     return len(local) <= 64 and not f".{domain}".endswith(_SPECIAL)
 
 
-# -- countries ----------------------------------------------------------------------------------------------------
-
-_COUNTRY_ALIASES: Final = {
-    "rp": "PL",
-    "pol": "PL",
-    "rzeczpospolitapolska": "PL",
-    "polen": "PL",
-    "polsko": "PL",
-    "polonia": "PL",
-    "d": "DE",
-    "brd": "DE",
-    "ger": "DE",
-    "rfn": "DE",
-    "deutschland": "DE",
-    "nemecko": "DE",
-    "a": "AT",
-    "f": "FR",
-    "i": "IT",
-    "b": "BE",
-    "e": "ES",
-    "h": "HU",
-    "s": "SE",
-    "n": "NO",
-    "czechy": "CZ",
-    "ceskarepublika": "CZ",
-    "cesko": "CZ",
-    "republikaczeska": "CZ",
-    "slovensko": "SK",
-    "uk": "GB",
-    "england": "GB",
-    "scotland": "GB",
-    "wales": "GB",
-    "greatbritain": "GB",
-    "anglia": "GB",
-    "wielkabrytania": "GB",
-    "usa": "US",
-    "america": "US",
-    "stanyzjednoczone": "US",
-    "holandia": "NL",
-    "holland": "NL",
-    "rosja": "RU",
-    "russia": "RU",
-    "turcja": "TR",
-    "turkey": "TR",
-    "brasil": "BR",
-}
-
-
-def _country_key(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name.casefold().replace("ł", "l"))
-    return "".join(c for c in plain if c.isalnum())
-
-
-@cache
-def _countries() -> dict[str, str]:
-    names: dict[str, str] = {}
-    translations = [gettext.translation("iso3166-1", pycountry.LOCALES_DIR, languages=[code]) for code in ("pl", "de")]
-    for one in pycountry.countries:
-        spelt = [getattr(one, name, "") for name in ("name", "official_name", "common_name")]
-        spelt += [tongue.gettext(name) for tongue in translations for name in spelt if name]
-        for name in (one.alpha_2, one.alpha_3, one.numeric, *spelt):
-            names.setdefault(_country_key(name), one.alpha_2)
-    names.pop("", None)
-    return names | _COUNTRY_ALIASES
-
-
-@lru_cache(maxsize=65536)
-def country(raw: str) -> Standard:
-    """ISO 3166-1 alpha-2 from a code or a Polish, German or English name; a misspelt one is noted as guessed."""
-    key = _country_key(raw)
-    if not key:
-        return Standard(None, "country_missing")
-    known = _countries()
-    if code := known.get(key) or known.get(_country_key(_repair(raw))):
-        return Standard(code)
-    if len(key) >= 5 and (near := get_close_matches(key, [k for k in known if len(k) >= 5], n=1, cutoff=0.82)):
-        return Standard(known[near[0]], "country_guessed")
-    return Standard(None, "country_unknown")
-
-
-def _with_country(raw: str) -> tuple[str, str]:
-    """(alpha-2, the rest) of `country|rest`; nothing written means PL, an unknown one ZZ."""
-    written, _, rest = raw.partition("|")
-    verdict = country(written) if written else Standard("PL")
-    return verdict.value or ("PL" if verdict.problem == "country_missing" else "ZZ"), rest
-
-
-# -- postcodes ----------------------------------------------------------------------------------------------------
-
-_DIGITS: Final = {  # country: (digits, where a dash or blank goes, which)
-    "PL": (5, 2, "-"),
-    "CZ": (5, 3, " "),
-    "SK": (5, 3, " "),
-    "SE": (5, 3, " "),
-    "DE": (5, 0, ""),
-    "FR": (5, 0, ""),
-    "IT": (5, 0, ""),
-    "ES": (5, 0, ""),
-    "AT": (4, 0, ""),
-    "BE": (4, 0, ""),
-    "DK": (4, 0, ""),
-    "CH": (4, 0, ""),
-    "HU": (4, 0, ""),
-}
-_OTHER_POSTCODE = re.compile(r"[A-Z0-9][A-Z0-9 -]{1,9}")
-
-
-def postcode(raw: str) -> Standard:
-    """A postcode as its country writes it; one that lost its leading zero gets it back, with a note."""
-    code, rest = _with_country(raw)
-    rest = " ".join(rest.upper().split())
-    if not rest.strip("-. "):
-        return Standard(None, "postcode_missing")
-    digits = re.sub(r"[^0-9A-Z]", "", rest).removeprefix(code)
-    note = None
-    if form := _DIGITS.get(code):
-        length, cut, mark = form
-        if digits.isdigit() and len(digits) == length - 1 == 4:
-            digits, note = f"0{digits}", "postcode_padded"
-        if not digits.isdigit() or len(digits) != length:
-            return Standard(None, "postcode_invalid")
-        return Standard(f"{digits[:cut]}{mark}{digits[cut:]}" if cut else digits, note)
-    if code in {"US", "BR"} and digits.isdigit() and len(digits) in {4, 5, 8, 9}:
-        if len(digits) == 4:
-            digits, note = f"0{digits}", "postcode_padded"
-        return Standard(digits if len(digits) == 5 else f"{digits[:5]}-{digits[5:]}", note)
-    if code == "GB" and len(digits) in {5, 6, 7}:
-        return Standard(f"{digits[:-3]} {digits[-3:]}")
-    return Standard(rest) if _OTHER_POSTCODE.fullmatch(rest) else Standard(None, "postcode_invalid")
-
-
-# -- telephone numbers --------------------------------------------------------------------------------------------
-
-_SEVERAL = re.compile(r"[,;/]|\s(?:lub|oraz|or|i|albo)\s", re.IGNORECASE)
-_EXTENSION = re.compile(r"\b(?:wew|ext|w)\.?\s*\d+\s*$", re.IGNORECASE)
-_NO_SIGN = re.compile(r"[^\d+]")
-_PLACEHOLDER = re.compile(r"(?:\+?48)?(?:(\d)\1{8}|123456789|987654321)")
-_POLISH = re.compile(r"(?:\+48|0048|48)?(\d{9})")
-
-
-@lru_cache(maxsize=65536)
-def _polish_block(block: str) -> bool:
-    """Whether Polish numbers that begin with these six digits are valid (blocks are given out by prefix)."""
-    return all(
-        phonenumbers.is_valid_number(phonenumbers.PhoneNumber(country_code=48, national_number=int(block + tail)))
-        for tail in ("000", "999")
-    )
-
-
-def phone(raw: str) -> Standard:
-    """E.164 of the first number in `country|number`, by libphonenumber's rules for that country."""
-    code, rest = _with_country(raw)
-    parts = [part for part in _SEVERAL.split(rest) if sum(c.isdigit() for c in part) >= 7] or [rest]
-    note = "phone_several" if len(parts) > 1 else None
-    digits = _NO_SIGN.sub("", _EXTENSION.sub("", parts[0]))
-    if not digits:
-        return Standard(None, "phone_invalid" if any(c.isalnum() for c in rest) else "phone_missing")
-    if _PLACEHOLDER.fullmatch(digits):
-        return Standard(None, "phone_placeholder")
-    if code == "PL" and (plain := _POLISH.fullmatch(digits)) and plain[1][0] != "0" and _polish_block(plain[1][:6]):
-        return Standard(f"+48{plain[1]}", note)
-    if code == "PL" and re.fullmatch(r"0[1-9]\d{8}", digits):
-        digits = digits[1:]  # the trunk zero that was dialled until 2005
-    # Many wrote the country's code without + or 00; that reading is tried last.
-    for attempt in (re.sub(r"^00", "+", digits), f"+{digits.lstrip('+0')}"):
-        try:
-            number = phonenumbers.parse(attempt, None if code == "ZZ" else code)
-        except phonenumbers.NumberParseException:
-            continue
-        if phonenumbers.is_valid_number(number):
-            return Standard(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164), note)
-    return Standard(None, "phone_invalid")
-
-
 # -- small ones ---------------------------------------------------------------------------------------------------
 
 _CURRENCY_ALIASES: Final = {
@@ -370,7 +121,7 @@ _CURRENCY_ALIASES: Final = {
 @lru_cache(maxsize=4096)
 def currency(raw: str) -> Standard:
     """ISO 4217 from a code or a sign; `$` alone is too many currencies."""
-    written = _repair(raw).upper().strip(" .")
+    written = repair(raw).upper().strip(" .")
     if not written:
         return Standard(None, "currency_missing")
     found = _CURRENCY_ALIASES.get(written) or getattr(pycountry.currencies.get(alpha_3=written), "alpha_3", None)
