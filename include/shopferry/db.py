@@ -15,9 +15,12 @@ _TRIES = 20
 PREPARED = 1_000  # a route's statements, with room: one that must go has to be planned again
 
 # A value's text, and a SELECT that casts, must mean the same on both servers and in every process, whatever their settings.
-_SESSION = (
+TEXT_FORM = (
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; "
-    "SET extra_float_digits = 1; SET client_encoding = 'UTF8'; "
+    "SET extra_float_digits = 1; SET client_encoding = 'UTF8'"
+)
+_SESSION = (
+    f"{TEXT_FORM}; "
     # These are for the application: a copy or a merge may take longer, and what is too long is ours to judge.
     "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; "
     # When our machine or the network is gone, the server lets go of our locks within half a minute, not after two hours.
@@ -68,11 +71,11 @@ def _require_server(conn: Connection, role: str) -> None:
 def _begin(conn: Connection) -> None:
     for _ in range(_TRIES):
         try:
-            conn.execute(_SESSION)
+            conn.execute(_SESSION.encode())
             return
         except psycopg.errors.QueryCanceled:  # until it is said, a time-out of the database's own holds for it too
             continue
-    conn.execute(_SESSION)
+    conn.execute(_SESSION.encode())
 
 
 def another(conn: Connection, role: str) -> Connection:

@@ -99,7 +99,7 @@ class Flow:
         with BatchReader(stream, beats_of(route), frozenset(tables), mirror.captured_schema(route.schema)) as reader:
             while not self.stop.is_set():
                 if time.monotonic() - looked > _LOOK_EVERY_S:
-                    slot.look(replay.legacy, shop, route.name, f"shopferry_{route.name}", tables)
+                    slot.look(replay.legacy, shop, route.name, route.publication, tables)
                     offsets.forget_batches(shop, route.name)
                     goal = (
                         goal or stream.all_ends()

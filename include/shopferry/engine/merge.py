@@ -25,7 +25,7 @@ from shopferry.stores import origin
 
 # Few keys meet large tables here: always by their index, whatever the statistics of fresh tables say.
 _SESSION = (
-    "SELECT set_config('shopferry.writer', 'ferry', true), set_config('enable_seqscan', 'off', true), "
+    f"SELECT {origin.WRITER}, set_config('enable_seqscan', 'off', true), "
     f"set_config('random_page_cost', '1.1', true), {origin.MARK}"
 )
 _TIDY_AFTER = (

@@ -16,6 +16,8 @@ from shopferry.db import Connection
 from shopferry.errors import ConfigError, TransientError
 
 PREFIX = "shopferry_"
+# For each transaction that writes rows: what a store's own triggers ask, to tell our writes from its application's.
+WRITER = "set_config('shopferry.writer', 'ferry', true)"
 # For each transaction, within it: a session with an origin else dates all its commits by its first one, and whoever follows them
 # would see a lag that grows for ever. The position is of no use to us; it must not be 0/0.
 MARK = "pg_replication_origin_xact_setup('0/1', clock_timestamp())"

@@ -27,10 +27,7 @@ STRETCH = 20  # ranges after which what differs is judged and booked: what a ver
 _ROUNDS = 20
 _DRILL = 1_000  # rows whose columns are fetched at once
 _HELD_S = 2  # seconds that a row may be locked in legacy: its writers wait
-_SESSION = (
-    "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; "
-    "SET bytea_output = 'hex'; SET extra_float_digits = 1; SET max_parallel_workers_per_gather = 0"
-)
+_SESSION = f"{db.TEXT_FORM}; SET max_parallel_workers_per_gather = 0"  # parallel sums were slower on two cores
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,8 @@ def compare(
     after: Sequence[object] | None = None,
 ) -> Iterator[Part]:
     """Compare one table, from behind a key on. `await_applied` returns when the stream has caught up."""
-    source.execute(_SESSION)
-    target.execute(_SESSION)
+    source.execute(_SESSION.encode())
+    target.execute(_SESSION.encode())
     text = _row_text(source, target, table)
     here, there = table.view, table.captured
     with ThreadPoolExecutor(1) as at_legacy:  # both servers work at the same time
@@ -73,8 +70,8 @@ def compare_keys(
     source: Connection, target: Connection, table: MirrorTable, keys: Iterable[str], await_applied: Callable[[], object]
 ) -> list[Difference]:
     """Compare these rows only, with their values."""
-    source.execute(_SESSION)
-    target.execute(_SESSION)
+    source.execute(_SESSION.encode())
+    target.execute(_SESSION.encode())
     return list(_drilled(source, target, table, _standing(source, target, table, set(keys), await_applied)))
 
 
@@ -148,7 +145,7 @@ def _differs_held(
     """
     here, there = table.view, table.captured
     with db.another(source, "verify") as held:
-        held.execute(_SESSION + f"; SET idle_in_transaction_session_timeout = '{_HELD_S}s'")
+        held.execute(f"{_SESSION}; SET idle_in_transaction_session_timeout = '{_HELD_S}s'".encode())
         try:
             with held.transaction():
                 held.execute(
@@ -239,7 +236,7 @@ def compare_hot(
     Meant for the moment when legacy is locked: whatever differs then, differs. Writers wait, so all tables are asked for at once.
     """
     for conn in (source, target):
-        conn.execute(_SESSION)
+        conn.execute(_SESSION.encode())
     with target.pipeline():
         sent = [
             target.execute(

@@ -25,6 +25,7 @@ from shopferry.engine.statements import target_of
 from shopferry.errors import PhaseError
 from shopferry.keys import key_text
 from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
+from shopferry.stores import origin
 from shopferry.verify import checksums
 from shopferry.verify.verification import judge, verify_rows
 
@@ -241,7 +242,7 @@ def _forget_shop_keys(stores: Stores, unit: IdentityMapping, keys: Sequence[str]
 
 def _expel(stores: Stores, unit: EntityMapping, keys: Sequence[str]) -> None:
     """Delete rows that no mapping can have put there, since they have no aggregate key to be merged by."""
-    stores.target.execute("SELECT set_config('shopferry.writer', 'ferry', true)")
+    stores.target.execute(f"SELECT {origin.WRITER}".encode())
     stores.target.execute(
         SQL("DELETE FROM {} t WHERE t.{} IS NULL AND {} = ANY({})").format(
             target_of(unit), Identifier(unit.scope), key_text(unit.key, "t"), Literal(list(keys))
