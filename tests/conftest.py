@@ -1,4 +1,4 @@
-"""A real PostgreSQL for every test that wants one: one throw-away cluster per run, one database per test."""
+"""A real PostgreSQL for every test that wants one: one throw-away cluster per worker, databases that go from test to test."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path, PurePosixPath
 
 import pytest
+from pair import Pair, prepare
+from pool import ON, Pool
+from shopferry.demo.generator import seed
 from shopferry.stack import postgres
 from targets import TESTS, target_of
 
 MakeDb = Callable[..., str]
+MakePair = Callable[..., Pair]
+_ROOM = 4 * 2**30  # bytes: a worker's databases and its log take one or two
 TESTS_FOLDER = Path(__file__).parent
 
 
@@ -45,11 +51,23 @@ def free_port() -> int:
         return port
 
 
+def _place() -> str | None:
+    """The directory for the cluster's data; None for the system's own choice."""
+    with suppress(OSError):
+        if shutil.disk_usage("/dev/shm").free > _ROOM:  # noqa: S108
+            return "/dev/shm"  # noqa: S108
+    return None
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[postgres.Cluster]:
-    """One PostgreSQL with wal_level=logical, without fsync, gone after the run."""
+    """One PostgreSQL with wal_level=logical, without fsync, gone after the run.
+
+    Its data is in memory (/dev/shm) where there is room for it, else below the directory for temporary files: copying
+    databases and dropping their files is what the tests have it do most.
+    """
     # Not below tmp_path: when we are root, the server's account could not enter it.
-    home = Path(tempfile.mkdtemp(prefix="shopferry-test-"))
+    home = Path(tempfile.mkdtemp(prefix="shopferry-test-", dir=_place()))
     home.chmod(0o755)
     server = postgres.Cluster(home / "pg", free_port(), "secret", durable=False)
     try:
@@ -93,3 +111,73 @@ def make_db(cluster: postgres.Cluster) -> Iterator[MakeDb]:
 def make_template(cluster: postgres.Cluster) -> MakeDb:
     """`make_template(prefix) -> dsn`: a database as long-lived as the run, to be filled once and copied."""
     return lambda prefix="template", template="template1": _create(cluster, prefix, template)[1]
+
+
+@pytest.fixture(scope="session")
+def pair_template(make_template: MakeDb) -> Callable[[int], tuple[str, str]]:
+    """`pair_template(customers) -> (legacy, shop)`: two databases of a shop of that size, made once a run."""
+    made: dict[int, tuple[str, str]] = {}
+
+    def template(customers: int) -> tuple[str, str]:
+        if customers not in made:
+            legacy, shop = make_template("legacy_template"), make_template("shop_template")
+            prepare(legacy, shop, lambda conn: seed(conn, customers=customers) if customers else None)
+            made[customers] = legacy, shop
+        return made[customers]
+
+    return template
+
+
+@pytest.fixture(scope="session")
+def pool(cluster: postgres.Cluster) -> Iterator[Pool]:
+    """Pairs that were used before and are as good as new."""
+    pairs = Pool(lambda prefix, template: _create(cluster, prefix, template)[1], cluster.drop_database)
+    yield pairs
+    pairs.close()
+
+
+@pytest.fixture
+def copy_pair(request: pytest.FixtureRequest, make_db: MakeDb, pool: Pool) -> Iterator[MakePair]:
+    """`copy_pair(legacy, shop) -> Pair`: a copy of two template databases for this test.
+
+    It comes from the pool, and the test fails that leaves something in it; one marked `fresh` gets new databases.
+    """
+    pairs: list[Pair] = []
+    fresh = not ON or request.node.get_closest_marker("fresh") is not None
+
+    def make(legacy: str, shop: str) -> Pair:
+        pairs.append(Pair.open(make_db("legacy", legacy), make_db("shop", shop)) if fresh else pool.lend(legacy, shop))
+        return pairs[-1]
+
+    yield make
+    left = []
+    for made in pairs:
+        if fresh:
+            made.close()
+        else:
+            left += pool.take_back(made)
+    assert not left, f"left behind in databases that others use after it: {'; '.join(left)}"
+
+
+@pytest.fixture
+def make_pair(copy_pair: MakePair, pair_template: Callable[[int], tuple[str, str]]) -> MakePair:
+    """`make_pair(customers=0) -> Pair`: a legacy store of that size and an empty new shop."""
+    return lambda customers=0: copy_pair(*pair_template(customers))
+
+
+@pytest.fixture
+def pair(make_pair: MakePair) -> Pair:
+    """Two stores without a row."""
+    return make_pair()
+
+
+@pytest.fixture
+def filled(make_pair: MakePair) -> Pair:
+    """A generated legacy shop of 150 customers with all its defects, and an empty new shop."""
+    return make_pair(150)
+
+
+@pytest.fixture
+def moved(copy_pair: MakePair, moved_template: tuple[str, str]) -> Pair:
+    """A copy of the shop that the test's module has moved (its `moved_template`), for one test."""
+    return copy_pair(*moved_template)

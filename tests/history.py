@@ -261,24 +261,34 @@ _UNDONE = [False] * 9 + [True]
 _WEIGHED = [*TABLES, *TABLES, "customers", "customers", "orders", "order_items"]
 
 
+# Made once: thousands are drawn in each history.
+_TABLE, _KIND, _IS_UNDONE = st.sampled_from(_WEIGHED), st.sampled_from(_KINDS), st.sampled_from(_UNDONE)
+_KEY = {table: st.sampled_from(ids) for table, (ids, _, _) in _TABLES.items()}
+_CHANGES = {
+    table: st.lists(
+        st.sampled_from([(column, value) for column, pool in pools.items() for value in pool]), min_size=1, max_size=3
+    )
+    for table, (_, _, pools) in _TABLES.items()
+}
+
+
 @st.composite
 def operations(draw: st.DrawFn) -> Operation:
     """One operation on one row, now and then undone by a savepoint."""
-    done = draw(_operations())
-    return Undone(done) if draw(st.sampled_from(_UNDONE)) else done
+    done = draw(_OPERATION)
+    return Undone(done) if draw(_IS_UNDONE) else done
 
 
 @st.composite
 def _operations(draw: st.DrawFn) -> Put | Delete | Rekey:
-    table, kind = draw(st.sampled_from(_WEIGHED)), draw(st.sampled_from(_KINDS))
-    ids, _, pools = _TABLES[table]
-    key = draw(st.sampled_from(ids))
+    table, kind = draw(_TABLE), draw(_KIND)
+    key = draw(_KEY[table])
     if kind == "put":
-        choices = [(column, value) for column, pool in pools.items() for value in pool]
-        return Put(table, key, dict(draw(st.lists(st.sampled_from(choices), min_size=1, max_size=3))))
-    return Delete(table, key) if kind == "delete" else Rekey(table, key, draw(st.sampled_from(ids)))
+        return Put(table, key, dict(draw(_CHANGES[table])))
+    return Delete(table, key) if kind == "delete" else Rekey(table, key, draw(_KEY[table]))
 
 
+_OPERATION = _operations()
 writes = st.lists(operations(), min_size=2, max_size=12)
 
 
@@ -300,8 +310,8 @@ openings = st.lists(st.sampled_from([(t, i) for t in TABLES for i in _TABLES[t][
 )
 
 
-def empty(pair: Pair) -> None:
-    """Both stores as they were before the history."""
+def empty(pair: Pair, *, tidy: bool) -> None:
+    """Make both stores what they were before the history; `tidy`, their catalogues too."""
     pair.legacy.execute("SET lock_timeout = 0")  # whoever was killed last may still be dying
     with pair.legacy.transaction():
         for table in TABLES:
@@ -315,6 +325,7 @@ def empty(pair: Pair) -> None:
         for table in ("chunk", "kafka_offset", "replay_batch", "difference", "verification"):
             pair.shop.execute(f"DELETE FROM ferry.{table}".encode())
         pair.shop.execute("UPDATE ferry.phase SET state = 'new', generation = 1")
-    pair.shop.execute("VACUUM")  # thousands of temp tables would slow down the catalogue
+    if tidy:
+        pair.shop.execute("VACUUM")  # thousands of temp tables would slow down the catalogue
     pair.log.partitions.clear()
     pair.log.order.clear()

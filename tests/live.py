@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from events import Tap
 from pair import Pair
 from psycopg.sql import SQL, Identifier
 from shopferry import db, phase_steps, stack
@@ -176,7 +175,7 @@ class Flow:
     def like_from_scratch(self) -> None:
         """The shop is what the same mappings make of the mirror when they begin with nothing."""
         self.applied()
-        pair = Pair(self.legacy, self.shop, Tap(self.legacy, "", ""))  # type: ignore[arg-type]
+        pair = Pair(self.legacy, self.shop)  # type: ignore[arg-type]
         live = self.route.phases
         with self.paused("sync"):
             here, there = pair.exported(live), pair.exported_from_scratch(live)

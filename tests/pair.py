@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -87,20 +87,51 @@ class Pair:
 
     legacy: Watched
     shop: Watched
-    tap: Tap
     log: Log = field(default_factory=Log)
 
     @classmethod
     def open(cls, legacy_dsn: str, shop_dsn: str) -> Pair:
         """Connect to two prepared databases and tap legacy's log."""
-        legacy, shop = connect(legacy_dsn), connect(shop_dsn)
-        tap = Tap(legacy, ROUTE.publication, "tap_" + legacy.info.dbname).open()
-        return cls(legacy, shop, tap)
+        pair = cls(connect(legacy_dsn), connect(shop_dsn))
+        pair.open_tap()
+        return pair
 
     def close(self) -> None:
         """Let both stores go."""
         self.legacy.close()
         self.shop.close()
+
+    @cached_property
+    def tap(self) -> Tap:
+        """The tap on legacy's log."""
+        return Tap(self.legacy, ROUTE.publication, "tap_" + self.legacy.info.dbname)
+
+    def open_tap(self) -> None:
+        """Tap legacy's log: from now on nothing is missed."""
+        self.tap.open()
+
+    def close_tap(self, legacy: Connection) -> None:
+        """Drop the tap's slot by a connection to legacy, and forget what came out of it."""
+        legacy.execute(
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s",
+            (self.tap.slot,),
+        )
+        del self.tap
+        self.log = Log()
+
+    def renew(self, legacy_dsn: str, shop_dsn: str) -> None:
+        """Make both sessions as good as new. What the shop's has staged stays, since to stage it is what costs most."""
+        for conn in (self.legacy, self.shop):
+            conn.before = None
+            if not conn.closed:
+                with suppress(psycopg.OperationalError):  # killed by the test
+                    conn.execute("RESET SESSION AUTHORIZATION")
+                    conn.execute("RESET ALL")
+        if self.legacy.closed or self.shop.closed:
+            self.close()
+            self.legacy, self.shop = connect(legacy_dsn), connect(shop_dsn)
+            for cached in ("stores", "consumer"):
+                self.__dict__.pop(cached, None)
 
     @cached_property
     def stores(self) -> Stores:
@@ -126,7 +157,7 @@ class Pair:
 
     def batch(self, take: dict[Partition, int]) -> tuple[list[Change], dict[Partition, tuple[int, int]]]:
         """The next messages of some partitions, decoded, with the steps that applying them makes."""
-        captured = frozenset(mirror.load(self.shop))
+        captured = frozenset(self.consumer.tables)
         stored = offsets.stored(self.shop, ROUTE.name)
         changes, steps = [], {}
         for partition, count in take.items():

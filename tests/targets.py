@@ -72,7 +72,7 @@ TESTS = (
 LONG = (
     Target(
         "test-long",
-        (("pytest", "-s", "tests/integration/test_properties.py"),),
+        (("pytest", "-n", "2", "--dist", "load", "tests/integration/test_properties.py"),),
         environment=(("SHOPFERRY_PROFILE", "long"),),
         shortened_by="SHOPFERRY_EXAMPLES",
     ),
@@ -151,6 +151,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "tests/book.py": (),
     "tests/book.tsv": (),
     "tests/history.py": (),
+    "tests/pool.py": (),
     "tests/live.py": (*_STREAM, *_ON_STACK),
     "tests/targets.py": (),
 }

@@ -29,7 +29,8 @@ _SESSION = (
     "SET row_security = off; SET default_transaction_isolation = 'read committed'; SET standard_conforming_strings = on; "
     # A fence that a crash forgets would leave two stores open. Younger time-outs are not known to every server.
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local'); "
-    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout')"
+    "SELECT set_config(name, '0', false) FROM unnest(ARRAY['transaction_timeout', 'idle_session_timeout']) AS t (name) "
+    "WHERE current_setting(name, true) IS NOT NULL"
 )
 # And when a server is gone, we notice.
 _ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}

@@ -127,6 +127,7 @@ def test_a_source_that_breaks_off_in_mid_copy_leaves_nothing(filled: Pair) -> No
         assert shop.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
 
 
+@pytest.mark.fresh
 def test_a_copy_that_fails_half_way_leaves_both_connections_usable(pair: Pair) -> None:
     pair.write("CREATE TABLE numbers (n integer)", "INSERT INTO numbers SELECT generate_series(1, 200000)")
     out = SQL("COPY (SELECT 1 / (n - 150000) FROM numbers) TO STDOUT")

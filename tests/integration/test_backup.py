@@ -116,6 +116,7 @@ def test_a_dump_that_lacks_rows_or_tables_is_told(filled: Pair) -> None:
             backup.test(settings, backups.get(filled.shop, "demo", made.id))
 
 
+@pytest.mark.fresh
 def test_the_teams_own_commands(filled: Pair, data: Path) -> None:
     server = filled.shop.info.server_version
     take = (
@@ -157,6 +158,7 @@ def test_a_command_that_fails_says_so_once_and_books_nothing(pair: Pair, data: P
     assert [f for f in files(data) if not f.endswith(".log")] == []
 
 
+@pytest.mark.fresh
 def test_a_role_that_may_not_read_everything_is_told(pair: Pair, data: Path) -> None:
     pair.shop.execute("CREATE ROLE dumper LOGIN PASSWORD 'secret' CREATEDB")
     try:

@@ -114,6 +114,7 @@ def test_checks_are_exact_while_the_stream_goes_on(moved: Pair) -> None:
     assert rounds > 2
 
 
+@pytest.mark.fresh
 def test_what_the_shop_refuses_is_in_quarantine_and_breaks_no_rule(moved: Pair) -> None:
     moved.shop.execute("ALTER TABLE shop.consent ADD CONSTRAINT no_sms CHECK (channel <> 'sms') NOT VALID")
     moved.shop.execute("ALTER TABLE shop.order_line ADD CONSTRAINT cheap CHECK (total < 5) NOT VALID")

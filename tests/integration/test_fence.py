@@ -51,6 +51,7 @@ def test_the_ferry_may_write_and_only_within_its_transaction(pair: Pair) -> None
         pair.shop.execute("DELETE FROM shop.customer")
 
 
+@pytest.mark.fresh
 def test_partitions_are_closed_too_and_opened_with_the_whole(pair: Pair) -> None:
     pair.write(
         "CREATE TABLE visits (id bigint PRIMARY KEY) PARTITION BY RANGE (id)",
@@ -72,6 +73,7 @@ def test_reading_goes_on_behind_the_fence(pair: Pair) -> None:
     assert pair.ask("SELECT count(*) FROM shop.customer") == [(0,)]
 
 
+@pytest.mark.fresh
 def test_legacy_is_fenced_by_the_same_means_and_opened_again(pair: Pair) -> None:
     tables = [f"public.{t}" for t in ROUTE.tables]
     pair.write(order(1))
@@ -95,6 +97,7 @@ def test_it_stands_whatever_role_a_session_replicates_in(pair: Pair) -> None:
         pair.shop.execute("INSERT INTO shop.customer (email) VALUES ('jan@example.com')")
 
 
+@pytest.mark.fresh
 @pytest.mark.parametrize("how", ["DISABLE TRIGGER USER", "ENABLE TRIGGER shopferry_fence", "DISABLE TRIGGER ALL"])
 def test_one_that_somebody_has_switched_off_does_not_stand_and_is_raised_again(pair: Pair, how: str) -> None:
     pair.shop.execute(f"ALTER TABLE shop.payment {how}".encode())
@@ -106,6 +109,7 @@ def test_one_that_somebody_has_switched_off_does_not_stand_and_is_raised_again(p
         pair.shop.execute("DELETE FROM shop.payment")
 
 
+@pytest.mark.fresh
 def test_readers_are_in_nobodys_way(pair: Pair) -> None:
     with connect(dsns(pair)[1]) as reader, reader.transaction():
         reader.execute("SELECT FROM shop.customer")
@@ -130,6 +134,7 @@ def test_a_fence_that_is_rolled_back_never_stood(pair: Pair) -> None:
     pair.write(order(1))
 
 
+@pytest.mark.fresh
 def test_a_session_that_was_there_before_the_fence_meets_it_at_its_next_statement(pair: Pair) -> None:
     with connect(dsns(pair)[0]) as early:
         early.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
@@ -143,6 +148,7 @@ def test_a_session_that_was_there_before_the_fence_meets_it_at_its_next_statemen
         assert caught.value.diag.message_primary == "moved: public.orders is not open for writes (route demo)"
 
 
+@pytest.mark.fresh
 def test_installing_again_changes_nothing(filled: Pair) -> None:
     filled.pass_phases(["contacts"])
     held = filled.exported(["contacts"])

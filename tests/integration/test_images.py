@@ -93,6 +93,7 @@ def test_who_stands_or_falls_with_a_parent_is_merged_when_it_comes_and_goes(shop
     assert shop.one("SELECT customer_id FROM shop.customer_order") == shop.one("SELECT id FROM shop.customer")
 
 
+@pytest.mark.fresh
 def test_a_parent_that_the_shop_refuses_takes_its_children_along(shop: Pair) -> None:
     shop.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total <> 13)")
     merged(shop, "UPDATE orders SET total = 13")
@@ -108,6 +109,7 @@ def reads(pair: Pair, unit: Unit, body: str) -> Any:
     return changes.reads(pair.shop, select, frozenset({"legacy.orders"}), frozenset(m.entity for m in ROUTE.mappings))
 
 
+@pytest.mark.fresh
 @pytest.mark.parametrize(
     ("body", "found"),
     [

@@ -53,6 +53,7 @@ def test_a_lock_that_is_not_had_leaves_none_behind(filled: Pair) -> None:
         filled.write(f"DELETE FROM {TABLES[0]} WHERE false")
 
 
+@pytest.mark.fresh
 def test_autovacuum_leaves_for_it_and_stays_away(filled: Pair) -> None:
     filled.write(
         "CREATE TABLE bulky (id integer, filler char(1000)) WITH (autovacuum_vacuum_threshold = 0, "

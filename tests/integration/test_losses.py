@@ -25,6 +25,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path(shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo"))
 
 
+@pytest.mark.fresh
 def test_a_column_that_nobody_carries_back_is_found_before_the_cutover(moved: Pair) -> None:
     lacks(losses.judge_covered(moved.stores), "it is not installed")
     installation.install(moved.shop, moved.legacy, BACK)
@@ -54,6 +55,7 @@ def test_a_line_that_decides_nothing_is_named(line: str, own: Path) -> None:
         losses.judge_accepted(ROUTE, None)
 
 
+@pytest.mark.fresh
 def test_a_table_that_neither_direction_knows_is_named(moved: Pair) -> None:
     installation.install(moved.shop, moved.legacy, BACK)
     moved.shop.execute("CREATE TABLE shop.wish (id bigint PRIMARY KEY, customer_id bigint, sku text)")
@@ -61,6 +63,7 @@ def test_a_table_that_neither_direction_knows_is_named(moved: Pair) -> None:
     assert gate.met and gate.evidence.endswith("neither direction knows all stays in the new shop: shop.wish")
 
 
+@pytest.mark.fresh
 def test_what_is_signed_off_by_a_pattern_is_decided(moved: Pair, own: Path) -> None:
     installation.install(moved.shop, moved.legacy, BACK)
     moved.shop.execute("ALTER TABLE shop.customer ADD COLUMN birthday date, ADD COLUMN birthplace text")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from pair import ROUTE, Pair
 from shopferry import installation
+from shopferry.cdc import broker
 from shopferry.control import offsets
 from shopferry.health import measure
 from shopferry.health.problems import Code, find_problems
@@ -11,6 +13,13 @@ from shopferry.settings import Settings
 from shopferry.stores import fence
 
 NOBODY = "127.0.0.1:1"
+
+
+@pytest.fixture(autouse=True)
+def short_glance(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the broker that is not there 200 ms to answer, but in the test that is about it."""
+    if request.function is not test_a_broker_that_is_away_hides_nothing_else:
+        monkeypatch.setattr(broker, "_GLANCE_MS", 200)
 
 
 def measured(pair: Pair, kafka: str = NOBODY) -> measure.SyncHealth:
@@ -66,6 +75,7 @@ def test_stores_that_are_away_are_named(pair: Pair) -> None:
     assert {c.code for c in find_problems(health)} == {Code.SHOP_AWAY, Code.LEGACY_AWAY}
 
 
+@pytest.mark.fresh
 def test_a_publication_that_lacks_something_is_noticed(pair: Pair) -> None:
     pair.start("contacts")
     name = "shopferry_demo"
@@ -93,6 +103,7 @@ def test_a_consumer_that_stops_again_and_again_is_not_well_in_between(pair: Pair
     assert offsets.alive(pair.shop, "demo", "host", "EventError: t[0]@8") == "EventError: t[0]@8"
 
 
+@pytest.mark.fresh
 def test_a_store_that_is_closed_and_takes_writes_is_named_until_its_fence_stands_again(pair: Pair) -> None:
     pair.start("contacts")
     pair.shop.execute("ALTER TABLE shop.payment DISABLE TRIGGER ALL")

@@ -22,6 +22,7 @@ from test_backfill import dsns, order
 CUSTOMER = "INSERT INTO customers (id, email, full_name) VALUES ({0}, 'c{0}@example.com', 'Jan Kowalski')"
 
 
+@pytest.mark.fresh
 def test_a_row_that_a_constraint_refuses_is_quarantined_and_the_rest_goes_on(pair: Pair) -> None:
     pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total <> 13)")
     pair.pass_phases()
@@ -39,6 +40,7 @@ def test_a_row_that_a_constraint_refuses_is_quarantined_and_the_rest_goes_on(pai
     pair.check()
 
 
+@pytest.mark.fresh
 def test_a_row_that_a_trigger_or_an_index_refuses_is_quarantined_too(pair: Pair) -> None:
     pair.shop.execute(
         """CREATE FUNCTION shop.judge() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -87,6 +89,7 @@ def test_a_value_that_the_shops_type_cannot_hold_is_quarantined_with_its_sqlstat
     pair.check()
 
 
+@pytest.mark.fresh
 def test_a_text_that_is_too_long_for_its_column_is_refused_and_not_cut(pair: Pair) -> None:
     pair.shop.execute(
         """CREATE DOMAIN shop.brief AS varchar(8);
@@ -116,6 +119,7 @@ def test_a_text_that_is_too_long_for_its_column_is_refused_and_not_cut(pair: Pai
     pair.check()
 
 
+@pytest.mark.fresh
 def test_keys_that_the_shop_numbers_by_itself_are_the_mappings_to_say(pair: Pair) -> None:
     pair.shop.execute("ALTER TABLE shop.customer_order ALTER id SET GENERATED ALWAYS")
     pair.pass_phases()
@@ -135,6 +139,7 @@ def test_what_a_merge_did_is_counted(pair: Pair) -> None:
     assert pair.replay().merged["orders/customer_order"] == Merged(keys=2, written=1, deleted=1)
 
 
+@pytest.mark.fresh
 def test_of_a_key_whose_select_cannot_even_be_run_every_counted_row_is_quarantined(pair: Pair) -> None:
     """Whose rows they are says a column of the counted table, or, for consents, a lineage."""
     pair.shop.execute("ALTER TYPE shop.contact_channel RENAME VALUE 'sms' TO 'text'")
@@ -182,6 +187,7 @@ def test_a_refused_parent_takes_its_children_along_and_brings_them_back(pair: Pa
     pair.check()
 
 
+@pytest.mark.fresh
 def test_a_refused_customer_takes_addresses_orders_and_cards_along(pair: Pair) -> None:
     pair.shop.execute("ALTER TABLE shop.customer ADD CONSTRAINT not_ola CHECK (given_name <> 'Ola')")
     pair.write(
@@ -206,6 +212,7 @@ def test_a_refused_customer_takes_addresses_orders_and_cards_along(pair: Pair) -
     pair.check()
 
 
+@pytest.mark.fresh
 def test_a_refused_row_does_not_make_its_neighbours_refused(pair: Pair) -> None:
     """Exchanged e-mails are only possible together; halving the batch for a refused third must not tear them apart."""
     pair.shop.execute("ALTER TABLE shop.customer ADD CONSTRAINT not_ola CHECK (given_name <> 'Ola')")
@@ -226,6 +233,7 @@ def test_a_refused_row_does_not_make_its_neighbours_refused(pair: Pair) -> None:
     pair.check()
 
 
+@pytest.mark.fresh
 def test_rows_that_cannot_both_be_are_told_apart(pair: Pair) -> None:
     pair.shop.execute(
         "ALTER TABLE shop.customer_order ADD CONSTRAINT number_once UNIQUE (number) DEFERRABLE INITIALLY DEFERRED"
@@ -239,6 +247,7 @@ def test_rows_that_cannot_both_be_are_told_apart(pair: Pair) -> None:
     assert pair.verify("orders").clean
 
 
+@pytest.mark.fresh
 def test_what_was_refused_is_released_once_the_shop_can_hold_it(pair: Pair) -> None:
     pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total <> 13)")
     item = "INSERT INTO order_items (id, order_id, name, quantity, unit_price) VALUES (1, 1, 'K', 1, 1)"
@@ -251,6 +260,7 @@ def test_what_was_refused_is_released_once_the_shop_can_hold_it(pair: Pair) -> N
     pair.check()
 
 
+@pytest.mark.fresh
 @pytest.mark.parametrize("silent", ["shop.customer_order", "legacy.orders"])
 def test_what_is_released_brings_its_children_along_though_they_name_one_source_less(pair: Pair, silent: str) -> None:
     pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total <> 13)")
@@ -268,6 +278,7 @@ def test_what_is_released_brings_its_children_along_though_they_name_one_source_
     pair.check()
 
 
+@pytest.mark.fresh
 def test_a_release_goes_slice_by_slice_and_tries_each_key_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merge, "SLICE", 1)
     pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total < 13)")
@@ -351,6 +362,7 @@ def test_chunks_go_side_by_side_and_a_batch_goes_alone(pair: Pair, theirs: str, 
     pair.shop.execute("SET lock_timeout = 0")
 
 
+@pytest.mark.fresh
 def test_a_column_that_the_target_lacks_is_named_with_file_and_line(pair: Pair) -> None:
     pair.write(order(1))
     pair.pass_phases(["contacts"])

@@ -103,6 +103,7 @@ def test_a_table_that_is_missing_or_has_no_key_is_named_and_nothing_is_changed(b
     assert untouched(bare)
 
 
+@pytest.mark.fresh
 def test_what_mappings_look_up_by_value_has_an_index_also_where_an_older_one_stood(pair: Pair) -> None:
     with pair.shop.transaction():
         pair.shop.execute("DROP INDEX ferry.standardized_who")

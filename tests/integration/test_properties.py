@@ -3,14 +3,22 @@
 The short profile runs with the other tests; a failure prints its seed and the history that led there.
 `SHOPFERRY_SEED=<number>` repeats a run and `SHOPFERRY_SHRINK=1` then finds the shortest such history, which may take
 minutes. `SHOPFERRY_PROFILE=long` runs thousands of longer histories and shrinks; `SHOPFERRY_EXAMPLES=<number>` says how many.
+
+The histories are shared out to two tests, each with a seed of its own (the number that is given, and the next one), so that two
+workers play them side by side. Each test of the long profile adds its line to docs/reference/histories.csv.
 """
 
 from __future__ import annotations
 
+import csv
 import os
 import random
+import subprocess
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from typing import ClassVar
 
 import history
 import psycopg
@@ -29,11 +37,17 @@ from shopferry.control.phases import State
 from shopferry.engine import backfill
 from shopferry.errors import FencedError, ReplayError
 from shopferry.retry import retrying
+from shopferry.settings import PROJECT
 
 _LONG = os.environ.get("SHOPFERRY_PROFILE") == "long"
 _SHRINK = _LONG or bool(os.environ.get("SHOPFERRY_SHRINK"))
+_SHARES = 2
+_EXAMPLES = int(os.environ.get("SHOPFERRY_EXAMPLES") or (2_000 if _LONG else 24))
+_CHOSEN = random.SystemRandom().randrange(2**31) if _LONG else 2026  # the short profile is the same for everybody
+_BOOK = PROJECT / "docs" / "reference" / "histories.csv"
+_TIDY_EVERY = 5  # histories
 _PROFILE = settings(
-    max_examples=int(os.environ.get("SHOPFERRY_EXAMPLES") or (2_000 if _LONG else 24)),
+    max_examples=-(-_EXAMPLES // _SHARES),
     stateful_step_count=60 if _LONG else 20,
     deadline=None,
     print_blob=True,
@@ -50,10 +64,12 @@ class Ferry(RuleBasedStateMachine):
 
     pair: Pair  # given by the test
     second: Replay  # another consumer of the pair, on a connection to the shop of its own
+    begun: ClassVar[int] = 0  # histories
 
     def __init__(self) -> None:
         super().__init__()
-        history.empty(self.pair)
+        type(self).begun += 1
+        history.empty(self.pair, tidy=self.begun % _TIDY_EVERY == 0)
         self.other = connect(self.pair.legacy.info.dsn + " password=" + self.pair.legacy.info.password)
         for conn in (self.pair.legacy, self.other):
             conn.execute("SET lock_timeout = '15ms'")
@@ -359,26 +375,40 @@ class Ferry(RuleBasedStateMachine):
         return False
 
 
-def test_invariants_hold_whatever_happens(make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch) -> None:
+def _enter(number: int, histories: int, seconds: float, found: str) -> None:
+    """Add a run to the book of histories."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    line = (date.today(), commit.stdout.strip(), number, histories, round(seconds), "long", found)
+    with _BOOK.open("a", newline="") as book:
+        csv.writer(book, lineterminator="\n").writerow(line)
+
+
+@pytest.mark.fresh
+@pytest.mark.parametrize("share", range(_SHARES))
+def test_invariants_hold_whatever_happens(
+    share: int, make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(backfill, "MERGE_KEYS", 2)
-    chosen = random.SystemRandom().randrange(2**32) if _LONG else 2026  # the short profile is the same for everybody
-    number = int(os.environ.get("SHOPFERRY_SEED") or chosen)
-    print(f"SHOPFERRY_SEED={number}")
+    number = int(os.environ.get("SHOPFERRY_SEED") or _CHOSEN) + share
+    print(f"SHOPFERRY_SEED={number - share}, share {share}: seed {number}")
     pair = make_pair()
     dsns = [f"{c.info.dsn} password={c.info.password}" for c in (pair.legacy, pair.shop)]
-    begun = 0
 
     class Machine(Ferry):
-        def __init__(self) -> None:
-            nonlocal begun
-            begun += 1
-            if _LONG and begun % 50 == 0:
-                print(f"{begun} histories", flush=True)
-            super().__init__()
+        begun = 0
 
+    started, found = time.monotonic(), "broken off"
     with connect(dsns[0]) as legacy, connect(dsns[1]) as shop:
         Machine.pair, Machine.second = pair, Replay(shop, legacy, ROUTE)
         try:
             run_state_machine_as_test(seed(number)(Machine), settings=_PROFILE)
+            found = "nothing"
+        except Exception as error:
+            found = type(error).__name__
+            raise
         finally:
-            print(f"{begun} histories")
+            print(f"{Machine.begun} histories")
+            if _LONG:
+                _enter(number, Machine.begun, time.monotonic() - started, found)

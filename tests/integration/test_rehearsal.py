@@ -42,6 +42,7 @@ def legacy_state(pair: Pair) -> list[object]:
     ).fetchall()
 
 
+@pytest.mark.fresh
 @pytest.mark.parametrize("pseudonymise", [False, True])
 def test_a_sample_passes_all_phases_and_leaves_nothing(filled: Pair, pseudonymise: bool) -> None:
     before = legacy_state(filled)
@@ -188,6 +189,7 @@ def test_what_is_wrong_makes_it_red(filled: Pair, monkeypatch: pytest.MonkeyPatc
         phase_steps.begin(settings_of(filled), "contacts", "test", Options())
 
 
+@pytest.mark.fresh
 def test_what_breaks_it_off_is_booked_and_scratch_is_dropped(filled: Pair) -> None:
     filled.shop.execute("ALTER TABLE shop.customer_order DROP COLUMN note")
     with pytest.raises(MappingError, match="has no column 'note'"):

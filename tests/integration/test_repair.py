@@ -87,6 +87,7 @@ def test_it_goes_slice_by_slice(moved: Pair, monkeypatch: pytest.MonkeyPatch) ->
     moved.check()
 
 
+@pytest.mark.fresh
 def test_a_slice_that_another_stands_in_the_way_of_comes_again(moved: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merge, "SLICE", 1)
     moved.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT number_once UNIQUE (number)")

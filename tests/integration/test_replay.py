@@ -81,6 +81,7 @@ def test_a_key_that_changes_is_a_row_that_goes_and_one_that_comes(pair: Pair) ->
     pair.check()
 
 
+@pytest.mark.fresh
 def test_a_value_that_is_not_logged_again_is_kept_from_the_mirror(pair: Pair) -> None:
     pair.write(order(1), f"UPDATE orders SET note = '{LONG}'")
     pair.pass_phases()
@@ -197,6 +198,7 @@ def test_a_truncate_stops_replay(pair: Pair) -> None:
     assert pair.ask("SELECT id FROM shop.customer_order") == [(1,)]
 
 
+@pytest.mark.fresh
 def test_a_mapped_column_that_is_gone_stops_replay(pair: Pair) -> None:
     pair.pass_phases()
     stored = offsets.stored(pair.shop, "demo")
@@ -213,6 +215,7 @@ def test_a_mapped_column_that_is_gone_stops_replay(pair: Pair) -> None:
     assert pair.ask("SELECT id FROM legacy.orders") == []
 
 
+@pytest.mark.fresh
 def test_a_column_that_nobody_maps_may_come_and_go(pair: Pair) -> None:
     pair.write("INSERT INTO customers (id, email, full_name) VALUES (1, 'jan@example.com', 'Jan Kowalski')")
     pair.pass_phases()

@@ -207,6 +207,7 @@ def test_the_lag_of_a_busy_day_is_that_of_a_sample(moved: Pair, monkeypatch: pyt
     assert (quiet.events, quiet.lag_ms_p99) == (1, 7)
 
 
+@pytest.mark.fresh
 def test_a_measure_that_has_met_once_is_kept_while_others_are_looked_at_again(moved: Pair) -> None:
     moved.legacy.execute("CREATE SEQUENCE looks")
     halves = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from pair import ROUTE, Pair
 from shopferry.control.gates import Gate
 from shopferry.cutover import sequences, way_back
@@ -37,6 +38,7 @@ def test_every_sequence_will_be_past_the_keys_and_nothing_is_set_by_looking(move
     assert " 0 to be set" in judge_sequences(moved).evidence
 
 
+@pytest.mark.fresh
 def test_numbers_that_legacy_has_given_out_are_not_given_out_again(moved: Pair) -> None:
     """The newest order is in quarantine: the new shop does not hold it, and must not take its number for another."""
     back = Route.load("demo_reverse")
@@ -54,6 +56,7 @@ def test_numbers_that_legacy_has_given_out_are_not_given_out_again(moved: Pair) 
     assert row == (900_101,)
 
 
+@pytest.mark.fresh
 def test_a_column_that_is_too_narrow_to_go_on_is_found_before_the_cutover(moved: Pair) -> None:
     moved.shop.execute("SET session_replication_role = replica; SET shopferry.writer = 'ferry'")
     moved.shop.execute("ALTER TABLE shop.consent ALTER id TYPE integer")
@@ -68,6 +71,7 @@ def test_a_column_that_is_too_narrow_to_go_on_is_found_before_the_cutover(moved:
     lacks(judge_sequences(moved), "would go on at 2,147,483,001, and 2,147,483,000 is its last")
 
 
+@pytest.mark.fresh
 def test_a_sequence_that_a_default_draws_from_is_ours_too(moved: Pair) -> None:
     moved.shop.execute(
         """ALTER TABLE shop.order_line ALTER id DROP IDENTITY; CREATE SEQUENCE shop."odd.Name";
@@ -90,6 +94,7 @@ def test_a_sequence_that_a_default_draws_from_is_ours_too(moved: Pair) -> None:
     assert moved.one("SELECT nextval('shop.order_numbers')") == 1
 
 
+@pytest.mark.fresh
 def test_one_that_counts_down_or_that_we_may_not_set_is_named(moved: Pair) -> None:
     moved.shop.execute("ALTER SEQUENCE shop.consent_id_seq INCREMENT -1 MINVALUE -1000 MAXVALUE 1000000")
     lacks(judge_sequences(moved), "shop.consent_id_seq of shop.consent.id counts down")

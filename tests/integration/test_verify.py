@@ -175,17 +175,22 @@ def test_a_row_that_is_only_late_is_no_difference(moved: Pair) -> None:
 
 @contextmanager
 def written_without_a_pause(pair: Pair, statement: str) -> Iterator[None]:
-    """Somebody runs the statement again and again."""
-    stop = threading.Event()
+    """Somebody runs the statement again and again, and has run it once before the caller goes on."""
+    written, stop = threading.Event(), threading.Event()
 
     def write() -> None:
-        with db.connect(pair.legacy.info.dsn, "test", password=pair.legacy.info.password) as conn:
-            while not stop.is_set():
-                conn.execute(statement.encode())
+        try:
+            with db.connect(pair.legacy.info.dsn, "test", password=pair.legacy.info.password) as conn:
+                while not stop.is_set():
+                    conn.execute(statement.encode())
+                    written.set()
+        finally:
+            written.set()  # a writer that fails must not leave the caller waiting
 
     thread = threading.Thread(target=write)
     thread.start()
     try:
+        written.wait()
         yield
     finally:
         stop.set()

@@ -15,29 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shopferry import db, installation
+from pair import ROUTE, Pair
+from shopferry import db
 from shopferry.control import phases
 from shopferry.control.phases import State
-from shopferry.demo import generator
 from shopferry.engine.backfill import begin_merge, copy_next, merge_next, plan_copy, resync, standardize
 from shopferry.engine.pair import Stores
-from shopferry.route.route import Route
-from shopferry.settings import SQL_ROOT
 
-ROUTE = Route.load("demo")
 CASES = sorted(p.parent for p in Path(__file__).parent.glob("demo/*/*/*/expected.json"))
 RUNS = [(c, way) for c in CASES for way in (("batch", "changes") if (c / "changes.sql").exists() else ("batch",))]
-
-
-@pytest.fixture(scope="session")
-def empty_stores(make_template: Any) -> tuple[str, str]:
-    """DSNs of an empty legacy store and new shop with everything installed, to be copied for each case."""
-    legacy_dsn, shop_dsn = make_template("legacy"), make_template("shop")
-    with db.connect(legacy_dsn, "test") as legacy, db.connect(shop_dsn, "test") as shop:
-        generator.create(legacy)
-        shop.execute((SQL_ROOT / "demo" / "shop.sql").read_bytes())
-        installation.install(legacy, shop, ROUTE)
-    return legacy_dsn, shop_dsn
 
 
 def ferry(stores: Stores, last: str) -> None:
@@ -56,22 +42,19 @@ def ferry(stores: Stores, last: str) -> None:
 
 
 @pytest.mark.parametrize(("case", "way"), RUNS, ids=lambda v: "-".join(v.parts[-3:]) if isinstance(v, Path) else v)
-def test_case(case: Path, way: str, empty_stores: tuple[str, str], make_db: Any) -> None:
-    legacy_dsn, shop_dsn = (make_db("case", template) for template in empty_stores)
-    with db.connect(legacy_dsn, "test") as legacy, db.connect(shop_dsn, "test") as shop:
-        legacy.execute((case / "legacy.sql").read_bytes())
-        changes = (case / "changes.sql").read_bytes() if (case / "changes.sql").exists() else None
-        if changes and way == "batch":
-            legacy.execute(changes)
-        stores = Stores(legacy, shop, ROUTE)
-        ferry(stores, case.parts[-3])
-        if changes and way == "changes":
-            legacy.execute(changes)
-            resync(stores, "test")
-        expected = json.loads((case / "expected.json").read_text())
-        entity = f"shop.{case.parent.name}"
-        assert outcome(shop, entity, expected) == fill(expected, entity, shop)
-        assert unaccounted(shop, case.parts[-3]) == []
+def test_case(case: Path, way: str, pair: Pair) -> None:
+    pair.legacy.execute((case / "legacy.sql").read_bytes())
+    changes = (case / "changes.sql").read_bytes() if (case / "changes.sql").exists() else None
+    if changes and way == "batch":
+        pair.legacy.execute(changes)
+    ferry(pair.stores, case.parts[-3])
+    if changes and way == "changes":
+        pair.legacy.execute(changes)
+        resync(pair.stores, "test")
+    expected = json.loads((case / "expected.json").read_text())
+    entity = f"shop.{case.parent.name}"
+    assert outcome(pair.shop, entity, expected) == fill(expected, entity, pair.shop)
+    assert unaccounted(pair.shop, case.parts[-3]) == []
 
 
 def outcome(shop: db.Connection, entity: str, expected: dict[str, Any]) -> dict[str, Any]:

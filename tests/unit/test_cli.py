@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from shopferry import cli
+from shopferry.cdc import broker
 from shopferry.cli.output import show
 from shopferry.cli.reference import render
 from shopferry.settings import PROJECT
@@ -46,6 +47,7 @@ def test_assess_names_what_it_cannot_reach(
     monkeypatch.setenv("SHOPFERRY_LEGACY_DSN", "postgresql://nobody@127.0.0.1:1/none")
     monkeypatch.setenv("SHOPFERRY_SHOP_DSN", "this is no DSN")
     monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
+    monkeypatch.setattr(broker, "_ANSWER_MS", 300)
     assert cli.main(["assess", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)["findings"]
     blocked = {f["subject"] for f in found if f["blocking"]}

@@ -18,6 +18,7 @@ from shopferry.route.route import Route
 
 _EMBEDDED = "tansu_cluster"  # how the embedded broker calls itself
 _PATIENCE_S = 10.0
+_ANSWER_MS = 30_000  # the patience with a broker that does not answer at all
 _GLANCE_MS = 3_000
 
 
@@ -50,6 +51,7 @@ class EndOffsets:
                 enable_auto_commit=False,
                 fetch_max_wait_ms=10,
                 allow_auto_create_topics=False,
+                bootstrap_timeout_ms=_ANSWER_MS,
             )
             self._warm.append(consumer)
             offsets_of(consumer.end_offsets, _partitions(consumer, self.names))

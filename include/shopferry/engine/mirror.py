@@ -11,11 +11,12 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composable, Identifier, Literal
 from sqlalchemy.dialects import postgresql
 
 from shopferry.control.schema import require_free
@@ -315,11 +316,13 @@ def load(target: Connection) -> dict[str, MirrorTable]:
     """The mirror as it stands, from its own catalogue."""
     rows = target.execute(
         """SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
-                  coalesce(array_position(i.indkey::int2[], a.attnum), -1), coalesce(col_description(c.oid, a.attnum), ''),
-                  coalesce(obj_description(c.oid, 'pg_class'), 'legacy')
+                  coalesce(array_position(i.indkey::int2[], a.attnum), -1), coalesce(d.description, ''),
+                  coalesce(o.description, 'legacy')
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
            JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+           LEFT JOIN pg_description d ON (d.classoid, d.objoid, d.objsubid) = ('pg_class'::regclass, c.oid, a.attnum)
+           LEFT JOIN pg_description o ON (o.classoid, o.objoid, o.objsubid) = ('pg_class'::regclass, c.oid, 0)
            WHERE n.nspname = 'mirror' AND c.relkind = 'r' AND a.attname <> ALL(%s)
            ORDER BY c.relname, a.attnum""",
         (list(_OWN),),
@@ -332,6 +335,8 @@ def load(target: Connection) -> dict[str, MirrorTable]:
     return found
 
 
-def values(table: MirrorTable) -> Composed:
+@cache
+def values(table: MirrorTable) -> SQL:
     """The captured columns as legacy's SELECT must give them: in the mirror's types (for most columns a no-op)."""
-    return SQL(", ").join(SQL("{}::{}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
+    cast = SQL(", ").join(SQL("{}::{}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
+    return SQL(cast.as_string(None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -151,38 +152,53 @@ def load_chunk(
     Rows of the range that are neither in `incoming` nor elsewhere in legacy are gone. `images` leaves before and after
     images of what changed in the `changed` temp table. `incoming` is used up.
     """
+    own = _loading(table)
+    # The mirror grows faster than its statistics: a range is always read through the key's index.
+    target.execute("SET LOCAL enable_seqscan = off")
+    note_gone(target, table, within)
+    _spare_standing(source, target, table)
+    target.execute(own.spare, (generation,))
+    if images:
+        target.execute("ANALYZE pg_temp.incoming")
+        target.execute(own.note)
+    target.execute(own.write, (generation - 1, generation))
+    if images:
+        target.execute(own.note)  # and so as they are now
+    target.execute("DROP TABLE pg_temp.incoming")
+    target.execute("SET LOCAL enable_seqscan = on")
+
+
+@dataclass(frozen=True)
+class _Loading:
+    """The statements that load what stands in `incoming`: `spare` and `write` take generations, `note` notes images."""
+
+    spare: bytes
+    note: bytes
+    write: bytes
+
+
+@cache
+def _loading(table: MirrorTable) -> _Loading:
     key = SQL(", ").join(map(Identifier, table.key))
     columns = SQL(", ").join(map(Identifier, table.names))
     same = SQL(" AND ").join(SQL("m.{0} = i.{0}").format(Identifier(k)) for k in table.key)
     mine = SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names)
     theirs = SQL(", ").join(SQL("i.{}").format(Identifier(n)) for n in table.names)
-    # The mirror grows faster than its statistics: a range is always read through the key's index.
-    target.execute("SET LOCAL enable_seqscan = off")
-    note_gone(target, table, within)
-    _spare_standing(source, target, table)
     # What the mirror already has, or has newer, is not touched at all.
-    target.execute(
-        SQL(
-            "DELETE FROM pg_temp.incoming i USING {} m WHERE {} "
-            "AND (m._generation >= {} OR (NOT m._gone AND i._gone IS NULL AND ROW({})::record *= ROW({})::record))"
-        ).format(table.base, same, Literal(generation), mine, theirs)
-    )
-    if images:
-        target.execute("ANALYZE pg_temp.incoming")
-        target.execute(note_images(table))
+    spare = SQL(
+        "DELETE FROM pg_temp.incoming i USING {} m WHERE {} "
+        "AND (m._generation >= %s OR (NOT m._gone AND i._gone IS NULL AND ROW({})::record *= ROW({})::record))"
+    ).format(table.base, same, mine, theirs)
     assign = SQL(", ").join(
         SQL("{0} = excluded.{0}").format(Identifier(n))
         for n in (*table.names, "_lsn", "_gone", "_generation")
         if n not in table.key
     )
-    target.execute(
-        SQL(
-            "INSERT INTO {0} AS m ({1}, _lsn, _gone, _generation) "
-            "SELECT {1}, '0/0', coalesce(_gone, false), {2} FROM pg_temp.incoming ORDER BY {3} "
-            "ON CONFLICT ({3}) DO UPDATE SET {4} WHERE m._generation < {5}"
-        ).format(table.base, columns, Literal(generation - 1), key, assign, Literal(generation))
-    )
-    if images:
-        target.execute(note_images(table))  # and so as they are now
-    target.execute("DROP TABLE pg_temp.incoming")
-    target.execute("SET LOCAL enable_seqscan = on")
+    write = SQL(
+        "INSERT INTO {0} AS m ({1}, _lsn, _gone, _generation) "
+        "SELECT {1}, '0/0', coalesce(_gone, false), %s::integer FROM pg_temp.incoming ORDER BY {2} "
+        "ON CONFLICT ({2}) DO UPDATE SET {3} WHERE m._generation < %s"
+    ).format(table.base, columns, key, assign)
+    # A name may hold a percent sign, which with parameters would begin one.
+    spare_text, write_text = (s.as_string(None).replace("%", "%%").replace("%%s", "%s") for s in (spare, write))
+    return _Loading(spare_text.encode(), note_images(table).as_string(None).encode(), write_text.encode())
