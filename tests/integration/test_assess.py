@@ -168,8 +168,9 @@ def test_what_holds_no_data_blocks_nothing(stores_: Stores) -> None:
 def test_what_blocks_keeps_a_phase_from_starting(
     stores_: Stores, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    for name, value in vars(stores_.settings).items():
-        monkeypatch.setenv(f"SHOPFERRY_{name.upper()}", str(value))
+    monkeypatch.setenv("SHOPFERRY_LEGACY_DSN", stores_.settings.source_dsn)
+    monkeypatch.setenv("SHOPFERRY_SHOP_DSN", stores_.settings.target_dsn)
+    monkeypatch.setenv("SHOPFERRY_KAFKA", stores_.settings.kafka)
     monkeypatch.setenv("SHOPFERRY_DATA", str(tmp_path))
     stores_.legacy.execute("CREATE TABLE cms_page AS SELECT 1 AS id")
     assert cli.main(["phase", "run", "contacts", "--without-rehearsal", "Anna"]) != 0

@@ -52,6 +52,7 @@ _THROW_AWAY = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "64MB",
+    "max_wal_size": "512MB",  # such a cluster may lie in memory
     "io_method": "sync",
 }
 
