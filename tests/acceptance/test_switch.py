@@ -87,8 +87,8 @@ def assert_legacy_goes_on(settings: Settings, version: int) -> None:
         assert legacy.execute(
             "UPDATE customers SET phone = '601 000 002' WHERE id = (SELECT min(id) FROM customers)"
         ).rowcount
-        now = routing.standing(new, settings.route)
-        assert (now.store, now.version) == ("legacy", version)
+        now = routing.require_standing(new, settings.route)
+        assert (now.active, now.version) == ("legacy", version)
         assert fence.fenced(new)
 
 

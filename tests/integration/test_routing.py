@@ -19,6 +19,7 @@ import pytest
 from bouncer import DATABASE, Clients
 from pair import ROUTE, Pair, connect
 from psycopg.rows import dict_row
+from shopferry.control.routes import Standing
 from shopferry.cutover import routing, section
 from shopferry.cutover.pgbouncer import PgBouncer
 from shopferry.demo import router
@@ -34,10 +35,10 @@ def settings_of(pair: Pair, **more: str) -> Settings:
     return Settings(legacy, shop, "", **more)
 
 
-def flip(pair: Pair, store: str, version: int) -> routing.Standing:
+def flip(pair: Pair, store: str, version: int) -> Standing:
     with pair.shop.transaction():
         section.flip(pair.shop, ROUTE.name, store, version)
-    return routing.standing(pair.shop, ROUTE.name)
+    return routing.require_standing(pair.shop, ROUTE.name)
 
 
 def test_the_ways_come_from_the_environment_and_reach_every_process_of_the_stack(
@@ -74,7 +75,7 @@ def test_whoever_listens_is_told_with_the_commit_and_not_without(pair: Pair) -> 
             section.flip(pair.shop, ROUTE.name, "shop", 2)
         now = flip(pair, "shop", 3)
         told = [json.loads(note.payload) for note in ear.notifies(timeout=10, stop_after=1)]
-    assert told == [{"route": "demo", "store": "shop", "version": 3, "at": now.at.isoformat()}]
+    assert told == [{"route": "demo", "store": "shop", "version": 3, "at": now.changed_at.isoformat()}]
 
 
 def test_the_router_hears_of_the_switch_without_reading(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +125,7 @@ def test_a_hook_that_fails_a_few_times_is_told_again(pair: Pair) -> None:
     now = flip(pair, "shop", 2)
     with hooks.serving(503, 500, 429) as hook:
         routing.announce(settings_of(pair, hook=hook.url), now)
-    assert hook.told == [{"route": "demo", "store": "shop", "version": 2, "at": now.at.isoformat()}] * 4
+    assert hook.told == [{"route": "demo", "store": "shop", "version": 2, "at": now.changed_at.isoformat()}] * 4
     assert hook.keys == ["demo-2"] * 4
     assert len(hook.accepted) == 1
 
@@ -180,7 +181,7 @@ def test_clients_of_pgbouncer_see_a_pause_and_then_the_other_store(pair: Pair) -
             clients.more(20)
             assert not front.paused
             assert {store for _, store in clients.wrote[held + clients.count :]} == {"shop"}
-            routing.announce(settings, routing.standing(pair.shop, "demo"))  # once more is no harm
+            routing.announce(settings, routing.require_standing(pair.shop, "demo"))  # once more is no harm
             clients.more(20, "shop")
         assert clients.errors == []
         assert [clients.stores(n) for n in range(clients.count)] == [["legacy", "shop"]] * clients.count

@@ -78,12 +78,12 @@ def finish(settings: Settings, typed: str, first: str, second: str, approved: da
 
 def find_refusals(shop: Connection, route: Route) -> list[str]:
     """Find what speaks against the end now, one clause each; asks no person."""
-    row = shop.execute("SELECT active, changed_at FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
-    if row is None or row[0] != "shop":
+    standing = routes.find_standing(shop, route.name)
+    if standing is None or standing.active != "shop":
         return ["legacy is the active store: the migration is not over"]
     refused = find_dependents(shop)
     days = route_settings.load(route.name).way_back_days
-    until = row[1] + timedelta(days=days)
+    until = standing.changed_at + timedelta(days=days)
     if until > datetime.now(UTC):
         refused.append(
             f"the way back is promised until {until:%Y-%m-%d %H:%M} UTC, {days:g} days after the switch "

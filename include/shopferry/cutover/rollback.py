@@ -31,12 +31,7 @@ def roll_back(settings: Settings, who: str, approved: datetime | None = None) ->
     with Turn.back(settings) as turn:
         route, shop, legacy, back = turn.route, turn.control, turn.opens.conn, turn.route.back
         if turn.active == "legacy" and not set(turn.opens.tables) & set(fence.fenced(legacy)):
-            if turn.version == 1:
-                raise PhaseError(
-                    f"route {route.name} is not cut over: legacy is the active store, there is nothing to roll back"
-                )
-            routing.announce_again(settings, shop, route.name)
-            return Steps(turn.version)
+            return _announce_again(turn)
         require_as_approved(shop, route, approved)
         done = Steps(turn.version + 1 if turn.active == "shop" else turn.version)
         overlong, since = overflow.overlong_columns(legacy, back) if back else [], overflow.ALL
@@ -69,8 +64,17 @@ def roll_back(settings: Settings, who: str, approved: datetime | None = None) ->
                 if turn.active == "shop":
                     section.flip(shop, route.name, "legacy", done.version)
                 section.record(shop, route.name, done, who)
-        routing.announce(settings, routing.standing(shop, route.name))
+        routing.announce(settings, routing.require_standing(shop, route.name))
         return done
+
+
+def _announce_again(turn: Turn) -> Steps:
+    """Tell the application again that legacy is open. Raises PhaseError when nothing was ever cut over."""
+    name = turn.route.name
+    if turn.version == 1:
+        raise PhaseError(f"route {name} is not cut over: legacy is the active store, there is nothing to roll back")
+    routing.announce_again(turn.settings, turn.control, name)
+    return Steps(turn.version)
 
 
 def _close_unwritten(turn: Turn, done: Steps, deadline: Deadline) -> None:

@@ -10,11 +10,11 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 
 import httpx
 
+from shopferry.control import routes
+from shopferry.control.routes import Standing
 from shopferry.cutover.pgbouncer import PgBouncer
 from shopferry.db import Connection
 from shopferry.errors import AnnounceError, ConfigError, ShopferryError, TransientError
@@ -27,36 +27,24 @@ ANSWER_S = 5.0  # for the hook's answer to one request
 _LATER = {408, 425, 429}  # and all from 500 on: the hook may accept it another time
 
 
-@dataclass(frozen=True)
-class Standing:
-    """The store that the application writes to, and since which version of the route."""
-
-    route: str
-    store: str
-    version: int
-    at: datetime
-
-    @property
-    def text(self) -> str:
-        """As JSON, the same for everybody who is told."""
-        return json.dumps(
-            {"route": self.route, "store": self.store, "version": self.version, "at": self.at.isoformat()}
-        )
-
-
-def standing(shop: Connection, route: str) -> Standing:
-    """How the route stands now. Raises ConfigError when it was never installed."""
-    row = shop.execute(
-        "SELECT route, active, version, changed_at FROM ferry.route WHERE route = %s", (route,)
-    ).fetchone()
-    if row is None:
+def require_standing(shop: Connection, route: str) -> Standing:
+    """Read how the route stands now. Raises ConfigError when it was never installed."""
+    standing = routes.find_standing(shop, route)
+    if standing is None:
         raise ConfigError(f"route {route} is not installed: run `shopferry phase init`")
-    return Standing(*row)
+    return standing
+
+
+def message_of(now: Standing) -> str:
+    """The standing as JSON, the same for all that are told."""
+    return json.dumps(
+        {"route": now.route, "store": now.active, "version": now.version, "at": now.changed_at.isoformat()}
+    )
 
 
 def notify(shop: Connection, now: Standing) -> None:
     """Wake whoever listens on the channel `shopferry_<route>`, as soon as the caller's transaction has committed."""
-    shop.execute("SELECT pg_notify(%s, %s)", (f"shopferry_{now.route}", now.text))
+    shop.execute("SELECT pg_notify(%s, %s)", (f"shopferry_{now.route}", message_of(now)))
 
 
 def settle(settings: Settings, store: str) -> None:
@@ -125,7 +113,7 @@ def announce(settings: Settings, now: Standing) -> None:
     failures = [f for tell in (_tell_pgbouncer, _tell_hook) if (f := _failure(tell, settings, now))]
     if failures:
         text = (
-            f"the switch is done, writes go to {now.store} (version {now.version}), but not everybody could be told: "
+            f"the switch is done, writes go to {now.active} (version {now.version}), but not everybody could be told: "
             f"{'; '.join(map(str, failures))} → the same command, or the task cleared, tells them again"
         )
         raise (TransientError if all(f.retriable for f in failures) else AnnounceError)(text)
@@ -133,7 +121,7 @@ def announce(settings: Settings, now: Standing) -> None:
 
 def announce_again(settings: Settings, shop: Connection, route: str) -> None:
     """Announce the route as it stands, once more: whoever was not told after the last switch is told now."""
-    now = standing(shop, route)
+    now = require_standing(shop, route)
     with shop.transaction():
         notify(shop, now)
     announce(settings, now)
@@ -150,7 +138,7 @@ def _failure(tell: Callable[[Settings, Standing], None], settings: Settings, now
 def _tell_pgbouncer(settings: Settings, now: Standing) -> None:
     if bouncer := PgBouncer.of(settings):
         try:
-            bouncer.point(now.store)
+            bouncer.point(now.active)
         except OSError as error:
             raise AnnounceError(f"the link {bouncer.file} cannot be made: {error.strerror}") from None
         finally:
@@ -165,7 +153,7 @@ def _tell_hook(settings: Settings, now: Standing) -> None:
     where = f"the hook at {httpx.URL(settings.hook).host}"
     headers = {"Content-Type": "application/json", "Idempotency-Key": f"{now.route}-{now.version}"}
     try:
-        answer = httpx.post(settings.hook, content=now.text, headers=headers, timeout=ANSWER_S)
+        answer = httpx.post(settings.hook, content=message_of(now), headers=headers, timeout=ANSWER_S)
     except httpx.TransportError as error:
         raise TransientError(f"{where} does not answer: {type(error).__name__}") from None
     if answer.status_code >= 500 or answer.status_code in _LATER:

@@ -156,11 +156,8 @@ def look_last(s: Stores, ahead: Look) -> None:
 
 def flip(control: Connection, route: str, active: str, version: int) -> None:
     """Tell the application where to write from now on: by the route's row, and by NOTIFY to all that listen."""
-    control.execute(
-        "UPDATE ferry.route SET active = %s, version = %s, changed_at = clock_timestamp() WHERE route = %s",
-        (active, version, route),
-    )
-    routing.notify(control, routing.standing(control, route))
+    routes.flip(control, route, active, version)
+    routing.notify(control, routing.require_standing(control, route))
 
 
 def record(control: Connection, route: str, done: Steps, who: str) -> None:

@@ -51,7 +51,7 @@ def cut_over(settings: Settings, who: str, approved: datetime | None = None) -> 
             section.flip(turn.opening, route.name, "shop", done.version)
             done.lap("open the new shop")
             section.record(turn.opening, route.name, done, who)
-        routing.announce(settings, routing.standing(shop, route.name))
+        routing.announce(settings, routing.require_standing(shop, route.name))
         return done
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from shopferry import db
-from shopferry.control import locks
+from shopferry.control import locks, routes
 from shopferry.cutover import sequences, way_back
 from shopferry.db import Connection
 from shopferry.engine.pair import Stores
@@ -139,15 +139,15 @@ def _begin(control: Connection, route: Route) -> tuple[str, int]:
     """Keep every other turn out while this connection lasts; returns the active store and the route's version."""
     if not locks.try_switch(control):
         raise TransientError("another cutover or rollback of this shop is under way")
-    standing = control.execute("SELECT active, version FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
-    return (str(standing[0]), int(standing[1])) if standing else ("legacy", 1)
+    standing = routes.find_standing(control, route.name)
+    return (standing.active, standing.version) if standing else ("legacy", 1)
 
 
 def require_as_approved(control: Connection, route: Route, approved: datetime | None) -> None:
     """Raise GateError when the shop was switched after it was approved: the approval was about another state of the shop."""
-    row = control.execute("SELECT changed_at FROM ferry.route WHERE route = %s", (route.name,)).fetchone()
-    if approved and row and row[0] > approved:
+    standing = routes.find_standing(control, route.name)
+    if approved and standing and standing.changed_at > approved:
         raise GateError(
             f"it was approved at {approved.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, and the shop was switched since, at "
-            f"{row[0].astimezone(UTC):%Y-%m-%d %H:%M:%S}: start a new run, and have that approved"
+            f"{standing.changed_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}: start a new run, and have that approved"
         )
