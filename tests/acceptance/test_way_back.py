@@ -15,11 +15,13 @@ import pytest
 from shopferry import cli, db, phase_steps, stack
 from shopferry.backup import backup
 from shopferry.control import phases, quarantine
+from shopferry.control.gates import Gate
 from shopferry.cutover import gates, losses, rollback, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
 from shopferry.demo.writer import writing
 from shopferry.engine import pair
+from shopferry.engine.pair import open_stores
 from shopferry.errors import GateError
 from shopferry.health import measure
 from shopferry.health.problems import find_problems
@@ -92,18 +94,23 @@ def test_what_nobody_has_changed_would_stay_as_it_is(settings: Settings) -> None
         )
 
 
+def judge_way_back(settings: Settings) -> Gate:
+    with open_stores(settings.reversed, "test") as s:
+        return way_back.gate(s, settings)
+
+
 def test_the_gate_wants_a_marker_to_make_the_round(settings: Settings) -> None:
-    gate = way_back.gate(settings)
+    gate = judge_way_back(settings)
     assert gate.met and "a marker went from the new shop to legacy in" in gate.evidence
     consumer = next(s.pid for s in stack.status() if s.name == "sync-reverse")
     assert consumer
     os.kill(consumer, signal.SIGSTOP)
     try:
-        gate = way_back.gate(settings)
+        gate = judge_way_back(settings)
         assert not gate.met and "events behind" in gate.evidence
     finally:
         os.kill(consumer, signal.SIGCONT)
-    until(lambda: way_back.gate(settings).met)
+    until(lambda: judge_way_back(settings).met)
 
 
 def test_somebody_accepts_by_name_what_cannot_be_carried(settings: Settings) -> None:
@@ -126,14 +133,14 @@ def test_the_gate_wants_legacys_numbers_to_be_readable(settings: Settings) -> No
         row = legacy.execute("SELECT pg_get_serial_sequence('consents', 'id')").fetchone()
         legacy.execute(f"ALTER TABLE consents ALTER id DROP DEFAULT; ALTER SEQUENCE {row[0]} OWNED BY NONE".encode())  # type: ignore[index]
         try:
-            gate = way_back.gate(settings)
+            gate = judge_way_back(settings)
             assert not gate.met and "public.consents.id is not numbered by a sequence" in gate.evidence
         finally:
             legacy.execute(
                 f"ALTER TABLE consents ALTER id SET DEFAULT nextval('{row[0]}'); "  # type: ignore[index]
                 f"ALTER SEQUENCE {row[0]} OWNED BY consents.id".encode()  # type: ignore[index]
             )
-    assert way_back.gate(settings).met
+    assert judge_way_back(settings).met
 
 
 def test_what_legacy_refuses_keeps_the_new_shop_open(
@@ -355,9 +362,9 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
             assert open_stores(settings) == ["shop"]
             with db.connect(settings.source_dsn, "test") as legacy:  # as after a mapping that leads back was mended
                 legacy.execute("UPDATE ferry.route SET installed = 'other mappings' WHERE route = %s", (BACK.name,))
-            assert not way_back.gate(settings).met
+            assert not judge_way_back(settings).met
             assert way_back.arm(settings) == 0
-            assert way_back.gate(settings).met
+            assert judge_way_back(settings).met
             assert states(settings) == ({"cut_over"}, {"in_sync"})
             time.sleep(4)
             health = measure.measure(settings)
