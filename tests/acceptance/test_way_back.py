@@ -21,7 +21,6 @@ from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
 from shopferry.demo.writer import writing
 from shopferry.engine import pair
-from shopferry.engine.pair import open_stores
 from shopferry.errors import GateError
 from shopferry.health import measure
 from shopferry.health.problems import find_problems
@@ -95,7 +94,7 @@ def test_what_nobody_has_changed_would_stay_as_it_is(settings: Settings) -> None
 
 
 def judge_way_back(settings: Settings) -> Gate:
-    with open_stores(settings.reversed, "test") as s:
+    with pair.open_stores(settings.reversed, "test") as s:
         return way_back.gate(s, settings)
 
 
