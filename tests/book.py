@@ -29,6 +29,7 @@ BOOK = ROOT / "tests" / "book.tsv"
 OLD_COMMITS = 50
 BUDGET_S = 1_800
 UNKNOWN_S = 600  # what a target is taken for that has never run
+_INTERRUPTED = 2  # pytest's exit code
 _CHANGED = "+"  # behind a commit: the tree had changes that were not in it
 
 
@@ -222,7 +223,9 @@ class Runner:
             print(f"{target.name}: ended by {signal.Signals(self.ended_by).name}, and not booked", flush=True)
             return 128 + self.ended_by
         entry = replace(entry, result="red" if any(codes) else "green", seconds=round(time.monotonic() - began))
-        if not part:
+        if _INTERRUPTED in codes and not entry.failed:  # a collection that fails has this code and counts as failed
+            print(f"{target.name}: interrupted, and not booked", flush=True)
+        elif not part:
             BOOK.write_text(write(enter(read_book(), entry)))
             print(f"{target.name}: {entry.describe()}; entered in {BOOK.relative_to(ROOT)}", flush=True)
         return 1 if any(codes) else 0

@@ -133,6 +133,14 @@ def test_a_run_that_collects_nothing_is_red(booked: Path) -> None:
     assert (code, entry.result) == (1, "red")
 
 
+def test_a_run_that_was_interrupted_is_no_whole_one_but_one_that_cannot_collect_is_red(booked: Path) -> None:
+    (booked / "test_one.py").write_text("def test_it(): raise KeyboardInterrupt\n")
+    assert run(TRIED) == (1, [])
+    (booked / "test_one.py").write_text("import nothing_of_this_name\n")
+    code, [entry] = run(TRIED)
+    assert (code, entry.result, entry.failed) == (1, "red", 1)
+
+
 def test_what_cannot_run_here_is_skipped_and_not_booked(booked: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(replace(TRIED, needs=("sh", "-c", "echo no java; exit 1"))) == (0, [])
     assert "no java\ntried: skipped\n" in capfd.readouterr().out
