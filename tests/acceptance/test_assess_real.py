@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import real_input
 from shopferry import assess, db
-from shopferry.assess import Finding, stores
+from shopferry.assess import Finding, readiness
 from shopferry.settings import SQL_ROOT, Settings
 
 pytestmark = pytest.mark.skipif(
@@ -42,7 +42,7 @@ def found(make_template: Callable[..., str]) -> tuple[Finding, ...]:
     with db.connect(shop, "test") as conn:
         conn.execute((SQL_ROOT / "demo" / "shop.sql").read_bytes())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stores, "broker", lambda settings: iter(()))
+        patch.setattr(readiness, "broker", lambda settings: iter(()))
         return assess.assess(Settings(legacy, shop, "")).findings
 
 

@@ -16,7 +16,7 @@ from bridge import Bridge
 from cells import Cell, Death
 from ground import Ground, ground
 from shopferry import stack
-from shopferry.demo.airflow import Airflow
+from shopferry.demo.airflow_client import AirflowClient
 from shopferry.settings import PROJECT, data_dir
 
 _PASSED = pytest.StashKey[bool]()
@@ -52,12 +52,12 @@ def bridge(shared_ground: Ground) -> Iterator[Bridge]:
 
 
 @pytest.fixture(scope="module")
-def airflow(shared_ground: Ground) -> Airflow:
-    """Airflow, joined to the running stack, as its administrator."""
+def airflow(shared_ground: Ground) -> AirflowClient:
+    """AirflowClient, joined to the running stack, as its administrator."""
     state = stack.up()
     assert state == shared_ground.state
     shared_ground.whole = False  # the scheduler's cells copy slowly, and want a shop that has not grown
-    return Airflow(state["airflow_url"], state["airflow_user"], state["airflow_password"])
+    return AirflowClient(state["airflow_url"], state["airflow_user"], state["airflow_password"])
 
 
 @pytest.hookimpl(hookwrapper=True)

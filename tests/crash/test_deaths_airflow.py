@@ -13,7 +13,7 @@ from bridge import Bridge, Sentry
 from cells import AIRFLOW_DEATHS, HELD, Death
 from ground import until
 from shopferry import db
-from shopferry.demo.airflow import Airflow
+from shopferry.demo.airflow_client import AirflowClient
 from test_matrix import WHOLE
 
 pytestmark = [
@@ -50,7 +50,7 @@ def _sessions(conn: db.Connection, where: str) -> list[tuple[int]]:
 
 @pytest.mark.parametrize("cell", AIRFLOW_DEATHS, ids=str)
 def test_airflow_death(
-    bridge: Bridge, airflow: Airflow, cell: Death, record_property: Callable[[str, object], None]
+    bridge: Bridge, airflow: AirflowClient, cell: Death, record_property: Callable[[str, object], None]
 ) -> None:
     bridge.bring("cutover")
     with bridge.ground.writer() as book, Sentry(bridge.settings) as sentry:

@@ -7,7 +7,7 @@ from cells import AIRFLOW, TASKS, Cell
 from ground import Ground, until
 from shopferry import db
 from shopferry.control import chunks, phases
-from shopferry.demo.airflow import Airflow
+from shopferry.demo.airflow_client import AirflowClient
 from shopferry.route.route import Route
 from test_matrix import WHOLE
 
@@ -30,7 +30,7 @@ def under_way(land: Ground, kind: str) -> bool:
 
 
 @pytest.mark.parametrize("cell", AIRFLOW, ids=str)
-def test_scheduler(land: Ground, airflow: Airflow, cell: Cell) -> None:
+def test_scheduler(land: Ground, airflow: AirflowClient, cell: Cell) -> None:
     land.unmove()
     names = Route.load(land.settings.route).phases
     before = {name: airflow.newest_run(name) for name in names}

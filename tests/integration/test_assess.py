@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from pair import ROUTE
 from shopferry import assess, cli, db
-from shopferry.assess import Assessment, Finding, Severity, coverage, sizing, stores, values
+from shopferry.assess import Assessment, Finding, Severity, coverage, readiness, sizing, values
 from shopferry.demo.defects import misread
 from shopferry.route import signed_off
 from shopferry.route.route import Route
@@ -60,7 +60,7 @@ class Stores:
 @pytest.fixture(autouse=True)
 def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests have none, and asking nobody takes its time; tests/unit/test_cli.py does ask."""
-    monkeypatch.setattr(stores, "broker", lambda settings: iter(()))
+    monkeypatch.setattr(readiness, "broker", lambda settings: iter(()))
 
 
 @pytest.fixture(scope="module")
@@ -390,7 +390,7 @@ def damaged(make_template: Callable[..., str], clean_template: tuple[str, str]) 
         with db.connect(dsns[where], "test") as conn:
             conn.execute(statement.encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stores, "broker", lambda settings: iter(()))
+        patch.setattr(readiness, "broker", lambda settings: iter(()))
         return assess.assess(Settings(dsns["legacy"], dsns["shop"], "")).findings
 
 
@@ -427,7 +427,7 @@ def test_rights_that_are_missing_block(stores_: Stores) -> None:
 def test_slots_that_are_all_taken_block(stores_: Stores) -> None:
     made = []
     try:
-        while not any("replication slots are in use" in f.text for f in stores.legacy_store(stores_.legacy, ROUTE)):
+        while not any("replication slots are in use" in f.text for f in readiness.legacy_store(stores_.legacy, ROUTE)):
             made.append(f"taken_{len(made)}")
             stores_.legacy.execute("SELECT pg_create_physical_replication_slot(%s)", (made[-1],))
     except psycopg.errors.ConfigurationLimitExceeded:
@@ -440,11 +440,11 @@ def test_slots_that_are_all_taken_block(stores_: Stores) -> None:
 
 
 def test_an_old_transaction_is_found(stores_: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "_OLD_TRANSACTION_S", 0)
-    assert not [f for f in stores.legacy_store(stores_.legacy, ROUTE) if "ten minutes" in f.text]
+    monkeypatch.setattr(readiness, "_OLD_TRANSACTION_S", 0)
+    assert not [f for f in readiness.legacy_store(stores_.legacy, ROUTE) if "ten minutes" in f.text]
     with db.connect(stores_.settings.source_dsn, "test") as other, other.transaction():
         other.execute("SELECT 1")
-        (found,) = [f for f in stores.legacy_store(stores_.legacy, ROUTE) if "ten minutes" in f.text]
+        (found,) = [f for f in readiness.legacy_store(stores_.legacy, ROUTE) if "ten minutes" in f.text]
     assert (found.count, found.severity) == (1, WARNING)
 
 

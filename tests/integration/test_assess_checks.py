@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from pair import ROUTE
-from shopferry.assess import checks, stores
+from shopferry.assess import own_checks, readiness
 from shopferry.errors import MappingError
 from test_assess import NOTE, WARNING, Stores, clean_template, no_broker, stores_  # noqa: F401
 
@@ -34,17 +34,17 @@ CHECKS = {  # what the demo route asks in SQL: (statement that makes it, rows)
 
 
 def test_every_check_of_the_demo_route_is_tried() -> None:
-    assert set(CHECKS) == {Path(c.file).stem for c in checks.load(ROUTE)}
+    assert set(CHECKS) == {Path(c.file).stem for c in own_checks.load(ROUTE)}
 
 
 @pytest.mark.parametrize("name", sorted(CHECKS))
 def test_a_check_of_the_route_finds_its_defect(stores_: Stores, name: str) -> None:
     statement, rows = CHECKS[name]
-    (check,) = [c for c in checks.load(ROUTE) if Path(c.file).stem == name]
-    before = list(checks.found(stores_.legacy, check))
+    (check,) = [c for c in own_checks.load(ROUTE) if Path(c.file).stem == name]
+    before = list(own_checks.found(stores_.legacy, check))
     assert not before or before[0].severity is NOTE, "only counts of groups are there without a defect"
     stores_.legacy.execute(statement.encode())
-    (after,) = checks.found(stores_.legacy, check)
+    (after,) = own_checks.found(stores_.legacy, check)
     assert (after.count, after.severity) == (rows, check.severity)
     assert [after] != before
     assert not any(re.search(r"[a-wyzA-WYZ0-8]", e.masked) for e in after.examples), "examples are shapes"
@@ -69,14 +69,14 @@ def test_a_check_that_is_wrong_is_named(tmp_path: Path, text: str, says: str) ->
     file.parent.mkdir(parents=True)
     file.write_text(text)
     with pytest.raises(MappingError, match=re.escape(f"demo/assess/odd.sql{says}")):
-        checks.load(ROUTE, tmp_path)
+        own_checks.load(ROUTE, tmp_path)
 
 
 def test_a_check_that_does_not_run_does_not_hide_the_others(stores_: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    odd = checks.Check("demo/assess/odd.sql", "odd", "f", WARNING, "c", "r", "SELECT nonsense, 1")
-    slow = checks.Check("demo/assess/slow.sql", "slow", "f", WARNING, "c", "r", "SELECT pg_sleep(9)::text, ''")
-    monkeypatch.setattr(checks, "load", lambda route: (odd, slow))
-    monkeypatch.setattr(stores, "_PATIENCE", "700ms")
+    odd = own_checks.OwnCheck("demo/assess/odd.sql", "odd", "f", WARNING, "c", "r", "SELECT nonsense, 1")
+    slow = own_checks.OwnCheck("demo/assess/slow.sql", "slow", "f", WARNING, "c", "r", "SELECT pg_sleep(9)::text, ''")
+    monkeypatch.setattr(own_checks, "load", lambda route: (odd, slow))
+    monkeypatch.setattr(readiness, "_PATIENCE", "700ms")
     found = {f.subject: f.text for f in stores_.found().findings}
     assert 'column "nonsense" does not exist' in found["odd"]
     assert found["slow"] == "could not be looked at: looking took too long"

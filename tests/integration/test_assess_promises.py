@@ -13,7 +13,7 @@ import pytest
 from pair import Pair
 from rich.console import Console
 from shopferry import assess, cli, db
-from shopferry.assess import report, stores
+from shopferry.assess import readiness, report
 from shopferry.demo import leaks
 from shopferry.settings import Settings
 from test_assess import Stores, clean_template, no_broker, stores_  # noqa: F401
@@ -50,7 +50,7 @@ def test_nothing_is_changed_in_either_store(filled: Pair, stores_: Stores) -> No
 
 def test_the_connections_cannot_write(stores_: Stores) -> None:
     for dsn in (stores_.settings.source_dsn, stores_.settings.target_dsn):
-        conn, finding = stores.reach(dsn, "a store", "a setting")
+        conn, finding = readiness.reach(dsn, "a store", "a setting")
         assert conn and not finding
         with conn, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             conn.execute("CREATE TABLE public.t ()")

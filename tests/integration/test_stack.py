@@ -21,7 +21,7 @@ from kafka import KafkaConsumer, TopicPartition
 from shopferry import stack
 from shopferry.errors import StackError
 from shopferry.settings import stack_state
-from shopferry.stack import airflow, broker, supervisor
+from shopferry.stack import airflow, supervisor, tansu
 from shopferry.stack.state import free_port, is_free
 
 pytestmark = pytest.mark.stack
@@ -244,7 +244,7 @@ def test_an_existing_broker_is_used_instead(running: stack.State, tmp_path: Path
     url = f"tcp://127.0.0.1:{port}"
     with (tmp_path / "log").open("w") as log:
         kafka = subprocess.Popen(
-            [broker.binary(), "broker", "--listener-url", url, "--advertised-listener-url", url],
+            [tansu.binary(), "broker", "--listener-url", url, "--advertised-listener-url", url],
             stdout=log,
             stderr=log,
         )

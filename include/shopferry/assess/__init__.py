@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from shopferry.assess import checks, coverage, declared, orphans, stores, values
+from shopferry.assess import coverage, declared, orphans, own_checks, readiness, values
 from shopferry.assess.findings import Example, Finding, Severity, attempt, worst_first
 from shopferry.assess.sizing import Estimate, estimate, head_room
 from shopferry.db import Connection
@@ -66,25 +66,25 @@ def require_fit(settings: Settings) -> list[Finding]:
 def _look(settings: Settings, *, thorough: bool) -> Iterator[Finding | Estimate]:
     try:
         route = Route.load(settings.route)
-        settled, questions = signed_off.load(route), checks.load(route)
+        settled, questions = signed_off.load(route), own_checks.load(route)
     except ShopferryError as error:
         yield _mend(error)
         return
     legacy, shop = None, None
     try:
-        legacy, finding = stores.reach(
-            settings.source_dsn, stores.LEGACY, "SHOPFERRY_LEGACY_DSN or connection legacy_db"
+        legacy, finding = readiness.reach(
+            settings.source_dsn, readiness.LEGACY, "SHOPFERRY_LEGACY_DSN or connection legacy_db"
         )
         if finding:
             yield finding
-        shop, finding = stores.reach(settings.target_dsn, stores.SHOP, "SHOPFERRY_SHOP_DSN or connection shop_db")
+        shop, finding = readiness.reach(settings.target_dsn, readiness.SHOP, "SHOPFERRY_SHOP_DSN or connection shop_db")
         if finding:
             yield finding
-        yield from stores.broker(settings)
+        yield from readiness.broker(settings)
         if legacy:
-            yield from stores.legacy_store(legacy, route)
+            yield from readiness.legacy_store(legacy, route)
         if shop:
-            yield from stores.new_shop(shop, route)
+            yield from readiness.new_shop(shop, route)
         if legacy and shop:
             yield from _route(legacy, shop, route, settled, questions, thorough=thorough)
     finally:
@@ -98,7 +98,7 @@ def _route(
     shop: Connection,
     route: Route,
     settled: tuple[signed_off.SignedOff, ...],
-    questions: tuple[checks.Check, ...],
+    questions: tuple[own_checks.OwnCheck, ...],
     *,
     thorough: bool,
 ) -> Iterator[Finding | Estimate]:
@@ -121,7 +121,7 @@ def _route(
     yield from coverage.outdated(full, kept, settled)
     for check in questions:
         if thorough or check.severity is Severity.BLOCKING:
-            yield from attempt(check.subject, lambda check=check: checks.found(legacy, check))  # type: ignore[misc]
+            yield from attempt(check.subject, lambda check=check: own_checks.found(legacy, check))  # type: ignore[misc]
     if not thorough:
         return
     yield from attempt("declared types", lambda: declared.broken(legacy, shop, route, kept))

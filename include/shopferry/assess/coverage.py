@@ -8,7 +8,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from shopferry.assess.findings import Finding, Severity
-from shopferry.assess.stores import LEGACY
+from shopferry.assess.readiness import LEGACY
 from shopferry.control import routes, schema
 from shopferry.db import Connection
 from shopferry.engine import captured, mirror

@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier
 
 from shopferry import pages
 from shopferry.assess.findings import Finding, Severity
-from shopferry.assess.stores import LEGACY, value
+from shopferry.assess.readiness import LEGACY, value
 from shopferry.control import differences
 from shopferry.db import Connection, exists
 from shopferry.engine import mirror

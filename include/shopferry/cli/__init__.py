@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from shopferry import logs
-from shopferry.cli import check, move, servers
+from shopferry.cli import check, embedded, move
 from shopferry.control import backups, differences
 from shopferry.errors import ShopferryError
 from shopferry.retry import describe
@@ -56,20 +56,20 @@ def parser() -> argparse.ArgumentParser:
         return made.add_subparsers(dest="subverb", required=True, metavar="VERB")
 
     stacks = group("stack", "The servers of the embedded stack.")
-    up = verb(stacks, "up", servers.stack_up)
+    up = verb(stacks, "up", embedded.stack_up)
     up.add_argument("--without", action="append", choices=["airflow", "sync"], help="leave a part out (repeatable)")
     up.add_argument("--broker", metavar="HOST:PORT", help="use an existing Kafka instead of the embedded broker")
-    verb(stacks, "down", servers.stack_down).add_argument(
+    verb(stacks, "down", embedded.stack_down).add_argument(
         "--purge", action="store_true", help="remove all data as well"
     )
-    verb(stacks, "status", servers.stack_status)
+    verb(stacks, "status", embedded.stack_status)
 
-    show_all = verb(verbs, "demo", servers.demo)
+    show_all = verb(verbs, "demo", embedded.demo)
     show_all.add_argument("--customers", type=_count, default=20_000, help="size of the shop (20000)")
     show_all.add_argument("--rate", type=_count, default=50, help="writes per second of the running shop (50)")
     show_all.add_argument("--exit", action="store_true", help="stop the stack at the end")
     show_all.add_argument("--report", default="demo-report.json", help="where the report goes (demo-report.json)")
-    fill = verb(verbs, "seed", servers.seed)
+    fill = verb(verbs, "seed", embedded.seed)
     fill.add_argument("--customers", type=_count, default=20_000, help="size of the shop (20000)")
     fill.add_argument("--seed", type=int, default=7, help="the same seed gives the same shop (7)")
 

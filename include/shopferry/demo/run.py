@@ -23,7 +23,7 @@ from shopferry.control import chunks, phases
 from shopferry.control.phases import State
 from shopferry.cutover import way_back
 from shopferry.demo import leaks, ledger, report, shop
-from shopferry.demo.airflow import Airflow
+from shopferry.demo.airflow_client import AirflowClient
 from shopferry.demo.leaks import Personal
 from shopferry.demo.writer import writing
 from shopferry.engine import mirror
@@ -70,7 +70,7 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
             say("waiting for Airflow")
             booting.join()
             state = stack_state()
-            airflow = Airflow(state["airflow_url"], state["airflow_user"], state["airflow_password"])
+            airflow = AirflowClient(state["airflow_url"], state["airflow_user"], state["airflow_password"])
             say(f"the phases, through Airflow ({airflow.url}, user {airflow.user}, password {airflow.password})")
             _phases(settings, airflow, console)
             say("comparing both stores once more")
@@ -140,7 +140,7 @@ class _InBackground:
             raise self.error
 
 
-def _phases(settings: Settings, airflow: Airflow, console: Console) -> None:
+def _phases(settings: Settings, airflow: AirflowClient, console: Console) -> None:
     """Start the first phase and watch all of them to the end, with a bar for each."""
     route = Route.load(settings.route)
     runs = {route.phases[0]: airflow.trigger(route.phases[0], {"without_rehearsal": "demo"})}

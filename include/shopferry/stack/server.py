@@ -65,7 +65,7 @@ def programs(now: State) -> list[Program]:
         own["SHOPFERRY_ROUTES"] = str(routes_dir())
     own |= {f"SHOPFERRY_{name.upper()}": value for name, value in (own_commands() | announcing()).items() if value}
     if not now.get("external_kafka"):
-        command = [sys.executable, "-m", "shopferry.stack.broker", now["kafka_port"]]
+        command = [sys.executable, "-m", "shopferry.stack.tansu", now["kafka_port"]]
         found.append(Program("broker", command, run, own, port=int(now["kafka_port"])))
     found.append(Program("connector", [sys.executable, "-m", "shopferry.stack.connector"], run, own))
     cli = str(Path(sys.executable).with_name("shopferry"))

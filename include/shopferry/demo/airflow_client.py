@@ -17,7 +17,7 @@ _ENDED = {"success", "failed"}
 
 
 @dataclass(frozen=True)
-class Airflow:
+class AirflowClient:
     """Airflow at `url`, as one of its users."""
 
     url: str

@@ -22,7 +22,7 @@ _WORDS = ("finding", "subject", "severity", "consequence", "remedy")
 
 
 @dataclass(frozen=True)
-class Check:
+class OwnCheck:
     """One file: `select` yields (key text, example text) or, where a row stands for a group, (key, example, rows)."""
 
     file: str
@@ -34,13 +34,13 @@ class Check:
     select: str
 
 
-def load(route: Route, root: Path | None = None) -> tuple[Check, ...]:
+def load(route: Route, root: Path | None = None) -> tuple[OwnCheck, ...]:
     """Read the route's checks, by name. Raises MappingError with file and line."""
     folder = (root or routes_dir()) / route.name / FOLDER
     return tuple(_read(file, Path(route.name, FOLDER, file.name)) for file in sorted(folder.glob("*.sql")))
 
 
-def found(legacy: Connection, check: Check) -> Iterator[Finding]:
+def found(legacy: Connection, check: OwnCheck) -> Iterator[Finding]:
     """What one check finds; nothing when its SELECT yields no row. Raises MappingError when it does not run."""
     body = SQL(check.select)
     try:
@@ -70,7 +70,7 @@ def found(legacy: Connection, check: Check) -> Iterator[Finding]:
     )
 
 
-def _read(file: Path, where: Path) -> Check:
+def _read(file: Path, where: Path) -> OwnCheck:
     text = headed.read(file, where, _WORDS)
     words = {h.word: " ".join((h.value, *h.more)) for h in text.headers}
     for header in text.all("severity"):
@@ -80,7 +80,7 @@ def _read(file: Path, where: Path) -> Check:
         text.first(needed)
     # A comment at the end of the SELECT would swallow the bracket that is put around it.
     select = "\n".join(line for line in text.body.text.splitlines() if not line.startswith("--"))
-    return Check(
+    return OwnCheck(
         str(where),
         words.get("subject", file.stem.replace("_", " ")),
         words["finding"],
