@@ -37,7 +37,7 @@ from shopferry.cutover import switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.cutover.section import Steps
 from shopferry.demo import ledger, shop
-from shopferry.demo.writer import writing
+from shopferry.demo.writer import run_beside
 from shopferry.errors import GateError, TransientError
 from shopferry.phase_steps import Options
 from shopferry.route.route import Route
@@ -55,7 +55,7 @@ def drill(
     stays: list[Stay] = []
     for number in range(rounds):
         way_back.arm(settings)
-        with writing(book, rate, workers=8, seed=number):
+        with run_beside(book, rate, workers=8, seed=number):
             since = datetime.now(UTC)
             for kind, closing, switched in (("cutover", "legacy", switch.cut_over), ("rollback", "shop", roll_back)):
                 time.sleep(open_s)
@@ -188,7 +188,7 @@ def main() -> int:
         shop.seed(settings, args.customers)
         for phase in Route.load(settings.route).phases:
             phase_steps.run(settings, phase, "drill", Options(without_rehearsal="drill"), lambda _: None)
-        backup.before_cutover(settings, "drill")
+        backup.take_before_cutover(settings, "drill")
         book = data_dir() / "drill.jsonl"
         returns.watch(settings)
         steps, stays = drill(settings, args.rounds, args.rate, args.open, book)
@@ -200,7 +200,7 @@ def main() -> int:
             (data_dir() / "keep").touch()
             print(f"kept for a look at what is missing: {data_dir()}", file=sys.stderr, flush=True)
         records = ledger.read(book)
-        gaps = ledger.gaps_ms(records)
+        gaps = ledger.find_gaps_ms(records)
         starts = sorted(r["started"] for r in records)
         took = sum(b - a for a, b in itertools.pairwise(starts) if b - a < RESTS_S)
     found = {

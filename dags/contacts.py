@@ -1,5 +1,5 @@
 """The Airflow DAG `contacts`: the first phase, started by hand."""
 
-from shopferry.orchestration.phase import phase_dag
+from shopferry.orchestration.phase import build_phase_dag
 
-dag = phase_dag("contacts")
+dag = build_phase_dag("contacts")

@@ -1,5 +1,5 @@
 """The Airflow DAG `cutover`: by hand only."""
 
-from shopferry.orchestration.switching import cutover_dag
+from shopferry.orchestration.switching import build_cutover_dag
 
-dag = cutover_dag()
+dag = build_cutover_dag()

@@ -1,5 +1,5 @@
 """The Airflow DAG `finish`: by hand only."""
 
-from shopferry.orchestration.finishing import finish_dag
+from shopferry.orchestration.finishing import build_finish_dag
 
-dag = finish_dag()
+dag = build_finish_dag()

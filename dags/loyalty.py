@@ -1,5 +1,5 @@
 """The Airflow DAG `loyalty`: started when orders is verified."""
 
-from shopferry.orchestration.phase import phase_dag
+from shopferry.orchestration.phase import build_phase_dag
 
-dag = phase_dag("loyalty", after="orders")
+dag = build_phase_dag("loyalty", after="orders")

@@ -1,5 +1,5 @@
 """The Airflow DAG `orders`: started when contacts is verified."""
 
-from shopferry.orchestration.phase import phase_dag
+from shopferry.orchestration.phase import build_phase_dag
 
-dag = phase_dag("orders", after="contacts")
+dag = build_phase_dag("orders", after="contacts")

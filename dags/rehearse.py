@@ -1,5 +1,5 @@
 """The Airflow DAG `rehearse`: by hand only."""
 
-from shopferry.orchestration.rehearsing import rehearse_dag
+from shopferry.orchestration.rehearsing import build_rehearse_dag
 
-dag = rehearse_dag()
+dag = build_rehearse_dag()

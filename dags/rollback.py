@@ -1,5 +1,5 @@
 """The Airflow DAG `rollback`: by hand only."""
 
-from shopferry.orchestration.switching import rollback_dag
+from shopferry.orchestration.switching import build_rollback_dag
 
-dag = rollback_dag()
+dag = build_rollback_dag()

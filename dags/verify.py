@@ -1,5 +1,5 @@
 """The Airflow DAG `verify`: compares both stores once a day."""
 
-from shopferry.orchestration.verifying import verify_dag
+from shopferry.orchestration.verifying import build_verify_dag
 
-dag = verify_dag()
+dag = build_verify_dag()

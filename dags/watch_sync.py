@@ -1,5 +1,5 @@
 """The Airflow DAG `watch_sync`: looks at the sync each minute."""
 
-from shopferry.orchestration.watching import watch_dag
+from shopferry.orchestration.watching import build_watch_dag
 
-dag = watch_dag()
+dag = build_watch_dag()

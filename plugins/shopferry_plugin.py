@@ -3,14 +3,14 @@
 from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
-from shopferry.orchestration.page import PREFIX, application
+from shopferry.orchestration.page import PREFIX, build_application
 
 
 class ShopferryPlugin(AirflowPlugin):
     """The page and its entry in the navigation."""
 
     name = "shopferry"
-    fastapi_apps: ClassVar[list[Any]] = [{"app": application(), "url_prefix": PREFIX, "name": "shopferry"}]
+    fastapi_apps: ClassVar[list[Any]] = [{"app": build_application(), "url_prefix": PREFIX, "name": "shopferry"}]
     external_views: ClassVar[list[Any]] = [
         {"name": "shopferry", "href": f"{PREFIX}/", "url_route": "shopferry", "nav_top_level": True}
     ]

@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 from shopferry.cutover.pgbouncer import PgBouncer
 from shopferry.settings import Settings
 from shopferry.stack import postgres
-from shopferry.stack.state import free_port
+from shopferry.stack.state import choose_port
 
 DATABASE = "app"  # as the application knows it
 SECRET = "only here"
@@ -72,7 +72,7 @@ class Bouncer:
 @contextmanager
 def running(legacy_dsn: str, shop_dsn: str, mode: str = "transaction") -> Iterator[Bouncer]:
     """A PgBouncer of this test's own that leads to legacy."""
-    command, port = [program()], free_port(set())
+    command, port = [program()], choose_port(set())
     # Not below tmp_path: when we are root, PgBouncer's account could not enter it.
     home = Path(tempfile.mkdtemp(prefix="shopferry-bouncer-"))
     home.chmod(0o755)
@@ -91,7 +91,7 @@ def running(legacy_dsn: str, shop_dsn: str, mode: str = "transaction") -> Iterat
         f"auth_type = scram-sha-256\nauth_file = {home}/users.txt\n"
         "admin_users = app\nignore_startup_parameters = extra_float_digits\n"
     )
-    if owner := postgres.account():
+    if owner := postgres.find_account():
         command += ["-u", owner.pw_name]
     with (home / "log").open("w") as log:
         process = subprocess.Popen([*command, str(home / "pgbouncer.ini")], stdout=log, stderr=log)

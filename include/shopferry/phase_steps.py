@@ -296,7 +296,7 @@ def run(
     install(settings)
     begin(settings, phase, holder, options)
     try:
-        if backed_up := backup.before_merge(settings, holder):
+        if backed_up := backup.take_before_merge(settings, holder):
             say(f"the new shop held rows, backed up before the first merge: {backed_up.file}")
         groups = plan(settings, phase)
         say(f"copying {len({g.target for g in groups})} tables")

@@ -92,8 +92,8 @@ class Settings:
             route=route,
             connect=connect,
             metrics=metrics,
-            **own_commands(),
-            **announcing(),
+            **read_own_commands(),
+            **read_announcing(),
         )
 
 
@@ -102,12 +102,12 @@ def name_sync(route: str) -> str:
     return "sync reverse" if route.endswith(REVERSE) else "sync forward"
 
 
-def own_commands() -> dict[str, str]:
+def read_own_commands() -> dict[str, str]:
     """The team's own commands, of SHOPFERRY_BACKUP_COMMAND and _RESTORE_COMMAND; empty where not set."""
     return {name: os.environ.get(f"SHOPFERRY_{name.upper()}", "") for name in ("backup_command", "restore_command")}
 
 
-def announcing() -> dict[str, str]:
+def read_announcing() -> dict[str, str]:
     """How the application is told of a switch, of SHOPFERRY_PGBOUNCER, _PGBOUNCER_DATABASES and _HOOK; empty where not set."""
     return {
         name: os.environ.get(f"SHOPFERRY_{name.upper()}", "") for name in ("pgbouncer", "pgbouncer_databases", "hook")

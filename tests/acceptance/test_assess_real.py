@@ -42,7 +42,7 @@ def found(make_template: Callable[..., str]) -> tuple[Finding, ...]:
     with db.connect(shop, "test") as conn:
         conn.execute((SQL_ROOT / "demo" / "shop.sql").read_bytes())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(readiness, "broker", lambda settings: iter(()))
+        patch.setattr(readiness, "check_broker", lambda settings: iter(()))
         return assess.assess(Settings(legacy, shop, "")).findings
 
 

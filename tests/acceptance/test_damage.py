@@ -15,7 +15,7 @@ from shopferry import db, phase_steps
 from shopferry.cdc import proof
 from shopferry.control.differences import Difference
 from shopferry.demo import ledger, shop
-from shopferry.demo.writer import writing
+from shopferry.demo.writer import run_beside
 from shopferry.engine import mirror, pair
 from shopferry.route.entities import EntityMapping
 from shopferry.route.route import Route
@@ -193,7 +193,7 @@ def test_two_hundred_random_damages_are_found_and_mended(settings: Settings, tmp
     shop.seed(settings, 1_500)
     ferry(settings)
     total = 0
-    with writing(book, RATE), db.connect(settings.target_dsn, "test") as conn:
+    with run_beside(book, RATE), db.connect(settings.target_dsn, "test") as conn:
         for places in (mirrored(conn), entities(conn, route)):  # one after the other: the shop follows from the mirror
             missing = MANY
             while missing > 0:
@@ -249,7 +249,7 @@ def test_confused_identities_and_offsets_moved_back_are_mended(settings: Setting
     route, book = Route.load(settings.route), tmp_path / "ledger.jsonl"
     shop.seed(settings, 500)
     ferry(settings)
-    with writing(book, RATE), db.connect(settings.target_dsn, "test") as conn:
+    with run_beside(book, RATE), db.connect(settings.target_dsn, "test") as conn:
         for _ in range(3):
             confused(conn, dice, 10)
             conn.execute("UPDATE ferry.kafka_offset SET next = greatest(0, next - 300)")  # and so they come once more

@@ -93,7 +93,7 @@ def moved() -> Iterator[Flow]:
 def ready(moved: Flow) -> Iterator[Flow]:
     """That shop for one test, with all that the gates ask for."""
     with here(moved.environment):
-        backup.before_cutover(moved.settings, "test")
+        backup.take_before_cutover(moved.settings, "test")
         way_back.arm(moved.settings)
         moved.clean()
         until(lambda: not unmet(moved))

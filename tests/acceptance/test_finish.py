@@ -16,7 +16,7 @@ from shopferry.control import routes
 from shopferry.cutover import finish as end
 from shopferry.cutover import switch, way_back
 from shopferry.demo import shop
-from shopferry.demo.writer import writing
+from shopferry.demo.writer import run_beside
 from shopferry.errors import GateError, PhaseError
 from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT, Settings
@@ -56,11 +56,11 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
     assert "nothing is installed" in capsys.readouterr().err
     phase_steps.install(settings)
     book = tmp_path / "ledger.jsonl"
-    with writing(book, RATE):
+    with run_beside(book, RATE):
         ferry(settings)
         with pytest.raises(GateError, match="legacy is the active store"):
             end.finish(settings, "demo", "Anna", "Jan")
-        backup.before_cutover(settings, "test")
+        backup.take_before_cutover(settings, "test")
         way_back.arm(settings)
         switch.cut_over(settings, "test")
         time.sleep(1)

@@ -18,7 +18,7 @@ from shopferry.control.gates import Gate
 from shopferry.cutover import gates, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
-from shopferry.demo.writer import writing
+from shopferry.demo.writer import run_beside
 from shopferry.engine import mirror
 from shopferry.errors import GateError, PhaseError
 from shopferry.phase_steps import Options
@@ -103,7 +103,7 @@ def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -
         phase_steps.begin(settings, "orders", "test", OPTIONS)
     with pytest.raises(GateError, match="phases verified"):
         gates.require(settings)
-    with writing(book, RATE):
+    with run_beside(book, RATE):
         ferry(settings)
         for name in ("sync", "connector", "broker", "shop-db", "legacy-db"):
             kill(name)
@@ -111,7 +111,7 @@ def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -
         assert not differences(settings)
         with pytest.raises(GateError, match="backup fresh and restored: legacy: none, shop: none"):
             gates.require(settings)
-        backup.before_cutover(settings, "test")
+        backup.take_before_cutover(settings, "test")
         way_back.arm(settings)
         done = switch.cut_over(settings, "test")
         assert [step for step, _ in done.steps][-1] == "open the new shop"
@@ -133,7 +133,7 @@ def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -
 def test_rollback_before_the_first_write_gives_the_shop_back(settings: Settings) -> None:
     shop.seed(settings, 50)
     ferry(settings)
-    backup.before_cutover(settings, "test")
+    backup.take_before_cutover(settings, "test")
     way_back.arm(settings)
     switch.cut_over(settings, "test")
     done = roll_back(settings, "test")
@@ -152,9 +152,9 @@ def test_real_shops_move_under_live_writes(settings: Settings, tmp_path: Path) -
     shop.seed(settings, 50)
     with db.connect(settings.source_dsn, "test") as legacy:
         real_input.load(legacy)
-    with writing(book, RATE):
+    with run_beside(book, RATE):
         accounts = ferry(settings)
-        backup.before_cutover(settings, "test")
+        backup.take_before_cutover(settings, "test")
         way_back.arm(settings)
         switch.cut_over(settings, "test")
         time.sleep(2)

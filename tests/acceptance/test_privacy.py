@@ -153,7 +153,7 @@ def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Set
     shop.seed(settings, 150)
     phase_steps.install(settings)
     with db.connect(settings.source_dsn, "test") as legacy:
-        known = leaks.stored(legacy, "public")
+        known = leaks.collect_stored(legacy, "public")
     texts: list[tuple[str, str]] = []
     command = [
         sys.executable,
@@ -193,7 +193,7 @@ def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Set
         finally:
             writer.terminate()
             writer.wait()
-    known |= leaks.personal(rows_of_events(settings))
+    known |= leaks.collect(rows_of_events(settings))
     # Last, since the consumer does not pass it: an event that is none, full of a customer.
     producer = KafkaProducer(bootstrap_servers=settings.kafka)
     broken = json.dumps({"op": JAN["full_name"], "source": JAN, "after": JAN}).encode()
@@ -206,13 +206,13 @@ def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Set
     texts += [cli("status"), cli("phase", "status")]
     assert any("consumer-stopped" in text for where, text in texts if where == "shopferry status")
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
-        known |= leaks.stored(legacy, "public") | leaks.stored(new, "shop")
-        texts += leaks.said(new)
+        known |= leaks.collect_stored(legacy, "public") | leaks.collect_stored(new, "shop")
+        texts += leaks.read_own_tables(new)
     assert (JAN["email"], NUMBER[-9:]) in {(e, p) for e in known.emails for p in known.phones if p == NUMBER[-9:]}
     assert {"jan.przypadkowy@nowhere.example.com"} <= known.emails and ("jan", "przypadkowy") in known.pairs
     assert all(leaks.search(known, [("psycopg", e)])[0] for e in errors if "deadlock" not in e), "the errors quote rows"
 
-    texts += leaks.files(data_dir() / "log")
+    texts += leaks.read_files(data_dir() / "log")
     found, lines = leaks.search(known, texts)
     assert found == [], [str(f) for f in found]
     assert lines > 300
@@ -221,7 +221,7 @@ def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Set
     }
 
 
-KNOWN = leaks.personal(
+KNOWN = leaks.collect(
     [JAN, {"email": "jan@", "full_name": "Grant Consumer"}, {"given_name": "Ewa", "family_name": "Lis"}]
 )
 

@@ -55,7 +55,7 @@ def settings() -> Iterator[Settings]:
             shop.seed(ready, 50)
             for phase in Route.load(ready.route).phases:
                 phase_steps.run(ready, phase, "test", Options(without_rehearsal="test"), lambda _: None)
-            backup.before_cutover(ready, "test")
+            backup.take_before_cutover(ready, "test")
             way_back.arm(ready)
             yield ready
         finally:

@@ -19,13 +19,13 @@ from shopferry.control.gates import Gate
 from shopferry.cutover import gates, losses, rollback, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
-from shopferry.demo.writer import writing
+from shopferry.demo.writer import run_beside
 from shopferry.engine import pair
 from shopferry.errors import GateError
 from shopferry.health import measure
 from shopferry.health.problems import find_problems
 from shopferry.phase_steps import Options
-from shopferry.route.losses import decided
+from shopferry.route.losses import load_decisions
 from shopferry.route.route import Route
 from shopferry.route.settings import Allowance, Terms
 from shopferry.settings import Settings
@@ -49,7 +49,7 @@ def settings() -> Iterator[Settings]:
             ready = Settings.load()
             shop.seed(ready, 400)
             ferry(ready)
-            backup.before_cutover(ready, "test")
+            backup.take_before_cutover(ready, "test")
             assert way_back.arm(ready) > 5_000
             yield ready
         finally:
@@ -114,7 +114,7 @@ def test_the_gate_wants_a_marker_to_make_the_round(settings: Settings) -> None:
 
 def test_somebody_accepts_by_name_what_cannot_be_carried(settings: Settings) -> None:
     route = Route.load("demo")
-    lost = decided(BACK)
+    lost = load_decisions(BACK)
     assert len(lost) > 10
     with db.connect(settings.target_dsn, "test") as new:
         for line in lost:
@@ -353,7 +353,7 @@ def test_who_takes_back_the_newsletter_in_the_new_shop_gets_it_by_none_of_their_
 
 def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_path: Path) -> None:
     book, begun = tmp_path / "ledger.jsonl", datetime.now(UTC)
-    with writing(book, RATE):
+    with run_beside(book, RATE):
         for _ in range(2):
             way_back.arm(settings)
             switch.cut_over(settings, "test")

@@ -94,7 +94,7 @@ class Bridge:
         if not self.whole:
             self.ground.whole = False  # nobody knows what a failure has left
             self.ground.prepare()
-            backup.before_cutover(self.settings, "test")
+            backup.take_before_cutover(self.settings, "test")
         self.whole = self.ground.whole = False
         if self.open() != [_OLD[to]]:
             self.again("rollback" if to == "cutover" else "cutover")

@@ -33,12 +33,12 @@ def under_way(land: Ground, kind: str) -> bool:
 def test_scheduler(land: Ground, airflow: AirflowClient, cell: Cell) -> None:
     land.unmove()
     names = Route.load(land.settings.route).phases
-    before = {name: airflow.newest_run(name) for name in names}
+    before = {name: airflow.find_newest_run(name) for name in names}
     with land.writer() as book:
         airflow.trigger(names[0], FORM)
         until(lambda: under_way(land, "merge" if cell.point == TASKS[1] else "copy"))
         land.strike("airflow-scheduler", cell.signal)
         for name in names:
-            until(lambda n=name: airflow.newest_run(n) != before[n])  # type: ignore[misc]
-            airflow.await_end(name, str(airflow.newest_run(name)), PATIENCE_S)
+            until(lambda n=name: airflow.find_newest_run(n) != before[n])  # type: ignore[misc]
+            airflow.await_end(name, str(airflow.find_newest_run(name)), PATIENCE_S)
     land.check(book)

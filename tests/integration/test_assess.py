@@ -60,7 +60,7 @@ class Stores:
 @pytest.fixture(autouse=True)
 def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests have none, and asking nobody takes its time; tests/unit/test_cli.py does ask."""
-    monkeypatch.setattr(readiness, "broker", lambda settings: iter(()))
+    monkeypatch.setattr(readiness, "check_broker", lambda settings: iter(()))
 
 
 @pytest.fixture(scope="module")
@@ -156,13 +156,13 @@ BLOCKED = [  # (where, statement, subject, words, count)
 def test_a_defect_that_blocks_is_found(stores_: Stores, defect: tuple[str, str, str, str, int | None]) -> None:
     where, statement, subject, words, count = defect
     getattr(stores_, where).execute(statement.encode())
-    found = [f for f in assess.findings(stores_.settings) if f.subject == subject and words in f.text]
+    found = [f for f in assess.find_obstacles(stores_.settings) if f.subject == subject and words in f.text]
     assert [(f.severity, f.count) for f in found] == [(BLOCKING, count)]
 
 
 def test_what_holds_no_data_blocks_nothing(stores_: Stores) -> None:
     stores_.legacy.execute("ALTER TABLE orders ADD plugin text DEFAULT ''; CREATE TABLE wishlist (id int)")
-    assert not [f for f in assess.findings(stores_.settings) if f.blocking]
+    assert not [f for f in assess.find_obstacles(stores_.settings) if f.blocking]
 
 
 def test_what_blocks_keeps_a_phase_from_starting(
@@ -184,7 +184,7 @@ def test_a_scan_that_takes_too_long_looks_at_the_first_rows(stores_: Stores, mon
         """ALTER TABLE loyalty_log ADD plugin text; INSERT INTO loyalty_log (account_id, plugin) SELECT 1, 'x' FROM
            generate_series(1, 1000); CREATE TABLE wishlist AS SELECT n FROM generate_series(1, 1000) n; ANALYZE wishlist"""
     )
-    found = {f.subject: f for f in assess.findings(stores_.settings) if f.blocking}
+    found = {f.subject: f for f in assess.find_obstacles(stores_.settings) if f.blocking}
     assert (
         found["legacy loyalty_log.plugin"].count == 1000
         and "of the first" not in found["legacy loyalty_log.plugin"].text
@@ -200,7 +200,7 @@ def test_a_scan_that_takes_too_long_looks_at_the_first_rows(stores_: Stores, mon
             return execute(query, *args)  # type: ignore[arg-type]
 
         monkeypatch.setattr(conn, "execute", slow)
-        assert coverage._holding(conn, "loyalty_log", ["plugin"]) == ({"plugin": 95}, " of the first 100")
+        assert coverage._count_holding(conn, "loyalty_log", ["plugin"]) == ({"plugin": 95}, " of the first 100")
 
 
 CODE = """CREATE FUNCTION greet() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
@@ -390,7 +390,7 @@ def damaged(make_template: Callable[..., str], clean_template: tuple[str, str]) 
         with db.connect(dsns[where], "test") as conn:
             conn.execute(statement.encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(readiness, "broker", lambda settings: iter(()))
+        patch.setattr(readiness, "check_broker", lambda settings: iter(()))
         return assess.assess(Settings(dsns["legacy"], dsns["shop"], "")).findings
 
 
@@ -412,7 +412,7 @@ def test_rights_that_are_missing_block(stores_: Stores) -> None:
             re.sub(r"//[^@]+@", "//poor:secret@", dsn)
             for dsn in (stores_.settings.source_dsn, stores_.settings.target_dsn)
         )
-        said = {f.text for f in assess.findings(Settings(legacy, shop, "127.0.0.1:1")) if f.blocking}
+        said = {f.text for f in assess.find_obstacles(Settings(legacy, shop, "127.0.0.1:1")) if f.blocking}
     finally:
         stores_.legacy.execute("REVOKE pg_read_all_data FROM poor")
         stores_.legacy.execute("DROP ROLE poor")
@@ -427,7 +427,7 @@ def test_rights_that_are_missing_block(stores_: Stores) -> None:
 def test_slots_that_are_all_taken_block(stores_: Stores) -> None:
     made = []
     try:
-        while not any("replication slots are in use" in f.text for f in readiness.legacy_store(stores_.legacy, ROUTE)):
+        while not any("replication slots are in use" in f.text for f in readiness.check_legacy(stores_.legacy, ROUTE)):
             made.append(f"taken_{len(made)}")
             stores_.legacy.execute("SELECT pg_create_physical_replication_slot(%s)", (made[-1],))
     except psycopg.errors.ConfigurationLimitExceeded:
@@ -441,10 +441,10 @@ def test_slots_that_are_all_taken_block(stores_: Stores) -> None:
 
 def test_an_old_transaction_is_found(stores_: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "_OLD_TRANSACTION_S", 0)
-    assert not [f for f in readiness.legacy_store(stores_.legacy, ROUTE) if "ten minutes" in f.text]
+    assert not [f for f in readiness.check_legacy(stores_.legacy, ROUTE) if "ten minutes" in f.text]
     with db.connect(stores_.settings.source_dsn, "test") as other, other.transaction():
         other.execute("SELECT 1")
-        (found,) = [f for f in readiness.legacy_store(stores_.legacy, ROUTE) if "ten minutes" in f.text]
+        (found,) = [f for f in readiness.check_legacy(stores_.legacy, ROUTE) if "ten minutes" in f.text]
     assert (found.count, found.severity) == (1, WARNING)
 
 
@@ -504,7 +504,7 @@ def test_signed_off_columns_and_tables_are_settled(
         "ALTER TABLE orders ADD plugin text; UPDATE orders SET plugin = 'x'; "
         "CREATE TABLE cms_page AS SELECT 1 AS id; CREATE TABLE cms_menu AS SELECT 1 AS id"
     )
-    blocked = {f.subject for f in assess.findings(stores_.settings) if f.blocking}
+    blocked = {f.subject for f in assess.find_obstacles(stores_.settings) if f.blocking}
     assert blocked == {"legacy orders.plugin", "legacy table cms_page", "legacy table cms_menu"}
 
     own = tmp_path / "own" / "demo"
@@ -517,24 +517,24 @@ def test_signed_off_columns_and_tables_are_settled(
     file.write_text(
         "# settled\norders.plu* -- nobody uses it\ncms_* -- the new shop has its own\norders.note -- not read\n"
     )
-    found = assess.findings(stores_.settings)
+    found = assess.find_obstacles(stores_.settings)
     assert not [f for f in found if f.blocking]
     (stale,) = [f for f in found if f.subject == f"{signed_off.FILE}:4"]
     assert "orders.note, which a mapping reads" in stale.text
 
     file.write_text("orders.plugin: nobody uses it\n")
-    (broken,) = [f for f in assess.findings(stores_.settings) if f.subject == "mappings"]
+    (broken,) = [f for f in assess.find_obstacles(stores_.settings) if f.subject == "mappings"]
     assert broken.blocking and "demo/signed_off.txt:1: wants `table.column -- reason`" in broken.text
 
 
 def test_the_route_is_read_where_its_text_is_plain() -> None:
     from shopferry.assess import lineage
 
-    found = {(o.entity, o.column): o for m in Route.load("demo").mappings for o in lineage.origins(m)}
+    found = {(o.entity, o.column): o for m in Route.load("demo").mappings for o in lineage.find_origins(m)}
     assert found["shop.order_line", "quantity"].label == "order_items.quantity"
     assert found["shop.customer_order", "currency"].kind == "currency"
     assert ("shop.customer", "email") not in found, "it comes out of a window over several accounts"
-    codes = {(c.mapping, c.label) for m in Route.load("demo").mappings for c in lineage.codes(m)}
+    codes = {(c.mapping, c.label) for m in Route.load("demo").mappings for c in lineage.find_codes(m)}
     assert {
         ("orders/customer_order", "orders.status_code"),
         ("loyalty/loyalty_account", "loyalty_accounts.tier"),

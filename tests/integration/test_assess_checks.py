@@ -41,10 +41,10 @@ def test_every_check_of_the_demo_route_is_tried() -> None:
 def test_a_check_of_the_route_finds_its_defect(stores_: Stores, name: str) -> None:
     statement, rows = CHECKS[name]
     (check,) = [c for c in own_checks.load(ROUTE) if Path(c.file).stem == name]
-    before = list(own_checks.found(stores_.legacy, check))
+    before = list(own_checks.run(stores_.legacy, check))
     assert not before or before[0].severity is NOTE, "only counts of groups are there without a defect"
     stores_.legacy.execute(statement.encode())
-    (after,) = own_checks.found(stores_.legacy, check)
+    (after,) = own_checks.run(stores_.legacy, check)
     assert (after.count, after.severity) == (rows, check.severity)
     assert [after] != before
     assert not any(re.search(r"[a-wyzA-WYZ0-8]", e.masked) for e in after.examples), "examples are shapes"

@@ -57,7 +57,7 @@ def test_the_connections_cannot_write(stores_: Stores) -> None:
 
 
 def test_no_person_is_in_what_it_says(filled: Pair) -> None:
-    known = leaks.stored(filled.legacy, "public")
+    known = leaks.collect_stored(filled.legacy, "public")
     assert len(known) > 200
     dsns = [f"{c.info.dsn} password={c.info.password}" for c in (filled.legacy, filled.shop)]
     found = assess.assess(Settings(*dsns, "127.0.0.1:1"))

@@ -47,7 +47,7 @@ def test_a_backup_is_what_stood_in_the_store_and_only_for_us(filled: Pair, data:
         file = Path(m.file)
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-        assert (m.bytes, m.sha256) == (file.stat().st_size, backup.checksum(file))
+        assert (m.bytes, m.sha256) == (file.stat().st_size, backup.compute_checksum(file))
         assert dump.is_archive(file)
         assert m.tested and m.problem is None and m.proven and m.seconds > 0 and m.who == "me"
     legacy, shop = made
@@ -92,7 +92,7 @@ def test_a_damaged_dump_is_told_by_its_checksum_and_by_the_restore(
     Path(made.file).write_bytes(whole[: len(whole) * 2 // 3] + tail)
     with pytest.raises(BackupError, match="checksum differs"):
         backup.test(settings, made)
-    monkeypatch.setattr(backup, "checksum", lambda file: made.sha256)  # it was written so already
+    monkeypatch.setattr(backup, "compute_checksum", lambda file: made.sha256)  # it was written so already
     with pytest.raises(
         BackupError, match=rf"backup {made.id} of store legacy cannot be restored: pg_restore failed"
     ) as told:
@@ -119,10 +119,8 @@ def test_a_dump_that_lacks_rows_or_tables_is_told(filled: Pair) -> None:
 @pytest.mark.fresh
 def test_the_teams_own_commands(filled: Pair, data: Path) -> None:
     server = filled.shop.info.server_version
-    take = (
-        f'{dump.program("pg_dump", server)} --format=plain > "$SHOPFERRY_BACKUP_FILE" && echo "$SHOPFERRY_BACKUP_STORE"'
-    )
-    back = f'{dump.program("psql", server)} -q -v ON_ERROR_STOP=1 -f "$SHOPFERRY_BACKUP_FILE"'
+    take = f'{dump.find_program("pg_dump", server)} --format=plain > "$SHOPFERRY_BACKUP_FILE" && echo "$SHOPFERRY_BACKUP_STORE"'
+    back = f'{dump.find_program("psql", server)} -q -v ON_ERROR_STOP=1 -f "$SHOPFERRY_BACKUP_FILE"'
     settings = settings_of(filled, backup_command=take)
     made = backup.take(settings, "me", "legacy")
     assert made.method == "command" and b"CREATE TABLE public.customers" in Path(made.file).read_bytes()
@@ -188,7 +186,7 @@ def test_a_role_that_may_not_make_scratch_databases_is_told(pair: Pair) -> None:
 
 def test_no_program_for_this_server_is_told_with_what_helps() -> None:
     with pytest.raises(ConfigError, match=r"no pg_dump for PostgreSQL 99 .*SHOPFERRY_BACKUP_COMMAND"):
-        dump.program("pg_dump", 990000)
+        dump.find_program("pg_dump", 990000)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +208,7 @@ def test_no_program_for_this_server_is_told_with_what_helps() -> None:
     ],
 )
 def test_a_reason_quotes_no_row(said: str, told: str) -> None:
-    assert dump.reason(said) == told
+    assert dump.find_reason(said) == told
 
 
 def test_one_restore_test_at_a_time(pair: Pair) -> None:
@@ -225,19 +223,19 @@ def test_one_restore_test_at_a_time(pair: Pair) -> None:
 
 def test_before_the_first_merge_only_a_shop_with_rows_is_backed_up_and_once(filled: Pair, data: Path) -> None:
     settings = settings_of(filled)
-    assert backup.before_merge(settings, "me") is None
+    assert backup.take_before_merge(settings, "me") is None
     filled.pass_phases(["contacts"])
-    assert backup.before_merge(settings, "me") is None  # these rows are ours
+    assert backup.take_before_merge(settings, "me") is None  # these rows are ours
     assert backups.taken(filled.shop, "demo") == []
 
 
 def test_rows_that_were_there_before_us_are_backed_up_before_the_first_merge(filled: Pair) -> None:
     settings = settings_of(filled)
     filled.shop.execute("INSERT INTO ferry.prior_row VALUES ('shop.customer', '1')")
-    made = backup.before_merge(settings, "me")
+    made = backup.take_before_merge(settings, "me")
     assert made and (made.reason, made.store, made.tables["shop.customer"]) == ("before_merge", "shop", 0)
     filled.pass_phases(["contacts"])
-    assert backup.before_merge(settings, "me") is None
+    assert backup.take_before_merge(settings, "me") is None
 
 
 def test_the_gate_wants_a_fresh_backup_of_both_stores_that_was_restored(pair: Pair) -> None:
@@ -252,9 +250,9 @@ def test_the_gate_wants_a_fresh_backup_of_both_stores_that_was_restored(pair: Pa
     assert gate(pair)
     pair.shop.execute("UPDATE ferry.backup SET taken = taken - interval '25 hours' WHERE store = 'shop'")
     assert not gate(pair)
-    assert [m.store for m in backup.before_cutover(settings, "me")] == ["shop"]  # the other is fresh
+    assert [m.store for m in backup.take_before_cutover(settings, "me")] == ["shop"]  # the other is fresh
     assert gate(pair)
-    assert backup.before_cutover(settings, "me") == []
+    assert backup.take_before_cutover(settings, "me") == []
     pair.shop.execute("UPDATE ferry.backup SET problem = 'cut off'")
     assert not gate(pair)
     assert "cannot be restored" in gates._backups(pair.stores).evidence
@@ -291,5 +289,5 @@ def test_what_the_environment_says_of_a_server_never_wins_over_the_dsn(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGDATABASE", "elsewhere")
-    told = dump.environment(dsns(pair)[0])
+    told = dump.make_environment(dsns(pair)[0])
     assert told["PGDATABASE"] == pair.legacy.info.dbname and told["PGPASSWORD"] == "secret"

@@ -387,10 +387,10 @@ def test_a_check_that_does_not_run_is_named_with_its_line(
 
 
 def test_every_check_runs_in_psql_as_it_stands(moved: Pair) -> None:
-    psql = [dump.program("psql", moved.shop.info.server_version), "-q", "-v", "ON_ERROR_STOP=1"]
+    psql = [dump.find_program("psql", moved.shop.info.server_version), "-q", "-v", "ON_ERROR_STOP=1"]
     files = [SQL_ROOT.parent / c.file for c in checks.load(ROUTE)]
     given = [word for file in files for word in ("-f", str(file))]
-    ran = subprocess.run([*psql, *given], env=dump.environment(dsns(moved)[1]), capture_output=True, text=True)
+    ran = subprocess.run([*psql, *given], env=dump.make_environment(dsns(moved)[1]), capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("(0 rows)") == len(files)
 

@@ -148,10 +148,10 @@ def test_only_the_first_phase_asks_for_a_rehearsal_and_only_a_person_rehearses(d
 def test_the_form_shows_the_last_rehearsal(
     dags: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from shopferry.orchestration.phase import phase_dag
+    from shopferry.orchestration.phase import build_phase_dag
 
     def shown() -> str:
-        return str(phase_dag(PHASES[0]).params.get_param("without_rehearsal").description)
+        return str(build_phase_dag(PHASES[0]).params.get_param("without_rehearsal").description)
 
     monkeypatch.setenv("SHOPFERRY_DATA", str(tmp_path))
     assert shown().startswith("The last rehearsal: none yet. ")
@@ -159,11 +159,11 @@ def test_the_form_shows_the_last_rehearsal(
     held = rehearsals.Rehearsal(
         1, datetime(2026, 3, 1, 12, tzinfo=UTC), "me", "f", 250, True, 3.0, [asdict(phase)], None, green=False
     )
-    note.keep(held, "demo")
+    note.write(held, "demo")
     assert shown().startswith(
         "The last rehearsal: 250 customers and the oddest ones, 2026-03-01 12:00: contacts has 2 differ"
     )
-    note.keep(replace(held, green=True), "demo")
+    note.write(replace(held, green=True), "demo")
     assert "2026-03-01 12:00: green; all of legacy may take 60 min. Empty: " in shown()
 
 
@@ -193,19 +193,19 @@ def test_what_is_transient_is_tried_again_and_all_else_fails_with_its_reason(dag
 
 def test_no_value_of_a_row_leaves_a_task(dags: dict[str, Any], make_db: Callable[..., str]) -> None:
     from airflow.sdk.exceptions import AirflowFailException
-    from shopferry.orchestration.failures import reasoned
+    from shopferry.orchestration.failures import give_reason
 
     with db.connect(make_db("reasons"), "test") as conn:
         conn.execute("CREATE TABLE t (email text CONSTRAINT once UNIQUE)")
 
-        @reasoned
+        @give_reason
         def put() -> None:
             conn.execute("INSERT INTO t VALUES ('jan@example.com'), ('jan@example.com')")
 
         with pytest.raises(AirflowFailException) as failure:
             put()
 
-        @reasoned
+        @give_reason
         def cancel() -> None:
             conn.execute("SET statement_timeout = 1; SELECT pg_sleep(1)")
 
@@ -218,14 +218,14 @@ def test_no_value_of_a_row_leaves_a_task(dags: dict[str, Any], make_db: Callable
 
 def test_the_stores_are_airflows_connections(dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from psycopg.conninfo import conninfo_to_dict
-    from shopferry.orchestration.connections import settings_from_connections
+    from shopferry.orchestration.connections import load_settings
 
     monkeypatch.delenv("SHOPFERRY_ROUTE", raising=False)
     monkeypatch.setenv("AIRFLOW_CONN_LEGACY_DB", "postgresql://me:p%40ss@old:5433/legacy?sslmode=require")
     monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", "postgresql://me@new/shop")
     monkeypatch.setenv("AIRFLOW_CONN_KAFKA", json.dumps({"conn_type": "kafka", "host": "broker", "port": 9094}))
     monkeypatch.setenv("SHOPFERRY_HOOK", "https://shop.example/moved")
-    found = settings_from_connections()
+    found = load_settings()
     assert (found.hook, found.pgbouncer) == ("https://shop.example/moved", "")
     assert conninfo_to_dict(found.source_dsn) == {
         "host": "old",
@@ -280,7 +280,7 @@ def test_a_sample_is_merged_and_lets_go(stores: stack.State) -> None:
     form = json.dumps({"sample": 50, "chunk_size": 100})
     ran = subprocess.run(
         [sys.executable, "-m", "airflow", "dags", "test", "contacts", "-c", form],
-        env=embedded.clean_environment() | embedded.environment(stores),
+        env=embedded.make_clean_environment() | embedded.make_environment(stores),
         capture_output=True,
         text=True,
     )
@@ -317,7 +317,7 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     assert "NOT MET  phases verified" in log and "met      disk to spare" in log
 
     with db.connect(running["legacy_dsn"], "test") as legacy:
-        known = leaks.stored(legacy, "public")
+        known = leaks.collect_stored(legacy, "public")
         legacy.execute("CREATE TABLE cms_page AS SELECT 1 AS id")
         refused = oncall.start("contacts")
         assert oncall.finished("contacts", refused) == "failed"
@@ -403,6 +403,6 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     oncall.succeeds("finish", ended)
     assert one(shop, "SELECT to_regnamespace('ferry')") is None
     assert one(shop, "SELECT who FROM shopferry_audit.entry WHERE what = 'finish'") == "oncall, admin"
-    told, lines = leaks.search(known, leaks.files(data_dir() / "log", embedded.home() / "logs"))
+    told, lines = leaks.search(known, leaks.read_files(data_dir() / "log", embedded.find_home() / "logs"))
     assert lines > 1_000
     assert told == []

@@ -313,7 +313,7 @@ def test_a_writer_that_ends_early_is_told_with_its_log(tmp_path: Path) -> None:
     }
     with (
         pytest.raises(StackError, match=r"exit code 1: see .*writer\.log"),
-        writer.writing(tmp_path / "ledger.jsonl", 10, environment=nowhere),
+        writer.run_beside(tmp_path / "ledger.jsonl", 10, environment=nowhere),
     ):
         pass
     assert "ConfigError" in (tmp_path / "writer.log").read_text()
@@ -330,6 +330,6 @@ def test_the_gap_is_that_of_the_switch() -> None:
         return {"store": store, "version": 1 + (store == "shop"), "acknowledged": at, "ms": ms}
 
     steady = [record("legacy", 0.02 * n) for n in range(100)]
-    assert ledger.longest_gap_ms(steady) == 0
-    assert ledger.longest_gap_ms([*steady, record("shop", 2.48, 300), record("shop", 2.5)]) == 500
-    assert ledger.longest_gap_ms([*steady, record("shop", 2.0, 900)]) == 900
+    assert ledger.find_longest_gap_ms(steady) == 0
+    assert ledger.find_longest_gap_ms([*steady, record("shop", 2.48, 300), record("shop", 2.5)]) == 500
+    assert ledger.find_longest_gap_ms([*steady, record("shop", 2.0, 900)]) == 900

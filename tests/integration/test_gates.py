@@ -25,7 +25,7 @@ from shopferry.engine.pair import Stores
 from shopferry.errors import GateError
 from shopferry.route.settings import Allowance, Terms, Window
 from shopferry.stack import postgres
-from shopferry.stack.state import free_port
+from shopferry.stack.state import choose_port
 from test_verify import damage
 
 
@@ -49,7 +49,7 @@ def tight() -> Iterator[tuple[postgres.Cluster, str, str]]:
     """A server of narrow limits that allows prepared transactions, with a pair of stores on it."""
     home = Path(tempfile.mkdtemp(prefix="shopferry-tight-"))
     home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
-    server = postgres.Cluster(home / "pg", free_port(set()), "secret", durable=False)
+    server = postgres.Cluster(home / "pg", choose_port(set()), "secret", durable=False)
     try:
         server.init()
         with (home / "pg" / "postgresql.conf").open("a") as conf:

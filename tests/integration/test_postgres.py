@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from shopferry.stack import postgres
 from shopferry.stack.postgres import Cluster
-from shopferry.stack.state import free_port
+from shopferry.stack.state import choose_port
 
 
 def test_wal_is_logical_and_nothing_listens_beyond_loopback(cluster: Cluster) -> None:
@@ -58,7 +58,7 @@ def test_binaries_that_the_account_cannot_reach_are_copied(
             return tmp_path / path
 
     monkeypatch.setattr(postgres.metadata, "distribution", lambda _: Unreachable())
-    other = Cluster(cluster.directory.with_name("other"), free_port(set()), "secret", durable=False)
+    other = Cluster(cluster.directory.with_name("other"), choose_port(set()), "secret", durable=False)
     other.init()
     other.start()
     try:

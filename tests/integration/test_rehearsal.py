@@ -61,8 +61,8 @@ def test_a_sample_passes_all_phases_and_leaves_nothing(filled: Pair, pseudonymis
         assert p["quarantined"] + p["left_out"] > 0 or p["phase"] == "loyalty", "the oddest must be in it"
         assert p["expected_s"] >= p["copy_s"] + p["merge_s"] + p["verify_s"]
     assert rehearsals.held(filled.shop, "demo") == [done]
-    assert note.told("demo").startswith(f"25 customers and the oddest ones, {done.told}; all of legacy may take ")
-    assert note.told("another") == "none yet"
+    assert note.read("demo").startswith(f"25 customers and the oddest ones, {done.told}; all of legacy may take ")
+    assert note.read("another") == "none yet"
     assert filled.ask(SCRATCH) == []
     assert legacy_state(filled) == before
     assert filled.one("SELECT count(*) FROM shop.customer") == 0

@@ -202,7 +202,7 @@ def test_the_lag_of_a_busy_day_is_that_of_a_sample(moved: Pair, monkeypatch: pyt
            UNION ALL SELECT 'demo', '2020-01-01 00:00:05+00', 1, '{7}', 5
            UNION ALL SELECT 'other', '2020-01-01 00:00:05+00', 1000, '{1000}', 5"""
     )
-    busy, quiet = standing.lag(moved.shop, "demo")
+    busy, quiet = standing.read_lag(moved.shop, "demo")
     assert (busy.events, busy.lag_ms_p50) == (100, 2.5)  # of the first and the sixth
     assert (quiet.events, quiet.lag_ms_p99) == (1, 7)
 
@@ -231,7 +231,7 @@ def test_a_legacy_store_that_is_gone_leaves_its_columns_empty(moved: Pair) -> No
 
 
 def test_no_person_is_in_it_and_nothing_is_changed(moved: Pair) -> None:
-    known = leaks.stored(moved.legacy, "public") | leaks.stored(moved.shop, "shop")
+    known = leaks.collect_stored(moved.legacy, "public") | leaks.collect_stored(moved.shop, "shop")
     assert len(known) > 200
     before = [moved.one(f"SELECT sum(hashtext(t::text)) FROM {m.entity} t") for m in ROUTE.mappings]
     report = build(settings_of(moved))

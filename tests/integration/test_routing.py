@@ -55,7 +55,7 @@ def test_the_ways_come_from_the_environment_and_reach_every_process_of_the_stack
         for name, value in {**given, "SHOPFERRY_DATA": str(home)}.items():
             monkeypatch.setenv(name, value)
         now = state.prepare(None, running=False)
-        found = {p.name: p for p in server.programs(now)}
+        found = {p.name: p for p in server.list_programs(now)}
         for name in ("sync", "airflow-scheduler"):
             assert given.items() <= found[name].environment.items()
             assert "p%%40ss" in found[name].section()  # as the supervisor wants it
@@ -81,9 +81,9 @@ def test_whoever_listens_is_told_with_the_commit_and_not_without(pair: Pair) -> 
 def test_the_router_hears_of_the_switch_without_reading(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(router, "POLL_S", 3600.0)
     here = Router(dsns(pair)[1], "demo")
-    assert (here.where(), here.version) == ("legacy", 1)
+    assert (here.ask_store(), here.version) == ("legacy", 1)
     flip(pair, "shop", 2)
-    while here.where() != "shop":  # it never reads, so it must have heard
+    while here.ask_store() != "shop":  # it never reads, so it must have heard
         pass
     assert here.version == 2
     # Refused by a store that has just closed, it waits, and goes on as soon as it is told.
@@ -91,30 +91,30 @@ def test_the_router_hears_of_the_switch_without_reading(pair: Pair, monkeypatch:
     later.start()
     here.wait(600.0)
     later.join()
-    assert (here.where(), here.version) == ("legacy", 3)
+    assert (here.ask_store(), here.version) == ("legacy", 3)
     here.close()
 
 
 def test_the_router_reads_what_it_cannot_have_heard(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(router, "POLL_S", 0.0)
     here = Router(dsns(pair)[1], "demo")
-    assert here.where() == "legacy"
+    assert here.ask_store() == "legacy"
     pair.shop.execute(b"UPDATE ferry.route SET active = 'shop', version = 2")  # without a word
-    assert here.where() == "shop"
+    assert here.ask_store() == "shop"
     pair.shop.execute(b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'demo router'")
     flip(pair, "legacy", 3)
-    while here.where() != "legacy":  # it notices, and connects anew
+    while here.ask_store() != "legacy":  # it notices, and connects anew
         pass
     here.close()
 
 
 def test_the_router_writes_on_to_legacy_while_the_new_shop_is_away_or_empty(make_db: Any) -> None:
     nowhere = Router("postgresql://nobody@127.0.0.1:1/none", "demo")
-    assert (nowhere.where(), nowhere.version) == ("legacy", 0)
+    assert (nowhere.ask_store(), nowhere.version) == ("legacy", 0)
     nowhere.wait(0.01)
-    assert nowhere.where() == "legacy"
+    assert nowhere.ask_store() == "legacy"
     empty = Router(make_db("empty"), "demo")
-    assert (empty.where(), empty.version) == ("legacy", 0)
+    assert (empty.ask_store(), empty.version) == ("legacy", 0)
     empty.close()
 
 

@@ -7,7 +7,7 @@ from pair import ROUTE, Pair
 from shopferry.control.gates import Gate
 from shopferry.cutover import sequences, way_back
 from shopferry.cutover.sequences import Numbering
-from shopferry.route.route import Route, route_folder
+from shopferry.route.route import Route, find_folder
 from test_backfill import order
 from test_gates import as_role, dsn_of, lacks, moved_template  # noqa: F401
 
@@ -42,7 +42,7 @@ def test_every_sequence_will_be_past_the_keys_and_nothing_is_set_by_looking(move
 def test_numbers_that_legacy_has_given_out_are_not_given_out_again(moved: Pair) -> None:
     """The newest order is in quarantine: the new shop does not hold it, and must not take its number for another."""
     back = Route.load("demo_reverse")
-    moved.shop.execute((route_folder(back.name) / way_back.KEYS).read_bytes())
+    moved.shop.execute((find_folder(back.name) / way_back.KEYS).read_bytes())
     moved.write(order(900_000), order(900_001), "UPDATE orders SET status_code = '??' WHERE id = 900001")
     moved.sync()
     assert moved.one("SELECT max(id) FROM shop.customer_order") == 900_000

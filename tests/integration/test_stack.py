@@ -22,7 +22,7 @@ from shopferry import stack
 from shopferry.errors import StackError
 from shopferry.settings import stack_state
 from shopferry.stack import airflow, supervisor, tansu
-from shopferry.stack.state import free_port, is_free
+from shopferry.stack.state import choose_port, is_free
 
 pytestmark = pytest.mark.stack
 
@@ -240,11 +240,11 @@ def test_reset_empties_stores_and_broker(running: stack.State) -> None:
 
 
 def test_an_existing_broker_is_used_instead(running: stack.State, tmp_path: Path) -> None:
-    port = free_port(set())
+    port = choose_port(set())
     url = f"tcp://127.0.0.1:{port}"
     with (tmp_path / "log").open("w") as log:
         kafka = subprocess.Popen(
-            [tansu.binary(), "broker", "--listener-url", url, "--advertised-listener-url", url],
+            [tansu.find_binary(), "broker", "--listener-url", url, "--advertised-listener-url", url],
             stdout=log,
             stderr=log,
         )
@@ -286,8 +286,8 @@ def test_airflow_joins_a_running_stack_and_leaves_with_it(running: stack.State) 
     state = stack.up(without={"sync"})
     assert pid("legacy-db") == before
     assert airflow.is_healthy(state)
-    assert airflow.token(state)
-    assert airflow.import_errors(state) == {}
+    assert airflow.fetch_token(state)
+    assert airflow.fetch_import_errors(state) == {}
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{state['airflow_url']}/api/v2/dags")  # noqa: S310
     assert refused.value.code == 401

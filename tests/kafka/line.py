@@ -9,7 +9,7 @@ from pathlib import Path
 
 from servers import Broker, Connect, Consumer, environment
 from shopferry import db
-from shopferry.demo.writer import writing
+from shopferry.demo.writer import run_beside
 from shopferry.settings import Settings
 from shopferry.stack import registration
 
@@ -39,7 +39,7 @@ class Line:
     def writer(self, rate: int) -> Iterator[Path]:
         """The shop's application, in a process of its own; yields its ledger."""
         book = self.home / "ledger.jsonl"
-        with writing(book, rate, environment=environment(self.settings)):
+        with run_beside(book, rate, environment=environment(self.settings)):
             yield book
 
     def legacy(self, *statements: str) -> None:

@@ -23,7 +23,7 @@ import yaml
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from shopferry.settings import Settings
-from shopferry.stack.state import free_port, is_free
+from shopferry.stack.state import choose_port, is_free
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
@@ -87,7 +87,7 @@ class Server:
 class Broker(Server):
     """One Kafka in KRaft mode."""
 
-    port: int = field(default_factory=lambda: free_port(set()))
+    port: int = field(default_factory=lambda: choose_port(set()))
 
     @property
     def address(self) -> str:
@@ -101,7 +101,7 @@ class Broker(Server):
 
     def launch(self) -> None:
         """Start it without waiting, formatting its disk the first time."""
-        control = free_port({self.port})
+        control = choose_port({self.port})
         properties = composed("kafka", "KAFKA_") | {
             "controller.quorum.voters": f"1@127.0.0.1:{control}",
             "listeners": f"INSIDE://{self.address},CONTROLLER://127.0.0.1:{control}",
@@ -149,7 +149,7 @@ class Connect(Server):
     """One worker of Kafka Connect in distributed mode."""
 
     kafka: str = ""
-    port: int = field(default_factory=lambda: free_port(set()))
+    port: int = field(default_factory=lambda: choose_port(set()))
 
     @property
     def url(self) -> str:

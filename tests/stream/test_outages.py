@@ -73,13 +73,13 @@ def replicated(flow: Flow, name: str, conn: db.Connection) -> Iterator[tuple[pos
     """A physical replica of a store, with its logical slots; yields it, and what has it take over the store's address."""
     primary, server = state.cluster(flow.state, name), supervisor.rpc(flow.state)
     copy, program = primary.directory.with_name("replica"), f"{name}-db"
-    replica = postgres.Cluster(copy, state.free_port(set()), primary.password)
+    replica = postgres.Cluster(copy, state.choose_port(set()), primary.password)
     conn.execute("SELECT pg_create_physical_replication_slot('replica', true)")
     conn.execute("ALTER SYSTEM SET synchronized_standby_slots = 'replica'")
     conn.execute("SELECT pg_reload_conf()")
     source = f"host=127.0.0.1 port={primary.port} user={postgres.ROLE} password={primary.password}"
     copy.mkdir(mode=0o700)
-    if owner := postgres.account():
+    if owner := postgres.find_account():
         os.chown(copy, owner.pw_uid, owner.pw_gid)
     replica._run("pg_basebackup", "-D", str(copy), "-d", source, "-S", "replica", "-R", "-X", "stream", "-c", "fast")
     with (copy / "postgresql.auto.conf").open("a") as file:
@@ -173,7 +173,7 @@ def small_disk(conn: psycopg.Connection[tuple[object, ...]], *tables: str) -> It
     if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]).returncode:
         disk.rmdir()
         pytest.skip("a small file system can be mounted by root alone")
-    owner = postgres.account()
+    owner = postgres.find_account()
     assert owner
     try:
         (disk / "ts").mkdir()

@@ -202,7 +202,7 @@ def test_the_image_has_the_versions_we_test_with() -> None:
 
 def test_both_connectors_read_one_file_and_it_says_what_the_design_demands() -> None:
     settings = Settings("postgresql://me:p%40ss@db.example:6543/old", "", "", "demo")
-    found = connector.properties(settings)
+    found = connector.build_properties(settings)
     assert not any("$" in value for value in found.values())
     assert found["database.hostname"] == "db.example"
     assert found["database.port"] == "6543"
@@ -227,4 +227,4 @@ def test_both_connectors_read_one_file_and_it_says_what_the_design_demands() -> 
     # The one-shot service sends what this same function returns.
     assert "shopferry.stack.registration" in SERVICES["connector-registration"]["command"][2]
     registration = importlib.import_module("shopferry.stack.registration")
-    assert registration.properties is connector.properties
+    assert registration.build_properties is connector.build_properties

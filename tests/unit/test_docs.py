@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from shopferry.cli import parser
-from shopferry.settings import PROJECT, announcing, own_commands
+from shopferry.settings import PROJECT, read_announcing, read_own_commands
 
 DOCS = PROJECT / "docs"
 PAGES = [*sorted(DOCS.rglob("*.md")), *(PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
@@ -105,7 +105,8 @@ def test_the_settings_page_lists_the_environment_that_the_program_reads() -> Non
     sources = "\n".join(file.read_text() for file in (PROJECT / "include" / "shopferry").rglob("*.py"))
     read = set(re.findall(r'environ(?:\.get\(|\[)"(SHOPFERRY_\w+)"', sources))
     read |= {
-        f"SHOPFERRY_{name.upper()}" for name in ("legacy_dsn", "shop_dsn", "kafka", *own_commands(), *announcing())
+        f"SHOPFERRY_{name.upper()}"
+        for name in ("legacy_dsn", "shop_dsn", "kafka", *read_own_commands(), *read_announcing())
     }
     listed = re.findall(r"^\| `(SHOPFERRY_\w+)` \|", (DOCS / "reference" / "settings.md").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(read)

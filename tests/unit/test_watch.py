@@ -114,7 +114,7 @@ WRONG = [
 
 def test_all_is_well_however_many_rows_wait_in_quarantine() -> None:
     assert find_problems(WELL) == []
-    assert "all is well" in screen.lines(WELL, [])[0]
+    assert "all is well" in screen.render(WELL, [])[0]
 
 
 @pytest.mark.parametrize(("health", "code", "said"), WRONG)
@@ -144,7 +144,7 @@ def test_the_runbook_has_a_section_for_each_complaint_and_no_other() -> None:
 def test_after_the_cutover_the_flow_that_led_there_is_on_the_screen() -> None:
     health = replace(WELL, route="demo_reverse", other=replace(WELL, active="shop", standby=True))
     assert find_problems(health) == []
-    [line] = [line for line in screen.lines(health, []) if line.startswith("kept up")]
+    [line] = [line for line in screen.render(health, []) if line.startswith("kept up")]
     assert "demo: " in line and "slot active" in line and "consumer seen" in line
 
 
@@ -163,13 +163,13 @@ def test_who_left_is_not_missed_while_another_consumer_works() -> None:
 def test_quiet_before_the_first_phase_and_after_the_cutover(health: SyncHealth) -> None:
     assert not health.watched
     assert find_problems(health) == []
-    assert "all is well" not in "\n".join(screen.lines(health, []))
+    assert "all is well" not in "\n".join(screen.render(health, []))
 
 
 def test_connector_and_consumer_have_a_minute_to_begin() -> None:
     beginning = replace(WELL, age_s=20.0, slot=None, consumers=())
     assert find_problems(beginning) == []
-    assert "40 s left" in screen.lines(beginning, [])[0]
+    assert "40 s left" in screen.render(beginning, [])[0]
     assert len(find_problems(replace(beginning, age_s=61.0))) == 2
 
 
@@ -183,7 +183,7 @@ def test_nothing_is_forgiven_a_beginner_but_that_it_has_not_begun() -> None:
 def test_the_slot_is_watched_while_the_shop_is_away() -> None:
     health = SyncHealth("demo", begun=False, away={"shop": "x"}, slot=replace(SLOT, retained_bytes=3000 * MIB))
     assert {c.code for c in find_problems(health)} == {Code.SHOP_AWAY, Code.SLOT_RETAINS}
-    assert any(line.startswith("slot") for line in screen.lines(health, find_problems(health)))
+    assert any(line.startswith("slot") for line in screen.render(health, find_problems(health)))
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -205,7 +205,7 @@ def test_the_worst_day_fits_one_screen(width: int) -> None:
     )
     found = find_problems(worst)
     assert len(found) > 5
-    shown = screen.lines(worst, found, width)
+    shown = screen.render(worst, found, width)
     assert len(shown) <= (40 if width == 120 else 45)
     assert max(map(len, shown)) <= width
     assert sum(line.startswith("!") for line in shown) == len(found)
@@ -215,7 +215,7 @@ def test_the_worst_day_fits_one_screen(width: int) -> None:
 
 def test_what_could_not_be_looked_at_is_a_question_mark_and_no_zero() -> None:
     health = replace(WELL, away={"broker": "no answer", "legacy": "no answer"}, topics=(), slot=None)
-    shown = screen.lines(health, find_problems(health))
+    shown = screen.render(health, find_problems(health))
     assert "2 THINGS ARE WRONG" in shown[0]
     [waits] = [line for line in shown if "the broker cannot be looked at" in line and "?" in line]
     assert waits.split()[:3] == ["?", "?", "?"]

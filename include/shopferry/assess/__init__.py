@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import psycopg
 
 from shopferry.assess import coverage, declared, orphans, own_checks, readiness, values
-from shopferry.assess.findings import Example, Finding, Severity, attempt, worst_first
-from shopferry.assess.sizing import Estimate, estimate, head_room
+from shopferry.assess.findings import Example, Finding, Severity, attempt, sort_worst_first
+from shopferry.assess.sizing import Estimate, check_head_room, estimate
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError, ShopferryError
 from shopferry.route import signed_off
@@ -46,18 +46,18 @@ def assess(settings: Settings) -> Assessment:
         (estimates if isinstance(item, Estimate) else found).append(item)  # type: ignore[arg-type]
     seconds = round(time.monotonic() - started, 1)
     return Assessment(
-        settings.route, datetime.now(UTC), seconds, tuple(worst_first(found)), estimates[0] if estimates else None
+        settings.route, datetime.now(UTC), seconds, tuple(sort_worst_first(found)), estimates[0] if estimates else None
     )
 
 
-def findings(settings: Settings) -> list[Finding]:
+def find_obstacles(settings: Settings) -> list[Finding]:
     """All that may stand in a phase's way, blocking findings first: servers, route, and the route's own blocking checks."""
-    return worst_first([f for f in _look(settings, thorough=False) if isinstance(f, Finding)])
+    return sort_worst_first([f for f in _look(settings, thorough=False) if isinstance(f, Finding)])
 
 
 def require_fit(settings: Settings) -> list[Finding]:
     """All that may stand in a phase's way and does not block it. Raises ConfigError with all that does."""
-    found = findings(settings)
+    found = find_obstacles(settings)
     if blocking := [str(f) for f in found if f.blocking]:
         raise ConfigError("; ".join(blocking))
     return found
@@ -68,7 +68,7 @@ def _look(settings: Settings, *, thorough: bool) -> Iterator[Finding | Estimate]
         route = Route.load(settings.route)
         settled, questions = signed_off.load(route), own_checks.load(route)
     except ShopferryError as error:
-        yield _mend(error)
+        yield _blame_mapping(error)
         return
     legacy, shop = None, None
     try:
@@ -80,20 +80,20 @@ def _look(settings: Settings, *, thorough: bool) -> Iterator[Finding | Estimate]
         shop, finding = readiness.reach(settings.target_dsn, readiness.SHOP, "SHOPFERRY_SHOP_DSN or connection shop_db")
         if finding:
             yield finding
-        yield from readiness.broker(settings)
+        yield from readiness.check_broker(settings)
         if legacy:
-            yield from readiness.legacy_store(legacy, route)
+            yield from readiness.check_legacy(legacy, route)
         if shop:
-            yield from readiness.new_shop(shop, route)
+            yield from readiness.check_shop(shop, route)
         if legacy and shop:
-            yield from _route(legacy, shop, route, settled, questions, thorough=thorough)
+            yield from _assess_route(legacy, shop, route, settled, questions, thorough=thorough)
     finally:
         for conn in (legacy, shop):
             if conn:
                 conn.close()
 
 
-def _route(
+def _assess_route(
     legacy: Connection,
     shop: Connection,
     route: Route,
@@ -102,37 +102,37 @@ def _route(
     *,
     thorough: bool,
 ) -> Iterator[Finding | Estimate]:
-    full, missing = coverage.reflected(legacy, route)
+    full, missing = coverage.reflect_mapped(legacy, route)
     yield from missing
     if missing:
         return
     try:
         kept = coverage.cut_to_captured(shop, route, full)
     except ShopferryError as error:
-        yield _mend(error)
+        yield _blame_mapping(error)
         return
     except psycopg.errors.InsufficientPrivilege:
         return  # said already
     if absent := [t for t in full if t not in kept]:
-        yield _mend(MappingError(f"the mirror lacks {', '.join(absent)}, mapped since it was made"))
+        yield _blame_mapping(MappingError(f"the mirror lacks {', '.join(absent)}, mapped since it was made"))
         return
-    yield from attempt("legacy tables", lambda: coverage.followed(legacy, kept))
-    yield from attempt("unmapped data", lambda: coverage.unmapped(legacy, full, kept, settled))
-    yield from coverage.outdated(full, kept, settled)
+    yield from attempt("legacy tables", lambda: coverage.find_unfollowed(legacy, kept))
+    yield from attempt("unmapped data", lambda: coverage.find_unmapped(legacy, full, kept, settled))
+    yield from coverage.find_outdated(full, kept, settled)
     for check in questions:
         if thorough or check.severity is Severity.BLOCKING:
-            yield from attempt(check.subject, lambda check=check: own_checks.found(legacy, check))  # type: ignore[misc]
+            yield from attempt(check.subject, lambda check=check: own_checks.run(legacy, check))  # type: ignore[misc]
     if not thorough:
         return
-    yield from attempt("declared types", lambda: declared.broken(legacy, shop, route, kept))
-    yield from attempt("codes", lambda: declared.unknown_codes(legacy, route, kept))
-    yield from attempt("parents", lambda: orphans.orphans(legacy, route, kept))
-    yield from attempt("values", lambda: values.judged(legacy, route, kept))
-    yield from attempt("texts", lambda: values.broken_texts(legacy, route, kept))
+    yield from attempt("declared types", lambda: declared.find_broken(legacy, shop, route, kept))
+    yield from attempt("codes", lambda: declared.find_unknown_codes(legacy, route, kept))
+    yield from attempt("parents", lambda: orphans.find_orphans(legacy, route, kept))
+    yield from attempt("values", lambda: values.judge_values(legacy, route, kept))
+    yield from attempt("texts", lambda: values.find_broken_texts(legacy, route, kept))
     expected = estimate(legacy, shop, route, full, kept)
     yield expected
-    yield from head_room(legacy, expected)
+    yield from check_head_room(legacy, expected)
 
 
-def _mend(error: Exception) -> Finding:
+def _blame_mapping(error: Exception) -> Finding:
     return Finding("mappings", Severity.BLOCKING, str(error), "what they say cannot be done", "mend the file")

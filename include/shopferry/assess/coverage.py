@@ -22,7 +22,7 @@ FIRST = 100_000  # rows looked at where all would take too long
 _SETTLED = "a column nobody has decided about does not arrive, and is gone with the legacy store"
 
 
-def reflected(legacy: Connection, route: Route) -> tuple[dict[str, MirrorTable], list[Finding]]:
+def reflect_mapped(legacy: Connection, route: Route) -> tuple[dict[str, MirrorTable], list[Finding]]:
     """The mapped tables with all their columns, and what is wrong with those that cannot be followed."""
     try:
         return mirror.reflect(legacy, route.tables), []
@@ -61,7 +61,7 @@ def cut_to_captured(shop: Connection, route: Route, full: Mapping[str, MirrorTab
         return captured.captured(shop, route, full)
 
 
-def followed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
+def find_unfollowed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
     """What keeps a captured table from being published, and what events do not carry of it."""
     version = legacy.info.server_version
     rows = legacy.execute(
@@ -180,7 +180,7 @@ def followed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[
                 )
 
 
-def unmapped(
+def find_unmapped(
     legacy: Connection,
     full: Mapping[str, MirrorTable],
     kept: Mapping[str, MirrorTable],
@@ -190,7 +190,7 @@ def unmapped(
     lines = tuple(settled)
     for name, table in full.items():
         left = [c for c in table.names if c not in kept[name].names and not any(s.covers(name, c) for s in lines)]
-        holding, part = _holding(legacy, name, left)
+        holding, part = _count_holding(legacy, name, left)
         for column, rows in holding.items():
             yield Finding(
                 f"legacy {name}.{column}",
@@ -210,7 +210,7 @@ def unmapped(
         if any(s.covers(name, None) for s in lines):
             continue
         try:
-            rows, about = _rows(legacy, name)
+            rows, about = _count_rows(legacy, name)
         except psycopg.errors.InsufficientPrivilege:
             yield Finding(
                 f"legacy table {name}",
@@ -232,7 +232,7 @@ def unmapped(
             )
 
 
-def outdated(
+def find_outdated(
     full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable], settled: Iterable[signed_off.SignedOff]
 ) -> Iterator[Finding]:
     """Lines of signed_off.txt about columns that a mapping does read: one of the two is out of date."""
@@ -251,7 +251,7 @@ def outdated(
             )
 
 
-def _holding(legacy: Connection, table: str, columns: list[str]) -> tuple[dict[str, int], str]:
+def _count_holding(legacy: Connection, table: str, columns: list[str]) -> tuple[dict[str, int], str]:
     """How many rows hold data in each of these columns, without those that hold none; and of which part, in words.
 
     One scan; where that takes too long, only the first rows are looked at.
@@ -272,7 +272,7 @@ def _holding(legacy: Connection, table: str, columns: list[str]) -> tuple[dict[s
     return {c: n for c, n in zip(columns, row, strict=True) if n}, part
 
 
-def _rows(legacy: Connection, table: str) -> tuple[int, bool]:
+def _count_rows(legacy: Connection, table: str) -> tuple[int, bool]:
     """How many rows a table has, and whether that is PostgreSQL's estimate: large ones are not counted."""
     row = legacy.execute(
         "SELECT c.reltuples FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname = %s", (table,)

@@ -31,7 +31,7 @@ class Demand:
     required: bool
 
 
-def demands(shop: Connection, entity: str) -> dict[str, Demand]:
+def read_demands(shop: Connection, entity: str) -> dict[str, Demand]:
     """Every column of a table of the new shop, by name."""
     rows = shop.execute(
         """SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
@@ -41,7 +41,7 @@ def demands(shop: Connection, entity: str) -> dict[str, Demand]:
     return {name: Demand(kind, required) for name, kind, required in rows}
 
 
-def checks(shop: Connection, entity: str) -> list[tuple[str, str, list[str]]]:
+def read_constraints(shop: Connection, entity: str) -> list[tuple[str, str, list[str]]]:
     """The CHECK constraints of a table of the new shop: name, condition, columns."""
     return shop.execute(
         """SELECT c.conname, pg_get_expr(c.conbin, c.conrelid),
@@ -51,15 +51,17 @@ def checks(shop: Connection, entity: str) -> list[tuple[str, str, list[str]]]:
     ).fetchall()
 
 
-def broken(legacy: Connection, shop: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
+def find_broken(
+    legacy: Connection, shop: Connection, route: Route, tables: Mapping[str, MirrorTable]
+) -> Iterator[Finding]:
     """Nulls, lengths, ranges and conditions that the new shop's columns will not take, where the origin is plain."""
     for mapping in route.mappings:
-        declared = demands(shop, mapping.entity)
-        known = {o.column: o for o in lineage.origins(mapping) if o.column in declared and o.table in tables}
+        declared = read_demands(shop, mapping.entity)
+        known = {o.column: o for o in lineage.find_origins(mapping) if o.column in declared and o.table in tables}
         for origin in known.values():
             demand = declared[origin.column]
             if demand.required:
-                yield from _count(
+                yield from _ask_condition(
                     legacy,
                     tables,
                     origin,
@@ -67,9 +69,9 @@ def broken(legacy: Connection, shop: Connection, route: Route, tables: Mapping[s
                     f"rows without a value, and {mapping.entity}.{origin.column} must have one",
                     "enter it in legacy, or give the mapping a default",
                 )
-            if origin.kind is None and (limit := _limit(demand)):
+            if origin.kind is None and (limit := _find_limit(demand)):
                 condition, what = limit
-                yield from _count(
+                yield from _ask_condition(
                     legacy,
                     tables,
                     origin,
@@ -77,17 +79,17 @@ def broken(legacy: Connection, shop: Connection, route: Route, tables: Mapping[s
                     f"{what}, which {mapping.entity}.{origin.column} ({demand.type}) will not take",
                     "shorten or correct it in legacy, or widen the new column",
                 )
-        for name, condition_text, columns in checks(shop, mapping.entity):
+        for name, condition_text, columns in read_constraints(shop, mapping.entity):
             of = [known[c] for c in columns if c in known and known[c].kind is None]
             if len(of) == len(columns) and len({(o.table, o.alias) for o in of}) == 1:
-                yield from _against(legacy, tables, mapping.entity, of, name, condition_text)
+                yield from _ask_constraint(legacy, tables, mapping.entity, of, name, condition_text)
 
 
-def unknown_codes(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
+def find_unknown_codes(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
     """Values that the lists of codes in the mappings do not know, by value (masked)."""
     by_question: dict[tuple[str, str, str], list[Codes]] = defaultdict(list)
     for mapping in route.mappings:
-        for codes in lineage.codes(mapping):
+        for codes in lineage.find_codes(mapping):
             if codes.table in tables:
                 by_question[codes.table, codes.expression, codes.values].append(codes)
     for alike in by_question.values():
@@ -122,7 +124,7 @@ def unknown_codes(legacy: Connection, route: Route, tables: Mapping[str, MirrorT
             )
 
 
-def _limit(demand: Demand) -> tuple[Composable, str] | None:
+def _find_limit(demand: Demand) -> tuple[Composable, str] | None:
     """The condition that a value breaks the type, with what that is in words; `{}` is the expression."""
     match = _TYPE.match(demand.type)
     if not match:
@@ -140,7 +142,7 @@ def _limit(demand: Demand) -> tuple[Composable, str] | None:
     return None
 
 
-def _count(
+def _ask_condition(
     legacy: Connection, tables: Mapping[str, MirrorTable], origin: Origin, condition: Composable, text: str, remedy: str
 ) -> Iterator[Finding]:
     where = SQL(condition.as_string(None)).format(SQL(origin.expression))
@@ -151,10 +153,10 @@ def _count(
         Identifier(origin.alias),
         where,
     )
-    yield from _found(legacy, f"legacy {origin.label}", query, text, remedy)
+    yield from _ask(legacy, f"legacy {origin.label}", query, text, remedy)
 
 
-def _against(
+def _ask_constraint(
     legacy: Connection, tables: Mapping[str, MirrorTable], entity: str, of: Sequence[Origin], name: str, condition: str
 ) -> Iterator[Finding]:
     table, alias = of[0].table, of[0].alias
@@ -168,7 +170,7 @@ def _against(
         SQL(condition),
     )
     label = " and ".join(dict.fromkeys(o.label for o in of))
-    yield from _found(
+    yield from _ask(
         legacy,
         f"legacy {label}",
         query,
@@ -177,7 +179,7 @@ def _against(
     )
 
 
-def _found(legacy: Connection, subject: str, query: Composable, text: str, remedy: str) -> Iterator[Finding]:
+def _ask(legacy: Connection, subject: str, query: Composable, text: str, remedy: str) -> Iterator[Finding]:
     try:
         row = legacy.execute(SQL("SELECT count(*) FROM ({}) f").format(query)).fetchone()
         if not row or not row[0]:

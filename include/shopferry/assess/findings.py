@@ -74,7 +74,7 @@ class Finding:
         word = "BLOCKING" if self.blocking else self.severity.value
         return f"{word} {self.subject}: {number}{self.text} → {self.remedy}"
 
-    def scaled(self, factor: float) -> Finding:
+    def scale(self, factor: float) -> Finding:
         """The same, counted in a sample of which the whole is `factor` times as large."""
         if self.count is None or factor <= 1:
             return self
@@ -92,7 +92,7 @@ def mask(value: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def worst_first(found: list[Finding]) -> list[Finding]:
+def sort_worst_first(found: list[Finding]) -> list[Finding]:
     """Blocking findings first, then warnings, then notes; within each in the order in which they were found."""
     return sorted(found, key=lambda f: f.severity.rank)
 

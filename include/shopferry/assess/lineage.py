@@ -39,7 +39,7 @@ class Origin:
     @property
     def label(self) -> str:
         """How the report names it: `orders.total`."""
-        return _label(self.table, self.expression)
+        return _render_label(self.table, self.expression)
 
 
 @dataclass(frozen=True)
@@ -57,25 +57,25 @@ class Codes:
     @property
     def label(self) -> str:
         """How the report names it: `orders.status_code`."""
-        return _label(self.table, self.expression)
+        return _render_label(self.table, self.expression)
 
 
-def origins(mapping: EntityMapping) -> Iterator[Origin]:
+def find_origins(mapping: EntityMapping) -> Iterator[Origin]:
     """The target columns whose origin is plain."""
-    body = _without_comments(mapping.body)
-    tables = _tables(body)
-    verdicts = {alias: (kind, _trimmed(raw)) for alias, kind, raw in _VERDICT.findall(body)}
-    for item in _select_list(body):
+    body = _strip_comments(mapping.body)
+    tables = _find_tables(body)
+    verdicts = {alias: (kind, _trim(raw)) for alias, kind, raw in _VERDICT.findall(body)}
+    for item in _split_select_list(body):
         named = _NAMED.match(item)
         plain = _PLAIN.match(item)
         if not named and not plain:
             continue
         name = (named or plain)["name"]  # type: ignore[index]
         expression, kind = (named["expression"].strip() if named else item), None
-        used = _aliases(expression)
+        used = _find_aliases(expression)
         if len(used) == 1 and (alias := used.copy().pop()) in verdicts and expression == f"{alias}.value":
             kind, expression = verdicts[alias]
-            used = _aliases(expression)
+            used = _find_aliases(expression)
         if (
             len(used) == 1
             and (alias := used.pop()) in tables
@@ -84,41 +84,41 @@ def origins(mapping: EntityMapping) -> Iterator[Origin]:
             yield Origin(mapping.entity, name, tables[alias], alias, expression, kind)
 
 
-def codes(mapping: EntityMapping) -> Iterator[Codes]:
+def find_codes(mapping: EntityMapping) -> Iterator[Codes]:
     """The lists of codes that the mapping joins to a legacy column."""
-    body = _without_comments(mapping.body)
-    tables = _tables(body)
+    body = _strip_comments(mapping.body)
+    tables = _find_tables(body)
     for found in _CODES.finditer(body):
         name, column = found[1], found[2]
         start = found.end() - len("VALUES")
-        values = body[start : _closing(body, start)].strip()
+        values = body[start : _find_closing(body, start)].strip()
         join = re.search(rf"JOIN\s+{name}\s+([a-z]\w*)\s+ON\s+\1\.{column}\s*=\s*(.+)", body)
         if not join:
             continue
-        expression = _trimmed(join[2])
-        used = _aliases(expression)
+        expression = _trim(join[2])
+        used = _find_aliases(expression)
         if len(used) == 1 and (alias := used.pop()) in tables:
             yield Codes(mapping.name, name, values, column, tables[alias], alias, expression)
 
 
-def _label(table: str, expression: str) -> str:
+def _render_label(table: str, expression: str) -> str:
     return f"{table}.{'+'.join(dict.fromkeys(c for _, c in _COLUMN.findall(expression)))}"
 
 
-def _aliases(expression: str) -> set[str]:
+def _find_aliases(expression: str) -> set[str]:
     """The relations whose columns an expression reads."""
-    return {a for a, _ in _COLUMN.findall(_without_strings(expression))}
+    return {a for a, _ in _COLUMN.findall(_strip_strings(expression))}
 
 
-def _without_comments(sql: str) -> str:
+def _strip_comments(sql: str) -> str:
     return re.sub(r"--[^\n]*", "", sql)
 
 
-def _without_strings(sql: str) -> str:
+def _strip_strings(sql: str) -> str:
     return re.sub(r"'[^']*'", "''", sql)
 
 
-def _tables(body: str) -> dict[str, str]:
+def _find_tables(body: str) -> dict[str, str]:
     """Legacy tables by alias; an alias that means two things means none."""
     meant: dict[str, set[tuple[str, str]]] = {}
     for schema, name, alias in _ALIAS.findall(body):
@@ -126,7 +126,7 @@ def _tables(body: str) -> dict[str, str]:
     return {a: next(iter(m))[1] for a, m in meant.items() if len(m) == 1 and next(iter(m))[0] == "legacy"}
 
 
-def _closing(sql: str, start: int) -> int:
+def _find_closing(sql: str, start: int) -> int:
     """Where the bracket closes that is open at `start`."""
     depth, quoted = 1, False
     for at in range(start, len(sql)):
@@ -142,14 +142,14 @@ def _closing(sql: str, start: int) -> int:
     return len(sql)
 
 
-def _trimmed(tail: str) -> str:
+def _trim(tail: str) -> str:
     """An expression at the end of a line of a join, without the condition or bracket that may follow it."""
     expression = re.split(r"\s+AND\s+|;", tail.strip())[0]
-    end = _closing(expression, 0)
+    end = _find_closing(expression, 0)
     return expression[:end].strip()
 
 
-def _select_list(body: str) -> list[str]:
+def _split_select_list(body: str) -> list[str]:
     """The items of the mapping's last, outermost SELECT; none when it has a UNION."""
     top, depth, quoted = [], 0, False
     for at, sign in enumerate(body):

@@ -28,17 +28,17 @@ class Kinship:
     known_by: str
 
 
-def kinships(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> list[Kinship]:
+def find_kinships(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> list[Kinship]:
     """Every such column of the captured tables, each once; the mappings know best, names come last."""
     found: dict[tuple[str, str], Kinship] = {}
-    for kin in (*_by_sources(route, tables), *_by_foreign_keys(legacy, tables), *_by_names(tables)):
+    for kin in (*_find_by_sources(route, tables), *_find_by_foreign_keys(legacy, tables), *_find_by_names(tables)):
         found.setdefault((kin.table, kin.column), kin)
     return list(found.values())
 
 
-def orphans(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
+def find_orphans(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
     """Rows whose parent does not exist."""
-    for kin in kinships(legacy, route, tables):
+    for kin in find_kinships(legacy, route, tables):
         child = tables[kin.table]
         zero = (
             SQL("")
@@ -75,7 +75,7 @@ def _is_number(table: MirrorTable, column: str) -> bool:
     return any(c.name == column and c.legacy_base in _NUMBERS for c in table.columns)
 
 
-def _by_sources(route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Kinship]:
+def _find_by_sources(route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Kinship]:
     """Two sources of one mapping hold the same key: one of them as its own key, so the other names it."""
     for unit in route.units:
         columns = [(s.name, str(s.column)) for s in unit.simple_sources]
@@ -88,7 +88,7 @@ def _by_sources(route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Kin
                 yield Kinship(table, column, parent, key, True, f"by the sources of {unit.name}")
 
 
-def _by_foreign_keys(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[Kinship]:
+def _find_by_foreign_keys(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[Kinship]:
     """Foreign keys that are declared; one that was never validated may be broken."""
     rows = legacy.execute(
         """SELECT c.conname, r.relname, a.attname, p.relname, b.attname FROM pg_constraint c
@@ -103,7 +103,7 @@ def _by_foreign_keys(legacy: Connection, tables: Mapping[str, MirrorTable]) -> I
         yield Kinship(table, column, parent, key, True, f"by foreign key {name}")
 
 
-def _by_names(tables: Mapping[str, MirrorTable]) -> Iterator[Kinship]:
+def _find_by_names(tables: Mapping[str, MirrorTable]) -> Iterator[Kinship]:
     """`customer_id` names a row of customers (or customer), where that table has a key of one column."""
     for table in tables.values():
         for column in table.names:

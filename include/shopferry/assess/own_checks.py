@@ -40,7 +40,7 @@ def load(route: Route, root: Path | None = None) -> tuple[OwnCheck, ...]:
     return tuple(_read(file, Path(route.name, FOLDER, file.name)) for file in sorted(folder.glob("*.sql")))
 
 
-def found(legacy: Connection, check: OwnCheck) -> Iterator[Finding]:
+def run(legacy: Connection, check: OwnCheck) -> Iterator[Finding]:
     """What one check finds; nothing when its SELECT yields no row. Raises MappingError when it does not run."""
     body = SQL(check.select)
     try:

@@ -12,7 +12,7 @@ from shopferry.assess.findings import Finding, Severity
 from shopferry.cdc.broker import EndOffsets
 from shopferry.db import Connection
 from shopferry.errors import ShopferryError
-from shopferry.route.route import Route, reverse_of
+from shopferry.route.route import Route, name_reverse
 from shopferry.settings import Settings
 from shopferry.stores import origin
 
@@ -40,7 +40,7 @@ def reach(dsn: str, subject: str, setting: str) -> tuple[Connection | None, Find
     return conn, None
 
 
-def broker(settings: Settings) -> Iterator[Finding]:
+def check_broker(settings: Settings) -> Iterator[Finding]:
     """Whether the broker answers."""
     ends = EndOffsets(settings.kafka, ())
     try:
@@ -57,15 +57,15 @@ def broker(settings: Settings) -> Iterator[Finding]:
         ends.close()
 
 
-def value(conn: Connection, query: str, *args: object) -> Any:
+def read_value(conn: Connection, query: str, *args: object) -> Any:
     """The one value of the one row; None when there is no row."""
     row = conn.execute(query.encode(), args or None).fetchone()
     return row[0] if row else None
 
 
-def legacy_store(legacy: Connection, route: Route) -> Iterator[Finding]:
+def check_legacy(legacy: Connection, route: Route) -> Iterator[Finding]:
     """Version, rights, replication slots and room for the log of the legacy store."""
-    version = int(value(legacy, "SHOW server_version_num"))
+    version = int(read_value(legacy, "SHOW server_version_num"))
     if version < OLDEST:
         yield Finding(
             LEGACY,
@@ -74,10 +74,10 @@ def legacy_store(legacy: Connection, route: Route) -> Iterator[Finding]:
             "a publication there cannot be kept to the mapped columns",
             "upgrade to 15 or newer",
         )
-    yield from _legacy_rights(legacy, route)
-    yield from _log(legacy, route)
-    yield from _transactions(legacy)
-    encoding = value(legacy, "SHOW server_encoding")
+    yield from _check_legacy_rights(legacy, route)
+    yield from _check_log(legacy, route)
+    yield from _check_transactions(legacy)
+    encoding = read_value(legacy, "SHOW server_encoding")
     if encoding != "UTF8":
         yield Finding(
             LEGACY,
@@ -88,12 +88,14 @@ def legacy_store(legacy: Connection, route: Route) -> Iterator[Finding]:
             "look at the findings about texts, and mend them there; before a cutover, move legacy to UTF8 if it can be",
         )
     if route.has_way_back:
-        yield from _own_code(legacy, Route.load(reverse_of(route.name)), "legacy", "when the way back merges rows")
+        yield from _find_own_code(
+            legacy, Route.load(name_reverse(route.name)), "legacy", "when the way back merges rows"
+        )
 
 
-def _legacy_rights(legacy: Connection, route: Route) -> Iterator[Finding]:
-    role, name = value(legacy, "SELECT current_user"), value(legacy, "SELECT current_database()")
-    if not value(legacy, "SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user"):
+def _check_legacy_rights(legacy: Connection, route: Route) -> Iterator[Finding]:
+    role, name = read_value(legacy, "SELECT current_user"), read_value(legacy, "SELECT current_database()")
+    if not read_value(legacy, "SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user"):
         yield Finding(
             LEGACY,
             Severity.BLOCKING,
@@ -101,7 +103,7 @@ def _legacy_rights(legacy: Connection, route: Route) -> Iterator[Finding]:
             "no slot can be made, so no change be followed",
             f"ALTER ROLE {role} REPLICATION",
         )
-    if not value(legacy, "SELECT has_database_privilege(current_database(), 'CREATE')"):
+    if not read_value(legacy, "SELECT has_database_privilege(current_database(), 'CREATE')"):
         yield Finding(
             LEGACY,
             Severity.BLOCKING,
@@ -127,8 +129,8 @@ def _legacy_rights(legacy: Connection, route: Route) -> Iterator[Finding]:
         )
 
 
-def _log(legacy: Connection, route: Route) -> Iterator[Finding]:
-    level = value(legacy, "SHOW wal_level")
+def _check_log(legacy: Connection, route: Route) -> Iterator[Finding]:
+    level = read_value(legacy, "SHOW wal_level")
     if level != "logical":
         yield Finding(
             LEGACY,
@@ -138,12 +140,12 @@ def _log(legacy: Connection, route: Route) -> Iterator[Finding]:
             "ALTER SYSTEM SET wal_level = logical, then restart",
         )
     ours = route.publication
-    has_slot = bool(value(legacy, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s", ours))
+    has_slot = bool(read_value(legacy, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s", ours))
     for what, setting, used in (
         ("replication slots", "max_replication_slots", "SELECT count(*) FROM pg_replication_slots"),
         ("wal senders", "max_wal_senders", "SELECT count(*) FROM pg_stat_replication"),
     ):
-        most, taken = int(value(legacy, f"SHOW {setting}")), int(value(legacy, used))
+        most, taken = int(read_value(legacy, f"SHOW {setting}")), int(read_value(legacy, used))
         if taken >= most and not has_slot:
             yield Finding(
                 LEGACY,
@@ -164,7 +166,7 @@ def _log(legacy: Connection, route: Route) -> Iterator[Finding]:
             "the disk fills without us",
             f"SELECT pg_drop_replication_slot('{name}'), if nobody wants it any more",
         )
-    if value(legacy, "SHOW max_slot_wal_keep_size") == "-1":
+    if read_value(legacy, "SHOW max_slot_wal_keep_size") == "-1":
         yield Finding(
             LEGACY,
             Severity.NOTE,
@@ -172,7 +174,7 @@ def _log(legacy: Connection, route: Route) -> Iterator[Finding]:
             "a stopped connector fills the disk",
             "set it to what the disk can spare, and watch the slot",
         )
-    idle = value(legacy, "SELECT setting::int FROM pg_settings WHERE name = 'idle_replication_slot_timeout'")
+    idle = read_value(legacy, "SELECT setting::int FROM pg_settings WHERE name = 'idle_replication_slot_timeout'")
     if idle:
         yield Finding(
             LEGACY,
@@ -183,8 +185,8 @@ def _log(legacy: Connection, route: Route) -> Iterator[Finding]:
         )
 
 
-def _transactions(legacy: Connection) -> Iterator[Finding]:
-    open_ones = value(
+def _check_transactions(legacy: Connection) -> Iterator[Finding]:
+    open_ones = read_value(
         legacy,
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
         "AND xact_start < now() - make_interval(secs => %s)",
@@ -199,7 +201,7 @@ def _transactions(legacy: Connection) -> Iterator[Finding]:
             "find them in pg_stat_activity and end them before the first phase",
             int(open_ones),
         )
-    prepared = value(legacy, "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()")
+    prepared = read_value(legacy, "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()")
     if prepared:
         yield Finding(
             LEGACY,
@@ -211,7 +213,7 @@ def _transactions(legacy: Connection) -> Iterator[Finding]:
         )
 
 
-def _own_code(conn: Connection, route: Route, store: str, when: str) -> Iterator[Finding]:
+def _find_own_code(conn: Connection, route: Route, store: str, when: str) -> Iterator[Finding]:
     """Triggers and rules of the tables that the route writes: what they do, they do for every row that we write too."""
     rows = conn.execute(
         """SELECT n.nspname || '.' || c.relname, array_agg(what ORDER BY what)
@@ -233,10 +235,10 @@ def _own_code(conn: Connection, route: Route, store: str, when: str) -> Iterator
         )
 
 
-def new_shop(shop: Connection, route: Route) -> Iterator[Finding]:
+def check_shop(shop: Connection, route: Route) -> Iterator[Finding]:
     """Rights in the new shop, whether its tables are there and empty, and what they do by themselves."""
-    role, name = value(shop, "SELECT current_user"), value(shop, "SELECT current_database()")
-    if not value(shop, "SELECT has_database_privilege(current_database(), 'CREATE')"):
+    role, name = read_value(shop, "SELECT current_user"), read_value(shop, "SELECT current_database()")
+    if not read_value(shop, "SELECT has_database_privilege(current_database(), 'CREATE')"):
         yield Finding(
             SHOP,
             Severity.BLOCKING,
@@ -244,7 +246,9 @@ def new_shop(shop: Connection, route: Route) -> Iterator[Finding]:
             "there is no place for mirror and control tables",
             f"GRANT CREATE ON DATABASE {name} TO {role}",
         )
-    if missing := [f for f in origin.FUNCTIONS if not value(shop, "SELECT has_function_privilege(%s, 'EXECUTE')", f)]:
+    if missing := [
+        f for f in origin.FUNCTIONS if not read_value(shop, "SELECT has_function_privilege(%s, 'EXECUTE')", f)
+    ]:
         yield Finding(
             SHOP,
             Severity.BLOCKING,
@@ -252,7 +256,7 @@ def new_shop(shop: Connection, route: Route) -> Iterator[Finding]:
             "they could not be told from the application's, and would be carried back to legacy after the cutover",
             f"GRANT EXECUTE ON FUNCTION {', '.join(missing)} TO {role} in database {name}, and in legacy's for the way back",
         )
-    if (encoding := value(shop, "SHOW server_encoding")) != "UTF8":
+    if (encoding := read_value(shop, "SHOW server_encoding")) != "UTF8":
         yield Finding(
             SHOP,
             Severity.BLOCKING,
@@ -260,8 +264,8 @@ def new_shop(shop: Connection, route: Route) -> Iterator[Finding]:
             "it cannot hold every text",
             "create the database with ENCODING 'UTF8'",
         )
-    yield from _own_code(shop, route, "new shop's", "when rows are merged")
-    begun = db.exists(shop, "ferry.identity") and bool(value(shop, "SELECT EXISTS (SELECT FROM ferry.chunk)"))
+    yield from _find_own_code(shop, route, "new shop's", "when rows are merged")
+    begun = db.exists(shop, "ferry.identity") and bool(read_value(shop, "SELECT EXISTS (SELECT FROM ferry.chunk)"))
     for entity in route.entities:
         if not db.exists(shop, entity):
             yield Finding(
@@ -272,7 +276,9 @@ def new_shop(shop: Connection, route: Route) -> Iterator[Finding]:
                 "create the new shop's tables first",
             )
             continue
-        if not value(shop, "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(%s)", entity):
+        if not read_value(
+            shop, "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(%s)", entity
+        ):
             yield Finding(
                 SHOP,
                 Severity.BLOCKING,
@@ -281,7 +287,7 @@ def new_shop(shop: Connection, route: Route) -> Iterator[Finding]:
                 f"ALTER TABLE {entity} OWNER TO {role}, or grant the owner's role",
             )
             continue
-        if not begun and value(shop, f"SELECT EXISTS (SELECT FROM {entity})"):
+        if not begun and read_value(shop, f"SELECT EXISTS (SELECT FROM {entity})"):
             yield Finding(
                 SHOP,
                 Severity.WARNING,

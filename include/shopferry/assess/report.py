@@ -48,9 +48,9 @@ def show(found: Assessment, console: Console) -> None:
         if mine:
             console.print(Text.assemble((f"\n{title} ({len(mine)})", _COLOURS[severity]), (f"  {gloss}", "dim")))
             for finding in mine:
-                _finding(finding, console)
+                _show_finding(finding, console)
     if found.estimate:
-        _estimate(found.estimate, console)
+        _show_estimate(found.estimate, console)
     blocking = sum(f.blocking for f in found.findings)
     if blocking:
         console.print(
@@ -60,7 +60,7 @@ def show(found: Assessment, console: Console) -> None:
         console.print("\nnothing blocks the first phase", style="bold green")
 
 
-def _finding(finding: Finding, console: Console) -> None:
+def _show_finding(finding: Finding, console: Console) -> None:
     number = f"{finding.number} " if finding.number else ""
     table = Table.grid(padding=(0, 1))
     table.add_column(width=1)
@@ -75,23 +75,25 @@ def _finding(finding: Finding, console: Console) -> None:
     console.print(table)
 
 
-def _estimate(found: Estimate, console: Console) -> None:
+def _show_estimate(found: Estimate, console: Console) -> None:
     sizes = Table("table", "phase", box=SIMPLE_HEAD, pad_edge=False)
     for name in ("rows", "size", "rows per hour"):
         sizes.add_column(name, justify="right")
     for s in found.sizes:
         growth = "?" if s.rows_per_hour is None else f"{s.rows_per_hour:,.0f}"
-        sizes.add_row(s.table, s.phase, f"{s.rows:,}", pages.size(s.bytes), growth)
+        sizes.add_row(s.table, s.phase, f"{s.rows:,}", pages.render_size(s.bytes), growth)
     console.print(sizes)
     phases = Table("phase", box=SIMPLE_HEAD, pad_edge=False)
     for name in ("rows", "copy", "merge", "verify"):
         phases.add_column(name, justify="right")
     phases.add_column("figures")
     for p in found.phases:
-        parts = (pages.duration(x) for x in (p.copy_s, p.merge_s, p.verify_s))
+        parts = (pages.render_duration(x) for x in (p.copy_s, p.merge_s, p.verify_s))
         phases.add_row(p.phase, f"{p.rows:,}", *parts, p.basis)
     console.print(phases)
-    log = "unknown" if found.wal_per_hour is None else pages.size(found.wal_per_hour)
-    console.print(f"disk needed in the new shop: {pages.size(found.shop_bytes)}; log written by legacy per hour: {log}")
+    log = "unknown" if found.wal_per_hour is None else pages.render_size(found.wal_per_hour)
+    console.print(
+        f"disk needed in the new shop: {pages.render_size(found.shop_bytes)}; log written by legacy per hour: {log}"
+    )
     for line in found.method:
         console.print(Text(line, "dim"))

@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier
 
 from shopferry import pages
 from shopferry.assess.findings import Finding, Severity
-from shopferry.assess.readiness import LEGACY, value
+from shopferry.assess.readiness import LEGACY, read_value
 from shopferry.control import differences
 from shopferry.db import Connection, exists
 from shopferry.engine import mirror
@@ -78,7 +78,7 @@ def estimate(
     kept: Mapping[str, MirrorTable],
 ) -> Estimate:
     """Look at sizes and statistics, and copy a sample of each table out of legacy (to nowhere)."""
-    since = value(
+    since = read_value(
         legacy,
         """SELECT extract(epoch FROM now() - coalesce(d.stats_reset, w.stats_reset)) / 3600
            FROM pg_stat_database d, pg_stat_wal w WHERE d.datname = current_database()""",
@@ -87,11 +87,11 @@ def estimate(
     sizes, phases = [], []
     for phase in route.phases:
         mine = [t for t in route.tables_of(phase) if t in full]
-        found = [_size(legacy, t, phase, hours) for t in mine]
+        found = [_measure_size(legacy, t, phase, hours) for t in mine]
         sizes += found
-        copy_s = sum(_copy_seconds(legacy, kept.get(s.table, full[s.table]), s.rows) for s in found)
+        copy_s = sum(_time_copy(legacy, kept.get(s.table, full[s.table]), s.rows) for s in found)
         rows, size = sum(s.rows for s in found), sum(s.bytes for s in found)
-        told = _told(shop, route, phase) if shop else None
+        told = _read_last_run(shop, route, phase) if shop else None
         phases.append(
             Expected(phase, rows, size, *told, "as its last run took")
             if told
@@ -105,8 +105,8 @@ def estimate(
                 "copy timed on a sample here; merge and verification from the demo's speed",
             )
         )
-    wal = float(value(legacy, "SELECT wal_bytes FROM pg_stat_wal") or 0)
-    wal_hours = float(value(legacy, "SELECT extract(epoch FROM now() - stats_reset) / 3600 FROM pg_stat_wal") or 0)
+    wal = float(read_value(legacy, "SELECT wal_bytes FROM pg_stat_wal") or 0)
+    wal_hours = float(read_value(legacy, "SELECT extract(epoch FROM now() - stats_reset) / 3600 FROM pg_stat_wal") or 0)
     per_hour = wal / wal_hours if wal_hours >= YOUNG_H else None
     duration_h = sum(p.seconds for p in phases) / 3600
     total = sum(s.bytes for s in sizes)
@@ -118,21 +118,21 @@ def estimate(
         legacy_bytes=None if per_hour is None else round(per_hour * duration_h),
         method=(
             "Rows: PostgreSQL's own statistics, or counted where it has none. Growth: rows inserted less rows deleted since the "
-            f"statistics began, {_hours(hours)} ago, bulk loads included.{_too_young(hours)}",
+            f"statistics began, {_render_hours(hours)} ago, bulk loads included.{_warn_of_youth(hours)}",
             f"Copy: up to {SAMPLE:,} rows of each table copied out and thrown away, the rest extrapolated in proportion to rows.",
             f"Merge and verification of phases that have not run: {MERGED_PER_S:,} and {VERIFIED_PER_S:,} rows per second, as "
             "the demo was seen to take on two cores. Your mappings, machine and load decide; a rehearsal tells.",
-            f"Log: bytes written by the whole server in the last {_hours(wal_hours)}, per hour; while the phases run the slot "
-            f"may keep as much, and more where the connector stops.{_too_young(wal_hours)}",
+            f"Log: bytes written by the whole server in the last {_render_hours(wal_hours)}, per hour; while the phases run "
+            f"the slot may keep as much, and more where the connector stops.{_warn_of_youth(wal_hours)}",
             f"Disk of the new shop: mirror and tables as large as the mapped tables of legacy each, and {_ROOM - 1:.0%} more. "
             "Not measured; free space cannot be asked of PostgreSQL.",
         ),
     )
 
 
-def head_room(legacy: Connection, found: Estimate) -> Iterator[Finding]:
+def check_head_room(legacy: Connection, found: Estimate) -> Iterator[Finding]:
     """Whether legacy keeps enough log for a connector that is away as long as the phases take, and an hour more."""
-    limit = value(legacy, "SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'")
+    limit = read_value(legacy, "SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'")
     if limit is None or int(limit) < 0 or found.wal_per_hour is None or found.legacy_bytes is None:
         return
     wanted = found.legacy_bytes + found.wal_per_hour
@@ -140,22 +140,22 @@ def head_room(legacy: Connection, found: Estimate) -> Iterator[Finding]:
         yield Finding(
             LEGACY,
             Severity.WARNING,
-            f"max_slot_wal_keep_size is {pages.size(int(limit) * 1024**2)}, and an hour writes "
-            f"{pages.size(found.wal_per_hour)}",
+            f"max_slot_wal_keep_size is {pages.render_size(int(limit) * 1024**2)}, and an hour writes "
+            f"{pages.render_size(found.wal_per_hour)}",
             "a connector that is away for an hour loses its slot, and all must be copied anew",
-            f"raise it to {pages.size(2 * wanted)} or more, if the disk has it",
+            f"raise it to {pages.render_size(2 * wanted)} or more, if the disk has it",
         )
 
 
-def _hours(hours: float) -> str:
-    return pages.duration(hours * 3600)
+def _render_hours(hours: float) -> str:
+    return pages.render_duration(hours * 3600)
 
 
-def _too_young(hours: float) -> str:
+def _warn_of_youth(hours: float) -> str:
     return "" if hours >= YOUNG_H else " That is too short a time to tell."
 
 
-def _size(legacy: Connection, table: str, phase: str, hours: float) -> Size:
+def _measure_size(legacy: Connection, table: str, phase: str, hours: float) -> Size:
     row = legacy.execute(
         """SELECT c.reltuples, p.size, p.net
            FROM pg_class c CROSS JOIN LATERAL (
@@ -172,7 +172,7 @@ def _size(legacy: Connection, table: str, phase: str, hours: float) -> Size:
     return Size(table, phase, int(tuples), int(size), None if net is None or hours < YOUNG_H else float(net) / hours)
 
 
-def _copy_seconds(legacy: Connection, table: MirrorTable, rows: int) -> float:
+def _time_copy(legacy: Connection, table: MirrorTable, rows: int) -> float:
     """How long a copy of all its rows would take, from the time that a sample takes."""
     query = SQL("COPY (SELECT {} FROM public.{} LIMIT {}) TO STDOUT (FORMAT binary)").format(
         mirror.values(table), Identifier(table.name), SQL(str(SAMPLE))
@@ -186,7 +186,7 @@ def _copy_seconds(legacy: Connection, table: MirrorTable, rows: int) -> float:
     return (time.perf_counter() - started) * max(rows, 1) / taken
 
 
-def _told(shop: Connection, route: Route, phase: str) -> tuple[float, float, float] | None:
+def _read_last_run(shop: Connection, route: Route, phase: str) -> tuple[float, float, float] | None:
     """What the phase's last run took: copy, merge, verification; None when it has not been verified yet."""
     if not exists(shop, "ferry.verification"):
         return None

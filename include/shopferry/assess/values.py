@@ -42,7 +42,7 @@ class _Tally:
         return tuple(self.examples)
 
 
-def judged(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
+def judge_values(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
     """What the standardizers make of every column that the route has them judge, and whom they take for the same person."""
     seen: set[tuple[str, str, str]] = set()
     of_identity = {
@@ -53,13 +53,13 @@ def judged(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) 
         if question in seen or wanted.table not in tables or wanted.kind == "given_name":  # family_name says the same
             continue
         seen.add(question)
-        yield from _column(
+        yield from _judge_column(
             legacy, tables[wanted.table], wanted, cluster=wanted.kind == "email" and question in of_identity
         )
 
 
-def _column(legacy: Connection, table: MirrorTable, wanted: Standardize, *, cluster: bool) -> Iterator[Finding]:
-    part, factor = (SQL(""), 1.0) if cluster else sample(legacy, table.name)
+def _judge_column(legacy: Connection, table: MirrorTable, wanted: Standardize, *, cluster: bool) -> Iterator[Finding]:
+    part, factor = (SQL(""), 1.0) if cluster else choose_sample(legacy, table.name)
     rows = legacy.execute(
         SQL("SELECT coalesce(({0})::text, ''), min({1}), count(*) FROM public.{2} {3} GROUP BY 1").format(
             SQL(wanted.expression), key_text(table.key), Identifier(table.name), part
@@ -98,7 +98,7 @@ def _column(legacy: Connection, table: MirrorTable, wanted: Standardize, *, clus
                 tally.rows,
                 examples=tally.shown,
             )
-        yield found.scaled(factor)
+        yield found.scale(factor)
     shared = {address: t for address, t in people.items() if t.rows > 1}
     if shared:
         largest = sorted(shared.values(), key=lambda t: -t.rows)[:EXAMPLES]
@@ -113,11 +113,11 @@ def _column(legacy: Connection, table: MirrorTable, wanted: Standardize, *, clus
         )
 
 
-def broken_texts(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
+def find_broken_texts(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
     """Texts of captured columns that look as if somebody had read them in the wrong encoding, escaped, or cut them."""
     repaired = {(s.table, s.expression) for u in route.units for s in u.standardize if s.kind in _REPAIRING}
     for table in tables.values():
-        part, factor = sample(legacy, table.name)
+        part, factor = choose_sample(legacy, table.name)
         for column in table.columns:
             if column.legacy_base not in _TEXTS or column.name in table.key:
                 continue
@@ -145,10 +145,10 @@ def broken_texts(legacy: Connection, route: Route, tables: Mapping[str, MirrorTa
                     else f"if they are broken: `-- standardize: text legacy.{table.name} ({column.name})` in the mapping",
                     tally.rows,
                     examples=tally.shown,
-                ).scaled(factor)
+                ).scale(factor)
 
 
-def sample(legacy: Connection, table: str) -> tuple[Composable, float]:
+def choose_sample(legacy: Connection, table: str) -> tuple[Composable, float]:
     """The TABLESAMPLE clause that keeps a look at a large table short, and how many rows one of its rows stands for."""
     row = legacy.execute(
         "SELECT greatest(c.reltuples, s.n_live_tup, 0) FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid "

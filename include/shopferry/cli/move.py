@@ -15,7 +15,7 @@ from dataclasses import asdict
 import psycopg
 
 from shopferry import db
-from shopferry.cli.output import show, who, written
+from shopferry.cli.output import name_who, publish_report, show
 from shopferry.control import backups, chunks, phases, routes
 from shopferry.errors import GapError, ShopferryError
 from shopferry.retry import describe, retrying
@@ -43,7 +43,7 @@ def rehearse(args: argparse.Namespace) -> int:
     from shopferry.rehearsal import rehearsal
 
     form = rehearsal.Form(args.customers, args.pseudonymise)
-    done = rehearsal.rehearse(Settings.load(), who(args), form, lambda text: print(text, file=sys.stderr))
+    done = rehearsal.rehearse(Settings.load(), name_who(args), form, lambda text: print(text, file=sys.stderr))
     show(args, done.phases, _REHEARSED)
     if not args.json:
         print(done.told)
@@ -73,7 +73,7 @@ def phase_run(args: argparse.Namespace) -> int:
         print("the sample is in the new shop to look at; run the phase without --sample to go on", file=sys.stderr)
     else:
         show(args, outcome.accounts)
-        written(f"after phase {args.phase}")
+        publish_report(f"after phase {args.phase}")
     return 0
 
 
@@ -147,7 +147,7 @@ def backup_take(args: argparse.Namespace) -> int:
 
     settings = Settings.load()
     stores = [args.store] if args.store else backups.STORES
-    made = [backup.take(settings, who(args), store, test_restore=args.test_restore) for store in stores]
+    made = [backup.take(settings, name_who(args), store, test_restore=args.test_restore) for store in stores]
     show(args, made, _BACKUP)
     return 0
 
@@ -190,9 +190,9 @@ def cutover(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _dry_run(args, settings)
     _end_in_order()  # it still lets PgBouncer's clients go
-    done = switch.cut_over(settings, who(args))
+    done = switch.cut_over(settings, name_who(args))
     show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
-    written("after the cutover")
+    publish_report("after the cutover")
     return 0
 
 
@@ -224,10 +224,10 @@ def rollback(args: argparse.Namespace) -> int:
 
     _end_in_order()
     settings = Settings.load()
-    done = roll_back(settings, who(args))
+    done = roll_back(settings, name_who(args))
     show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
-    phase_steps.run_again(settings, f"cli:{who(args)}", lambda text: print(text, file=sys.stderr))
-    written("after the rollback")
+    phase_steps.run_again(settings, f"cli:{name_who(args)}", lambda text: print(text, file=sys.stderr))
+    publish_report("after the rollback")
     return 0
 
 

@@ -32,12 +32,12 @@ def show(args: argparse.Namespace, rows: Sequence[Any], columns: Sequence[str] |
     names = columns or list(plain[0]) if plain else list(columns or ())
     table = Table(*(n.replace("_", " ") for n in names), box=SIMPLE_HEAD, pad_edge=False)
     for row in plain:
-        table.add_row(*(escape(_cell(row.get(n))) for n in names))  # [[cutover.quarantine]] is no markup
+        table.add_row(*(escape(_render_cell(row.get(n))) for n in names))  # [[cutover.quarantine]] is no markup
     width = None if sys.stdout.isatty() else 160
     Console(width=width, highlight=False).print(table if plain else "nothing to show")
 
 
-def _cell(value: object) -> str:
+def _render_cell(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -53,11 +53,11 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def who(args: argparse.Namespace) -> str:
+def name_who(args: argparse.Namespace) -> str:
     return str(args.who or getpass.getuser())
 
 
-def written(occasion: str) -> None:
+def publish_report(occasion: str) -> None:
     """Write the report people read, and say where; what was done is done, whether or not that succeeds."""
     from shopferry.report import rendering
 

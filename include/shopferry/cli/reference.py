@@ -18,20 +18,20 @@ def render() -> str:
         "Exit codes: 0 done or all is well; 1 refused, different or failed, the reason on stderr; 2 wrong usage.",
         "",
     ]
-    return "\n".join([*lines, *_verbs(parser(), "shopferry")]).rstrip() + "\n"
+    return "\n".join([*lines, *_render_verbs(parser(), "shopferry")]).rstrip() + "\n"
 
 
-def _verbs(of: argparse.ArgumentParser, path: str) -> Iterator[str]:
+def _render_verbs(of: argparse.ArgumentParser, path: str) -> Iterator[str]:
     for action in of._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, child in action.choices.items():
-                yield from _verb(child, f"{path} {name}")
+                yield from _render_verb(child, f"{path} {name}")
 
 
-def _verb(of: argparse.ArgumentParser, path: str) -> Iterator[str]:
+def _render_verb(of: argparse.ArgumentParser, path: str) -> Iterator[str]:
     group = any(isinstance(a, argparse._SubParsersAction) for a in of._actions)
     if group and not of.get_default("run"):
-        yield from _verbs(of, path)
+        yield from _render_verbs(of, path)
         return
     yield from (f"## `{path}`", "", of.description or "", "", "| argument | meaning |", "| --- | --- |")
     for action in of._actions:
@@ -43,7 +43,7 @@ def _verb(of: argparse.ArgumentParser, path: str) -> Iterator[str]:
             yield f"| `{name}{value}` | {action.help} |"
     yield ""
     if group:  # a verb by itself that has others below it
-        yield from _verbs(of, path)
+        yield from _render_verbs(of, path)
 
 
 if __name__ == "__main__":

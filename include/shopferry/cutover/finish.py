@@ -25,7 +25,7 @@ from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError, ShopferryError, TransientError
 from shopferry.retry import retrying
 from shopferry.route import settings as route_settings
-from shopferry.route.route import Route, reverse_of
+from shopferry.route.route import Route, name_reverse
 from shopferry.settings import REVERSE, Settings
 from shopferry.stores import fence, origin
 
@@ -168,7 +168,7 @@ def _finish_legacy(legacy: Connection, route: Route, done: Finished) -> None:
         _drop_schemas(legacy, "shopferry")
         if routes.is_installed(legacy):
             _drop_schemas(legacy, "shop", "mirror", "ferry")
-    origin.drop(legacy, reverse_of(route.name), _ORIGINS_S)
+    origin.drop(legacy, name_reverse(route.name), _ORIGINS_S)
     done.dropped += [f"legacy: {what}" for what in standing]
     done.warnings.append(_WARNING)
 

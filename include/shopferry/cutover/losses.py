@@ -8,7 +8,7 @@ from shopferry.control.gates import Gate
 from shopferry.db import Connection
 from shopferry.engine import mirror
 from shopferry.engine.pair import Stores
-from shopferry.route.losses import FILE, decided
+from shopferry.route.losses import FILE, load_decisions
 from shopferry.route.route import Route
 
 _NAMED = 5
@@ -17,7 +17,7 @@ _NAMED = 5
 def judge_accepted(route: Route, by: str | None) -> Gate:
     """Judge whether a person has accepted, by name, what the way back cannot carry."""
     back = route.back
-    lost = [d for d in decided(back) if d.how != "carried"] if back else []
+    lost = [d for d in load_decisions(back) if d.how != "carried"] if back else []
     told = f"{len(lost)} columns ({_listed(d.name for d in lost)})" if lost else "none"
     if lost and by:
         told += f", accepted by {by}"
@@ -40,7 +40,7 @@ def judge_covered(s: Stores) -> Gate:
     read = {(f"shop.{t.name}", c) for t in mirror.load(s.source).values() for c in t.names}
     if not read:
         return Gate(name, False, "it is not installed, so nobody knows what it reads", "run `shopferry arm`")
-    settled, tables = decided(back), s.route.shop_tables
+    settled, tables = load_decisions(back), s.route.shop_tables
     left = [
         f"{table}.{column}"
         for table, column in _columns(s.target, tables)

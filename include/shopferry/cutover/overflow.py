@@ -35,7 +35,7 @@ class Overlong:
 def overlong_columns(legacy: Connection, back: Route) -> list[Overlong]:
     """The columns whose overlong texts the route keeps; none while the way back is not armed."""
     held = mirror.load(legacy)
-    found = [(d.table.partition(".")[2], d.column, d.width) for d in losses.decided(back) if d.width]
+    found = [(d.table.partition(".")[2], d.column, d.width) for d in losses.load_decisions(back) if d.width]
     return [Overlong(held[table], column, width) for table, column, width in found if table in held]
 
 

@@ -26,7 +26,7 @@ from shopferry.db import Connection
 from shopferry.engine import backfill
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import MappingError, ShopferryError
-from shopferry.route.route import Route, route_folder
+from shopferry.route.route import Route, find_folder
 from shopferry.settings import Settings
 
 SIGN_OF_LIFE_S = 15.0
@@ -175,14 +175,14 @@ def _following(legacy: Connection, back: Route) -> dict[str, int]:
 
 def _numbers(back: Route) -> list[tuple[str, str, str]]:
     """(legacy table, column, the new shop's sequence) of what gets its legacy key at birth."""
-    file = route_folder(back.name) / KEYS
+    file = find_folder(back.name) / KEYS
     return _NUMBERS.findall(file.read_text()) if file.exists() else []
 
 
 def _install(back: Settings) -> None:
     with open_stores(back, "arm") as s:
         installation.install(s.source, s.target, s.route)
-        file = route_folder(s.route.name) / KEYS
+        file = find_folder(s.route.name) / KEYS
         # Whoever writes the new shop now is the forward flow, which goes on when these short locks are gone.
         if file.exists():  # not where all keys are the same in both stores
             with s.source.transaction():

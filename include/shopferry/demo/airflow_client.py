@@ -43,16 +43,16 @@ class AirflowClient:
         found = self._call("POST", f"/dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf or {}})
         return str(found["dag_run_id"])
 
-    def newest_run(self, dag: str) -> str | None:
+    def find_newest_run(self, dag: str) -> str | None:
         """The id of the DAG's newest run, None when it has none."""
         found = self._call("GET", f"/dags/{dag}/dagRuns?order_by=-run_after&limit=1")["dag_runs"]
         return str(found[0]["dag_run_id"]) if found else None
 
-    def state(self, dag: str, run: str) -> str:
+    def read_state(self, dag: str, run: str) -> str:
         """The state of a run: queued, running, success or failed."""
         return str(self._call("GET", f"/dags/{dag}/dagRuns/{run}")["state"])
 
-    def failures(self, dag: str, run: str) -> str:
+    def name_failures(self, dag: str, run: str) -> str:
         """The tasks of a run that failed, for a message."""
         tasks = self._call("GET", f"/dags/{dag}/dagRuns/{run}/taskInstances")["task_instances"]
         return ", ".join(sorted({t["task_id"] for t in tasks if t["state"] in {"failed", "up_for_retry"}}))
@@ -60,7 +60,7 @@ class AirflowClient:
     def await_end(self, dag: str, run: str, timeout_s: float) -> None:
         """Wait for a run to succeed. Raises StackError naming the failed tasks, or when it takes too long."""
         deadline = time.monotonic() + timeout_s
-        while (state := self.state(dag, run)) not in _ENDED:
+        while (state := self.read_state(dag, run)) not in _ENDED:
             if time.monotonic() > deadline:
                 raise StackError(
                     f"Airflow's run {run} of {dag} is {state} after {timeout_s:.0f} s: see {self.url}/dags/{dag}"
@@ -68,7 +68,7 @@ class AirflowClient:
             time.sleep(_POLL_S)
         if state == "failed":
             raise StackError(
-                f"Airflow's run {run} of {dag} failed in {self.failures(dag, run)}: see {self.url}/dags/{dag}"
+                f"Airflow's run {run} of {dag} failed in {self.name_failures(dag, run)}: see {self.url}/dags/{dag}"
             )
 
     def approve_and_await(self, dag: str, run: str, task: str, timeout_s: float) -> None:
@@ -80,7 +80,7 @@ class AirflowClient:
         deadline = time.monotonic() + timeout_s
         instance = f"/dags/{dag}/dagRuns/{run}/taskInstances/{task}"
         waiting = 0
-        while (state := self.state(dag, run)) not in _ENDED:
+        while (state := self.read_state(dag, run)) not in _ENDED:
             waits = self._call("GET", instance)["state"] == "awaiting_input"
             waiting = waiting + 1 if waits else 0
             if waiting * _POLL_S > _SETTLED_S:

@@ -63,7 +63,7 @@ def misread(text: str) -> str:
     return text.encode().decode("iso8859-2")
 
 
-def damaged(rng: Random, rates: Rates, text: str) -> str:
+def damage(rng: Random, rates: Rates, text: str) -> str:
     """A text as an old shop may hold it: misread, escaped, with junk, or as it should be."""
     dice = rng.random()
     if dice < rates.nul_junk:
@@ -75,12 +75,12 @@ def damaged(rng: Random, rates: Rates, text: str) -> str:
     return text
 
 
-def email_variant(rng: Random, email: str) -> str:
+def vary_email(rng: Random, email: str) -> str:
     """The same address as its owner types it another time."""
     return rng.choice((email, email.upper(), email.capitalize(), f" {email}", f"{email} ", email.replace("@", " @")))
 
 
-def phone(rng: Random, rates: Rates, country: str) -> str | None:
+def draw_phone(rng: Random, rates: Rates, country: str) -> str | None:
     """A telephone number in one of the shapes people write."""
     dice = rng.random()
     if dice < rates.phone_missing:
@@ -107,12 +107,12 @@ def phone(rng: Random, rates: Rates, country: str) -> str | None:
     )[shape]
 
 
-def newsletter_date(rng: Random, day: date) -> str | None:
+def write_date(rng: Random, day: date) -> str | None:
     """A date in text, in the format of its year."""
     return (day.isoformat(), f"{day:%d.%m.%Y}", f"{day:%Y-%m-%d} 00:00:00", "0000-00-00", "", None)[rng.randrange(6)]
 
 
-def password(rng: Random, rates: Rates) -> tuple[str, str | None]:
+def draw_password(rng: Random, rates: Rates) -> tuple[str, str | None]:
     """(hash, salt) of one of the generations of hashing; random, so nobody's password."""
     dice = rng.random()
     if dice < rates.password_unknown:

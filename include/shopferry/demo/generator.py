@@ -104,14 +104,14 @@ def seed(conn: Connection, *, customers: int, seed: int = 7, rates: Rates | None
     with conn.transaction():
         if not exists(conn, "public.customers"):
             create(conn)
-        shop = _Shop(Random(seed), rates or Rates(), _pools(seed))  # noqa: S311
+        shop = _Shop(Random(seed), rates or Rates(), _make_pools(seed))  # noqa: S311
         for table in TABLES:
             row = conn.execute(SQL("SELECT coalesce(max(id), 0) FROM {}").format(Identifier(table))).fetchone()
             shop.last[table] = int(row[0]) if row else 0
         before = dict(shop.last)
         for start in range(0, customers, _CUSTOMERS_AT_ONCE):
             for _ in range(min(_CUSTOMERS_AT_ONCE, customers - start)):
-                shop.customer()
+                shop.add_customer()
             for table in TABLES:
                 _copy(conn, table, shop.rows[table])
                 shop.rows[table].clear()
@@ -131,7 +131,7 @@ def _copy(conn: Connection, table: str, rows: list[str]) -> None:
         copy.write("".join(rows))
 
 
-def _line(values: Iterable[object]) -> str:
+def _render_line(values: Iterable[object]) -> str:
     """One row in COPY's text format."""
     return (
         "\t".join(
@@ -151,7 +151,7 @@ class _Pools:
     places: list[tuple[str, str]]  # (postcode, city)
 
 
-def _pools(seed: int) -> dict[str, _Pools]:
+def _make_pools(seed: int) -> dict[str, _Pools]:
     pools = {}
     for country, locale in _LOCALES.items():
         fake = Faker(locale)
@@ -183,21 +183,21 @@ class _Shop:
 
     def add(self, table: str, *values: object) -> int:
         self.last[table] += 1
-        self.rows[table].append(_line((self.last[table], *values)))
+        self.rows[table].append(_render_line((self.last[table], *values)))
         return self.last[table]
 
-    def moment(self, after: datetime = FIRST_DAY) -> datetime:
+    def draw_moment(self, after: datetime = FIRST_DAY) -> datetime:
         span = int((LAST_DAY - after).total_seconds())
         return after + timedelta(seconds=self.rng.randrange(max(span, 1)))
 
-    def recorded(self, when: datetime) -> datetime | None:
+    def record(self, when: datetime) -> datetime | None:
         """A time as it was recorded: now and then wrong or missing."""
         dice = self.rng.random()
         if dice < self.rates.date_in_future:
             return when.replace(year=when.year + 100, day=min(when.day, 28))
         return None if dice < self.rates.date_in_future + self.rates.date_missing else when
 
-    def place(self, country: str) -> tuple[str, str | None, str, str]:
+    def draw_place(self, country: str) -> tuple[str, str | None, str, str]:
         """(street, postcode, city, country) as somebody typed them."""
         rng, rates, pool = self.rng, self.rates, self.pools[country]
         postcode: str | None
@@ -214,9 +214,9 @@ class _Shop:
         street = f"{rng.choice(pool.streets)} {rng.randrange(1, 160)}"
         if rng.random() < 0.4:
             street += f"/{rng.randrange(1, 90)}"
-        return defects.damaged(rng, rates, street), postcode, defects.damaged(rng, rates, city), written
+        return defects.damage(rng, rates, street), postcode, defects.damage(rng, rates, city), written
 
-    def name(self, given: str, family: str) -> str:
+    def write_name(self, given: str, family: str) -> str:
         rng, rates = self.rng, self.rates
         dice = rng.random()
         if dice < rates.name_too_long:
@@ -226,18 +226,18 @@ class _Shop:
             return f"{given} {family}".upper()
         if dice < rates.name_shouted + rates.name_reversed:
             return f"{family}, {given}"
-        return defects.damaged(rng, rates, f"{given} {family}")
+        return defects.damage(rng, rates, f"{given} {family}")
 
-    def customer(self) -> None:
+    def add_customer(self) -> None:
         rng, rates = self.rng, self.rates
-        created = self.moment()
+        created = self.draw_moment()
         if self.known and rng.random() < rates.duplicate:
             email, full_name, country = rng.choice(self.known)
-            email = defects.email_variant(rng, email)
+            email = defects.vary_email(rng, email)
         else:
             country = rng.choices(("PL", "DE", "CZ", "GB"), (88, 6, 4, 2))[0]
             given, family = rng.choice(self.pools[country].names)
-            full_name = self.name(given, family)
+            full_name = self.write_name(given, family)
             handle = f"{given}.{family}".lower().translate(_ASCII)
             handle = "".join(c for c in handle if c.isascii() and (c.isalnum() or c == "."))
             email = f"{handle}{self.last['customers'] + 1}@{rng.choice(_DOMAINS)}"
@@ -248,9 +248,9 @@ class _Shop:
             email = rng.choice(("brak", "jan@", f"{email}@@", email.replace("@", "(at)")))
         elif dice < rates.email_invalid + rates.email_missing:
             email = ""
-        hash_, salt = defects.password(rng, rates)
+        hash_, salt = defects.draw_password(rng, rates)
         newsletter = rng.random() < 0.4
-        said = defects.newsletter_date(rng, date(created.year, created.month, created.day)) if newsletter else None
+        said = defects.write_date(rng, date(created.year, created.month, created.day)) if newsletter else None
         if not newsletter and rng.random() < 0.05:
             said = f"{created:%Y-%m-%d}"
         key = self.add(
@@ -258,26 +258,26 @@ class _Shop:
             email.strip().lower()[:96],
             email,
             full_name,
-            defects.phone(rng, rates, country),
+            defects.draw_phone(rng, rates, country),
             hash_,
             salt,
             f"{full_name.split(' ')[-1][:_NAME_CHARS]} sp. z o.o." if rng.random() < 0.06 else None,
-            *self.place(country),
+            *self.draw_place(country),
             "T" if newsletter else "N",
             said,
             "N" if rng.random() < rates.blocked else "T",
             "T" if rng.random() < rates.soft_deleted else "N",
             f"10.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(256)}",
-            self.moment(created) if rng.random() < 0.8 else None,
-            self.recorded(created),
+            self.draw_moment(created) if rng.random() < 0.8 else None,
+            self.record(created),
         )
-        self.addresses(key, full_name, country, created)
-        self.consents(key, created)
-        orders = [self.order(key, email, full_name, country, created) for _ in range(int(rng.expovariate(1 / 3.5)))]
+        self.add_addresses(key, full_name, country, created)
+        self.add_consents(key, created)
+        orders = [self.add_order(key, email, full_name, country, created) for _ in range(int(rng.expovariate(1 / 3.5)))]
         if rng.random() < 0.4:
-            self.loyalty(key, created, [o for o in orders if o])
+            self.add_loyalty(key, created, [o for o in orders if o])
 
-    def addresses(self, customer: int, full_name: str, country: str, created: datetime) -> None:
+    def add_addresses(self, customer: int, full_name: str, country: str, created: datetime) -> None:
         rng, rates = self.rng, self.rates
         for n in range(rng.choices((0, 1, 2, 3), (30, 45, 20, 5))[0]):
             owner = customer + 50_000_000 if rng.random() < rates.address_orphan else customer
@@ -286,14 +286,14 @@ class _Shop:
                 owner,
                 full_name,
                 None,
-                *self.place(country),
-                defects.phone(rng, rates, country),
+                *self.draw_place(country),
+                defects.draw_phone(rng, rates, country),
                 "T" if n == 0 else "N",
                 "T" if rng.random() < rates.address_deleted else "N",
-                self.recorded(created),
+                self.record(created),
             )
 
-    def consents(self, customer: int, created: datetime) -> None:
+    def add_consents(self, customer: int, created: datetime) -> None:
         rng, rates = self.rng, self.rates
         for channel in ("email", "sms", "phone", "post"):
             if rng.random() >= 0.3:
@@ -302,30 +302,30 @@ class _Shop:
                 channel = channel[0].upper() if channel != "phone" else "T"
             if rng.random() < rates.channel_unknown:
                 channel = "fax"
-            granted: datetime | None = self.moment(created)
+            granted: datetime | None = self.draw_moment(created)
             ip: str | None = f"192.168.{rng.randrange(256)}.{rng.randrange(256)}"
             wording: str | None = f"v{rng.randrange(1, 6)}"
             if rng.random() < rates.consent_unproven:
                 granted, wording, ip = rng.choice(((None, None, None), (granted, None, ip), (None, wording, None)))
             withdrawn = None
             if rng.random() < rates.consent_withdrawn:
-                withdrawn = self.moment(granted or created)
+                withdrawn = self.draw_moment(granted or created)
             owner = customer + 50_000_000 if rng.random() < rates.consent_orphan else customer
             self.add("consents", owner, channel, "T" if rng.random() < 0.9 else "N", granted, ip, wording, withdrawn)
 
-    def order(
+    def add_order(
         self, customer: int, email: str, name: str, country: str, since: datetime
     ) -> tuple[int, datetime, float] | None:
         """One order with its lines and log; (id, placed, total) where loyalty points may follow from it."""
         rng, rates = self.rng, self.rates
-        placed = self.moment(since)
+        placed = self.draw_moment(since)
         owner: int | None = customer
         if rng.random() < rates.guest:
             owner = rng.choice((0, None))
             if rng.random() >= rates.guest_with_account:
                 email = f"gosc{self.last['orders'] + 1}@{rng.choice(_DOMAINS)}"
             else:
-                email = defects.email_variant(rng, email)
+                email = defects.vary_email(rng, email)
         elif rng.random() < rates.order_orphan:
             owner = customer + 50_000_000
         path = list(rng.choices(_STATUS_PATHS, _PATH_WEIGHTS)[0])
@@ -349,7 +349,7 @@ class _Shop:
                 "order_items",
                 order + 5_000_000_000 if rng.random() < rates.line_orphan else order,
                 f"SKU-{article:05d}",
-                defects.damaged(rng, rates, name_),
+                defects.damage(rng, rates, name_),
                 quantity,
                 price,
                 rng.choice((23, 23, 8, 5)),
@@ -359,7 +359,7 @@ class _Shop:
             total += rng.choice((0.01, -0.01, 0.02, 5.0, -10.0)) if total > 10 else 0.01
         at = placed
         for code in path:
-            self.add("order_status_log", order, code, rng.choice(("system", "anna", "marek")), None, self.recorded(at))
+            self.add("order_status_log", order, code, rng.choice(("system", "anna", "marek")), None, self.record(at))
             at += timedelta(minutes=rng.randrange(10, 4000))
         self.add(
             "orders",
@@ -373,14 +373,14 @@ class _Shop:
             rng.choice(_DELIVERIES),
             delivery,
             name,
-            *self.place(country),
-            defects.phone(rng, rates, country),
+            *self.draw_place(country),
+            defects.draw_phone(rng, rates, country),
             "Proszę dzwonić przed dostawą" if rng.random() < 0.05 else None,
-            self.recorded(placed),
+            self.record(placed),
         )
         return (order, placed, total) if owner == customer else None
 
-    def loyalty(self, customer: int, created: datetime, orders: list[tuple[int, datetime, float]]) -> None:
+    def add_loyalty(self, customer: int, created: datetime, orders: list[tuple[int, datetime, float]]) -> None:
         rng, rates = self.rng, self.rates
         account = self.last["loyalty_accounts"] + 1
         balance = 0
@@ -389,7 +389,7 @@ class _Shop:
             if rng.random() < rates.entry_kind_unknown:
                 kind = "?"
             written = -points if kind in "SX" and when.year >= 2015 else points  # the sign came with a later release
-            self.add("loyalty_log", account, kind, written, order, note, self.recorded(when))
+            self.add("loyalty_log", account, kind, written, order, note, self.record(when))
 
         for order, placed, total in orders:
             points = max(1, int(total // 10))
@@ -401,7 +401,7 @@ class _Shop:
                 entry("S", spent, order, "Wymiana na nagrodę", placed)
                 self.add("loyalty_redemptions", account, order, rng.choice(_REWARDS), spent, "done", placed)
         if balance > 20 and rng.random() < 0.1:
-            entry("X", balance // 2, 0, "Punkty wygasły", self.moment(created))
+            entry("X", balance // 2, 0, "Punkty wygasły", self.draw_moment(created))
             balance -= balance // 2
         if rng.random() < rates.points_differ:
             balance += rng.randrange(1, 60)
@@ -411,4 +411,4 @@ class _Shop:
         if rng.random() < rates.tier_unknown:
             tier = "DIAMOND?"
         owner = customer + 50_000_000 if rng.random() < rates.account_orphan else customer
-        self.add("loyalty_accounts", owner, f"29{account:011d}", balance, tier, self.recorded(created))
+        self.add("loyalty_accounts", owner, f"29{account:011d}", balance, tier, self.record(created))

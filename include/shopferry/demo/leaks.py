@@ -67,7 +67,7 @@ class Find:
         return f"{self.where}:{self.line}: {self.kind}"
 
 
-def personal(rows: Iterable[dict[str, Any]]) -> Personal:
+def collect(rows: Iterable[dict[str, Any]]) -> Personal:
     """What rows hold of e-mails, phones and names, by the names of their columns."""
     emails, phones, pairs, names = set(), set(), set(), set()
     for row in rows:
@@ -88,7 +88,7 @@ def personal(rows: Iterable[dict[str, Any]]) -> Personal:
     return Personal(frozenset(emails), frozenset(phones), frozenset(pairs), frozenset(names))
 
 
-def stored(conn: Connection, schema: str) -> Personal:
+def collect_stored(conn: Connection, schema: str) -> Personal:
     """What one store's tables hold of e-mails, phones and names, goods and rewards left aside."""
     found = Personal()
     columns: dict[str, list[str]] = {}
@@ -102,12 +102,12 @@ def stored(conn: Connection, schema: str) -> Personal:
     for table, mine in columns.items():
         listed = SQL(", ").join(map(Identifier, mine))
         rows = conn.execute(SQL("SELECT {} FROM {}").format(listed, Identifier(schema, table))).fetchall()
-        found |= personal(dict(zip(mine, row, strict=True)) for row in rows)
+        found |= collect(dict(zip(mine, row, strict=True)) for row in rows)
     return found
 
 
 @cache
-def _ours() -> frozenset[str]:
+def _read_own_words() -> frozenset[str]:
     """The words of our own texts: a name that is one of them is not told from it."""
     texts = [p.read_text() for p in (PROJECT / "include" / "shopferry").rglob("*.py") if "demo" not in p.parts]
     return frozenset(word for text in texts for word in _WORD.findall(text))
@@ -115,16 +115,19 @@ def _ours() -> frozenset[str]:
 
 def search(what: Personal, texts: Iterable[tuple[str, str]]) -> tuple[list[Find], int]:
     """Look for all of it in texts, given as (where, text); returns the finds and how many lines were searched."""
-    names, odd = what.names - _ours(), {e for e in what.emails if not _ADDRESS.fullmatch(e) and len(e) >= _ALONE}
+    names, odd = (
+        what.names - _read_own_words(),
+        {e for e in what.emails if not _ADDRESS.fullmatch(e) and len(e) >= _ALONE},
+    )
     found, lines = [], 0
     for where, text in texts:
         for number, line in enumerate(text.splitlines(), 1):
             lines += 1
-            found += [Find(where, number, kind) for kind in _kinds(line, what, names, odd)]
+            found += [Find(where, number, kind) for kind in _find_kinds(line, what, names, odd)]
     return found, lines
 
 
-def _kinds(line: str, what: Personal, names: frozenset[str], odd: set[str]) -> Iterator[str]:
+def _find_kinds(line: str, what: Personal, names: frozenset[str], odd: set[str]) -> Iterator[str]:
     plain = "@" in line and any(not _SHAPE.fullmatch(address) for address in _ADDRESS.findall(line))
     if plain or not odd.isdisjoint(_BLANK.split(line.lower())):
         yield "e-mail"
@@ -136,7 +139,7 @@ def _kinds(line: str, what: Personal, names: frozenset[str], odd: set[str]) -> I
         yield "name"
 
 
-def files(*folders: Path) -> Iterator[tuple[str, str]]:
+def read_files(*folders: Path) -> Iterator[tuple[str, str]]:
     """Every file below the folders, its name as a text of its own."""
     for folder in folders:
         for file in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -145,13 +148,13 @@ def files(*folders: Path) -> Iterator[tuple[str, str]]:
             yield name, file.read_text(errors="replace")
 
 
-def recorded(conn: Connection, query: str) -> Iterator[tuple[str, str]]:
+def read_rows(conn: Connection, query: str) -> Iterator[tuple[str, str]]:
     """What a query brings, each row as a text: tables in which programs write down what they have to say."""
     for number, row in enumerate(conn.execute(query.encode()).fetchall(), 1):
         yield f"{query.split(' FROM ')[-1].split()[0]}[{number}]", " ".join(str(v) for v in row)
 
 
-def said(shop: Connection) -> Iterator[tuple[str, str]]:
+def read_own_tables(shop: Connection) -> Iterator[tuple[str, str]]:
     """What the ferry's own tables say to people: errors, evidence, details, keys in quarantine and of differences."""
     for query in (
         "SELECT consumer, stopped FROM ferry.consumer",
@@ -163,4 +166,4 @@ def said(shop: Connection) -> Iterator[tuple[str, str]]:
         "SELECT phase, accounting FROM ferry.verification",
         "SELECT phase, holder FROM ferry.phase",
     ):
-        yield from recorded(shop, query)
+        yield from read_rows(shop, query)

@@ -93,15 +93,15 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
         for key in keys
         if key
     }
-    carried = _carried(shop, sorted(legacy_rows | deciding))
-    back = _led_back(
+    carried = _find_carried(shop, sorted(legacy_rows | deciding))
+    back = _find_led_back(
         shop, {(t, i) for r in acknowledged if r["store"] == "shop" for t, i, *_ in r["facts"] if t[0] != "@"}
     )
     consents = [
         (i, *keys) for r in acknowledged if r["store"] == "shop" for t, i, _, *keys in r["facts"] if t == "consent"
     ]
-    ended = _ended(legacy, {key for _, *keys in consents for key in keys if key})
-    flagged = _flagged(shop, {i for i, *_ in consents})
+    ended = _find_ended(legacy, {key for _, *keys in consents for key in keys if key})
+    flagged = _find_flagged(shop, {i for i, *_ in consents})
     dropped = {(t, i) for r in acknowledged for t, i, *_ in r["facts"] if t.startswith("@")}
     became: dict[Row, Row] = {}
     standing_for: dict[Row, set[Row]] = {}  # the other way round, of whatever it once became
@@ -139,15 +139,15 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
                         in_legacy.pop(declared, None)
                         if declared in carried:
                             _expect(in_shop, carried[declared], columns, record["write"])
-    missing = _differ("legacy", in_legacy, _found(legacy, "legacy", in_legacy))
-    held = _found(shop, "shop", in_shop)
+    missing = _list_differing("legacy", in_legacy, _read_held(legacy, "legacy", in_legacy))
+    held = _read_held(shop, "shop", in_shop)
     absent = {row: became[row] for row, e in in_shop.items() if row not in held and not e.gone and row in became}
-    still_there = set(_found(legacy, "legacy", absent.values()))
-    excused = _accounted(shop, absent.values()) | (set(absent.values()) - still_there)
+    still_there = set(_read_held(legacy, "legacy", absent.values()))
+    excused = _find_accounted(shop, absent.values()) | (set(absent.values()) - still_there)
     followed = {
         row: e for row, e in in_shop.items() if absent.get(row) not in excused and (row in held or row not in derived)
     }
-    missing += _differ("shop", followed, held)
+    missing += _list_differing("shop", followed, held)
     led = {row for rows in (*back.values(), *flagged.values()) for row in rows}
     lost = {
         row: e
@@ -156,9 +156,9 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
         and row not in led
         and not e.gone
         and (f"@{row[0]}", row[1]) not in dropped
-        and not _expected_gone(in_shop, row)
+        and not _is_expected_gone(in_shop, row)
     }
-    accounted = _accounted(shop, lost)
+    accounted = _find_accounted(shop, lost)
     missing += [
         f"{write}:legacy.{table}/{key} is neither carried into the shop nor accounted for"
         for (table, key), e in lost.items()
@@ -170,16 +170,16 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
         missing=sorted(missing),
         failed_for_the_user=len(records) - len(acknowledged),
         longest_write_ms=max((r["ms"] for r in records), default=0.0),
-        longest_gap_ms=longest_gap_ms(records),
+        longest_gap_ms=find_longest_gap_ms(records),
     )
 
 
-def longest_gap_ms(records: Iterable[dict[str, Any]]) -> float:
+def find_longest_gap_ms(records: Iterable[dict[str, Any]]) -> float:
     """The longest time around a change of store in which no write was acknowledged, or one had to wait; 0 without one."""
-    return max((gap for _, gap in gaps_ms(records)), default=0.0)
+    return max((gap for _, gap in find_gaps_ms(records)), default=0.0)
 
 
-def gaps_ms(records: Iterable[dict[str, Any]]) -> list[tuple[str, float]]:
+def find_gaps_ms(records: Iterable[dict[str, Any]]) -> list[tuple[str, float]]:
     """Of each change of store, in order: the store that was opened, and the longest time in which no write was acknowledged,
     or one had to wait, within five seconds of it."""
     done = sorted((r for r in records if r["acknowledged"]), key=lambda r: r["acknowledged"])
@@ -245,7 +245,7 @@ def _expect_back(
     _expect(in_legacy, first, columns, write)
 
 
-def _expected_gone(in_shop: dict[Row, _Expected], legacy_row: Row) -> bool:
+def _is_expected_gone(in_shop: dict[Row, _Expected], legacy_row: Row) -> bool:
     """Whether the shop deleted, after the switch, the row that has the legacy row's own key."""
     shop_row = in_shop.get((_CARRIED_BY[legacy_row[0]], legacy_row[1]))
     return (
@@ -255,26 +255,26 @@ def _expected_gone(in_shop: dict[Row, _Expected], legacy_row: Row) -> bool:
     )
 
 
-def _by_table(rows: Iterable[Row]) -> dict[str, list[int]]:
+def _group_by_table(rows: Iterable[Row]) -> dict[str, list[int]]:
     tables: dict[str, list[int]] = {}
     for table, key in rows:
         tables.setdefault(table, []).append(key)
     return tables
 
 
-def _carried(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, Row]:
+def _find_carried(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, Row]:
     """Legacy row → the shop row that carries it, for those that are carried."""
     return {
         (table, legacy_key): (_CARRIED_BY[table], shop_key)
-        for table, keys in _by_table(rows).items()
+        for table, keys in _group_by_table(rows).items()
         for legacy_key, shop_key in shop.execute(_QUERIES[f"carried.{table}"], {"ids": keys}).fetchall()
     }
 
 
-def _led_back(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, list[Row]]:
+def _find_led_back(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, list[Row]]:
     """Shop row → the legacy rows that it is led back to, the one that decides first."""
     found: dict[Row, list[Row]] = {}
-    for table, keys in _by_table(rows).items():
+    for table, keys in _group_by_table(rows).items():
         old = _LED_BACK_TO[table]
         if table not in _LED_BY_NUMBER:
             found |= {(table, key): [(old, key)] for key in keys}
@@ -284,39 +284,39 @@ def _led_back(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, list[Row]]:
     return found
 
 
-def _flagged(shop: db.Connection, consents: Iterable[int]) -> dict[Row, list[Row]]:
+def _find_flagged(shop: db.Connection, consents: Iterable[int]) -> dict[Row, list[Row]]:
     """Consent to the newsletter → the legacy accounts whose flags it is made of, and is led back to."""
     rows = shop.execute(_QUERIES["back.newsletter"], {"ids": list(consents)}).fetchall()
     return {("consent", key): [("customers", account) for account in accounts] for key, accounts in rows}
 
 
-def _ended(legacy: db.Connection, consents: Iterable[int]) -> dict[Row, list[Row]]:
+def _find_ended(legacy: db.Connection, consents: Iterable[int]) -> dict[Row, list[Row]]:
     """Declaration → the others that ended with it; whose accounts have left or parted since, the shop does not tell of."""
     rows = legacy.execute(_QUERIES["ended.consents"], {"ids": list(consents)}).fetchall()
     return {("consents", key): [("consents", other) for other in others] for key, others in rows}
 
 
-def _found(store: db.Connection, name: str, rows: Iterable[Row]) -> dict[Row, dict[str, Any]]:
+def _read_held(store: db.Connection, name: str, rows: Iterable[Row]) -> dict[Row, dict[str, Any]]:
     """Row → what the store holds of it, for the rows that are there."""
     return {
         (table, key): values
-        for table, keys in _by_table(rows).items()
+        for table, keys in _group_by_table(rows).items()
         for key, values in store.execute(_QUERIES[f"{name}.{table}"], {"ids": keys}).fetchall()
     }
 
 
-def _accounted(shop: db.Connection, rows: Iterable[Row]) -> set[Row]:
+def _find_accounted(shop: db.Connection, rows: Iterable[Row]) -> set[Row]:
     """The legacy rows that stand in quarantine or are left out by a named rule."""
     return {
         (table, key)
-        for table, keys in _by_table(rows).items()
+        for table, keys in _group_by_table(rows).items()
         for (key,) in shop.execute(
             _QUERIES["accounted"], {"entity": f"shop.{_CARRIED_BY[table]}", "keys": [str(k) for k in keys]}
         ).fetchall()
     }
 
 
-def _differ(store: str, expected: dict[Row, _Expected], found: dict[Row, dict[str, Any]]) -> list[str]:
+def _list_differing(store: str, expected: dict[Row, _Expected], found: dict[Row, dict[str, Any]]) -> list[str]:
     """One line for each fact that does not hold."""
     lines = []
     for (table, key), wanted in expected.items():

@@ -22,7 +22,7 @@ def build(shop: Connection, route: str, ledger: LedgerReport, compared: dict[str
     """The report as a plain dictionary; `compared` holds rows_compared and differences of the last look at both stores."""
     sync = offsets.figures(shop, route)
     return {
-        "phases": {p.phase: _phase(shop, route, p.phase, p.seconds) for p in phases.all_phases(shop, route)},
+        "phases": {p.phase: _count_phase(shop, route, p.phase, p.seconds) for p in phases.all_phases(shop, route)},
         "verification": compared,
         "ledger": {
             "acknowledged": ledger.acknowledged,
@@ -32,13 +32,13 @@ def build(shop: Connection, route: str, ledger: LedgerReport, compared: dict[str
         "cutover": {
             "downtime_ms": round(ledger.longest_gap_ms),
             "longest_write_ms": round(ledger.longest_write_ms),
-            "steps_ms": _steps(shop, route),
+            "steps_ms": _read_steps(shop, route),
         },
         "sync": {"events": sync.events, "lag_ms_p50": sync.lag_ms_p50, "lag_ms_p99": sync.lag_ms_p99},
     }
 
 
-def _phase(shop: Connection, route: str, phase: str, seconds: float) -> dict[str, Any]:
+def _count_phase(shop: Connection, route: str, phase: str, seconds: float) -> dict[str, Any]:
     last = differences.latest(shop, route).get(phase)
     tables = last.accounting if last else []
     left_out: dict[str, int] = {}
@@ -55,7 +55,7 @@ def _phase(shop: Connection, route: str, phase: str, seconds: float) -> dict[str
     }
 
 
-def _steps(shop: Connection, route: str) -> dict[str, float]:
+def _read_steps(shop: Connection, route: str) -> dict[str, float]:
     rows = shop.execute("SELECT step, ms FROM ferry.cutover_step WHERE route = %s ORDER BY id", (route,)).fetchall()
     return {step: round(ms, 1) for step, ms in rows}
 
@@ -65,7 +65,7 @@ def write(report: dict[str, Any], path: Path) -> None:
     path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
-def verdict(report: dict[str, Any]) -> list[str]:
+def judge(report: dict[str, Any]) -> list[str]:
     """What is wrong, in words; empty when nothing was lost."""
     wrong = []
     for name, phase in report["phases"].items():
@@ -91,12 +91,12 @@ def show(report: dict[str, Any], console: Console) -> None:
     table.add_column("left out because")
     for name, phase in report["phases"].items():
         for source, rows in phase["tables"].items():
-            table.add_row(name, source, *_counts(rows))
+            table.add_row(name, source, *_render_counts(rows))
             name = ""
     console.print(table)
     ledger, cutover, sync = report["ledger"], report["cutover"], report["sync"]
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    facts.add_row("compared", f"{report['verification']['rows_compared']:,} rows, {_differences(report)}")
+    facts.add_row("compared", f"{report['verification']['rows_compared']:,} rows, {_render_differences(report)}")
     facts.add_row(
         "writers' ledger",
         f"{ledger['acknowledged']:,} writes acknowledged, {ledger['missing']} missing, "
@@ -118,7 +118,7 @@ def show(report: dict[str, Any], console: Console) -> None:
     console.print(facts)
 
 
-def _counts(rows: dict[str, Any]) -> list[str]:
+def _render_counts(rows: dict[str, Any]) -> list[str]:
     left_out = rows["left_out"]
     return [
         f"{rows['legacy_rows']:,}",
@@ -129,6 +129,6 @@ def _counts(rows: dict[str, Any]) -> list[str]:
     ]
 
 
-def _differences(report: dict[str, Any]) -> str:
+def _render_differences(report: dict[str, Any]) -> str:
     count = report["verification"]["differences"]
     return f"{count} differences" if count else "no difference"

@@ -28,18 +28,18 @@ class Router:
     _conn: psycopg.Connection | None = None  # in no transaction, ever: NOTIFY is heard between transactions only
     _read: float = float("-inf")
 
-    def where(self) -> str:
+    def ask_store(self) -> str:
         """The store to write to now: 'legacy' or 'shop'."""
         self._listen(0.0)
         if time.monotonic() - self._read >= POLL_S:
-            self._ask()
+            self._read_table()
         return self.store
 
     def wait(self, seconds: float) -> None:
         """After a refusal: wait for the shop to move, not longer than that, and then know where it is."""
         # While both stores refuse, the switch is under way; it takes about a second.
         if not self._listen(seconds):
-            self._ask()
+            self._read_table()
 
     def close(self) -> None:
         """Let the connection go."""
@@ -54,26 +54,26 @@ class Router:
             time.sleep(seconds)  # the new shop was away just now: nobody's write to legacy waits for it each time
             return heard
         try:
-            for note in self._connected().notifies(timeout=seconds, stop_after=1):
+            for note in self._connect().notifies(timeout=seconds, stop_after=1):
                 told = json.loads(note.payload)
                 self._learn(told["store"], told["version"])
                 heard = True
         except psycopg.OperationalError:
-            self._lost(seconds)
+            self._go_on_without(seconds)
         return heard
 
-    def _ask(self) -> None:
+    def _read_table(self) -> None:
         """Read the table."""
         try:
             row = (
-                self._connected()
+                self._connect()
                 .execute("SELECT active, version FROM ferry.route WHERE route = %s", (self.route,))
                 .fetchone()
             )
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
             row = None  # nothing is installed there yet: nothing has moved
         except psycopg.OperationalError:
-            return self._lost(0.0)
+            return self._go_on_without(0.0)
         self._read = time.monotonic()
         if row:
             self._learn(*row)
@@ -83,14 +83,14 @@ class Router:
         if version >= self.version:
             self.store, self.version = store, version
 
-    def _connected(self) -> psycopg.Connection:
+    def _connect(self) -> psycopg.Connection:
         if self._conn is None or self._conn.closed:
             self._conn = psycopg.connect(self.dsn, autocommit=True, connect_timeout=10, application_name="demo router")
             self._conn.execute(f'LISTEN "shopferry_{self.route}"'.encode())
             self._read = float("-inf")  # what was notified before we listened, only the table knows
         return self._conn
 
-    def _lost(self, seconds: float) -> None:
+    def _go_on_without(self, seconds: float) -> None:
         """Go on with what we know. Should it be wrong, the store that is closed refuses us, and nothing is lost."""
         self.close()
         self._read = time.monotonic()

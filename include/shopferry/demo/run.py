@@ -25,7 +25,7 @@ from shopferry.cutover import way_back
 from shopferry.demo import leaks, ledger, report, shop
 from shopferry.demo.airflow_client import AirflowClient
 from shopferry.demo.leaks import Personal
-from shopferry.demo.writer import writing
+from shopferry.demo.writer import run_beside
 from shopferry.engine import mirror
 from shopferry.errors import StackError
 from shopferry.route.route import Route
@@ -59,20 +59,20 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
     phase_steps.install(settings)
     say("the connector begins to read legacy's log")
     with db.connect(settings.source_dsn, "check") as legacy:
-        known = leaks.stored(legacy, "public")
+        known = leaks.collect_stored(legacy, "public")
         # A shop that is open for years does not wait for a JVM to boot; one that opens with the demo may.
         slot.await_reader(legacy, Route.load(settings.route).publication, patience_s=60.0)
     say(f"the shop opens: {rate} writes per second from now on")
     book = data_dir() / "demo" / "ledger.jsonl"
     book.unlink(missing_ok=True)
     try:
-        with writing(book, rate, environment=os.environ | {"SHOPFERRY_DATA": str(data_dir())}):
+        with run_beside(book, rate, environment=os.environ | {"SHOPFERRY_DATA": str(data_dir())}):
             say("waiting for Airflow")
             booting.join()
             state = stack_state()
             airflow = AirflowClient(state["airflow_url"], state["airflow_user"], state["airflow_password"])
             say(f"the phases, through Airflow ({airflow.url}, user {airflow.user}, password {airflow.password})")
-            _phases(settings, airflow, console)
+            _run_phases(settings, airflow, console)
             say("comparing both stores once more")
             compared = _compare(settings)
             say("cutover: gates, approval, switch")
@@ -83,16 +83,16 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
         say("checking every write that was acknowledged, in both stores")
         way_back.await_both(settings)
         with db.connect(settings.source_dsn, "check") as legacy, db.connect(settings.target_dsn, "check") as new:
-            frozen = _frozen(settings, legacy, new)
+            frozen = _compare_frozen(settings, legacy, new)
             compared = {name: compared[name] + frozen[name] for name in compared}
             found = report.build(new, settings.route, ledger.check(book, legacy, new), compared)
             say("searching all logs for every customer")
-            known |= leaks.stored(legacy, "public") | leaks.stored(new, "shop")
-            found["privacy"] = _privacy(known, new, state, book.with_name("writer.log"))
+            known |= leaks.collect_stored(legacy, "public") | leaks.collect_stored(new, "shop")
+            found["privacy"] = _search_logs(known, new, state, book.with_name("writer.log"))
         report.write(found, report_to)
         console.print()
         report.show(found, console)
-        wrong = report.verdict(found)
+        wrong = report.judge(found)
         for line in wrong:
             console.print(f"[bold red]✗ {line}")
         if not wrong:
@@ -140,7 +140,7 @@ class _InBackground:
             raise self.error
 
 
-def _phases(settings: Settings, airflow: AirflowClient, console: Console) -> None:
+def _run_phases(settings: Settings, airflow: AirflowClient, console: Console) -> None:
     """Start the first phase and watch all of them to the end, with a bar for each."""
     route = Route.load(settings.route)
     runs = {route.phases[0]: airflow.trigger(route.phases[0], {"without_rehearsal": "demo"})}
@@ -160,25 +160,25 @@ def _phases(settings: Settings, airflow: AirflowClient, console: Console) -> Non
             for phase in known:
                 if phase.state != State.NEW and not bars.tasks[shown[phase.phase]].started:
                     bars.start_task(shown[phase.phase])
-                share = _share(phase.state, [p for p in progress if p.phase == phase.phase])
+                share = _compute_share(phase.state, [p for p in progress if p.phase == phase.phase])
                 bars.update(shown[phase.phase], completed=share, state=phase.state)
                 if phase.state == State.VERIFIED:
                     bars.stop_task(shown[phase.phase])
             if all(p.state == State.VERIFIED for p in known):
                 return
             for name in route.phases:
-                if name not in runs and (run := airflow.newest_run(name)):
+                if name not in runs and (run := airflow.find_newest_run(name)):
                     runs[name] = run
             for name, run in runs.items():
-                if airflow.state(name, run) == "failed":
-                    failed = airflow.failures(name, run)
+                if airflow.read_state(name, run) == "failed":
+                    failed = airflow.name_failures(name, run)
                     raise StackError(f"phase {name} failed in Airflow's {failed}: see {airflow.url}/dags/{name}")
             if time.monotonic() > deadline:
                 raise StackError(f"the phases are not done after {PHASE_PATIENCE_S:.0f} s: see {airflow.url}")
             time.sleep(_POLL_S)
 
 
-def _share(state: str, progress: list[chunks.Progress]) -> float:
+def _compute_share(state: str, progress: list[chunks.Progress]) -> float:
     """A phase's bar: copy is the first part, merge the second, sync and verification the rest."""
     if state == State.VERIFIED:
         return 1.0
@@ -190,14 +190,17 @@ def _share(state: str, progress: list[chunks.Progress]) -> float:
     return min(parts, 0.85) + (0.1 if state == State.IN_SYNC else 0.0)
 
 
-def _privacy(known: Personal, new: db.Connection, state: stack.State, writers: Path) -> dict[str, Any]:
+def _search_logs(known: Personal, new: db.Connection, state: stack.State, writers: Path) -> dict[str, Any]:
     """Search what all programs have written down, and what Airflow's tasks have handed on; finds are places, not values."""
     with db.connect(state["airflow_db_dsn"], "check") as metadata:
-        texts = [*leaks.recorded(metadata, "SELECT dag_id, task_id, key, value FROM xcom"), *leaks.said(new)]
+        texts = [
+            *leaks.read_rows(metadata, "SELECT dag_id, task_id, key, value FROM xcom"),
+            *leaks.read_own_tables(new),
+        ]
         texts.append((writers.name, writers.read_text()))
     with suppress(OSError), urllib.request.urlopen(f"http://{state['metrics']}/metrics") as answer:
         texts.append(("metrics", answer.read().decode()))
-    places, lines = leaks.search(known, [*texts, *leaks.files(data_dir() / "log", embedded.home() / "logs")])
+    places, lines = leaks.search(known, [*texts, *leaks.read_files(data_dir() / "log", embedded.find_home() / "logs")])
     return {
         "looked_for": len(known),
         "lines_searched": lines,
@@ -215,7 +218,7 @@ def _compare(settings: Settings) -> dict[str, int]:
     }
 
 
-def _frozen(settings: Settings, legacy: db.Connection, new: db.Connection) -> dict[str, int]:
+def _compare_frozen(settings: Settings, legacy: db.Connection, new: db.Connection) -> dict[str, int]:
     """Compare the fenced legacy store with the mirror: what was acknowledged before the switch is all there."""
     rows = differences = 0
     for table in mirror.load(new).values():

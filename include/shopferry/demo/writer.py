@@ -118,7 +118,7 @@ class Worker:
         attempts, facts, error = 0, [], None
         while True:
             attempts += 1
-            store = self._router.where()
+            store = self._router.ask_store()
             version = self._router.version
             try:
                 facts = self._attempt(store, kind)
@@ -126,7 +126,7 @@ class Worker:
                 break
             except (psycopg.Error, OSError) as fault:
                 error = describe(fault)
-                self._after(fault)
+                self._drop_broken(fault)
                 if not (is_transient(fault) or _is_moved(fault)) or time.monotonic() - clock > GIVE_UP_AFTER_S:
                     log.warning("failed for the user: %s", error, extra={"kind": kind})
                     break
@@ -171,17 +171,16 @@ class Worker:
         }
         # One statement, and so a transaction of its own.
         return [
-            row[0]
-            for row in self._connection(store).execute(self._queries[store][kind], values, prepare=True).fetchall()
+            row[0] for row in self._connect(store).execute(self._queries[store][kind], values, prepare=True).fetchall()
         ]
 
-    def _connection(self, store: str) -> db.Connection:
+    def _connect(self, store: str) -> db.Connection:
         if store not in self._connections or self._connections[store].closed:
             dsn = self.settings.source_dsn if store == "legacy" else self.settings.target_dsn
             self._connections[store] = db.connect(dsn, f"demo writer {self.number}")
         return self._connections[store]
 
-    def _after(self, fault: BaseException) -> None:
+    def _drop_broken(self, fault: BaseException) -> None:
         """Give up connections that may be broken, so that the next attempt opens new ones."""
         if isinstance(fault, (psycopg.OperationalError, psycopg.InterfaceError, OSError)):
             for store, connection in list(self._connections.items()):
@@ -218,7 +217,7 @@ def run(
 
 
 @contextmanager
-def writing(
+def run_beside(
     ledger: Path, rate: float, *, workers: int = WORKERS, seed: int = 7, environment: Mapping[str, str] = os.environ
 ) -> Iterator[None]:
     """The writer in a process of its own for as long as the block lasts, which begins once it has written.

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql
 from shopferry.control.schema import require_free
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError
-from shopferry.route.entities import Unit, changed_table
+from shopferry.route.entities import Unit, name_changed_table
 from shopferry.route.route import Route
 
 _MODIFIER = re.compile(r"\(.*?\)")
@@ -166,7 +166,7 @@ class MirrorTable:
     @property
     def changed(self) -> str:
         """The temp table of before and after images."""
-        return changed_table(self.relation)
+        return name_changed_table(self.relation)
 
 
 def captured_schema(schema: str) -> str:

@@ -10,7 +10,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from shopferry.control import locks
 from shopferry.db import Connection
 from shopferry.engine.standardize import standardize
-from shopferry.route.entities import Standardize, changed_table
+from shopferry.route.entities import Standardize, name_changed_table
 
 _BATCH = 2_000  # raw values judged between two inserts: who needs one of them waits for no more than these
 Raw = tuple[str, str]  # kind, raw value
@@ -41,7 +41,7 @@ def _missing(columns: tuple[Standardize, ...], relation: tuple[str, str] | None 
     """The query for raw values without a verdict, in a relation or else in the tables' images of changed rows."""
     raws = SQL(" UNION ALL ").join(
         SQL("SELECT {} AS kind, ({})::text AS raw FROM {}").format(
-            Literal(c.kind), SQL(c.expression), Identifier(*relation or ("pg_temp", changed_table(f".{c.table}")))
+            Literal(c.kind), SQL(c.expression), Identifier(*relation or ("pg_temp", name_changed_table(f".{c.table}")))
         )
         for c in columns
     )

@@ -147,13 +147,13 @@ def measure(settings: Settings) -> SyncHealth:
 
     Works before anything is installed, and with any of the servers away.
     """
-    health = _measured(settings)
+    health = _measure_flow(settings)
     if health.standby:
-        return replace(_measured(settings.reversed), other=health)
+        return replace(_measure_flow(settings.reversed), other=health)
     return health
 
 
-def _measured(settings: Settings) -> SyncHealth:
+def _measure_flow(settings: Settings) -> SyncHealth:
     route = Route.load(settings.route)
     away: dict[str, str] = {}
     try:
@@ -165,7 +165,7 @@ def _measured(settings: Settings) -> SyncHealth:
     slot = None
     try:
         with db.connect(settings.source_dsn, "watch") as legacy:
-            slot = _slot(legacy, route)
+            slot = _read_slot(legacy, route)
     except (psycopg.Error, ShopferryError) as error:
         away["legacy"] = describe(error)
     return SyncHealth(route.name, begun=False, away=away, slot=slot)
@@ -188,7 +188,7 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
     if begun:
         try:
             with db.connect(settings.source_dsn, "watch") as legacy:
-                slot, unfenced = _slot(legacy, route), _unfenced(legacy, shop, route, active)
+                slot, unfenced = _read_slot(legacy, route), _find_unfenced(legacy, shop, route, active)
                 withheld = find_withheld(legacy, route.publication, tables) if needed else []
         except (psycopg.Error, ShopferryError) as error:
             if needed:  # else legacy may be gone for good
@@ -200,7 +200,7 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
             held = count_unread(settings.kafka, names, stored)
         except ShopferryError as error:
             away["broker"] = describe(error)
-        waiting = _topics(names, held, stored, offsets.applied(shop, name))
+        waiting = _measure_topics(names, held, stored, offsets.applied(shop, name))
         gaps = _find_gaps(held, stored) if held is not None else []
     recent = offsets.figures(shop, name, datetime.now(UTC) - _MINUTE)
     by_reason: dict[str, int] = {}
@@ -211,7 +211,7 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
         begun,
         away=away,
         active=active,
-        phases=_phases(shop, route),
+        phases=_read_phases(shop, route),
         age_s=(datetime.now(UTC) - started).total_seconds() if started else 0.0,
         topics=tuple(waiting),
         gaps=tuple(gaps),
@@ -231,7 +231,7 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
     )
 
 
-def _unfenced(legacy: Connection, shop: Connection, route: Route, active: str) -> list[str]:
+def _find_unfenced(legacy: Connection, shop: Connection, route: Route, active: str) -> list[str]:
     """The tables of the closed store that have no fence."""
     if route.reverse:
         return []
@@ -240,7 +240,7 @@ def _unfenced(legacy: Connection, shop: Connection, route: Route, active: str) -
     return fence.unfenced(shop, route.entities)
 
 
-def _phases(shop: Connection, route: Route) -> tuple[PhaseProgress, ...]:
+def _read_phases(shop: Connection, route: Route) -> tuple[PhaseProgress, ...]:
     progress = chunks.progress(shop, route.name)
 
     def steps(phase: str, kind: str) -> tuple[int, int]:
@@ -255,7 +255,7 @@ def _phases(shop: Connection, route: Route) -> tuple[PhaseProgress, ...]:
     )
 
 
-def _slot(legacy: Connection, route: Route) -> Slot | None:
+def _read_slot(legacy: Connection, route: Route) -> Slot | None:
     name = route.publication
     row = legacy.execute(
         """SELECT active, coalesce(wal_status, 'unknown'),
@@ -269,7 +269,7 @@ def _slot(legacy: Connection, route: Route) -> Slot | None:
     return Slot(name, *row) if row else None
 
 
-def _topics(
+def _measure_topics(
     names: list[str],
     held: Mapping[Partition, Unread] | None,
     stored: Mapping[Partition, int],
@@ -283,7 +283,7 @@ def _topics(
             continue
         behind = {p: max(0, b.end - stored.get(p, 0)) for p, b in mine.items()}
         events = sum(behind.values())
-        ages = [None if mine[p].oldest_ms is None else _age(mine[p].oldest_ms) for p, n in behind.items() if n]
+        ages = [None if mine[p].oldest_ms is None else _compute_age(mine[p].oldest_ms) for p, n in behind.items() if n]
         known = [a for a in ages if a is not None]
         number, size = applied.get(name, (0, 0))
         found.append(
@@ -297,7 +297,7 @@ def _topics(
     return found
 
 
-def _age(epoch_ms: int | None) -> float:
+def _compute_age(epoch_ms: int | None) -> float:
     return max(0.0, datetime.now(UTC).timestamp() - (epoch_ms or 0) / 1000)
 
 

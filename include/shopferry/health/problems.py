@@ -70,22 +70,27 @@ class Problem:
 
 def find_problems(health: SyncHealth, limits: Limits = Limits()) -> list[Problem]:
     """What is wrong; empty when all is well or there is nothing to watch. What could not be looked at is wrong."""
-    found = [*_away(health)]
+    found = [*_find_away(health)]
     if "shop" in health.away and health.slot:
-        found += _standing(health.slot, limits)
+        found += _find_of_room(health.slot, limits)
     if health.watched:
-        found += [*_slot(health, limits), *_broker(health), *_consumers(health, limits), *_late(health, limits)]
+        found += [
+            *_find_of_slot(health, limits),
+            *_find_of_broker(health),
+            *_find_of_consumers(health, limits),
+            *_find_late(health, limits),
+        ]
     elif health.begun and health.slot:  # nobody needs it any more, but legacy keeps its log for it
-        found += [c for c in _standing(health.slot, limits) if c.code in {Code.SLOT_RETAINS, Code.SLOT_HEADROOM}]
+        found += [c for c in _find_of_room(health.slot, limits) if c.code in {Code.SLOT_RETAINS, Code.SLOT_HEADROOM}]
     if health.unfenced:
-        found.append(_open(health))
+        found.append(_describe_open(health))
     if health.other:
         found += [replace(c, text=f"{health.other.route}: {c.text}") for c in find_problems(health.other, limits)]
     young = health.age_s < limits.grace_s
     return [c for c in found if not (young and c.code in _YOUNG)]
 
 
-def _away(health: SyncHealth) -> Iterator[Problem]:
+def _find_away(health: SyncHealth) -> Iterator[Problem]:
     for server, name in (("shop", health.written), ("legacy", health.read), ("broker", "the broker")):
         if server in health.away:
             hidden = {
@@ -96,7 +101,7 @@ def _away(health: SyncHealth) -> Iterator[Problem]:
             yield Problem(Code(f"{server}-away"), f"{name} cannot be looked at, {hidden}: {health.away[server]}")
 
 
-def _slot(health: SyncHealth, limits: Limits) -> Iterator[Problem]:
+def _find_of_slot(health: SyncHealth, limits: Limits) -> Iterator[Problem]:
     if "legacy" in health.away:
         return
     if health.slot is None:
@@ -109,7 +114,7 @@ def _slot(health: SyncHealth, limits: Limits) -> Iterator[Problem]:
             Code.SLOT_LOST, f"slot {health.slot.name} was invalidated, changes are lost: run `shopferry sync resync`"
         )
     else:
-        yield from _standing(health.slot, limits)
+        yield from _find_of_room(health.slot, limits)
     if health.withheld:
         yield Problem(
             Code.UNPUBLISHED,
@@ -120,37 +125,39 @@ def _slot(health: SyncHealth, limits: Limits) -> Iterator[Problem]:
         yield Problem(Code.CHANGES_LOST, f"{health.lost}: changes were lost then, run `shopferry sync resync`")
 
 
-def _standing(slot: Slot, limits: Limits) -> Iterator[Problem]:
+def _find_of_room(slot: Slot, limits: Limits) -> Iterator[Problem]:
     if not slot.active:
         yield Problem(Code.SLOT_INACTIVE, f"nobody reads slot {slot.name}: start the connector, read its log")
     if slot.lag_bytes > limits.lag_bytes:
         yield Problem(
             Code.SLOT_BEHIND,
-            f"the connector is {_mib(slot.lag_bytes)} behind (limit {_mib(limits.lag_bytes)}): "
+            f"the connector is {_render_mib(slot.lag_bytes)} behind (limit {_render_mib(limits.lag_bytes)}): "
             "see whether the broker takes its events",
         )
     if slot.retained_bytes > limits.retained_bytes:
         yield Problem(
             Code.SLOT_RETAINS,
-            f"{_mib(slot.retained_bytes)} of log are kept for slot {slot.name} "
-            f"(limit {_mib(limits.retained_bytes)}): watch the disk",
+            f"{_render_mib(slot.retained_bytes)} of log are kept for slot {slot.name} "
+            f"(limit {_render_mib(limits.retained_bytes)}): watch the disk",
         )
     if slot.limit_bytes and slot.headroom_bytes is not None:
         few = slot.headroom_bytes < limits.headroom * slot.limit_bytes
         if few or slot.wal_status == "unreserved":
             yield Problem(
                 Code.SLOT_HEADROOM,
-                f"{_mib(max(0, slot.headroom_bytes))} more of log and slot {slot.name} is invalidated "
-                f"(max_slot_wal_keep_size {_mib(slot.limit_bytes)}, {slot.wal_status}): raise it, or get the connector going",
+                f"{_render_mib(max(0, slot.headroom_bytes))} more of log and slot {slot.name} is invalidated "
+                f"(max_slot_wal_keep_size {_render_mib(slot.limit_bytes)}, {slot.wal_status}): "
+                "raise it, or get the connector going",
             )
 
 
-def _broker(health: SyncHealth) -> Iterator[Problem]:
+def _find_of_broker(health: SyncHealth) -> Iterator[Problem]:
     if "broker" in health.away:
         return
     if missing := [t.topic for t in health.topics if t.events is None]:
         yield Problem(
-            Code.TOPIC_MISSING, f"the broker has no topic {_some(missing)}: the connector creates them, read its log"
+            Code.TOPIC_MISSING,
+            f"the broker has no topic {_join_some(missing)}: the connector creates them, read its log",
         )
     if health.gaps:
         first = health.gaps[0]
@@ -162,7 +169,7 @@ def _broker(health: SyncHealth) -> Iterator[Problem]:
         )
 
 
-def _consumers(health: SyncHealth, limits: Limits) -> Iterator[Problem]:
+def _find_of_consumers(health: SyncHealth, limits: Limits) -> Iterator[Problem]:
     if not health.consumers:
         yield Problem(Code.CONSUMER_MISSING, f"no consumer was ever seen: start `{health.flow}`")
         return
@@ -178,17 +185,17 @@ def _consumers(health: SyncHealth, limits: Limits) -> Iterator[Problem]:
             )
 
 
-def _open(health: SyncHealth) -> Problem:
+def _describe_open(health: SyncHealth) -> Problem:
     """Of the flow there: the store that it reads is closed after the cutover, the one that it writes before."""
     closed, close = (health.read, "cutover") if health.active == "shop" else (health.written, "phase init")
     return Problem(
         Code.STORE_OPEN,
         f"{closed} takes writes, though the other store is the one that is open: no fence stands on "
-        f"{_some(list(health.unfenced))}: `shopferry {close}` raises it",
+        f"{_join_some(list(health.unfenced))}: `shopferry {close}` raises it",
     )
 
 
-def _late(health: SyncHealth, limits: Limits) -> Iterator[Problem]:
+def _find_late(health: SyncHealth, limits: Limits) -> Iterator[Problem]:
     if health.lag_s > limits.lag_s:
         yield Problem(
             Code.LATE,
@@ -196,9 +203,9 @@ def _late(health: SyncHealth, limits: Limits) -> Iterator[Problem]:
         )
 
 
-def _mib(size: int) -> str:
+def _render_mib(size: int) -> str:
     return f"{size / MIB:.0f} MiB"
 
 
-def _some(names: list[str]) -> str:
+def _join_some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -15,21 +15,23 @@ _LABEL = 12
 _STATES = {"in_sync": "in sync", "cut_over": "cut over", "new": "not begun"}
 
 
-def lines(health: SyncHealth, found: Sequence[Problem], width: int = 120, grace_s: float = Limits.grace_s) -> list[str]:
+def render(
+    health: SyncHealth, found: Sequence[Problem], width: int = 120, grace_s: float = Limits.grace_s
+) -> list[str]:
     """The screen, line by line; complaints begin with `!` and come first. The more of them, the fewer idle topics."""
-    above = [_headline(health, found, grace_s)]
+    above = [_render_headline(health, found, grace_s)]
     for complaint in found:
-        above += _wrapped(f"! {complaint.text} → {complaint.anchor}", width, "  ")
+        above += _wrap(f"! {complaint.text} → {complaint.anchor}", width, "  ")
     above.append("")
     if "shop" in health.away:
-        return above + (list(_slot(health, width)) if health.slot else [])
-    above += _phases(health)
-    below = [*_stream(health, width), *_quarantine(health, width), *_other(health.other, width)]
-    waits = _topics(health, _HEIGHT - len(above) - len(below)) if health.watched else []
+        return above + (list(_render_slot(health, width)) if health.slot else [])
+    above += _render_phases(health)
+    below = [*_render_stream(health, width), *_render_quarantine(health, width), *_render_other(health.other, width)]
+    waits = _render_topics(health, _HEIGHT - len(above) - len(below)) if health.watched else []
     return [line.rstrip() if len(line) <= width else line[: width - 1] + "…" for line in [*above, *waits, *below]]
 
 
-def _headline(health: SyncHealth, found: Sequence[Problem], grace_s: float) -> str:
+def _render_headline(health: SyncHealth, found: Sequence[Problem], grace_s: float) -> str:
     if found:
         verdict = "1 THING IS WRONG" if len(found) == 1 else f"{len(found)} THINGS ARE WRONG"
     elif not health.begun:
@@ -43,41 +45,41 @@ def _headline(health: SyncHealth, found: Sequence[Problem], grace_s: float) -> s
     return f"{health.at:%Y-%m-%d %H:%M:%S} UTC  {health.route}  {verdict}"
 
 
-def _phases(health: SyncHealth) -> Iterator[str]:
+def _render_phases(health: SyncHealth) -> Iterator[str]:
     yield f"{'phase':{_LABEL}}{'state':11}{'copied':>16}{'merged':>18}{'worked':>10}"
     for p in health.phases:
         held = "" if not p.holder else f"  {p.holder}" if p.alive else f"  {p.holder} (died)"
         worked = f"{p.seconds:,.0f} s" if p.seconds else "–"
-        steps = f"{_share(p.copied):>16}{_share(p.merged):>18}"
+        steps = f"{_render_share(p.copied):>16}{_render_share(p.merged):>18}"
         # In a narrow window the holder's name is what may be cut off.
         yield f"{p.phase:{_LABEL}}{_STATES.get(p.state, p.state):11}{steps}{worked:>10}{held}"
     yield ""
 
 
-def _share(done_of: tuple[int, int]) -> str:
+def _render_share(done_of: tuple[int, int]) -> str:
     done, total = done_of
     return f"{done:,} of {total:,}" if total else "–"
 
 
-def _stream(health: SyncHealth, width: int) -> Iterator[str]:
+def _render_stream(health: SyncHealth, width: int) -> Iterator[str]:
     if not health.begun:
         return
     if health.watched:
-        yield from _slot(health, width)
+        yield from _render_slot(health, width)
     if health.position:
         yield (
             f"{'applied':{_LABEL}}up to {health.position.lsn}, committed {health.position.committed:%Y-%m-%d %H:%M:%S} UTC, "
-            f"{_ago(health.position.age_s)}"
+            f"{_render_age(health.position.age_s)}"
         )
     else:
         yield f"{'applied':{_LABEL}}no change yet"
     lag = f", lag p50 {health.lag_ms_p50:,} ms, p99 {health.lag_ms_p99:,} ms" if health.events_per_s else ""
     yield f"{'rate':{_LABEL}}{health.events_per_s:,.1f} events/s over the last minute{lag}"
     if health.watched:
-        yield from _consumers(health)
+        yield from _render_consumers(health)
 
 
-def _topics(health: SyncHealth, room: int) -> list[str]:
+def _render_topics(health: SyncHealth, room: int) -> list[str]:
     """What waits, by topic: those that are missing or wait longest first, the rest in one line when there is no room."""
     head = f"{'waits':7}{'events':>13}{'seconds':>10}{'bytes':>11}  topic"
     if "broker" in health.away:
@@ -86,21 +88,21 @@ def _topics(health: SyncHealth, room: int) -> list[str]:
     room = max(_TOPICS, room - 3)  # this head, the sum, the empty line
     shown = ordered if len(ordered) <= room else ordered[: room - 1]
     rest = ordered[len(shown) :]
-    others = [_topic(_sum(rest, f"{len(rest)} others"))] if rest else []
-    return [head, *map(_topic, shown), *others, _topic(_sum(health.topics, "all")), ""]
+    others = [_render_topic(_sum_up(rest, f"{len(rest)} others"))] if rest else []
+    return [head, *map(_render_topic, shown), *others, _render_topic(_sum_up(health.topics, "all")), ""]
 
 
-def _topic(t: Topic) -> str:
+def _render_topic(t: Topic) -> str:
     events = "?" if t.events is None else f"{t.events:,}"
     seconds = "?" if t.seconds is None else f"{t.seconds:,.1f}"
-    return f"{'':7}{events:>13}{seconds:>10}{_about(t):>11}  {t.topic}"
+    return f"{'':7}{events:>13}{seconds:>10}{_render_bytes(t):>11}  {t.topic}"
 
 
-def _about(t: Topic) -> str:
-    return "?" if t.bytes is None else "0" if not t.bytes else f"~{size(t.bytes)}"
+def _render_bytes(t: Topic) -> str:
+    return "?" if t.bytes is None else "0" if not t.bytes else f"~{render_size(t.bytes)}"
 
 
-def _sum(topics: Sequence[Topic], name: str) -> Topic:
+def _sum_up(topics: Sequence[Topic], name: str) -> Topic:
     """Together: events and bytes add up as far as they are known, of seconds the longest counts."""
     events = [t.events for t in topics if t.events is not None]
     seconds = [t.seconds for t in topics if t.seconds is not None]
@@ -110,32 +112,32 @@ def _sum(topics: Sequence[Topic], name: str) -> Topic:
     )
 
 
-def _slot(health: SyncHealth, width: int) -> Iterator[str]:
+def _render_slot(health: SyncHealth, width: int) -> Iterator[str]:
     if "legacy" in health.away:
         yield f"{'slot':{_LABEL}}? {health.read} cannot be looked at"
     elif slot := health.slot:
         parts = [
             f"{slot.name}: {'active' if slot.active else 'NOT ACTIVE'}, {slot.wal_status}",
-            f"{size(slot.lag_bytes)} not confirmed",
-            f"{size(slot.retained_bytes)} of log kept",
-            f"{size(max(0, slot.headroom_bytes))} left of {size(slot.limit_bytes)}"
+            f"{render_size(slot.lag_bytes)} not confirmed",
+            f"{render_size(slot.retained_bytes)} of log kept",
+            f"{render_size(max(0, slot.headroom_bytes))} left of {render_size(slot.limit_bytes)}"
             if slot.limit_bytes and slot.headroom_bytes is not None
             else "no limit",
         ]
-        yield from _wrapped(f"{'slot':{_LABEL}}{', '.join(parts)}", width, " " * _LABEL)
+        yield from _wrap(f"{'slot':{_LABEL}}{', '.join(parts)}", width, " " * _LABEL)
     else:
         yield f"{'slot':{_LABEL}}none"
 
 
-def _consumers(health: SyncHealth) -> Iterator[str]:
+def _render_consumers(health: SyncHealth) -> Iterator[str]:
     for number, c in enumerate(health.consumers[:3]):
-        what = f"stopped, seen {_ago(c.age_s)}" if c.stopped else f"seen {_ago(c.age_s)}"
+        what = f"stopped, seen {_render_age(c.age_s)}" if c.stopped else f"seen {_render_age(c.age_s)}"
         yield f"{'consumer' if not number else '':{_LABEL}}{c.consumer} {what}"
     if not health.consumers:
         yield f"{'consumer':{_LABEL}}never seen"
 
 
-def _quarantine(health: SyncHealth, width: int) -> Iterator[str]:
+def _render_quarantine(health: SyncHealth, width: int) -> Iterator[str]:
     if not health.begun:
         return
     reasons = list(health.quarantine.items())
@@ -143,30 +145,30 @@ def _quarantine(health: SyncHealth, width: int) -> Iterator[str]:
     if rest := reasons[_REASONS:]:
         named.append(f"{len(rest)} more reasons {sum(rows for _, rows in rest):,}")
     text = ", ".join(named) or "empty"
-    yield from _wrapped(f"{'quarantine':{_LABEL}}{text}", width, " " * _LABEL)
+    yield from _wrap(f"{'quarantine':{_LABEL}}{text}", width, " " * _LABEL)
 
 
-def _other(health: SyncHealth | None, width: int) -> Iterator[str]:
+def _render_other(health: SyncHealth | None, width: int) -> Iterator[str]:
     """The flow that led to the store that is open now, on one line."""
     if health is None or not health.watched:
         return
     slot, seen = health.slot, health.consumers[:1]
-    kept = slot and f"slot {'active' if slot.active else 'NOT ACTIVE'}, {size(slot.retained_bytes)} of log kept"
+    kept = slot and f"slot {'active' if slot.active else 'NOT ACTIVE'}, {render_size(slot.retained_bytes)} of log kept"
     parts = [
         f"{health.route}: {sum(t.events or 0 for t in health.topics):,} events wait",
         kept or "no slot",
-        f"consumer seen {_ago(seen[0].age_s)}" if seen else "consumer never seen",
+        f"consumer seen {_render_age(seen[0].age_s)}" if seen else "consumer never seen",
     ]
-    yield from _wrapped(f"{'kept up':{_LABEL}}{', '.join(parts)}", width, " " * _LABEL)
+    yield from _wrap(f"{'kept up':{_LABEL}}{', '.join(parts)}", width, " " * _LABEL)
 
 
-def _wrapped(text: str, width: int, indent: str) -> list[str]:
+def _wrap(text: str, width: int, indent: str) -> list[str]:
     return textwrap.wrap(
         text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
     )
 
 
-def _ago(seconds: float) -> str:
+def _render_age(seconds: float) -> str:
     if seconds < 120:
         return f"{max(0.0, seconds):.0f} s ago"
     if seconds < 7200:
@@ -174,7 +176,7 @@ def _ago(seconds: float) -> str:
     return f"{seconds / 3600:.0f} h ago"
 
 
-def size(amount: int) -> str:
+def render_size(amount: int) -> str:
     """Bytes as people read them."""
     if amount < 10 * 1024:
         return f"{amount:,} B"

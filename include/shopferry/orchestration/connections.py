@@ -10,43 +10,51 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 from psycopg.conninfo import make_conninfo
 
 from shopferry.errors import ConfigError
-from shopferry.settings import Settings, announcing, own_commands, require_route
+from shopferry.settings import Settings, read_announcing, read_own_commands, require_route
 
 
-def route_name() -> str:
+def name_route() -> str:
     """The route of this Airflow: SHOPFERRY_ROUTE, else `demo`."""
     return os.environ.get("SHOPFERRY_ROUTE") or "demo"
 
 
-def settings_from_connections() -> Settings:
+def load_settings() -> Settings:
     """The route's settings out of Airflow's connections.
 
     Raises ConfigError naming the connection that is missing or says too little.
     """
-    route = route_name()
+    route = name_route()
     require_route(route)
     connect = os.environ.get("SHOPFERRY_CONNECT", "")
-    return Settings(_dsn("legacy_db"), _dsn("shop_db"), _brokers(), route, connect, **own_commands(), **announcing())
+    return Settings(
+        _read_dsn("legacy_db"),
+        _read_dsn("shop_db"),
+        _read_brokers(),
+        route,
+        connect,
+        **read_own_commands(),
+        **read_announcing(),
+    )
 
 
-def _dsn(name: str) -> str:
+def _read_dsn(name: str) -> str:
     # The provider knows which of a connection's extras are libpq's; its own cursors would log every statement.
     hook = PostgresHook(postgres_conn_id=name, log_sql=False)
     try:
         found = hook.connection
     except (AirflowNotFoundException, AirflowRuntimeError):
-        raise _missing(name) from None
+        raise _make_missing(name) from None
     options = {k: str(v) for k, v in found.extra_dejson.items() if k not in {*hook.ignored_extra_options, "cursor"}}
     return make_conninfo(
         "", host=found.host, port=found.port, user=found.login, password=found.password, dbname=found.schema, **options
     )
 
 
-def _brokers() -> str:
+def _read_brokers() -> str:
     try:
         found = Connection.get("kafka")
     except (AirflowNotFoundException, AirflowRuntimeError):
-        raise _missing("kafka") from None
+        raise _make_missing("kafka") from None
     if servers := found.extra_dejson.get("bootstrap.servers"):
         return str(servers)
     if not found.host:
@@ -54,5 +62,5 @@ def _brokers() -> str:
     return f"{found.host}:{found.port or 9092}"
 
 
-def _missing(name: str) -> ConfigError:
+def _make_missing(name: str) -> ConfigError:
     return ConfigError(f"Airflow connection {name!r} is not set: Admin, Connections, or AIRFLOW_CONN_{name.upper()}")

@@ -52,7 +52,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def reasoned(work: Callable[P, R]) -> Callable[P, R]:
+def give_reason(work: Callable[P, R]) -> Callable[P, R]:
     """A task's function whose failures are TransientError or AirflowFailException, with the reason and nothing else."""
 
     @wraps(work)
@@ -60,12 +60,12 @@ def reasoned(work: Callable[P, R]) -> Callable[P, R]:
         try:
             return work(*args, **kwargs)
         except (ShopferryError, psycopg.Error, OSError) as error:
-            failure = for_airflow(describe(error), transient=is_transient(error))
+            failure = make_failure(describe(error), transient=is_transient(error))
         raise failure
 
     return run
 
 
-def for_airflow(reason: str, *, transient: bool) -> Exception:
+def make_failure(reason: str, *, transient: bool) -> Exception:
     """The exception by which Airflow retries or fails."""
     return TransientError(reason) if transient else AirflowFailException(reason)

@@ -11,11 +11,11 @@ from airflow.sdk.api.datamodels._generated import DagRunType
 
 from shopferry.control import routes
 from shopferry.errors import GateError
-from shopferry.orchestration.connections import settings_from_connections
-from shopferry.orchestration.failures import DEFAULTS, reasoned
+from shopferry.orchestration.connections import load_settings
+from shopferry.orchestration.failures import DEFAULTS, give_reason
 from shopferry.orchestration.reporting import write_report
 from shopferry.orchestration.runbooks import runbook
-from shopferry.orchestration.switching import approved_at, approver
+from shopferry.orchestration.switching import read_approval_time, read_approver
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _BODY = (
 )
 
 
-def finish_dag() -> DAG:
+def build_finish_dag() -> DAG:
     """The DAG `finish`: check → report → first approval → second approval, by somebody else → finish."""
     with DAG(
         dag_id="finish",
@@ -53,13 +53,13 @@ def finish_dag() -> DAG:
         @task(
             doc_md="Refuse now what would be refused later: legacy still active, the way back still promised, another route."
         )
-        @reasoned
+        @give_reason
         def check() -> None:
             from shopferry import db
             from shopferry.cutover import finish
             from shopferry.route.route import Route
 
-            settings, typed = settings_from_connections(), get_current_context()["params"]["route"]
+            settings, typed = load_settings(), get_current_context()["params"]["route"]
             route = Route.load(settings.route)
             refused = [] if typed == route.name else [f"the form says {typed!r}, the route is {route.name!r}"]
             with db.connect(settings.target_dsn, "finish") as shop, db.connect(settings.source_dsn, "finish") as legacy:
@@ -69,9 +69,9 @@ def finish_dag() -> DAG:
                 raise GateError(f"not finished: {'; '.join(refused)}")
 
         @task(doc_md="Write the last report while there is something to report from; the log says where.")
-        @reasoned
+        @give_reason
         def report() -> None:
-            write_report(settings_from_connections(), "before the end")
+            write_report(load_settings(), "before the end")
 
         # Without defaults and time-out: nobody's silence may ever answer for somebody.
         first = ApprovalOperator(
@@ -86,17 +86,17 @@ def finish_dag() -> DAG:
         )
 
         @task(doc_md="Drop everything. The log lists what was dropped; a retry completes what a killed task left.")
-        @reasoned
+        @give_reason
         def finish(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
             from shopferry.cutover import finish as end
 
             typed = get_current_context()["params"]["route"]
             done = end.finish(
-                settings_from_connections(),
+                load_settings(),
                 typed,
-                approver(one),
-                approver(other),
-                min(approved_at(one), approved_at(other)),
+                read_approver(one),
+                read_approver(other),
+                min(read_approval_time(one), read_approval_time(other)),
             )
             for line in (*done.dropped, *done.warnings):
                 log.warning("%s", line)  # also where logs are kept quiet

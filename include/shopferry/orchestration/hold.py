@@ -6,29 +6,29 @@ from airflow.sdk import get_current_context
 
 from shopferry import db
 from shopferry.control import phases
-from shopferry.orchestration.connections import settings_from_connections
+from shopferry.orchestration.connections import load_settings
 from shopferry.settings import Settings
 
 
-def holder_of(dag_id: str, run_id: str) -> str:
+def name_holder(dag_id: str, run_id: str) -> str:
     """The name under which a DAG run holds its phase."""
     return f"airflow:{dag_id}:{run_id}"
 
 
-def this_run() -> str:
+def name_this_run() -> str:
     """The holder that the present task works for."""
     run = get_current_context()["dag_run"]
-    return holder_of(run.dag_id, run.run_id)
+    return name_holder(run.dag_id, run.run_id)
 
 
-def held(phase: str) -> Settings:
+def hold_phase(phase: str) -> Settings:
     """The settings for a step of this run, which holds the phase from now on.
 
     A step that was cleared by hand comes here without the steps before it. Raises PhaseError when somebody else holds it.
     """
-    settings = settings_from_connections()
+    settings = load_settings()
     with db.connect(settings.target_dsn, f"hold {phase}") as shop:
-        phases.hold(shop, settings.route, phase, this_run())
+        phases.hold(shop, settings.route, phase, name_this_run())
     return settings
 
 

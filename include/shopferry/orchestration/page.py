@@ -15,7 +15,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from shopferry.control.differences import Latest
-from shopferry.orchestration.connections import settings_from_connections
+from shopferry.orchestration.connections import load_settings
 from shopferry.retry import describe
 from shopferry.route.route import Route
 from shopferry.settings import Settings
@@ -24,7 +24,7 @@ PREFIX = "/shopferry"
 _HTML = Path(__file__).with_name("page.html")
 
 
-def application() -> FastAPI:
+def build_application() -> FastAPI:
     """The application that Airflow mounts at PREFIX; whoever may see Airflow's website may see it, nobody else."""
     app = FastAPI(
         title="shopferry",
@@ -40,7 +40,7 @@ def application() -> FastAPI:
 
     @app.get("/api/status")
     def status() -> dict[str, Any]:
-        return overview()
+        return build_overview()
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:
@@ -49,13 +49,13 @@ def application() -> FastAPI:
     return app
 
 
-def overview() -> dict[str, Any]:
+def build_overview() -> dict[str, Any]:
     """What the page shows: counts, keys and reason codes, nothing personal. Raises what keeps it from knowing."""
     from shopferry import db
     from shopferry.control import chunks, differences, gates, phases
     from shopferry.health import measure, problems
 
-    settings = settings_from_connections()
+    settings = load_settings()
     route = Route.load(settings.route)
     health = measure.measure(settings)
     found: dict[str, Any] = {
@@ -65,7 +65,7 @@ def overview() -> dict[str, Any]:
         "complaints": [{"text": c.text, "runbook": c.anchor} for c in problems.find_problems(health)],
         "phases": [{"phase": name, "state": "new"} for name in route.phases],
         "gates": [],
-        "rehearsal": None if "shop" in health.away else _rehearsal(settings, route),
+        "rehearsal": None if "shop" in health.away else _read_rehearsal(settings, route),
     }
     if not health.begun:
         return found
@@ -81,14 +81,14 @@ def overview() -> dict[str, Any]:
                 "seconds": round(p.seconds, 1),
                 "sample": p.sample,
                 "steps": [asdict(g) for g in progress if g.phase == p.phase],
-                "verification": _verification(verified.get(p.phase)),
+                "verification": _sum_verification(verified.get(p.phase)),
             }
             for p in phases.all_phases(shop, route.name)
         ]
     return found
 
 
-def _rehearsal(settings: Settings, route: Route) -> dict[str, Any] | None:
+def _read_rehearsal(settings: Settings, route: Route) -> dict[str, Any] | None:
     """The last rehearsal, which the first phase asks for; `fresh` while the mappings are those that were rehearsed."""
     from shopferry import db
     from shopferry.control import rehearsals, schema
@@ -101,7 +101,7 @@ def _rehearsal(settings: Settings, route: Route) -> dict[str, Any] | None:
     return {"told": last.told, "green": last.green and fresh, "fresh": fresh}
 
 
-def _verification(last: Latest | None) -> dict[str, Any] | None:
+def _sum_verification(last: Latest | None) -> dict[str, Any] | None:
     if last is None:
         return None
     left_out: dict[str, int] = {}

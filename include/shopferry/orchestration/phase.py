@@ -11,9 +11,9 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, Context, Param, get_current_context, task
 
-from shopferry.orchestration.connections import route_name, settings_from_connections
-from shopferry.orchestration.failures import DEFAULTS, reasoned
-from shopferry.orchestration.hold import held, holder_of, holds, this_run
+from shopferry.orchestration.connections import load_settings, name_route
+from shopferry.orchestration.failures import DEFAULTS, give_reason
+from shopferry.orchestration.hold import hold_phase, holds, name_holder, name_this_run
 from shopferry.orchestration.reporting import write_report
 from shopferry.orchestration.runbooks import runbook
 from shopferry.orchestration.sync import AwaitSync
@@ -53,7 +53,7 @@ _FORM = {
 }
 
 
-def _first_form() -> dict[str, Param]:
+def _make_first_form() -> dict[str, Param]:
     """The form of the phase that comes first. Airflow makes it when it reads the file anew, within half a minute."""
     return _FORM | {
         "without_rehearsal": Param(
@@ -62,24 +62,24 @@ def _first_form() -> dict[str, Param]:
             minLength=2,
             maxLength=80,
             title="Start without a rehearsal",
-            description=f"The last rehearsal: {note.told(route_name())}. Empty: the last one of these mappings (DAG "
+            description=f"The last rehearsal: {note.read(name_route())}. Empty: the last one of these mappings (DAG "
             "rehearse) must have been green. Else the name of whoever decides to start without one; it is kept.",
         ),
     }
 
 
-def verified(phase: str) -> Asset:
+def name_asset(phase: str) -> Asset:
     """The asset that a phase publishes when it is verified; the next phase is scheduled by it."""
     return Asset(name=f"{phase}_verified", uri=f"x-shopferry://phase/{phase}")
 
 
-def phase_dag(phase: str, *, after: str | None = None) -> DAG:
+def build_phase_dag(phase: str, *, after: str | None = None) -> DAG:
     """The DAG of one phase; `after` names the phase whose asset starts it, else it is started by hand."""
-    fields = _FORM if after else _first_form()
+    fields = _FORM if after else _make_first_form()
     with DAG(
         dag_id=phase,
         description=f"Copies, merges and verifies the phase {phase} while both stores stay open",
-        schedule=[verified(after)] if after else None,
+        schedule=[name_asset(after)] if after else None,
         params=fields,
         max_active_runs=1,
         catchup=False,
@@ -90,12 +90,12 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
     ) as dag:
 
         @task(doc_md="Ask both stores whether they are fit for the migration, and install what it needs. Idempotent.")
-        @reasoned
+        @give_reason
         def assess() -> None:
             from shopferry import assess as judge
             from shopferry import phase_steps
 
-            settings = settings_from_connections()
+            settings = load_settings()
             for finding in judge.require_fit(settings):
                 log.warning("%s", finding)
             phase_steps.install(settings)
@@ -103,31 +103,31 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
         @task(
             doc_md="Back up the new shop before anything is merged into it, if it holds rows that are not ours. Once."
         )
-        @reasoned
+        @give_reason
         def back_up() -> str:
             from shopferry.backup import backup
 
-            made = backup.before_merge(settings_from_connections(), this_run())
+            made = backup.take_before_merge(load_settings(), name_this_run())
             return f"backup {made.id}: {made.bytes} bytes in {made.seconds:.1f} s" if made else "no need of a backup"
 
         @task(doc_md="Take the phase for this run, refuse it out of order, cut its tables into chunks.")
-        @reasoned
+        @give_reason
         def plan() -> list[dict[str, Any]]:
             from shopferry import phase_steps
             from shopferry.phase_steps import Options
 
-            settings = settings_from_connections()
+            settings = load_settings()
             form = get_current_context()["params"]
             options = Options(**{name: form[name] for name in fields})
-            phase_steps.begin(settings, phase, this_run(), options)
-            return worth_a_task([vars(span) for span in phase_steps.plan(settings, phase)])
+            phase_steps.begin(settings, phase, name_this_run(), options)
+            return join_small([vars(span) for span in phase_steps.plan(settings, phase)])
 
         @task(
             pool=LEGACY_POOL,
             map_index_template="{{ part }}",
             doc_md="Copy a range of chunks into the mirror. What is copied stays copied, whatever happens to this task.",
         )
-        @reasoned
+        @give_reason
         def copy(span: dict[str, Any]) -> None:
             from shopferry import phase_steps
             from shopferry.control.chunks import Span
@@ -135,17 +135,17 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
             first, last = span["first"] + 1, span["last"] + 1
             part = f"{span['target']} {first}–{last}" if last > first else f"{span['target']} {first}"
             get_current_context()["part"] = part  # type: ignore[typeddict-unknown-key]
-            phase_steps.copy(held(phase), phase, part, Span(**span))
+            phase_steps.copy(hold_phase(phase), phase, part, Span(**span))
 
         @task(
             trigger_rule="none_failed",  # a phase that is live already has nothing to copy
             doc_md="From here on the stream merges this phase too. Then judge every raw value that has no verdict yet.",
         )
-        @reasoned
+        @give_reason
         def standardize() -> int:
             from shopferry import phase_steps
 
-            settings = held(phase)
+            settings = hold_phase(phase)
             phase_steps.go_live(settings, phase)
             return phase_steps.standardize(settings, phase)
 
@@ -154,12 +154,12 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
             map_index_template="{{ worker }}",
             doc_md="Merge the phase's chunks together with the other worker, each chunk in one transaction.",
         )
-        @reasoned
+        @give_reason
         def merge(worker: str) -> None:
             from shopferry import phase_steps
 
             get_current_context()["worker"] = worker  # type: ignore[typeddict-unknown-key]
-            phase_steps.merge(held(phase), phase, worker)
+            phase_steps.merge(hold_phase(phase), phase, worker)
 
         await_sync = AwaitSync(
             task_id="await_sync",
@@ -168,25 +168,25 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
         )
 
         @task(doc_md="Compare mirror and legacy, shop and mapping, and the accounts, online. Any difference fails.")
-        @reasoned
+        @give_reason
         def verify() -> str:
             from shopferry import phase_steps
 
-            outcome = phase_steps.verify_phase(held(phase), phase)
+            outcome = phase_steps.verify_phase(hold_phase(phase), phase)
             return f"{outcome.rows_compared} rows compared in {outcome.seconds:.1f} s, no difference"
 
         @task(
-            outlets=[verified(phase)],
+            outlets=[name_asset(phase)],
             doc_md="Mark the phase verified, let go of it, start the next one by its asset. Write the report: the log says "
             "where.",
         )
-        @reasoned
+        @give_reason
         def publish() -> None:
             from shopferry import phase_steps
 
-            settings = held(phase)
-            phase_steps.finish(settings, phase, this_run())
-            phase_steps.book(settings, phase, _elapsed(get_current_context()))
+            settings = hold_phase(phase)
+            phase_steps.finish(settings, phase, name_this_run())
+            phase_steps.book(settings, phase, _compute_elapsed(get_current_context()))
             write_report(settings, f"after phase {phase}")
 
         planned = plan()
@@ -200,7 +200,7 @@ def phase_dag(phase: str, *, after: str | None = None) -> DAG:
     return dag
 
 
-def worth_a_task(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def join_small(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The spans of a copy, with those of a small table joined: starting a task costs more than copying a few chunks."""
     tables: dict[str, list[dict[str, Any]]] = {}
     for span in spans:
@@ -212,7 +212,7 @@ def worth_a_task(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return worth
 
 
-def _elapsed(context: Context) -> float:
+def _compute_elapsed(context: Context) -> float:
     started = context["dag_run"].start_date
     return (datetime.now(UTC) - started).total_seconds() if started else 0.0
 
@@ -222,8 +222,8 @@ def _let_go(context: Context) -> None:
     from shopferry import phase_steps
 
     run = context["dag_run"]
-    settings = settings_from_connections()
-    holder = holder_of(run.dag_id, run.run_id)
+    settings = load_settings()
+    holder = name_holder(run.dag_id, run.run_id)
     if holds(settings, run.dag_id, holder):  # a run that was refused has nothing to let go of
         phase_steps.abandon(settings, run.dag_id, holder)
-        phase_steps.book(settings, run.dag_id, _elapsed(context))
+        phase_steps.book(settings, run.dag_id, _compute_elapsed(context))

@@ -8,9 +8,9 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from airflow.sdk.api.datamodels._generated import DagRunType
 
 from shopferry.errors import VerificationError
-from shopferry.orchestration.connections import settings_from_connections
-from shopferry.orchestration.failures import DEFAULTS, reasoned
-from shopferry.orchestration.hold import this_run
+from shopferry.orchestration.connections import load_settings
+from shopferry.orchestration.failures import DEFAULTS, give_reason
+from shopferry.orchestration.hold import name_this_run
 from shopferry.orchestration.runbooks import runbook
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _FORM = {
 }
 
 
-def rehearse_dag() -> DAG:
+def build_rehearse_dag() -> DAG:
     """The DAG `rehearse`: one task, by hand; it fails when the rehearsal is not green."""
     with DAG(
         dag_id="rehearse",
@@ -49,12 +49,12 @@ def rehearse_dag() -> DAG:
     ) as dag:
 
         @task(doc_md="The whole rehearsal. A retry begins anew: what a killed one has left is dropped first.")
-        @reasoned
+        @give_reason
         def rehearse() -> list[str]:
             from shopferry.rehearsal import rehearsal
 
             form = rehearsal.Form(**{name: get_current_context()["params"][name] for name in _FORM})
-            done = rehearsal.rehearse(settings_from_connections(), this_run(), form, log.info)
+            done = rehearsal.rehearse(load_settings(), name_this_run(), form, log.info)
             if not done.green:
                 raise VerificationError(f"rehearsal {done.id} of {done.told}")
             return [

@@ -12,9 +12,9 @@ from airflow.sdk import DAG, Param, task
 from airflow.sdk.api.datamodels._generated import DagRunType
 
 from shopferry.control import routes
-from shopferry.orchestration.connections import settings_from_connections
-from shopferry.orchestration.failures import DEFAULTS, reasoned
-from shopferry.orchestration.hold import this_run
+from shopferry.orchestration.connections import load_settings
+from shopferry.orchestration.failures import DEFAULTS, give_reason
+from shopferry.orchestration.hold import name_this_run
 from shopferry.orchestration.reporting import write_report
 from shopferry.orchestration.runbooks import runbook
 from shopferry.route.route import leads_back
@@ -35,37 +35,37 @@ _FORM = {
 }
 
 
-def cutover_dag() -> DAG:
+def build_cutover_dag() -> DAG:
     """The DAG `cutover`: backup → way back armed → gates → approval → the critical section in one task → report."""
-    with _manual("cutover", "Moves the shop's writes from legacy to the new shop, once a named person approves") as dag:
+    with _open_manual_dag(
+        "cutover", "Moves the shop's writes from legacy to the new shop, once a named person approves"
+    ) as dag:
 
         @task(doc_md="Back up each store that has no fresh backup, and restore it into a scratch database to try it.")
-        @reasoned
+        @give_reason
         def back_up() -> list[str]:
             from shopferry.backup import backup
 
-            made = backup.before_cutover(settings_from_connections(), this_run())
+            made = backup.take_before_cutover(load_settings(), name_this_run())
             return [f"backup {b.id} of {b.store}: {b.bytes} bytes in {b.seconds:.1f} s" for b in made]
 
         @task(doc_md="Have legacy hold all that the new shop holds, and follow it: so the way back loses nothing.")
-        @reasoned
+        @give_reason
         def arm() -> str:
             from shopferry.cutover import way_back
 
-            return (
-                f"{way_back.arm(settings_from_connections()):,} rows of the new shop copied into legacy's mirror of it"
-            )
+            return f"{way_back.arm(load_settings()):,} rows of the new shop copied into legacy's mirror of it"
 
         @task(
             doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it."
         )
-        @reasoned
+        @give_reason
         def gates() -> str:
             from shopferry.cutover import gates as judged
 
-            return _judged("cutover", judged.judge(settings_from_connections()))
+            return _require_met("cutover", judged.judge(load_settings()))
 
-        approve = _approval(
+        approve = _ask_approval(
             "Cut over to the new shop?",
             "Every gate is met:\n\n{{ ti.xcom_pull(task_ids='gates') }}\n\n"
             "On approval legacy is closed for writes and the new shop opens, within seconds. "
@@ -75,18 +75,18 @@ def cutover_dag() -> DAG:
         @task(
             doc_md="The critical section. Until legacy's fence commits a failure changes nothing; after it, a retry completes."
         )
-        @reasoned
+        @give_reason
         def cut_over(approval: dict[str, Any]) -> list[str]:
             from shopferry.cutover import switch
 
-            done = switch.cut_over(settings_from_connections(), approver(approval), approved_at(approval))
-            _shown(done.gates)  # as judged anew, right before the lock
+            done = switch.cut_over(load_settings(), read_approver(approval), read_approval_time(approval))
+            _log_gates(done.gates)  # as judged anew, right before the lock
             return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
 
         @task(doc_md="Which store is open now, how long each step took, and the report for people; the log says where.")
-        @reasoned
+        @give_reason
         def report(steps: list[str], approval: dict[str, Any]) -> str:
-            return _report(steps, approval, "after the cutover")
+            return _report_switch(steps, approval, "after the cutover")
 
         judged = gates()
         back_up() >> arm() >> judged >> approve
@@ -96,23 +96,23 @@ def cutover_dag() -> DAG:
     return dag
 
 
-def rollback_dag() -> DAG:
+def build_rollback_dag() -> DAG:
     """The DAG `rollback`: gates → approval → rollback in one task → phases merged again → report."""
-    with _manual(
+    with _open_manual_dag(
         "rollback", "Gives the shop back to legacy, with every write that the new shop has acknowledged"
     ) as dag:
 
         @task(
             doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it."
         )
-        @reasoned
+        @give_reason
         def gates() -> str:
             from shopferry.cutover import gates as judged
 
-            settings = settings_from_connections()
-            return _judged("rollback", judged.judge_back(settings) if leads_back(settings.route) else [])
+            settings = load_settings()
+            return _require_met("rollback", judged.judge_back(settings) if leads_back(settings.route) else [])
 
-        approve = _approval(
+        approve = _ask_approval(
             "Give the shop back to legacy?",
             "Every gate is met:\n\n{{ ti.xcom_pull(task_ids='gates') }}\n\n"
             "On approval the new shop is closed for writes and legacy opens again, within seconds, with every write that the "
@@ -123,27 +123,27 @@ def rollback_dag() -> DAG:
         @task(
             doc_md="The critical section, the other way. Until the new shop's fence commits a failure changes nothing."
         )
-        @reasoned
+        @give_reason
         def roll_back(approval: dict[str, Any]) -> list[str]:
             from shopferry.cutover import rollback
 
-            done = rollback.roll_back(settings_from_connections(), approver(approval), approved_at(approval))
-            _shown(done.gates)  # as judged anew, right before the lock
+            done = rollback.roll_back(load_settings(), read_approver(approval), read_approval_time(approval))
+            _log_gates(done.gates)  # as judged anew, right before the lock
             return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
 
         @task(
             doc_md="Merge every phase again and verify it, while legacy is open: the new shop keeps up with it as before."
         )
-        @reasoned
+        @give_reason
         def merge_again() -> None:
             from shopferry import phase_steps
 
-            phase_steps.run_again(settings_from_connections(), this_run(), lambda text: log.info("%s", text))
+            phase_steps.run_again(load_settings(), name_this_run(), lambda text: log.info("%s", text))
 
         @task(doc_md="Which store is open now, how long each step took, and the report for people; the log says where.")
-        @reasoned
+        @give_reason
         def report(steps: list[str], approval: dict[str, Any]) -> str:
-            return _report(steps, approval, "after the rollback")
+            return _report_switch(steps, approval, "after the rollback")
 
         gates() >> approve
         answer: Any = approve.output
@@ -152,18 +152,18 @@ def rollback_dag() -> DAG:
     return dag
 
 
-def approver(approval: dict[str, Any]) -> str:
+def read_approver(approval: dict[str, Any]) -> str:
     """The name of the person who approved."""
     return str(approval["responded_by_user"]["name"])
 
 
-def approved_at(approval: dict[str, Any]) -> datetime:
+def read_approval_time(approval: dict[str, Any]) -> datetime:
     """When the person approved."""
     at: datetime = approval["responded_at"]
     return at
 
 
-def _manual(dag_id: str, description: str) -> DAG:
+def _open_manual_dag(dag_id: str, description: str) -> DAG:
     return DAG(
         dag_id=dag_id,
         description=description,
@@ -178,12 +178,12 @@ def _manual(dag_id: str, description: str) -> DAG:
     )
 
 
-def _approval(subject: str, body: str) -> ApprovalOperator:
+def _ask_approval(subject: str, body: str) -> ApprovalOperator:
     # Without defaults and time-out: nobody's silence may ever answer for somebody.
     return ApprovalOperator(task_id="approve", subject=subject, body=body, fail_on_reject=True)
 
 
-def _shown(judged: Sequence[Gate]) -> None:
+def _log_gates(judged: Sequence[Gate]) -> None:
     """The gates as a table in the task's log."""
     from shopferry.cutover import gates
 
@@ -191,22 +191,22 @@ def _shown(judged: Sequence[Gate]) -> None:
         log.warning("%s", line)  # also where logs are kept quiet: what is printed is not kept there
 
 
-def _judged(switch: str, found: Sequence[Gate]) -> str:
+def _require_met(switch: str, found: Sequence[Gate]) -> str:
     """The evidence for whoever approves. Raises GateError when a gate is not met."""
     from shopferry.cutover import gates
 
-    _shown(found)
+    _log_gates(found)
     gates.refuse_unmet(switch, found)
     return "\n".join(f"- {gate.gate}: {gate.evidence}" for gate in found)
 
 
-def _report(steps: list[str], approval: dict[str, Any], occasion: str) -> str:
+def _report_switch(steps: list[str], approval: dict[str, Any], occasion: str) -> str:
     from shopferry import db
 
-    settings = settings_from_connections()
+    settings = load_settings()
     with db.connect(settings.target_dsn, "report") as shop:
         active = routes.active_store(shop, settings.route)
-    text = f"approved by {approver(approval)}; writes go to {active}; " + (", ".join(steps) or "was done already")
+    text = f"approved by {read_approver(approval)}; writes go to {active}; " + (", ".join(steps) or "was done already")
     log.warning("%s", text)  # also where logs are kept quiet
     write_report(settings, occasion)
     return text

@@ -22,9 +22,9 @@ from airflow.triggers.base import (
 )
 from airflow.utils.state import TaskInstanceState
 
-from shopferry.orchestration.connections import settings_from_connections
-from shopferry.orchestration.failures import for_airflow
-from shopferry.orchestration.hold import holder_of, this_run
+from shopferry.orchestration.connections import load_settings
+from shopferry.orchestration.failures import make_failure
+from shopferry.orchestration.hold import name_holder, name_this_run
 from shopferry.retry import describe, is_transient
 
 _ROUND_S = 5.0  # one blocking call in a thread: how long a cancelled trigger goes on at most
@@ -54,25 +54,25 @@ class SyncTrigger(BaseTrigger):
                 return
             except Exception as error:  # not applied yet, or a server is away: both may pass
                 if not is_transient(error) or time.monotonic() > deadline:
-                    yield _failed(error)
+                    yield _make_failed(error)
                     return
                 await asyncio.sleep(1)
 
     def _try(self) -> TriggerEvent:
         from shopferry import phase_steps
 
-        settings = settings_from_connections()
+        settings = load_settings()
         if phase_steps.is_sample(settings, self.phase):
             if self.task_instance:
                 phase_steps.abandon(
-                    settings, self.phase, holder_of(self.task_instance.dag_id, self.task_instance.run_id)
+                    settings, self.phase, name_holder(self.task_instance.dag_id, self.task_instance.run_id)
                 )
             return TaskSkippedEvent()
         phase_steps.await_sync(settings, self.phase, timeout_s=_ROUND_S)
         return TaskSuccessEvent()
 
 
-def _failed(error: Exception) -> TriggerEvent:
+def _make_failed(error: Exception) -> TriggerEvent:
     return TriggerEvent({"reason": describe(error), "transient": is_transient(error)})  # type: ignore[no-untyped-call]
 
 
@@ -100,7 +100,7 @@ class AwaitSync(BaseOperator):
         if event == TaskInstanceState.SKIPPED:  # a trigger that runs within `dag.test()` does not know its run
             from shopferry import phase_steps
 
-            phase_steps.abandon(settings_from_connections(), self.phase, this_run())
+            phase_steps.abandon(load_settings(), self.phase, name_this_run())
             raise AirflowSkipException(f"phase {self.phase} was a sample: there is nothing to be in sync")
         if event != TaskInstanceState.SUCCESS:
-            raise for_airflow(event["reason"], transient=event["transient"])
+            raise make_failure(event["reason"], transient=event["transient"])

@@ -9,8 +9,8 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from shopferry.errors import VerificationError
-from shopferry.orchestration.connections import settings_from_connections
-from shopferry.orchestration.failures import DEFAULTS, reasoned
+from shopferry.orchestration.connections import load_settings
+from shopferry.orchestration.failures import DEFAULTS, give_reason
 from shopferry.orchestration.phase import LEGACY_POOL
 from shopferry.orchestration.reporting import write_report
 from shopferry.orchestration.runbooks import runbook
@@ -33,7 +33,7 @@ _FORM = {
 }
 
 
-def verify_dag() -> DAG:
+def build_verify_dag() -> DAG:
     """The DAG `verify`."""
     with DAG(
         dag_id="verify",
@@ -51,24 +51,24 @@ def verify_dag() -> DAG:
         @task(
             doc_md="Which phases there are to compare: those in sync or verified. None before, none after the cutover."
         )
-        @reasoned
+        @give_reason
         def phases() -> list[str]:
             from shopferry import phase_steps
 
-            return phase_steps.find_comparable(settings_from_connections())
+            return phase_steps.find_comparable(load_settings())
 
         @task(
             pool=LEGACY_POOL,
             map_index_template="{{ name }}",
             doc_md="Compare one phase in all layers and book what differs. A retry goes on where it was broken off.",
         )
-        @reasoned
+        @give_reason
         def compare(phase: str) -> str:
             from shopferry import phase_steps
 
             context: Any = get_current_context()
             context["name"] = phase
-            outcome = phase_steps.compare(settings_from_connections(), phase, context["params"]["rows_per_second"])
+            outcome = phase_steps.compare(load_settings(), phase, context["params"]["rows_per_second"])
             return f"{outcome.rows_compared} rows compared in {outcome.seconds:.1f} s, {outcome.open} differences"
 
         @task(
@@ -76,7 +76,7 @@ def verify_dag() -> DAG:
             map_index_template="{{ name }}",
             doc_md="If the form says so: mend the phase's open differences, look at them again, record who and what.",
         )
-        @reasoned
+        @give_reason
         def repair(phase: str) -> str:
             from shopferry import phase_steps
 
@@ -85,18 +85,18 @@ def verify_dag() -> DAG:
             if not context["params"]["repair"]:
                 raise AirflowSkipException("the form does not ask for a repair")
             who = context["dag_run"].triggering_user_name or f"airflow:{context['dag_run'].run_id}"
-            done = phase_steps.repair(settings_from_connections(), phase, who)
+            done = phase_steps.repair(load_settings(), phase, who)
             return f"{done.repaired} of {done.differences} rows repaired"
 
         @task(
             trigger_rule="none_failed",  # the repair is skipped in most runs
             doc_md="Write the report: the log says where. Fail if anything differs that is neither repaired nor explained.",
         )
-        @reasoned
+        @give_reason
         def judge(names: list[str]) -> str:
             from shopferry import phase_steps
 
-            settings = settings_from_connections()
+            settings = load_settings()
             if names:
                 write_report(settings, "after a verification")
             found = {name: phase_steps.count_open_differences(settings, name) for name in names}

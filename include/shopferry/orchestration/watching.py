@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from shopferry.health.problems import AWAY, MIB, Limits
-from shopferry.orchestration.connections import settings_from_connections
-from shopferry.orchestration.failures import DEFAULTS, for_airflow, reasoned
+from shopferry.orchestration.connections import load_settings
+from shopferry.orchestration.failures import DEFAULTS, give_reason, make_failure
 from shopferry.orchestration.runbooks import runbook
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ _FORM = {
 }
 
 
-def watch_dag() -> DAG:
+def build_watch_dag() -> DAG:
     """The DAG `watch_sync`."""
     with DAG(
         dag_id="watch_sync",
@@ -67,7 +67,7 @@ def watch_dag() -> DAG:
     ) as dag:
 
         @task(doc_md="Measure, and fail with every limit that is exceeded.")
-        @reasoned
+        @give_reason
         def look() -> str:
             from shopferry.health import measure, problems, screen
 
@@ -78,14 +78,14 @@ def watch_dag() -> DAG:
                 form["retained_mib"] * MIB,
                 form["silence_seconds"],
             )
-            health = measure.measure(settings_from_connections())
+            health = measure.measure(load_settings())
             found = problems.find_problems(health, limits)
-            shown = screen.lines(health, found)
+            shown = screen.render(health, found)
             for line in shown:
                 log.warning("%s", line)  # also where logs are kept quiet: what is printed is not kept there
             if found:
                 # A server that is away may be back at the next try; all else is looked at again in a minute.
-                raise for_airflow("; ".join(map(str, found)), transient=all(c.code in AWAY for c in found))
+                raise make_failure("; ".join(map(str, found)), transient=all(c.code in AWAY for c in found))
             return shown[0]
 
         look()

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 def render(template: str, **values: Any) -> str:
     """Fill one of the templates beside this module; everything put into it is escaped."""
-    return _environment().get_template(template).render(**values)
+    return _make_environment().get_template(template).render(**values)
 
 
 def write(html: str, file: Path) -> None:
@@ -25,7 +25,7 @@ def write(html: str, file: Path) -> None:
 
 
 @cache
-def _environment() -> Environment:
+def _make_environment() -> Environment:
     made = Environment(
         loader=PackageLoader("shopferry", "pages"),
         autoescape=True,
@@ -33,26 +33,32 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "money": money, "name": breakable, "size": size, "time": duration}
+    made.filters |= {
+        "number": render_number,
+        "money": render_money,
+        "name": allow_breaks,
+        "size": render_size,
+        "time": render_duration,
+    }
     return made
 
 
-def breakable(name: str) -> Markup:
+def allow_breaks(name: str) -> Markup:
     """A name of parts, escaped, that may go on in the next line behind each of them."""
     return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_.:])", name))
 
 
-def number(value: float) -> str:
+def render_number(value: float) -> str:
     """A count with its thousands apart, by blanks that do not break."""
     return f"{value:,.0f}".replace(",", "\u202f")
 
 
-def money(value: float) -> str:
+def render_money(value: float) -> str:
     """An amount with two decimals."""
     return f"{value:,.2f}".replace(",", "\u202f")
 
 
-def size(count: float) -> str:
+def render_size(count: float) -> str:
     """Bytes as people read them."""
     for unit in ("B", "kB", "MB", "GB"):
         if abs(count) < 1000:
@@ -61,7 +67,7 @@ def size(count: float) -> str:
     return f"{count:,.1f} TB"
 
 
-def duration(seconds: float) -> str:
+def render_duration(seconds: float) -> str:
     """Seconds as people read them."""
     if seconds < 90:
         return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"

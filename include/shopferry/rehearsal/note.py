@@ -15,25 +15,25 @@ if TYPE_CHECKING:  # whoever only reads the note needs no database driver
 log = logging.getLogger(__name__)
 
 
-def keep(rehearsal: Rehearsal, route: str) -> None:
+def write(rehearsal: Rehearsal, route: str) -> None:
     """Note how the route's last rehearsal ended. What keeps the note from being written is logged: it only informs."""
     expected = sum(p["expected_s"] for p in rehearsal.phases)
     told = f"{rehearsal.customers:,} customers and the oddest ones, {rehearsal.told}"
     if rehearsal.green:
-        told += f"; all of legacy may take {pages.duration(expected)}"
+        told += f"; all of legacy may take {pages.render_duration(expected)}"
     try:
-        pages.write(told, _file(route))
+        pages.write(told, _find_file(route))
     except OSError as error:
         log.warning("the last rehearsal is not noted for the forms: %s", error)
 
 
-def told(route: str) -> str:
+def read(route: str) -> str:
     """How the route's last rehearsal ended, in words."""
     try:
-        return _file(route).read_text(encoding="utf-8")
+        return _find_file(route).read_text(encoding="utf-8")
     except OSError:
         return "none yet"
 
 
-def _file(route: str) -> Path:
+def _find_file(route: str) -> Path:
     return data_dir() / "rehearsals" / f"{route}.txt"

@@ -28,28 +28,28 @@ class Pseudonyms:
     def __init__(self, key: bytes | None = None) -> None:
         self._key = key or secrets.token_bytes(32)
 
-    def of(self, kind: str, value: str) -> str:
+    def replace(self, kind: str, value: str) -> str:
         """The pseudonym of a value. Raises KeyError for a kind that is not in `KINDS`."""
         return KINDS[kind](self, value)
 
-    def words(self, value: str) -> str:
+    def replace_words(self, value: str) -> str:
         """Names, streets, towns, companies, notes: word by word, so that their order and company do not matter."""
-        return _WORD.sub(lambda m: m[0] if m[0].startswith("&") else self._shaped("word", m[0]), value)
+        return _WORD.sub(lambda m: m[0] if m[0].startswith("&") else self._shape("word", m[0]), value)
 
-    def email(self, value: str) -> str:
+    def replace_email(self, value: str) -> str:
         """Addresses, each by itself, in domains that are nobody's; what has no domain gets none."""
 
         def one(found: re.Match[str]) -> str:
             if not found[2]:
-                return self._shaped("local", found[0])
+                return self._shape("local", found[0])
             whole = found[1] + found[3]
-            shaped = self._shaped("email", whole)
+            shaped = self._shape("email", whole)
             local, domain = shaped[: len(found[1])], shaped[len(found[1]) :]
             return f"{local}{found[2]}{domain}" + (NOBODYS if "." in domain else "")
 
         return _ADDRESS.sub(one, value)
 
-    def phone(self, value: str) -> str:
+    def replace_phone(self, value: str) -> str:
         """Numbers keep all but their last six digits, without which no rule knows their country's; placeholders stay."""
 
         def one(found: re.Match[str]) -> str:
@@ -64,11 +64,11 @@ class Pseudonyms:
 
         return _NUMBER.sub(one, value)
 
-    def code(self, value: str) -> str:
+    def replace_code(self, value: str) -> str:
         """Numbers of orders and cards: character by character."""
-        return self._shaped("code", value)
+        return self._shape("code", value)
 
-    def postcode(self, value: str) -> str:
+    def replace_postcode(self, value: str) -> str:
         """Postcodes keep their first two digits and all letters: a rule of their country decides on the rest."""
         stream, seen, made = self._stream("postcode", value.strip().lower()), 0, []
         for c in value:
@@ -76,29 +76,31 @@ class Pseudonyms:
             made.append(_DIGITS[next(stream) % 10] if c.isdigit() and seen > 2 else c)
         return "".join(made)
 
-    def ip(self, value: str) -> str:
+    def replace_ip(self, value: str) -> str:
         """Addresses of the internet become private ones."""
         try:
             version = ipaddress.ip_address(value.strip()).version
         except ValueError:
-            return self._shaped("ip", value)
+            return self._shape("ip", value)
         stream = self._stream("ip", value.strip().lower())
         if version == 4:
             return "10." + ".".join(str(next(stream)) for _ in range(3))
         return "fd00::" + ":".join(f"{next(stream) << 8 | next(stream):x}" for _ in range(4))
 
-    def secret(self, value: str) -> str:
+    def replace_secret(self, value: str) -> str:
         """Password hashes and salts keep their scheme's marks; nothing that could be verified is left."""
         if "$" not in value:
-            return self._secret(value)
-        return "$".join(self._secret(part) if len(part) > 15 and "=" not in part else part for part in value.split("$"))
+            return self._replace_part(value)
+        return "$".join(
+            self._replace_part(part) if len(part) > 15 and "=" not in part else part for part in value.split("$")
+        )
 
-    def _secret(self, part: str) -> str:
-        return self._shaped("secret", part, _HEX if _LIKE_HEX.fullmatch(part) else None)
+    def _replace_part(self, part: str) -> str:
+        return self._shape("secret", part, _HEX if _LIKE_HEX.fullmatch(part) else None)
 
-    def _shaped(self, kind: str, value: str, alphabet: str | None = None) -> str:
+    def _shape(self, kind: str, value: str, alphabet: str | None = None) -> str:
         stream = self._stream(kind, "".join(c for c in value if c.isalnum()).lower())
-        return "".join(_like(c, next(stream), alphabet) if c.isalnum() else c for c in value)
+        return "".join(_draw_like(c, next(stream), alphabet) if c.isalnum() else c for c in value)
 
     def _stream(self, kind: str, seed: str) -> Iterator[int]:
         """As many bytes as are asked for, which nobody can foretell without the key."""
@@ -109,17 +111,17 @@ class Pseudonyms:
 
 
 KINDS: dict[str, Callable[[Pseudonyms, str], str]] = {
-    "words": Pseudonyms.words,
-    "email": Pseudonyms.email,
-    "phone": Pseudonyms.phone,
-    "code": Pseudonyms.code,
-    "postcode": Pseudonyms.postcode,
-    "ip": Pseudonyms.ip,
-    "secret": Pseudonyms.secret,
+    "words": Pseudonyms.replace_words,
+    "email": Pseudonyms.replace_email,
+    "phone": Pseudonyms.replace_phone,
+    "code": Pseudonyms.replace_code,
+    "postcode": Pseudonyms.replace_postcode,
+    "ip": Pseudonyms.replace_ip,
+    "secret": Pseudonyms.replace_secret,
 }
 
 
-def _like(c: str, byte: int, alphabet: str | None) -> str:
+def _draw_like(c: str, byte: int, alphabet: str | None) -> str:
     """Another character of the same sort."""
     if alphabet:
         made = alphabet[byte % len(alphabet)]

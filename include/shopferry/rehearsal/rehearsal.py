@@ -88,7 +88,7 @@ def _record(
             problem=problem,
             green=green,
         )
-    note.keep(made, route.name)
+    note.write(made, route.name)
     return made
 
 
@@ -102,7 +102,7 @@ def _run(
     ):
         there = replace(settings, source_dsn=old, target_dsn=new, kafka="")
         say("making the new shop's structure anew")
-        _structure(settings, there)
+        _copy_structure(settings, there)
         say(f"choosing {form.customers} customers and the oddest ones, with all that is theirs")
         rows, sizes = _fill(settings, there, route, plan, form)
         say(f"{sum(rows.values()):,} rows in {len(rows)} tables")
@@ -110,10 +110,10 @@ def _run(
         for phase in route.phases:
             say(f"phase {phase}")
             own = route.tables_of(phase)
-            done.append(_phase(there, phase, sum(rows[t] for t in own), sum(sizes[t] for t in own)))
+            done.append(_rehearse_phase(there, phase, sum(rows[t] for t in own), sum(sizes[t] for t in own)))
 
 
-def _structure(settings: Settings, there: Settings) -> None:
+def _copy_structure(settings: Settings, there: Settings) -> None:
     """The new shop's tables, types, functions and fences, without a row, beside control tables of their own."""
     with db.connect(there.target_dsn, "rehearsal") as new, new.transaction():
         schema.install_control(new)  # fences call its function
@@ -140,10 +140,10 @@ def _fill(
             legacy.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             sample.choose(legacy, plan, tables, form.customers)
             rows = sample.carry(legacy, old, plan, tables, Pseudonyms() if form.pseudonymise else None)
-            return rows, sample.sizes(legacy, tables)
+            return rows, sample.estimate_sizes(legacy, tables)
 
 
-def _phase(there: Settings, phase: str, rows: int, legacy_rows: int) -> Rehearsed:
+def _rehearse_phase(there: Settings, phase: str, rows: int, legacy_rows: int) -> Rehearsed:
     """One phase as it will be, but for the stream, which has nothing to bring."""
     laps = [time.monotonic()]
     phase_steps.begin(there, phase, _HOLDER, Options(chunk_size=1_000, without_rehearsal=_HOLDER))

@@ -194,7 +194,7 @@ def _carry(
         for row in read.execute(chosen):
             if pseudonyms:
                 row = [
-                    pseudonyms.of(kind, value) if kind and value is not None else value
+                    pseudonyms.replace(kind, value) if kind and value is not None else value
                     for kind, value in zip(kinds, row, strict=True)
                 ]
             copy.write_row(row)
@@ -202,7 +202,7 @@ def _carry(
     return count
 
 
-def sizes(legacy: Connection, tables: Mapping[str, MirrorTable]) -> dict[str, int]:
+def estimate_sizes(legacy: Connection, tables: Mapping[str, MirrorTable]) -> dict[str, int]:
     """About how many rows each table has, as the planner knows it; counted where it does not."""
     found = {}
     for name in tables:

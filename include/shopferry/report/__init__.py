@@ -89,7 +89,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
         raise ConfigError(f"an occasion is a few plain words, not {occasion!r}")
     route = Route.load(settings.route)
     who, questions = route_settings.load(settings.route).responsible, sums.load(route)
-    legacy = _legacy(settings)
+    legacy = _open_legacy(settings)
     try:
         with db.connect(settings.target_dsn, "report") as shop:
             db.read_only(shop, _PATIENCE)
@@ -97,15 +97,15 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
                 raise ConfigError(
                     "nothing to report: the new shop has no control tables yet; run `shopferry phase init`"
                 )
-            phases = standing.phase_standings(shop, route.name)
+            phases = standing.read_phases(shop, route.name)
             seen = {p.phase for p in phases if p.state in _SEEN}
             stands = routes.find_standing(shop, route.name)
             active = stands.active if stands else "legacy"
             asked = [q for q in questions if q.phase in seen]
             answers = [s for q in asked for s in sums.answer(legacy, shop, q, active=active)]
-            steps = standing.steps(shop, route.name)
-            waiting, judged = standing.waiting(shop), tuple(gates.recorded(shop, route.name))
-            differences = standing.difference_segments(shop, route.name)
+            steps = standing.read_steps(shop, route.name)
+            waiting, judged = standing.count_waiting(shop), tuple(gates.recorded(shop, route.name))
+            differences = standing.count_differences(shop, route.name)
             return Report(
                 route.name,
                 datetime.now(UTC),
@@ -117,19 +117,19 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
                 tuple(answers),
                 legacy is not None,
                 waiting,
-                standing.reasons(shop),
+                standing.count_reasons(shop),
                 differences,
-                standing.lag(shop, route.name),
+                standing.read_lag(shop, route.name),
                 steps,
                 judged,
-                tuple(_next(active, phases, waiting, differences, answers, judged)),
+                tuple(_list_next(active, phases, waiting, differences, answers, judged)),
             )
     finally:
         if legacy:
             legacy.close()
 
 
-def _legacy(settings: Settings) -> Connection | None:
+def _open_legacy(settings: Settings) -> Connection | None:
     try:
         conn = db.connect(settings.source_dsn, "report")
     except psycopg.OperationalError:
@@ -138,7 +138,7 @@ def _legacy(settings: Settings) -> Connection | None:
     return conn
 
 
-def _next(
+def _list_next(
     active: str,
     phases: tuple[PhaseStanding, ...],
     waiting: int,

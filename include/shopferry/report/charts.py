@@ -21,7 +21,7 @@ _WIDTH = 4.9  # inches: about 350 points, which is what a telephone has of pixel
 _LONGEST = 26  # letters of a label
 
 
-def outcomes(phases: Sequence[PhaseStanding]) -> str:
+def draw_outcomes(phases: Sequence[PhaseStanding]) -> str:
     """What became of each table's rows, in per cent; empty when nothing was counted yet."""
     tables = [t for p in phases for t in p.tables if t.legacy_rows]
     if not tables:
@@ -40,27 +40,27 @@ def outcomes(phases: Sequence[PhaseStanding]) -> str:
             left = [a + b for a, b in zip(left, shares, strict=True)]
         axes.set_xlim(0, 100)
         axes.set_xlabel("per cent of the rows in legacy")
-        _legend(axes, 3)
+        _draw_legend(axes, 3)
 
-    return _svg("outcomes", "What became of each table's rows, in per cent", len(tables) * 0.3 + 1.1, draw)
+    return _draw_svg("outcomes", "What became of each table's rows, in per cent", len(tables) * 0.3 + 1.1, draw)
 
 
-def waiting(reasons: Sequence[Reason]) -> str:
+def draw_waiting(reasons: Sequence[Reason]) -> str:
     """The most frequent reasons in quarantine; empty when it is."""
     by_reason: dict[str, int] = {}
     for one in reasons:
         by_reason[one.reason] = by_reason.get(one.reason, 0) + one.rows
     top = sorted(by_reason.items(), key=lambda r: r[1])[-10:]
-    return _bars("waiting", "Entries in quarantine by reason", top, WAITING, "entries") if top else ""
+    return _draw_bars("waiting", "Entries in quarantine by reason", top, WAITING, "entries") if top else ""
 
 
-def differing(differences: Sequence[DifferenceSegment]) -> str:
+def draw_differing(differences: Sequence[DifferenceSegment]) -> str:
     """Differences by segment; empty when there are none."""
     top = [(f"{d.target} {d.kind}", d.rows) for d in differences if d.state == "open"][:10]
-    return _bars("differing", "Open differences by segment", top[::-1], "#b3261e", "differences") if top else ""
+    return _draw_bars("differing", "Open differences by segment", top[::-1], "#b3261e", "differences") if top else ""
 
 
-def before_and_after(one: Sum) -> str:
+def draw_before_and_after(one: Sum) -> str:
     """One sum, legacy beside new shop by segment; empty where legacy could not be asked."""
     lines = [x for x in one.lines if x.legacy is not None][::-1]
     if not lines:
@@ -72,12 +72,12 @@ def before_and_after(one: Sum) -> str:
             [a + 0.19 for a in at], [float(x.legacy or 0) for x in lines], height=0.36, color=LEGACY, label="legacy"
         )
         axes.barh([a - 0.19 for a in at], [float(x.shop) for x in lines], height=0.36, color=SHOP, label="new shop")
-        axes.set_yticks(list(at), [_short(x.segment) for x in lines])
-        _counts(axes)
+        axes.set_yticks(list(at), [_shorten(x.segment) for x in lines])
+        _count_axis(axes)
         axes.set_xlabel(one.measure)
-        _legend(axes, 2)
+        _draw_legend(axes, 2)
 
-    return _svg(
+    return _draw_svg(
         f"sum-{one.name}-{one.measure}",
         f"{one.title}: {one.measure}, legacy and new shop",
         len(lines) * 0.5 + 1.1,
@@ -85,7 +85,7 @@ def before_and_after(one: Sum) -> str:
     )
 
 
-def lag(moments: Sequence[Moment]) -> str:
+def draw_lag(moments: Sequence[Moment]) -> str:
     """How far the new shop was behind, as time went on; empty when nothing was replayed lately."""
     if not moments:
         return ""
@@ -106,43 +106,45 @@ def lag(moments: Sequence[Moment]) -> str:
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         axes.grid(axis="y", color=GRID, lw=0.8)
-        _legend(axes, 2)
+        _draw_legend(axes, 2)
 
-    return _svg("lag", "From a change in legacy to the new shop", 2.7, draw)
+    return _draw_svg("lag", "From a change in legacy to the new shop", 2.7, draw)
 
 
-def downtime(steps: Sequence[Step]) -> str:
+def draw_downtime(steps: Sequence[Step]) -> str:
     """The steps of the last cutover while no store took writes; empty before the first."""
     closed = [s for s in steps if s.closed]
     if not closed:
         return ""
     last = [(s.step, s.ms) for s in closed if s.version == closed[-1].version]
-    return _bars("downtime", "The cutover, step by step, while no store took writes", last[::-1], SHOP, "milliseconds")
+    return _draw_bars(
+        "downtime", "The cutover, step by step, while no store took writes", last[::-1], SHOP, "milliseconds"
+    )
 
 
-def _bars(name: str, title: str, values: Sequence[tuple[str, float]], colour: str, unit: str) -> str:
+def _draw_bars(name: str, title: str, values: Sequence[tuple[str, float]], colour: str, unit: str) -> str:
     def draw(axes: Axes) -> None:
-        bars = axes.barh([_short(n) for n, _ in values], [v for _, v in values], color=colour, height=0.62)
+        bars = axes.barh([_shorten(n) for n, _ in values], [v for _, v in values], color=colour, height=0.62)
         axes.bar_label(bars, labels=[f"{v:,.0f}" for _, v in values], padding=3, color=INK)
         axes.margins(x=0.16)
-        _counts(axes)
+        _count_axis(axes)
         axes.set_xlabel(unit)
 
-    return _svg(name, title, len(values) * 0.32 + 0.7, draw)
+    return _draw_svg(name, title, len(values) * 0.32 + 0.7, draw)
 
 
-def _counts(axes: Axes) -> None:
+def _count_axis(axes: Axes) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _legend(axes: Axes, columns: int) -> None:
+def _draw_legend(axes: Axes, columns: int) -> None:
     axes.figure.legend(
         loc="outside upper left",
         ncols=columns,
@@ -155,7 +157,7 @@ def _legend(axes: Axes, columns: int) -> None:
     )
 
 
-def _svg(name: str, title: str, height: float, draw: Callable[[Axes], None]) -> str:
+def _draw_svg(name: str, title: str, height: float, draw: Callable[[Axes], None]) -> str:
     """One chart without display, file or name of its own outside the page."""
     # Drawing takes a second to load: only who makes a page pays for it.
     from matplotlib import rc_context

@@ -36,7 +36,7 @@ def publish(settings: Settings, occasion: str) -> Path:
 
 def as_json(report: Report) -> dict[str, Any]:
     """The report as plain values; keys may be added, none renamed or removed."""
-    plain: dict[str, Any] = _plain(asdict(report))
+    plain: dict[str, Any] = _make_plain(asdict(report))
     return plain | {
         "totals": {n: report.total(n) for n in ("legacy_rows", "migrated", "quarantined", "left_out", "unaccounted")},
         "open_differences": report.open_differences,
@@ -47,15 +47,15 @@ def as_json(report: Report) -> dict[str, Any]:
 def as_html(report: Report) -> str:
     """The report as one page that needs nothing else."""
     drawn = {
-        "outcomes": charts.outcomes(report.phases),
-        "waiting": charts.waiting(report.reasons),
-        "differing": charts.differing(report.differences),
-        "lag": charts.lag(report.lag),
-        "downtime": charts.downtime(report.steps),
+        "outcomes": charts.draw_outcomes(report.phases),
+        "waiting": charts.draw_waiting(report.reasons),
+        "differing": charts.draw_differing(report.differences),
+        "lag": charts.draw_lag(report.lag),
+        "downtime": charts.draw_downtime(report.steps),
     }
     # The drawings are ours, and escape what they are labelled with; everything else is escaped by the template.
     safe: dict[str, Any] = {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
-    safe["sums"] = [Markup(charts.before_and_after(s)) for s in report.sums]  # noqa: S704
+    safe["sums"] = [Markup(charts.draw_before_and_after(s)) for s in report.sums]  # noqa: S704
     return pages.render("report.html", r=report, charts=safe)
 
 
@@ -86,7 +86,8 @@ def show(report: Report, console: Console) -> None:
             sums.add_column(name, justify="right")
         for x in s.lines:
             sums.add_row(
-                Text(x.segment), *("–" if v is None else _number(v) for v in (x.legacy, x.shop, x.held, x.unexplained))
+                Text(x.segment),
+                *("–" if v is None else _render_number(v) for v in (x.legacy, x.shop, x.held, x.unexplained)),
             )
         console.print(sums)
     if report.closed_ms is not None:
@@ -101,15 +102,15 @@ def show(report: Report, console: Console) -> None:
         console.print(Text(f"ask {report.responsible.owner}, {report.responsible.contact}"))
 
 
-def _number(value: Decimal) -> str:
+def _render_number(value: Decimal) -> str:
     return f"{value:,.0f}" if value == value.to_integral_value() else f"{value:,.2f}"
 
 
-def _plain(value: Any) -> Any:
+def _make_plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: _make_plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [_make_plain(v) for v in value]
     if isinstance(value, Decimal):
         return float(value)
     return value.isoformat(timespec="seconds") if hasattr(value, "isoformat") else value

@@ -88,7 +88,7 @@ class Step:
         return self.step not in _NOT_DOWNTIME
 
 
-def phase_standings(shop: Connection, route: str) -> tuple[PhaseStanding, ...]:
+def read_phases(shop: Connection, route: str) -> tuple[PhaseStanding, ...]:
     """Every phase of the route, in order."""
     found = []
     verified = differences.latest(shop, route)
@@ -104,18 +104,18 @@ def phase_standings(shop: Connection, route: str) -> tuple[PhaseStanding, ...]:
     return tuple(found)
 
 
-def reasons(shop: Connection) -> tuple[Reason, ...]:
+def count_reasons(shop: Connection) -> tuple[Reason, ...]:
     """What is in quarantine now, the most frequent reason first."""
     found = [Reason(entity, reason, int(rows)) for entity, reason, rows in quarantine.counts(shop)]
     return tuple(sorted(found, key=lambda r: (-r.rows, r.entity, r.reason)))
 
 
-def waiting(shop: Connection) -> int:
+def count_waiting(shop: Connection) -> int:
     """How many rows are in quarantine, each once, however many reasons it has."""
     return quarantine.count(shop)
 
 
-def difference_segments(shop: Connection, route: str) -> tuple[DifferenceSegment, ...]:
+def count_differences(shop: Connection, route: str) -> tuple[DifferenceSegment, ...]:
     """What verification found and still holds, by where and what kind."""
     found = [
         DifferenceSegment(c["phase"], c["layer"], c["target"], c["kind"], c["state"], c["differences"])
@@ -124,7 +124,7 @@ def difference_segments(shop: Connection, route: str) -> tuple[DifferenceSegment
     return tuple(sorted(found, key=lambda d: (-d.rows, d.phase, d.layer, d.target, d.kind)))
 
 
-def lag(shop: Connection, route: str) -> tuple[Moment, ...]:
+def read_lag(shop: Connection, route: str) -> tuple[Moment, ...]:
     """The stream in about a hundred steps of time, as far back as batches are kept (a day).
 
     Changes are counted in all batches; the lags are those of at most `SAMPLED` batches of each step, evenly spread.
@@ -151,7 +151,7 @@ def lag(shop: Connection, route: str) -> tuple[Moment, ...]:
     return tuple(Moment(at, float(p50), float(p99), int(events)) for at, p50, p99, events in rows)
 
 
-def steps(shop: Connection, route: str) -> tuple[Step, ...]:
+def read_steps(shop: Connection, route: str) -> tuple[Step, ...]:
     """Every step of every cutover and rollback, oldest first."""
     rows = shop.execute(
         "SELECT version, step, at, ms, who FROM ferry.cutover_step WHERE route = %s ORDER BY id", (route,)

@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 
 
-def changed_table(relation: str) -> str:
+def name_changed_table(relation: str) -> str:
     """The temp table of a captured table's or an identity's images: of `legacy.orders` it is `changed_orders`."""
     schema, _, name = relation.partition(".")
     return f"changed_identity_{name}" if schema == "identity" else f"changed_{name}"
 
 
-def changed_entity(entity: str) -> str:
+def name_changed_entity(entity: str) -> str:
     """The temp table of an entity's images: of `shop.customer_order` it is `changed_entity_customer_order`."""
     return f"changed_entity_{entity.partition('.')[2]}"
 
@@ -33,7 +33,7 @@ class Source:
     @property
     def changed(self) -> str:
         """The temp table that holds the before and after images of this source's changed rows."""
-        return changed_entity(self.relation) if self.is_entity else changed_table(self.relation)
+        return name_changed_entity(self.relation) if self.is_entity else name_changed_table(self.relation)
 
     @property
     def name(self) -> str:
@@ -145,7 +145,7 @@ class EntityMapping(Unit):
     @property
     def changed(self) -> str:
         """That of its entity's rows."""
-        return changed_entity(self.entity)
+        return name_changed_entity(self.entity)
 
 
 @dataclass(frozen=True)
@@ -168,4 +168,4 @@ class IdentityMapping(Unit):
     @property
     def changed(self) -> str:
         """That of the identities that moved."""
-        return changed_table(self.relation)
+        return name_changed_table(self.relation)

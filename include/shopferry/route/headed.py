@@ -93,10 +93,10 @@ def read(file: Path, where: Path, words: Collection[str] | None, divider: str = 
             lines.append(text)
         elif text.strip() and not text.lstrip().startswith("--"):
             sections[-1] = (name, number, [text])
-    return HeadedFile(where, tuple(headers), tuple(Section(*s[:2], _select("\n".join(s[2]))) for s in sections))
+    return HeadedFile(where, tuple(headers), tuple(Section(*s[:2], _strip_select("\n".join(s[2]))) for s in sections))
 
 
-def _select(text: str) -> str:
+def _strip_select(text: str) -> str:
     return text.strip().rstrip(";").rstrip()
 
 

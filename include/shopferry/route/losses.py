@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from shopferry.errors import ConfigError
 from shopferry.route.headed import read_lines
-from shopferry.route.route import Route, route_folder
+from shopferry.route.route import Route, find_folder
 
 FILE = "losses.txt"
 _LINE = re.compile(
@@ -35,9 +35,9 @@ class Decision:
         return table == self.table and fnmatchcase(column, self.column)
 
 
-def decided(back: Route) -> list[Decision]:
+def load_decisions(back: Route) -> list[Decision]:
     """What becomes of what no mapping back carries as it is, line by line. Raises ConfigError for a line that says nothing."""
-    file = route_folder(back.name) / FILE
+    file = find_folder(back.name) / FILE
     decisions = []
     for number, line in read_lines(file):
         match = _LINE.match(line)

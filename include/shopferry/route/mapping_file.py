@@ -33,7 +33,7 @@ def read(file: Path, where: Path) -> Unit:
             raise text.error(header.line, f"header {header.word!r} does not belong into this kind of file")
     body = text.body
     sources = _read_sources(text, None if is_identity else text.first("entity").value.partition(".")[0])
-    schema = _schema(text, sources)
+    schema = _find_schema(text, sources)
     shared: dict[str, Any] = {
         "name": name,
         "schema": schema,
@@ -43,9 +43,9 @@ def read(file: Path, where: Path) -> Unit:
         "sources": sources,
         "standardize": tuple(_read_standardize(text)),
         "indexes": tuple(_read_indexes(text)),
-        "after": tuple(item for _, item in _items(text, "after")),
+        "after": tuple(item for _, item in _split_items(text, "after")),
     }
-    unit = _identity(text, shared) if is_identity else _entity(text, shared)
+    unit = _make_identity(text, shared) if is_identity else _make_entity(text, shared)
     unread = unit.tables - {s.name for s in sources if s.is_captured}
     if unread:
         raise text.error(
@@ -56,18 +56,18 @@ def read(file: Path, where: Path) -> Unit:
     return unit
 
 
-def _entity(text: HeadedFile, shared: dict[str, Any]) -> EntityMapping:
+def _make_entity(text: HeadedFile, shared: dict[str, Any]) -> EntityMapping:
     counts = _read_counts(text)
     entity = text.first("entity").value
     key = tuple(c.strip() for c in text.first("key").value.split(","))
     return EntityMapping(**shared, entity=entity, key=key, scope=text.first("scope").value, counts=counts)
 
 
-def _identity(text: HeadedFile, shared: dict[str, Any]) -> IdentityMapping:
+def _make_identity(text: HeadedFile, shared: dict[str, Any]) -> IdentityMapping:
     return IdentityMapping(**shared, identity=text.first("identity").value, sequence=text.first("sequence").value)
 
 
-def _items(text: HeadedFile, word: str) -> Iterator[tuple[int, str]]:
+def _split_items(text: HeadedFile, word: str) -> Iterator[tuple[int, str]]:
     """Yield line and item of each comma-separated item of a word, whose brackets may hold commas of their own."""
     for header in text.all(word):
         for item in re.split(r",\s*(?![^()]*\))", header.value):
@@ -79,7 +79,7 @@ def _read_sources(text: HeadedFile, own: str | None) -> tuple[Source, ...]:
     """Read the sources with their lineage; `own` is the schema of the entities that the route itself fills."""
     lineage = {section.name: section for section in text.sections[1:]}
     sources = []
-    for number, item in _items(text, "source"):
+    for number, item in _split_items(text, "source"):
         match = _SOURCE.match(item)
         if not match or match[1] not in {"legacy", "shop", "identity", own}:
             raise text.error(
@@ -98,7 +98,7 @@ def _read_sources(text: HeadedFile, own: str | None) -> tuple[Source, ...]:
     return tuple(sources)
 
 
-def _schema(text: HeadedFile, sources: tuple[Source, ...]) -> str:
+def _find_schema(text: HeadedFile, sources: tuple[Source, ...]) -> str:
     """The schema of the store that is read."""
     schemas = sorted({s.relation.partition(".")[0] for s in sources if s.is_captured})
     if len(schemas) > 1:

@@ -17,7 +17,7 @@ from shopferry.route.entities import EntityMapping, Unit
 from shopferry.settings import REVERSE, routes_dir
 
 
-def route_folder(name: str, root: Path | None = None) -> Path:
+def find_folder(name: str, root: Path | None = None) -> Path:
     """Where a route's files lie. The reverse of a route is a route of its own: `demo_reverse` is in `demo/reverse`."""
     root = root or routes_dir()
     return root / name.removesuffix(REVERSE) / "reverse" if name.endswith(REVERSE) else root / name
@@ -25,7 +25,7 @@ def route_folder(name: str, root: Path | None = None) -> Path:
 
 def leads_back(name: str) -> bool:
     """Whether a route has mappings that lead back."""
-    return any(route_folder(f"{name}{REVERSE}").glob("*/*.sql"))
+    return any(find_folder(f"{name}{REVERSE}").glob("*/*.sql"))
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Route:
         Raises MappingError with file and line.
         """
         root = root or routes_dir()
-        folder = route_folder(name, root)
+        folder = find_folder(name, root)
         files = sorted(folder.glob("*/*.sql"))
         units = [
             mapping_file.read(f, f.relative_to(root.parent))
@@ -53,9 +53,9 @@ class Route:
         ]
         if not units:
             raise MappingError(f"{folder}: no mapping file <phase>/<entity>.sql: a route needs at least one")
-        needed = _needs(units)
+        needed = _find_needs(units)
         ordered = _order(units, needed)
-        phases = _phase_order(ordered, needed)
+        phases = _order_phases(ordered, needed)
         schema = "shop" if name.endswith(REVERSE) else "legacy"
         for unit in ordered:
             for source in unit.sources:
@@ -89,7 +89,7 @@ class Route:
     @cached_property
     def back(self) -> Route | None:
         """The route that leads back; None where there are no mappings for it."""
-        return Route.load(reverse_of(self.name)) if self.has_way_back else None
+        return Route.load(name_reverse(self.name)) if self.has_way_back else None
 
     @property
     def entities(self) -> list[str]:
@@ -128,7 +128,7 @@ class Route:
         return tuple(sorted({t for u in self.of(phase) for t in u.tables} - earlier))
 
 
-def _needs(units: list[Unit]) -> dict[str, set[str]]:
+def _find_needs(units: list[Unit]) -> dict[str, set[str]]:
     """The names of the units that each one must be merged after: by `after`, and because it reads what they make."""
     names, made = {u.name for u in units}, {u.relation: u.name for u in units}
     needed: dict[str, set[str]] = {}
@@ -157,7 +157,7 @@ def _order(units: list[Unit], needed: dict[str, set[str]]) -> list[Unit]:
         raise MappingError(f"{by_name[error.args[1][0]].file}:1: cycle in `after`: {cycle}") from None
 
 
-def _phase_order(ordered: list[Unit], needed: dict[str, set[str]]) -> tuple[str, ...]:
+def _order_phases(ordered: list[Unit], needed: dict[str, set[str]]) -> tuple[str, ...]:
     """A phase comes after the phases its units depend on; units are already in dependency order."""
     phase_of = {u.name: u.phase for u in ordered}
     graph: dict[str, set[str]] = {u.phase: set() for u in ordered}
@@ -170,6 +170,6 @@ def _phase_order(ordered: list[Unit], needed: dict[str, set[str]]) -> tuple[str,
         raise MappingError(f"{first.file}:1: phases depend on one another: {' → '.join(error.args[1])}") from None
 
 
-def reverse_of(name: str) -> str:
+def name_reverse(name: str) -> str:
     """The name of the route that leads back."""
     return f"{name}{REVERSE}"

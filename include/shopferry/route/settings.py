@@ -103,16 +103,16 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f'{where} is no TOML: {error}; it wants `owner = "…"` and `contact = "…"`') from None
     top = _Table(where, "", found)
-    top.only("owner", "contact", "way_back_days", "cutover")
+    top.require_known("owner", "contact", "way_back_days", "cutover")
     return RouteSettings(
-        Responsible(top.text("owner"), top.text("contact")),
-        _terms(top.table("cutover")),
-        top.number("way_back_days", RouteSettings.way_back_days, 0),
+        Responsible(top.read_text("owner"), top.read_text("contact")),
+        _read_terms(top.read_table("cutover")),
+        top.read_number("way_back_days", RouteSettings.way_back_days, 0),
     )
 
 
-def _terms(given: _Table) -> Terms:
-    given.only(
+def _read_terms(given: _Table) -> Terms:
+    given.require_known(
         "window",
         "verified_hours",
         "old_transaction_seconds",
@@ -122,50 +122,52 @@ def _terms(given: _Table) -> Terms:
         "way_back_losses_accepted_by",
         "way_back_quarantine",
     )
-    sizes = given.table("disk_gib")
-    sizes.only(*STORES)
+    sizes = given.read_table("disk_gib")
+    sizes.require_known(*STORES)
     return Terms(
-        window=_window(given.table("window")) if "window" in given.held else None,
-        verified_hours=given.number("verified_hours", Terms.verified_hours, 0.25, 24 * 7),
-        old_transaction_seconds=given.number("old_transaction_seconds", Terms.old_transaction_seconds, 1, 3600),
-        quarantine=_allowances(given, "quarantine"),
-        free_disk_gib=given.number("free_disk_gib", Terms.free_disk_gib, 0.1),
-        disk_gib={store: sizes.number(store, None, 0.1) for store in sizes.held},
+        window=_read_window(given.read_table("window")) if "window" in given.held else None,
+        verified_hours=given.read_number("verified_hours", Terms.verified_hours, 0.25, 24 * 7),
+        old_transaction_seconds=given.read_number("old_transaction_seconds", Terms.old_transaction_seconds, 1, 3600),
+        quarantine=_read_allowances(given, "quarantine"),
+        free_disk_gib=given.read_number("free_disk_gib", Terms.free_disk_gib, 0.1),
+        disk_gib={store: sizes.read_number(store, None, 0.1) for store in sizes.held},
         way_back_losses_accepted_by=(
-            given.text("way_back_losses_accepted_by") if "way_back_losses_accepted_by" in given.held else None
+            given.read_text("way_back_losses_accepted_by") if "way_back_losses_accepted_by" in given.held else None
         ),
-        way_back_quarantine=_allowances(given, "way_back_quarantine"),
+        way_back_quarantine=_read_allowances(given, "way_back_quarantine"),
     )
 
 
-def _allowances(given: _Table, key: str) -> dict[str, Allowance]:
+def _read_allowances(given: _Table, key: str) -> dict[str, Allowance]:
     allowed: dict[str, Allowance] = {}
-    for entry in given.tables(key):
-        entry.only("reason", "rows", "who")
-        reason = entry.text("reason")
+    for entry in given.read_tables(key):
+        entry.require_known("reason", "rows", "who")
+        reason = entry.read_text("reason")
         if reason in allowed:
-            raise entry.fault("reason", f"{reason!r} stands there twice: leave one")
-        allowed[reason] = Allowance(reason, int(entry.number("rows", None, 0, whole=True)), entry.text("who"))
+            raise entry.make_error("reason", f"{reason!r} stands there twice: leave one")
+        allowed[reason] = Allowance(reason, int(entry.read_number("rows", None, 0, whole=True)), entry.read_text("who"))
     return allowed
 
 
-def _window(given: _Table) -> Window:
-    given.only("earliest", "latest", "zone")
-    zone = given.text("zone", 'the time zone these times are of, as `zone = "Europe/Warsaw"`')
+def _read_window(given: _Table) -> Window:
+    given.require_known("earliest", "latest", "zone")
+    zone = given.read_text("zone", 'the time zone these times are of, as `zone = "Europe/Warsaw"`')
     try:
         here = ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
-        raise given.fault("zone", f"no time zone is named {zone!r}: write one like `Europe/Warsaw` or `UTC`") from None
+        raise given.make_error(
+            "zone", f"no time zone is named {zone!r}: write one like `Europe/Warsaw` or `UTC`"
+        ) from None
     bounds = {key: given.held[key] for key in ("earliest", "latest") if key in given.held}
     for key, bound in bounds.items():
         if not isinstance(bound, (time, datetime)):
-            raise given.fault(
+            raise given.make_error(
                 key,
                 "write a time of day as `01:30:00` or a moment as `2026-11-29T01:30:00`, both without quotation marks",
             )
     kinds = {type(bound) for bound in bounds.values()}
     if not bounds or len(kinds) > 1 or (kinds == {time} and len(bounds) < 2):
-        raise given.fault(
+        raise given.make_error(
             "", "it wants two times of day, earliest and latest, or moments, of which one may be left out"
         )
     first, last = (
@@ -173,7 +175,7 @@ def _window(given: _Table) -> Window:
         for bound in (bounds.get("earliest"), bounds.get("latest"))
     )
     if first == last or (isinstance(first, datetime) and isinstance(last, datetime) and first > last):
-        raise given.fault("latest", "the window is never open: latest must come after earliest")
+        raise given.make_error("latest", "the window is never open: latest must come after earliest")
     return Window(first, last, zone)
 
 
@@ -185,21 +187,21 @@ class _Table:
     path: str
     held: Mapping[str, Any]
 
-    def fault(self, key: str, what: str) -> ConfigError:
+    def make_error(self, key: str, what: str) -> ConfigError:
         """The error that a key is wrong; without a key, the table."""
         return ConfigError(f"{self.where}: {self._name(key)}: {what}")
 
     def _name(self, key: str) -> str:
         return ".".join(part for part in (self.path, key) if part)
 
-    def only(self, *known: str) -> None:
+    def require_known(self, *known: str) -> None:
         """Refuse every key that is none of these."""
         for key in self.held:
             if key not in known:
                 listed = f"{', '.join(known[:-1])} and {known[-1]}"
                 raise ConfigError(f"{self.where}: unknown key {self._name(key)!r}, known are {listed}")
 
-    def text(self, key: str, wants: str = "") -> str:
+    def read_text(self, key: str, wants: str = "") -> str:
         """A text that must be there."""
         value = self.held.get(key)
         if not isinstance(value, str) or not value.strip():
@@ -208,7 +210,7 @@ class _Table:
             )
         return value.strip()
 
-    def number(
+    def read_number(
         self, key: str, default: float | None, least: float, most: float = _ENDLESS, *, whole: bool = False
     ) -> float:
         """A number between two others; must be there when it has no default."""
@@ -217,19 +219,19 @@ class _Table:
         if not right or not least <= float(value) <= most:
             kind = "a whole number" if whole else "a number"
             bounds = f"of {least:g} or more" if most == _ENDLESS else f"from {least:g} to {most:g}"
-            raise self.fault(key, f"write {kind} {bounds}, as `{key} = {least if default is None else default:g}`")
+            raise self.make_error(key, f"write {kind} {bounds}, as `{key} = {least if default is None else default:g}`")
         return float(value)
 
-    def table(self, key: str) -> _Table:
+    def read_table(self, key: str) -> _Table:
         """A table within, empty where there is none."""
         value = self.held.get(key, {})
         if not isinstance(value, dict):
-            raise self.fault(key, f"it is a table: write it as `[{self._name(key)}]`, its keys below")
+            raise self.make_error(key, f"it is a table: write it as `[{self._name(key)}]`, its keys below")
         return _Table(self.where, self._name(key), value)
 
-    def tables(self, key: str) -> list[_Table]:
+    def read_tables(self, key: str) -> list[_Table]:
         """The tables of a list."""
         value = self.held.get(key, [])
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
-            raise self.fault(key, f"it is a list of tables: begin each with `[[{self._name(key)}]]`")
+            raise self.make_error(key, f"it is a list of tables: begin each with `[[{self._name(key)}]]`")
         return [_Table(self.where, f"{self._name(key)}[{number}]", v) for number, v in enumerate(value, 1)]

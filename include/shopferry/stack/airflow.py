@@ -28,12 +28,12 @@ PROGRAMS = {
 }
 
 
-def home() -> Path:
+def find_home() -> Path:
     """AIRFLOW_HOME of the embedded stack."""
     return data_dir() / "airflow"
 
 
-def _config(state: State) -> dict[str, dict[str, str]]:
+def _make_config(state: State) -> dict[str, dict[str, str]]:
     store = state["airflow_db_dsn"].removeprefix("postgresql://")
     return {
         "core": {
@@ -47,7 +47,7 @@ def _config(state: State) -> dict[str, dict[str, str]]:
             "execution_api_server_url": f"{state['airflow_url']}/execution/",
             "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
             "simple_auth_manager_users": ",".join(f"{name}:{role}" for name, role in USERS.items()),
-            "simple_auth_manager_passwords_file": str(home() / "passwords.json"),
+            "simple_auth_manager_passwords_file": str(find_home() / "passwords.json"),
             "fernet_key": state["fernet_key"],
             "test_connection": "Disabled",
         },
@@ -56,7 +56,7 @@ def _config(state: State) -> dict[str, dict[str, str]]:
             "check_migrations": "False",  # `initialise` has just migrated
         },
         "logging": {
-            "base_log_folder": str(home() / "logs"),
+            "base_log_folder": str(find_home() / "logs"),
             "logging_level": "WARNING",
             "uvicorn_logging_level": "WARNING",
             "colored_console_log": "False",
@@ -88,47 +88,47 @@ def _config(state: State) -> dict[str, dict[str, str]]:
     }
 
 
-def environment(state: State) -> dict[str, str]:
+def make_environment(state: State) -> dict[str, str]:
     """The environment of Airflow's programs: where it lives, and the connections its DAGs use."""
     host, _, port = state["kafka"].split(",")[0].rpartition(":")
     kafka = {"conn_type": "kafka", "host": host, "port": int(port)}
     return {
-        "AIRFLOW_HOME": str(home()),
+        "AIRFLOW_HOME": str(find_home()),
         "AIRFLOW_CONN_LEGACY_DB": state["legacy_dsn"],
         "AIRFLOW_CONN_SHOP_DB": state["shop_dsn"],
         "AIRFLOW_CONN_KAFKA": json.dumps(kafka | {"extra": {"bootstrap.servers": state["kafka"]}}),
     }
 
 
-def command(program: str) -> list[str]:
+def build_command(program: str) -> list[str]:
     """How one of its four programs is started."""
     return [sys.executable, "-m", "airflow", *PROGRAMS[program]]
 
 
 def configure(state: State) -> None:
     """Write airflow.cfg and the users' passwords."""
-    home().mkdir(parents=True, exist_ok=True)
+    find_home().mkdir(parents=True, exist_ok=True)
     parser = configparser.RawConfigParser()
-    parser.read_dict(_config(state))
-    for file in (home() / "airflow.cfg", home() / "passwords.json"):
+    parser.read_dict(_make_config(state))
+    for file in (find_home() / "airflow.cfg", find_home() / "passwords.json"):
         file.touch(mode=0o600)
-    with (home() / "airflow.cfg").open("w") as configuration:
+    with (find_home() / "airflow.cfg").open("w") as configuration:
         parser.write(configuration)
-    (home() / "passwords.json").write_text(json.dumps({name: name for name in USERS}) + "\n")
+    (find_home() / "passwords.json").write_text(json.dumps({name: name for name in USERS}) + "\n")
 
 
 def initialise(state: State, log: Path) -> None:
     """Create Airflow's tables; only for the first boot of each version of Airflow."""
     from importlib import metadata
 
-    done = home() / f"migrated-{metadata.version('apache-airflow-core')}"
+    done = find_home() / f"migrated-{metadata.version('apache-airflow-core')}"
     if done.exists():
         return
     with log.open("a") as output:
         result = subprocess.run(
             [sys.executable, "-m", "airflow", "db", "migrate"],
-            env=clean_environment() | environment(state),
-            cwd=home(),
+            env=make_clean_environment() | make_environment(state),
+            cwd=find_home(),
             stdout=output,
             stderr=output,
         )
@@ -137,7 +137,7 @@ def initialise(state: State, log: Path) -> None:
     done.touch()
 
 
-def clean_environment() -> dict[str, str]:
+def make_clean_environment() -> dict[str, str]:
     """Our environment without what would lead Airflow, PostgreSQL or shopferry to other servers than the stack's."""
     return {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "PG", "SHOPFERRY_"))}
 
@@ -152,7 +152,7 @@ def _request(url: str, *, body: Any = None, token: str = "") -> Any:
         return json.load(answer)
 
 
-def token(state: State) -> str:
+def fetch_token(state: State) -> str:
     """An API token of the user `admin`."""
     credentials = {"username": state["airflow_user"], "password": state["airflow_password"]}
     answer: dict[str, str] = _request(f"{state['airflow_url']}/auth/token", body=credentials)
@@ -161,7 +161,7 @@ def token(state: State) -> str:
 
 def create_pools(state: State) -> None:
     """Create the pools that bound the load on the stores; needs the API server."""
-    bearer = token(state)
+    bearer = fetch_token(state)
     for name, pool in json.loads((PROJECT / "docker" / "pools.json").read_text()).items():
         try:
             _request(f"{state['airflow_url']}/api/v2/pools", body={"name": name, **pool}, token=bearer)
@@ -180,15 +180,15 @@ def is_healthy(state: State) -> bool:
     return all((health.get(part) or {}).get("status") == "healthy" for part in parts)
 
 
-def import_errors(state: State) -> dict[str, str]:
+def fetch_import_errors(state: State) -> dict[str, str]:
     """The DAG files that could not be imported, each with its stack trace."""
-    found = _request(f"{state['airflow_url']}/api/v2/importErrors", token=token(state))["import_errors"]
+    found = _request(f"{state['airflow_url']}/api/v2/importErrors", token=fetch_token(state))["import_errors"]
     return {error["filename"]: error["stack_trace"] for error in found}
 
 
 def has_parsed(state: State) -> bool:
     """Whether every file in dags/ has become a DAG (one per file) or an import error."""
-    bearer = token(state)
+    bearer = fetch_token(state)
     base = f"{state['airflow_url']}/api/v2"
     seen = sum(_request(f"{base}/{kind}?limit=1", token=bearer)["total_entries"] for kind in ("dags", "importErrors"))
     return bool(seen >= len(list((PROJECT / "dags").glob("[!_]*.py"))))

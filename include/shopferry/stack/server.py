@@ -21,7 +21,7 @@ from kafka.errors import KafkaError
 
 from shopferry.errors import StackError
 from shopferry.route.route import leads_back
-from shopferry.settings import REVERSE, announcing, data_dir, own_commands, routes_dir, stack_state
+from shopferry.settings import REVERSE, data_dir, read_announcing, read_own_commands, routes_dir, stack_state
 from shopferry.stack import airflow, postgres, state, supervisor
 from shopferry.stack.state import CLUSTERS, State
 from shopferry.stack.supervisor import Program
@@ -44,10 +44,10 @@ class Service:
     log: Path
 
 
-def programs(now: State) -> list[Program]:
+def list_programs(now: State) -> list[Program]:
     """All servers of the stack in the order of their start."""
-    run = supervisor.run_directory()
-    owner = postgres.account()
+    run = supervisor.find_run_directory()
+    owner = postgres.find_account()
     found = []
     for name in CLUSTERS:
         cluster = state.cluster(now, name)
@@ -63,7 +63,9 @@ def programs(now: State) -> list[Program]:
     }
     if os.environ.get("SHOPFERRY_ROUTES"):
         own["SHOPFERRY_ROUTES"] = str(routes_dir())
-    own |= {f"SHOPFERRY_{name.upper()}": value for name, value in (own_commands() | announcing()).items() if value}
+    own |= {
+        f"SHOPFERRY_{name.upper()}": value for name, value in (read_own_commands() | read_announcing()).items() if value
+    }
     if not now.get("external_kafka"):
         command = [sys.executable, "-m", "shopferry.stack.tansu", now["kafka_port"]]
         found.append(Program("broker", command, run, own, port=int(now["kafka_port"])))
@@ -79,14 +81,14 @@ def programs(now: State) -> list[Program]:
         )
     for name in airflow.PROGRAMS:
         port = int(now["airflow_port"]) if name == "airflow-api" else None
-        environment = own | airflow.environment(now)
+        environment = own | airflow.make_environment(now)
         # The scheduler would wait for its running tasks; they may be killed at any time by design.
-        found.append(Program(name, airflow.command(name), run, environment, port=port, patience=8))
+        found.append(Program(name, airflow.build_command(name), run, environment, port=port, patience=8))
     return found
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _lock_alone() -> Iterator[None]:
     """One `up` at a time in one data directory."""
     data_dir().mkdir(parents=True, exist_ok=True)
     with (data_dir() / "lock").open("w") as file:
@@ -103,13 +105,13 @@ def up(*, without: frozenset[str] | set[str] = frozenset(), broker: str | None =
     """
     if unknown := set(without) - PARTS:
         raise StackError(f"cannot leave out {', '.join(sorted(unknown))}: only {', '.join(sorted(PARTS))}")
-    with _alone():
+    with _lock_alone():
         current = stack_state()
         now = state.prepare(broker, running=bool(current) and supervisor.is_running(current))
         for name in CLUSTERS:
             state.cluster(now, name).init()
         airflow.configure(now)
-        supervisor.ensure(now, programs(now))
+        supervisor.ensure(now, list_programs(now))
         _start(now, *(f"{name}-db" for name in CLUSTERS))
         if not now.get("external_kafka"):
             _start(now, "broker")
@@ -120,7 +122,7 @@ def up(*, without: frozenset[str] | set[str] = frozenset(), broker: str | None =
             _await(now, "broker", lambda: _answers(now["kafka"]))
         elif not _answers(now["kafka"]):
             raise StackError(f"the broker at {now['kafka']} does not answer")
-        flows = _flows(now)
+        flows = _list_flows(now)
         _start(now, *(name for name in flows if "sync" not in name or "sync" not in without))
         if "airflow" not in without:
             airflow.initialise(now, data_dir() / "log" / "airflow-migrate.log")
@@ -139,7 +141,7 @@ def down(*, purge: bool = False) -> None:
     """Stop every server of the stack, also such as a killed supervisor left; `purge` removes all data too."""
     now = stack_state()
     if now:
-        first = [*_flows(now), *airflow.PROGRAMS]
+        first = [*_list_flows(now), *airflow.PROGRAMS]
         supervisor.stop(now, first)
         for name in CLUSTERS:
             state.cluster(now, name).stop()
@@ -157,7 +159,7 @@ def status() -> list[Service]:
     if supervisor.is_running(now):
         seen = {info["name"]: info for info in supervisor.rpc(now).getAllProcessInfo()}
     found = []
-    for program in programs(now):
+    for program in list_programs(now):
         info = seen.get(program.name, {})
         runs = info.get("statename") in {"RUNNING", "STARTING"}
         uptime = info["now"] - info["start"] if runs else 0
@@ -171,9 +173,9 @@ def reset() -> State:
     now = stack_state()
     if not now or not supervisor.is_running(now):
         raise StackError("no embedded stack is up: run `shopferry stack up`")
-    with _alone():
+    with _lock_alone():
         server = supervisor.rpc(now)
-        flows = [name for name in _flows(now) if _is_up(now, name)]
+        flows = [name for name in _list_flows(now) if _is_up(now, name)]
         for name in flows:
             server.stopProcess(name)
         for name in ("legacy", "shop"):
@@ -207,9 +209,9 @@ def _forget_topics(now: State) -> None:
     admin.close()
 
 
-def _flows(now: State) -> list[str]:
+def _list_flows(now: State) -> list[str]:
     """The programs of both flows."""
-    return [p.name for p in programs(now) if p.name.partition("-")[0] in {"connector", "sync"}]
+    return [p.name for p in list_programs(now) if p.name.partition("-")[0] in {"connector", "sync"}]
 
 
 def _start(now: State, *names: str) -> None:
@@ -220,10 +222,10 @@ def _start(now: State, *names: str) -> None:
             server.startProcess(name, False)
         except xmlrpc.client.Fault as fault:
             if "ALREADY_STARTED" not in fault.faultString:
-                raise StackError(f"{name} cannot be started ({fault.faultString}): see {_log(name)}") from None
+                raise StackError(f"{name} cannot be started ({fault.faultString}): see {_find_log(name)}") from None
 
 
-def _log(name: str) -> Path:
+def _find_log(name: str) -> Path:
     return data_dir() / "log" / f"{name}.log"
 
 
@@ -235,7 +237,7 @@ def _await(now: State, name: str, ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _PATIENCE
     while not ready():
         if time.monotonic() > deadline:
-            raise StackError(f"{name} is not ready after {_PATIENCE:.0f} s: see {_log(name)}")
+            raise StackError(f"{name} is not ready after {_PATIENCE:.0f} s: see {_find_log(name)}")
         _check_alive(now, name)
         time.sleep(_POLL)
 
@@ -244,9 +246,9 @@ def _check_alive(now: State, name: str) -> None:
     try:
         word = supervisor.rpc(now).getProcessInfo(name)["statename"]
     except (OSError, xmlrpc.client.Error):
-        raise StackError(f"the supervisor ended while {name} was starting: see {_log('supervisor')}") from None
+        raise StackError(f"the supervisor ended while {name} was starting: see {_find_log('supervisor')}") from None
     if word in {"FATAL", "STOPPED", "UNKNOWN"}:
-        raise StackError(f"{name} did not come up ({word}): see {_log(name)}")
+        raise StackError(f"{name} did not come up ({word}): see {_find_log(name)}")
 
 
 def _answers(servers: str) -> bool:

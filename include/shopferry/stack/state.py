@@ -22,7 +22,7 @@ CLUSTERS = {"legacy": "legacy", "shop": "shop", "airflow": "airflow"}  # cluster
 _PORTS = ("legacy", "shop", "airflow_db", "kafka", "airflow", "worker_log", "trigger_log", "metrics", "metrics_reverse")
 
 
-def free_port(taken: set[int]) -> int:
+def choose_port(taken: set[int]) -> int:
     """A loopback port that nobody listens on.
 
     Below the range from which the kernel takes the ports of outgoing connections: else one of those could sit
@@ -62,11 +62,11 @@ def prepare(broker: str | None, *, running: bool) -> State:
     for name in _PORTS:
         key = f"{name}_port"
         if key not in state or (not running and not is_free(int(state[key]))):
-            state[key] = str(free_port({int(v) for k, v in state.items() if k.endswith("_port")}))
+            state[key] = str(choose_port({int(v) for k, v in state.items() if k.endswith("_port")}))
     for key in ("password", "jwt_secret", "api_secret"):
         state.setdefault(key, secrets.token_urlsafe(48))
     state.setdefault("fernet_key", urlsafe_b64encode(secrets.token_bytes(32)).decode())
-    state.setdefault("socket", _socket())
+    state.setdefault("socket", _choose_socket())
     state["route"] = os.environ.get("SHOPFERRY_ROUTE") or state.get("route", "demo")
     state["external_kafka"] = state.get("external_kafka", "") if broker is None else broker
     state["kafka"] = state["external_kafka"] or f"127.0.0.1:{state['kafka_port']}"
@@ -93,7 +93,7 @@ def save(state: State) -> None:
     unfinished.replace(directory / "stack.json")
 
 
-def _socket() -> str:
+def _choose_socket() -> str:
     """The supervisor's socket; the kernel allows its path about a hundred characters."""
     usual = data_dir() / "supervisor.sock"
     if len(str(usual)) < 90:  # the supervisor binds to a longer temporary name first

