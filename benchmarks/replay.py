@@ -114,7 +114,7 @@ def await_broker(settings: Settings) -> None:
 def polled(settings: Settings) -> tuple[int, float]:
     """(events, seconds) of a consumer that polls and decodes what is not applied yet, and does nothing with it."""
     with db.connect(settings.target_dsn, "benchmark") as conn:
-        stored, tables = offsets.stored(conn, settings.route), frozenset(mirror.load(conn))
+        stored, tables = offsets.load(conn, settings.route), frozenset(mirror.load(conn))
     goal = ends(settings)
     consumer = KafkaConsumer(
         bootstrap_servers=settings.kafka.split(","),
@@ -149,7 +149,7 @@ def applied(settings: Settings) -> float:
     with db.connect(settings.target_dsn, "benchmark") as conn:
         started = time.perf_counter()
         worker.start()
-        while not _reached(offsets.stored(conn, settings.route), goal):
+        while not _reached(offsets.load(conn, settings.route), goal):
             time.sleep(0.05)
         took = time.perf_counter() - started
     stop.set()

@@ -96,7 +96,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def bare(settings: Settings, table: mirror.MirrorTable) -> None:
     """The least that comparing whole tables on their servers can be: one hash of every row, on both."""
-    text = SQL("ROW({})::text").format(mirror.values(table))
+    text = SQL("ROW({})::text").format(mirror.select_values(table))
     for dsn, schema in ((settings.source_dsn, "public"), (settings.target_dsn, "legacy")):
         with db.connect(dsn, "benchmark") as conn:
             conn.execute("SET max_parallel_workers_per_gather = 0")

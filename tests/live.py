@@ -188,7 +188,7 @@ class Flow:
 
     def stopped(self) -> str | None:
         """Why the consumer stopped, if it has."""
-        seen = offsets.consumers(self.shop, self.route.name)
+        seen = offsets.list_consumers(self.shop, self.route.name)
         return seen[0].stopped if seen else None
 
     def batches(self) -> int:

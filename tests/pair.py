@@ -23,11 +23,11 @@ from shopferry.control.phases import State
 from shopferry.db import NEVER_BY_ITSELF, Connection
 from shopferry.engine import backfill, mirror
 from shopferry.engine.pair import Stores
-from shopferry.engine.statements import keys_between
+from shopferry.engine.statements import select_keys_between
 from shopferry.route.entities import IdentityMapping
 from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT
-from shopferry.verify.accounting import Account, account, counting
+from shopferry.verify.accounting import Account, account, list_counting
 from shopferry.verify.verification import Verification, verify
 
 ROUTE = Route.load("demo")
@@ -151,14 +151,14 @@ class Pair:
 
     def pending(self) -> dict[Partition, int]:
         """How many messages of each partition are not applied."""
-        stored = offsets.stored(self.shop, ROUTE.name)
+        stored = offsets.load(self.shop, ROUTE.name)
         left = {p: len(held) - stored.get(p, 0) for p, held in self.log.partitions.items()}
         return {p: n for p, n in sorted(left.items()) if n > 0}
 
     def batch(self, take: dict[Partition, int]) -> tuple[list[Change], dict[Partition, tuple[int, int]]]:
         """The next messages of some partitions, decoded, with the steps that applying them makes."""
         captured = frozenset(self.consumer.tables)
-        stored = offsets.stored(self.shop, ROUTE.name)
+        stored = offsets.load(self.shop, ROUTE.name)
         changes, steps = [], {}
         for partition, count in take.items():
             at = stored.get(partition, 0)
@@ -199,7 +199,7 @@ class Pair:
         """Go live and merge everything."""
         backfill.begin_merge(self.stores, phase)
         backfill.standardize(self.stores, phase)
-        while not backfill.merge_is_done(self.stores, phase):
+        while not backfill.is_merged(self.stores, phase):
             backfill.merge_next(self.stores, phase, "test")
 
     def finish(self, phase: str) -> None:
@@ -219,11 +219,11 @@ class Pair:
 
     def state(self, phase: str) -> State:
         """Where a phase is."""
-        return State(phases.get(self.shop, ROUTE.name, phase).state)
+        return State(phases.load(self.shop, ROUTE.name, phase).state)
 
     def live(self) -> list[str]:
         """The phases that the stream merges."""
-        return [p.phase for p in phases.all_phases(self.shop, ROUTE.name) if State(p.state).live]
+        return [p.phase for p in phases.load_all(self.shop, ROUTE.name) if State(p.state).live]
 
     def verify(self, phase: str) -> Verification:
         """The engine's own verification."""
@@ -231,7 +231,7 @@ class Pair:
 
     def accounts(self, phase: str) -> dict[str, Account]:
         """The engine's own accounts, by table."""
-        return {a.table: a for a in (account(self.shop, m) for m in counting(ROUTE, phase))}
+        return {a.table: a for a in (account(self.shop, m) for m in list_counting(ROUTE, phase))}
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -324,7 +324,7 @@ class Pair:
             for phase in live:
                 backfill.standardize(self.stores, phase)
                 for unit in ROUTE.of(phase):
-                    merger.merge(unit, keys_between(unit, None, None), disjoint=False)
+                    merger.merge(unit, select_keys_between(unit, None, None), disjoint=False)
             return self.exported(live)
 
     def empty_shop(self) -> None:
@@ -351,7 +351,7 @@ class Pair:
                 (rows,) = self.legacy.execute(f"SELECT count(*) FROM {entry.table}".encode()).fetchone() or (None,)
                 total = entry.migrated + entry.quarantined + sum(entry.left_out.values())
                 assert rows == entry.legacy_rows == total, entry
-        stored = offsets.stored(self.shop, ROUTE.name)
+        stored = offsets.load(self.shop, ROUTE.name)
         assert {p: n for p, n in stored.items() if n} == {p: len(m) for p, m in self.log.partitions.items() if m}
         for phase in live:
             outcome = self.verify(phase)

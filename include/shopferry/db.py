@@ -79,12 +79,12 @@ def _begin(conn: Connection) -> None:
     conn.execute(_SESSION.encode())
 
 
-def another(conn: Connection, role: str) -> Connection:
+def open_another(conn: Connection, role: str) -> Connection:
     """One more connection to where this one leads."""
     return connect(conn.info.dsn, role, password=conn.info.password)
 
 
-def read_only(conn: Connection, patience: str) -> None:
+def make_read_only(conn: Connection, patience: str) -> None:
     """Have a connection write nothing, and break off whatever takes longer than `patience`, e.g. '60s'."""
     conn.execute("SET default_transaction_read_only = on")
     conn.execute(f"SET statement_timeout = '{patience}'".encode())
@@ -96,12 +96,12 @@ def exists(conn: Connection, relation: str) -> bool:
     return bool(row and row[0])
 
 
-def told(error: psycopg.Error) -> str | None:
+def describe_error(error: psycopg.Error) -> str | None:
     """PostgreSQL's own words where they name columns and functions; those of any other error could quote a value."""
     return error.diag.message_primary if isinstance(error, psycopg.ProgrammingError) else type(error).__name__
 
 
-def queries(file: Path) -> dict[str, str]:
+def load_queries(file: Path) -> dict[str, str]:
     """Read a file of named queries: each begins with `-- name: <name>`, ends where the next begins."""
     found: dict[str, str] = {}
     for block in file.read_text().split("-- name: ")[1:]:

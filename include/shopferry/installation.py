@@ -25,8 +25,8 @@ def install(source: Connection, target: Connection, route: Route) -> None:
     if routes.is_current(target, route.name, route.fingerprint):
         if (
             not route.reverse
-            and routes.active_store(target, route.name) == "legacy"
-            and fence.unfenced(target, route.entities)
+            and routes.find_active(target, route.name) == "legacy"
+            and fence.find_unfenced(target, route.entities)
         ):
             with target.transaction():
                 routes.pause(target, route.name)
@@ -36,9 +36,9 @@ def install(source: Connection, target: Connection, route: Route) -> None:
         routes.pause(target, route.name)
         schema.install_control(target)
         phases.register(target, route.name, route.phases)
-        tables = captured.captured(target, route, mirror.reflect(source, route.tables, route.schema))
+        tables = captured.cut_to_read(target, route, mirror.reflect(source, route.tables, route.schema))
         mirror.create(target, route, tables)
-        if not route.reverse and routes.active_store(target, route.name) == "legacy":
+        if not route.reverse and routes.find_active(target, route.name) == "legacy":
             _close(target, route)
         schema.install_markers(source)
         publish(source, route, tables)
@@ -47,7 +47,7 @@ def install(source: Connection, target: Connection, route: Route) -> None:
 
 def _close(target: Connection, route: Route) -> None:
     """Fence the new shop's tables, and remember what stands in those that were open until now."""
-    closed = set(fence.fenced(target))
+    closed = set(fence.find_fenced(target))
     fence.raise_fence(target, route.entities, route.name)
     for unit in route.mappings:
         if unit.entity not in closed:

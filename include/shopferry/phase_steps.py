@@ -69,7 +69,7 @@ def begin(settings: Settings, phase: str, holder: str, options: Options) -> None
             rows_per_second=options.rows_per_second,
             sample=options.sample,
         )
-        if not State(phases.get(s.target, s.route.name, phase).state).live:
+        if not State(phases.load(s.target, s.route.name, phase).state).live:
             if phase == s.route.phases[0] and options.sample is None:
                 rehearsals.require_green(s.target, s.route.name, phase, s.route.fingerprint, options.without_rehearsal)
             phases.move(s.target, s.route.name, phase, State.COPYING)
@@ -78,13 +78,13 @@ def begin(settings: Settings, phase: str, holder: str, options: Options) -> None
 def plan(settings: Settings, phase: str) -> list[Span]:
     """Plan the copy and return it in groups, one for each worker task. A live phase is not copied again."""
     with open_stores(settings, f"plan {phase}") as s:
-        if State(phases.get(s.target, s.route.name, phase).state).live:
+        if State(phases.load(s.target, s.route.name, phase).state).live:
             return []
         proof.await_slot(s.source, s.route.publication, timeout_s=60.0)
-        if not chunks.still_open(s.target, s.route.name, phase, "copy"):
+        if not chunks.has_open(s.target, s.route.name, phase, "copy"):
             backfill.plan_copy(s, phase)
         groups = []
-        for target in chunks.progress(s.target, s.route.name):
+        for target in chunks.load_progress(s.target, s.route.name):
             if target.phase == phase and target.kind == "copy":
                 size = max(1, -(-target.total // _GROUPS))
                 groups += [
@@ -103,10 +103,12 @@ def copy(
             backfill.pace(s, phase)
             if retrying(lambda: backfill.copy_next(s, phase, worker, span), s.source, s.target):
                 continue
-            if not chunks.still_open(s.target, s.route.name, phase, "copy", span):
+            if not chunks.has_open(s.target, s.route.name, phase, "copy", span):
                 break
             time.sleep(0.2)  # another worker holds the last ones
-        rows = sum(p.rows for p in chunks.progress(s.target, s.route.name) if p.phase == phase and p.kind == "copy")
+        rows = sum(
+            p.rows for p in chunks.load_progress(s.target, s.route.name) if p.phase == phase and p.kind == "copy"
+        )
     return rows
 
 
@@ -128,7 +130,7 @@ def merge(settings: Settings, phase: str, worker: str, stop: threading.Event | N
     """Merge chunks until the whole phase is merged, beside other workers, or until told to stop; returns this worker's chunks."""
     merged = 0
     with open_stores(settings, f"merge {phase}") as s:
-        while not (stop and stop.is_set()) and not backfill.merge_is_done(s, phase):
+        while not (stop and stop.is_set()) and not backfill.is_merged(s, phase):
             backfill.pace(s, phase)
             chunk = retrying(lambda: backfill.merge_next(s, phase, worker), s.target)
             if chunk is None:
@@ -161,7 +163,7 @@ def resync(settings: Settings, worker: str) -> int | None:
             locks.await_resync(s.target, s.route.name)
             return None
         name, tables = s.route.publication, mirror.load(s.target)
-        if slot.find_faults(s.source, name, tables) or continuity.known(s.target, s.route.name).lost:
+        if slot.find_faults(s.source, name, tables) or continuity.load(s.target, s.route.name).lost:
             with s.source.transaction():
                 installation.publish(s.source, s.route, tables)
             # Also a slot that stands: what was committed without the publication cannot be decoded with it.
@@ -180,7 +182,7 @@ def finish_resync(settings: Settings, worker: str) -> None:
 def is_sample(settings: Settings, phase: str) -> bool:
     """Whether the phase's present run copies a sample only; such a run ends after the merge, without sync."""
     with open_stores(settings, f"look at {phase}") as s:
-        return phases.get(s.target, s.route.name, phase).sample is not None
+        return phases.load(s.target, s.route.name, phase).sample is not None
 
 
 def await_sync(settings: Settings, phase: str, timeout_s: float = 300.0) -> Watermark:
@@ -221,7 +223,7 @@ def find_comparable(settings: Settings) -> list[str]:
     """Find the phases whose stores should be equal: those in sync or verified."""
     with open_stores(settings, "look at phases") as s:
         standing = {
-            p.phase for p in phases.all_phases(s.target, s.route.name) if p.state in {State.IN_SYNC, State.VERIFIED}
+            p.phase for p in phases.load_all(s.target, s.route.name) if p.state in {State.IN_SYNC, State.VERIFIED}
         }
         return [p for p in s.route.phases if p in standing]
 
@@ -229,7 +231,7 @@ def find_comparable(settings: Settings) -> list[str]:
 def count_open_differences(settings: Settings, phase: str) -> int:
     """Count the differences of a phase that are neither settled nor explained."""
     with open_stores(settings, f"look at {phase}") as s:
-        counted = differences.counts(s.target, s.route.name)
+        counted = differences.count(s.target, s.route.name)
         return sum(c["differences"] for c in counted if (c["phase"], c["state"]) == (phase, "open"))
 
 

@@ -13,7 +13,7 @@ def shape(text: str, *, capital: str = "x") -> str:
     return _DIGIT.sub("9", _LETTER.sub(lambda m: capital if m[0].isupper() else "x", text))
 
 
-def masked(value: str | None) -> str | None:
+def mask(value: str | None) -> str | None:
     """The value's shape, in which capitals are X; cut when long. None stays None."""
     if value is None:
         return None

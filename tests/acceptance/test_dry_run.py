@@ -110,7 +110,7 @@ def test_it_says_what_a_cutover_would_do_and_changes_nothing(
     assert told["ready"] and told["faults"] == []
     assert [s["step"] for s in told["steps"]] == ["gates", "look ahead", "applied", "last look", "sequences"]
     assert all(s["ms"] > 0 for s in told["steps"])
-    assert len(told["gates"]) == len(gates.recorded(ready.shop, "demo")) >= 16
+    assert len(told["gates"]) == len(gates.load(ready.shop, "demo")) >= 16
     assert all(g["met"] and g["evidence"] for g in told["gates"])
     [orders] = [n for n in told["sequences"] if n["sequence"] == "shop.customer_order_id_seq"]
     largest = ready.one("SELECT max(id) FROM shop.customer_order")
@@ -177,9 +177,9 @@ def test_the_routes_own_terms_count_up_to_the_last_moment(
         # As after an approval that came too late: the gates were met when somebody was asked.
         with pytest.raises(GateError, match=r"2 of \d+ gates not met: window open: to 2020-01-01 00:00 UTC; now"):
             switch.cut_over(ready.settings, "test")
-    recorded = {g.gate: g for g in gates.recorded(ready.shop, "demo")}
+    recorded = {g.gate: g for g in gates.load(ready.shop, "demo")}
     assert not recorded["window open"].met, "recorded with its evidence, as judged last"
-    assert both(ready, tmp_path) == before and fence.fenced(ready.legacy) == []
+    assert both(ready, tmp_path) == before and fence.find_fenced(ready.legacy) == []
 
 
 def test_there_is_nothing_to_try_once_a_cutover_has_begun(ready: Flow) -> None:

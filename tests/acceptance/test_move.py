@@ -121,8 +121,8 @@ def test_nothing_is_lost_whoever_is_killed(settings: Settings, tmp_path: Path) -
     assert not frozen_differences(settings)
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         report = ledger.check(book, legacy, new)
-        assert len(fence.fenced(legacy)) == len(Route.load(settings.route).tables)
-        assert {p.state for p in phases.all_phases(new, settings.route)} == {"cut_over"}
+        assert len(fence.find_fenced(legacy)) == len(Route.load(settings.route).tables)
+        assert {p.state for p in phases.load_all(new, settings.route)} == {"cut_over"}
     assert report.acknowledged > 0
     assert report.missing == []
     assert report.failed_for_the_user == 0
@@ -139,7 +139,7 @@ def test_rollback_before_the_first_write_gives_the_shop_back(settings: Settings)
     done = roll_back(settings, "test")
     assert done.version == 3
     with db.connect(settings.source_dsn, "test") as legacy:
-        assert fence.fenced(legacy) == []
+        assert fence.find_fenced(legacy) == []
         legacy.execute("UPDATE customers SET phone = '601 000 001' WHERE id = (SELECT min(id) FROM customers)")
     assert not differences(settings)
     phase_steps.run_again(settings, "test", lambda _: None)

@@ -83,13 +83,13 @@ def row(dsn: str, query: str) -> Any:
 
 def assert_legacy_goes_on(settings: Settings, version: int) -> None:
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
-        assert fence.fenced(legacy) == []
+        assert fence.find_fenced(legacy) == []
         assert legacy.execute(
             "UPDATE customers SET phone = '601 000 002' WHERE id = (SELECT min(id) FROM customers)"
         ).rowcount
         now = routing.require_standing(new, settings.route)
         assert (now.active, now.version) == ("legacy", version)
-        assert fence.fenced(new)
+        assert fence.find_fenced(new)
 
 
 def after(monkeypatch: pytest.MonkeyPatch, name: str, then: Callable[[], object]) -> None:

@@ -60,15 +60,15 @@ def states(settings: Settings) -> tuple[set[str], set[str]]:
     """The states of the phases there and back."""
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         return (
-            {p.state for p in phases.all_phases(new, settings.route)},
-            {p.state for p in phases.all_phases(legacy, BACK.name)},
+            {p.state for p in phases.load_all(new, settings.route)},
+            {p.state for p in phases.load_all(legacy, BACK.name)},
         )
 
 
 def open_stores(settings: Settings) -> list[str]:
     """The stores without a fence."""
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
-        return [name for name, conn in (("legacy", legacy), ("shop", new)) if not fence.fenced(conn)]
+        return [name for name, conn in (("legacy", legacy), ("shop", new)) if not fence.find_fenced(conn)]
 
 
 def test_what_nobody_has_changed_would_stay_as_it_is(settings: Settings) -> None:
@@ -157,7 +157,7 @@ def test_what_legacy_refuses_keeps_the_new_shop_open(
         switch.cut_over(settings, "test")
         legacy.execute("ALTER TABLE customers ADD CONSTRAINT odd CHECK (full_name NOT LIKE '% Odd') NOT VALID")
         new.execute("UPDATE shop.customer SET given_name = 'Jan', family_name = 'Odd' WHERE id = %s", (person,))
-        until(lambda: quarantine.counts(legacy))
+        until(lambda: quarantine.count_by_reason(legacy))
         assert legacy.execute(theirs, (account,)).fetchone() == (False, "10.0.0.1")
         with pytest.raises(GateError, match="1 of 8 gates not met: nothing held back: 1 rows refused_by_constraint"):
             roll_back(settings, "test")
@@ -198,12 +198,12 @@ def test_what_is_too_long_for_legacy_is_kept_or_keeps_the_new_shop_open(settings
         for (address, _), street in zip(book, (long, changed), strict=True):
             new.execute("UPDATE shop.customer_address SET street = %s WHERE id = %s", (street, address))
         new.execute("UPDATE shop.customer_order SET number = repeat('9', 40) WHERE id = %s", order)
-        until(lambda: quarantine.counts(legacy))
-        assert quarantine.counts(legacy) == [("public.orders", "refused_by_type", 1)]
+        until(lambda: quarantine.count_by_reason(legacy))
+        assert quarantine.count_by_reason(legacy) == [("public.orders", "refused_by_type", 1)]
         with pytest.raises(GateError, match="nothing held back: 1 rows refused_by_type"):
             roll_back(settings, "test")
         new.execute("UPDATE shop.customer_order SET number = repeat('9', 30) WHERE id = %s", order)
-        until(lambda: not quarantine.counts(legacy))
+        until(lambda: not quarantine.count_by_reason(legacy))
 
         roll_back(settings, "test")
         streets = "SELECT street FROM addresses WHERE id = ANY(%s) ORDER BY id"
@@ -386,7 +386,7 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
         time.sleep(2)
     way_back.await_both(settings)
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
-        assert quarantine.counts(legacy) == []
+        assert quarantine.count_by_reason(legacy) == []
         report = ledger.check(book, legacy, new)
     assert report.acknowledged > 400
     assert report.missing == []

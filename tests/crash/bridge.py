@@ -110,7 +110,7 @@ class Bridge:
                 db.connect(self.settings.source_dsn, "test") as legacy,
                 db.connect(self.settings.target_dsn, "test") as new,
             ):
-                return [name for name, conn in (("legacy", legacy), ("shop", new)) if not fence.fenced(conn)]
+                return [name for name, conn in (("legacy", legacy), ("shop", new)) if not fence.find_fenced(conn)]
 
         return retrying(look)
 
@@ -202,7 +202,7 @@ class Bridge:
 
         def verified() -> bool:
             with db.connect(self.settings.target_dsn, "test") as new:
-                return {p.state for p in phases.all_phases(new, self.settings.route)} == {"verified"}
+                return {p.state for p in phases.load_all(new, self.settings.route)} == {"verified"}
 
         while not verified():
             self.ground.expire_leases()

@@ -110,7 +110,7 @@ class Ground:
         """Bring every phase through that is not."""
         for phase in Route.load(self.settings.route).phases:
             with db.connect(self.settings.target_dsn, "test") as conn:
-                done = phases.get(conn, self.settings.route, phase).state == "verified"
+                done = phases.load(conn, self.settings.route, phase).state == "verified"
             if not done:
                 retrying(lambda p=phase: phase_steps.run(self.settings, p, "test", OPTIONS, lambda _: None))  # type: ignore[misc]
 
@@ -264,7 +264,7 @@ class Ground:
             db.connect(self.settings.source_dsn, "test") as legacy,
             db.connect(self.settings.target_dsn, "test") as new,
         ):
-            assert {p.phase: p.state for p in phases.all_phases(new, route.name)} == dict.fromkeys(
+            assert {p.phase: p.state for p in phases.load_all(new, route.name)} == dict.fromkeys(
                 route.phases, "verified"
             )
             found = ledger.check(book, legacy, new)

@@ -25,8 +25,8 @@ def under_way(land: Ground, kind: str) -> bool:
     """Whether the first phase has begun this kind of work."""
     with db.connect(land.settings.target_dsn, "test") as conn:
         if kind == "merge":
-            return phases.get(conn, land.settings.route, "contacts").state == "merging"
-        return any(p.done for p in chunks.progress(conn, land.settings.route) if p.phase == "contacts")
+            return phases.load(conn, land.settings.route, "contacts").state == "merging"
+        return any(p.done for p in chunks.load_progress(conn, land.settings.route) if p.phase == "contacts")
 
 
 @pytest.mark.parametrize("cell", AIRFLOW, ids=str)

@@ -34,7 +34,7 @@ def dsns(pair: Pair) -> tuple[str, str]:
 def waiting(pair: Pair) -> int:
     """How many chunks of the first phase's copy are not done."""
     return sum(
-        p.total - p.done for p in chunks.progress(pair.shop, "demo") if (p.phase, p.kind) == ("contacts", "copy")
+        p.total - p.done for p in chunks.load_progress(pair.shop, "demo") if (p.phase, p.kind) == ("contacts", "copy")
     )
 
 
@@ -158,13 +158,13 @@ def test_a_merge_is_done_when_all_is_planned_and_nothing_waits(filled: Pair) -> 
     backfill.begin_merge(filled.stores, "contacts")
     backfill.standardize(filled.stores, "contacts")
     merged = []
-    while not backfill.merge_is_done(filled.stores, "contacts"):
+    while not backfill.is_merged(filled.stores, "contacts"):
         chunk = backfill.merge_next(filled.stores, "contacts", "test")
         assert chunk  # who comes first plans what is next
         merged.append(chunk.target)
     assert merged == [u.name for u in ROUTE.of("contacts")]
     filled.shop.execute("UPDATE ferry.chunk SET state = 'planned' WHERE target = %s", (merged[-1],))
-    assert not backfill.merge_is_done(filled.stores, "contacts")
+    assert not backfill.is_merged(filled.stores, "contacts")
 
 
 def test_a_chunk_read_before_a_delete_and_loaded_after_it_does_not_bring_the_row_back(pair: Pair) -> None:
@@ -336,8 +336,8 @@ def test_a_resync_that_dies_is_finished_by_the_next_who_looks(
     with pytest.raises(KilledError):
         backfill.resync(pair.stores, "test", lambda: ends)
     pair.shop.before = None
-    assert (offsets.stored(pair.shop, ROUTE.name) == ends) is booked  # else the gap shows as before
-    assert any(chunks.still_open(pair.shop, ROUTE.name, p, "resync") for p in ROUTE.phases) is booked
+    assert (offsets.load(pair.shop, ROUTE.name) == ends) is booked  # else the gap shows as before
+    assert any(chunks.has_open(pair.shop, ROUTE.name, p, "resync") for p in ROUTE.phases) is booked
     if booked:
         backfill.finish_resync(pair.stores, "test")
     else:

@@ -98,7 +98,7 @@ def test_a_damaged_dump_is_told_by_its_checksum_and_by_the_restore(
     ) as told:
         backup.test(settings, made)
     assert "@" not in str(told.value)
-    (booked,) = backups.taken(filled.shop, "demo")
+    (booked,) = backups.list_all(filled.shop, "demo")
     assert booked.tested and booked.problem and not booked.proven
     Path(made.file).write_bytes(whole)
     assert backup.test(settings, made).proven  # the last try counts
@@ -113,7 +113,7 @@ def test_a_dump_that_lacks_rows_or_tables_is_told(filled: Pair) -> None:
     ):
         filled.shop.execute(f"UPDATE ferry.backup SET tables = {tables}".encode())
         with pytest.raises(BackupError, match=told):
-            backup.test(settings, backups.get(filled.shop, "demo", made.id))
+            backup.test(settings, backups.find(filled.shop, "demo", made.id))
 
 
 @pytest.mark.fresh
@@ -152,7 +152,7 @@ def test_a_command_that_fails_says_so_once_and_books_nothing(pair: Pair, data: P
     with pytest.raises(BackupError, match=told) as raised:
         backup.take(settings_of(pair, backup_command=command), "me", "shop")
     assert "jan@" not in str(raised.value)
-    assert backups.taken(pair.shop, "demo") == []
+    assert backups.list_all(pair.shop, "demo") == []
     assert [f for f in files(data) if not f.endswith(".log")] == []
 
 
@@ -178,7 +178,7 @@ def test_a_role_that_may_not_make_scratch_databases_is_told(pair: Pair) -> None:
     pair.shop.execute("CREATE ROLE humble LOGIN PASSWORD 'secret'")
     try:
         dsn = dsns(pair)[1].replace("user=shopferry", "user=humble")
-        with pytest.raises(ConfigError, match="ALTER ROLE humble CREATEDB"), scratch.database(dsn, "shopferry_x"):
+        with pytest.raises(ConfigError, match="ALTER ROLE humble CREATEDB"), scratch.create(dsn, "shopferry_x"):
             pass
     finally:
         pair.shop.execute("DROP ROLE humble")
@@ -226,7 +226,7 @@ def test_before_the_first_merge_only_a_shop_with_rows_is_backed_up_and_once(fill
     assert backup.take_before_merge(settings, "me") is None
     filled.pass_phases(["contacts"])
     assert backup.take_before_merge(settings, "me") is None  # these rows are ours
-    assert backups.taken(filled.shop, "demo") == []
+    assert backups.list_all(filled.shop, "demo") == []
 
 
 def test_rows_that_were_there_before_us_are_backed_up_before_the_first_merge(filled: Pair) -> None:

@@ -56,7 +56,7 @@ def moved_template(
 def run(shop: db.Connection, route: Route, phase: str) -> list[Breach]:
     """What breaks the rules of one phase, asked as a verification asks."""
     with verification.one_snapshot(shop) as ask:
-        asked = [ask(partial(checks.breaches, check=c)) for c in checks.load(route) if c.phase == phase]
+        asked = [ask(partial(checks.find_breaches, check=c)) for c in checks.load(route) if c.phase == phase]
         return [b for found in asked for b in found.result()]
 
 

@@ -40,7 +40,7 @@ def test_the_new_shop_refuses_whatever_is_not_the_ferrys(pair: Pair, statement: 
 
 
 def test_every_table_that_a_mapping_fills_is_fenced(pair: Pair) -> None:
-    assert fence.fenced(pair.shop) == ROUTE.entities
+    assert fence.find_fenced(pair.shop) == ROUTE.entities
 
 
 def test_the_ferry_may_write_and_only_within_its_transaction(pair: Pair) -> None:
@@ -88,7 +88,7 @@ def test_legacy_is_fenced_by_the_same_means_and_opened_again(pair: Pair) -> None
         fence.lift_fence(pair.legacy, tables)
         fence.lift_fence(pair.legacy, tables)
     pair.write(order(2))
-    assert fence.fenced(pair.legacy) == []
+    assert fence.find_fenced(pair.legacy) == []
 
 
 def test_it_stands_whatever_role_a_session_replicates_in(pair: Pair) -> None:
@@ -101,10 +101,10 @@ def test_it_stands_whatever_role_a_session_replicates_in(pair: Pair) -> None:
 @pytest.mark.parametrize("how", ["DISABLE TRIGGER USER", "ENABLE TRIGGER shopferry_fence", "DISABLE TRIGGER ALL"])
 def test_one_that_somebody_has_switched_off_does_not_stand_and_is_raised_again(pair: Pair, how: str) -> None:
     pair.shop.execute(f"ALTER TABLE shop.payment {how}".encode())
-    assert set(ROUTE.entities) - set(fence.fenced(pair.shop)) == {"shop.payment"}
+    assert set(ROUTE.entities) - set(fence.find_fenced(pair.shop)) == {"shop.payment"}
     with pair.shop.transaction():
         fence.raise_fence(pair.shop, ROUTE.entities, "demo")
-    assert fence.fenced(pair.shop) == ROUTE.entities
+    assert fence.find_fenced(pair.shop) == ROUTE.entities
     with pytest.raises(psycopg.DatabaseError, match="moved"):
         pair.shop.execute("DELETE FROM shop.payment")
 
@@ -154,5 +154,5 @@ def test_installing_again_changes_nothing(filled: Pair) -> None:
     held = filled.exported(["contacts"])
     installation.install(filled.legacy, filled.shop, ROUTE)
     assert filled.exported(["contacts"]) == held
-    assert fence.fenced(filled.shop) == ROUTE.entities
+    assert fence.find_fenced(filled.shop) == ROUTE.entities
     filled.check()

@@ -246,7 +246,7 @@ def test_what_was_judged_stands_in_its_order_and_unmet_ones_refuse(pair: Pair) -
     for _ in range(2):
         with pair.shop.transaction():
             gates.record(pair.shop, "demo", judged)
-        assert gates.recorded(pair.shop, "demo") == judged
+        assert gates.load(pair.shop, "demo") == judged
     with pytest.raises(GateError, match="cutover refused, 1 of 3 gates not met: a: 2 are missing → bring them"):
         judging.refuse_unmet("cutover", judged)
     judging.refuse_unmet("cutover", judged[:1])

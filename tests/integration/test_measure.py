@@ -42,7 +42,7 @@ def test_what_was_applied_is_counted_with_its_bytes_and_position(pair: Pair) -> 
     pair.sync()
     topic = "demo.public.customers"
     changes = [m for (t, _), held in pair.log.partitions.items() if t == topic for m in held]
-    assert offsets.applied(pair.shop, "demo")[topic] == (
+    assert offsets.load_applied(pair.shop, "demo")[topic] == (
         40,
         sum(len(m.key or b"") + len(m.value or b"") for m in changes),
     )
@@ -94,13 +94,13 @@ def test_a_publication_that_lacks_something_is_noticed(pair: Pair) -> None:
 
 
 def test_a_consumer_that_stops_again_and_again_is_not_well_in_between(pair: Pair) -> None:
-    assert offsets.alive(pair.shop, "demo", "host", "EventError: t[0]@7") == "EventError: t[0]@7"
-    assert offsets.alive(pair.shop, "demo", "host") == "EventError: t[0]@7"  # started again, a second ago
-    [seen] = offsets.consumers(pair.shop, "demo")
+    assert offsets.report_alive(pair.shop, "demo", "host", "EventError: t[0]@7") == "EventError: t[0]@7"
+    assert offsets.report_alive(pair.shop, "demo", "host") == "EventError: t[0]@7"  # started again, a second ago
+    [seen] = offsets.list_consumers(pair.shop, "demo")
     assert seen.stopped
     pair.shop.execute("UPDATE ferry.consumer SET stopped_at = stopped_at - interval '10 seconds'")
-    assert offsets.alive(pair.shop, "demo", "host") is None
-    assert offsets.alive(pair.shop, "demo", "host", "EventError: t[0]@8") == "EventError: t[0]@8"
+    assert offsets.report_alive(pair.shop, "demo", "host") is None
+    assert offsets.report_alive(pair.shop, "demo", "host", "EventError: t[0]@8") == "EventError: t[0]@8"
 
 
 @pytest.mark.fresh
@@ -110,7 +110,7 @@ def test_a_store_that_is_closed_and_takes_writes_is_named_until_its_fence_stands
     [complaint] = [c for c in find_problems(measured(pair)) if c.code == Code.STORE_OPEN]
     assert "the new shop takes writes" in complaint.text and "shop.payment" in complaint.text
     installation.install(pair.legacy, pair.shop, ROUTE)
-    assert fence.fenced(pair.shop) == ROUTE.entities
+    assert fence.find_fenced(pair.shop) == ROUTE.entities
     pair.shop.execute("UPDATE ferry.route SET active = 'shop'")
     health = measured(pair).other
     assert health

@@ -14,7 +14,7 @@ from shopferry.engine.merge import Merger
 from shopferry.engine.outcome import Merged
 from shopferry.engine.pair import Stores
 from shopferry.engine.release import release
-from shopferry.engine.statements import keys_between
+from shopferry.engine.statements import select_keys_between
 from shopferry.errors import MappingError
 from shopferry.route.route import Route
 from test_backfill import dsns, order
@@ -28,7 +28,7 @@ def test_a_row_that_a_constraint_refuses_is_quarantined_and_the_rest_goes_on(pai
     pair.pass_phases()
     pair.write(*[order(n, total=str(n)) for n in range(1, 41)])
     pair.sync()
-    (entry,) = quarantine.entries(pair.shop, entity="shop.customer_order")
+    (entry,) = quarantine.load(pair.shop, entity="shop.customer_order")
     assert (entry.row_key, entry.reasons, entry.sqlstate, entry.constraint_name) == (
         "13",
         ["refused_by_constraint"],
@@ -53,7 +53,7 @@ def test_a_row_that_a_trigger_or_an_index_refuses_is_quarantined_too(pair: Pair)
     noise = "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 400) i)"
     pair.write(f"UPDATE orders SET note = {noise} WHERE id = 7")
     pair.sync()
-    held = {e.row_key: (e.reasons, e.sqlstate) for e in quarantine.entries(pair.shop, entity="shop.customer_order")}
+    held = {e.row_key: (e.reasons, e.sqlstate) for e in quarantine.load(pair.shop, entity="shop.customer_order")}
     assert held == {"13": (["refused_by_trigger"], "P0001"), "7": (["refused_by_type"], "54000")}
     assert pair.one("SELECT count(*) FROM shop.customer_order") == 38
     pair.check()
@@ -75,8 +75,8 @@ def test_a_key_for_which_the_mapping_does_not_work_out_is_quarantined_and_the_re
     merger = Merger(pair.shop, replace(ROUTE, units=(replace(unit, body=body),)))
     merger.stage(merger.route.units)
     with pair.shop.transaction():
-        merger.merge(merger.route.units[0], keys_between(unit, None, None), disjoint=False)
-    held = {e.row_key: (e.reasons, e.sqlstate) for e in quarantine.entries(pair.shop, entity="shop.order_event")}
+        merger.merge(merger.route.units[0], select_keys_between(unit, None, None), disjoint=False)
+    held = {e.row_key: (e.reasons, e.sqlstate) for e in quarantine.load(pair.shop, entity="shop.order_event")}
     assert held == {n: (["refused_by_mapping"], "21000") for n in "23"}
     assert pair.ask("SELECT id FROM shop.order_event") == [(1,)]
 
@@ -84,7 +84,7 @@ def test_a_key_for_which_the_mapping_does_not_work_out_is_quarantined_and_the_re
 def test_a_value_that_the_shops_type_cannot_hold_is_quarantined_with_its_sqlstate(pair: Pair) -> None:
     pair.write(order(1, total="9999999999.9999"), order(2))
     pair.pass_phases()
-    (entry,) = quarantine.entries(pair.shop, entity="shop.customer_order")
+    (entry,) = quarantine.load(pair.shop, entity="shop.customer_order")
     assert (entry.row_key, entry.reasons, entry.sqlstate) == ("1", ["refused_by_type"], "22003")
     pair.check()
 
@@ -106,7 +106,7 @@ def test_a_text_that_is_too_long_for_its_column_is_refused_and_not_cut(pair: Pai
         item.format(4, "S12345678"),
     )
     pair.pass_phases()
-    held = {(e.entity, e.row_key): (e.reasons, e.sqlstate) for e in quarantine.entries(pair.shop)}
+    held = {(e.entity, e.row_key): (e.reasons, e.sqlstate) for e in quarantine.load(pair.shop)}
     refused = ["refused_by_type"], "22001"
     assert held == {("shop.customer_order", n): refused for n in "23"} | {("shop.order_line", "4"): refused}
     stands = pair.ask("SELECT id, number, note FROM shop.customer_order ORDER BY id")
@@ -242,7 +242,7 @@ def test_rows_that_cannot_both_be_are_told_apart(pair: Pair) -> None:
     pair.write(order(1), order(2), order(3), "UPDATE orders SET number = 'same' WHERE id IN (1, 3)")
     pair.sync()
     assert pair.ask("SELECT id FROM shop.customer_order ORDER BY id") == [(1,), (2,)]
-    (entry,) = quarantine.entries(pair.shop, entity="shop.customer_order")
+    (entry,) = quarantine.load(pair.shop, entity="shop.customer_order")
     assert (entry.row_key, entry.sqlstate, entry.constraint_name) == ("3", "23505", "number_once")
     assert pair.verify("orders").clean
 
@@ -315,7 +315,7 @@ def test_a_customer_merged_before_anyone_judged_his_address_leaves_nothing_behin
     pair.sync()
     assert len(pair.quarantine("shop.customer")) == 2
     backfill.standardize(pair.stores, "contacts")
-    while not backfill.merge_is_done(pair.stores, "contacts"):
+    while not backfill.is_merged(pair.stores, "contacts"):
         backfill.merge_next(pair.stores, "contacts", "test")
     assert pair.quarantine("shop.customer") == {}
     assert pair.one("SELECT count(*) FROM shop.customer") == 1

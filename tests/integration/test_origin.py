@@ -13,7 +13,7 @@ ROUTE = "origins"  # of this test's own: they are the server's, not the database
 
 
 def held(pair: Pair) -> list[str]:
-    return origin.standing(pair.shop, ROUTE)
+    return origin.find_all(pair.shop, ROUTE)
 
 
 def test_each_session_has_its_own_and_gives_it_back(pair: Pair) -> None:
@@ -34,7 +34,7 @@ def test_each_session_has_its_own_and_gives_it_back(pair: Pair) -> None:
 def test_what_is_missing_is_named(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     _, dsn = dsns(pair)
     with connect(dsn) as one, connect(dsn) as other:
-        monkeypatch.setattr(origin, "_most", lambda conn: 1)
+        monkeypatch.setattr(origin, "_count_allowed", lambda conn: 1)
         origin.take(one, ROUTE)
         with pytest.raises(TransientError, match="raise max_active_replication_origins"):
             origin.take(other, ROUTE)

@@ -36,7 +36,7 @@ def test_a_phase_that_is_cut_over_does_not_start_again(pair: Pair) -> None:
 
 
 def test_a_phase_that_nobody_knows_is_refused(pair: Pair) -> None:
-    for ask in (phases.get, phases.require_start):
+    for ask in (phases.load, phases.require_start):
         with pytest.raises(PhaseError, match="'returns' of route 'demo' is not known"):
             ask(pair.shop, ROUTE.name, "returns")
 
@@ -57,7 +57,7 @@ def test_a_holder_that_died_loses_the_phase_when_its_lease_ends(pair: Pair) -> N
     phases.hold(pair.shop, ROUTE.name, "contacts", "dead")
     pair.shop.execute("UPDATE ferry.phase SET held_until = now() - interval '1 second'")
     phases.hold(pair.shop, ROUTE.name, "contacts", "next")
-    assert phases.get(pair.shop, ROUTE.name, "contacts").holder == "next"
+    assert phases.load(pair.shop, ROUTE.name, "contacts").holder == "next"
 
 
 def test_a_phase_that_is_not_live_is_not_merged_by_the_stream(pair: Pair) -> None:

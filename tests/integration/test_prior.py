@@ -35,7 +35,7 @@ def pair(make_db: Callable[..., str]) -> Pair:
 
 
 def test_what_was_there_before_stays_and_is_no_difference(pair: Pair) -> None:
-    assert preexisting.are_there(pair.shop, ROUTE.entities)
+    assert preexisting.exist(pair.shop, ROUTE.entities)
     for phase in ROUTE.phases:
         outcome = pair.verify(phase)
         assert outcome.clean, outcome.differences[:5]

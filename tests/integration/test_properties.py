@@ -115,12 +115,12 @@ class Ferry(RuleBasedStateMachine):
         self._write(self.pair.legacy, operations)
         self.pair.capture()
         take = {p: min(n, cuts[i % len(cuts)]) for i, (p, n) in enumerate(self.pair.pending().items())}
-        before = offsets.stored(self.pair.shop, ROUTE.name)
+        before = offsets.load(self.pair.shop, ROUTE.name)
         versions = self._versions()
         if not self._dies(crash, lambda: self.pair.replay({p: n for p, n in take.items() if n})):
             self._only_forward(versions)
             return
-        after = offsets.stored(self.pair.shop, ROUTE.name)
+        after = offsets.load(self.pair.shop, ROUTE.name)
         assert {p: n for p, n in after.items() if n} == {p: n for p, n in before.items() if n}
 
     @rule(count=st.integers(1, 40), size=st.integers(1, 5))
@@ -188,10 +188,10 @@ class Ferry(RuleBasedStateMachine):
         stale = self.pair.batch(self.pair.pending())
         self.pair.replay()
         live = self.pair.live()
-        stored, held = offsets.stored(self.pair.shop, ROUTE.name), self.pair.exported(live)
+        stored, held = offsets.load(self.pair.shop, ROUTE.name), self.pair.exported(live)
         with pytest.raises(FencedError):
             Replay(self.pair.shop, self.pair.legacy, ROUTE).apply(*stale)
-        assert offsets.stored(self.pair.shop, ROUTE.name) == stored
+        assert offsets.load(self.pair.shop, ROUTE.name) == stored
         assert self.pair.exported(live) == held
 
     @rule(
@@ -239,12 +239,12 @@ class Ferry(RuleBasedStateMachine):
         if phase is None:
             return
         state = pair.state(phase)
-        if state is State.COPYING and chunks.still_open(pair.shop, ROUTE.name, phase, "copy"):
+        if state is State.COPYING and chunks.has_open(pair.shop, ROUTE.name, phase, "copy"):
             if self.late:
                 self.load_late(False)
             else:
                 self._dies(crash, lambda: backfill.copy_next(pair.stores, phase, "test"))
-        elif state is State.MERGING and not backfill.merge_is_done(pair.stores, phase):
+        elif state is State.MERGING and not backfill.is_merged(pair.stores, phase):
             self._dies(crash, lambda: backfill.standardize(pair.stores, phase))
             self._dies(crash, lambda: backfill.merge_next(pair.stores, phase, "test"))
         else:
@@ -292,12 +292,12 @@ class Ferry(RuleBasedStateMachine):
             return
         phase = self._phase()
         if phase and self.pair.state(phase) is State.COPYING:
-            if not chunks.still_open(self.pair.shop, ROUTE.name, phase, "copy"):
+            if not chunks.has_open(self.pair.shop, ROUTE.name, phase, "copy"):
                 for table in ROUTE.tables_of(phase):
                     theirs, ours = self.pair.mirrored(table)
                     assert ours == theirs, f"mirror of {table}"
         elif phase and self.pair.state(phase) is State.MERGING:
-            while not backfill.merge_is_done(self.pair.stores, phase):
+            while not backfill.is_merged(self.pair.stores, phase):
                 backfill.standardize(self.pair.stores, phase)
                 backfill.merge_next(self.pair.stores, phase, "test")
         self.pair.check()
@@ -328,7 +328,7 @@ class Ferry(RuleBasedStateMachine):
         assert not [row for row, lsn in before.items() if now[row] < lsn], "a row went back in time"
 
     def _phase(self) -> str | None:
-        found = phases.all_phases(self.pair.shop, ROUTE.name)
+        found = phases.load_all(self.pair.shop, ROUTE.name)
         return next((p.phase for p in found if p.state != State.VERIFIED), None)
 
     def _copying(self) -> bool:
@@ -336,7 +336,7 @@ class Ferry(RuleBasedStateMachine):
         return bool(
             phase
             and self.pair.state(phase) is State.COPYING
-            and chunks.still_open(self.pair.shop, ROUTE.name, phase, "copy")
+            and chunks.has_open(self.pair.shop, ROUTE.name, phase, "copy")
         )
 
     def _in_transaction(self) -> bool:

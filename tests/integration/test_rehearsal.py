@@ -60,7 +60,7 @@ def test_a_sample_passes_all_phases_and_leaves_nothing(filled: Pair, pseudonymis
         assert 0 < p["rows"] <= p["legacy_rows"]
         assert p["quarantined"] + p["left_out"] > 0 or p["phase"] == "loyalty", "the oddest must be in it"
         assert p["expected_s"] >= p["copy_s"] + p["merge_s"] + p["verify_s"]
-    assert rehearsals.held(filled.shop, "demo") == [done]
+    assert rehearsals.load_all(filled.shop, "demo") == [done]
     assert note.read("demo").startswith(f"25 customers and the oddest ones, {done.told}; all of legacy may take ")
     assert note.read("another") == "none yet"
     assert filled.ask(SCRATCH) == []
@@ -197,7 +197,7 @@ def test_what_breaks_it_off_is_booked_and_scratch_is_dropped(filled: Pair) -> No
     filled.shop.execute("CREATE DATABASE shopferry_demo_rehearsal_shop")  # what a killed one would have left
     with pytest.raises(MappingError, match="has no column 'note'"):
         rehearsal.rehearse(settings_of(filled), "me", Form(10))
-    booked, _ = rehearsals.held(filled.shop, "demo")
+    booked, _ = rehearsals.load_all(filled.shop, "demo")
     assert booked.problem and "has no column 'note'" in booked.problem and not booked.green
     assert filled.ask(SCRATCH) == []
 

@@ -64,10 +64,10 @@ def test_of_two_consumers_at_one_place_the_second_is_fenced_and_nothing_of_it_st
     pair.replay()
     pair.write("UPDATE orders SET status_code = 'SENT' WHERE id = 1")
     pair.sync()
-    stored, batches = offsets.stored(pair.shop, "demo"), pair.one("SELECT count(*) FROM ferry.replay_batch")
+    stored, batches = offsets.load(pair.shop, "demo"), pair.one("SELECT count(*) FROM ferry.replay_batch")
     with pytest.raises(FencedError, match=r"demo\.public\.orders\[\d\] is not at offset"):
         Replay(pair.shop, pair.legacy, ROUTE).apply(*stale)
-    assert offsets.stored(pair.shop, "demo") == stored
+    assert offsets.load(pair.shop, "demo") == stored
     assert pair.one("SELECT count(*) FROM ferry.replay_batch") == batches
     assert pair.one("SELECT status_code FROM legacy.orders") == "SENT"
 
@@ -201,7 +201,7 @@ def test_a_truncate_stops_replay(pair: Pair) -> None:
 @pytest.mark.fresh
 def test_a_mapped_column_that_is_gone_stops_replay(pair: Pair) -> None:
     pair.pass_phases()
-    stored = offsets.stored(pair.shop, "demo")
+    stored = offsets.load(pair.shop, "demo")
     row: dict[str, object] = {"id": 1, "number": "A-1"}
     change = decode(
         message(topic_of("orders"), {"id": 1}, envelope("public", "orders", "c", 1, row)), frozenset({"orders"})
@@ -211,7 +211,7 @@ def test_a_mapped_column_that_is_gone_stops_replay(pair: Pair) -> None:
         ReplayError, match=r"demo\.public\.orders\[0\]@0: rows of orders have no column .*status_code.* mapped"
     ):
         Replay(pair.shop, pair.legacy, ROUTE).apply([change], {})
-    assert offsets.stored(pair.shop, "demo") == stored
+    assert offsets.load(pair.shop, "demo") == stored
     assert pair.ask("SELECT id FROM legacy.orders") == []
 
 
@@ -243,7 +243,7 @@ def test_an_event_that_is_none_stops_and_nothing_is_skipped(pair: Pair) -> None:
     held.append(message(partition[0], {"id": 2}, b"{broken", partition=partition[1], offset=len(held)))
     with pytest.raises(EventError, match=r"@1: not a change event"):
         pair.replay()
-    assert offsets.stored(pair.shop, "demo").get(partition, 0) == 0
+    assert offsets.load(pair.shop, "demo").get(partition, 0) == 0
 
 
 @pytest.mark.parametrize("orders", [range(1, 20), range(6, 8), range(7, 9), range(7, 8)])

@@ -27,7 +27,7 @@ def prove(pair: Pair, ends: dict[Partition, int], *, beats: bool = True) -> Wate
                 tap.skip()
                 row = legacy.execute("SELECT n FROM shopferry.heartbeat").fetchone()
                 if beats and row:
-                    continuity.beat(shop, ROUTE.name, row[0])
+                    continuity.note_beat(shop, ROUTE.name, row[0])
 
     connector = threading.Thread(target=stream)
     connector.start()
@@ -50,11 +50,11 @@ def moving(pair: Pair) -> Pair:
 
 
 def test_what_is_applied_up_to_the_brokers_ends_is_proved(moving: Pair) -> None:
-    assert prove(moving, offsets.stored(moving.shop, ROUTE.name)).lsn
+    assert prove(moving, offsets.load(moving.shop, ROUTE.name)).lsn
 
 
 def test_a_broker_that_has_less_than_was_applied_proves_nothing(moving: Pair) -> None:
-    fewer = {p: n - 1 for p, n in offsets.stored(moving.shop, ROUTE.name).items() if n}
+    fewer = {p: n - 1 for p, n in offsets.load(moving.shop, ROUTE.name).items() if n}
     with pytest.raises(TransientError, match="has lost changes, and nobody has resynced"):
         prove(moving, fewer)
     with pytest.raises(TransientError, match="has lost changes, and nobody has resynced"):
@@ -62,7 +62,7 @@ def test_a_broker_that_has_less_than_was_applied_proves_nothing(moving: Pair) ->
 
 
 def test_a_resync_that_is_not_done_proves_nothing(moving: Pair) -> None:
-    ends = offsets.stored(moving.shop, ROUTE.name)
+    ends = offsets.load(moving.shop, ROUTE.name)
     chunks.plan(moving.shop, ROUTE.name, "orders", "resync", backfill.cut(moving.stores, "orders", "resync"))
     with pytest.raises(TransientError, match="a resync has still to copy 3 chunks"):
         prove(moving, ends)
@@ -73,4 +73,4 @@ def test_a_resync_that_is_not_done_proves_nothing(moving: Pair) -> None:
 def test_a_broker_that_is_not_the_one_that_acknowledged_proves_nothing(moving: Pair) -> None:
     """Its ends stand still, and all of it is applied; what legacy writes goes elsewhere."""
     with pytest.raises(TransientError, match=r"beat \d+ has not come \(the last was 0\)"):
-        prove(moving, offsets.stored(moving.shop, ROUTE.name), beats=False)
+        prove(moving, offsets.load(moving.shop, ROUTE.name), beats=False)

@@ -22,7 +22,7 @@ def read(flow: Flow) -> Iterator[Late]:
     with flow.shop.transaction():
         phases.next_generation(flow.shop, "demo", "orders")
     backfill.plan_copy(flow.stores, "orders")
-    total = next(p.total for p in chunks.progress(flow.shop, "demo") if (p.kind, p.target) == ("copy", "orders"))
+    total = next(p.total for p in chunks.load_progress(flow.shop, "demo") if (p.kind, p.target) == ("copy", "orders"))
     late = Late(flow.settings.source_dsn, flow.settings.target_dsn, "orders", Span("orders", total - 1, total - 1))
     late.read()
     yield late

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from shopferry.cdc.metrics import address
+from shopferry.cdc.metrics import parse_address
 from shopferry.settings import Settings
 from shopferry.stack import airflow, connector, postgres
 
@@ -139,7 +139,7 @@ def test_what_keeps_customers_out_of_the_servers_log_is_the_same_as_embedded() -
 
 
 def test_the_consumers_health_is_what_its_check_asks_for() -> None:
-    where = address(SERVICES["sync"]["environment"]["SHOPFERRY_METRICS"])
+    where = parse_address(SERVICES["sync"]["environment"]["SHOPFERRY_METRICS"])
     assert where
     assert f"http://localhost:{where[1]}/healthz" in SERVICES["sync"]["healthcheck"]["test"][1]
     assert "ports" not in SERVICES["sync"]  # nobody outside is told

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from events import UNCHANGED, envelope, message
-from shopferry.cdc.envelope import Change, Message, collapse, committed_ms, decode, drift, fill
+from shopferry.cdc.envelope import Change, Message, collapse, decode, fill, find_drift, read_committed_ms
 from shopferry.errors import EventError, ReplayError
 
 CAPTURED = frozenset({"orders", "customers"})
@@ -41,7 +41,7 @@ def test_a_change_knows_its_size_its_transaction_and_when_it_was_committed() -> 
     assert change is not None
     assert (change.lsn, change.xid, change.committed_ms, change.born) == (7, 12, 1_700_000_000_123, True)
     assert change.size == len(sent.key or b"") + len(sent.value or b"")
-    assert committed_ms(sent.value) == 1_700_000_000_123
+    assert read_committed_ms(sent.value) == 1_700_000_000_123
     assert not change.torn
 
 
@@ -57,7 +57,7 @@ def test_what_a_source_does_not_say_is_nothing_and_now() -> None:
 
 @pytest.mark.parametrize("value", [None, b"no json", b"{}"])
 def test_what_does_not_say_when_it_was_committed_is_no_error(value: bytes | None) -> None:
-    assert committed_ms(value) is None
+    assert read_committed_ms(value) is None
 
 
 def test_a_delete_has_no_row() -> None:
@@ -202,5 +202,5 @@ def test_a_row_that_was_born_is_never_filled_from_the_one_that_had_its_key() -> 
 
 def test_drift_names_the_columns_that_are_gone_and_is_not_misled_by_values() -> None:
     row = json.dumps({"id": 1, "text": 'the "note": is here'}, separators=(",", ":")).encode()
-    assert drift(row, ["id", "text"]) == []
-    assert drift(row, ["id", "note"]) == ["note"]
+    assert find_drift(row, ["id", "text"]) == []
+    assert find_drift(row, ["id", "note"]) == ["note"]

@@ -68,15 +68,15 @@ def test_the_alert_rules_ask_for_metrics_that_exist() -> None:
 
 
 def test_a_batch_is_counted_once_it_is_committed() -> None:
-    with metrics.serving("127.0.0.1:0", "demo") as port:
+    with metrics.serve("127.0.0.1:0", "demo") as port:
         assert port
         before = scraped(port)
-        with metrics.batch() as booked:
+        with metrics.time_batch() as booked:
             assert scraped(port)["shopferry_batches_applied_total", ()] == before["shopferry_batches_applied_total", ()]
             booked(
                 Applied(7, 5, {"orders/customer_order": Merged(4, 3, 1)}, {PARTITION: Tally(7, 4_200, 9, 1)}, [80, 120])
             )
-        metrics.standing(
+        metrics.report_position(
             {PARTITION: 40, ("demo.public.orders", 0): 3}, {PARTITION: 52, ("demo.public.orders", 0): None}
         )
         now = scraped(port)
@@ -102,8 +102,8 @@ def test_a_batch_is_counted_once_it_is_committed() -> None:
 
 def test_retries_are_counted_by_sqlstate_or_class() -> None:
     before = {r: metrics.RETRIES.labels(r)._value.get() for r in ("40P01", "TransientError")}
-    metrics.retried(psycopg.errors.DeadlockDetected("Jan Kowalski"))
-    metrics.retried(TransientError("the broker does not answer"))
+    metrics.count_retry(psycopg.errors.DeadlockDetected("Jan Kowalski"))
+    metrics.count_retry(TransientError("the broker does not answer"))
     assert {r: metrics.RETRIES.labels(r)._value.get() - n for r, n in before.items()} == {
         "40P01": 1,
         "TransientError": 1,
@@ -112,21 +112,21 @@ def test_retries_are_counted_by_sqlstate_or_class() -> None:
 
 
 def test_health_is_200_only_while_both_answered_lately() -> None:
-    with metrics.serving("127.0.0.1:0", "demo") as port:
+    with metrics.serve("127.0.0.1:0", "demo") as port:
         assert port
         assert get(port, "/healthz") == (503, "has not reached the shop yet\n")
-        metrics.retried(TransientError("the mirror is not there yet"))
+        metrics.count_retry(TransientError("the mirror is not there yet"))
         assert get(port, "/healthz")[1] == "has not reached the shop yet: TransientError: the mirror is not there yet\n"
-        health.HEALTH.looked("shop")
+        health.HEALTH.note_answer("shop")
         assert get(port, "/healthz") == (503, "has not reached the broker yet\n")
-        health.HEALTH.looked("broker")
+        health.HEALTH.note_answer("broker")
         assert get(port, "/healthz") == (200, "ok\n")
         assert scraped(port)["shopferry_healthy", ()] == 1
         health.HEALTH.looks["broker"] -= 100
         status, said = get(port, "/healthz")
         assert status == 503 and said.startswith("the broker last answered 100 s ago")
         assert scraped(port)["shopferry_healthy", ()] == 0
-        health.HEALTH.looked("broker")
+        health.HEALTH.note_answer("broker")
         health.HEALTH.stop("EventError: demo.public.orders[1]@7: not a change event")
         assert get(port, "/healthz") == (503, "stopped: EventError: demo.public.orders[1]@7: not a change event\n")
         assert get(port, "/elsewhere")[0] == 404
@@ -135,21 +135,21 @@ def test_health_is_200_only_while_both_answered_lately() -> None:
 
 
 def test_it_listens_on_loopback_unless_told_otherwise() -> None:
-    assert metrics.address("9474") == ("127.0.0.1", 9474)
-    assert metrics.address("0.0.0.0:9474") == ("0.0.0.0", 9474)  # noqa: S104
-    assert metrics.address("[::1]:9474") == ("::1", 9474)
-    assert metrics.address("") is None
+    assert metrics.parse_address("9474") == ("127.0.0.1", 9474)
+    assert metrics.parse_address("0.0.0.0:9474") == ("0.0.0.0", 9474)  # noqa: S104
+    assert metrics.parse_address("[::1]:9474") == ("::1", 9474)
+    assert metrics.parse_address("") is None
     for wrong in ("here", "host:", "host:99999", "host:-1"):
         with pytest.raises(ConfigError, match="SHOPFERRY_METRICS"):
-            metrics.address(wrong)
+            metrics.parse_address(wrong)
 
 
 def test_off_means_off_and_a_taken_port_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    with metrics.serving("", "demo") as port:
+    with metrics.serve("", "demo") as port:
         assert port is None
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        with metrics.serving(str(other.getsockname()[1]), "demo") as port:
+        with metrics.serve(str(other.getsockname()[1]), "demo") as port:
             assert port is None
     assert [r.getMessage() for r in caplog.records] == ["no metrics"]

@@ -24,7 +24,7 @@ ORDERS = ("demo.public.orders", 0)
 )
 def test_replay_and_the_screen_find_the_same_gap(bounds: tuple[int, int] | None, what: str | None) -> None:
     stored = {ORDERS: 50}
-    lost = positions.lost(stored, {}, {ORDERS: Held("id", *bounds)} if bounds else {})
+    lost = positions.find_lost(stored, {}, {ORDERS: Held("id", *bounds)} if bounds else {})
     gaps = measure._find_gaps({ORDERS: Unread(*bounds)} if bounds else {}, stored)
     if what is None:
         assert lost is None and gaps == []
@@ -34,5 +34,5 @@ def test_replay_and_the_screen_find_the_same_gap(bounds: tuple[int, int] | None,
 
 
 def test_a_topic_of_another_id_is_another_topic_however_far_it_has_grown() -> None:
-    lost = positions.lost({ORDERS: 50}, {ORDERS[0]: "old"}, {ORDERS: Held("new", 0, 100)})
+    lost = positions.find_lost({ORDERS: 50}, {ORDERS[0]: "old"}, {ORDERS: Held("new", 0, 100)})
     assert lost and "the topic was deleted and made anew" in lost

@@ -58,7 +58,7 @@ def cut_to_captured(shop: Connection, route: Route, full: Mapping[str, MirrorTab
         shop.execute("SET TRANSACTION READ WRITE")
         routes.pause(shop, route.name)
         schema.install_control(shop)
-        return captured.captured(shop, route, full)
+        return captured.cut_to_read(shop, route, full)
 
 
 def find_unfollowed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:

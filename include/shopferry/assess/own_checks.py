@@ -55,7 +55,7 @@ def run(legacy: Connection, check: OwnCheck) -> Iterator[Finding]:
     except (psycopg.errors.QueryCanceled, psycopg.errors.InsufficientPrivilege):
         raise
     except (psycopg.ProgrammingError, psycopg.DataError, psycopg.InternalError) as error:
-        raise MappingError(f"{check.file}: {db.told(error)}") from None
+        raise MappingError(f"{check.file}: {db.describe_error(error)}") from None
     if not grouped:
         some = some[:EXAMPLES]
     examples = tuple(Example(str(r[0]), mask(str(r[1] or "")), int(r[2]) if grouped else 1) for r in some)

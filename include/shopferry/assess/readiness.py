@@ -35,7 +35,7 @@ def reach(dsn: str, subject: str, setting: str) -> tuple[Connection | None, Find
             "nothing can be read or written there",
             f"check {setting} and that the server is up",
         )
-    db.read_only(conn, _PATIENCE)
+    db.make_read_only(conn, _PATIENCE)
     conn.execute("SET row_security = on")  # rows that a policy hides are a finding here, not an error
     return conn, None
 

@@ -175,7 +175,7 @@ def _measure_size(legacy: Connection, table: str, phase: str, hours: float) -> S
 def _time_copy(legacy: Connection, table: MirrorTable, rows: int) -> float:
     """How long a copy of all its rows would take, from the time that a sample takes."""
     query = SQL("COPY (SELECT {} FROM public.{} LIMIT {}) TO STDOUT (FORMAT binary)").format(
-        mirror.values(table), Identifier(table.name), SQL(str(SAMPLE))
+        mirror.select_values(table), Identifier(table.name), SQL(str(SAMPLE))
     )
     started = time.perf_counter()
     with legacy.cursor() as cursor:
@@ -190,7 +190,7 @@ def _read_last_run(shop: Connection, route: Route, phase: str) -> tuple[float, f
     """What the phase's last run took: copy, merge, verification; None when it has not been verified yet."""
     if not exists(shop, "ferry.verification"):
         return None
-    last = differences.latest(shop, route.name).get(phase)
+    last = differences.load_latest(shop, route.name).get(phase)
     row = shop.execute(
         """SELECT coalesce(sum(seconds) FILTER (WHERE kind <> 'merge'), 0),
                   coalesce(sum(seconds) FILTER (WHERE kind = 'merge'), 0)

@@ -55,8 +55,8 @@ def test(settings: Settings, made: Backup) -> Backup:
     except BackupError as error:
         problem = str(error)
     with db.connect(settings.target_dsn, "backup") as shop, shop.transaction():
-        backups.tested(shop, made.id, seconds=time.monotonic() - started, problem=problem)
-        made = backups.get(shop, settings.route, made.id)
+        backups.book_test(shop, made.id, seconds=time.monotonic() - started, problem=problem)
+        made = backups.find(shop, settings.route, made.id)
     if problem:
         raise BackupError(f"backup {made.id} of store {made.store} cannot be restored: {problem}")
     return made
@@ -66,8 +66,8 @@ def take_before_merge(settings: Settings, who: str) -> Backup | None:
     """Back up the new shop before our first merge if it holds rows that are not ours; None when there is no need."""
     with db.connect(settings.target_dsn, "backup") as shop:
         _require_installed(shop)
-        held = preexisting.are_there(shop, Route.load(settings.route).entities)
-        done = [b for b in backups.taken(shop, settings.route) if b.reason == "before_merge"]
+        held = preexisting.exist(shop, Route.load(settings.route).entities)
+        done = [b for b in backups.list_all(shop, settings.route) if b.reason == "before_merge"]
     return None if done or not held else take(settings, who, "shop", reason="before_merge")
 
 
@@ -75,7 +75,7 @@ def take_before_cutover(settings: Settings, who: str) -> list[Backup]:
     """Have a fresh backup of each store that was restored to try it; returns those that had to be taken now."""
     with db.connect(settings.target_dsn, "backup") as shop:
         _require_installed(shop)
-        proven = {b.store for b in backups.taken(shop, settings.route) if b.proven}
+        proven = {b.store for b in backups.list_all(shop, settings.route) if b.proven}
     return [
         take(settings, who, store, reason="before_cutover", test_restore=True)
         for store in STORES
@@ -151,7 +151,7 @@ def _try_restore(settings: Settings, made: Backup) -> None:
         raise BackupError("its file is not what was written: the checksum differs")
     if not settings.restore_command and not dump.is_archive(file):
         raise BackupError("its file is no dump in custom format: say in SHOPFERRY_RESTORE_COMMAND how to restore it")
-    with scratch.database(settings.target_dsn, f"shopferry_{settings.route}_restore"[:63]) as dsn:
+    with scratch.create(settings.target_dsn, f"shopferry_{settings.route}_restore"[:63]) as dsn:
         with db.connect(dsn, "backup") as conn:
             server = conn.info.server_version
         if settings.restore_command:

@@ -42,7 +42,7 @@ class BatchReader:
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "read ahead"))
     _ahead: Future[Batch] | None = None
 
-    def batch(self, most: int, stop: threading.Event) -> Batch:
+    def next_batch(self, most: int, stop: threading.Event) -> Batch:
         """The next batch, of at most so many messages: what was read ahead, or what a poll brings, which may be nothing.
 
         Raises what `Stream.poll` does, and EventError or ReplayError for a message that is not to be applied.
@@ -55,7 +55,7 @@ class BatchReader:
         return ahead.result()
 
     @contextmanager
-    def ahead(self, most: int) -> Iterator[None]:
+    def read_ahead(self, most: int) -> Iterator[None]:
         """Read the next batch for as long as the block lasts, or until it is full. The block must not use the stream."""
         if self.stream.must_look:  # which wants to know where we are: not before this batch is applied
             yield

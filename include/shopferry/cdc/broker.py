@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from shopferry.cdc.envelope import committed_ms
+from shopferry.cdc.envelope import read_committed_ms
 from shopferry.control.offsets import Partition
 from shopferry.engine.mirror import captured_schema
 from shopferry.errors import TransientError
@@ -54,7 +54,7 @@ class EndOffsets:
                 bootstrap_timeout_ms=_ANSWER_MS,
             )
             self._warm.append(consumer)
-            offsets_of(consumer.end_offsets, _partitions(consumer, self.names))
+            ask_offsets(consumer.end_offsets, _find_partitions(consumer, self.names))
         except KafkaError as error:
             self.close()
             raise TransientError(f"broker {self.kafka} does not answer: {type(error).__name__}") from None
@@ -69,8 +69,8 @@ class EndOffsets:
         self.warm()
         consumer = self._warm.pop()
         try:
-            found = _partitions(consumer, self.names)
-            listed = offsets_of(consumer.end_offsets, found)
+            found = _find_partitions(consumer, self.names)
+            listed = ask_offsets(consumer.end_offsets, found)
             consumer.assign(found)
             for source in found:
                 consumer.seek(source, listed[source])
@@ -117,11 +117,12 @@ def count_unread(kafka: str, names: Sequence[str], stored: Mapping[Partition, in
         )
         try:
             first = {
-                (s.topic, s.partition): o for s, o in consumer.beginning_offsets(_partitions(consumer, names)).items()
+                (s.topic, s.partition): o
+                for s, o in consumer.beginning_offsets(_find_partitions(consumer, names)).items()
             }
             end = ends()
             behind = {p: o for p, o in stored.items() if p in first and first[p] <= o < end.get(p, 0)}
-            oldest = _oldest(consumer, behind)
+            oldest = _find_oldest(consumer, behind)
         finally:
             consumer.close()
     except KafkaError as error:
@@ -131,7 +132,7 @@ def count_unread(kafka: str, names: Sequence[str], stored: Mapping[Partition, in
     return {p: Unread(first[p], end[p], oldest.get(p)) for p in sorted(first) if p in end}
 
 
-def _oldest(consumer: KafkaConsumer, positions: Mapping[Partition, int]) -> dict[Partition, int]:
+def _find_oldest(consumer: KafkaConsumer, positions: Mapping[Partition, int]) -> dict[Partition, int]:
     """The commit times of the messages that stand at these positions, of those that say one and come in time."""
     found: dict[Partition, int] = {}
     left = {TopicPartition(*p): offset for p, offset in positions.items()}
@@ -143,12 +144,12 @@ def _oldest(consumer: KafkaConsumer, positions: Mapping[Partition, int]) -> dict
         for source, records in consumer.poll(timeout_ms=50).items():
             if left.pop(source, None) is not None:
                 consumer.pause(source)
-                if (committed := committed_ms(records[0].value)) is not None:
+                if (committed := read_committed_ms(records[0].value)) is not None:
                     found[source.topic, source.partition] = committed
     return found
 
 
-def shared(admin: KafkaAdminClient) -> bool:
+def divides_partitions(admin: KafkaAdminClient) -> bool:
     """Whether the broker's groups divide the partitions well; the embedded one's do not."""
     return bool(admin.describe_cluster()["cluster_id"] != _EMBEDDED)
 
@@ -169,7 +170,7 @@ def forget(kafka: str, route: str, names: Iterable[str]) -> list[str]:
             there = sorted(own & set(admin.list_topics()))
             if there:
                 admin.delete_topics(there)
-            if shared(admin):
+            if divides_partitions(admin):
                 with suppress(KafkaError):  # a member that has not left yet, or no such group
                     admin.delete_groups([group(route)])
             return there
@@ -177,11 +178,11 @@ def forget(kafka: str, route: str, names: Iterable[str]) -> list[str]:
         raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
 
 
-def _partitions(consumer: KafkaConsumer, wanted: Iterable[str]) -> list[TopicPartition]:
+def _find_partitions(consumer: KafkaConsumer, wanted: Iterable[str]) -> list[TopicPartition]:
     return [TopicPartition(n, p) for n in wanted for p in sorted(consumer.partitions_for_topic(n) or ())]
 
 
-def offsets_of(
+def ask_offsets(
     ask: Callable[[list[TopicPartition]], dict[TopicPartition, int]], sources: list[TopicPartition]
 ) -> dict[TopicPartition, int]:
     """First or end offsets. Raises TransientError when the broker lists a partition and does not serve it for long."""

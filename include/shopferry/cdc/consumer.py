@@ -26,7 +26,7 @@ from kafka.structs import OffsetAndMetadata
 from shopferry import db
 from shopferry.cdc import health, positions
 from shopferry.cdc.backlog import Backlog
-from shopferry.cdc.broker import EndOffsets, group, offsets_of, shared
+from shopferry.cdc.broker import EndOffsets, ask_offsets, divides_partitions, group
 from shopferry.cdc.positions import Held
 from shopferry.control import offsets
 from shopferry.control.offsets import Partition
@@ -124,7 +124,7 @@ class Stream:
             taken = self._backlog.take(most, coming if in_time else coming & self._backlog.partitions)
             self._hold()
             if taken or not in_time:
-                return self._in_sequence(taken)
+                return self._require_sequence(taken)
 
     def _coming(self) -> set[Partition]:
         """Find our partitions of which the broker holds more than was fetched."""
@@ -144,16 +144,16 @@ class Stream:
         self.consumer.pause(*(waiting - self.consumer.paused()))
         self.consumer.resume(*((ours & self.consumer.paused()) - waiting))
 
-    def _in_sequence(self, taken: dict[Partition, list[Any]]) -> dict[Partition, list[Any]]:
+    def _require_sequence(self, taken: dict[Partition, list[Any]]) -> dict[Partition, list[Any]]:
         """Return these records. Raises GapError when some are missing before them."""
         for partition, records in taken.items():
             if records[0].offset > self._next[partition]:
                 what = f"the broker goes on at {records[0].offset}"
-                raise GapError(positions.gap(partition, self._next[partition], what))
+                raise GapError(positions.word_gap(partition, self._next[partition], what))
             self._next[partition] = records[-1].offset + 1
         return taken
 
-    def applied(self, following: Mapping[Partition, int]) -> None:
+    def confirm(self, following: Mapping[Partition, int]) -> None:
         """Go on from there: these offsets are committed in the shop. Tells Kafka, for lag tools."""
         self.position |= following
         told = {TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in following.items()}
@@ -163,16 +163,16 @@ class Stream:
         """Notice what the broker has lost and what has come; take part in all topics that are there."""
         route = self.settings.route
         # Positions first: another consumer may move them on, but never beyond ends that are asked for later.
-        stored, ids = offsets.stored(self.shop, route), offsets.topic_ids(self.shop, route)
-        held = self._held()
-        if positions.lost(stored, ids, held) and positions.lost(stored, ids, self._held_for_sure()):
+        stored, ids = offsets.load(self.shop, route), offsets.load_topic_ids(self.shop, route)
+        held = self._read_held()
+        if positions.find_lost(stored, ids, held) and positions.find_lost(stored, ids, self._read_held_for_sure()):
             # A broker that is busy or just up may not know everything yet: only another look a while later convicts it.
             stop.wait(_SECOND_LOOK_S)
-            stored, ids = offsets.stored(self.shop, route), offsets.topic_ids(self.shop, route)
-            held = self._held_for_sure()
-            if gap := positions.lost(stored, ids, held):
+            stored, ids = offsets.load(self.shop, route), offsets.load_topic_ids(self.shop, route)
+            held = self._read_held_for_sure()
+            if gap := positions.find_lost(stored, ids, held):
                 raise GapError(gap)
-        if moved := positions.raised(stored, held):
+        if moved := positions.find_raised(stored, held):
             raise ReplayError(moved)
         if held.keys() - stored.keys() or {topic for topic, _ in held} - ids.keys():
             positions.take_up(self.shop, route, stored, held)
@@ -183,27 +183,27 @@ class Stream:
             if (there := {s.topic for s in sources}) != (self.consumer.subscription() or set()):
                 self.consumer.subscribe(sorted(there), listener=self._assignment)
             else:
-                self._all_dealt(sources)
+                self._require_all_dealt(sources)
         elif sources != self.consumer.assignment():
             self.consumer.assign(sorted(sources))
             self._assignment.on_partitions_assigned(sources)
         self._looked = time.monotonic()
-        health.HEALTH.looked("broker")
+        health.HEALTH.note_answer("broker")
 
-    def _all_dealt(self, sources: set[TopicPartition]) -> None:
+    def _require_all_dealt(self, sources: set[TopicPartition]) -> None:
         """Leave a group that has not dealt some partitions to anybody, and come anew.
 
         Kafka hands a member that comes back by its name what it had, whatever topics it asks for now; if it led the group,
         nobody deals again (KAFKA-13435, mended from JoinGroup 9 on, which kafka-python does not speak).
         """
-        dealt = self._dealt()
+        dealt = self._find_dealt()
         left_out = sources - dealt if dealt is not None and not self._assignment.changed else set()
         if left_out & self._left_out:  # at two looks: in between the group may have been dealing
             self.leave()
             raise TransientError(f"group {group(self.settings.route)} leaves out {min(left_out)}: joining anew")
         self._left_out = left_out
 
-    def _dealt(self) -> set[TopicPartition] | None:
+    def _find_dealt(self) -> set[TopicPartition] | None:
         """The partitions that members of the group have; None while it deals, or is not to be asked."""
         try:
             described = self.admin.describe_groups([name := group(self.settings.route)])[name]
@@ -225,7 +225,7 @@ class Stream:
             return
         self._assignment.changed = False
         self.position = {}
-        stored = offsets.stored(self.shop, self.settings.route)
+        stored = offsets.load(self.shop, self.settings.route)
         for source in self.consumer.assignment():
             partition = (source.topic, source.partition)
             if partition in stored:
@@ -237,26 +237,26 @@ class Stream:
         self._next, self._fetched = dict(self.position), dict(self.position)
         self._backlog.clear()
 
-    def _held(self) -> dict[Partition, Held]:
+    def _read_held(self) -> dict[Partition, Held]:
         described = {t["name"]: t for t in self.admin.describe_topics(list(self.names)) if not t["error_code"]}
         sources = [TopicPartition(name, p["partition_index"]) for name, t in described.items() for p in t["partitions"]]
         first, end = (
-            offsets_of(self.consumer.beginning_offsets, sources),
-            offsets_of(self.consumer.end_offsets, sources),
+            ask_offsets(self.consumer.beginning_offsets, sources),
+            ask_offsets(self.consumer.end_offsets, sources),
         )
         return {(s.topic, s.partition): Held(str(described[s.topic]["topic_id"]), first[s], end[s]) for s in sources}
 
-    def _held_for_sure(self) -> dict[Partition, Held]:
+    def _read_held_for_sure(self) -> dict[Partition, Held]:
         """The same with end offsets that are asked for by a fetch: slower, and never behind the truth."""
-        found = self.all_ends()
-        return {p: replace(h, end=max(h.end, found.get(p, 0))) for p, h in self._held().items()}
+        found = self.read_ends()
+        return {p: replace(h, end=max(h.end, found.get(p, 0))) for p, h in self._read_held().items()}
 
-    def all_ends(self) -> dict[Partition, int]:
+    def read_ends(self) -> dict[Partition, int]:
         """The end of every partition of the topics, whoever has it."""
         with closing(EndOffsets(self.settings.kafka, self.names)) as ends:
             return ends()
 
-    def ends(self) -> dict[Partition, int | None]:
+    def list_ends(self) -> dict[Partition, int | None]:
         """The end of each of our partitions as far as fetching has told."""
         return {p: self.consumer.highwater(TopicPartition(*p)) for p in self.position}
 
@@ -269,7 +269,7 @@ class Stream:
 
 
 @contextmanager
-def stream(settings: Settings, names: tuple[str, ...], target: db.Connection, member: str) -> Iterator[Stream]:
+def open_stream(settings: Settings, names: tuple[str, ...], target: db.Connection, member: str) -> Iterator[Stream]:
     """The route's topics at the broker. Leaves the group at the end, unless that was an error worth another try.
 
     Raises TransientError for the broker's, ConfigError when another member has taken our name.
@@ -278,7 +278,9 @@ def stream(settings: Settings, names: tuple[str, ...], target: db.Connection, me
     try:
         with (
             closing(KafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=10_000)) as admin,
-            closing(_consumer(settings, servers, member if (in_group := shared(admin)) else None)) as consumer,
+            closing(
+                _consumer(settings, servers, member if (in_group := divides_partitions(admin)) else None)
+            ) as consumer,
         ):
             made = Stream(settings, names, target, member, in_group, admin, consumer)
             try:

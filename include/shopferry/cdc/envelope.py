@@ -137,7 +137,7 @@ def decode(message: Message, captured: frozenset[str], schema: str = "public") -
     )
 
 
-def committed_ms(value: bytes | None) -> int | None:
+def read_committed_ms(value: bytes | None) -> int | None:
     """When legacy committed what a message carries, in epoch milliseconds; None when it does not say."""
     try:
         return _decode(value).source.ts_ms if value is not None else None
@@ -177,6 +177,6 @@ def fill(row: bytes, older: bytes) -> bytes:
     return msgspec.json.encode(new)
 
 
-def drift(row: bytes, columns: Iterable[str]) -> list[str]:
+def find_drift(row: bytes, columns: Iterable[str]) -> list[str]:
     """The columns a row lacks. Inside a JSON string a quote is always escaped, so looking for `"name":` is exact."""
     return [c for c in columns if b'"%s":' % c.encode() not in row]

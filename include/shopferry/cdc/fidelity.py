@@ -50,11 +50,11 @@ class Fidelity:
             re.compile(b"|".join(patterns)) if patterns else None,
         )
 
-    def exact(self, row: bytes) -> bool:
+    def is_exact(self, row: bytes) -> bool:
         """Whether the row says what legacy held. A text that only looks like a token costs one more read, no more."""
-        return not self.lost and self.ordinary(row)
+        return not self.lost and self.is_ordinary(row)
 
-    def ordinary(self, row: bytes) -> bool:
+    def is_ordinary(self, row: bytes) -> bool:
         """Whether a row, or a key, has no token of a value that events get wrong."""
         # `in` is a plain memory search; the pattern looks only where a phone number or a negative amount may be meant.
         return not any(hint in row for hint in self.hints) or self.pattern is None or not self.pattern.search(row)
@@ -69,7 +69,9 @@ class Wanted:
     where: str
 
 
-def standing(target: Connection, table: MirrorTable, wanted: Sequence[Wanted], generation: int) -> dict[bytes, bytes]:
+def load_standing(
+    target: Connection, table: MirrorTable, wanted: Sequence[Wanted], generation: int
+) -> dict[bytes, bytes]:
     """The mirror's live rows under these keys that nothing can have been lost of, as JSON by key; one query.
 
     After a resync, which begins another generation, these are only the rows that the stream has touched since: a row from
@@ -130,7 +132,7 @@ def _rows(
         SQL("{} {}").format(Identifier(k), SQL("text" if columns[k].boxed else types[k])) for k in table.key
     ]
     match = [
-        SQL("r.{} = {}").format(Identifier(k), columns[k].unboxed(SQL("k.{}").format(Identifier(k)))) for k in table.key
+        SQL("r.{} = {}").format(Identifier(k), columns[k].unbox(SQL("k.{}").format(Identifier(k)))) for k in table.key
     ]
     rows = conn.execute(
         SQL(

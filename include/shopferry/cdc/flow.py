@@ -18,7 +18,7 @@ from shopferry.cdc.applied import Applied
 from shopferry.cdc.batches import BatchReader
 from shopferry.cdc.broker import beats as beats_of
 from shopferry.cdc.broker import topics
-from shopferry.cdc.consumer import Stream, stream
+from shopferry.cdc.consumer import Stream, open_stream
 from shopferry.cdc.envelope import Change
 from shopferry.cdc.replay import Replay
 from shopferry.control import locks, offsets
@@ -57,7 +57,7 @@ class Flow:
         route = Route.load(self.settings.route)
         while not self.stop.is_set():
             try:
-                retrying(lambda: self._flow(route), notice=metrics.retried)
+                retrying(lambda: self._flow(route), notice=metrics.count_retry)
             except FencedError as error:
                 log.warning("%s", error)  # partitions moved: read the positions anew
             except Exception as error:
@@ -67,7 +67,7 @@ class Flow:
 
     def _note(self, stopped: str) -> None:
         with db.connect(self.settings.target_dsn, f"{name_sync(self.settings.route)} note") as target:
-            offsets.alive(target, self.settings.route, self.name, stopped)
+            offsets.report_alive(target, self.settings.route, self.name, stopped)
 
     def _flow(self, route: Route) -> None:
         role = name_sync(route.name)
@@ -80,7 +80,7 @@ class Flow:
             target.execute(b"SET idle_in_transaction_session_timeout = '%s'" % _ASLEEP)
             if not (tables := mirror.load(target)):
                 raise TransientError("the mirror is not there yet: run `shopferry phase init`")
-            with stream(self.settings, tuple(topics(route, tables)), target, self.name) as made:
+            with open_stream(self.settings, tuple(topics(route, tables)), target, self.name) as made:
                 if not made.shared:
                     self._stand_by(target)
                 self._replay(made, Replay(target, source, route), tables)
@@ -99,30 +99,30 @@ class Flow:
         with BatchReader(stream, beats_of(route), frozenset(tables), mirror.captured_schema(route.schema)) as reader:
             while not self.stop.is_set():
                 if time.monotonic() - looked > _LOOK_EVERY_S:
-                    slot.look(replay.legacy, shop, route.name, route.publication, tables)
+                    slot.require_sound(replay.legacy, shop, route.name, route.publication, tables)
                     offsets.forget_batches(shop, route.name)
                     goal = (
-                        goal or stream.all_ends()
+                        goal or stream.read_ends()
                     )  # once: who has come that far is past whatever stopped the one before
                     looked = time.monotonic()
                 if time.monotonic() - seen > _SIGN_OF_LIFE_S:
                     there = all(stream.position.get(p, end) >= end for p, end in goal.items())
-                    sign = offsets.alive if there else offsets.seen
-                    metrics.alive(shop, sign(shop, route.name, self.name))
-                    metrics.standing(stream.position, stream.ends())
+                    sign = offsets.report_alive if there else offsets.report_seen
+                    metrics.report_alive(shop, sign(shop, route.name, self.name))
+                    metrics.report_position(stream.position, stream.list_ends())
                     slot.send_beat(replay.legacy)
                     seen = time.monotonic()
-                batch = reader.batch(most, self.stop)
+                batch = reader.next_batch(most, self.stop)
                 for value in batch.beats:
                     slot.follow(shop, route.name, value)
                 if not batch.steps:
                     continue
                 # A full one has more waiting behind it.
                 full, started = batch.messages >= most, time.monotonic()
-                with reader.ahead(most) if full else nullcontext(), metrics.batch() as booked:
+                with reader.read_ahead(most) if full else nullcontext(), metrics.time_batch() as booked:
                     booked(self._apply(replay, batch.changes, batch.steps))
                     took = time.monotonic() - started
-                stream.applied({partition: following for partition, (_, following) in batch.steps.items()})
+                stream.confirm({partition: following for partition, (_, following) in batch.steps.items()})
                 # Batches grow as long as they come full and are quick; with little to do, a batch is what there is.
                 if took > _SLOW_S:
                     most = max(_SMALLEST, most // 2)
@@ -130,4 +130,4 @@ class Flow:
                     most = min(_LARGEST, most * 2)
 
     def _apply(self, replay: Replay, changes: Sequence[Change], steps: Mapping[Partition, tuple[int, int]]) -> Applied:
-        return retrying(lambda: replay.apply(changes, steps), replay.shop, replay.legacy, notice=metrics.retried)
+        return retrying(lambda: replay.apply(changes, steps), replay.shop, replay.legacy, notice=metrics.count_retry)

@@ -16,7 +16,7 @@ class Health:
     stopped: str | None = None
     trouble: str | None = None
 
-    def looked(self, at: str) -> None:
+    def note_answer(self, at: str) -> None:
         """The shop or the broker has just answered."""
         self.looks[at] = time.monotonic()
         self.trouble = None
@@ -25,7 +25,7 @@ class Health:
         """The consumer ends with this error."""
         self.stopped = reason
 
-    def wrong(self, silence_s: float = SILENCE_S) -> str | None:
+    def find_fault(self, silence_s: float = SILENCE_S) -> str | None:
         """Why the consumer is not well; None when it is."""
         if self.stopped:
             return f"stopped: {self.stopped}"

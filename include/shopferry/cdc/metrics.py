@@ -100,20 +100,20 @@ HEALTHY = Gauge("shopferry_healthy", "1 while /healthz answers 200, else 0.", re
 _counted = 0.0
 
 
-def alive(target: Connection, stopped: str | None) -> None:
+def report_alive(target: Connection, stopped: str | None) -> None:
     """The shop took our sign of life; `stopped` is the error it still shows of the life before. Counts the quarantine."""
     global _counted
-    health.HEALTH.looked("shop")
+    health.HEALTH.note_answer("shop")
     health.HEALTH.stopped = stopped
     if time.monotonic() - _counted > _COUNT_EVERY_S:
-        rows = {(entity, reason): n for entity, reason, n in quarantine.counts(target)}
+        rows = {(entity, reason): n for entity, reason, n in quarantine.count_by_reason(target)}
         shown = {(s.labels["entity"], s.labels["reason"]) for family in QUARANTINED.collect() for s in family.samples}
         for labels in {*rows, *shown}:
             QUARANTINED.labels(*labels).set(rows.get(labels, 0))
         _counted = time.monotonic()
 
 
-def standing(position: Mapping[Partition, int], ends: Mapping[Partition, int | None]) -> None:
+def report_position(position: Mapping[Partition, int], ends: Mapping[Partition, int | None]) -> None:
     """Where the consumer stands, and how far the broker goes; an end that no fetch has told yet is no lag."""
     lag: dict[str, int] = {}
     for (topic, number), offset in position.items():
@@ -124,7 +124,7 @@ def standing(position: Mapping[Partition, int], ends: Mapping[Partition, int | N
 
 
 @contextmanager
-def batch() -> Iterator[Callable[[Applied], None]]:
+def time_batch() -> Iterator[Callable[[Applied], None]]:
     """Times one batch; what is yielded books it once it is committed."""
     started = time.monotonic()
 
@@ -141,12 +141,12 @@ def batch() -> Iterator[Callable[[Applied], None]]:
             SHOP_ROWS.labels(mapping, "deleted").inc(merged.deleted)
         for lag in applied.lag_ms:
             LAG_SECONDS.observe(lag / 1000)
-        health.HEALTH.looked("shop")
+        health.HEALTH.note_answer("shop")
 
     yield book
 
 
-def retried(error: BaseException) -> None:
+def count_retry(error: BaseException) -> None:
     """A transient fault is tried again."""
     health.HEALTH.trouble = describe(error)
     sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
@@ -160,7 +160,7 @@ def table_of(topic: str) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        wrong = health.HEALTH.wrong()
+        wrong = health.HEALTH.find_fault()
         HEALTHY.set(0 if wrong else 1)
         if self.path.partition("?")[0] == "/metrics":
             self._answer(200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY))
@@ -180,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
         """A scrape is no event."""
 
 
-def address(text: str) -> tuple[str, int] | None:
+def parse_address(text: str) -> tuple[str, int] | None:
     """`host:port` or `port` (then on loopback); None for "", which is off. Raises ConfigError for what is neither."""
     if not text:
         return None
@@ -191,13 +191,13 @@ def address(text: str) -> tuple[str, int] | None:
 
 
 @contextmanager
-def serving(where: str, route: str) -> Iterator[int | None]:
+def serve(where: str, route: str) -> Iterator[int | None]:
     """Serve /metrics and /healthz while the block runs; yields the port, None when off or when it is taken.
 
     A port that is taken is logged and no more: replay does not depend on being watched. Raises ConfigError as `address`.
     """
     BUILD.labels(metadata.version("shopferry"), route).set(1)
-    found = address(where)
+    found = parse_address(where)
     try:
         server = ThreadingHTTPServer(found, _Handler) if found else None
     except OSError as error:

@@ -24,14 +24,14 @@ class Held:
     end: int
 
 
-def lost(stored: Mapping[Partition, int], ids: Mapping[str, str], held: Mapping[Partition, Held]) -> str | None:
+def find_lost(stored: Mapping[Partition, int], ids: Mapping[str, str], held: Mapping[Partition, Held]) -> str | None:
     """What the broker does not have any more of what we have not applied yet, or what it has forgotten that we have."""
     for partition, offset in sorted(stored.items()):
         at = held.get(partition)
         if at and ids.get(partition[0], at.topic_id) != at.topic_id:
-            return gap(partition, offset, "the topic was deleted and made anew")
+            return word_gap(partition, offset, "the topic was deleted and made anew")
         if what := describe_gap(offset, (at.first, at.end) if at else None):
-            return gap(partition, offset, what)
+            return word_gap(partition, offset, what)
     return None
 
 
@@ -48,7 +48,7 @@ def describe_gap(stored: int, bounds: tuple[int, int] | None) -> str | None:
     return f"the broker begins at {first}" if stored < first else None
 
 
-def gap(partition: Partition, stored: int, what: str) -> str:
+def word_gap(partition: Partition, stored: int, what: str) -> str:
     """The text of a GapError."""
     topic, number = partition
     return (
@@ -57,7 +57,7 @@ def gap(partition: Partition, stored: int, what: str) -> str:
     )
 
 
-def raised(stored: Mapping[Partition, int], held: Mapping[Partition, Held]) -> str | None:
+def find_raised(stored: Mapping[Partition, int], held: Mapping[Partition, Held]) -> str | None:
     """What to say when a topic has more partitions than it had: replay cannot go on safely then, and stops.
 
     The producer chooses a key's partition by their number, so keys move, and nothing orders the events before the move
@@ -88,7 +88,7 @@ def take_up(target: Connection, route: str, stored: Mapping[Partition, int], hel
         for partition, found in sorted(held.items()):
             if partition not in stored:
                 if found.first > 0:
-                    raise GapError(gap(partition, 0, f"the broker begins at {found.first}"))
+                    raise GapError(word_gap(partition, 0, f"the broker begins at {found.first}"))
                 offsets.begin(target, route, partition, 0)
         for topic, topic_id in sorted({(topic, found.topic_id) for (topic, _), found in held.items()}):
             offsets.recognise(target, route, topic, topic_id)

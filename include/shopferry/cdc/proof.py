@@ -63,7 +63,7 @@ def await_slot(source: Connection, slot: str, *, timeout_s: float) -> None:
     """
     started = time.monotonic()
     while not source.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", (slot,)).fetchall():
-        _in_time(started, timeout_s, f"replication slot {slot} does not exist, is the connector running?")
+        _require_in_time(started, timeout_s, f"replication slot {slot} does not exist, is the connector running?")
         time.sleep(0.1)
 
 
@@ -97,7 +97,7 @@ def await_applied(
     due = since or send_mark(s.source)
     marked = time.monotonic()
     while not has_reached(s.source, slot, due.lsn):
-        _in_time(started, timeout_s, f"the connector has not passed {due.lsn}")
+        _require_in_time(started, timeout_s, f"the connector has not passed {due.lsn}")
         time.sleep(_LOOK_EVERY_S)
         if time.monotonic() - marked > _MARK_EVERY_S:
             _send_marker(s.source)
@@ -105,28 +105,30 @@ def await_applied(
     passed = time.monotonic()
     while True:
         # Positions first: what is applied may move on meanwhile, but never beyond ends that are asked for later.
-        applied = offsets.stored(s.target, route)
+        applied = offsets.load(s.target, route)
         goal = ends()
         if not (astray := count_behind(goal, applied)):
             break
         topic, partition = min(astray)
-        _in_time(
+        _require_in_time(
             started,
             timeout_s,
             f"the broker has less of {topic}[{partition}] than was applied: it has lost changes, and nobody has resynced yet",
         )
         time.sleep(_ASK_AGAIN_S)
-    while (left := count_behind(offsets.stored(s.target, route), goal)) or (rest := chunks.resyncing(s.target, route)):
-        _in_time(
+    while (left := count_behind(offsets.load(s.target, route), goal)) or (
+        rest := chunks.count_resyncing(s.target, route)
+    ):
+        _require_in_time(
             started,
             timeout_s,
-            f"the consumer is {sum(left.values())} events behind{_stopped(s.target, route)}"
+            f"the consumer is {sum(left.values())} events behind{_describe_stop(s.target, route)}"
             if left
             else f"a resync has still to copy {rest} chunks",
         )
         time.sleep(_LOOK_EVERY_S)
-    while (came := continuity.known(s.target, route).beat or 0) < due.beat:
-        _in_time(
+    while (came := continuity.load(s.target, route).beat or 0) < due.beat:
+        _require_in_time(
             started,
             timeout_s,
             f"all that the broker holds is applied, but beat {due.beat} has not come (the last was {came}): does the connector "
@@ -136,12 +138,12 @@ def await_applied(
     return Watermark(due.lsn, passed - started, time.monotonic() - passed)
 
 
-def _stopped(target: Connection, route: str) -> str:
+def _describe_stop(target: Connection, route: str) -> str:
     """Why the consumer stopped, if it did: on-call should not have to look it up."""
-    return "".join(f", it stopped: {c.stopped}" for c in offsets.consumers(target, route)[:1] if c.stopped)
+    return "".join(f", it stopped: {c.stopped}" for c in offsets.list_consumers(target, route)[:1] if c.stopped)
 
 
-def _in_time(started: float, timeout_s: float, what: str) -> None:
+def _require_in_time(started: float, timeout_s: float, what: str) -> None:
     if time.monotonic() - started > timeout_s:
         raise TransientError(f"waited {timeout_s:.0f} s in vain: {what}")
 

@@ -18,8 +18,8 @@ import psycopg
 
 from shopferry.cdc import metrics
 from shopferry.cdc.applied import Applied
-from shopferry.cdc.envelope import Change, collapse, drift, fill
-from shopferry.cdc.fidelity import Fidelity, Wanted, read_again, standing
+from shopferry.cdc.envelope import Change, collapse, fill, find_drift
+from shopferry.cdc.fidelity import Fidelity, Wanted, load_standing, read_again
 from shopferry.control import locks, offsets, phases, quarantine
 from shopferry.control.offsets import Partition, Tally
 from shopferry.db import Connection
@@ -39,12 +39,12 @@ _LAG_MAX = 2**31 - 1  # milliseconds that the control table can hold: 24 days
 
 @dataclass(frozen=True)
 class _Part:
-    """One table's part of a batch; `images`: somebody wants to know what it changes, in whole rows where it is `mixed`."""
+    """One table's part of a batch; `noted`: somebody wants to know what it changes, in whole rows where it is `mixed`."""
 
     table: MirrorTable
     rows: Sequence[Change]
     generation: int
-    images: bool
+    noted: bool
     mixed: bool
 
 
@@ -77,7 +77,7 @@ class Replay:
         errors go up for the caller's retry. In every case nothing of the batch stays.
         """
         started = time.monotonic()
-        collapsed, tallies, lags = collapse(changes), _tallies(changes), list[int]()
+        collapsed, tallies, lags = collapse(changes), _count(changes), list[int]()
         self.merger.stage(self.route.units)
         with self.shop.transaction():
             states = phases.lock(self.shop, self.route.name)
@@ -134,25 +134,25 @@ class Replay:
         fidelity = self._fidelities.setdefault(table.name, Fidelity.of(table))
         whole, from_mirror, from_legacy = list(changes), [], []
         for n, change in enumerate(changes):
-            if not fidelity.ordinary(change.key):
+            if not fidelity.is_ordinary(change.key):
                 raise ReplayError(
                     f"{change.where}: the key of {table.name} holds a value that events do not carry exactly (infinity, a year "
                     "before 1 or after 9999, 24:00): change that row in legacy, then `shopferry sync resync`; replay stops here"
                 )
             if change.row is None:
                 continue
-            if missing := drift(change.row, [c for c in table.names if c not in fidelity.lost]):
+            if missing := find_drift(change.row, [c for c in table.names if c not in fidelity.lost]):
                 raise ReplayError(
                     f"{change.where}: rows of {table.name} have no column {', '.join(missing)} any more, which is mapped: "
                     "mend the mapping, then `shopferry sync resync`; replay stops here"
                 )
             # A row whose key was changed comes as a new one, and still without the values that were not logged again.
-            if not fidelity.exact(change.row) or (change.partial and (change.born or change.torn)):
+            if not fidelity.is_exact(change.row) or (change.partial and (change.born or change.torn)):
                 from_legacy.append(n)
             elif change.partial:
                 from_mirror.append(n)
         if from_mirror:
-            held = standing(self.shop, table, [_wanted(changes[n]) for n in from_mirror], generation)
+            held = load_standing(self.shop, table, [_wanted(changes[n]) for n in from_mirror], generation)
             for n in from_mirror:
                 if row := held.get(changes[n].key):
                     whole[n] = replace(changes[n], row=fill(changes[n].row or b"", row))
@@ -178,10 +178,10 @@ class Replay:
         return sum(self._bisect(part) for part in parts)
 
     def _apply(self, part: _Part) -> psycopg.Cursor[Any]:
-        # Shared among consumers; a chunk that wants to note images of its own takes it alone.
+        # Shared among consumers; a chunk that notes changes of its own takes it alone.
         locks.share_mirror(self.shop, part.table.name)
-        rows = _array(part.rows, part.generation)
-        return mirror_rows.apply_events(self.shop, part.table, rows, images=part.images, compared=not part.mixed)
+        rows = _write_array(part.rows, part.generation)
+        return mirror_rows.apply_events(self.shop, part.table, rows, noted=part.noted, compared=not part.mixed)
 
     def _bisect(self, part: _Part) -> int:
         """Write one table's changes; a row that no type of the mirror can hold is quarantined alone."""
@@ -203,7 +203,7 @@ class Replay:
             return 0
 
 
-def _tallies(changes: Sequence[Change]) -> dict[Partition, Tally]:
+def _count(changes: Sequence[Change]) -> dict[Partition, Tally]:
     """What the batch holds of each partition."""
     by_partition: dict[Partition, list[Change]] = {}
     for change in changes:
@@ -214,7 +214,7 @@ def _tallies(changes: Sequence[Change]) -> dict[Partition, Tally]:
     }
 
 
-def _array(rows: Sequence[Change], generation: int) -> bytes:
+def _write_array(rows: Sequence[Change], generation: int) -> bytes:
     """The batch as one JSON array: each row's bytes as they came, our three columns put in front."""
     parts = []
     for change in rows:

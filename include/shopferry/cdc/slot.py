@@ -45,13 +45,13 @@ def follow(target: Connection, route: str, value: bytes | None) -> None:
     event = _decode(value) if value else None
     if event is None or event.after is None:
         return
-    number, last = event.after.n, continuity.known(target, route).beat
+    number, last = event.after.n, continuity.load(target, route).beat
     if last is not None and number > last + 1:
         raise GapError(
             f"beats {last + 1} to {number - 1} never came: the replication slot was made anew or moved on without us, and "
             "changes between are lost; run `shopferry sync resync` to copy what legacy holds now"
         )
-    continuity.beat(target, route, number)
+    continuity.note_beat(target, route, number)
 
 
 def find_faults(source: Connection, name: str, tables: Mapping[str, MirrorTable]) -> list[str]:
@@ -81,7 +81,7 @@ def find_withheld(source: Connection, name: str, tables: Mapping[str, MirrorTabl
     ).fetchall()
     published = {table: (frozenset(columns), rowfilter) for table, columns, rowfilter in rows}
     schema = next((t.schema for t in tables.values()), "legacy")  # a mirror shows one store
-    types = mirror.types_in_legacy(source, tables, schema)
+    types = mirror.load_types(source, tables, schema)
     held_by = {f"{mirror.captured_schema(t.schema)}.{t.name}": t for t in tables.values()}
     for table in (*OWN, *held_by):
         columns, rowfilter = published.get(table, (frozenset(), None))
@@ -101,13 +101,15 @@ def find_withheld(source: Connection, name: str, tables: Mapping[str, MirrorTabl
     return found
 
 
-def look(source: Connection, target: Connection, route: str, name: str, tables: Mapping[str, MirrorTable]) -> None:
+def require_sound(
+    source: Connection, target: Connection, route: str, name: str, tables: Mapping[str, MirrorTable]
+) -> None:
     """Make sure that the source is as it was installed.
 
     Raises ReplayError naming what is wrong, also when it was wrong before and no resync has followed; GapError when the
     slot is another one under the old name.
     """
-    before = continuity.known(target, route)
+    before = continuity.load(target, route)
     row = source.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", (name,)).fetchone()
     if row is None and before == continuity.Continuity():
         return  # the connector has not begun yet
@@ -130,7 +132,7 @@ def look(source: Connection, target: Connection, route: str, name: str, tables: 
             f"replication slot {name} was made anew: what was committed before it is lost; run `shopferry sync resync` "
             "to copy what legacy holds now"
         )
-    continuity.slot(target, route, txns, started)
+    continuity.note_slot(target, route, txns, started)
 
 
 def renew_slot(source: Connection, name: str) -> None:

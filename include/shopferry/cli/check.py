@@ -127,9 +127,9 @@ def difference_list(args: argparse.Namespace) -> int:
     settings = Settings.load()
     with db.connect(settings.target_dsn, "differences") as shop:
         if not (args.rows or args.values):
-            show(args, differences.counts(shop, settings.route))
+            show(args, differences.count(shop, settings.route))
             return 0
-        found = differences.entries(
+        found = differences.load(
             shop, settings.route, args.phase, states=args.state or ("open",), target=args.target, limit=args.limit
         )
     if not args.values:
@@ -169,12 +169,12 @@ def quarantine_list(args: argparse.Namespace) -> int:
     settings = _choose_direction(args)
     with db.connect(settings.target_dsn, "quarantine") as shop:
         if args.rows:
-            found = quarantine.entries(shop, entity=args.entity, reason=args.reason, limit=args.limit)
+            found = quarantine.load(shop, entity=args.entity, reason=args.reason, limit=args.limit)
             show(args, found)
         else:
             counts = [
                 {"entity": e, "reason": r, "rows": n}
-                for e, r, n in quarantine.counts(shop)
+                for e, r, n in quarantine.count_by_reason(shop)
                 if args.entity in {None, e} and args.reason in {None, r}
             ]
             show(args, counts)

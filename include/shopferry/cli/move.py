@@ -81,9 +81,9 @@ def phase_status(args: argparse.Namespace) -> int:
     """Show every phase, its state, holder and progress."""
     settings = Settings.load()
     with db.connect(settings.target_dsn, "status") as shop:
-        show(args, phases.all_phases(shop, settings.route), ["phase", "state", "holder", "chunk_size", "seconds"])
+        show(args, phases.load_all(shop, settings.route), ["phase", "state", "holder", "chunk_size", "seconds"])
         if not args.json:
-            show(args, chunks.progress(shop, settings.route))
+            show(args, chunks.load_progress(shop, settings.route))
     return 0
 
 
@@ -108,7 +108,7 @@ def _sync(args: argparse.Namespace, route: Settings, settings: Settings) -> int:
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    with metrics.serving(settings.metrics, settings.route):
+    with metrics.serve(settings.metrics, settings.route):
         while not stop.is_set():
             if retrying(lambda: phase_steps.is_finished(route)):
                 log.info("the migration is finished: there is nothing to do, this service may be removed")
@@ -156,7 +156,7 @@ def backup_list(args: argparse.Namespace) -> int:
     """Show the backups taken, the newest first, and whether each was ever restored."""
     settings = Settings.load()
     with db.connect(settings.target_dsn, "backup") as shop:
-        show(args, backups.taken(shop, settings.route), _BACKUP)
+        show(args, backups.list_all(shop, settings.route), _BACKUP)
     return 0
 
 
@@ -176,7 +176,7 @@ def gates(args: argparse.Namespace) -> int:
 
     settings = Settings.load()
     with db.connect(settings.target_dsn, "gates") as shop:
-        cut_over = routes.is_installed(shop) and routes.active_store(shop, settings.route) == "shop"
+        cut_over = routes.is_installed(shop) and routes.find_active(shop, settings.route) == "shop"
     judged = gates.judge_back(settings) if cut_over else gates.judge(settings)
     show(args, judged)
     return 0 if all(g.met for g in judged) else 1

@@ -9,9 +9,9 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from shopferry.control.schema import SQL
-from shopferry.db import Connection, queries
+from shopferry.db import Connection, load_queries
 
-_Q = queries(SQL / "backups.sql")
+_Q = load_queries(SQL / "backups.sql")
 STORES = ("legacy", "shop")
 FRESH_HOURS = 24  # what is older misses a day of orders
 
@@ -73,20 +73,20 @@ def record(
     }
     row = conn.execute(_Q["record"], given).fetchone()
     assert row
-    return get(conn, route, int(row[0]))
+    return find(conn, route, int(row[0]))
 
 
-def tested(conn: Connection, backup: int, *, seconds: float, problem: str | None) -> None:
+def book_test(conn: Connection, backup: int, *, seconds: float, problem: str | None) -> None:
     """Book a restore test; `problem` is what it failed with."""
     conn.execute(_Q["tested"], {"id": backup, "seconds": seconds, "problem": problem})
 
 
-def get(conn: Connection, route: str, backup: int) -> Backup:
+def find(conn: Connection, route: str, backup: int) -> Backup:
     """One backup by its id."""
     return _select(conn, route, backup)[0]
 
 
-def taken(conn: Connection, route: str) -> list[Backup]:
+def list_all(conn: Connection, route: str) -> list[Backup]:
     """All backups of the route, the newest first."""
     return _select(conn, route, None)
 

@@ -11,9 +11,9 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from shopferry.control.schema import SQL
-from shopferry.db import Connection, queries
+from shopferry.db import Connection, load_queries
 
-_Q = queries(SQL / "chunks.sql")
+_Q = load_queries(SQL / "chunks.sql")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def claim(conn: Connection, route: str, phase: str, kind: str, span: Span = EVER
         return cur.execute(_Q["claim"], given).fetchone()
 
 
-def done(
+def mark_done(
     conn: Connection, route: str, chunk: Chunk, *, rows: int, seconds: float, worker: str, watermark: str | None = None
 ) -> None:
     """Book a chunk as done, with what it took; commits with the chunk's rows."""
@@ -99,31 +99,31 @@ def done(
     conn.execute(_Q["done"], {**keys, **given})
 
 
-def still_open(conn: Connection, route: str, phase: str, kind: str, span: Span = EVERYTHING) -> bool:
+def has_open(conn: Connection, route: str, phase: str, kind: str, span: Span = EVERYTHING) -> bool:
     """Whether a chunk of the span is not done."""
     row = conn.execute(_Q["open"], {"route": route, "phase": phase, "kind": kind, **vars(span)}).fetchone()
     return bool(row and row[0])
 
 
-def merged(conn: Connection, route: str, phase: str, targets: Sequence[str]) -> bool:
+def is_merged(conn: Connection, route: str, phase: str, targets: Sequence[str]) -> bool:
     """Whether all of these targets are planned for the merge and every chunk of the plan is done."""
     row = conn.execute(_Q["merged"], {"route": route, "phase": phase, "targets": list(targets)}).fetchone()
     return bool(row and row[0])
 
 
-def resyncing(conn: Connection, route: str) -> int:
+def count_resyncing(conn: Connection, route: str) -> int:
     """How many chunks a resync has still to copy: until it is none, the mirror lacks what was lost."""
     row = conn.execute(_Q["resyncing"], {"route": route}).fetchone()
     return int(row[0]) if row else 0
 
 
-def progress(conn: Connection, route: str) -> list[Progress]:
+def load_progress(conn: Connection, route: str) -> list[Progress]:
     """How far every phase and target of the route is."""
     with conn.cursor(row_factory=class_row(Progress)) as cur:
         return cur.execute(_Q["progress"], {"route": route}).fetchall()
 
 
-def recent_rate(conn: Connection, route: str, phase: str, window: timedelta) -> float:
+def measure_rate(conn: Connection, route: str, phase: str, window: timedelta) -> float:
     """Rows per second copied by all workers of the phase within the window."""
     row = conn.execute(_Q["rate"], {"route": route, "phase": phase, "window": window}).fetchone()
     return float(row[0]) / window.total_seconds() if row else 0.0

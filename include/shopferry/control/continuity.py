@@ -8,9 +8,9 @@ from datetime import datetime
 from psycopg.rows import class_row
 
 from shopferry.control.schema import SQL
-from shopferry.db import Connection, queries
+from shopferry.db import Connection, load_queries
 
-_Q = queries(SQL / "continuity.sql")
+_Q = load_queries(SQL / "continuity.sql")
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,18 @@ class Continuity:
     lost: str | None = None
 
 
-def known(conn: Connection, route: str) -> Continuity:
+def load(conn: Connection, route: str) -> Continuity:
     """What is known; nothing after a resync."""
     with conn.cursor(row_factory=class_row(Continuity)) as cur:
         return cur.execute(_Q["known"], {"route": route}).fetchone() or Continuity()
 
 
-def beat(conn: Connection, route: str, number: int) -> None:
+def note_beat(conn: Connection, route: str, number: int) -> None:
     """Note a beat that came through the stream."""
     conn.execute(_Q["beat"], {"route": route, "beat": number})
 
 
-def slot(conn: Connection, route: str, txns: int, started: datetime) -> None:
+def note_slot(conn: Connection, route: str, txns: int, started: datetime) -> None:
     """Note how many transactions the slot has decoded, and since when legacy's server runs, which keeps that count."""
     conn.execute(_Q["slot"], {"route": route, "txns": txns, "started": started})
 

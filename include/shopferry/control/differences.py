@@ -11,10 +11,10 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from shopferry.control.schema import SQL
-from shopferry.db import Connection, queries
-from shopferry.shapes import masked
+from shopferry.db import Connection, load_queries
+from shopferry.shapes import mask
 
-_Q = queries(SQL / "differences.sql")
+_Q = load_queries(SQL / "differences.sql")
 _MEMORY = "6 hours"  # a verification that was broken off longer ago begins anew
 _KEPT = "30 days"  # what is gone or repaired, after it was settled
 EXAMPLES = 1_000  # of what a verification has found: one wrong mapping makes millions
@@ -119,7 +119,7 @@ class Run:
 
     def open(self, conn: Connection) -> list[Difference]:
         """The first `EXAMPLES` of what it has found and nobody has explained; to be asked once it is finished."""
-        return [e.difference for e in entries(conn, self.route, self.phase, limit=EXAMPLES)]
+        return [e.difference for e in load(conn, self.route, self.phase, limit=EXAMPLES)]
 
 
 def begin(conn: Connection, route: str, phase: str) -> Run:
@@ -156,10 +156,10 @@ def record(conn: Connection, run: Run, found: Sequence[Difference]) -> None:
 
 def _kept(d: Difference, value: str | None) -> str | None:
     # Accounts and checks speak of counts and sums; all other values are somebody's.
-    return value if d.layer in {"accounting", "check"} else masked(value)
+    return value if d.layer in {"accounting", "check"} else mask(value)
 
 
-def entries(
+def load(
     conn: Connection,
     route: str,
     phase: str | None = None,
@@ -187,19 +187,19 @@ class Latest:
     accounting: list[dict[str, Any]]
 
 
-def latest(conn: Connection, route: str) -> dict[str, Latest]:
+def load_latest(conn: Connection, route: str) -> dict[str, Latest]:
     """The last finished verification of each phase, by phase."""
     with conn.cursor(row_factory=class_row(Latest)) as cur:
         return {v.phase: v for v in cur.execute(_Q["latest"], {"route": route}).fetchall()}
 
 
-def counts(conn: Connection, route: str) -> list[dict[str, Any]]:
+def count(conn: Connection, route: str) -> list[dict[str, Any]]:
     """How many there are by phase, layer, target, kind and state, and since when."""
     names = ("phase", "layer", "target", "kind", "state", "differences", "since")
     return [dict(zip(names, row, strict=True)) for row in conn.execute(_Q["counts"], {"route": route}).fetchall()]
 
 
-def explainers(conn: Connection, route: str) -> dict[str, int]:
+def load_explainers(conn: Connection, route: str) -> dict[str, int]:
     """Who has explained what still differs, and how much of it."""
     return dict(conn.execute(_Q["explainers"], {"route": route}).fetchall())
 
@@ -210,7 +210,7 @@ def explain(conn: Connection, route: str, target: str, key: str | None, why: str
     return len(conn.execute(_Q["explain"], given).fetchall())
 
 
-def repaired(
+def record_repair(
     conn: Connection,
     route: str,
     phase: str,

@@ -30,7 +30,7 @@ def record(conn: Connection, route: str, gates: Sequence[Gate]) -> None:
         )
 
 
-def recorded(conn: Connection, route: str) -> list[Gate]:
+def load(conn: Connection, route: str) -> list[Gate]:
     """The gates as last judged, in the order they were judged in."""
     with conn.cursor(row_factory=class_row(Gate)) as cur:
         return cur.execute(

@@ -5,19 +5,19 @@ from __future__ import annotations
 from psycopg import sql
 
 from shopferry.control.schema import SQL
-from shopferry.db import Connection, queries
+from shopferry.db import Connection, load_queries
 
-_Q = queries(SQL / "identity.sql")
+_Q = load_queries(SQL / "identity.sql")
 _STEPS = ("lock", "before", "leave", "join")
 
 
-def resolution(
+def compose_resolution(
     entity: str, sequence: str, *, affected: sql.Identifier, wanted: sql.Identifier, changed: sql.Identifier
 ) -> list[sql.Composed]:
     """The statements that bring ferry.identity to what `wanted` says of `affected`, to be run in this order.
 
     `wanted(legacy_key, cluster)` and `affected(key)` are temp tables; `changed(legacy_key, shop_key, cluster)`, another
-    one, receives the images of what moved, before and after.
+    one, receives what moved, as it was before and as it is after.
     """
     given = {"entity": sql.Literal(entity), "sequence": sql.Literal(sequence)}
     return [
@@ -26,8 +26,8 @@ def resolution(
     ]
 
 
-def left(conn: Connection, entity: str, changed: str) -> bool:
-    """Whether among the images in the temp table `changed` is one of a legacy row under a shop key that it has no more."""
+def has_left(conn: Connection, entity: str, changed: str) -> bool:
+    """Whether the temp table `changed` names a legacy row under a shop key that it has no more."""
     row = conn.execute(
         sql.SQL(_Q["left"].rstrip(";")).format(entity=sql.Literal(entity), changed=sql.Identifier("pg_temp", changed))
     ).fetchone()

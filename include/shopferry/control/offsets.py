@@ -10,10 +10,10 @@ from typing import TypeAlias
 from psycopg.rows import class_row
 
 from shopferry.control.schema import SQL
-from shopferry.db import Connection, queries
+from shopferry.db import Connection, load_queries
 from shopferry.errors import FencedError
 
-_Q = queries(SQL / "offsets.sql")
+_Q = load_queries(SQL / "offsets.sql")
 Partition: TypeAlias = tuple[str, int]  # topic, partition
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _KEPT = timedelta(days=1)  # of booked batches, a million rows on a busy day
@@ -57,7 +57,7 @@ class SyncFigures:
     lag_ms_p99: int
 
 
-def stored(conn: Connection, route: str) -> dict[Partition, int]:
+def load(conn: Connection, route: str) -> dict[Partition, int]:
     """The next offset to apply, per partition that was ever applied."""
     rows = conn.execute(_Q["stored"], {"route": route}).fetchall()
     return {(topic, partition): offset for topic, partition, offset in rows}
@@ -68,7 +68,7 @@ def begin(conn: Connection, route: str, partition: Partition, offset: int) -> No
     conn.execute(_Q["first"], {"route": route, "topic": partition[0], "partition": partition[1], "next": offset})
 
 
-def topic_ids(conn: Connection, route: str) -> dict[str, str]:
+def load_topic_ids(conn: Connection, route: str) -> dict[str, str]:
     """The broker's id of each topic that was looked at since its positions were begun."""
     return dict(conn.execute(_Q["topic_ids"], {"route": route}).fetchall())
 
@@ -135,19 +135,19 @@ def forget_batches(conn: Connection, route: str) -> None:
     conn.execute(_Q["forget"], {"route": route, "kept": _KEPT})
 
 
-def applied(conn: Connection, route: str) -> dict[str, tuple[int, int]]:
+def load_applied(conn: Connection, route: str) -> dict[str, tuple[int, int]]:
     """Changes applied and their bytes, per topic, since its positions were first booked."""
     rows = conn.execute(_Q["applied"], {"route": route}).fetchall()
     return {topic: (events, size) for topic, events, size in rows}
 
 
-def position(conn: Connection, route: str) -> Position | None:
+def load_position(conn: Connection, route: str) -> Position | None:
     """How far the applied changes reach; None before the first."""
     with conn.cursor(row_factory=class_row(Position)) as cur:
         return cur.execute(_Q["position"], {"route": route}).fetchone()
 
 
-def alive(conn: Connection, route: str, consumer: str, stopped: str | None = None) -> str | None:
+def report_alive(conn: Connection, route: str, consumer: str, stopped: str | None = None) -> str | None:
     """Leave a sign of life, or the error this consumer stopped with; returns the error that others see now.
 
     The error of a stop is shown for the first ten seconds of the next life too: who stops again and again is not well
@@ -158,25 +158,25 @@ def alive(conn: Connection, route: str, consumer: str, stopped: str | None = Non
     return row[0] if row else None
 
 
-def seen(conn: Connection, route: str, consumer: str) -> str | None:
+def report_seen(conn: Connection, route: str, consumer: str) -> str | None:
     """Leave a sign of life and let stand what it stopped with, which is returned: it has still to get past that."""
     row = conn.execute(_Q["seen"], {"route": route, "consumer": consumer}).fetchone()
     return row[0] if row else None
 
 
-def consumers(conn: Connection, route: str) -> list[Consumer]:
+def list_consumers(conn: Connection, route: str) -> list[Consumer]:
     """All consumers ever seen, the latest first."""
     with conn.cursor(row_factory=class_row(Consumer)) as cur:
         return cur.execute(_Q["consumers"], {"route": route}).fetchall()
 
 
-def figures(conn: Connection, route: str, since: datetime = BEGINNING) -> SyncFigures:
+def measure(conn: Connection, route: str, since: datetime = BEGINNING) -> SyncFigures:
     """Events and lag percentiles since a moment."""
     row = conn.execute(_Q["sync"], {"route": route, "since": since}).fetchone()
     return SyncFigures(*row) if row else SyncFigures(0, 0, 0)
 
 
-def trend(conn: Connection, route: str, recent: timedelta, before: timedelta) -> tuple[int | None, int | None]:
+def measure_trend(conn: Connection, route: str, recent: timedelta, before: timedelta) -> tuple[int | None, int | None]:
     """The middle lag in milliseconds of what was replayed in the newest while, and in the one before; None for nothing."""
     row = conn.execute(_Q["trend"], {"route": route, "recent": recent, "before": before}).fetchone()
     return (row[0], row[1]) if row else (None, None)

@@ -10,10 +10,10 @@ from psycopg.rows import class_row
 
 from shopferry.control import routes
 from shopferry.control.schema import SQL
-from shopferry.db import Connection, queries
+from shopferry.db import Connection, load_queries
 from shopferry.errors import PhaseError
 
-_Q = queries(SQL / "phases.sql")
+_Q = load_queries(SQL / "phases.sql")
 LEASE = timedelta(minutes=10)
 
 
@@ -76,15 +76,15 @@ def register(conn: Connection, route: str, phases: tuple[str, ...]) -> None:
         conn.execute(_Q["register"], {"route": route, "phase": phase, "position": position})
 
 
-def all_phases(conn: Connection, route: str) -> list[Phase]:
+def load_all(conn: Connection, route: str) -> list[Phase]:
     """Every phase of the route, in order."""
     with conn.cursor(row_factory=class_row(Phase)) as cur:
         return cur.execute(_Q["all"], {"route": route}).fetchall()
 
 
-def get(conn: Connection, route: str, phase: str) -> Phase:
+def load(conn: Connection, route: str, phase: str) -> Phase:
     """One phase. Raises PhaseError when the route has none of that name or was never initialised."""
-    for found in all_phases(conn, route):
+    for found in load_all(conn, route):
         if found.phase == phase:
             return found
     raise PhaseError(f"phase {phase!r} of route {route!r} is not known: run `shopferry phase init` first")
@@ -95,14 +95,14 @@ def move(conn: Connection, route: str, phase: str, target: State) -> None:
     sources = [str(s) for s in TRANSITIONS[target]]
     given = {"route": route, "phase": phase, "target": str(target), "sources": sources}
     if conn.execute(_Q["move"], given).fetchone() is None:
-        now = get(conn, route, phase).state
+        now = load(conn, route, phase).state
         raise PhaseError(f"phase {phase} is {now}, it can become {target} only from {' or '.join(sorted(sources))}")
 
 
 def require_start(conn: Connection, route: str, phase: str) -> None:
     """Refuse a phase out of order: all earlier ones must be verified. Raises PhaseError saying what is missing."""
-    get(conn, route, phase)
-    for earlier in all_phases(conn, route):
+    load(conn, route, phase)
+    for earlier in load_all(conn, route):
         if earlier.phase == phase:
             if earlier.state == State.CUT_OVER:
                 raise PhaseError(f"phase {phase} is cut over: the new shop owns its data, nothing is copied any more")
@@ -118,7 +118,7 @@ def hold(conn: Connection, route: str, phase: str, holder: str) -> None:
     """Take the phase for this run, or renew it. Raises PhaseError naming who holds it since when."""
     given = {"route": route, "phase": phase, "holder": holder, "lease": LEASE}
     if conn.execute(_Q["hold"], given).fetchone() is None:
-        found = get(conn, route, phase)
+        found = load(conn, route, phase)
         raise PhaseError(
             f"phase {phase} is held by {found.holder} since {found.held_since:%Y-%m-%d %H:%M:%S}; "
             f"should that one be dead, its hold ends by itself within {LEASE.total_seconds() / 60:.0f} minutes"

@@ -19,7 +19,7 @@ def note(conn: Connection, entity: str, key: Sequence[str]) -> None:
     )
 
 
-def are_there(conn: Connection, entities: Sequence[str]) -> bool:
+def exist(conn: Connection, entities: Sequence[str]) -> bool:
     """Whether any of these entities' tables held rows before us."""
     found = conn.execute("SELECT FROM ferry.prior_row WHERE entity = ANY(%s) LIMIT 1", (list(entities),)).fetchall()
     return bool(found)

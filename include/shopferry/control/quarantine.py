@@ -10,9 +10,9 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from shopferry.control.schema import SQL
-from shopferry.db import Connection, queries
+from shopferry.db import Connection, load_queries
 
-_Q = queries(SQL / "quarantine.sql")
+_Q = load_queries(SQL / "quarantine.sql")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Entry:
     since: datetime
 
 
-def settlement(entity: str, *, affected: sql.Identifier, outcome: sql.Composable) -> sql.Composed:
+def compose_settlement(entity: str, *, affected: sql.Identifier, outcome: sql.Composable) -> sql.Composed:
     """The statement that brings quarantine and left-out rows of `affected(key)` to what `outcome` says.
 
     `outcome` is a SELECT of (row_key, key, reasons, left_out), one row for each refused row. The statement yields how many
@@ -74,21 +74,19 @@ def forget(conn: Connection, entity: str, row_key: str) -> None:
     conn.execute(_Q["forget"], {"entity": entity, "row_key": row_key})
 
 
-def entries(
-    conn: Connection, *, entity: str | None = None, reason: str | None = None, limit: int = 1000
-) -> list[Entry]:
+def load(conn: Connection, *, entity: str | None = None, reason: str | None = None, limit: int = 1000) -> list[Entry]:
     """The rows in quarantine, by entity and reason."""
     with conn.cursor(row_factory=class_row(Entry)) as cur:
         return cur.execute(_Q["entries"], {"entity": entity, "reason": reason, "limit": limit}).fetchall()
 
 
-def keys(conn: Connection, entity: str, reason: str | None, after: str | None, limit: int) -> list[str]:
+def next_keys(conn: Connection, entity: str, reason: str | None, after: str | None, limit: int) -> list[str]:
     """The next aggregate keys of an entity that wait in quarantine, behind one of them."""
     given = {"entity": entity, "reason": reason, "after": after, "limit": limit}
     return [r[0] for r in conn.execute(_Q["keys"], given).fetchall()]
 
 
-def refused(conn: Connection, entity: str, since: datetime, keys: Iterable[str]) -> list[str]:
+def find_refused(conn: Connection, entity: str, since: datetime, keys: Iterable[str]) -> list[str]:
     """The aggregate keys of an entity that the database itself refuses: all since that moment, and whichever of these."""
     given = {"entity": entity, "since": since, "keys": list(keys)}
     return [r[0] for r in conn.execute(_Q["refused"], given).fetchall()]
@@ -100,6 +98,6 @@ def count(conn: Connection, *, entity: str | None = None, reason: str | None = N
     return int(row[0]) if row else 0
 
 
-def counts(conn: Connection) -> list[tuple[str, str, int]]:
+def count_by_reason(conn: Connection) -> list[tuple[str, str, int]]:
     """(entity, reason, rows), the most frequent reason of each entity first."""
     return [(e, r, n) for e, r, n in conn.execute(_Q["counts"]).fetchall()]

@@ -11,10 +11,10 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from shopferry.control.schema import SQL
-from shopferry.db import Connection, queries
+from shopferry.db import Connection, load_queries
 from shopferry.errors import PhaseError
 
-_Q = queries(SQL / "rehearsals.sql")
+_Q = load_queries(SQL / "rehearsals.sql")
 
 
 @dataclass(frozen=True)
@@ -92,25 +92,25 @@ def record(
         "green": green,
     }
     conn.execute(_Q["record"], given)
-    return held(conn, route)[0]
+    return load_all(conn, route)[0]
 
 
-def held(conn: Connection, route: str) -> list[Rehearsal]:
+def load_all(conn: Connection, route: str) -> list[Rehearsal]:
     """All rehearsals of the route, the newest first."""
     with conn.cursor(row_factory=class_row(Rehearsal)) as cur:
         return cur.execute(_Q["all"], {"route": route}).fetchall()
 
 
-def latest(conn: Connection, route: str, fingerprint: str) -> tuple[Rehearsal | None, str]:
+def find_latest(conn: Connection, route: str, fingerprint: str) -> tuple[Rehearsal | None, str]:
     """The last rehearsal of these mappings, and in words how it ended or that there was none."""
-    known = held(conn, route)
+    known = load_all(conn, route)
     last = next((r for r in known if r.fingerprint == fingerprint), None)
     return last, f"the last one, {last.told}" if last else "there was none" + (
         " since a mapping changed" if known else ""
     )
 
 
-def decided_without(conn: Connection, route: str, phase: str) -> str | None:
+def find_decision(conn: Connection, route: str, phase: str) -> str | None:
     """Who decided to start the phase without a green rehearsal; None when nobody did."""
     row = conn.execute(_Q["waiver"], {"route": route, "phase": phase}).fetchone()
     return row[0] if row else None
@@ -124,9 +124,9 @@ def require_green(conn: Connection, route: str, phase: str, fingerprint: str, wi
     if without:
         conn.execute(_Q["waive"], {"route": route, "phase": phase, "who": without})
         return
-    if decided_without(conn, route, phase):
+    if find_decision(conn, route, phase):
         return
-    last, told = latest(conn, route, fingerprint)
+    last, told = find_latest(conn, route, fingerprint)
     if last and last.green:
         return
     raise PhaseError(

@@ -8,9 +8,9 @@ from datetime import datetime
 from psycopg.rows import class_row
 
 from shopferry.control import schema
-from shopferry.db import Connection, exists, queries
+from shopferry.db import Connection, exists, load_queries
 
-_Q = queries(schema.SQL / "routes.sql")
+_Q = load_queries(schema.SQL / "routes.sql")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def find_standing(target: Connection, route: str) -> Standing | None:
         return cur.execute(_Q["standing"], {"route": route}).fetchone()
 
 
-def active_store(target: Connection, route: str) -> str:
+def find_active(target: Connection, route: str) -> str:
     """The store that the application writes to now: 'legacy' or 'shop'."""
     standing = find_standing(target, route)
     return standing.active if standing else "legacy"

@@ -73,9 +73,9 @@ def dry_run(settings: Settings) -> DryRun:
 
 
 def _require_open(s: Stores) -> None:
-    if routes.active_store(s.target, s.route.name) == "shop":
+    if routes.find_active(s.target, s.route.name) == "shop":
         raise PhaseError(f"route {s.route.name} is cut over: the new shop takes the writes, there is nothing to try")
-    if fence.fenced(s.source):
+    if fence.find_fenced(s.source):
         raise PhaseError("a cutover has begun and closed legacy: `shopferry cutover` completes it")
 
 

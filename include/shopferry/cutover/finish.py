@@ -29,7 +29,7 @@ from shopferry.route.route import Route, name_reverse
 from shopferry.settings import REVERSE, Settings
 from shopferry.stores import fence, origin
 
-_Q = db.queries(Path(__file__).parent / "sql" / "finish.sql")
+_Q = db.load_queries(Path(__file__).parent / "sql" / "finish.sql")
 _ORIGINS_S = 15.0  # for the flows, which notice the end within seconds
 _LOCK_WAIT = "10s"  # readers of the control tables are done sooner
 _SHORT_WAIT = "200ms"  # for a moment without readers: so long others wait behind us

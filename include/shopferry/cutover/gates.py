@@ -130,8 +130,8 @@ def _window(terms: Terms, now: datetime) -> Gate:
 
 
 def _rehearsal(s: Stores) -> Gate:
-    last, told = rehearsals.latest(s.target, s.route.name, s.route.fingerprint)
-    who = None if last else rehearsals.decided_without(s.target, s.route.name, s.route.phases[0])
+    last, told = rehearsals.find_latest(s.target, s.route.name, s.route.fingerprint)
+    who = None if last else rehearsals.find_decision(s.target, s.route.name, s.route.phases[0])
     # A decision to go without a rehearsal was taken when none had failed.
     met = last.green if last else who is not None
     evidence = told + (f"; {who} decided to go without one" if who else "")
@@ -139,7 +139,7 @@ def _rehearsal(s: Stores) -> Gate:
 
 
 def _phases(s: Stores) -> Gate:
-    states = {p.phase: p.state for p in phases.all_phases(s.target, s.route.name)}
+    states = {p.phase: p.state for p in phases.load_all(s.target, s.route.name)}
     late = [f"{p} is {states.get(p, 'unknown')}" for p in s.route.phases if states.get(p) != State.VERIFIED]
     if not routes.is_current(s.target, s.route.name, s.route.fingerprint):
         late.append("the mappings have changed since they were installed")
@@ -152,7 +152,7 @@ def _phases(s: Stores) -> Gate:
 
 
 def _verified(s: Stores, terms: Terms) -> Gate:
-    ages = {v.phase: v.age_h for v in differences.latest(s.target, s.route.name).values()}
+    ages = {v.phase: v.age_h for v in differences.load_latest(s.target, s.route.name).values()}
     limit = terms.verified_hours
     old = [p for p in s.route.phases if ages.get(p, limit + 1) > limit]
     evidence = (
@@ -165,11 +165,11 @@ def _verified(s: Stores, terms: Terms) -> Gate:
 
 def _differences(s: Stores) -> Gate:
     count = {"open": 0, "explained": 0}
-    for entry in differences.counts(s.target, s.route.name):
+    for entry in differences.count(s.target, s.route.name):
         if entry["state"] in count:
             count[entry["state"]] += entry["differences"]
     evidence = f"{count['open']} open, {count['explained']} explained"
-    if explained := differences.explainers(s.target, s.route.name):
+    if explained := differences.load_explainers(s.target, s.route.name):
         evidence += " by " + ", ".join(f"{who} ({rows})" for who, rows in explained.items())
     return Gate(
         "no differences",
@@ -183,10 +183,11 @@ def _quarantine(s: Stores, terms: Terms) -> Gate:
     """Judge each reason by itself: one that got out of hand must not hide among the others."""
     phase_of = {m.entity: m.phase for m in reversed(s.route.mappings)}
     rows = {
-        p: sum(a["legacy_rows"] for a in v.accounting) for p, v in differences.latest(s.target, s.route.name).items()
+        p: sum(a["legacy_rows"] for a in v.accounting)
+        for p, v in differences.load_latest(s.target, s.route.name).items()
     }
     held: dict[str, dict[str, int]] = {}
-    for entity, reason, count in quarantine.counts(s.target):
+    for entity, reason, count in quarantine.count_by_reason(s.target):
         if phase := phase_of.get(entity):
             by_phase = held.setdefault(reason, {})
             by_phase[phase] = by_phase.get(phase, 0) + count
@@ -218,7 +219,7 @@ def _quarantine(s: Stores, terms: Terms) -> Gate:
 def judge_held_back(s: Stores, terms: Terms) -> Gate:
     """Judge whether legacy has taken all that the new shop has acknowledged, but for what a person let stay behind."""
     held: dict[str, int] = {}
-    for _, reason, count in quarantine.counts(s.target):
+    for _, reason, count in quarantine.count_by_reason(s.target):
         held[reason] = held.get(reason, 0) + count
     allowed = terms.way_back_quarantine
     over = {r: n for r, n in held.items() if r not in allowed or n > allowed[r].rows}
@@ -236,7 +237,7 @@ def judge_held_back(s: Stores, terms: Terms) -> Gate:
 
 
 def _backups(s: Stores) -> Gate:
-    taken = backups.taken(s.target, s.route.name)
+    taken = backups.list_all(s.target, s.route.name)
     told, met = [], True
     for store in backups.STORES:
         of_store = [b for b in taken if b.store == store]
@@ -252,7 +253,7 @@ def _backups(s: Stores) -> Gate:
 
 
 def _consumer(s: Stores) -> Gate:
-    seen = offsets.consumers(s.target, s.route.name)
+    seen = offsets.list_consumers(s.target, s.route.name)
     met = bool(seen) and seen[0].age_s < SIGN_OF_LIFE_S and seen[0].stopped is None
     evidence = "no consumer was ever seen" if not seen else f"last seen {seen[0].age_s:.0f} s ago"
     if seen and seen[0].stopped:
@@ -280,7 +281,7 @@ def _trend(s: Stores) -> Gate:
 
 def _trend_now(s: Stores) -> Gate:
     """Judge by the changes themselves: a marker may slip through while batches take longer and longer."""
-    now, before = offsets.trend(s.target, s.route.name, _RECENT, _BEFORE)
+    now, before = offsets.measure_trend(s.target, s.route.name, _RECENT, _BEFORE)
     low = now is None or now <= _STEADY_MS
     falling = now is not None and before is not None and now < before
     met = low or (falling and now is not None and now <= LAG_LIMIT_S * 1000)
@@ -295,6 +296,6 @@ def _trend_now(s: Stores) -> Gate:
 
 
 def _reach(s: Stores) -> Gate:
-    missing = fence.unfenced(s.target, s.route.entities)
+    missing = fence.find_unfenced(s.target, s.route.entities)
     evidence = f"no fence on {', '.join(missing)}" if missing else "every table of the new shop is fenced"
     return Gate("new shop closed", not missing, evidence, "run `shopferry phase init`")

@@ -30,7 +30,7 @@ def roll_back(settings: Settings, who: str, approved: datetime | None = None) ->
     """
     with Turn.back(settings) as turn:
         route, shop, legacy, back = turn.route, turn.control, turn.opens.conn, turn.route.back
-        if turn.active == "legacy" and not set(turn.opens.tables) & set(fence.fenced(legacy)):
+        if turn.active == "legacy" and not set(turn.opens.tables) & set(fence.find_fenced(legacy)):
             return _announce_again(turn)
         require_as_approved(shop, route, approved)
         done = Steps(turn.version + 1 if turn.active == "shop" else turn.version)

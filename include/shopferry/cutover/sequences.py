@@ -9,10 +9,10 @@ from pathlib import Path
 from psycopg.sql import SQL, Identifier, Literal
 
 from shopferry.control.gates import Gate
-from shopferry.db import Connection, queries
+from shopferry.db import Connection, load_queries
 from shopferry.route.route import Route
 
-_Q = queries(Path(__file__).parent / "sql" / "sequences.sql")
+_Q = load_queries(Path(__file__).parent / "sql" / "sequences.sql")
 _ROOM = 0.1  # of all numbers: with fewer left the new shop stops taking rows too soon
 _NAMED = 5
 

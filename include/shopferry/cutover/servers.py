@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shopferry.control.gates import Gate
-from shopferry.db import Connection, queries
+from shopferry.db import Connection, load_queries
 from shopferry.engine.pair import Stores
 from shopferry.route.settings import Terms
 
-_Q = queries(Path(__file__).parent / "sql" / "servers.sql")
+_Q = load_queries(Path(__file__).parent / "sql" / "servers.sql")
 IDLE_S = 10.0  # open with nobody at work: longer than the lock waits, so it would be waited for in vain
 SESSIONS = 6  # per store: the switch, the flows, and somebody who looks
 _HEADROOM = 0.25  # of max_slot_wal_keep_size, as watch_sync complains of

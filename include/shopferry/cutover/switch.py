@@ -25,7 +25,7 @@ def cut_over(settings: Settings, who: str, approved: datetime | None = None) -> 
     with Turn.forward(settings) as turn:
         route, shop = turn.route, turn.control
         if turn.active == "shop":
-            if set(route.entities) & set(fence.fenced(shop)):
+            if set(route.entities) & set(fence.find_fenced(shop)):
                 raise GateError("a rollback has begun and closed the new shop: `shopferry rollback` completes it")
             _close_again(turn)
             routing.announce_again(settings, shop, route.name)

@@ -132,7 +132,7 @@ class Turn:
 
     def is_closed(self) -> bool:
         """Whether the store that closes is fenced already: a turn before this one died past its point of no return."""
-        return not fence.unfenced(self.closes.conn, self.closes.tables)
+        return not fence.find_unfenced(self.closes.conn, self.closes.tables)
 
 
 def _begin(control: Connection, route: Route) -> tuple[str, int]:

@@ -49,8 +49,8 @@ def arm(settings: Settings, say: Callable[[str], None] = lambda _: None) -> int:
         return 0
     back = settings.reversed
     with db.connect(settings.target_dsn, "arm") as shop:
-        known = phases.all_phases(shop, route.name) if routes.is_installed(shop) else []
-        if known and routes.active_store(shop, route.name) == "shop":
+        known = phases.load_all(shop, route.name) if routes.is_installed(shop) else []
+        if known and routes.find_active(shop, route.name) == "shop":
             say("the way back is in use: installing its mappings as they are now")
             _install(back)
             return 0
@@ -84,7 +84,7 @@ def gate(s: Stores | None, settings: Settings) -> Gate:
     remedy = "run `shopferry arm`, start `shopferry sync reverse` and its connector, read their logs"
     if not routes.is_current(s.target, s.route.name, s.route.fingerprint):
         return Gate(_GATE, False, "it is not installed, or was for other mappings", remedy)
-    states = {p.phase: p.state for p in phases.all_phases(s.target, s.route.name)}
+    states = {p.phase: p.state for p in phases.load_all(s.target, s.route.name)}
     if late := [f"{p} is {states.get(p, 'unknown')}" for p in s.route.phases if states.get(p) not in _ARMED]:
         return Gate(_GATE, False, ", ".join(late), remedy)
     try:
@@ -93,7 +93,7 @@ def gate(s: Stores | None, settings: Settings) -> Gate:
             passed = await_applied(s, ends, ROUND_TRIP_S)
     except ShopferryError as error:
         return Gate(_GATE, False, str(error), remedy)
-    seen = offsets.consumers(s.target, s.route.name)
+    seen = offsets.list_consumers(s.target, s.route.name)
     if not seen or seen[0].age_s > SIGN_OF_LIFE_S or seen[0].stopped:
         why = (
             "no consumer was seen lately"
@@ -195,11 +195,11 @@ def _install(back: Settings) -> None:
 def _begin(back: Settings, phase: str) -> bool:
     """Plan the copy of a phase that has none; whether there is something to copy."""
     with open_stores(back, f"arm {phase}") as s:
-        if phases.get(s.target, s.route.name, phase).state == State.NEW:
+        if phases.load(s.target, s.route.name, phase).state == State.NEW:
             with s.target.transaction():
                 phases.move(s.target, s.route.name, phase, State.COPYING)
             backfill.plan_copy(s, phase)
-        return bool(chunks.still_open(s.target, s.route.name, phase, "copy"))
+        return bool(chunks.has_open(s.target, s.route.name, phase, "copy"))
 
 
 def _analyze(back: Settings, phase: str) -> None:
@@ -211,7 +211,9 @@ def _analyze(back: Settings, phase: str) -> None:
 
 def _copied(back: Settings, phase: str) -> int:
     with open_stores(back, f"arm {phase}") as s:
-        return sum(p.rows for p in chunks.progress(s.target, s.route.name) if p.phase == phase and p.kind == "copy")
+        return sum(
+            p.rows for p in chunks.load_progress(s.target, s.route.name) if p.phase == phase and p.kind == "copy"
+        )
 
 
 def _copy_standardized(settings: Settings) -> None:

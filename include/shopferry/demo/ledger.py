@@ -35,7 +35,7 @@ _WITH_OTHERS: Final = {"customer": ("email", "blocked"), "consent": ()}  # what 
 _GONE = "gone"
 _LEFT = "deleted"  # the column by which a customer has left
 _AROUND_S = 5.0  # how long before and after the switch gaps count as the switch's
-_QUERIES = db.queries(SQL_ROOT / "demo" / "ledger.sql")
+_QUERIES = db.load_queries(SQL_ROOT / "demo" / "ledger.sql")
 
 Row = tuple[str, int]  # table, id
 

@@ -20,9 +20,9 @@ from shopferry.demo.ledger import LedgerReport
 
 def build(shop: Connection, route: str, ledger: LedgerReport, compared: dict[str, int]) -> dict[str, Any]:
     """The report as a plain dictionary; `compared` holds rows_compared and differences of the last look at both stores."""
-    sync = offsets.figures(shop, route)
+    sync = offsets.measure(shop, route)
     return {
-        "phases": {p.phase: _count_phase(shop, route, p.phase, p.seconds) for p in phases.all_phases(shop, route)},
+        "phases": {p.phase: _count_phase(shop, route, p.phase, p.seconds) for p in phases.load_all(shop, route)},
         "verification": compared,
         "ledger": {
             "acknowledged": ledger.acknowledged,
@@ -39,7 +39,7 @@ def build(shop: Connection, route: str, ledger: LedgerReport, compared: dict[str
 
 
 def _count_phase(shop: Connection, route: str, phase: str, seconds: float) -> dict[str, Any]:
-    last = differences.latest(shop, route).get(phase)
+    last = differences.load_latest(shop, route).get(phase)
     tables = last.accounting if last else []
     left_out: dict[str, int] = {}
     for table in tables:

@@ -155,8 +155,8 @@ def _run_phases(settings: Settings, airflow: AirflowClient, console: Console) ->
         shown = {p: bars.add_task(p, total=1.0, start=False, state="waiting") for p in route.phases}
         deadline = time.monotonic() + PHASE_PATIENCE_S
         while True:
-            known = phases.all_phases(new, settings.route)
-            progress = chunks.progress(new, settings.route)
+            known = phases.load_all(new, settings.route)
+            progress = chunks.load_progress(new, settings.route)
             for phase in known:
                 if phase.state != State.NEW and not bars.tasks[shown[phase.phase]].started:
                     bars.start_task(shown[phase.phase])

@@ -97,7 +97,8 @@ class Worker:
     def __post_init__(self) -> None:
         self._router = Router(self.settings.target_dsn, self.settings.route)
         self._queries = {
-            store: db.queries(SQL_ROOT / self.settings.route / f"writer_{store}.sql") for store in ("legacy", "shop")
+            store: db.load_queries(SQL_ROOT / self.settings.route / f"writer_{store}.sql")
+            for store in ("legacy", "shop")
         }
 
     def run(self, rate: float) -> None:

@@ -24,7 +24,7 @@ from shopferry.db import Connection
 from shopferry.engine import mirror, mirror_rows, verdicts
 from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.pair import Stores
-from shopferry.engine.statements import keys_between, target_of
+from shopferry.engine.statements import select_keys_between, target_of
 from shopferry.errors import MappingError, TransientError
 from shopferry.keys import key_range, key_ranges
 from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
@@ -50,7 +50,7 @@ def cut(stores: Stores, phase: str, kind: str) -> list[Chunk]:
     Reads only the primary key's index. `kind` is copy or resync: the same work, planned side by side. With a sample set,
     the ranges of a copy end after that many rows of each table.
     """
-    settings = phases.get(stores.target, stores.route.name, phase)
+    settings = phases.load(stores.target, stores.route.name, phase)
     tables = mirror.load(stores.target)
     planned: list[Chunk] = []
     for position, name in enumerate(stores.route.tables_of(phase)):
@@ -73,7 +73,7 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
     route = stores.route.name
     # To walk all keys takes minutes: nobody waits meanwhile. Keys that come after it are in the ranges, whose ends are open.
     known = {
-        p.phase: cut(stores, p.phase, "resync") for p in phases.all_phases(stores.target, route) if p.state != State.NEW
+        p.phase: cut(stores, p.phase, "resync") for p in phases.load_all(stores.target, route) if p.state != State.NEW
     }
     with stores.target.transaction():
         offsets.reset(stores.target, route, ends)
@@ -83,7 +83,7 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
         for table in mirror.load(stores.target).values():
             mirror_rows.forget_positions(stores.target, table, now)
         # With the positions goes all that could tell of the gap: so what is left to do is booked with them.
-        for phase in phases.all_phases(stores.target, route):
+        for phase in phases.load_all(stores.target, route):
             # Also of a phase that is new: the stream keeps its rows too, and its copy must not take them for the newest.
             phases.next_generation(stores.target, route, phase.phase)
             if phase.state != State.NEW:
@@ -95,14 +95,14 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
 def finish_resync(stores: Stores, worker: str) -> int:
     """Copy what a resync has planned and nobody has copied yet, because who began it died; returns the rows looked at."""
     rows = 0
-    for phase in phases.all_phases(stores.target, stores.route.name):
-        if not chunks.still_open(stores.target, stores.route.name, phase.phase, "resync"):
+    for phase in phases.load_all(stores.target, stores.route.name):
+        if not chunks.has_open(stores.target, stores.route.name, phase.phase, "resync"):
             continue
         while chunk := copy_next(stores, phase.phase, worker, kind="resync"):
             log.info("chunk copied anew", extra={"phase": chunk.phase, "table": chunk.target, "no": chunk.no})
         rows += sum(
             p.rows
-            for p in chunks.progress(stores.target, stores.route.name)
+            for p in chunks.load_progress(stores.target, stores.route.name)
             if p.phase == phase.phase and p.kind == "resync"
         )
     return rows
@@ -123,7 +123,7 @@ def copy_next(
         generation = next(g for p, _, g in states if p == phase)
         live = [u for p, state, _ in states if state.live for u in stores.route.of(p)]
         rows, watermark = _copy(stores, table, chunk, generation, live)
-        chunks.done(
+        chunks.mark_done(
             stores.target,
             stores.route.name,
             chunk,
@@ -145,9 +145,9 @@ def _copy(stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, liv
     count = shop.execute("SELECT count(*) FROM pg_temp.incoming").fetchone()
     affecting = [u for u in live if any(s.relation == table.relation for s in u.sources)]
     if affecting:
-        # Replay holds this lock shared: nobody changes the table between our images of before and after.
+        # Replay holds this lock shared: nobody changes the table between our two notes of its rows.
         locks.lock_mirror(shop, table.name)
-    mirror_rows.load_chunk(stores.source, shop, table, within, generation, images=bool(affecting))
+    mirror_rows.load_chunk(stores.source, shop, table, within, generation, noted=bool(affecting))
     if affecting:
         stores.merger.propagate(live, {table.relation})
     return (int(count[0]) if count else 0), watermark
@@ -165,7 +165,7 @@ def fetch(stores: Stores, table: MirrorTable, within: Composed) -> None:
         relay(
             stores.source,
             SQL("COPY (SELECT {} FROM {} WHERE {} ORDER BY {}) TO STDOUT (FORMAT binary)").format(
-                mirror.values(table), table.captured, within, key
+                mirror.select_values(table), table.captured, within, key
             ),
             shop,
             SQL("COPY pg_temp.incoming ({}) FROM STDIN (FORMAT binary)").format(
@@ -243,7 +243,7 @@ def begin_merge(stores: Stores, phase: str) -> None:
     for name in stores.route.tables_of(phase):
         stores.target.execute(SQL("ANALYZE {}").format(Identifier("mirror", name)))
     with stores.target.transaction():
-        if phases.get(stores.target, stores.route.name, phase).sample is None:
+        if phases.load(stores.target, stores.route.name, phase).sample is None:
             phases.move(stores.target, stores.route.name, phase, State.MERGING)
         chunks.plan(stores.target, stores.route.name, phase, "merge", [])
 
@@ -268,13 +268,13 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
         unit = next(u for u in route.units if u.name == chunk.target)
         if isinstance(unit, IdentityMapping):
             stores.merger.hold()
-        merged = stores.merger.merge(unit, keys_between(unit, chunk.low, chunk.high), disjoint=True)
+        merged = stores.merger.merge(unit, select_keys_between(unit, chunk.low, chunk.high), disjoint=True)
         if isinstance(unit, IdentityMapping):
             affected = {p for p, state, _ in states if state.live and p != phase}
-            if identity.left(shop, unit.identity, unit.changed):
+            if identity.has_left(shop, unit.identity, unit.changed):
                 affected.add(phase)  # whose chunks are planned from the keys that identity has, and so miss these
             stores.merger.propagate([u for u in route.units if u.phase in affected], {unit.relation})
-        chunks.done(
+        chunks.mark_done(
             shop,
             route.name,
             chunk,
@@ -285,18 +285,18 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
     return chunk
 
 
-def merge_is_done(stores: Stores, phase: str) -> bool:
+def is_merged(stores: Stores, phase: str) -> bool:
     """Whether every unit of the phase is planned and every chunk of the plan is done."""
-    return chunks.merged(stores.target, stores.route.name, phase, [u.name for u in stores.route.of(phase)])
+    return chunks.is_merged(stores.target, stores.route.name, phase, [u.name for u in stores.route.of(phase)])
 
 
 def _plan_unit(stores: Stores, phase: str) -> bool:
     """Plan the next unit if all chunks before it are done; whether there is something to claim now."""
     shop, route = stores.target, stores.route
     locks.lock_plan(shop)
-    if chunks.still_open(shop, route.name, phase, "merge"):
+    if chunks.has_open(shop, route.name, phase, "merge"):
         return False
-    planned = {p.target for p in chunks.progress(shop, route.name) if (p.phase, p.kind) == (phase, "merge")}
+    planned = {p.target for p in chunks.load_progress(shop, route.name) if (p.phase, p.kind) == (phase, "merge")}
     for position, unit in enumerate(route.of(phase)):
         if unit.name in planned:
             last = unit
@@ -304,7 +304,9 @@ def _plan_unit(stores: Stores, phase: str) -> bool:
         if planned:
             filled = target_of(last) if isinstance(last, EntityMapping) else Identifier("ferry", "identity")
             shop.execute(SQL("ANALYZE {}").format(filled))
-        keys = SQL("(SELECT DISTINCT key FROM ({}) u WHERE key IS NOT NULL)").format(keys_between(unit, None, None))
+        keys = SQL("(SELECT DISTINCT key FROM ({}) u WHERE key IS NOT NULL)").format(
+            select_keys_between(unit, None, None)
+        )
         ranges = key_ranges(shop, keys, ["key"], MERGE_KEYS)
         chunks.add(
             shop, route.name, [Chunk(phase, "merge", unit.name, position, no, *r) for no, r in enumerate(ranges)]
@@ -321,11 +323,11 @@ def pace(stores: Stores, phase: str, *, lag_limit_s: float = 10.0, patience_s: f
     window = timedelta(seconds=5)
     deadline = time.monotonic() + patience_s
     phases.renew(stores.target, stores.route.name, phase)
-    settings = phases.get(stores.target, stores.route.name, phase)
+    settings = phases.load(stores.target, stores.route.name, phase)
     while True:
-        lag = replay_lag(stores.target, stores.route.name)
+        lag = measure_lag(stores.target, stores.route.name)
         over = settings.rows_per_second and (
-            chunks.recent_rate(stores.target, stores.route.name, phase, window) > settings.rows_per_second
+            chunks.measure_rate(stores.target, stores.route.name, phase, window) > settings.rows_per_second
         )
         if lag <= lag_limit_s and not over:
             return
@@ -334,7 +336,7 @@ def pace(stores: Stores, phase: str, *, lag_limit_s: float = 10.0, patience_s: f
         time.sleep(0.2)
 
 
-def replay_lag(target: Connection, route: str) -> float:
+def measure_lag(target: Connection, route: str) -> float:
     """Seconds between commit in legacy and application, of the newest batches; 0 when none came in the last 10 s."""
     row = target.execute(
         """SELECT coalesce(max(lag), 0) / 1000.0 FROM (

@@ -15,7 +15,7 @@ from shopferry.route.entities import EntityMapping, Unit
 from shopferry.route.route import Route
 
 
-def captured(target: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
+def cut_to_read(target: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
     """Cut the tables down to the columns that the route's SELECTs read, and check those SELECTs on the way.
 
     PostgreSQL itself tells which columns a view depends on; the probe's tables and views are rolled back. Raises
@@ -69,7 +69,7 @@ def _probe(
             target.execute(f"CREATE TEMP TABLE affected (key {key_type_of(unit, full)})".encode())
             target.execute(f"CREATE TEMP TABLE changed {changed}".encode())
             target.execute((prefix + select).encode())
-            read = changes.depends(target, "probe")
+            read = changes.find_dependencies(target, "probe")
             target.execute("DROP VIEW probe; DROP TABLE affected, changed")
     except psycopg.Error as error:
         at = int(error.diag.statement_position or 0) - len(prefix) - 1

@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from shopferry.db import Connection
 
-# Of these types two values that are equal are the same value; of others (1.10 and 1.1) images must be compared.
+# Of these types two values that are equal are the same value; of others (1.10 and 1.1) their bytes must be compared.
 _PLAIN = {
     "boolean",
     "smallint",
@@ -50,7 +50,7 @@ FROM pg_rewrite r WHERE r.ev_class = to_regclass('pg_temp.reading')
 
 
 def stage(conn: Connection, name: str, rows: Composable) -> None:
-    """Make sure of the temp table `name` for images in the shape of what a SELECT yields."""
+    """Make sure of the temp table `name` for changed rows in the shape of what a SELECT yields."""
     conn.execute(
         SQL(
             "CREATE TEMP TABLE IF NOT EXISTS {} AS SELECT r.*, NULL::text[] AS _touched FROM ({}) r WITH NO DATA"
@@ -58,7 +58,7 @@ def stage(conn: Connection, name: str, rows: Composable) -> None:
     )
 
 
-def touched(columns: Mapping[str, str], key: str, one: str, other: str) -> Composed:
+def compose_touched(columns: Mapping[str, str], key: str, one: str, other: str) -> Composed:
     """The SQL of the names of the columns, given with their types, in which two joined rows differ; NULL if one is missing.
 
     `key` is a column that is never null in a row that is there.
@@ -72,7 +72,7 @@ def touched(columns: Mapping[str, str], key: str, one: str, other: str) -> Compo
     ).format(Identifier(one), Identifier(other), Identifier(key), differing)
 
 
-def noted(
+def compose_note(
     changed: Identifier, columns: Mapping[str, str], key: Sequence[str], after: Composable, *, compared: bool = True
 ) -> Composed:
     """The INSERT into `changed` of the rows that differ between two parts of a WITH, `b` before and `n` after.
@@ -80,7 +80,7 @@ def noted(
     A row of `b` is looked for in `after`, which may have more rows than `n`. Not `compared`, all are noted as wholly changed.
     """
     same = SQL(" AND ").join(SQL("b.{0} = n.{0}").format(Identifier(k)) for k in key)
-    differing = touched(columns, key[0], "b", "n") if compared else SQL("NULL::text[]")
+    differing = compose_touched(columns, key[0], "b", "n") if compared else SQL("NULL::text[]")
     before, now = (SQL(", ").join(Identifier(part, c) for c in columns) for part in "bn")
     return SQL(
         "INSERT INTO {changed} SELECT * FROM (SELECT {before}, {differing} AS _touched FROM b LEFT JOIN {after} n ON {same} "
@@ -97,8 +97,8 @@ def _differs(name: str, kind: str, one: str, other: str) -> Composed:
     return SQL("ROW({})::record *<> ROW({})::record").format(a, b)
 
 
-def of(changed: Identifier, columns: Sequence[str] | None) -> Composable:
-    """A SELECT of the images whose change touches one of these columns; of all images, where that is not known."""
+def select_touching(changed: Identifier, columns: Sequence[str] | None) -> Composable:
+    """Compose a SELECT of the rows whose change touches one of these columns; of all, where the columns are not known."""
     if columns is None:
         return SQL("TABLE {}").format(changed)
     return SQL("SELECT * FROM {} WHERE _touched IS NULL OR _touched && {}::text[]").format(
@@ -106,13 +106,13 @@ def of(changed: Identifier, columns: Sequence[str] | None) -> Composable:
     )
 
 
-def depends(conn: Connection, view: str) -> list[tuple[str, str, str | None, bool, bool]]:
+def find_dependencies(conn: Connection, view: str) -> list[tuple[str, str, str | None, bool, bool]]:
     """What a temp view reads: (schema, relation, column, is an ordinary table, is a temp table); each relation also without
     column where it reads none."""
     return conn.execute(_DEPENDS, (view,)).fetchall()
 
 
-def reads(
+def find_columns_read(
     conn: Connection, select: Composed, known: frozenset[str], filled: frozenset[str]
 ) -> dict[str, list[str]] | None:
     """The columns that a SELECT reads of each relation; None where a change could reach it by a way that nobody declared.
@@ -124,7 +124,7 @@ def reads(
     with conn.transaction(force_rollback=True):
         conn.execute(SQL("CREATE TEMP VIEW reading AS {}").format(select))
         [(hidden,)] = conn.execute(_HIDDEN).fetchall()
-        rows = depends(conn, "reading")
+        rows = find_dependencies(conn, "reading")
     found: dict[str, list[str]] = {name: [] for name in known}
     for schema, name, column, plain, temporary in rows:
         relation = f"{schema}.{name}"

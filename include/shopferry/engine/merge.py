@@ -79,7 +79,7 @@ class Merger:
         if fresh or self._rows > _TIDY_AFTER:
             self._rows = 0
             tables = [t for s in self._staged.values() for t in (s.affected, s.yielded, s.held) if t]
-            tables += [Identifier("pg_temp", name) for name in sorted(self._images().values())]
+            tables += [Identifier("pg_temp", name) for name in sorted(self._changed_tables().values())]
             changes.tidy(self.conn, tables)
 
     def hold(self, *, alone: bool = True) -> None:
@@ -95,7 +95,7 @@ class Merger:
     def propagate(self, units: Sequence[Unit], changed: Iterable[str]) -> dict[str, Merged]:
         """Merge whatever the changed relations affect, in dependency order.
 
-        `changed` names relations ('legacy.orders') whose before and after images stand in their `changed_…` temp
+        `changed` names relations ('legacy.orders') whose rows before and after stand in their `changed_…` temp
         tables, which are empty afterwards. An identity that moves becomes a changed relation itself. Runs in the caller's
         transaction: at first everything at once, and only if the data is refused unit by unit.
         """
@@ -110,13 +110,13 @@ class Merger:
         self.judge(units, touched)
         try:
             with self.conn.transaction():
-                done = self._at_once(units, set(touched))
+                done = self._merge_at_once(units, set(touched))
         except _RefusedBeforeError:
-            done = self._one_by_one(units, touched)
+            done = self._merge_one_by_one(units, touched)
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
-            done = self._one_by_one(units, touched)
+            done = self._merge_one_by_one(units, touched)
         self._forget_changes(units, touched)
         return done
 
@@ -124,9 +124,9 @@ class Merger:
         """Have the raw values of the changed relations judged, as these units want it; see `propagate`."""
         touched = set(changed)
         if wanted := {w for u in units for w in u.standardize if f"{u.schema}.{w.table}" in touched}:
-            verdicts.judge(self.conn, verdicts.missing(self.conn, wanted))
+            verdicts.judge(self.conn, verdicts.find_missing(self.conn, wanted))
 
-    def _at_once(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
+    def _merge_at_once(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
         """Merge all units without waiting for each statement's answer. Raises the first refusal, of whatever unit."""
         sent: list[tuple[Unit, _Written]] = []
         with self.conn.pipeline():
@@ -150,7 +150,7 @@ class Merger:
         self._rows += sum(w.keys for _, w in sent)
         return {unit.name: written.result(unit) for unit, written in sent}
 
-    def _one_by_one(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
+    def _merge_one_by_one(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
         """Merge unit by unit, each as far as the shop lets its rows in."""
         done: dict[str, Merged] = {}
         for unit in units:
@@ -159,7 +159,7 @@ class Merger:
             if count := self._take(unit, self._statements(unit).take):
                 # A refusal changes who stands in the shop without a change of the keys' own sources; and what the shop
                 # refused may be that a parent went without its children. So all that read these keys are merged again.
-                keys = self._keys(unit)
+                keys = self._read_keys(unit)
                 done[unit.name] = self._merge_taken(unit, count)
                 touched |= {unit.relation, *self.ripple(unit, keys)}
         return done
@@ -171,12 +171,12 @@ class Merger:
         not wait for one another, only for the stream.
         """
         self.hold(alone=not disjoint)
-        take = statements.taken(self._statements(unit).affected, keys).as_string(self.conn)
+        take = statements.compose_take(self._statements(unit).affected, keys).as_string(self.conn)
         count = self._take(unit, take)
         # Whoever plans chunks of a unit merges those who read its entity afterwards.
         return self._merge_taken(unit, count, note=not disjoint) if count else None
 
-    def again(self, unit: Unit, keys: Sequence[str]) -> set[str]:
+    def merge_again(self, unit: Unit, keys: Sequence[str]) -> set[str]:
         """Merge these keys of a unit once more, and have them count as changed; returns the relations to `propagate`.
 
         Replay waits until the caller's transaction ends: so no more than `SLICE` keys in one, where they can be parted.
@@ -206,7 +206,7 @@ class Merger:
         self._rows += count
         return merged
 
-    def _keys(self, unit: Unit) -> frozenset[str]:
+    def _read_keys(self, unit: Unit) -> frozenset[str]:
         """The affected keys, as text."""
         rows = self.conn.execute(SQL("SELECT key::text FROM {}").format(self._statements(unit).affected)).fetchall()
         return frozenset(r[0] for r in rows)
@@ -249,8 +249,8 @@ class Merger:
     def _do(self, statement: str, *, prepare: bool = True) -> psycopg.Cursor[Any]:
         return self.conn.execute(statement.encode(), prepare=prepare)
 
-    def _images(self) -> dict[str, str]:
-        """The temp tables of images that the staged units read or fill, by relation."""
+    def _changed_tables(self) -> dict[str, str]:
+        """The temp tables of changed rows that the staged units read or fill, by relation."""
         staged = [u for u in self.route.units if u.name in self._staged]
         read = {s.relation: s.changed for u in staged for s in u.sources}
         return read | {
@@ -258,10 +258,10 @@ class Merger:
         }
 
     def _forget_changes(self, units: Iterable[Unit], touched: Iterable[str]) -> None:
-        """Empty the temp tables of images that were filled."""
+        """Empty the temp tables of changed rows that were filled."""
         filled = {*touched, *(u.relation for u in units)}
         with self.conn.pipeline():
-            for relation, name in sorted(self._images().items()):
+            for relation, name in sorted(self._changed_tables().items()):
                 if relation in filled:
                     self._do(f"DELETE FROM pg_temp.{name}")
 

@@ -122,7 +122,7 @@ class Column:
         """Whether an event carries it as a text that says less than PostgreSQL's: hex digits, or JSON inside a string."""
         return self.type.lower() in {"bytea", "json", "jsonb"}
 
-    def unboxed(self, value: Composable) -> Composable:
+    def unbox(self, value: Composable) -> Composable:
         """The SQL that makes an event's value one of the mirror's type."""
         if self.type.lower() == "bytea":
             return SQL("decode({}, 'hex')").format(value)
@@ -190,7 +190,7 @@ def reflect(source: Connection, tables: Iterable[str], schema: str = "legacy") -
     within = captured_schema(schema)
     present = set(inspector.get_table_names(schema=within))
     found = {}
-    types = types_in_legacy(source, tables, schema)
+    types = load_types(source, tables, schema)
     for table in sorted(tables):
         if table not in present:
             raise ConfigError(
@@ -230,7 +230,7 @@ def _mirrored(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any] | None
     return kind if isinstance(kind, _PLAIN) and not isinstance(kind, sa.Enum) else None
 
 
-def types_in_legacy(source: Connection, tables: Iterable[str], schema: str = "legacy") -> dict[tuple[str, str], str]:
+def load_types(source: Connection, tables: Iterable[str], schema: str = "legacy") -> dict[tuple[str, str], str]:
     """The type of every column of these tables, by (table, column), as the catalogue of the store that is read has it now."""
     rows = source.execute(_TYPES, (captured_schema(schema), sorted(tables))).fetchall()
     return {(table, column): kind for table, column, kind in rows}
@@ -294,14 +294,14 @@ def create(target: Connection, route: Route, tables: Mapping[str, MirrorTable]) 
                 Identifier(f"{name[:50]}_moved"), table.base
             )
         )
-    for name, index in sorted(_indexes(route, tables)):
+    for name, index in sorted(_find_indexes(route, tables)):
         label = f"{name}_{''.join(c if c.isalnum() else '_' for c in index)}"[:60]
         target.execute(
             SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(Identifier(label), tables[name].base, SQL(index))
         )
 
 
-def _indexes(route: Route, tables: Mapping[str, MirrorTable]) -> set[tuple[str, str]]:
+def _find_indexes(route: Route, tables: Mapping[str, MirrorTable]) -> set[tuple[str, str]]:
     """One index for each column that leads from a changed row to an affected key, and those a mapping asks for."""
     wanted: set[tuple[str, str]] = set()
     for unit in route.units:
@@ -336,7 +336,7 @@ def load(target: Connection) -> dict[str, MirrorTable]:
 
 
 @cache
-def values(table: MirrorTable) -> SQL:
+def select_values(table: MirrorTable) -> SQL:
     """The captured columns as legacy's SELECT must give them: in the mirror's types (for most columns a no-op)."""
     cast = SQL(", ").join(SQL("{}::{}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
     return SQL(cast.as_string(None))

@@ -1,4 +1,4 @@
-"""What is written into the mirror: events that upsert and tombstone, chunks that are loaded, images of what changed."""
+"""What is written into the mirror: events that upsert and tombstone, chunks that are loaded, notes of what changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from shopferry.db import Connection
-from shopferry.engine.changes import noted
+from shopferry.engine.changes import compose_note
 from shopferry.engine.mirror import MirrorTable
 
 
@@ -20,28 +20,28 @@ def stage(target: Connection, table: MirrorTable) -> None:
 
 
 def apply_events(
-    target: Connection, table: MirrorTable, rows: bytes, *, images: bool, compared: bool
+    target: Connection, table: MirrorTable, rows: bytes, *, noted: bool, compared: bool
 ) -> psycopg.Cursor[Any]:
     """Upsert and tombstone one table's events in one statement; its result is how many rows were written.
 
     `rows` is a JSON array with one object per key: the row's columns beside _lsn, _gone and _generation. A row of the
-    mirror that is newer than its event stays as it is. `images` leaves the live rows of these keys that change, as they
+    mirror that is newer than its event stays as it is. `noted` leaves the live rows of these keys that change, as they
     were before and as they are then, in the table's `changed` temp table, which must be there; not `compared`, they count as
     changed in every column.
     """
     # as bytes the rows would travel as bytea, which is no json
-    return target.execute(_event_statement(table, images, compared), (rows.decode(),), prepare=True)
+    return target.execute(_compose_events(table, noted, compared), (rows.decode(),), prepare=True)
 
 
 @cache
-def _event_statement(table: MirrorTable, images: bool, compared: bool) -> bytes:
+def _compose_events(table: MirrorTable, noted: bool, compared: bool) -> bytes:
     names = [*table.names, "_lsn", "_gone", "_generation"]
     # Some types arrive as another text than PostgreSQL's, so the recordset is read through a row type of its own.
     shape = SQL(", ").join(
         SQL("{} {}").format(Identifier(c.name), SQL("text" if c.boxed else c.type)) for c in table.columns
     )
     values = SQL(", ").join(
-        SQL("{} AS {}").format(c.unboxed(Identifier(c.name)), Identifier(c.name)) for c in table.columns
+        SQL("{} AS {}").format(c.unbox(Identifier(c.name)), Identifier(c.name)) for c in table.columns
     )
     given = {
         "base": table.base,
@@ -51,7 +51,7 @@ def _event_statement(table: MirrorTable, images: bool, compared: bool) -> bytes:
         "columns": SQL(", ").join(map(Identifier, names)),
         "assign": SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(n)) for n in names if n not in table.key),
     }
-    # A row whose change touches no column that is captured has no image; nor has one that is newer than its event.
+    # A row whose change touches no column that is captured is not noted; nor is one that is newer than its event.
     columns, changed = {c.name: c.type for c in table.columns}, Identifier("pg_temp", table.changed)
     noting = (
         SQL(
@@ -59,10 +59,10 @@ def _event_statement(table: MirrorTable, images: bool, compared: bool) -> bytes:
                SELECT m.* FROM {base} m JOIN written w USING ({key}) WHERE NOT m._gone
            ), n AS MATERIALIZED (SELECT * FROM written WHERE NOT _gone), noted AS ({noted})"""
         )
-        if images
+        if noted
         else SQL("")
     )
-    given["noted"] = noted(changed, columns, table.key, SQL("n"), compared=compared)
+    given["noted"] = compose_note(changed, columns, table.key, SQL("n"), compared=compared)
     return (
         SQL(
             """WITH incoming AS MATERIALIZED (
@@ -92,7 +92,7 @@ def forget_positions(target: Connection, table: MirrorTable, now: str) -> None:
     )
 
 
-def note_images(table: MirrorTable) -> Composed:
+def compose_standing_note(table: MirrorTable) -> Composed:
     """The statement that notes, in the `changed` temp table, the live rows of `incoming`'s keys as they stand."""
     return SQL("INSERT INTO {} SELECT {} FROM {} m JOIN pg_temp.incoming i USING ({}) WHERE NOT m._gone").format(
         Identifier("pg_temp", table.changed),
@@ -145,12 +145,12 @@ def _spare_standing(source: Connection, target: Connection, table: MirrorTable) 
 
 
 def load_chunk(
-    source: Connection, target: Connection, table: MirrorTable, within: Composed, generation: int, *, images: bool
+    source: Connection, target: Connection, table: MirrorTable, within: Composed, generation: int, *, noted: bool
 ) -> None:
     """Bring the mirror's key range to what stands in `incoming`, but for rows the stream has touched in this generation.
 
-    Rows of the range that are neither in `incoming` nor elsewhere in legacy are gone. `images` leaves before and after
-    images of what changed in the `changed` temp table. `incoming` is used up.
+    Rows of the range that are neither in `incoming` nor elsewhere in legacy are gone. `noted` leaves what changed,
+    as it was and as it is, in the `changed` temp table. `incoming` is used up.
     """
     own = _loading(table)
     # The mirror grows faster than its statistics: a range is always read through the key's index.
@@ -158,11 +158,11 @@ def load_chunk(
     note_gone(target, table, within)
     _spare_standing(source, target, table)
     target.execute(own.spare, (generation,))
-    if images:
+    if noted:
         target.execute("ANALYZE pg_temp.incoming")
         target.execute(own.note)
     target.execute(own.write, (generation - 1, generation))
-    if images:
+    if noted:
         target.execute(own.note)  # and so as they are now
     target.execute("DROP TABLE pg_temp.incoming")
     target.execute("SET LOCAL enable_seqscan = on")
@@ -170,7 +170,7 @@ def load_chunk(
 
 @dataclass(frozen=True)
 class _Loading:
-    """The statements that load what stands in `incoming`: `spare` and `write` take generations, `note` notes images."""
+    """The statements that load what stands in `incoming`: `spare` and `write` take generations, `note` takes none."""
 
     spare: bytes
     note: bytes
@@ -201,4 +201,4 @@ def _loading(table: MirrorTable) -> _Loading:
     ).format(table.base, columns, key, assign)
     # A name may hold a percent sign, which with parameters would begin one.
     spare_text, write_text = (s.as_string(None).replace("%", "%%").replace("%%s", "%s") for s in (spare, write))
-    return _Loading(spare_text.encode(), note_images(table).as_string(None).encode(), write_text.encode())
+    return _Loading(spare_text.encode(), compose_standing_note(table).as_string(None).encode(), write_text.encode())

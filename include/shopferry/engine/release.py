@@ -32,7 +32,7 @@ def _slice(stores: Stores, unit: EntityMapping, reason: str | None, after: str |
         if unit not in live:
             return None
         stores.merger.hold()  # before the keys are read: what the stream lets in meanwhile needs no other merge
-        keys = quarantine.keys(stores.target, unit.entity, reason, after, merge.SLICE)
+        keys = quarantine.next_keys(stores.target, unit.entity, reason, after, merge.SLICE)
         if keys:
-            stores.merger.propagate(live[live.index(unit) + 1 :], stores.merger.again(unit, keys))
+            stores.merger.propagate(live[live.index(unit) + 1 :], stores.merger.merge_again(unit, keys))
         return keys[-1] if keys else None

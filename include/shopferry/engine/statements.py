@@ -54,7 +54,7 @@ class Statements:
     deferrable: tuple[Identifier, ...]  # the target's constraints that are checked at commit
     held: Identifier | None = None  # where others read the entity: its rows as they were before a merge
     before: str | None = None  # note its rows under the affected keys there
-    after: str | None = None  # and leave the images of those that are not as they were noted
+    after: str | None = None  # and note as changed those that are not as they were
 
 
 def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
@@ -63,40 +63,35 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
     Raises MappingError where the SELECT does not yield what its header or its target needs.
     """
     affected, yielded = Identifier("pg_temp", f"affected_{unit.slug}"), Identifier("pg_temp", f"yielded_{unit.slug}")
-    for source in unit.sources:
-        stage_changed(conn, source.relation, source.changed)
-    conn.execute(
-        SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS SELECT key FROM ({}) k WITH NO DATA").format(
-            Identifier(f"affected_{unit.slug}"), keys_between(unit, None, None)
-        )
-    )
     select = SQL("WITH affected AS (TABLE {}) SELECT * FROM ({}) y").format(affected, SQL(unit.body))
-    conn.execute(
-        SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS {} WITH NO DATA").format(Identifier(f"yielded_{unit.slug}"), select)
-    )
-    key_type = columns(conn, f"pg_temp.affected_{unit.slug}")["key"]
+    _stage_tables(conn, unit, select)
+    key_type = load_columns(conn, f"pg_temp.affected_{unit.slug}")["key"]
     fill = SQL("INSERT INTO {} {}").format(yielded, select)
     empty = SQL("WITH a AS (DELETE FROM {}) DELETE FROM {}").format(affected, yielded)
     known = {"ferry.identity" if s.is_identity else s.relation for s in unit.sources} | {"ferry.standardized"}
-    reads = changes.reads(conn, select, frozenset(known), frozenset(m.entity for m in route.mappings))
-    take = taken(affected, _changed_keys(unit, reads))
+    reads = changes.find_columns_read(conn, select, frozenset(known), frozenset(m.entity for m in route.mappings))
+    take = compose_take(affected, _select_changed_keys(unit, reads))
     settle: Composable = SQL("SELECT 0")
     deferrable: tuple[Identifier, ...] = ()
     held = before = after = None
     if isinstance(unit, IdentityMapping):
         stage_changed(conn, unit.relation, unit.changed)
         changed = Identifier("pg_temp", unit.changed)
-        writes = identity.resolution(unit.identity, unit.sequence, affected=affected, wanted=yielded, changed=changed)
+        writes = identity.compose_resolution(
+            unit.identity, unit.sequence, affected=affected, wanted=yielded, changed=changed
+        )
     else:
         assert isinstance(unit, EntityMapping)
-        names = list(columns(conn, f"pg_temp.yielded_{unit.slug}"))
-        casts = _casts(conn, unit, names)
-        settle = quarantine.settlement(unit.entity, affected=affected, outcome=_outcome(unit, yielded, names))
-        writes = _writes(unit, affected, yielded, names, casts)
-        deferrable = _deferrable(conn, unit)
+        names = list(load_columns(conn, f"pg_temp.yielded_{unit.slug}"))
+        casts = _load_casts(conn, unit, names)
+        settle = quarantine.compose_settlement(
+            unit.entity, affected=affected, outcome=_select_outcome(unit, yielded, names)
+        )
+        writes = _compose_writes(unit, affected, yielded, names, casts)
+        deferrable = _find_deferrable(conn, unit)
         if any(s.relation == unit.entity for u in route.units for s in u.sources):
             held = Identifier("pg_temp", f"before_{unit.slug}")
-            before, after = (s.as_string(conn) for s in _images(conn, unit, affected, held))
+            before, after = (s.as_string(conn) for s in _compose_notes(conn, unit, affected, held))
     return Statements(
         affected,
         yielded,
@@ -113,8 +108,24 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
     )
 
 
-def _images(conn: Connection, unit: EntityMapping, affected: Identifier, held: Identifier) -> tuple[Composed, Composed]:
-    """What notes an entity's rows under the affected keys, and what leaves the images of those that have changed since."""
+def _stage_tables(conn: Connection, unit: Unit, select: Composed) -> None:
+    """Make sure of the temp tables of the unit's sources, of its keys, and of what `select` yields for these."""
+    for source in unit.sources:
+        stage_changed(conn, source.relation, source.changed)
+    conn.execute(
+        SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS SELECT key FROM ({}) k WITH NO DATA").format(
+            Identifier(f"affected_{unit.slug}"), select_keys_between(unit, None, None)
+        )
+    )
+    conn.execute(
+        SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS {} WITH NO DATA").format(Identifier(f"yielded_{unit.slug}"), select)
+    )
+
+
+def _compose_notes(
+    conn: Connection, unit: EntityMapping, affected: Identifier, held: Identifier
+) -> tuple[Composed, Composed]:
+    """Compose what notes an entity's rows under the affected keys before a merge, and what notes after it those that changed."""
     table = target_of(unit)
     conn.execute(
         SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS TABLE {} WITH NO DATA").format(
@@ -123,7 +134,7 @@ def _images(conn: Connection, unit: EntityMapping, affected: Identifier, held: I
     )
     stage_changed(conn, unit.entity, unit.changed)
     scope = SQL("JOIN {} a ON a.key = t.{}").format(affected, Identifier(unit.scope))
-    noted = changes.noted(Identifier("pg_temp", unit.changed), columns(conn, unit.entity), unit.key, table)
+    noted = changes.compose_note(Identifier("pg_temp", unit.changed), load_columns(conn, unit.entity), unit.key, table)
     before = SQL("INSERT INTO {} SELECT t.* FROM {} t {}").format(held, table, scope)
     after = SQL("WITH b AS (DELETE FROM {} RETURNING *), n AS MATERIALIZED (SELECT t.* FROM {} t {}) {}").format(
         held, table, scope, noted
@@ -132,14 +143,14 @@ def _images(conn: Connection, unit: EntityMapping, affected: Identifier, held: I
 
 
 def stage_changed(conn: Connection, relation: str, name: str) -> None:
-    """Make sure of the temp table that holds the before and after images of a relation's changed rows."""
+    """Make sure of the temp table that holds a relation's changed rows as they were before and as they are after."""
     rows: Composable = SQL("SELECT legacy_key, shop_key, cluster FROM ferry.identity")
     if not relation.startswith("identity."):
         rows = SQL("SELECT * FROM {}").format(Identifier(*relation.split(".")))
     changes.stage(conn, name, rows)
 
 
-def columns(conn: Connection, relation: str) -> dict[str, str]:
+def load_columns(conn: Connection, relation: str) -> dict[str, str]:
     """The columns of a relation, each with its type; empty when there is no such relation."""
     return dict(
         conn.execute(
@@ -150,7 +161,7 @@ def columns(conn: Connection, relation: str) -> dict[str, str]:
     )
 
 
-def fitted(conn: Connection, entity: str) -> dict[str, SQL]:
+def load_casts(conn: Connection, entity: str) -> dict[str, SQL]:
     """The casts to the types of an entity's columns, each with a place `{}` for the value; empty when there is no such table.
 
     What is too long for its column stays so, and is refused when it is written.
@@ -158,7 +169,7 @@ def fitted(conn: Connection, entity: str) -> dict[str, SQL]:
     return {name: SQL(cast) for name, cast in conn.execute(_FITTED, (entity,)).fetchall()}
 
 
-def taken(affected: Identifier, keys: Composable) -> Composed:
+def compose_take(affected: Identifier, keys: Composable) -> Composed:
     """Put these keys into `affected`; yields their number."""
     return SQL(
         "WITH found AS (INSERT INTO {} SELECT DISTINCT key FROM ({}) k WHERE key IS NOT NULL RETURNING key) "
@@ -166,20 +177,20 @@ def taken(affected: Identifier, keys: Composable) -> Composed:
     ).format(affected, keys)
 
 
-def _changed_keys(unit: Unit, reads: dict[str, list[str]] | None) -> Composed:
+def _select_changed_keys(unit: Unit, reads: dict[str, list[str]] | None) -> Composed:
     """A SELECT of the keys that the changed rows of any source affect, given the columns that the unit's SELECT reads."""
     keys = [_keys_of(s, None if reads is None else reads.get(s.relation)) for s in unit.sources]
     return Composed(keys).join(" UNION ALL ")
 
 
 def _keys_of(source: Source, reads: list[str] | None) -> Composed:
-    changed = changes.of(Identifier("pg_temp", source.changed), reads)
+    changed = changes.select_touching(Identifier("pg_temp", source.changed), reads)
     if source.column:
         return SQL("SELECT {} AS key FROM ({}) c").format(Identifier(source.column), changed)
     return SQL("SELECT key FROM (WITH changed AS ({}) {}) AS lineage (key)").format(changed, SQL(str(source.lineage)))
 
 
-def keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
+def select_keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
     """A SELECT of the aggregate keys in a range, from every source whose column is the key."""
     selects = []
     for source in unit.simple_sources:
@@ -213,7 +224,7 @@ def row_key(unit: EntityMapping) -> Composed:
     return key_text(unit.key, "y")
 
 
-def _outcome(unit: EntityMapping, yielded: Identifier, names: Sequence[str]) -> Composed:
+def _select_outcome(unit: EntityMapping, yielded: Identifier, names: Sequence[str]) -> Composed:
     """A SELECT of (row_key, key, reasons, left_out) of every yielded row that may not enter the shop."""
     left_out = "CASE WHEN cardinality(y.problems) = 0 THEN y.left_out END" if "left_out" in names else "NULL::text"
     return SQL(
@@ -229,9 +240,9 @@ def _outcome(unit: EntityMapping, yielded: Identifier, names: Sequence[str]) -> 
     )
 
 
-def _casts(conn: Connection, unit: EntityMapping, names: Sequence[str]) -> dict[str, SQL]:
+def _load_casts(conn: Connection, unit: EntityMapping, names: Sequence[str]) -> dict[str, SQL]:
     """The cast to the target's type of each column that the mapping yields."""
-    casts = fitted(conn, unit.entity)
+    casts = load_casts(conn, unit.entity)
     if not casts:
         raise MappingError(f"{unit.file}:1: entity {unit.entity} does not exist in the new shop")
     for needed in ("problems", unit.scope, *unit.key):
@@ -243,7 +254,7 @@ def _casts(conn: Connection, unit: EntityMapping, names: Sequence[str]) -> dict[
     return casts
 
 
-def _deferrable(conn: Connection, unit: EntityMapping) -> tuple[Identifier, ...]:
+def _find_deferrable(conn: Connection, unit: EntityMapping) -> tuple[Identifier, ...]:
     rows = conn.execute(
         "SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(%s) AND condeferrable ORDER BY 1",
         (unit.entity,),
@@ -251,10 +262,10 @@ def _deferrable(conn: Connection, unit: EntityMapping) -> tuple[Identifier, ...]
     return tuple(Identifier(unit.entity.split(".")[0], r[0]) for r in rows)
 
 
-def _writes(
+def _compose_writes(
     unit: EntityMapping, affected: Identifier, yielded: Identifier, names: Sequence[str], casts: dict[str, SQL]
 ) -> list[Composed]:
-    """Delete what is not yielded any more, update what stands there and differs, insert what does not.
+    """Compose three statements: delete what is not yielded any more, update what differs, insert what is not there.
 
     Not one upsert for both: `ON CONFLICT DO UPDATE` locks each row as if its keys changed, and would so stand in the way
     of everybody who checks a foreign key on it; `UPDATE` looks at what really changes.
@@ -266,7 +277,6 @@ def _writes(
     key, theirs = _row(unit.key, "t"), SQL(", ").join(cast[k] for k in unit.key)
     same = SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in unit.key)
     known = SQL(" AND ").join(SQL("y.{} IS NOT NULL").format(Identifier(k)) for k in unit.key)
-    listed = SQL(", ").join(map(Identifier, unit.key))
     rest = [c for c in cast if c not in unit.key]
     # NOT IN is hashed whatever the planner believes of the temp tables' size; a row without a key is not yielded.
     statements = [
@@ -275,7 +285,6 @@ def _writes(
             "AND ({} NOT IN (SELECT {} FROM {} y WHERE {} AND {})) IS NOT FALSE"
         ).format(table, affected, Identifier(unit.scope), key, theirs, yielded, stays, known)
     ]
-    action = SQL("DO NOTHING")
     if rest:
         statements.append(
             SQL("UPDATE {} t SET {} FROM {} y WHERE {} AND {} AND {}").format(
@@ -284,35 +293,42 @@ def _writes(
                 yielded,
                 same,
                 good,
-                differing(rest, casts, "t", "y"),
+                compose_difference(rest, casts, "t", "y"),
             )
         )
-        action = SQL("DO UPDATE SET {}").format(  # type: ignore[assignment]
+    return [*statements, _compose_insert(unit, yielded, cast, good, same)]
+
+
+def _compose_insert(
+    unit: EntityMapping, yielded: Identifier, cast: dict[str, Composed], good: SQL, same: Composed
+) -> Composed:
+    """Compose the INSERT of the good rows that do not stand in the target yet; one that came meanwhile is updated."""
+    table, listed = target_of(unit), SQL(", ").join(map(Identifier, unit.key))
+    action: Composable = SQL("DO NOTHING")
+    if rest := [c for c in cast if c not in unit.key]:
+        action = SQL("DO UPDATE SET {}").format(
             SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(c)) for c in rest)
         )
     # A key that the shop else numbers by itself (GENERATED ALWAYS) is the mapping's to say.
-    statements.append(
-        SQL(
-            "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} y WHERE {} "
-            "AND NOT EXISTS (SELECT FROM {} t WHERE {}) ORDER BY {} ON CONFLICT ({}) {}"
-        ).format(
-            table,
-            SQL(", ").join(map(Identifier, cast)),
-            SQL(", ").join(cast.values()),
-            yielded,
-            good,
-            table,
-            same,
-            listed,
-            listed,
-            action,
-        )
+    return SQL(
+        "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} y WHERE {} "
+        "AND NOT EXISTS (SELECT FROM {} t WHERE {}) ORDER BY {} ON CONFLICT ({}) {}"
+    ).format(
+        table,
+        SQL(", ").join(map(Identifier, cast)),
+        SQL(", ").join(cast.values()),
+        yielded,
+        good,
+        table,
+        same,
+        listed,
+        listed,
+        action,
     )
-    return statements
 
 
-def differing(names: Sequence[str], casts: dict[str, SQL], one: str, other: str) -> Composed:
-    """The condition that two rows of an entity differ in these columns, bit by bit: they are compared as images.
+def compose_difference(names: Sequence[str], casts: dict[str, SQL], one: str, other: str) -> Composed:
+    """Compose the condition that two rows of an entity differ in these columns, bit by bit (`*<>`).
 
     To `=` a month is thirty days, 1.10 is 1.1, and a citext is itself in capitals; json has none at all.
     """

@@ -24,21 +24,23 @@ def ensure(conn: Connection, column: Standardize, schema: str) -> int:
     new = 0
     # A column may have millions: they stay at the server, and outlive the commits in between.
     with conn.cursor("raw_values", withhold=True) as found:
-        found.execute(_missing((column,), (schema, column.table)))
+        found.execute(_select_missing((column,), (schema, column.table)))
         while raws := found.fetchmany(_BATCH):
             judge(conn, raws)
             new += len(raws)
     return new
 
 
-def missing(conn: Connection, wanted: Iterable[Standardize]) -> list[Raw]:
-    """The raw values among the changed rows (in their temp tables of images) that have no verdict yet."""
-    return conn.execute(_missing(tuple(sorted(set(wanted), key=repr))) + b" ORDER BY 1, 2", prepare=True).fetchall()
+def find_missing(conn: Connection, wanted: Iterable[Standardize]) -> list[Raw]:
+    """Find the raw values among the changed rows, as their temp tables hold them, that have no verdict yet."""
+    return conn.execute(
+        _select_missing(tuple(sorted(set(wanted), key=repr))) + b" ORDER BY 1, 2", prepare=True
+    ).fetchall()
 
 
 @cache
-def _missing(columns: tuple[Standardize, ...], relation: tuple[str, str] | None = None) -> bytes:
-    """The query for raw values without a verdict, in a relation or else in the tables' images of changed rows."""
+def _select_missing(columns: tuple[Standardize, ...], relation: tuple[str, str] | None = None) -> bytes:
+    """Compose the query for raw values without a verdict, in a relation or else among the tables' changed rows."""
     raws = SQL(" UNION ALL ").join(
         SQL("SELECT {} AS kind, ({})::text AS raw FROM {}").format(
             Literal(c.kind), SQL(c.expression), Identifier(*relation or ("pg_temp", name_changed_table(f".{c.table}")))

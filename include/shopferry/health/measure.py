@@ -175,9 +175,9 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
     if not db.exists(shop, "ferry.phase"):
         return SyncHealth(route.name, begun=False, phases=tuple(PhaseProgress(p, State.NEW) for p in route.phases))
     name = route.name
-    known = phases.all_phases(shop, name)
+    known = phases.load_all(shop, name)
     started = min((p.started for p in known if p.started), default=None)
-    begun, active = any(p.state != State.NEW for p in known), routes.active_store(shop, name)
+    begun, active = any(p.state != State.NEW for p in known), routes.find_active(shop, name)
     tables = mirror.load(shop)
     slot: Slot | None = None
     withheld: list[str] = []
@@ -194,17 +194,17 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
             if needed:  # else legacy may be gone for good
                 away["legacy"] = describe(error)
     if needed:
-        names, stored = topics(route, tables), offsets.stored(shop, name)
+        names, stored = topics(route, tables), offsets.load(shop, name)
         held: dict[Partition, Unread] | None = None
         try:
             held = count_unread(settings.kafka, names, stored)
         except ShopferryError as error:
             away["broker"] = describe(error)
-        waiting = _measure_topics(names, held, stored, offsets.applied(shop, name))
+        waiting = _measure_topics(names, held, stored, offsets.load_applied(shop, name))
         gaps = _find_gaps(held, stored) if held is not None else []
-    recent = offsets.figures(shop, name, datetime.now(UTC) - _MINUTE)
+    recent = offsets.measure(shop, name, datetime.now(UTC) - _MINUTE)
     by_reason: dict[str, int] = {}
-    for _, reason, rows in quarantine.counts(shop):
+    for _, reason, rows in quarantine.count_by_reason(shop):
         by_reason[reason] = by_reason.get(reason, 0) + rows
     return SyncHealth(
         name,
@@ -217,14 +217,14 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
         gaps=tuple(gaps),
         slot=slot,
         withheld=tuple(withheld),
-        lost=continuity.known(shop, name).lost,
-        position=offsets.position(shop, name),
-        applied_lag_s=backfill.replay_lag(shop, name),
+        lost=continuity.load(shop, name).lost,
+        position=offsets.load_position(shop, name),
+        applied_lag_s=backfill.measure_lag(shop, name),
         events_per_s=recent.events / _MINUTE.total_seconds(),
         lag_ms_p50=recent.lag_ms_p50,
         lag_ms_p99=recent.lag_ms_p99,
-        events=sum(events for events, _ in offsets.applied(shop, name).values()),
-        consumers=tuple(offsets.consumers(shop, name)),
+        events=sum(events for events, _ in offsets.load_applied(shop, name).values()),
+        consumers=tuple(offsets.list_consumers(shop, name)),
         quarantine=dict(sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))),
         standby=standby,
         unfenced=tuple(unfenced),
@@ -236,12 +236,12 @@ def _find_unfenced(legacy: Connection, shop: Connection, route: Route, active: s
     if route.reverse:
         return []
     if active == "shop":
-        return fence.unfenced(legacy, route.legacy_tables)
-    return fence.unfenced(shop, route.entities)
+        return fence.find_unfenced(legacy, route.legacy_tables)
+    return fence.find_unfenced(shop, route.entities)
 
 
 def _read_phases(shop: Connection, route: Route) -> tuple[PhaseProgress, ...]:
-    progress = chunks.progress(shop, route.name)
+    progress = chunks.load_progress(shop, route.name)
 
     def steps(phase: str, kind: str) -> tuple[int, int]:
         of = [p for p in progress if (p.phase, p.kind) == (phase, kind)]
@@ -251,7 +251,7 @@ def _read_phases(shop: Connection, route: Route) -> tuple[PhaseProgress, ...]:
         PhaseProgress(
             p.phase, p.state, steps(p.phase, "copy"), steps(p.phase, "merge"), p.holder, bool(p.held), p.seconds
         )
-        for p in phases.all_phases(shop, route.name)
+        for p in phases.load_all(shop, route.name)
     )
 
 

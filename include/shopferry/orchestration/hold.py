@@ -35,4 +35,4 @@ def hold_phase(phase: str) -> Settings:
 def holds(settings: Settings, phase: str, holder: str) -> bool:
     """Whether this holder has the phase."""
     with db.connect(settings.target_dsn, f"look at {phase}") as shop:
-        return phases.get(shop, settings.route, phase).holder == holder
+        return phases.load(shop, settings.route, phase).holder == holder

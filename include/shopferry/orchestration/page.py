@@ -70,9 +70,9 @@ def build_overview() -> dict[str, Any]:
     if not health.begun:
         return found
     with db.connect(settings.target_dsn, "page") as shop:
-        progress = chunks.progress(shop, route.name)
-        verified = differences.latest(shop, route.name)
-        found["gates"] = [asdict(g) for g in gates.recorded(shop, route.name)]
+        progress = chunks.load_progress(shop, route.name)
+        verified = differences.load_latest(shop, route.name)
+        found["gates"] = [asdict(g) for g in gates.load(shop, route.name)]
         found["phases"] = [
             {
                 "phase": p.phase,
@@ -83,7 +83,7 @@ def build_overview() -> dict[str, Any]:
                 "steps": [asdict(g) for g in progress if g.phase == p.phase],
                 "verification": _sum_verification(verified.get(p.phase)),
             }
-            for p in phases.all_phases(shop, route.name)
+            for p in phases.load_all(shop, route.name)
         ]
     return found
 
@@ -94,7 +94,7 @@ def _read_rehearsal(settings: Settings, route: Route) -> dict[str, Any] | None:
     from shopferry.control import rehearsals, schema
 
     with db.connect(settings.target_dsn, "page") as shop:
-        last = next(iter(rehearsals.held(shop, route.name)), None) if schema.is_current(shop) else None
+        last = next(iter(rehearsals.load_all(shop, route.name)), None) if schema.is_current(shop) else None
     if last is None:
         return None
     fresh = last.fingerprint == route.fingerprint

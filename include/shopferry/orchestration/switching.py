@@ -205,7 +205,7 @@ def _report_switch(steps: list[str], approval: dict[str, Any], occasion: str) ->
 
     settings = load_settings()
     with db.connect(settings.target_dsn, "report") as shop:
-        active = routes.active_store(shop, settings.route)
+        active = routes.find_active(shop, settings.route)
     text = f"approved by {read_approver(approval)}; writes go to {active}; " + (", ".join(steps) or "was done already")
     log.warning("%s", text)  # also where logs are kept quiet
     write_report(settings, occasion)

@@ -97,8 +97,8 @@ def _run(
 ) -> None:
     name = f"shopferry_{route.name}"[:40]
     with (
-        scratch.database(settings.target_dsn, f"{name}_rehearsal_legacy") as old,
-        scratch.database(settings.target_dsn, f"{name}_rehearsal_shop") as new,
+        scratch.create(settings.target_dsn, f"{name}_rehearsal_legacy") as old,
+        scratch.create(settings.target_dsn, f"{name}_rehearsal_shop") as new,
     ):
         there = replace(settings, source_dsn=old, target_dsn=new, kafka="")
         say("making the new shop's structure anew")
@@ -133,7 +133,7 @@ def _fill(
         db.connect(there.source_dsn, "rehearsal") as old,
         db.connect(there.target_dsn, "rehearsal") as new,
     ):
-        tables: dict[str, MirrorTable] = captured.captured(new, route, mirror.reflect(legacy, route.tables))
+        tables: dict[str, MirrorTable] = captured.cut_to_read(new, route, mirror.reflect(legacy, route.tables))
         if form.pseudonymise:
             sample.require_covered(plan, tables)
         with legacy.transaction(), old.transaction():
@@ -159,7 +159,7 @@ def _rehearse_phase(there: Settings, phase: str, rows: int, legacy_rows: int) ->
         with s.target.transaction():
             phases.move(s.target, s.route.name, phase, State.IN_SYNC)
         outcome = verify(s.source, s.target, s.route, phase, lambda: None)
-        counted = differences.counts(s.target, s.route.name)
+        counted = differences.count(s.target, s.route.name)
     breaches = sum(c["differences"] for c in counted if (c["phase"], c["layer"]) == (phase, "check"))
     laps.append(time.monotonic())
     phase_steps.finish(there, phase, _HOLDER)

@@ -92,7 +92,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
     legacy = _open_legacy(settings)
     try:
         with db.connect(settings.target_dsn, "report") as shop:
-            db.read_only(shop, _PATIENCE)
+            db.make_read_only(shop, _PATIENCE)
             if not routes.is_installed(shop):
                 raise ConfigError(
                     "nothing to report: the new shop has no control tables yet; run `shopferry phase init`"
@@ -104,7 +104,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
             asked = [q for q in questions if q.phase in seen]
             answers = [s for q in asked for s in sums.answer(legacy, shop, q, active=active)]
             steps = standing.read_steps(shop, route.name)
-            waiting, judged = standing.count_waiting(shop), tuple(gates.recorded(shop, route.name))
+            waiting, judged = standing.count_waiting(shop), tuple(gates.load(shop, route.name))
             differences = standing.count_differences(shop, route.name)
             return Report(
                 route.name,
@@ -134,7 +134,7 @@ def _open_legacy(settings: Settings) -> Connection | None:
         conn = db.connect(settings.source_dsn, "report")
     except psycopg.OperationalError:
         return None
-    db.read_only(conn, _PATIENCE)
+    db.make_read_only(conn, _PATIENCE)
     return conn
 
 

@@ -91,8 +91,8 @@ class Step:
 def read_phases(shop: Connection, route: str) -> tuple[PhaseStanding, ...]:
     """Every phase of the route, in order."""
     found = []
-    verified = differences.latest(shop, route)
-    for p in phases.all_phases(shop, route):
+    verified = differences.load_latest(shop, route)
+    for p in phases.load_all(shop, route):
         last = verified.get(p.phase)
         at, compared, differing, accounts = (
             (last.at, last.rows_compared, last.differences, last.accounting) if last else (None, 0, 0, [])
@@ -106,7 +106,7 @@ def read_phases(shop: Connection, route: str) -> tuple[PhaseStanding, ...]:
 
 def count_reasons(shop: Connection) -> tuple[Reason, ...]:
     """What is in quarantine now, the most frequent reason first."""
-    found = [Reason(entity, reason, int(rows)) for entity, reason, rows in quarantine.counts(shop)]
+    found = [Reason(entity, reason, int(rows)) for entity, reason, rows in quarantine.count_by_reason(shop)]
     return tuple(sorted(found, key=lambda r: (-r.rows, r.entity, r.reason)))
 
 
@@ -119,7 +119,7 @@ def count_differences(shop: Connection, route: str) -> tuple[DifferenceSegment, 
     """What verification found and still holds, by where and what kind."""
     found = [
         DifferenceSegment(c["phase"], c["layer"], c["target"], c["kind"], c["state"], c["differences"])
-        for c in differences.counts(shop, route)
+        for c in differences.count(shop, route)
     ]
     return tuple(sorted(found, key=lambda d: (-d.rows, d.phase, d.layer, d.target, d.kind)))
 

@@ -134,7 +134,7 @@ def _ask(conn: Connection, query: str, where: str) -> list[Row]:
             names = [c.name for c in cursor.description or ()]
             rows = cursor.fetchall()
     except (psycopg.ProgrammingError, psycopg.DataError) as error:
-        raise MappingError(f"{where}: {db.told(error)}") from None
+        raise MappingError(f"{where}: {db.describe_error(error)}") from None
     if not names or names[0] != "segment" or len(names) < 2:
         raise MappingError(f"{where}: wants `segment` first and then its measures, not {', '.join(names)}")
     return [

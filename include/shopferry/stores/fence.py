@@ -25,9 +25,9 @@ def raise_fence(conn: Connection, tables: Sequence[str], route: str, moved: tupl
     `moved` is what a refused writer is told: the store to write to, and the route's version that makes it so. Without it
     the new shop's fence tells how the route stands now.
     """
-    told = moved or _standing(conn, route)
+    told = moved or _find_standing(conn, route)
     arguments = [route, *([told[0], str(told[1])] if told else [])]
-    for table in unfenced(conn, _parts(conn, tables)):
+    for table in find_unfenced(conn, _find_parts(conn, tables)):
         name = Identifier(*table.split("."))
         conn.execute(
             SQL(
@@ -40,7 +40,7 @@ def raise_fence(conn: Connection, tables: Sequence[str], route: str, moved: tupl
 
 def lift_fence(conn: Connection, tables: Sequence[str]) -> None:
     """Have each table take writes again; idempotent."""
-    for table in _with_trigger(conn, tables, "tgenabled <> 'D'"):
+    for table in _find_with_trigger(conn, tables, "tgenabled <> 'D'"):
         conn.execute(
             SQL("ALTER TABLE ONLY {} DISABLE TRIGGER {}").format(Identifier(*table.split(".")), Identifier(_NAME))
         )
@@ -48,25 +48,25 @@ def lift_fence(conn: Connection, tables: Sequence[str]) -> None:
 
 def drop_fence(conn: Connection, table: str) -> None:
     """Take the fence off a table for good, waiting for its readers; idempotent."""
-    for part in _with_trigger(conn, [table], "true"):
+    for part in _find_with_trigger(conn, [table], "true"):
         conn.execute(SQL("DROP TRIGGER IF EXISTS {} ON {}").format(Identifier(_NAME), Identifier(*part.split("."))))
 
 
-def fenced(conn: Connection) -> list[str]:
+def find_fenced(conn: Connection) -> list[str]:
     """The tables of this store whose fence stands."""
-    return _triggers(conn, "tgenabled = 'A'")
+    return _find_triggers(conn, "tgenabled = 'A'")
 
 
-def unfenced(conn: Connection, tables: Sequence[str]) -> list[str]:
+def find_unfenced(conn: Connection, tables: Sequence[str]) -> list[str]:
     """Those of these tables whose fence does not stand."""
-    return sorted(set(tables) - set(fenced(conn)))
+    return sorted(set(tables) - set(find_fenced(conn)))
 
 
-def _with_trigger(conn: Connection, tables: Sequence[str], condition: str) -> list[str]:
-    return sorted(set(_parts(conn, tables)) & set(_triggers(conn, condition)))
+def _find_with_trigger(conn: Connection, tables: Sequence[str], condition: str) -> list[str]:
+    return sorted(set(_find_parts(conn, tables)) & set(_find_triggers(conn, condition)))
 
 
-def _triggers(conn: Connection, condition: str) -> list[str]:
+def _find_triggers(conn: Connection, condition: str) -> list[str]:
     rows = conn.execute(
         f"""SELECT n.nspname || '.' || c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
             JOIN pg_namespace n ON n.oid = c.relnamespace WHERE t.tgname = %s AND {condition} ORDER BY 1""".encode(),
@@ -75,7 +75,7 @@ def _triggers(conn: Connection, condition: str) -> list[str]:
     return [r[0] for r in rows]
 
 
-def _parts(conn: Connection, tables: Sequence[str]) -> list[str]:
+def _find_parts(conn: Connection, tables: Sequence[str]) -> list[str]:
     """The tables and all their partitions: a statement that names a partition passes by a fence of the whole."""
     rows = conn.execute(
         """SELECT name FROM unnest(%(tables)s::text[]) AS t (name)
@@ -87,7 +87,7 @@ def _parts(conn: Connection, tables: Sequence[str]) -> list[str]:
     return [r[0] for r in rows]
 
 
-def _standing(conn: Connection, route: str) -> tuple[str, int] | None:
+def _find_standing(conn: Connection, route: str) -> tuple[str, int] | None:
     """The route's active store and version; None in legacy, which does not know."""
     standing = routes.find_standing(conn, route) if routes.is_installed(conn) else None
     return (standing.active, standing.version) if standing else None

@@ -37,9 +37,9 @@ def take(conn: Connection, route: str) -> None:
     Call it outside of a transaction. Raises ConfigError when the role may not, TransientError when all are in use.
     """
     try:
-        if _one(conn, "SELECT pg_replication_origin_session_is_setup()"):
+        if _ask(conn, "SELECT pg_replication_origin_session_is_setup()"):
             return
-        for number in range(1, _most(conn) + 1):
+        for number in range(1, _count_allowed(conn) + 1):
             if _take(conn, f"{PREFIX}{route}_{number}"):
                 return
     except psycopg.errors.InsufficientPrivilege:
@@ -55,7 +55,7 @@ def take(conn: Connection, route: str) -> None:
 def drop(conn: Connection, route: str, patience_s: float) -> None:
     """Drop the route's origins; one that a session has is waited for, and stays where that takes longer."""
     until = time.monotonic() + patience_s
-    while left := standing(conn, route):
+    while left := find_all(conn, route):
         for name in left:
             with suppress(psycopg.errors.ObjectInUse, psycopg.errors.UndefinedObject):
                 conn.execute("SELECT pg_replication_origin_drop(%s)", (name,))
@@ -64,7 +64,7 @@ def drop(conn: Connection, route: str, patience_s: float) -> None:
         time.sleep(0.1)
 
 
-def standing(conn: Connection, route: str) -> list[str]:
+def find_all(conn: Connection, route: str) -> list[str]:
     """The route's origins on this server."""
     pattern = "^" + PREFIX + route + "_[0-9]+$"
     rows = conn.execute(
@@ -89,13 +89,13 @@ def _take(conn: Connection, name: str) -> bool:
     return True
 
 
-def _most(conn: Connection) -> int:
+def _count_allowed(conn: Connection) -> int:
     """How many sessions of this server may have one at once."""
-    found = _one(conn, "SELECT current_setting('max_active_replication_origins', true)")
-    return int(found or _one(conn, "SELECT current_setting('max_replication_slots')"))
+    found = _ask(conn, "SELECT current_setting('max_active_replication_origins', true)")
+    return int(found or _ask(conn, "SELECT current_setting('max_replication_slots')"))
 
 
-def _one(conn: Connection, query: str) -> str:
+def _ask(conn: Connection, query: str) -> str:
     row = conn.execute(query.encode()).fetchone()
     assert row
     return row[0]  # type: ignore[no-any-return]

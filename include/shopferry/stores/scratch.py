@@ -19,7 +19,7 @@ _LOCALE = (
 
 
 @contextmanager
-def database(dsn: str, name: str) -> Iterator[str]:
+def create(dsn: str, name: str) -> Iterator[str]:
     """An empty database `name` beside the one of `dsn`, for as long as the block lasts; yields its DSN.
 
     One that a killed process left is dropped first. Raises ConfigError when the role may not create databases,

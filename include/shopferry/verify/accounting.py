@@ -24,7 +24,7 @@ class Account:
     unaccounted: int
 
 
-def counting(route: Route, phase: str) -> list[EntityMapping]:
+def list_counting(route: Route, phase: str) -> list[EntityMapping]:
     """The phase's mappings that count legacy rows: each has an account."""
     return [unit for unit in route.of(phase) if isinstance(unit, EntityMapping) and unit.counts is not None]
 

@@ -59,7 +59,7 @@ def load(route: Route, root: Path | None = None) -> tuple[Check, ...]:
     return tuple(sorted(found, key=lambda c: (route.phases.index(c.phase), c.name)))
 
 
-def breaches(target: Connection, check: Check) -> list[Breach]:
+def find_breaches(target: Connection, check: Check) -> list[Breach]:
     """Run a check and return all that breaks it, by target and key.
 
     Raises MappingError with file and line for a SELECT that does not run or yields other columns than `key, found`, or

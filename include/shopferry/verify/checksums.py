@@ -49,21 +49,21 @@ def compare(
     """Compare one table, from behind a key on. `await_applied` returns when the stream has caught up."""
     source.execute(_SESSION.encode())
     target.execute(_SESSION.encode())
-    text = _row_text(source, target, table)
+    text = _compose_row_text(source, target, table)
     here, there = table.view, table.captured
     with ThreadPoolExecutor(1) as at_legacy:  # both servers work at the same time
-        for stretch in _stretches(source, table, after):
+        for stretch in _cut_stretches(source, table, after):
             compared, suspects = 0, set()
             for low, high in stretch:
                 within = key_range(table.key, low, high)
-                asked = at_legacy.submit(_sum, source, there, text, within)
-                ours, theirs = _sum(target, here, text, within), asked.result()
+                asked = at_legacy.submit(_read_sum, source, there, text, within)
+                ours, theirs = _read_sum(target, here, text, within), asked.result()
                 compared += theirs[0]
                 if theirs != ours:
-                    listed = at_legacy.submit(_rows, source, there, table, text, within)
-                    suspects |= _differing(_rows(target, here, table, text, within), listed.result())
-            standing = _standing(source, target, table, suspects, await_applied)
-            yield Part(compared, list(_drilled(source, target, table, standing)), stretch[-1][1])
+                    listed = at_legacy.submit(_read_hashes, source, there, table, text, within)
+                    suspects |= _find_differing(_read_hashes(target, here, table, text, within), listed.result())
+            standing = _find_standing(source, target, table, suspects, await_applied)
+            yield Part(compared, list(_drill(source, target, table, standing)), stretch[-1][1])
 
 
 def compare_keys(
@@ -72,22 +72,22 @@ def compare_keys(
     """Compare these rows only, with their values."""
     source.execute(_SESSION.encode())
     target.execute(_SESSION.encode())
-    return list(_drilled(source, target, table, _standing(source, target, table, set(keys), await_applied)))
+    return list(_drill(source, target, table, _find_standing(source, target, table, set(keys), await_applied)))
 
 
-def _row_text(source: Connection, target: Connection, table: MirrorTable) -> Composed:
+def _compose_row_text(source: Connection, target: Connection, table: MirrorTable) -> Composed:
     """A row as one text that both servers hash alike: they hash its bytes, which are others under another encoding."""
-    text = SQL("ROW({})::text").format(mirror.values(table))
-    if _encoding(source) != _encoding(target):
+    text = SQL("ROW({})::text").format(mirror.select_values(table))
+    if _find_encoding(source) != _find_encoding(target):
         text = SQL("encode(convert_to({}, 'UTF8'), 'hex')").format(text)
     return text
 
 
-def _encoding(conn: Connection) -> str | None:
+def _find_encoding(conn: Connection) -> str | None:
     return conn.info.parameter_status("server_encoding")
 
 
-def keyed(table: MirrorTable, keys: Iterable[str], *, in_source: bool) -> Composed:
+def match_keys(table: MirrorTable, keys: Iterable[str], *, in_source: bool) -> Composed:
     """The condition for rows with these keys, in legacy's table or in the mirror's, which the key's index can serve."""
     kinds = {c.name: c.legacy_type if in_source else c.type for c in table.columns}
     rows = [key_parts(table.key, k) for k in sorted(keys)]
@@ -100,7 +100,7 @@ def keyed(table: MirrorTable, keys: Iterable[str], *, in_source: bool) -> Compos
     return SQL("({}) IN (SELECT * FROM unnest({}))").format(names, SQL(", ").join(columns))
 
 
-def _stretches(
+def _cut_stretches(
     source: Connection, table: MirrorTable, after: Sequence[object] | None
 ) -> Iterator[list[tuple[Sequence[object] | None, list[object] | None]]]:
     rest = SQL("(SELECT {} FROM {} WHERE {})").format(
@@ -111,27 +111,27 @@ def _stretches(
         yield ranges[n : n + STRETCH]
 
 
-def _standing(
+def _find_standing(
     source: Connection, target: Connection, table: MirrorTable, suspects: set[str], await_applied: Callable[[], object]
 ) -> set[str]:
     """Those that differ although legacy's row stood still while the stream caught up."""
-    text = _row_text(source, target, table)
+    text = _compose_row_text(source, target, table)
     here, there = table.view, table.captured
     standing: set[str] = set()
     for _ in range(_ROUNDS):
         if not suspects:
             return standing
-        before = _rows_of(source, there, table, text, suspects, in_source=True)
+        before = _read_hashes_of(source, there, table, text, suspects, in_source=True)
         await_applied()
-        ours = _rows_of(target, here, table, text, suspects, in_source=False)
-        after = _rows_of(source, there, table, text, suspects, in_source=True)
-        moving = _differing(before, after)
-        standing |= _differing(after, ours) - moving
+        ours = _read_hashes_of(target, here, table, text, suspects, in_source=False)
+        after = _read_hashes_of(source, there, table, text, suspects, in_source=True)
+        moving = _find_differing(before, after)
+        standing |= _find_differing(after, ours) - moving
         suspects = moving
-    return standing | {key for key in suspects if _differs_held(source, target, table, text, key, await_applied)}
+    return standing | {key for key in suspects if _differs_while_held(source, target, table, text, key, await_applied)}
 
 
-def _differs_held(
+def _differs_while_held(
     source: Connection,
     target: Connection,
     table: MirrorTable,
@@ -144,16 +144,16 @@ def _differs_held(
     Raises TransientError when the stream does not come that far before they are let go.
     """
     here, there = table.view, table.captured
-    with db.another(source, "verify") as held:
+    with db.open_another(source, "verify") as held:
         held.execute(f"{_SESSION}; SET idle_in_transaction_session_timeout = '{_HELD_S}s'".encode())
         try:
             with held.transaction():
                 held.execute(
-                    SQL("SELECT FROM {} WHERE {} FOR SHARE").format(there, keyed(table, [key], in_source=True))
+                    SQL("SELECT FROM {} WHERE {} FOR SHARE").format(there, match_keys(table, [key], in_source=True))
                 )
-                theirs = _rows_of(held, there, table, text, {key}, in_source=True)
+                theirs = _read_hashes_of(held, there, table, text, {key}, in_source=True)
                 await_applied()
-                ours = _rows_of(target, here, table, text, {key}, in_source=False)
+                ours = _read_hashes_of(target, here, table, text, {key}, in_source=False)
         except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout):
             raise TransientError(
                 f"row {key} of {table.name} is written without a pause, and the stream needs more than {_HELD_S} s to come "
@@ -162,12 +162,12 @@ def _differs_held(
     return theirs != ours
 
 
-def _drilled(source: Connection, target: Connection, table: MirrorTable, keys: set[str]) -> Iterator[Difference]:
+def _drill(source: Connection, target: Connection, table: MirrorTable, keys: set[str]) -> Iterator[Difference]:
     """Each column that differs; of a row that only one side has, the row."""
     listed = sorted(keys)
     for n in range(0, len(listed), _DRILL):
-        theirs = _columns_of(source, table.captured, table, listed[n : n + _DRILL], in_source=True)
-        ours = _columns_of(target, table.view, table, listed[n : n + _DRILL], in_source=False)
+        theirs = _find_columns(source, table.captured, table, listed[n : n + _DRILL], in_source=True)
+        ours = _find_columns(target, table.view, table, listed[n : n + _DRILL], in_source=False)
         for key in listed[n : n + _DRILL]:
             if key not in ours and key in theirs:
                 yield Difference("mirror", table.name, key, "missing", aggregate=key)
@@ -179,19 +179,19 @@ def _drilled(source: Connection, target: Connection, table: MirrorTable, keys: s
                         yield Difference("mirror", table.name, key, "differs", name, key, expected, found)
 
 
-def _columns_of(
+def _find_columns(
     conn: Connection, relation: Identifier, table: MirrorTable, keys: Sequence[str], *, in_source: bool
 ) -> dict[str, list[str | None]]:
     texts = SQL(", ").join(SQL("{}::{}::text").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
     rows = conn.execute(
         SQL("SELECT {}, ARRAY[{}] FROM {} WHERE {}").format(
-            key_text(table.key), texts, relation, keyed(table, keys, in_source=in_source)
+            key_text(table.key), texts, relation, match_keys(table, keys, in_source=in_source)
         )
     ).fetchall()
     return dict(rows)
 
 
-def _sum(conn: Connection, relation: Identifier, text: Composed, within: Composed) -> tuple[int, int]:
+def _read_sum(conn: Connection, relation: Identifier, text: Composed, within: Composed) -> tuple[int, int]:
     row = conn.execute(
         SQL("SELECT count(*), coalesce(sum(hashtextextended({}, 0)), 0) FROM {} WHERE {}").format(
             text, relation, within
@@ -200,26 +200,26 @@ def _sum(conn: Connection, relation: Identifier, text: Composed, within: Compose
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
-def _rows(
+def _read_hashes(
     conn: Connection, relation: Identifier, table: MirrorTable, text: Composed, within: Composed
 ) -> dict[str, int]:
-    return dict(conn.execute(_hashes(relation, table, text, within)).fetchall())
+    return dict(conn.execute(_select_hashes(relation, table, text, within)).fetchall())
 
 
-def _rows_of(
+def _read_hashes_of(
     conn: Connection, relation: Identifier, table: MirrorTable, text: Composed, keys: set[str], *, in_source: bool
 ) -> dict[str, int]:
     """The hashes of named keys."""
-    return _rows(conn, relation, table, text, keyed(table, keys, in_source=in_source))
+    return _read_hashes(conn, relation, table, text, match_keys(table, keys, in_source=in_source))
 
 
-def _hashes(relation: Identifier, table: MirrorTable, text: Composed, within: Composed) -> Composed:
+def _select_hashes(relation: Identifier, table: MirrorTable, text: Composed, within: Composed) -> Composed:
     return SQL("SELECT {}, hashtextextended({}, 0) FROM {} WHERE {}").format(
         key_text(table.key), text, relation, within
     )
 
 
-def _differing(left: dict[str, int], right: dict[str, int]) -> set[str]:
+def _find_differing(left: dict[str, int], right: dict[str, int]) -> set[str]:
     return {k for k in left.keys() | right.keys() if left.get(k) != right.get(k)}
 
 
@@ -255,11 +255,11 @@ def compare_hot(
             asked.append(
                 [
                     conn.execute(
-                        _hashes(
+                        _select_hashes(
                             t.captured if is_source else t.view,
                             t,
-                            _row_text(source, target, t),
-                            keyed(t, keys, in_source=is_source),
+                            _compose_row_text(source, target, t),
+                            match_keys(t, keys, in_source=is_source),
                         )
                     )
                     for t, keys in hot
@@ -269,5 +269,5 @@ def compare_hot(
     return {
         t.name: keys
         for (t, _), theirs, ours in compared
-        if (keys := _differing(dict(theirs.fetchall()), dict(ours.fetchall())))
+        if (keys := _find_differing(dict(theirs.fetchall()), dict(ours.fetchall())))
     }

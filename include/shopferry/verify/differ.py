@@ -12,12 +12,12 @@ from shopferry.control.preexisting import is_prior
 from shopferry.db import Connection
 from shopferry.engine.statements import (
     RESERVED,
-    columns,
-    differing,
-    fitted,
+    compose_difference,
     good_rows,
-    keys_between,
+    load_casts,
+    load_columns,
     row_key,
+    select_keys_between,
     target_of,
 )
 from shopferry.keys import key_range, key_ranges, key_text
@@ -38,7 +38,7 @@ def compare(target: Connection, mapping: EntityMapping, after: Sequence[object] 
     some = SQL(
         "(SELECT DISTINCT key FROM ({} UNION ALL SELECT {} FROM {} WHERE {}) u WHERE key IS NOT NULL AND random() * {} < 1)"
     ).format(
-        keys_between(mapping, after, None),
+        select_keys_between(mapping, after, None),
         Identifier(mapping.scope),
         target_of(mapping),
         key_range([mapping.scope], after, None),
@@ -48,7 +48,7 @@ def compare(target: Connection, mapping: EntityMapping, after: Sequence[object] 
         low = first or after
         with target.transaction():
             target.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            _affect(target, mapping, keys_between(mapping, low, high))
+            _affect(target, mapping, select_keys_between(mapping, low, high))
             rows, found = _compare(target, mapping, key_range([mapping.scope], low, high))
             if high is None:
                 found += _strangers(target, mapping)
@@ -59,8 +59,8 @@ def compare_keys(target: Connection, mapping: EntityMapping, aggregates: Sequenc
     """Compare what these aggregate keys yield, with the values, in a repeatable-read transaction of its own."""
     with target.transaction():
         target.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        _affect(target, mapping, keys_between(mapping, None, None), empty=True)
-        kind = columns(target, "pg_temp.affected")["key"]
+        _affect(target, mapping, select_keys_between(mapping, None, None), empty=True)
+        kind = load_columns(target, "pg_temp.affected")["key"]
         keys = SQL("{}::{}[]").format(Literal(sorted(set(aggregates))), SQL(kind))
         target.execute(SQL("INSERT INTO pg_temp.affected SELECT unnest({})").format(keys))
         return _compare(target, mapping, SQL("{} = ANY({})").format(Identifier(mapping.scope), keys))[1]
@@ -85,7 +85,7 @@ def _compare(target: Connection, mapping: EntityMapping, within: Composable) -> 
     target.execute("ANALYZE pg_temp.affected")
     target.execute(SQL("CREATE TEMP TABLE yielded ON COMMIT DROP AS {}").format(SQL(mapping.body)))
     target.execute("ANALYZE pg_temp.yielded")
-    yields = list(columns(target, "pg_temp.yielded"))
+    yields = list(load_columns(target, "pg_temp.yielded"))
     found = _rows(target, mapping, yields, within) + _outcomes(target, mapping, yields)
     count = target.execute(SQL("SELECT count(*) FROM {} t WHERE {}").format(target_of(mapping), within)).fetchone()
     target.execute("DROP TABLE pg_temp.affected, pg_temp.yielded")
@@ -93,7 +93,7 @@ def _compare(target: Connection, mapping: EntityMapping, within: Composable) -> 
 
 
 def _rows(target: Connection, mapping: EntityMapping, yields: Sequence[str], within: Composable) -> list[Difference]:
-    casts = fitted(target, mapping.entity)
+    casts = load_casts(target, mapping.entity)
     names = [n for n in yields if n not in RESERVED]
     rows = target.execute(
         SQL(
@@ -110,7 +110,7 @@ def _rows(target: Connection, mapping: EntityMapping, yields: Sequence[str], wit
             within=within,
             target=target_of(mapping),
             scope=Identifier(mapping.scope),
-            differ=differing(names, casts, "t", "y"),
+            differ=compose_difference(names, casts, "t", "y"),
             prior=is_prior(mapping.entity, key_text(mapping.key, "t")),
             same=SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in mapping.key),
             wanted_texts=SQL(", ").join(SQL("({})::text").format(casts[c].format(Identifier("y", c))) for c in names),
@@ -181,6 +181,6 @@ def _strangers(target: Connection, mapping: EntityMapping) -> list[Difference]:
             "  SELECT row_key, key, 'reasons' AS what FROM ferry.quarantine WHERE entity = {0} "
             "  UNION ALL SELECT row_key, key, 'left_out' FROM ferry.left_out WHERE entity = {0}) h "
             "WHERE NOT EXISTS (SELECT FROM ({1}) k WHERE k.key::text = h.key)"  # NOT IN more keys than fit is quadratic
-        ).format(Literal(mapping.entity), keys_between(mapping, None, None))
+        ).format(Literal(mapping.entity), select_keys_between(mapping, None, None))
     ).fetchall()
     return found + [Difference("quarantine", mapping.entity, row, "extra", what, key) for row, key, what in held]

@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from shopferry.control.differences import Difference
 from shopferry.db import Connection
-from shopferry.engine.statements import columns, keys_between
+from shopferry.engine.statements import load_columns, select_keys_between
 from shopferry.route.entities import IdentityMapping
 
 
@@ -25,7 +25,7 @@ def compare(
         everything = SQL(
             "SELECT DISTINCT key FROM ({} UNION ALL SELECT legacy_key FROM ferry.identity WHERE entity = {}) k "
             "WHERE key IS NOT NULL"
-        ).format(keys_between(unit, None, None), Literal(unit.identity))
+        ).format(select_keys_between(unit, None, None), Literal(unit.identity))
         target.execute(
             SQL("CREATE TEMP TABLE affected ON COMMIT DROP AS {} {}").format(
                 everything, SQL("" if keys is None else "WITH NO DATA")
@@ -34,7 +34,7 @@ def compare(
         wanted: Composable = SQL("true")
         clusters = shop_keys = wanted
         if keys is not None:
-            kind = columns(target, "pg_temp.affected")["key"]
+            kind = load_columns(target, "pg_temp.affected")["key"]
             listed = SQL("{}::{}[]").format(Literal(sorted(set(keys))), SQL(kind))
             target.execute(SQL("INSERT INTO pg_temp.affected SELECT unnest({})").format(listed))
             wanted = SQL("legacy_key = ANY({})").format(listed)

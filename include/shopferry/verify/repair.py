@@ -55,15 +55,15 @@ def repair(
     """
     started = time.monotonic()
     shop, route = stores.target, stores.route
-    found = [e.difference for e in differences.entries(shop, route.name, phase, target=target)]
+    found = [e.difference for e in differences.load(shop, route.name, phase, target=target)]
     open_now = to_mend = [d for d in found if d.layer in _MENDED]
     for _ in range(_ROUNDS):
         if not open_now:
             break
-        for table, keys in _mirror_rows(open_now).items():
+        for table, keys in _group_mirror_rows(open_now).items():
             for n in range(0, len(keys), MOST):
-                _mirror(stores, phase, table, keys[n : n + MOST])
-        _shop(stores, phase, open_now)
+                _mend_mirror(stores, phase, table, keys[n : n + MOST])
+        _mend_shop(stores, phase, open_now)
         open_now = verify_rows(stores.source, shop, route, phase, to_mend, await_applied)
     remaining = open_now
     if len(to_mend) < len(found):
@@ -71,7 +71,7 @@ def repair(
     left = {_row(d) for d in remaining}
     mended, seconds = sorted({_row(d) for d in found} - left), time.monotonic() - started
     with shop.transaction():
-        differences.repaired(shop, route.name, phase, mended, len(left), seconds, who)
+        differences.record_repair(shop, route.name, phase, mended, len(left), seconds, who)
     log.info("repaired", extra={"phase": phase, "rows": len(mended), "remaining": len(left)})
     return Repair(phase, len(mended) + len(left), len(mended), remaining, seconds)
 
@@ -80,7 +80,7 @@ def _row(d: Difference) -> tuple[str, str, str]:
     return d.layer, d.target, d.key
 
 
-def _mirror_rows(found: Sequence[Difference]) -> dict[str, list[str]]:
+def _group_mirror_rows(found: Sequence[Difference]) -> dict[str, list[str]]:
     """The mirror's rows among them, by table."""
     keys: dict[str, set[str]] = {}
     for d in found:
@@ -89,7 +89,7 @@ def _mirror_rows(found: Sequence[Difference]) -> dict[str, list[str]]:
     return {target: sorted(of) for target, of in sorted(keys.items())}
 
 
-def _live(stores: Stores, phase: str) -> list[Unit]:
+def _lock_live(stores: Stores, phase: str) -> list[Unit]:
     """The units that the stream keeps, held so until the transaction ends."""
     states = phases.lock(stores.target, stores.route.name)
     if not any(p == phase and state.live for p, state, _ in states):
@@ -97,30 +97,30 @@ def _live(stores: Stores, phase: str) -> list[Unit]:
     return [u for p, state, _ in states if state.live for u in stores.route.of(p)]
 
 
-def _mirror(stores: Stores, phase: str, name: str, keys: Sequence[str]) -> None:
+def _mend_mirror(stores: Stores, phase: str, name: str, keys: Sequence[str]) -> None:
     """Read rows of the mirror again from legacy, and merge whatever they affect."""
     shop = stores.target
     stores.merger.stage(stores.route.units)
     with shop.transaction():
-        live = _live(stores, phase)
+        live = _lock_live(stores, phase)
         table = mirror.load(shop)[name]
         # Replay holds this lock shared until its batch commits: so none is between what we read and what we write.
         locks.lock_mirror(shop, name)
-        backfill.fetch(stores, table, checksums.keyed(table, keys, in_source=True))
+        backfill.fetch(stores, table, checksums.match_keys(table, keys, in_source=True))
         read = any(s.relation == table.relation for u in live for s in u.sources)
-        _restore(stores, table, checksums.keyed(table, keys, in_source=False), images=read)
+        _restore(stores, table, checksums.match_keys(table, keys, in_source=False), noted=read)
         if read:
             stores.merger.propagate(live, {table.relation})
 
 
-def _restore(stores: Stores, table: MirrorTable, within: Composed, *, images: bool) -> None:
+def _restore(stores: Stores, table: MirrorTable, within: Composed, *, noted: bool) -> None:
     """Bring the mirror's rows under these keys to what stands in `incoming`; versions stay, a new row has none."""
     shop = stores.target
     key = SQL(", ").join(map(Identifier, table.key))
     names = SQL(", ").join(map(Identifier, table.names))
     mirror_rows.note_gone(shop, table, within)
-    if images:
-        shop.execute(mirror_rows.note_images(table))
+    if noted:
+        shop.execute(mirror_rows.compose_standing_note(table))
     assign = SQL(", ").join(
         SQL("{0} = excluded.{0}").format(Identifier(n)) for n in (*table.names, "_gone") if n not in table.key
     )
@@ -130,8 +130,8 @@ def _restore(stores: Stores, table: MirrorTable, within: Composed, *, images: bo
             "ON CONFLICT ({2}) DO UPDATE SET {3}"
         ).format(table.base, names, key, assign)
     )
-    if images:
-        shop.execute(mirror_rows.note_images(table))
+    if noted:
+        shop.execute(mirror_rows.compose_standing_note(table))
     shop.execute("DROP TABLE pg_temp.incoming")
 
 
@@ -144,31 +144,31 @@ class _Work:
     strange: bool = False
 
 
-def _shop(stores: Stores, phase: str, found: Sequence[Difference]) -> None:
+def _mend_shop(stores: Stores, phase: str, found: Sequence[Difference]) -> None:
     """Merge again what differs, and whatever depends on it, slice by slice."""
     shop, units = stores.target, stores.route.of(phase)
     began = shop.execute("SELECT clock_timestamp()").fetchone()
     assert began
     of = {u.target: [d for d in found if d.layer != "mirror" and d.target == u.target] for u in units}
-    for part in _slices(_work(stores, units, of)):
+    for part in _cut_slices(_plan_work(stores, units, of)):
         _merge(stores, phase, part, {d.key for d in found if d.column == "shop_key"})
     # The shop may have refused one slice's rows only for the sake of what a later one has mended.
     refused = [
         [_Work(u, [key])]
         for u in units
         if isinstance(u, EntityMapping)
-        for key in quarantine.refused(shop, u.entity, began[0], {d.aggregate for d in of[u.target] if d.aggregate})
+        for key in quarantine.find_refused(shop, u.entity, began[0], {d.aggregate for d in of[u.target] if d.aggregate})
     ]
-    for part in _slices(refused):
+    for part in _cut_slices(refused):
         _merge(stores, phase, part)
 
 
-def _work(stores: Stores, units: Sequence[Unit], of: dict[str, list[Difference]]) -> Iterator[list[_Work]]:
+def _plan_work(stores: Stores, units: Sequence[Unit], of: dict[str, list[Difference]]) -> Iterator[list[_Work]]:
     """What is to be merged again, in order, in blocks that one transaction must hold: clusters, what has to go, the rest."""
     mappings = [u for u in units if isinstance(u, EntityMapping)]
     for unit in units:
         if isinstance(unit, IdentityMapping):
-            yield from ([_Work(unit, keys)] for keys in _clusters(stores, unit, of[unit.target]))
+            yield from ([_Work(unit, keys)] for keys in _find_clusters(stores, unit, of[unit.target]))
     # A child goes because its mapping sees that the parent went, and no parent may go at a commit that leaves it children.
     gone: dict[str, set[str]] = {}
     going = []
@@ -184,7 +184,7 @@ def _work(stores: Stores, units: Sequence[Unit], of: dict[str, list[Difference]]
         yield from ([_Work(unit, [key])] for key in sorted(keys))
 
 
-def _clusters(stores: Stores, unit: IdentityMapping, found: Sequence[Difference]) -> list[list[str]]:
+def _find_clusters(stores: Stores, unit: IdentityMapping, found: Sequence[Difference]) -> list[list[str]]:
     """An identity's keys by cluster: merged apart, those that are left would lead the others back to the wrong shop key."""
     rows = stores.target.execute(
         "SELECT array_agg(k::text) FROM unnest(%s::bigint[]) k "
@@ -194,7 +194,7 @@ def _clusters(stores: Stores, unit: IdentityMapping, found: Sequence[Difference]
     return [r[0] for r in rows]
 
 
-def _slices(blocks: Iterable[list[_Work]]) -> Iterator[list[_Work]]:
+def _cut_slices(blocks: Iterable[list[_Work]]) -> Iterator[list[_Work]]:
     """The work in parts of at most as many keys as may be merged at once, but for a block that has more."""
     part: list[_Work] = []
     size = 0
@@ -214,7 +214,7 @@ def _merge(stores: Stores, phase: str, part: Sequence[_Work], moved: Container[s
     shop, merger = stores.target, stores.merger
     merger.stage(stores.route.units)
     with shop.transaction():
-        live = _live(stores, phase)
+        live = _lock_live(stores, phase)
         merger.hold()
         touched: set[str] = set()
         for (_, strange), works in groupby(part, key=lambda w: (w.unit.name, w.strange)):
@@ -226,7 +226,7 @@ def _merge(stores: Stores, phase: str, part: Sequence[_Work], moved: Container[s
                 continue
             if isinstance(unit, IdentityMapping):
                 _forget_shop_keys(stores, unit, [key for key in keys if key in moved])
-            touched |= merger.again(unit, keys)
+            touched |= merger.merge_again(unit, keys)
         merger.propagate(live, touched)
 
 

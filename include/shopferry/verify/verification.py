@@ -27,7 +27,7 @@ from shopferry.engine import mirror
 from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
 from shopferry.route.route import Route
 from shopferry.verify import checks, checksums, differ, identities
-from shopferry.verify.accounting import Account, account, counting
+from shopferry.verify.accounting import Account, account, list_counting
 from shopferry.verify.checks import Breach
 from shopferry.verify.checksums import Part
 
@@ -78,11 +78,11 @@ def verify(
     with locks.verifying(target, route.name, phase):
         with target.transaction():
             run = differences.begin(target, route.name, phase)
-        _compare_all(source, target, run, _targets(target, route, run, await_applied), rows_per_second)
+        _compare_all(source, target, run, _find_targets(target, route, run, await_applied), rows_per_second)
         return _finish(target, run, route)
 
 
-def _targets(target: Connection, route: Route, run: Run, await_applied: Callable[[], object]) -> list[_Target]:
+def _find_targets(target: Connection, route: Route, run: Run, await_applied: Callable[[], object]) -> list[_Target]:
     """What is still to be compared."""
     tables = mirror.load(target)
 
@@ -125,7 +125,7 @@ def _compare_all(
     throttle, stop = rows_per_second / WORKERS if rows_per_second else None, threading.Event()
 
     def lane() -> None:
-        with db.another(source, "verify") as theirs, db.another(target, "verify") as ours:
+        with db.open_another(source, "verify") as theirs, db.open_another(target, "verify") as ours:
             while work and not stop.is_set():
                 try:
                     some = work.popleft()
@@ -161,10 +161,10 @@ def verify_rows(
         if d.aggregate is not None:
             aggregates.setdefault(d.target, set()).add(d.aggregate)
     for name in route.tables_of(phase):
-        for keys in _slices(aggregates.get(name, ())):
+        for keys in _cut_slices(aggregates.get(name, ())):
             left += checksums.compare_keys(source, target, tables[name], keys, await_applied)
     for unit in route.of(phase):
-        for keys in _slices(aggregates.get(unit.target, ())):
+        for keys in _cut_slices(aggregates.get(unit.target, ())):
             if isinstance(unit, IdentityMapping):
                 left += identities.compare(target, unit, keys)[1]
             elif isinstance(unit, EntityMapping):
@@ -172,7 +172,7 @@ def verify_rows(
     return left
 
 
-def _slices(keys: Iterable[str]) -> Iterator[list[str]]:
+def _cut_slices(keys: Iterable[str]) -> Iterator[list[str]]:
     """The keys in order, as many at a time as are compared at once."""
     listed = sorted(keys)
     for n in range(0, len(listed), differ.KEYS):
@@ -206,8 +206,8 @@ def judge(target: Connection, route: Route, phase: str) -> tuple[list[Account], 
     All in one snapshot, in which mirror and shop belong together. Raises MappingError for a check that does not run.
     """
     with one_snapshot(target) as ask:
-        counted = [ask(partial(account, mapping=m)) for m in counting(route, phase)]
-        checked = [ask(partial(checks.breaches, check=c)) for c in checks.load(route) if c.phase == phase]
+        counted = [ask(partial(account, mapping=m)) for m in list_counting(route, phase)]
+        checked = [ask(partial(checks.find_breaches, check=c)) for c in checks.load(route) if c.phase == phase]
         accounts, breaches = [c.result() for c in counted], [b for c in checked for b in c.result()]
     found = [
         Difference("accounting", a.table, "all rows", "unaccounted", found=str(a.unaccounted))
@@ -231,7 +231,7 @@ def one_snapshot(target: Connection) -> Iterator[Callable[[Callable[[Connection]
         target.execute(mode)
         [(snapshot,)] = target.execute("SELECT pg_export_snapshot()").fetchall()
         for _ in range(WORKERS):
-            conn = stack.enter_context(db.another(target, "verify"))
+            conn = stack.enter_context(db.open_another(target, "verify"))
             stack.enter_context(conn.transaction())
             conn.execute(mode)
             conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot)))

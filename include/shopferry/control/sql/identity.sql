@@ -1,5 +1,5 @@
 -- Every query works on temp tables: affected(key) holds legacy keys, wanted(legacy_key, cluster) what the mapping yields,
--- changed(legacy_key, shop_key, cluster) the images of what moved, before and after.
+-- changed(legacy_key, shop_key, cluster) what moved, as it was before and as it is after.
 
 -- name: lock
 -- Nobody else may join or leave these clusters until we commit. Buckets keep the lock table small; sorted against deadlock.

@@ -73,7 +73,7 @@ def test_what_a_merge_changes_is_merged_where_that_is_read(shop: Pair) -> None:
     ],
 )
 def test_values_are_the_same_bit_by_bit(pair: Pair, kind: str, one: str, other: str, differs: bool) -> None:
-    touched = changes.touched({"x": kind}, "id", "a", "b")
+    touched = changes.compose_touched({"x": kind}, "id", "a", "b")
     row = "(SELECT 1 AS id, {}::{} AS x) {}"
     query = SQL("SELECT {} FROM {}, {}").format(
         touched, SQL(row.format(one, kind, "a")), SQL(row.format(other, kind, "b"))
@@ -106,7 +106,9 @@ def reads(pair: Pair, unit: Unit, body: str) -> Any:
     """What PostgreSQL says that a SELECT of this unit reads."""
     pair.stores.merger.stage(ROUTE.units)
     select = SQL("WITH affected AS (TABLE {}) {}").format(Identifier("pg_temp", f"affected_{unit.slug}"), SQL(body))
-    return changes.reads(pair.shop, select, frozenset({"legacy.orders"}), frozenset(m.entity for m in ROUTE.mappings))
+    return changes.find_columns_read(
+        pair.shop, select, frozenset({"legacy.orders"}), frozenset(m.entity for m in ROUTE.mappings)
+    )
 
 
 @pytest.mark.fresh
