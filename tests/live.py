@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +16,13 @@ import psycopg
 from pair import Pair
 from psycopg.sql import SQL, Identifier
 from shopferry import db, phase_steps, stack
+from shopferry.backup import backup
 from shopferry.cdc import proof
 from shopferry.control import offsets
+from shopferry.control.differences import Difference
+from shopferry.cutover import way_back
 from shopferry.db import Connection
+from shopferry.demo import ledger, shop
 from shopferry.engine.pair import Stores
 from shopferry.errors import TransientError
 from shopferry.health import measure
@@ -29,6 +32,8 @@ from shopferry.retry import retrying
 from shopferry.route.route import Route
 from shopferry.settings import Settings
 from shopferry.stack import State, supervisor
+from shopferry.verify.accounting import Account
+from waiting import PATIENCE_S, until
 
 LONG = " ".join(f"{(n * 7919) % 99991:x}" for n in range(1, 1800))
 OTHER = " ".join(f"{(n * 104729) % 99991:x}" for n in range(1, 1800))
@@ -47,14 +52,8 @@ TOASTED = {  # long values of each type that PostgreSQL keeps out of line
         "numbers": "(SELECT array_agg((i * 7919) % 99991) FROM generate_series(1, 9000) i)",
     },
 }
-PATIENCE_S = 120.0  # a wait that is over says what it waited for
-
-
-def until(check: Callable[[], Any]) -> Any:
-    """What `check` returns once that is true."""
-    while not (found := check()):
-        time.sleep(0.05)
-    return found
+RATE = 40.0  # writes per second of the shop's application
+OPTIONS = Options(chunk_size=500, without_rehearsal="test")  # of a phase
 
 
 def order(number: int, status: str = "NEW", customer: int = 0) -> str:
@@ -77,6 +76,12 @@ def insert(legacy: Connection, table: str, number: int, sample: dict[str, object
     )
 
 
+def acknowledged(book: Path, store: str = "") -> int:
+    """How many writes, to one store or to either, a writer's ledger says were acknowledged so far."""
+    written = ledger.read(book) if book.exists() else []
+    return sum(r["acknowledged"] and store in ("", r["store"]) for r in written)
+
+
 @dataclass
 class Flow:
     """A running stack: both stores, the servers between them, and what must hold of them."""
@@ -85,6 +90,7 @@ class Flow:
     state: State
     environment: Mapping[str, str]
     notes: dict[str, Any] = field(default_factory=dict)  # what was seen while it was filled
+    whole: bool = False  # said by a test that leaves all as the next one may find it
     _conns: dict[str, Connection] = field(default_factory=dict)
 
     def close(self) -> None:
@@ -115,6 +121,41 @@ class Flow:
     def shop(self) -> Connection:
         """The new shop."""
         return self._conn("shop", self.settings.target_dsn)
+
+    @property
+    def directory(self) -> Path:
+        """The stack's data directory."""
+        return Path(self.environment["SHOPFERRY_DATA"])
+
+    def installed(self) -> bool:
+        """Whether the mirror is there, and with it something for the stream to bring."""
+        return phase_steps.is_installed(self.settings)
+
+    def armed(self) -> bool:
+        """Whether the way back is installed."""
+        return self.route.has_way_back and phase_steps.is_installed(self.settings.reversed)
+
+    def move(self, customers: int) -> None:
+        """A generated shop of that size in legacy, and all its phases verified and live."""
+        shop.seed(self.settings, customers)
+        self.ferry()
+
+    def ferry(self) -> list[Account]:
+        """Bring all phases through; returns the accounts of all tables, which must add up with no difference anywhere."""
+        accounts = []
+        for phase in self.route.phases:
+            outcome = phase_steps.run(self.settings, phase, "test", OPTIONS, lambda _: None)
+            assert outcome is not None and outcome.clean
+            accounts += outcome.accounts
+        for a in accounts:
+            assert a.legacy_rows == a.migrated + a.quarantined + sum(a.left_out.values()), a
+            assert a.unaccounted == 0, a
+        return accounts
+
+    def prepare_switch(self) -> int:
+        """Both stores backed up, the way back armed: all that the gates ask for; returns the rows that arming copied."""
+        backup.take_before_cutover(self.settings, "test")
+        return way_back.arm(self.settings)
 
     @property
     def route(self) -> Route:
@@ -151,7 +192,7 @@ class Flow:
 
     def applied(self) -> None:
         """Return when all that legacy has committed by now is applied, and proved to be."""
-        stores, waited = self.stores, time.monotonic()
+        stores, waited, patience_s = self.stores, time.monotonic(), 3 * PATIENCE_S
         while True:
             try:
                 with proof.broker_ends(stores, self.settings) as ends:
@@ -160,10 +201,10 @@ class Flow:
             except TransientError:
                 # What it stopped with stands until it is past it.
                 assert not self.stopped() or time.monotonic() - waited < 30, self.stopped()
-                if time.monotonic() - waited > PATIENCE_S:
+                if time.monotonic() - waited > patience_s:
                     raise
 
-    def differences(self) -> list[object]:
+    def differences(self) -> list[Difference]:
         """What any phase's verification finds."""
         return [d for p in self.route.phases for d in phase_steps.compare(self.settings, p).differences]
 
@@ -216,12 +257,14 @@ class Flow:
     def paused(self, name: str) -> Iterator[None]:
         """Without this server for as long as the block lasts."""
         server = supervisor.rpc(self.state)
-        while True:
+
+        def stopped() -> bool:
             try:
-                server.stopProcess(name)
-                break
+                return bool(server.stopProcess(name))
             except xmlrpc.client.Fault:  # it has just ended by itself, and is not yet started again
-                time.sleep(0.05)
+                return False
+
+        until(stopped)
         try:
             yield
         finally:
@@ -232,39 +275,3 @@ class Flow:
         """What on-call does after changes were lost: stop the consumer, copy anew, start it again."""
         with self.paused("sync"):
             phase_steps.resync(self.settings, "test")
-
-
-@contextmanager
-def here(environment: Mapping[str, str]) -> Iterator[None]:
-    """This process belongs to the stack that these variables name, for as long as the block lasts."""
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-
-
-@contextmanager
-def running(fill: Callable[[Flow], object], **environment: str) -> Iterator[Flow]:
-    """A stack without Airflow in a directory of its own, filled, with all phases verified and live."""
-    home = Path(tempfile.mkdtemp(prefix="shopferry-stream-"))
-    home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
-    environment["SHOPFERRY_DATA"] = str(home)
-    found = None
-    try:
-        with here(environment):
-            state = stack.up(without={"airflow"})
-            found = Flow(Settings.load(), state, environment)
-            fill(found)
-            for phase in found.route.phases:
-                options = Options(chunk_size=500, without_rehearsal="test")
-                outcome = phase_steps.run(found.settings, phase, "test", options, lambda _: None)
-                assert outcome is not None and outcome.clean
-        yield found
-    finally:
-        with here(environment):
-            if found:
-                found.close()
-            stack.down(purge=True)

@@ -82,7 +82,7 @@ LONG = (
 )
 TARGETS = {target.name: target for target in (*TESTS, *LONG)}
 
-_SWITCH = ("test_switch.py", "test_way_back.py", "test_dry_run.py", "test_finish.py", "test_move.py", "test_deaths.py")
+_OF_SWITCH = "test_deaths.py"  # though it lies beside the crash matrix
 
 
 def target_of(path: PurePosixPath, markers: Collection[str]) -> str:
@@ -93,9 +93,9 @@ def target_of(path: PurePosixPath, markers: Collection[str]) -> str:
         return "test-airflow"
     if "move" in markers or "stack" not in markers:
         return "test"
-    if path.parts[0] == "stream":
-        return "test-stream"
-    return "test-switch" if path.name in _SWITCH else "test-stack"
+    if path.parts[0] in {"stream", "switch"}:
+        return f"test-{path.parts[0]}"
+    return "test-switch" if path.name == _OF_SWITCH else "test-stack"
 
 
 _STREAM, _ON_STACK, _AIRFLOW, _KAFKA = (
@@ -137,22 +137,27 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "Makefile": (),
     "README.md": (),
     "docker-compose.yml": (),
-    "tests/acceptance/": _ON_STACK,
     "tests/crash/": _ON_STACK,
+    "tests/dags/": _AIRFLOW,
     "tests/integration/": (),
-    "tests/integration/test_dags.py": _AIRFLOW,
-    "tests/integration/test_stack.py": ("test-stack", *_AIRFLOW),
     "tests/kafka/": _KAFKA,
     "tests/mappings/": (),
     "tests/mutation/": (),
+    "tests/stack/": ("test-stack",),
     "tests/stream/": _STREAM,
+    "tests/switch/": ("test-switch",),
     "tests/unit/": (),
     "tests/airflow_api.py": _AIRFLOW,
     "tests/book.py": (),
     "tests/book.tsv": (),
+    "tests/guardian.py": ("test-stack",),
     "tests/history.py": (),
-    "tests/pool.py": (),
+    "tests/limits.py": ("test-switch",),
     "tests/live.py": (*_STREAM, *_ON_STACK),
+    "tests/looks.py": ("test-stack",),
+    "tests/pool.py": (),
+    "tests/shops.py": (*_STREAM, *_ON_STACK),
+    "tests/stacks.py": (*_STREAM, *_ON_STACK, *_AIRFLOW),
     "tests/targets.py": (),
 }
 

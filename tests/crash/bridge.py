@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import psycopg
 from cells import MORTAL, TASK, WIRES, Death
-from ground import Ground, Paused, until
+from ground import Ground, Paused
 from shopferry import db, phase_steps
 from shopferry.backup import backup
 from shopferry.control import phases
@@ -24,6 +24,7 @@ from shopferry.retry import retrying
 from shopferry.route.route import Route
 from shopferry.settings import Settings
 from shopferry.stores import fence
+from waiting import until
 from wire import Wire
 
 _OLD = {"cutover": "legacy", "rollback": "shop"}

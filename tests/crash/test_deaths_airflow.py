@@ -11,10 +11,10 @@ import psutil
 import pytest
 from bridge import Bridge, Sentry
 from cells import AIRFLOW_DEATHS, HELD, Death
-from ground import until
 from shopferry import db
 from shopferry.demo.airflow_client import AirflowClient
 from test_matrix import WHOLE
+from waiting import until
 
 pytestmark = [
     pytest.mark.stack,

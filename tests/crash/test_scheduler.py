@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from cells import AIRFLOW, TASKS, Cell
-from ground import Ground, until
+from ground import Ground
 from shopferry import db
 from shopferry.control import chunks, phases
 from shopferry.demo.airflow_client import AirflowClient
 from shopferry.route.route import Route
 from test_matrix import WHOLE
+from waiting import until
 
 pytestmark = [
     pytest.mark.stack,

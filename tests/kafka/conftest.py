@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from line import Line
 from pair import prepare
-from servers import Broker, Connect, until
+from servers import Broker, Connect
 from shopferry.demo.generator import seed
 from shopferry.settings import Settings
+from waiting import until
 
 JARS = os.environ.get("SHOPFERRY_KAFKA_JARS", "")
 

@@ -9,11 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,17 +23,10 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from shopferry.settings import Settings
 from shopferry.stack.state import choose_port, is_free
+from waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-
-
-def until(check: Callable[[], Any]) -> Any:
-    """What `check` returns once that is true."""
-    while True:
-        if found := check():
-            return found
-        time.sleep(0.1)
 
 
 def composed(service: str, prefix: str) -> dict[str, str]:

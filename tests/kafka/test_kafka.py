@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from line import Line
-from servers import until
 from shopferry import db, phase_steps
 from shopferry.cdc.broker import group, topics
 from shopferry.cdc.proof import has_reached, send_mark
@@ -15,6 +14,7 @@ from shopferry.control.differences import Difference
 from shopferry.demo import ledger
 from shopferry.phase_steps import Options
 from shopferry.route.route import Route
+from waiting import until
 
 ROUTE = Route.load("demo")
 OPTIONS = Options(chunk_size=500, without_rehearsal="test")

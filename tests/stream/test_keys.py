@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from live import LONG, OTHER, Flow, order, until
+from live import LONG, OTHER, Flow, order
+from waiting import until
 
 pytestmark = pytest.mark.stack
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from live import Flow, order, until
+from live import Flow, order
 from shopferry.cdc import proof
+from waiting import until
 
 pytestmark = pytest.mark.stack
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from live import Flow, order, until
+from live import Flow, order
 from shopferry import db
 from shopferry.stack import postgres, state, supervisor
+from waiting import until
 
 pytestmark = pytest.mark.stack
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from live import Flow, order, until
+from live import Flow, order
+from waiting import until
 
 pytestmark = pytest.mark.stack
 

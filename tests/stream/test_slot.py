@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from live import Flow, order, until
+from live import Flow, order
+from waiting import until
 
 pytestmark = pytest.mark.stack
 CUSTOMER = "UPDATE customers SET phone = '601 {0}' WHERE id = (SELECT min(id) FROM customers)"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from live import Flow, order, until
+from live import Flow, order
 from shopferry import db
+from waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -47,6 +48,7 @@ def test_what_is_rolled_back_never_arrives(flow: Flow) -> None:
     ]
 
 
+@pytest.mark.deep
 def test_a_transaction_longer_than_every_time_out(flow: Flow) -> None:
     """Open for longer than the slot's and the broker's patience, lowered: what counts is that they end before it does."""
     legacy = flow.legacy

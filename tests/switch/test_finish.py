@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 from kafka import KafkaAdminClient
+from live import RATE, Flow, acknowledged
 from shopferry import db, phase_steps, stack
-from shopferry.backup import backup
 from shopferry.cli import main
 from shopferry.control import routes
 from shopferry.cutover import finish as end
-from shopferry.cutover import switch, way_back
+from shopferry.cutover import switch
 from shopferry.demo import shop
 from shopferry.demo.writer import run_beside
 from shopferry.errors import GateError, PhaseError
 from shopferry.route.route import Route
-from shopferry.settings import SQL_ROOT, Settings
-from test_move import RATE, ferry, until
-from test_move import settings as _settings_fixture
+from shopferry.settings import SQL_ROOT
+from waiting import until
 
 pytestmark = pytest.mark.stack
-settings = _settings_fixture
 OURS = (
     "SELECT nspname::text FROM pg_namespace WHERE nspname ~ '^(ferry|mirror|legacy|shopferry.*)$' "
     "UNION ALL SELECT tgname FROM pg_trigger WHERE tgname ~ 'shopferry' UNION ALL SELECT pubname FROM pg_publication "
@@ -48,8 +45,9 @@ def relations(dsn: str) -> list[tuple[str, str]]:
 
 
 def test_the_end_leaves_the_audit_log_and_nothing_else(
-    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    empty: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settings = empty.settings
     shop.seed(settings, 100)
     before = {dsn: relations(dsn) for dsn in (settings.source_dsn, settings.target_dsn)}
     assert main(["finish", "demo", "--approved-by", "Anna", "Jan"]) == 1
@@ -57,13 +55,12 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
     phase_steps.install(settings)
     book = tmp_path / "ledger.jsonl"
     with run_beside(book, RATE):
-        ferry(settings)
+        empty.ferry()
         with pytest.raises(GateError, match="legacy is the active store"):
             end.finish(settings, "demo", "Anna", "Jan")
-        backup.take_before_cutover(settings, "test")
-        way_back.arm(settings)
+        empty.prepare_switch()
         switch.cut_over(settings, "test")
-        time.sleep(1)
+        until(lambda: acknowledged(book, "shop") > 10)
     standing = ours(settings.source_dsn), ours(settings.target_dsn)
     with pytest.raises(
         GateError, match=r"the way back is promised until .* 14 days after the switch \(way_back_days in demo"
@@ -132,7 +129,8 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
         new.execute("SELECT FROM ferry.route")
 
 
-def test_nothing_was_there(settings: Settings) -> None:
+def test_nothing_was_there(empty: Flow) -> None:
+    settings = empty.settings
     with db.connect(settings.target_dsn, "test") as new:
         new.execute((SQL_ROOT / "demo" / "shop.sql").read_bytes())
     with pytest.raises(PhaseError, match="nothing is installed"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from live import RATE, Flow
 from psycopg.sql import SQL, Composable, Identifier, Literal
 from shopferry import db, phase_steps
 from shopferry.cdc import proof
@@ -20,7 +21,6 @@ from shopferry.engine import mirror, pair
 from shopferry.route.entities import EntityMapping
 from shopferry.route.route import Route
 from shopferry.settings import Settings
-from test_move import RATE, ferry, settings  # noqa: F401
 
 pytestmark = pytest.mark.stack
 SEED = 20261124
@@ -161,7 +161,7 @@ def _row(conn: db.Connection, place: Place, key: str) -> str | None:
     return str(row[0]) if row else None
 
 
-def nothing_is_missing(settings: Settings, book: Path) -> None:  # noqa: F811
+def nothing_is_missing(settings: Settings, book: Path) -> None:
     """Every write that the application was told was done is there, once the stream has brought the last of them."""
     with pair.open_stores(settings, "test") as s, proof.broker_ends(s, settings) as ends:
         proof.await_applied(s, ends, 120.0)
@@ -181,24 +181,20 @@ def harmed(conn: db.Connection, places: list[Place], dice: random.Random, many: 
     return list(done.values())
 
 
-def found(settings: Settings) -> list[Difference]:  # noqa: F811
-    """What verification finds in all phases."""
-    return [d for p in Route.load(settings.route).phases for d in phase_steps.compare(settings, p).differences]
-
-
-def test_two_hundred_random_damages_are_found_and_mended(settings: Settings, tmp_path: Path) -> None:  # noqa: F811
+def test_two_hundred_random_damages_are_found_and_mended(empty: Flow, tmp_path: Path) -> None:
+    settings = empty.settings
     print(f"seed {SEED}")
     dice = random.Random(SEED)
     route, book = Route.load(settings.route), tmp_path / "ledger.jsonl"
     shop.seed(settings, 1_500)
-    ferry(settings)
+    empty.ferry()
     total = 0
     with run_beside(book, RATE), db.connect(settings.target_dsn, "test") as conn:
         for places in (mirrored(conn), entities(conn, route)):  # one after the other: the shop follows from the mirror
             missing = MANY
             while missing > 0:
                 damages = harmed(conn, places, dice, missing)
-                differing = found(settings)
+                differing = empty.differences()
                 layer = places[0].layer
                 met = {(d.target, d.key) for d in differing if d.layer == layer}
                 # The application may have written to a row meanwhile, and the stream has then put it right: it is made up for.
@@ -208,7 +204,7 @@ def test_two_hundred_random_damages_are_found_and_mended(settings: Settings, tmp
                 assert {row for row in met - harmed_rows if not follows(route, row, differing, harmed_rows)} == set()
                 for phase in route.phases:
                     assert phase_steps.repair(settings, phase, "test").remaining == []
-                assert found(settings) == []
+                assert empty.differences() == []
                 missing -= len(standing)
                 total += len(standing)
         assert total == 2 * MANY
@@ -243,24 +239,25 @@ def confused(conn: db.Connection, dice: random.Random, many: int) -> int:
     return done
 
 
-def test_confused_identities_and_offsets_moved_back_are_mended(settings: Settings, tmp_path: Path) -> None:  # noqa: F811
+def test_confused_identities_and_offsets_moved_back_are_mended(empty: Flow, tmp_path: Path) -> None:
+    settings = empty.settings
     print(f"seed {SEED}")
     dice = random.Random(SEED)
     route, book = Route.load(settings.route), tmp_path / "ledger.jsonl"
     shop.seed(settings, 500)
-    ferry(settings)
+    empty.ferry()
     with run_beside(book, RATE), db.connect(settings.target_dsn, "test") as conn:
         for _ in range(3):
             confused(conn, dice, 10)
             conn.execute("UPDATE ferry.kafka_offset SET next = greatest(0, next - 300)")  # and so they come once more
-            assert any(d.layer == "identity" for d in found(settings))
+            assert any(d.layer == "identity" for d in empty.differences())
             # What follows from a wrong identity comes to light when it is right: so repair and look until nothing is left.
             for _ in range(3):
                 for phase in route.phases:
                     phase_steps.repair(settings, phase, "test")
-                if not found(settings):
+                if not empty.differences():
                     break
-            assert found(settings) == []
+            assert empty.differences() == []
     nothing_is_missing(settings, book)
 
 

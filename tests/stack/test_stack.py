@@ -6,11 +6,7 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +17,10 @@ from kafka import KafkaConsumer, TopicPartition
 from shopferry import stack
 from shopferry.errors import StackError
 from shopferry.settings import stack_state
-from shopferry.stack import airflow, supervisor, tansu
+from shopferry.stack import supervisor, tansu
 from shopferry.stack.state import choose_port, is_free
+from stacks import EMPTY, SharedStack
+from waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -38,21 +36,11 @@ TOPIC = "demo.public.customers"
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[stack.State]:
-    """The stack without Airflow and consumer, in a directory of its own, with something to stream."""
-    home = Path(tempfile.mkdtemp(prefix="shopferry-stack-"))
-    home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
-    before = os.environ.get("SHOPFERRY_DATA")
-    os.environ["SHOPFERRY_DATA"] = str(home)
-    try:
-        state = stack.up(without={"airflow", "sync"})
-        begin(state)
-        yield state
-    finally:
-        stack.down(purge=True)
-        os.environ.pop("SHOPFERRY_DATA")
-        if before is not None:
-            os.environ["SHOPFERRY_DATA"] = before
+def running(shared_stack: SharedStack) -> Iterator[stack.State]:
+    """The stack without Airflow and consumer, with something to stream."""
+    with shared_stack.lent(EMPTY) as flow, flow.paused("sync"):
+        begin(flow.state)
+        yield flow.state
 
 
 def begin(state: stack.State) -> None:
@@ -60,14 +48,6 @@ def begin(state: stack.State) -> None:
     execute(state["legacy_dsn"], LEGACY)
     with psycopg.connect(state["legacy_dsn"], autocommit=True) as conn:
         until(lambda: conn.execute("SELECT FROM pg_replication_slots").fetchall())
-
-
-def until(check: Callable[[], Any]) -> Any:
-    """What `check` returns once that is true."""
-    while True:
-        if found := check():
-            return found
-        time.sleep(0.05)
 
 
 def pid(name: str) -> int | None:
@@ -278,20 +258,3 @@ def test_down_leaves_no_process_even_without_the_supervisor(running: stack.State
     assert again == running
     execute(again["legacy_dsn"], "INSERT INTO customers VALUES (5000, 'still here')")
     assert arrived(again, 5000)
-
-
-@pytest.mark.airflow
-def test_airflow_joins_a_running_stack_and_leaves_with_it(running: stack.State) -> None:
-    before = pid("legacy-db")
-    state = stack.up(without={"sync"})
-    assert pid("legacy-db") == before
-    assert airflow.is_healthy(state)
-    assert airflow.fetch_token(state)
-    assert airflow.fetch_import_errors(state) == {}
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"{state['airflow_url']}/api/v2/dags")  # noqa: S310
-    assert refused.value.code == 401
-    servers = [psutil.Process(service.pid) for service in stack.status() if service.pid]
-    family = servers + [child for server in servers for child in server.children(recursive=True)]
-    stack.down()
-    assert [process for process in family if process.is_running() and process.status() != "zombie"] == []

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from airflow_api import Api
@@ -25,8 +26,9 @@ from shopferry.demo import shop as demo_shop
 from shopferry.errors import ConfigError, TransientError
 from shopferry.rehearsal import note
 from shopferry.route.route import Route
-from shopferry.settings import PROJECT, Settings, data_dir
+from shopferry.settings import PROJECT, data_dir
 from shopferry.stack import airflow as embedded
+from stacks import EMPTY, SharedStack
 
 pytestmark = pytest.mark.airflow
 
@@ -244,27 +246,26 @@ def test_the_stores_are_airflows_connections(dags: dict[str, Any], monkeypatch: 
 
 
 @pytest.fixture(scope="module")
-def stores() -> Iterator[stack.State]:
-    """The stack without Airflow, with a small shop in it, in a directory of its own."""
-    home = Path(tempfile.mkdtemp(prefix="shopferry-dags-"))
-    home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
-    before = os.environ.get("SHOPFERRY_DATA")
-    os.environ["SHOPFERRY_DATA"] = str(home)
-    try:
-        state = stack.up(without={"airflow"})
-        demo_shop.seed(Settings.load(), 400)
-        yield state
-    finally:
-        stack.down(purge=True)
-        os.environ.pop("SHOPFERRY_DATA")
-        if before is not None:
-            os.environ["SHOPFERRY_DATA"] = before
+def stores(shared_stack: SharedStack) -> Iterator[stack.State]:
+    """The stack without Airflow, with a small shop in legacy."""
+    with shared_stack.lent(EMPTY) as flow:
+        demo_shop.seed(flow.settings, 400)
+        flow.close()
+        yield flow.state
 
 
 @pytest.fixture
 def running(stores: stack.State) -> stack.State:
-    """The same with Airflow."""
-    return stack.up()
+    """The same with Airflow, which joins what runs."""
+    before = pids()
+    state = stack.up()
+    assert pids().items() >= before.items()
+    return state
+
+
+def pids() -> dict[str, int]:
+    """The processes of the stack's servers that run."""
+    return {s.name: s.pid for s in stack.status() if s.pid}
 
 
 def one(dsn: str, query: str) -> Any:
@@ -293,10 +294,12 @@ def test_a_sample_is_merged_and_lets_go(stores: stack.State) -> None:
 @pytest.mark.stack
 def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     """In one go, as a boot takes most of a minute: page, refusals, a killed task, three phases, cutover, rollback, end."""
+    assert embedded.is_healthy(running)
+    assert embedded.fetch_import_errors(running) == {}
     admin, oncall, viewer, nobody = (Api(running, user) for user in ("admin", "oncall", "viewer", ""))
     assert admin("GET", "/api/v2/importErrors")[1]["total_entries"] == 0
 
-    for path in ("/shopferry/", "/shopferry/api/status"):
+    for path in ("/shopferry/", "/shopferry/api/status", "/api/v2/dags"):
         assert nobody("GET", path)[0] == 401
         assert viewer("GET", path)[0] == 200
     for path in ("/shopferry/docs", "/shopferry/openapi.json"):
@@ -406,3 +409,8 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     told, lines = leaks.search(known, leaks.read_files(data_dir() / "log", embedded.find_home() / "logs"))
     assert lines > 1_000
     assert told == []
+
+    servers = [psutil.Process(pid) for pid in pids().values()]
+    family = servers + [child for server in servers for child in server.children(recursive=True)]
+    stack.down()
+    assert [process for process in family if process.is_running() and process.status() != "zombie"] == []

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import tempfile
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from live import RATE, Flow, acknowledged
 from shopferry import cli, db, phase_steps, stack
-from shopferry.backup import backup
 from shopferry.control import phases, quarantine
 from shopferry.control.gates import Gate
 from shopferry.cutover import gates, losses, rollback, switch, way_back
 from shopferry.cutover.rollback import roll_back
-from shopferry.demo import ledger, shop
+from shopferry.demo import ledger
 from shopferry.demo.writer import run_beside
 from shopferry.engine import pair
 from shopferry.errors import GateError
@@ -31,29 +28,10 @@ from shopferry.route.settings import Allowance, Terms
 from shopferry.settings import Settings
 from shopferry.stores import fence
 from shopferry.verify import differ
-from test_move import RATE, differences, ferry, until
+from waiting import until
 
 pytestmark = pytest.mark.stack
 BACK = Route.load("demo_reverse")
-
-
-@pytest.fixture(scope="module")
-def settings() -> Iterator[Settings]:
-    """A stack with a small shop, all phases verified, both stores backed up, the way back armed."""
-    home = Path(tempfile.mkdtemp(prefix="shopferry-back-"))
-    home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SHOPFERRY_DATA", str(home))
-        try:
-            stack.up(without={"airflow"})
-            ready = Settings.load()
-            shop.seed(ready, 400)
-            ferry(ready)
-            backup.take_before_cutover(ready, "test")
-            assert way_back.arm(ready) > 5_000
-            yield ready
-        finally:
-            stack.down(purge=True)
 
 
 def states(settings: Settings) -> tuple[set[str], set[str]]:
@@ -98,7 +76,7 @@ def judge_way_back(settings: Settings) -> Gate:
         return way_back.gate(s, settings)
 
 
-def test_the_gate_wants_a_marker_to_make_the_round(settings: Settings) -> None:
+def test_the_gate_wants_a_marker_to_make_the_round(settings: Settings, limits: None) -> None:
     gate = judge_way_back(settings)
     assert gate.met and "a marker went from the new shop to legacy in" in gate.evidence
     consumer = next(s.pid for s in stack.status() if s.name == "sync-reverse")
@@ -143,7 +121,7 @@ def test_the_gate_wants_legacys_numbers_to_be_readable(settings: Settings) -> No
 
 
 def test_what_legacy_refuses_keeps_the_new_shop_open(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ready: Flow, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     theirs = "SELECT full_name ~ ' Odd$', last_ip FROM customers WHERE id = %s"
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
@@ -183,10 +161,10 @@ def test_what_legacy_refuses_keeps_the_new_shop_open(
         roll_back(settings, "test")
         assert legacy.execute(theirs, (account,)).fetchone() == (True, "10.0.0.1")
     phase_steps.run_again(settings, "test", lambda _: None)
-    assert not differences(settings)
+    assert not ready.differences()
 
 
-def test_what_is_too_long_for_legacy_is_kept_or_keeps_the_new_shop_open(settings: Settings) -> None:
+def test_what_is_too_long_for_legacy_is_kept_or_keeps_the_new_shop_open(ready: Flow, settings: Settings) -> None:
     long, changed = "Bardzo długa " + "a" * 250, "Zmieniona " + "b" * 250
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         way_back.arm(settings)
@@ -224,10 +202,12 @@ def test_what_is_too_long_for_legacy_is_kept_or_keeps_the_new_shop_open(settings
             ("shop.customer_address", "street", long)
         ]
         phase_steps.run_again(settings, "test", lambda _: None)
-    assert not differences(settings)
+    assert not ready.differences()
 
 
-def test_who_takes_back_a_consent_in_the_new_shop_has_done_so_for_all_their_old_accounts(settings: Settings) -> None:
+def test_who_takes_back_a_consent_in_the_new_shop_has_done_so_for_all_their_old_accounts(
+    ready: Flow, settings: Settings
+) -> None:
     """Else the grant of another account comes to life again once the one that decided has left."""
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         row = new.execute(
@@ -262,10 +242,11 @@ def test_who_takes_back_a_consent_in_the_new_shop_has_done_so_for_all_their_old_
         legacy.execute("UPDATE customers SET deleted = 'T' WHERE id = %s", (accounts[1],))
         until(lambda: new.execute(held, (person,)).fetchall() != [("withdrawn", accounts[1])])
         assert new.execute(held, (person,)).fetchall() == [("withdrawn", accounts[0])]
-    assert not differences(settings)
+    assert not ready.differences()
 
 
 def test_who_takes_back_the_newsletter_in_the_new_shop_gets_it_by_none_of_their_old_accounts(
+    ready: Flow,
     settings: Settings,
 ) -> None:
     """Legacy writes to every account whose flag says so; and a withdrawal must stay with each when they part."""
@@ -348,10 +329,10 @@ def test_who_takes_back_the_newsletter_in_the_new_shop_gets_it_by_none_of_their_
         parted = """SELECT s.state FROM shop.customer c JOIN shop.consent s ON s.customer_id = c.id
                     WHERE c.legacy_customer_id = ANY(%s) AND s.purpose = 'newsletter'"""
         until(lambda: new.execute(parted, (theirs,)).fetchall() == [("withdrawn",)] * 2)
-    assert not differences(settings)
+    assert not ready.differences()
 
 
-def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_path: Path) -> None:
+def test_there_and_back_and_there_again_loses_nothing(ready: Flow, settings: Settings, tmp_path: Path) -> None:
     book, begun = tmp_path / "ledger.jsonl", datetime.now(UTC)
     with run_beside(book, RATE):
         for _ in range(2):
@@ -365,7 +346,8 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
             assert way_back.arm(settings) == 0
             assert judge_way_back(settings).met
             assert states(settings) == ({"cut_over"}, {"in_sync"})
-            time.sleep(4)
+            enough = acknowledged(book, "shop") + 120
+            until(lambda enough=enough: acknowledged(book, "shop") >= enough)  # type: ignore[misc]
             health = measure.measure(settings)
             assert (health.route, health.watched, find_problems(health)) == (BACK.name, True, [])
             assert health.events > 0 and health.written == "the legacy store"
@@ -383,7 +365,8 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
         with pytest.raises(GateError, match=r"it was approved at .* UTC, and the shop was switched since, at "):
             roll_back(settings, "test", approved=begun)
         assert open_stores(settings) == ["shop"]
-        time.sleep(2)
+        enough = acknowledged(book, "shop") + 60
+        until(lambda: acknowledged(book, "shop") >= enough)
     way_back.await_both(settings)
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         assert quarantine.count_by_reason(legacy) == []
@@ -394,7 +377,7 @@ def test_there_and_back_and_there_again_loses_nothing(settings: Settings, tmp_pa
     assert [r["store"] for r in ledger.read(book) if r["acknowledged"]].count("shop") > 100
     roll_back(settings, "test")
     phase_steps.run_again(settings, "test", lambda _: None)
-    assert not differences(settings)
+    assert not ready.differences()
 
 
 def test_a_rollback_that_died_is_completed_and_nothing_else_is_possible(

@@ -4,7 +4,7 @@ The files lie beside the project, in ../shared/data (their licences keep them ou
 with them stays as it is: phones, hashes, dates, totals. Only what the legacy schema needs and the files lack is added:
 an e-mail from the person's hash where the publisher took it out, and loyalty data, which neither shop had.
 
-    python tests/acceptance/real_input.py DSN
+    python tests/real_input.py DSN
 """
 
 from __future__ import annotations

@@ -7,53 +7,27 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from shopferry import db, phase_steps, stack
+from live import Flow
+from shopferry import db, phase_steps
 from shopferry.cutover import gates
 from shopferry.demo import leaks, shop
 from shopferry.demo.leaks import Find, Personal
-from shopferry.phase_steps import Options
-from shopferry.route.route import Route
 from shopferry.settings import Settings, data_dir, stack_state
+from waiting import until
 
 pytestmark = pytest.mark.stack
 
 JAN = {"full_name": "Jan Przypadkowy", "email": "jan.przypadkowy@nowhere.example.com", "phone": "601 987 123"}
 NUMBER = "48601987123"
-
-
-@pytest.fixture
-def settings() -> Iterator[Settings]:
-    """A stack of this test's own, both stores empty."""
-    home = Path(tempfile.mkdtemp(prefix="shopferry-privacy-"))
-    home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
-    before = os.environ.get("SHOPFERRY_DATA")
-    os.environ["SHOPFERRY_DATA"] = str(home)
-    try:
-        stack.up(without={"airflow"})
-        yield Settings.load()
-    finally:
-        stack.down(purge=True)
-        os.environ.pop("SHOPFERRY_DATA")
-        if before is not None:
-            os.environ["SHOPFERRY_DATA"] = before
-
-
-def until(check: Callable[[], Any]) -> Any:
-    """What `check` returns once that is true."""
-    while not (found := check()):
-        time.sleep(0.1)
-    return found
 
 
 def one(dsn: str, query: str) -> Any:
@@ -149,7 +123,8 @@ def deadlock(dsn: str, key: int) -> str:
     return told[0]
 
 
-def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Settings, tmp_path: Path) -> None:
+def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(empty: Flow, tmp_path: Path) -> None:
+    settings = empty.settings
     shop.seed(settings, 150)
     phase_steps.install(settings)
     with db.connect(settings.source_dsn, "test") as legacy:
@@ -168,10 +143,7 @@ def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Set
     with log.open("w") as out:
         writer = subprocess.Popen(command, stdout=out, stderr=out)
         try:
-            for phase in Route.load(settings.route).phases:
-                phase_steps.run(
-                    settings, phase, "test", Options(chunk_size=500, without_rehearsal="test"), lambda _: None
-                )
+            empty.ferry()
             # A row that the new shop refuses, quoting it whole; with the stream and then with a release.
             with db.connect(settings.target_dsn, "test") as new:
                 new.execute(
@@ -184,7 +156,7 @@ def test_no_log_line_no_error_and_no_metric_tells_about_a_customer(settings: Set
             texts.append(cli("quarantine", "list", "--rows"))
             # A copy whose source dies under it.
             for name in ("legacy-db", "connector", "sync"):
-                os.kill(next(s.pid for s in stack.status() if s.name == name) or 0, signal.SIGKILL)
+                os.kill(empty.pid(name) or 0, signal.SIGKILL)
             texts.append(cli("verify"))
             until(lambda: http("/healthz")[0] == 200)
             gates.judge(settings)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,48 +23,24 @@ import psycopg
 import pytest
 from bouncer import Bouncer, Clients, read, write
 from shopferry import db, phase_steps, stack
-from shopferry.backup import backup
-from shopferry.cutover import gates, routing, section, switch, way_back
+from shopferry.cutover import locks, routing, section, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.cutover.turn import Turn
-from shopferry.demo import shop
 from shopferry.errors import GateError, ShopferryError, TransientError
-from shopferry.phase_steps import Options
 from shopferry.report.standing import Step
-from shopferry.retry import retrying
 from shopferry.route.route import Route
 from shopferry.settings import Settings
 from shopferry.stores import fence
-from tenacity import Retrying, retry_if_exception_message, stop_after_attempt
+from waiting import until
 
 pytestmark = pytest.mark.stack
 PAUSING = Path(__file__).resolve().parents[1] / "crash" / "pausing.py"
 
 
-@pytest.fixture(scope="module")
-def settings() -> Iterator[Settings]:
-    """A stack with a small shop, all phases verified, both stores backed up: ready to be switched."""
-    home = Path(tempfile.mkdtemp(prefix="shopferry-switch-"))
-    home.chmod(0o755)  # the account of PostgreSQL must be able to enter it
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SHOPFERRY_DATA", str(home))
-        try:
-            stack.up(without={"airflow"})
-            ready = Settings.load()
-            shop.seed(ready, 50)
-            for phase in Route.load(ready.route).phases:
-                phase_steps.run(ready, phase, "test", Options(without_rehearsal="test"), lambda _: None)
-            backup.take_before_cutover(ready, "test")
-            way_back.arm(ready)
-            yield ready
-        finally:
-            stack.down(purge=True)
-
-
 @pytest.fixture(autouse=True)
-def caught_up(settings: Settings) -> None:
-    """What the test before wrote has been replayed: on a slow machine the gates would rightly refuse the switch until then."""
-    wait_for_stream(settings)
+def begun_well(settings: Settings, proof_for_gates: None) -> None:
+    """What the test before wrote is applied in both stores."""
+    way_back.await_both(settings)
 
 
 @pytest.fixture
@@ -109,20 +84,10 @@ def version(settings: Settings) -> int:
     return int(row(settings.target_dsn, "SELECT version FROM ferry.route"))
 
 
-def until(check: Callable[[], object]) -> None:
-    while not check():
-        time.sleep(0.05)
-
-
-def wait_for_stream(settings: Settings) -> None:
-    late = {"stream caught up", "lag small and falling"}
-    until(lambda: all(g.met for g in retrying(lambda: gates.judge(settings)) if g.gate in late))
-
-
 # -- what keeps the switch out changes nothing ------------------------------------------------------------------------
 
 
-def test_a_writer_that_does_not_end_keeps_the_switch_out(settings: Settings) -> None:
+def test_a_writer_that_does_not_end_keeps_the_switch_out(settings: Settings, limits: None) -> None:
     given_up, failed = threading.Event(), list[psycopg.Error]()
 
     def other() -> None:
@@ -137,7 +102,8 @@ def test_a_writer_that_does_not_end_keeps_the_switch_out(settings: Settings) -> 
         slow.execute("UPDATE customers SET phone = '601 000 003' WHERE id = (SELECT max(id) FROM customers)")
         waiting = threading.Thread(target=other)  # writers that come meanwhile may have to wait, and do not fail
         waiting.start()
-        with pytest.raises(TransientError, match=r"a writer did not finish within 5 s \(.*\): nothing was changed"):
+        told = rf"a writer did not finish within {section.LOCK_WAIT_S:.0f} s \(.*\): nothing was changed"
+        with pytest.raises(TransientError, match=told):
             switch.cut_over(settings, "test")
         given_up.set()
         waiting.join()
@@ -146,7 +112,7 @@ def test_a_writer_that_does_not_end_keeps_the_switch_out(settings: Settings) -> 
 
 
 def test_a_stream_that_does_not_catch_up_keeps_the_switch_out(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, short_limits: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     consumer = next(s.pid for s in stack.status() if s.name == "sync")
     assert consumer
@@ -160,14 +126,13 @@ def test_a_stream_that_does_not_catch_up_keeps_the_switch_out(
 
 
 def test_a_last_look_that_takes_too_long_keeps_the_switch_out(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, limits: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with db.connect(settings.target_dsn, "test") as busy, busy.transaction():
         lock = "LOCK TABLE mirror.loyalty_redemptions IN ACCESS EXCLUSIVE MODE"
         after(monkeypatch, "await_applied", lambda: busy.execute(lock))
-        with pytest.raises(
-            TransientError, match="not through within 10 s: nothing was changed, writers go on as before"
-        ):
+        told = f"not through within {section.LIMIT_S:.0f} s: nothing was changed, writers go on as before"
+        with pytest.raises(TransientError, match=told):
             switch.cut_over(settings, "test")
         assert_legacy_goes_on(settings, 1)
 
@@ -178,9 +143,9 @@ def test_what_keeps_nobody_waiting_may_take_longer_than_the_switch(
     def locked() -> None:
         raise GateError("so far it came")
 
-    looks = iter([0.0, 5.0])  # ahead, and again
-    monkeypatch.setattr(section, "LIMIT_S", 8.0)
-    after(monkeypatch, "_await_calm", lambda: time.sleep(5.0))
+    looks = iter([0.0, 2.5])  # ahead, and again
+    monkeypatch.setattr(section, "LIMIT_S", 4.0)
+    after(monkeypatch, "_await_calm", lambda: time.sleep(2.5))
     after(monkeypatch, "look_ahead", lambda: time.sleep(next(looks)))
     after(monkeypatch, "lock", locked)
     with pytest.raises(GateError, match="so far it came"):
@@ -226,41 +191,36 @@ def test_a_row_that_moved_last_and_differs_keeps_the_switch_out(
 
 
 def test_a_broker_that_hangs_holds_up_us_and_no_writer(
-    settings: Settings, front: Bouncer, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, front: Bouncer, short_limits: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Our own process sits in a call that knows no limit: legacy and PgBouncer's clients go on all the same."""
     with Clients(front.dsn(), write) as clients:
         after(
             monkeypatch, "await_applied", lambda: clients.more(20, "legacy")
         )  # does not return before they write again
-        with pytest.raises(TransientError, match="not through within 10 s"):
+        with pytest.raises(TransientError, match=f"not through within {section.LIMIT_S:.0f} s"):
             switch.cut_over(front.before(settings), "test")
         assert not front.paused
     assert clients.errors == []
     assert_legacy_goes_on(settings, 1)
 
 
-def test_a_client_of_pgbouncer_that_does_not_end_keeps_the_switch_out(settings: Settings, front: Bouncer) -> None:
+def test_a_client_of_pgbouncer_that_does_not_end_keeps_the_switch_out(
+    settings: Settings, front: Bouncer, limits: None
+) -> None:
     with (
         psycopg.connect(front.dsn(), autocommit=True, prepare_threshold=None) as slow,
         Clients(front.dsn(), write) as clients,
     ):
         with slow.transaction():
             slow.execute(b"SELECT 1")
-            with pytest.raises(TransientError, match="transaction in PgBouncer's app did not end within 5 s"):
+            told = f"transaction in PgBouncer's app did not end within {section.LOCK_WAIT_S:.0f} s"
+            with pytest.raises(TransientError, match=told):
                 switch.cut_over(front.before(settings), "test")
         clients.more(20, "legacy")
         assert not front.paused
     assert clients.errors == []
     assert_legacy_goes_on(settings, 1)
-
-
-# Clients that write without end may be faster than a slow machine's stream. That alone is a reason to try once more.
-behind_once_more = Retrying(
-    retry=retry_if_exception_message(match=r"waited .* in vain: the (consumer|connector) "),
-    stop=stop_after_attempt(5),
-    reraise=True,
-)
 
 
 # -- what kills it is completed, and everybody is told ----------------------------------------------------------------
@@ -276,16 +236,22 @@ class Killed:
 
 def killed(settings: Settings, at: str, tmp_path: Path, how: signal.Signals, *command: str) -> Killed:
     """Run our command line until it reaches the pause point, and kill it there."""
-    if command[0] == "cutover":
-        wait_for_stream(settings)
     flag, go, log = tmp_path / "flag", tmp_path / "go", tmp_path / "log"
     environment = {
         **os.environ,
+        "PYTHONPATH": os.pathsep.join(str(folder) for folder in Path(__file__).parents[:2]),
         "SHOPFERRY_PGBOUNCER": settings.pgbouncer,
         "SHOPFERRY_HOOK": settings.hook,
         "SHOPFERRY_PGBOUNCER_DATABASES": settings.pgbouncer_databases,
     }
-    line = [sys.executable, str(PAUSING), "--at", at, "--flag", str(flag), "--go", str(go), "--", *command]
+    points = ["--at", at, "--flag", str(flag), "--go", str(go)]
+    for one, other in (
+        ("gates:require", "switching:prove"),
+        ("section:LIMIT_S", "limits:PATIENT_S"),
+        ("section:_CALM_S", "limits:PATIENT_S"),
+    ):
+        points += ["--replace", f"shopferry.cutover.{one}={other}"]
+    line = [sys.executable, str(PAUSING), *points, "--", *command]
     with log.open("w") as output:
         process = subprocess.Popen(line, stdout=output, stderr=output, env=environment)
         until(lambda: flag.exists() or process.poll() is not None)
@@ -309,7 +275,7 @@ def ear(settings: Settings) -> Iterator[Callable[[], list[tuple[str, int]]]]:
 
 
 def test_killed_after_the_fence_the_next_try_completes_it_and_goes_on_until_the_hook_is_told(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, short_limits: None
 ) -> None:
     at = "shopferry.stores.fence:lift_fence#before"
     assert killed(settings, at, tmp_path, signal.SIGKILL, "cutover").code == -signal.SIGKILL
@@ -317,8 +283,6 @@ def test_killed_after_the_fence_the_next_try_completes_it_and_goes_on_until_the_
         legacy.execute("UPDATE customers SET phone = NULL")
     assert refused.value.sqlstate == fence.MOVED
     assert json.loads(refused.value.diag.message_detail or "") == {"route": "demo", "store": "shop", "version": 2}
-    monkeypatch.setattr(routing, "PATIENCE_S", 1.0)
-    monkeypatch.setattr(routing, "ANSWER_S", 0.2)
     with ear(settings) as heard:
         with hooks.silent() as url, pytest.raises(TransientError, match="the switch is done, writes go to shop"):
             switch.cut_over(Settings(**{**vars(settings), "hook": url}), "test")
@@ -373,7 +337,7 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
         assert killed(given, at, tmp_path, signal.SIGKILL, "cutover").code == -signal.SIGKILL
         assert front.paused  # nobody is there to let them go: they wait, and legacy is open to everybody else
         assert_legacy_goes_on(settings, before)
-        done = behind_once_more(switch.cut_over, given, "test")
+        done = switch.cut_over(given, "test")
         clients.more(40, "shop")
     assert clients.errors == []
     assert [clients.stores(n) for n in range(clients.count)] == [["legacy", "shop"]] * clients.count
@@ -391,7 +355,7 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
     assert counted == [step for step, _ in done.steps][5:]
     assert not front.paused
     with Clients(front.dsn(), write) as clients:
-        back = behind_once_more(roll_back, given, "test")
+        back = roll_back(given, "test")
         clients.more(40, "legacy")
     assert clients.errors == []
     assert [clients.stores(n) for n in range(clients.count)] == [["shop", "legacy"]] * clients.count
@@ -409,16 +373,21 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
         switch.cut_over(given, "test")
 
 
+def test_a_vacuum_of_the_store_that_opens_keeps_the_switch_out(settings: Settings, limits: None) -> None:
+    with db.connect(settings.target_dsn, "night job") as other, other.transaction():
+        other.execute("LOCK TABLE shop.payment IN SHARE UPDATE EXCLUSIVE MODE")
+        told = rf"the new shop: a VACUUM, .* within {locks._YIELD_S:.0f} s \(.* client backend shopferry night job"
+        with pytest.raises(TransientError, match=told):
+            switch.cut_over(settings, "test")
+    assert_legacy_goes_on(settings, version(settings))
+
+
 def test_whoever_reads_the_store_that_opens_is_in_nobodys_way(settings: Settings) -> None:
     phase_steps.run_again(settings, "test", lambda _: None)
     with db.connect(settings.target_dsn, "report") as reader, reader.transaction():
         for entity in Route.load(settings.route).entities:
             reader.execute(f"SELECT FROM {entity} LIMIT 1".encode())
-        with db.connect(settings.target_dsn, "night job") as other, other.transaction():
-            other.execute("LOCK TABLE shop.payment IN SHARE UPDATE EXCLUSIVE MODE")
-            with pytest.raises(TransientError, match=r"the new shop: a VACUUM, .* client backend shopferry night job"):
-                switch.cut_over(settings, "test")
-        assert_legacy_goes_on(settings, before := version(settings))
+        before = version(settings)
         switch.cut_over(settings, "test")
         assert version(settings) == before + 1
     with db.connect(settings.source_dsn, "report") as reader, reader.transaction():
