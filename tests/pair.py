@@ -344,7 +344,8 @@ class Pair:
             assert ours == theirs, f"mirror of {table}"
         here, there = self.exported(live), self.exported_from_scratch(live)
         for what in here:
-            assert here[what] == there[what], f"{what}: by replay, and from scratch"
+            ours, theirs = set(here[what]) - set(there[what]), set(there[what]) - set(here[what])
+            assert here[what] == there[what], f"{what}: by replay alone {ours}, from scratch alone {theirs}"
         for phase in live:
             for entry in self.accounts(phase).values():
                 assert entry.unaccounted == 0, entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -76,14 +76,18 @@ def narrow(tight: tuple[postgres.Cluster, str, str]) -> Iterator[Stores]:
             old.execute("SELECT pg_drop_replication_slot(%s)", (name,))
 
 
-def as_role(dsn: str, name: str, *grants: str) -> psycopg.Connection[Any]:
-    """A connection of a role that may do little."""
+@contextmanager
+def as_role(dsn: str, name: str, *grants: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of a role that may do little; the role, which all databases of the server share, goes after it."""
     with psycopg.connect(dsn, autocommit=True) as conn:
-        if not conn.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).fetchone():
-            conn.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'".encode())
-        for grant in grants:
-            conn.execute(grant.encode())
-    return psycopg.connect(make_conninfo(dsn, user=name, password="x"), autocommit=True)
+        conn.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'".encode())
+        try:
+            for grant in grants:
+                conn.execute(grant.encode())
+            with psycopg.connect(make_conninfo(dsn, user=name, password="x"), autocommit=True) as limited:
+                yield limited
+        finally:
+            conn.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())
 
 
 def dsn_of(conn: psycopg.Connection[Any]) -> str:
