@@ -3,7 +3,10 @@
 Two `CREATE DATABASE`, a slot and some fifteen staged units cost a test half a second of processor time, a restored pair a tenth
 of that. What a test writes into tables and sequences is put back. What it leaves elsewhere (an altered schema, a slot, a
 session, an advisory lock, rows in a temp table) is not put back: the pair is thrown away and the test fails. A test that means
-to alter schemas is marked `fresh` and gets databases of its own; `SHOPFERRY_POOL=off` gives them to all tests.
+to alter schemas is marked `fresh` and gets databases of its own.
+
+`SHOPFERRY_POOL=on` switches the pool on. Without it all tests get databases of their own: with it, a payment went missing once
+per run in `test_identity.py`, on a session that had served many tests, and it is not known yet whether pool or engine is wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from pair import Pair, connect
 from psycopg.sql import SQL, Identifier, Literal
 from shopferry.db import Connection
 
-ON = os.environ.get("SHOPFERRY_POOL", "on") != "off"
+ON = os.environ.get("SHOPFERRY_POOL", "off") == "on"
 _GOING_S = 10  # a session that its client has closed may need this long to be gone from a busy server
 
 # Every object of ours with the hash of its definition: (catalogue, object, part of it, hash). What VACUUM and ANALYZE note in
