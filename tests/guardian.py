@@ -29,7 +29,7 @@ _PATIENCE_S = 5.0
 
 
 @contextmanager
-def guarded(place: str | None = None) -> Iterator[Path]:
+def guarded(place: Path | None = None) -> Iterator[Path]:
     """Guard this process' run for as long as the block lasts; yields the run's directory.
 
     The directory is below `place`, or where temporary files are; other accounts may enter it.

@@ -2,13 +2,12 @@
 
 A limit is a promise to people: a switch keeps writers waiting for ten seconds at most. On a busy machine the promise may be
 broken, and the switch is then rightly given up; a test of something else must not depend on that. So the run's stack comes
-with long limits. What does wait for a limit takes the short ones, and once, marked `deep`, the real ones.
+with long limits. A test that waits a limit out sets this one short, and once, marked `deep`, as it is in production.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import ModuleType
 from typing import TypeAlias
 
@@ -46,10 +45,10 @@ SHORT: Limits = {
 REAL: Limits = {place: getattr(*place) for place in (*LONG, *SHORT)}
 
 
-@contextmanager
-def limited(limits: Limits) -> Iterator[None]:
-    """These limits hold in this process for as long as the block lasts."""
-    with pytest.MonkeyPatch.context() as patch:
-        for (module, name), value in limits.items():
+def set_limits(patch: pytest.MonkeyPatch, limits: Limits, *names: str) -> None:
+    """Set the limits of these names, in every module that knows them, as long as the patch lasts."""
+    unknown = set(names) - {name for _, name in limits}
+    assert not unknown, unknown
+    for (module, name), value in limits.items():
+        if name in names:
             patch.setattr(module, name, value)
-        yield

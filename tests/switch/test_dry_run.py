@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -111,8 +111,9 @@ def test_rows_that_differ_although_all_is_applied_break_it_off(ready: Flow) -> N
 
 
 def test_a_stream_that_stands_still_is_told_and_the_rest_judged(
-    ready: Flow, limits: None, monkeypatch: pytest.MonkeyPatch
+    ready: Flow, each_limit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    each_limit("LAG_LIMIT_S", "SIGN_OF_LIFE_S")
     monkeypatch.setattr("shopferry.cutover.dry_run.LIMIT_S", 1.0)
     with ready.paused("sync"):
         done = dry_run(ready.settings)

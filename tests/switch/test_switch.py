@@ -87,7 +87,8 @@ def version(settings: Settings) -> int:
 # -- what keeps the switch out changes nothing ------------------------------------------------------------------------
 
 
-def test_a_writer_that_does_not_end_keeps_the_switch_out(settings: Settings, limits: None) -> None:
+def test_a_writer_that_does_not_end_keeps_the_switch_out(settings: Settings, each_limit: Callable[..., None]) -> None:
+    each_limit("LOCK_WAIT_S")
     given_up, failed = threading.Event(), list[psycopg.Error]()
 
     def other() -> None:
@@ -97,6 +98,7 @@ def test_a_writer_that_does_not_end_keeps_the_switch_out(settings: Settings, lim
                     legacy.execute("UPDATE addresses SET street = street WHERE id = (SELECT min(id) FROM addresses)")
                 except psycopg.Error as error:
                     failed.append(error)
+                given_up.wait(0.05)  # without a pause it may be faster than the stream, which then never catches up
 
     with db.connect(settings.source_dsn, "test") as slow, slow.transaction():
         slow.execute("UPDATE customers SET phone = '601 000 003' WHERE id = (SELECT max(id) FROM customers)")
@@ -112,8 +114,9 @@ def test_a_writer_that_does_not_end_keeps_the_switch_out(settings: Settings, lim
 
 
 def test_a_stream_that_does_not_catch_up_keeps_the_switch_out(
-    settings: Settings, short_limits: None, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, short_limit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    short_limit("LIMIT_S")
     consumer = next(s.pid for s in stack.status() if s.name == "sync")
     assert consumer
     after(monkeypatch, "lock", lambda: os.kill(consumer, signal.SIGSTOP))
@@ -126,8 +129,9 @@ def test_a_stream_that_does_not_catch_up_keeps_the_switch_out(
 
 
 def test_a_last_look_that_takes_too_long_keeps_the_switch_out(
-    settings: Settings, limits: None, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, each_limit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    each_limit("LIMIT_S")
     with db.connect(settings.target_dsn, "test") as busy, busy.transaction():
         lock = "LOCK TABLE mirror.loyalty_redemptions IN ACCESS EXCLUSIVE MODE"
         after(monkeypatch, "await_applied", lambda: busy.execute(lock))
@@ -191,9 +195,10 @@ def test_a_row_that_moved_last_and_differs_keeps_the_switch_out(
 
 
 def test_a_broker_that_hangs_holds_up_us_and_no_writer(
-    settings: Settings, front: Bouncer, short_limits: None, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, front: Bouncer, short_limit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Our own process sits in a call that knows no limit: legacy and PgBouncer's clients go on all the same."""
+    short_limit("LIMIT_S")
     with Clients(front.dsn(), write) as clients:
         after(
             monkeypatch, "await_applied", lambda: clients.more(20, "legacy")
@@ -206,8 +211,9 @@ def test_a_broker_that_hangs_holds_up_us_and_no_writer(
 
 
 def test_a_client_of_pgbouncer_that_does_not_end_keeps_the_switch_out(
-    settings: Settings, front: Bouncer, limits: None
+    settings: Settings, front: Bouncer, each_limit: Callable[..., None]
 ) -> None:
+    each_limit("LOCK_WAIT_S")
     with (
         psycopg.connect(front.dsn(), autocommit=True, prepare_threshold=None) as slow,
         Clients(front.dsn(), write) as clients,
@@ -275,8 +281,9 @@ def ear(settings: Settings) -> Iterator[Callable[[], list[tuple[str, int]]]]:
 
 
 def test_killed_after_the_fence_the_next_try_completes_it_and_goes_on_until_the_hook_is_told(
-    settings: Settings, tmp_path: Path, short_limits: None
+    settings: Settings, tmp_path: Path, short_limit: Callable[..., None]
 ) -> None:
+    short_limit("PATIENCE_S", "ANSWER_S")
     at = "shopferry.stores.fence:lift_fence#before"
     assert killed(settings, at, tmp_path, signal.SIGKILL, "cutover").code == -signal.SIGKILL
     with db.connect(settings.source_dsn, "test") as legacy, pytest.raises(psycopg.DatabaseError) as refused:
@@ -373,7 +380,10 @@ def test_clients_of_pgbouncer_see_a_pause_and_no_error_though_the_first_try_is_k
         switch.cut_over(given, "test")
 
 
-def test_a_vacuum_of_the_store_that_opens_keeps_the_switch_out(settings: Settings, limits: None) -> None:
+def test_a_vacuum_of_the_store_that_opens_keeps_the_switch_out(
+    settings: Settings, each_limit: Callable[..., None]
+) -> None:
+    each_limit("_YIELD_S")
     with db.connect(settings.target_dsn, "night job") as other, other.transaction():
         other.execute("LOCK TABLE shop.payment IN SHARE UPDATE EXCLUSIVE MODE")
         told = rf"the new shop: a VACUUM, .* within {locks._YIELD_S:.0f} s \(.* client backend shopferry night job"

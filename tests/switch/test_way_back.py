@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,7 +77,8 @@ def judge_way_back(settings: Settings) -> Gate:
         return way_back.gate(s, settings)
 
 
-def test_the_gate_wants_a_marker_to_make_the_round(settings: Settings, limits: None) -> None:
+def test_the_gate_wants_a_marker_to_make_the_round(settings: Settings, each_limit: Callable[..., None]) -> None:
+    each_limit("ROUND_TRIP_S")
     gate = judge_way_back(settings)
     assert gate.met and "a marker went from the new shop to legacy in" in gate.evidence
     consumer = next(s.pid for s in stack.status() if s.name == "sync-reverse")
