@@ -14,7 +14,7 @@ NEVER_BY_ITSELF = 2**31 - 1  # as many executions until psycopg prepares a state
 _TRIES = 20
 PREPARED = 1_000  # a route's statements, with room: one that must go has to be planned again
 
-# A value's text, and a SELECT that casts, must mean the same on both servers and in every process, whatever their settings.
+# A value's text, and a SELECT that casts, must mean the same on both servers and in every process, so ours count.
 TEXT_FORM = (
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; "
     "SET extra_float_digits = 1; SET client_encoding = 'UTF8'"
@@ -80,12 +80,12 @@ def _begin(conn: Connection) -> None:
 
 
 def open_another(conn: Connection, role: str) -> Connection:
-    """One more connection to where this one leads."""
+    """Open one more connection to where this one leads."""
     return connect(conn.info.dsn, role, password=conn.info.password)
 
 
 def make_read_only(conn: Connection, patience: str) -> None:
-    """Have a connection write nothing, and break off whatever takes longer than `patience`, e.g. '60s'."""
+    """Forbid a connection to write, and break off what takes longer than `patience`, e.g. '60s'."""
     conn.execute("SET default_transaction_read_only = on")
     conn.execute(f"SET statement_timeout = '{patience}'".encode())
 
@@ -97,7 +97,7 @@ def exists(conn: Connection, relation: str) -> bool:
 
 
 def describe_error(error: psycopg.Error) -> str | None:
-    """PostgreSQL's own words where they name columns and functions; those of any other error could quote a value."""
+    """Repeat PostgreSQL's own words if they name columns and functions; those of any other error could quote a value."""
     return error.diag.message_primary if isinstance(error, psycopg.ProgrammingError) else type(error).__name__
 
 

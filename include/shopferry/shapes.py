@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
-_SHOWN = 60  # characters: a shape longer than that tells nobody more
+_SHOWN = 60  # characters: a longer shape tells no more
 
 
 def shape(text: str, *, capital: str = "x") -> str:
@@ -14,7 +14,7 @@ def shape(text: str, *, capital: str = "x") -> str:
 
 
 def mask(value: str | None) -> str | None:
-    """The value's shape, in which capitals are X; cut when long. None stays None."""
+    """Reduce a value to its shape, in which capitals are X; cut when long. None stays None."""
     if value is None:
         return None
     cut = shape(value[:_SHOWN], capital="X")

@@ -24,7 +24,7 @@ class Batch:
 
     @property
     def messages(self) -> int:
-        """How many it was made of, of whatever kind."""
+        """How many messages it was made of, of every kind."""
         return sum(following - first for first, following in self.steps.values())
 
 
@@ -43,7 +43,7 @@ class BatchReader:
     _ahead: Future[Batch] | None = None
 
     def next_batch(self, most: int, stop: threading.Event) -> Batch:
-        """The next batch, of at most so many messages: what was read ahead, or what a poll brings, which may be nothing.
+        """Return the next batch, of at most `most` messages: what was read ahead, or what a poll brings, which may be nothing.
 
         Raises what `Stream.poll` does, and EventError or ReplayError for a message that is not to be applied.
         """

@@ -1,4 +1,4 @@
-"""The broker: which topics are the route's, and what each of their partitions holds, for whoever asks from outside."""
+"""The broker as seen from outside: which topics are the route's, and what each of their partitions holds."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class EndOffsets:
             consumer.close()
 
     def close(self) -> None:
-        """Let the broker go."""
+        """Close the connection to the broker."""
         while self._warm:
             self._warm.pop().close()
 
@@ -101,7 +101,7 @@ class Unread:
 
 
 def count_unread(kafka: str, names: Sequence[str], stored: Mapping[Partition, int]) -> dict[Partition, Unread]:
-    """What the broker holds of the topics, next to the stored positions: one look, for whoever watches from outside.
+    """Count what the broker holds of the topics, next to the stored positions, in one look from outside.
 
     A topic that the broker does not have is missing from the answer. Raises TransientError if the broker does not answer.
     """
@@ -133,7 +133,7 @@ def count_unread(kafka: str, names: Sequence[str], stored: Mapping[Partition, in
 
 
 def _find_oldest(consumer: KafkaConsumer, positions: Mapping[Partition, int]) -> dict[Partition, int]:
-    """The commit times of the messages that stand at these positions, of those that say one and come in time."""
+    """Find when the messages at these positions were committed, of those that say so and come in time."""
     found: dict[Partition, int] = {}
     left = {TopicPartition(*p): offset for p, offset in positions.items()}
     deadline = time.monotonic() + _GLANCE_MS / 1000
@@ -185,7 +185,7 @@ def _find_partitions(consumer: KafkaConsumer, wanted: Iterable[str]) -> list[Top
 def ask_offsets(
     ask: Callable[[list[TopicPartition]], dict[TopicPartition, int]], sources: list[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """First or end offsets. Raises TransientError when the broker lists a partition and does not serve it for long."""
+    """Ask for first or end offsets. Raises TransientError when the broker lists a partition and does not serve it for long."""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:

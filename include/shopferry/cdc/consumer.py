@@ -41,7 +41,7 @@ _PATIENCE_S = 10.0
 
 
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Notices that partitions were dealt anew; nothing of them is fetched until they are placed."""
+    """Notices that partitions were dealt again; nothing of them is fetched until they are placed."""
 
     def __init__(self, consumer: KafkaConsumer) -> None:
         self.consumer = consumer
@@ -70,7 +70,7 @@ class Stream:
     names: tuple[str, ...]
     shop: db.Connection
     member: str
-    shared: bool  # whether the broker's groups divide the partitions; else whoever polls takes them all
+    shared: bool  # whether the broker's groups divide the partitions; else the consumer that polls takes them all
     admin: KafkaAdminClient
     consumer: KafkaConsumer
     position: dict[Partition, int] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Stream:
         self._backlog = Backlog()
 
     def poll(self, most: int, stop: threading.Event) -> dict[Partition, list[Any]]:
-        """The next records of our partitions, at most so many; none when there are none, or none are ours now.
+        """Return the next records of our partitions, at most `most`; none if there are none, or if no partition is ours now.
 
         Raises GapError when records are missing, ReplayError when a topic has got more partitions, TransientError when
         the group has dealt too little.
@@ -97,11 +97,11 @@ class Stream:
 
     @property
     def must_look(self) -> bool:
-        """Whether somebody has to `poll`, which asks the shop where we are, before more is fetched."""
+        """Whether a `poll`, which asks the target where we are, is due before more is fetched."""
         return self._assignment.changed or time.monotonic() - self._looked > _LOOK_EVERY_S
 
     def fetch(self, most: int) -> dict[Partition, list[Any]]:
-        """The same without a look. Another thread may do it, as long as nobody else uses this stream."""
+        """Do the same without a look. Another thread may call it while no one else uses this stream."""
         until = time.monotonic() + _POLL_S
         while True:
             # What can be handed out does not wait for more, but what is wanted next is asked for already.
@@ -154,7 +154,7 @@ class Stream:
         return taken
 
     def confirm(self, following: Mapping[Partition, int]) -> None:
-        """Go on from there: these offsets are committed in the shop. Tells Kafka, for lag tools."""
+        """Go on from these offsets, which are committed in the target. Tells Kafka, for lag tools."""
         self.position |= following
         told = {TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in following.items()}
         self.consumer.commit_async(told)
@@ -179,7 +179,7 @@ class Stream:
         self._ends = {p: h.end for p, h in held.items()}
         sources = {TopicPartition(*p) for p in held}
         if self.shared:
-            # Only what is there: a topic that comes is then a change of what we subscribe to, which always deals anew.
+            # Only what is there: a topic that comes later changes what we subscribe to, and that makes the group deal again.
             if (there := {s.topic for s in sources}) != (self.consumer.subscription() or set()):
                 self.consumer.subscribe(sorted(there), listener=self._assignment)
             else:
@@ -191,10 +191,10 @@ class Stream:
         health.HEALTH.note_answer("broker")
 
     def _require_all_dealt(self, sources: set[TopicPartition]) -> None:
-        """Leave a group that has not dealt some partitions to anybody, and come anew.
+        """Leave a group that has left some partitions to no member, so as to join it again.
 
-        Kafka hands a member that comes back by its name what it had, whatever topics it asks for now; if it led the group,
-        nobody deals again (KAFKA-13435, mended from JoinGroup 9 on, which kafka-python does not speak).
+        Kafka hands a member that comes back by its name what it had, whichever topics it asks for now; if it led the group,
+        no member deals again (KAFKA-13435, mended from JoinGroup 9 on, which kafka-python does not speak).
         """
         dealt = self._find_dealt()
         left_out = sources - dealt if dealt is not None and not self._assignment.changed else set()
@@ -204,7 +204,7 @@ class Stream:
         self._left_out = left_out
 
     def _find_dealt(self) -> set[TopicPartition] | None:
-        """The partitions that members of the group have; None while it deals, or is not to be asked."""
+        """Find the partitions that members of the group have; None while it deals, or cannot be asked."""
         try:
             described = self.admin.describe_groups([name := group(self.settings.route)])[name]
         except KafkaError:
@@ -247,21 +247,21 @@ class Stream:
         return {(s.topic, s.partition): Held(str(described[s.topic]["topic_id"]), first[s], end[s]) for s in sources}
 
     def _read_held_for_sure(self) -> dict[Partition, Held]:
-        """The same with end offsets that are asked for by a fetch: slower, and never behind the truth."""
+        """Read the same with end offsets that are asked for by a fetch: slower, and never behind the truth."""
         found = self.read_ends()
         return {p: replace(h, end=max(h.end, found.get(p, 0))) for p, h in self._read_held().items()}
 
     def read_ends(self) -> dict[Partition, int]:
-        """The end of every partition of the topics, whoever has it."""
+        """Read the end of every partition of the topics, ours or not."""
         with closing(EndOffsets(self.settings.kafka, self.names)) as ends:
             return ends()
 
     def list_ends(self) -> dict[Partition, int | None]:
-        """The end of each of our partitions as far as fetching has told."""
+        """List the end of each of our partitions as far as fetching has told."""
         return {p: self.consumer.highwater(TopicPartition(*p)) for p in self.position}
 
     def leave(self) -> None:
-        """Let the others have our partitions now: a member with a lasting name is else missed only after its session."""
+        """Leave the group now: a member with a lasting name is else missed only after its session."""
         if self.shared:
             with suppress(KafkaError):
                 member = MemberToRemove(group_instance_id=self.member)
@@ -270,7 +270,7 @@ class Stream:
 
 @contextmanager
 def open_stream(settings: Settings, names: tuple[str, ...], target: db.Connection, member: str) -> Iterator[Stream]:
-    """The route's topics at the broker. Leaves the group at the end, unless that was an error worth another try.
+    """Open the route's topics at the broker. Leaves the group at the end, unless that was an error worth another try.
 
     Raises TransientError for the broker's, ConfigError when another member has taken our name.
     """

@@ -67,7 +67,7 @@ class Change:
     topic: str
     partition: int
     offset: int
-    born: bool  # came with no row before it: whatever the mirror holds under this key is another row's
+    born: bool  # came with no row before it: what the mirror holds under this key is another row's
     size: int  # bytes of the whole message
     xid: int  # the lower half of the number of the transaction in legacy
     torn: bool = False  # leaves out a value that may have come in this very batch: the mirror does not have it yet
@@ -86,7 +86,7 @@ class Change:
 
 
 def decode(message: Message, captured: frozenset[str], schema: str = "public") -> Change | None:
-    """One message as a change; None for what carries no row (markers, heartbeats, tombstones, snapshot reads).
+    """Decode one message as a change; None for what carries no row (markers, heartbeats, tombstones, snapshot reads).
 
     `captured` are the tables that may come, all of that schema.
 
@@ -138,7 +138,7 @@ def decode(message: Message, captured: frozenset[str], schema: str = "public") -
 
 
 def read_committed_ms(value: bytes | None) -> int | None:
-    """When legacy committed what a message carries, in epoch milliseconds; None when it does not say."""
+    """Read when the source committed what a message carries, in epoch milliseconds; None if it does not say."""
     try:
         return _decode(value).source.ts_ms if value is not None else None
     except msgspec.MsgspecError:
@@ -146,7 +146,7 @@ def read_committed_ms(value: bytes | None) -> int | None:
 
 
 def collapse(changes: Iterable[Change]) -> dict[str, dict[bytes, Change]]:
-    """The newest state per table and key, by log position: an old event may come again behind or between newer ones.
+    """Keep the newest state per table and key, by log position: an old event may come again behind or between newer ones.
 
     For the same reason what a placeholder leaves out is not taken from the event before it: that one may have come again,
     and be older than what the mirror holds. Such a change is torn.
@@ -168,7 +168,7 @@ def collapse(changes: Iterable[Change]) -> dict[str, dict[bytes, Change]]:
 
 
 def fill(row: bytes, older: bytes) -> bytes:
-    """The row with every placeholder replaced by the older row's value, where that has one."""
+    """Replace every placeholder in the row by the older row's value, where that has one."""
     new = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
     old = msgspec.json.decode(older, type=dict[str, msgspec.Raw])
     for column, value in new.items():
@@ -178,5 +178,5 @@ def fill(row: bytes, older: bytes) -> bytes:
 
 
 def find_drift(row: bytes, columns: Iterable[str]) -> list[str]:
-    """The columns a row lacks. Inside a JSON string a quote is always escaped, so looking for `"name":` is exact."""
+    """Find the columns that a row lacks. Inside a JSON string a quote is always escaped, so looking for `"name":` is exact."""
     return [c for c in columns if b'"%s":' % c.encode() not in row]

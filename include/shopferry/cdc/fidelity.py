@@ -72,10 +72,10 @@ class Wanted:
 def load_standing(
     target: Connection, table: MirrorTable, wanted: Sequence[Wanted], generation: int
 ) -> dict[bytes, bytes]:
-    """The mirror's live rows under these keys that nothing can have been lost of, as JSON by key; one query.
+    """Load the mirror's live rows under these keys of which nothing can have been lost, as JSON by key; one query.
 
     After a resync, which begins another generation, these are only the rows that the stream has touched since: a row from
-    before it may lack changes that were lost, until its chunk is copied anew.
+    before it may lack changes that were lost, until its chunk is copied again.
     """
     sure = SQL("(SELECT * FROM {} WHERE NOT _gone AND ({} = 1 OR _generation >= {}))").format(
         table.base, Literal(generation), Literal(generation)
@@ -84,9 +84,9 @@ def load_standing(
 
 
 def read_again(source: Connection, table: MirrorTable, wanted: Sequence[Wanted]) -> dict[bytes, bytes]:
-    """The rows as legacy has them now, as JSON by key, in one query; a key without a row is gone by now.
+    """Read the rows as the source has them now, as JSON by key, in one query; a key without a row is gone by now.
 
-    A newer row than the event's is safe: whatever was committed in between is still to come in the stream, and comes
+    A newer row than the event's is safe: what was committed in between is still to come in the stream, and comes
     after. That holds for keys that change as well: if the row moved on to another key, its delete is still to come and
     it is gone here already; if another row has moved to this key since, the delete of the old and the creation of the
     new one are still to come, and leave what we read now. A redelivered event is older than what stands in the mirror

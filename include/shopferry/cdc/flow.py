@@ -44,8 +44,8 @@ _ASLEEP = b"30s"  # a consumer that says nothing to the shop for so long loses i
 class Flow:
     """The flow of one route: the changes of the store that it reads into the one that it writes, until `stop` is set.
 
-    `name` is who this consumer is, in ferry.consumer and in the group: by the same name a restart is nobody new, and two
-    at the same time need two.
+    `name` is who this consumer is, in ferry.consumer and in the group: a restart by the same name is the same consumer, and
+    two at the same time need two.
     """
 
     settings: Settings
@@ -59,7 +59,7 @@ class Flow:
             try:
                 retrying(lambda: self._flow(route), notice=metrics.count_retry)
             except FencedError as error:
-                log.warning("%s", error)  # partitions moved: read the positions anew
+                log.warning("%s", error)  # partitions moved: read the positions again
             except Exception as error:
                 health.HEALTH.stop(describe(error))
                 self._note(describe(error))
@@ -75,7 +75,7 @@ class Flow:
             db.connect(self.settings.target_dsn, role) as target,
             db.connect(self.settings.source_dsn, f"{role} re-read") as source,
         ):
-            # Whoever is stopped for longer than the group waits must not hold up those who go on in its place.
+            # A consumer that is stopped for longer than the group waits must not hold up those who go on in its place.
             target.execute(b"SET idle_session_timeout = '%s'" % _ASLEEP)
             target.execute(b"SET idle_in_transaction_session_timeout = '%s'" % _ASLEEP)
             if not (tables := mirror.load(target)):
@@ -103,7 +103,7 @@ class Flow:
                     offsets.forget_batches(shop, route.name)
                     goal = (
                         goal or stream.read_ends()
-                    )  # once: who has come that far is past whatever stopped the one before
+                    )  # once: a consumer that has come that far is past what stopped the one before
                     looked = time.monotonic()
                 if time.monotonic() - seen > _SIGN_OF_LIFE_S:
                     there = all(stream.position.get(p, end) >= end for p, end in goal.items())

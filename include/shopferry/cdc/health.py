@@ -17,16 +17,16 @@ class Health:
     trouble: str | None = None
 
     def note_answer(self, at: str) -> None:
-        """The shop or the broker has just answered."""
+        """Note that the shop or the broker has just answered."""
         self.looks[at] = time.monotonic()
         self.trouble = None
 
     def stop(self, reason: str) -> None:
-        """The consumer ends with this error."""
+        """Note that the consumer ends with this error."""
         self.stopped = reason
 
     def find_fault(self, silence_s: float = SILENCE_S) -> str | None:
-        """Why the consumer is not well; None when it is."""
+        """Find why the consumer is not well; None if it is."""
         if self.stopped:
             return f"stopped: {self.stopped}"
         for at in ("shop", "broker"):

@@ -1,4 +1,4 @@
-"""What the consumer tells Prometheus and whoever asks for its health, over HTTP; docs/reference/metrics.md lists it.
+"""What the consumer tells over HTTP to Prometheus and to checks of its health; docs/reference/metrics.md lists it.
 
 Labels are tables, topics, mappings and reason codes: never a key, never a value of a row.
 """
@@ -101,7 +101,7 @@ _counted = 0.0
 
 
 def report_alive(target: Connection, stopped: str | None) -> None:
-    """The shop took our sign of life; `stopped` is the error it still shows of the life before. Counts the quarantine."""
+    """Report a sign of life that the target took; `stopped` is the error still shown from before. Counts the quarantine."""
     global _counted
     health.HEALTH.note_answer("shop")
     health.HEALTH.stopped = stopped
@@ -114,7 +114,7 @@ def report_alive(target: Connection, stopped: str | None) -> None:
 
 
 def report_position(position: Mapping[Partition, int], ends: Mapping[Partition, int | None]) -> None:
-    """Where the consumer stands, and how far the broker goes; an end that no fetch has told yet is no lag."""
+    """Report where the consumer stands, and how far the broker goes; an end that no fetch has told yet is no lag."""
     lag: dict[str, int] = {}
     for (topic, number), offset in position.items():
         POSITION.labels(topic, number).set(offset)
@@ -125,7 +125,7 @@ def report_position(position: Mapping[Partition, int], ends: Mapping[Partition, 
 
 @contextmanager
 def time_batch() -> Iterator[Callable[[Applied], None]]:
-    """Times one batch; what is yielded books it once it is committed."""
+    """Time one batch; what is yielded books it once it is committed."""
     started = time.monotonic()
 
     def book(applied: Applied) -> None:
@@ -147,7 +147,7 @@ def time_batch() -> Iterator[Callable[[Applied], None]]:
 
 
 def count_retry(error: BaseException) -> None:
-    """A transient fault is tried again."""
+    """Count a transient fault that is tried again."""
     health.HEALTH.trouble = describe(error)
     sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
     RETRIES.labels(sqlstate or type(error).__name__).inc()
@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def parse_address(text: str) -> tuple[str, int] | None:
-    """`host:port` or `port` (then on loopback); None for "", which is off. Raises ConfigError for what is neither."""
+    """Parse `host:port` or `port` (then on loopback); None for "", which is off. Raises ConfigError for what is neither."""
     if not text:
         return None
     host, _, port = text.rpartition(":")

@@ -1,6 +1,6 @@
 """Positions: where each partition stands in the shop's database, held against what the broker has. No Kafka in here.
 
-A topic is known by its id as well as by its name: one that was deleted and made anew begins again at offset 0, and once
+A topic is known by its id as well as by its name: one that was deleted and created again begins at offset 0, and once
 it has grown past where we were, nothing but the id would tell.
 """
 
@@ -25,7 +25,7 @@ class Held:
 
 
 def find_lost(stored: Mapping[Partition, int], ids: Mapping[str, str], held: Mapping[Partition, Held]) -> str | None:
-    """What the broker does not have any more of what we have not applied yet, or what it has forgotten that we have."""
+    """Find what the broker has lost of what we have not applied yet, or what it has forgotten that we have applied."""
     for partition, offset in sorted(stored.items()):
         at = held.get(partition)
         if at and ids.get(partition[0], at.topic_id) != at.topic_id:
@@ -49,7 +49,7 @@ def describe_gap(stored: int, bounds: tuple[int, int] | None) -> str | None:
 
 
 def word_gap(partition: Partition, stored: int, what: str) -> str:
-    """The text of a GapError."""
+    """Word the text of a GapError."""
     topic, number = partition
     return (
         f"{topic}[{number}]: applied up to offset {stored}, but {what}: changes are lost between broker and shop; "
@@ -58,14 +58,14 @@ def word_gap(partition: Partition, stored: int, what: str) -> str:
 
 
 def find_raised(stored: Mapping[Partition, int], held: Mapping[Partition, Held]) -> str | None:
-    """What to say when a topic has more partitions than it had: replay cannot go on safely then, and stops.
+    """Find a topic that has more partitions than it had: replay cannot go on safely then, and stops.
 
     The producer chooses a key's partition by their number, so keys move, and nothing orders the events before the move
     against those after it: they lie in different partitions. The mirror's guard, the higher log position per row, does
     keep an older state from replacing a newer one. But a newer event that leaves out an unchanged long value is completed
     from the mirror, and when it overtakes the older event that set this value, the row keeps the value from before both,
-    for good. So somebody has to see to it that the producer has moved all keys, which takes it up to its
-    `metadata.max.age.ms` or a restart; a resync after that copies every row anew and goes on behind the move.
+    for good. So a person has to see to it that the producer has moved all keys, which takes it up to its
+    `metadata.max.age.ms` or a restart; a resync after that copies every row again and goes on behind the move.
     """
     for topic in sorted({t for t, _ in stored}):
         known = sum(1 for t, _ in stored if t == topic)

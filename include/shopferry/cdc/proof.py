@@ -1,7 +1,7 @@
-"""Watermarks: prove that everything legacy committed up to a position is applied in the shop.
+"""The proof that everything the source committed up to a position is applied in the target.
 
-The proof goes link by link: legacy's log position, the slot's confirmed position (which moves only after the broker
-has acknowledged everything before it), the broker's end offsets, the offsets stored in the shop's database. And that
+The proof goes link by link: the source's log position, the slot's confirmed position (which moves only after the broker
+has acknowledged everything before it), the broker's end offsets, the offsets stored in the target's database. And that
 these are links of one chain, that the broker which acknowledged is the one that is asked, shows a beat that came through.
 """
 
@@ -28,7 +28,7 @@ _ASK_AGAIN_S = 0.2
 
 @dataclass(frozen=True)
 class Watermark:
-    """Everything legacy committed before `lsn` is applied; the seconds each link of the proof took."""
+    """Everything the source committed before `lsn` is applied; the seconds each link of the proof took."""
 
     lsn: str
     connector_s: float
@@ -37,7 +37,7 @@ class Watermark:
 
 @dataclass(frozen=True)
 class Mark:
-    """A moment in legacy: its log position, and the number of the beat that was sent before it."""
+    """A moment in the source: its log position, and the number of the beat that was sent before it."""
 
     lsn: str
     beat: int
@@ -139,7 +139,7 @@ def await_applied(
 
 
 def _describe_stop(target: Connection, route: str) -> str:
-    """Why the consumer stopped, if it did: on-call should not have to look it up."""
+    """Say why the consumer stopped, if it did: on-call should not have to look it up."""
     return "".join(f", it stopped: {c.stopped}" for c in offsets.list_consumers(target, route)[:1] if c.stopped)
 
 

@@ -39,7 +39,7 @@ _LAG_MAX = 2**31 - 1  # milliseconds that the control table can hold: 24 days
 
 @dataclass(frozen=True)
 class _Part:
-    """One table's part of a batch; `noted`: somebody wants to know what it changes, in whole rows where it is `mixed`."""
+    """One table's part of a batch; `noted`: what it changes is read by a mapping, in whole rows where it is `mixed`."""
 
     table: MirrorTable
     rows: Sequence[Change]

@@ -1,9 +1,9 @@
 """The source's end of the stream: what legacy must have for every change to reach us, and how its absence is noticed.
 
 Slot, publication and captured columns are looked at as they are. That a slot is a new one under the old name does not
-show: so a counter in legacy, the beat, goes up every two seconds, whoever is down, and travels with the data. A beat
-that is missing in the stream was lost, and with it whatever was committed beside it. Where a new slot was made within two
-beats, its count of decoded transactions begins anew, which PostgreSQL else forgets only when the server crashes.
+show: so a counter in legacy, the beat, goes up every two seconds, also while other parts are down, and travels with the data.
+A beat that is missing in the stream was lost, and with it what was committed beside it. Where a new slot was made within two
+beats, its count of decoded transactions begins again, which PostgreSQL else forgets only when the server crashes.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def follow(target: Connection, route: str, value: bytes | None) -> None:
 
 
 def find_faults(source: Connection, name: str, tables: Mapping[str, MirrorTable]) -> list[str]:
-    """What keeps changes from reaching the stream now, one clause each; `name` is the slot's and the publication's."""
+    """Find what keeps changes from reaching the stream now, one clause each; `name` is the slot's and the publication's."""
     row = source.execute("SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s", (name,)).fetchone()
     found = []
     if row is None:
@@ -66,7 +66,7 @@ def find_faults(source: Connection, name: str, tables: Mapping[str, MirrorTable]
 
 
 def find_withheld(source: Connection, name: str, tables: Mapping[str, MirrorTable]) -> list[str]:
-    """What the publication keeps from the stream of what the mirror needs, one clause each."""
+    """Find what the publication withholds from the stream of what the mirror needs, one clause each."""
     found = []
     whole = source.execute(
         "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = %s", (name,)
@@ -136,13 +136,13 @@ def require_sound(
 
 
 def renew_slot(source: Connection, name: str) -> None:
-    """Drop the slot if there is one, whoever reads it, and make a new one that begins now."""
+    """Drop the slot if there is one, even while it is read, and make a new one that begins now."""
     drop_slot(source, name)
     create_slot(source, name)
 
 
 def drop_slot(source: Connection, name: str) -> None:
-    """Drop the slot if there is one, whoever reads it."""
+    """Drop the slot if there is one, even while it is read."""
     while True:
         source.execute(
             "SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE slot_name = %s AND active",

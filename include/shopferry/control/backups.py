@@ -82,12 +82,12 @@ def book_test(conn: Connection, backup: int, *, seconds: float, problem: str | N
 
 
 def find(conn: Connection, route: str, backup: int) -> Backup:
-    """One backup by its id."""
+    """Find one backup by its id."""
     return _select(conn, route, backup)[0]
 
 
 def list_all(conn: Connection, route: str) -> list[Backup]:
-    """All backups of the route, the newest first."""
+    """List all backups of the route, the newest first."""
     return _select(conn, route, None)
 
 

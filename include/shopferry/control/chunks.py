@@ -84,7 +84,7 @@ def add(conn: Connection, route: str, chunks: Sequence[Chunk]) -> None:
 
 
 def claim(conn: Connection, route: str, phase: str, kind: str, span: Span = EVERYTHING) -> Chunk | None:
-    """The next chunk this transaction may do, locked until it ends; None when there is none to be had now."""
+    """Claim the next chunk, which stays locked until this transaction ends; None if no chunk is free now."""
     given = {"route": route, "phase": phase, "kind": kind, **vars(span)}
     with conn.cursor(row_factory=class_row(Chunk)) as cur:
         return cur.execute(_Q["claim"], given).fetchone()
@@ -112,18 +112,18 @@ def is_merged(conn: Connection, route: str, phase: str, targets: Sequence[str]) 
 
 
 def count_resyncing(conn: Connection, route: str) -> int:
-    """How many chunks a resync has still to copy: until it is none, the mirror lacks what was lost."""
+    """Count the chunks that a resync has still to copy: until there are none, the mirror lacks what was lost."""
     row = conn.execute(_Q["resyncing"], {"route": route}).fetchone()
     return int(row[0]) if row else 0
 
 
 def load_progress(conn: Connection, route: str) -> list[Progress]:
-    """How far every phase and target of the route is."""
+    """Load how far every phase and target of the route is."""
     with conn.cursor(row_factory=class_row(Progress)) as cur:
         return cur.execute(_Q["progress"], {"route": route}).fetchall()
 
 
 def measure_rate(conn: Connection, route: str, phase: str, window: timedelta) -> float:
-    """Rows per second copied by all workers of the phase within the window."""
+    """Measure the rows per second that all workers of the phase copied within the window."""
     row = conn.execute(_Q["rate"], {"route": route, "phase": phase, "window": window}).fetchone()
     return float(row[0]) / window.total_seconds() if row else 0.0

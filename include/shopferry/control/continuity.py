@@ -24,7 +24,7 @@ class Continuity:
 
 
 def load(conn: Connection, route: str) -> Continuity:
-    """What is known; nothing after a resync."""
+    """Load what is known; after a resync that is nothing."""
     with conn.cursor(row_factory=class_row(Continuity)) as cur:
         return cur.execute(_Q["known"], {"route": route}).fetchone() or Continuity()
 
@@ -40,10 +40,10 @@ def note_slot(conn: Connection, route: str, txns: int, started: datetime) -> Non
 
 
 def lose(conn: Connection, route: str, what: str) -> None:
-    """Note that changes may be lost: only a resync makes it good, whatever is mended by hand."""
+    """Note that changes may be lost: only a resync makes it good, not a mend by hand."""
     conn.execute(_Q["lose"], {"route": route, "lost": what})
 
 
 def reset(conn: Connection, route: str) -> None:
-    """Begin anew: a resync follows."""
+    """Forget what is known, before a resync."""
     conn.execute(_Q["reset"], {"route": route})

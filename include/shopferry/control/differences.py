@@ -15,7 +15,7 @@ from shopferry.db import Connection, load_queries
 from shopferry.shapes import mask
 
 _Q = load_queries(SQL / "differences.sql")
-_MEMORY = "6 hours"  # a verification that was broken off longer ago begins anew
+_MEMORY = "6 hours"  # a verification that was broken off longer ago starts again from nothing
 _KEPT = "30 days"  # what is gone or repaired, after it was settled
 EXAMPLES = 1_000  # of what a verification has found: one wrong mapping makes millions
 STATES = ("open", "explained", "repaired", "gone")
@@ -118,7 +118,7 @@ class Run:
         return (int(row[0]), int(row[1]), float(row[2])) if row else (0, 0, 0.0)
 
     def open(self, conn: Connection) -> list[Difference]:
-        """The first `EXAMPLES` of what it has found and nobody has explained; to be asked once it is finished."""
+        """Load the first `EXAMPLES` of the differences that are not explained; call it once the run is finished."""
         return [e.difference for e in load(conn, self.route, self.phase, limit=EXAMPLES)]
 
 
@@ -168,7 +168,7 @@ def load(
     target: str | None = None,
     limit: int = 10_000_000,
 ) -> list[Entry]:
-    """The recorded differences, by phase, layer, target and key."""
+    """Load the recorded differences, by phase, layer, target and key."""
     given = {"route": route, "phase": phase, "states": list(states), "target": target, "limit": limit}
     with conn.cursor(row_factory=class_row(Entry)) as cur:
         return cur.execute(_Q["entries"], given).fetchall()
@@ -188,24 +188,24 @@ class Latest:
 
 
 def load_latest(conn: Connection, route: str) -> dict[str, Latest]:
-    """The last finished verification of each phase, by phase."""
+    """Load the last finished verification of each phase, by phase."""
     with conn.cursor(row_factory=class_row(Latest)) as cur:
         return {v.phase: v for v in cur.execute(_Q["latest"], {"route": route}).fetchall()}
 
 
 def count(conn: Connection, route: str) -> list[dict[str, Any]]:
-    """How many there are by phase, layer, target, kind and state, and since when."""
+    """Count differences by phase, layer, target, kind and state, and say since when they are there."""
     names = ("phase", "layer", "target", "kind", "state", "differences", "since")
     return [dict(zip(names, row, strict=True)) for row in conn.execute(_Q["counts"], {"route": route}).fetchall()]
 
 
 def load_explainers(conn: Connection, route: str) -> dict[str, int]:
-    """Who has explained what still differs, and how much of it."""
+    """Load who has explained what still differs, and how much of it."""
     return dict(conn.execute(_Q["explainers"], {"route": route}).fetchall())
 
 
 def explain(conn: Connection, route: str, target: str, key: str | None, why: str, who: str) -> int:
-    """Have differences of a target, or of one of its rows, count as explained; returns how many."""
+    """Mark differences of a target, or of one of its rows, as explained; returns how many."""
     given = {"route": route, "target": target, "key": key, "why": why, "who": who}
     return len(conn.execute(_Q["explain"], given).fetchall())
 

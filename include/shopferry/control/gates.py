@@ -31,7 +31,7 @@ def record(conn: Connection, route: str, gates: Sequence[Gate]) -> None:
 
 
 def load(conn: Connection, route: str) -> list[Gate]:
-    """The gates as last judged, in the order they were judged in."""
+    """Load the gates as last judged, in the order they were judged in."""
     with conn.cursor(row_factory=class_row(Gate)) as cur:
         return cur.execute(
             "SELECT gate, met, evidence, remedy FROM ferry.gate WHERE route = %s ORDER BY at, gate", (route,)

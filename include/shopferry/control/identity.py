@@ -14,7 +14,7 @@ _STEPS = ("lock", "before", "leave", "join")
 def compose_resolution(
     entity: str, sequence: str, *, affected: sql.Identifier, wanted: sql.Identifier, changed: sql.Identifier
 ) -> list[sql.Composed]:
-    """The statements that bring ferry.identity to what `wanted` says of `affected`, to be run in this order.
+    """Compose the statements that bring ferry.identity to what `wanted` says of `affected`, to be run in this order.
 
     `wanted(legacy_key, cluster)` and `affected(key)` are temp tables; `changed(legacy_key, shop_key, cluster)`, another
     one, receives what moved, as it was before and as it is after.

@@ -58,7 +58,7 @@ class SyncFigures:
 
 
 def load(conn: Connection, route: str) -> dict[Partition, int]:
-    """The next offset to apply, per partition that was ever applied."""
+    """Load the next offset to apply of each partition that was ever applied."""
     rows = conn.execute(_Q["stored"], {"route": route}).fetchall()
     return {(topic, partition): offset for topic, partition, offset in rows}
 
@@ -69,7 +69,7 @@ def begin(conn: Connection, route: str, partition: Partition, offset: int) -> No
 
 
 def load_topic_ids(conn: Connection, route: str) -> dict[str, str]:
-    """The broker's id of each topic that was looked at since its positions were begun."""
+    """Load the broker's id of each topic that was looked at since its positions were begun."""
     return dict(conn.execute(_Q["topic_ids"], {"route": route}).fetchall())
 
 
@@ -98,7 +98,7 @@ def advance(conn: Connection, route: str, steps: Mapping[Partition, tuple[int, i
 
 
 def reset(conn: Connection, route: str, ends: Callable[[], Mapping[Partition, int]]) -> None:
-    """Forget all positions and go on from `ends` (a resync follows); nobody can advance between the asking and the commit."""
+    """Forget all positions and go on from `ends` (a resync follows); no consumer can advance from the asking to the commit."""
     conn.execute(_Q["hold"])
     following = ends()
     conn.execute(_Q["reset"], {"route": route})
@@ -136,13 +136,13 @@ def forget_batches(conn: Connection, route: str) -> None:
 
 
 def load_applied(conn: Connection, route: str) -> dict[str, tuple[int, int]]:
-    """Changes applied and their bytes, per topic, since its positions were first booked."""
+    """Load how many changes were applied of each topic, and their bytes, since its positions were first booked."""
     rows = conn.execute(_Q["applied"], {"route": route}).fetchall()
     return {topic: (events, size) for topic, events, size in rows}
 
 
 def load_position(conn: Connection, route: str) -> Position | None:
-    """How far the applied changes reach; None before the first."""
+    """Load how far the applied changes reach; None before the first."""
     with conn.cursor(row_factory=class_row(Position)) as cur:
         return cur.execute(_Q["position"], {"route": route}).fetchone()
 
@@ -165,18 +165,18 @@ def report_seen(conn: Connection, route: str, consumer: str) -> str | None:
 
 
 def list_consumers(conn: Connection, route: str) -> list[Consumer]:
-    """All consumers ever seen, the latest first."""
+    """List all consumers ever seen, the latest first."""
     with conn.cursor(row_factory=class_row(Consumer)) as cur:
         return cur.execute(_Q["consumers"], {"route": route}).fetchall()
 
 
 def measure(conn: Connection, route: str, since: datetime = BEGINNING) -> SyncFigures:
-    """Events and lag percentiles since a moment."""
+    """Measure events and lag percentiles since a moment."""
     row = conn.execute(_Q["sync"], {"route": route, "since": since}).fetchone()
     return SyncFigures(*row) if row else SyncFigures(0, 0, 0)
 
 
 def measure_trend(conn: Connection, route: str, recent: timedelta, before: timedelta) -> tuple[int | None, int | None]:
-    """The middle lag in milliseconds of what was replayed in the newest while, and in the one before; None for nothing."""
+    """Measure the median lag, in ms, of what was replayed within `recent`, and within `before` that; None for nothing."""
     row = conn.execute(_Q["trend"], {"route": route, "recent": recent, "before": before}).fetchone()
     return (row[0], row[1]) if row else (None, None)

@@ -77,13 +77,13 @@ def register(conn: Connection, route: str, phases: tuple[str, ...]) -> None:
 
 
 def load_all(conn: Connection, route: str) -> list[Phase]:
-    """Every phase of the route, in order."""
+    """Load every phase of the route, in order."""
     with conn.cursor(row_factory=class_row(Phase)) as cur:
         return cur.execute(_Q["all"], {"route": route}).fetchall()
 
 
 def load(conn: Connection, route: str, phase: str) -> Phase:
-    """One phase. Raises PhaseError when the route has none of that name or was never initialised."""
+    """Load one phase. Raises PhaseError when the route has none of that name or was never initialised."""
     for found in load_all(conn, route):
         if found.phase == phase:
             return found

@@ -1,4 +1,4 @@
-"""Rows that stood in the new shop before us. They are nobody's that a mapping knows, and stay as they are."""
+"""Rows that stood in the new shop before us. No mapping knows them, and they stay as they are."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def exist(conn: Connection, entities: Sequence[str]) -> bool:
 
 
 def is_prior(entity: str, key: Composed) -> Composed:
-    """The SQL condition that a row of the entity with this key, as text, stood there before us."""
+    """Compose the SQL condition that a row of the entity with this key, as text, stood there before us."""
     return SQL("EXISTS (SELECT FROM ferry.prior_row p WHERE p.entity = {} AND p.key = {})").format(Literal(entity), key)

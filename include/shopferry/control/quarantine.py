@@ -29,7 +29,7 @@ class Entry:
 
 
 def compose_settlement(entity: str, *, affected: sql.Identifier, outcome: sql.Composable) -> sql.Composed:
-    """The statement that brings quarantine and left-out rows of `affected(key)` to what `outcome` says.
+    """Compose the statement that brings quarantine and left-out rows of `affected(key)` to what `outcome` says.
 
     `outcome` is a SELECT of (row_key, key, reasons, left_out), one row for each refused row. The statement yields how many
     of the affected keys' rows the database itself had refused before.
@@ -63,7 +63,7 @@ def refuse_key(
     sqlstate: str | None,
     constraint: str | None,
 ) -> None:
-    """Put all rows of one aggregate key into quarantine, in the place of whatever was known of them."""
+    """Put all rows of one aggregate key into quarantine, in the place of what was known of them."""
     conn.execute(_Q["clear_key"], {"entity": entity, "key": key, "rows": list(rows)})
     for row in rows:
         refuse(conn, entity, row, key, reason, sqlstate, constraint)
@@ -75,29 +75,29 @@ def forget(conn: Connection, entity: str, row_key: str) -> None:
 
 
 def load(conn: Connection, *, entity: str | None = None, reason: str | None = None, limit: int = 1000) -> list[Entry]:
-    """The rows in quarantine, by entity and reason."""
+    """Load the rows in quarantine, by entity and reason."""
     with conn.cursor(row_factory=class_row(Entry)) as cur:
         return cur.execute(_Q["entries"], {"entity": entity, "reason": reason, "limit": limit}).fetchall()
 
 
 def next_keys(conn: Connection, entity: str, reason: str | None, after: str | None, limit: int) -> list[str]:
-    """The next aggregate keys of an entity that wait in quarantine, behind one of them."""
+    """Load the next aggregate keys of an entity that wait in quarantine, behind one of them."""
     given = {"entity": entity, "reason": reason, "after": after, "limit": limit}
     return [r[0] for r in conn.execute(_Q["keys"], given).fetchall()]
 
 
 def find_refused(conn: Connection, entity: str, since: datetime, keys: Iterable[str]) -> list[str]:
-    """The aggregate keys of an entity that the database itself refuses: all since that moment, and whichever of these."""
+    """Find the aggregate keys of an entity that the database itself refuses: all since that moment, and those among `keys`."""
     given = {"entity": entity, "since": since, "keys": list(keys)}
     return [r[0] for r in conn.execute(_Q["refused"], given).fetchall()]
 
 
 def count(conn: Connection, *, entity: str | None = None, reason: str | None = None) -> int:
-    """How many rows wait in quarantine."""
+    """Count the rows that wait in quarantine."""
     row = conn.execute(_Q["count"], {"entity": entity, "reason": reason}).fetchone()
     return int(row[0]) if row else 0
 
 
 def count_by_reason(conn: Connection) -> list[tuple[str, str, int]]:
-    """(entity, reason, rows), the most frequent reason of each entity first."""
+    """Count as (entity, reason, rows), the most frequent reason of each entity first."""
     return [(e, r, n) for e, r, n in conn.execute(_Q["counts"]).fetchall()]

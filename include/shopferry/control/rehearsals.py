@@ -96,13 +96,13 @@ def record(
 
 
 def load_all(conn: Connection, route: str) -> list[Rehearsal]:
-    """All rehearsals of the route, the newest first."""
+    """Load all rehearsals of the route, the newest first."""
     with conn.cursor(row_factory=class_row(Rehearsal)) as cur:
         return cur.execute(_Q["all"], {"route": route}).fetchall()
 
 
 def find_latest(conn: Connection, route: str, fingerprint: str) -> tuple[Rehearsal | None, str]:
-    """The last rehearsal of these mappings, and in words how it ended or that there was none."""
+    """Find the last rehearsal of these mappings, and say in words how it ended or that there was none."""
     known = load_all(conn, route)
     last = next((r for r in known if r.fingerprint == fingerprint), None)
     return last, f"the last one, {last.told}" if last else "there was none" + (
@@ -111,13 +111,13 @@ def find_latest(conn: Connection, route: str, fingerprint: str) -> tuple[Rehears
 
 
 def find_decision(conn: Connection, route: str, phase: str) -> str | None:
-    """Who decided to start the phase without a green rehearsal; None when nobody did."""
+    """Find who decided to start the phase without a green rehearsal; None if there was no such decision."""
     row = conn.execute(_Q["waiver"], {"route": route, "phase": phase}).fetchone()
     return row[0] if row else None
 
 
 def require_green(conn: Connection, route: str, phase: str, fingerprint: str, without: str | None) -> None:
-    """Refuse the phase unless the last rehearsal of these mappings was green, or somebody says by name to go without one.
+    """Refuse the phase unless the last rehearsal of these mappings was green, or a person decides by name to go without one.
 
     Who said so is booked, and need not say it again. Raises PhaseError telling of the last rehearsal.
     """

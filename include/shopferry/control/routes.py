@@ -35,7 +35,7 @@ def find_standing(target: Connection, route: str) -> Standing | None:
 
 
 def find_active(target: Connection, route: str) -> str:
-    """The store that the application writes to now: 'legacy' or 'shop'."""
+    """Find the store that the application writes to now: 'legacy' or 'shop'."""
     standing = find_standing(target, route)
     return standing.active if standing else "legacy"
 

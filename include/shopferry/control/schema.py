@@ -15,7 +15,7 @@ SQL = Path(__file__).parent / "sql"
 def install_control(conn: Connection) -> None:
     """Create schemas ferry and mirror in the store that is written; does nothing where they stand.
 
-    Raises ConfigError when a newer shopferry has already changed them, or when a schema of that name is somebody else's:
+    Raises ConfigError when a newer shopferry has already changed them, or when a schema of that name is not ours:
     the end of the migration would drop it.
     """
     locks.lock_schema(conn)
@@ -45,7 +45,7 @@ def is_current(conn: Connection) -> bool:
 def install_markers(conn: Connection) -> None:
     """Create schema shopferry with the marker and heartbeat tables and the fence in the store that is read; idempotent.
 
-    Raises ConfigError when a schema of that name is somebody else's.
+    Raises ConfigError when a schema of that name is not ours.
     """
     locks.lock_schema(conn)
     _require_fence_ours(conn)

@@ -36,7 +36,7 @@ _RELAY = 256 * 1024  # bytes handed on at once; larger is no faster
 
 
 def plan_copy(stores: Stores, phase: str) -> int:
-    """Plan the copy of every legacy table of the phase; returns the number of chunks."""
+    """Plan the copy of every source table of the phase; returns the number of chunks."""
     planned = cut(stores, phase, "copy")
     with stores.target.transaction():
         chunks.plan(stores.target, stores.route.name, phase, "copy", planned)
@@ -45,7 +45,7 @@ def plan_copy(stores: Stores, phase: str) -> int:
 
 
 def cut(stores: Stores, phase: str, kind: str) -> list[Chunk]:
-    """Cut every legacy table of the phase into key ranges of the phase's chunk size.
+    """Cut every source table of the phase into key ranges of the phase's chunk size.
 
     Reads only the primary key's index. `kind` is copy or resync: the same work, planned side by side. With a sample set,
     the ranges of a copy end after that many rows of each table.
@@ -62,7 +62,7 @@ def cut(stores: Stores, phase: str, kind: str) -> list[Chunk]:
 
 
 def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] = dict) -> int:
-    """Copy anew every table the stream has to keep, after changes were lost on the way; returns the rows looked at.
+    """Copy again every table that the stream keeps, after changes were lost on the way; returns the rows looked at.
 
     Replay goes on from `ends`, the broker's end offsets as they are when asked for: what lies before them was committed
     before the copy reads, and an old event replayed again would undo a lost one that the copy has brought. A consumer
@@ -71,14 +71,14 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
     rows counts no more.
     """
     route = stores.route.name
-    # To walk all keys takes minutes: nobody waits meanwhile. Keys that come after it are in the ranges, whose ends are open.
+    # To walk all keys takes minutes: no one waits for it here. Keys that come after it are in the ranges, whose ends are open.
     known = {
         p.phase: cut(stores, p.phase, "resync") for p in phases.load_all(stores.target, route) if p.state != State.NEW
     }
     with stores.target.transaction():
         offsets.reset(stores.target, route, ends)
         continuity.reset(stores.target, route)
-        # Nobody applies what legacy had committed before, from here on.
+        # From here on no consumer applies what the source had committed before.
         [(now,)] = stores.source.execute("SELECT pg_current_wal_lsn()::text").fetchall()
         for table in mirror.load(stores.target).values():
             mirror_rows.forget_positions(stores.target, table, now)
@@ -93,7 +93,7 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
 
 
 def finish_resync(stores: Stores, worker: str) -> int:
-    """Copy what a resync has planned and nobody has copied yet, because who began it died; returns the rows looked at."""
+    """Copy what a resync that died has planned and left uncopied; returns the rows looked at."""
     rows = 0
     for phase in phases.load_all(stores.target, stores.route.name):
         if not chunks.has_open(stores.target, stores.route.name, phase.phase, "resync"):
@@ -145,7 +145,7 @@ def _copy(stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, liv
     count = shop.execute("SELECT count(*) FROM pg_temp.incoming").fetchone()
     affecting = [u for u in live if any(s.relation == table.relation for s in u.sources)]
     if affecting:
-        # Replay holds this lock shared: nobody changes the table between our two notes of its rows.
+        # Replay holds this lock shared: no batch changes the table between our two notes of its rows.
         locks.lock_mirror(shop, table.name)
     mirror_rows.load_chunk(stores.source, shop, table, within, generation, noted=bool(affecting))
     if affecting:
@@ -154,7 +154,7 @@ def _copy(stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, liv
 
 
 def fetch(stores: Stores, table: MirrorTable, within: Composed) -> None:
-    """Bring the rows that the condition selects from legacy into the temp table `incoming`, which is made for them.
+    """Bring the source's rows that the condition selects into the temp table `incoming`, which is made for them.
 
     Raises MappingError when legacy lacks a column that a mapping reads.
     """
@@ -197,7 +197,7 @@ def relay(source: Connection, out: Composed, target: Connection, into: Composed)
     if buffer and not broken:
         writer.put_copy_data(bytes(buffer))
     writer.put_copy_end(b"the source broke off" if broken else None)
-    # Both are read to their end whatever happened: the shop's side must be able to roll back.
+    # Both are read to their end in every case: the target's side must be able to roll back.
     if failed := [error for error in (_finish(reader), _finish(writer)) if error]:
         raise failed[0]
 
@@ -208,7 +208,7 @@ def _expect(result: pq.abc.PGresult, status: pq.ExecStatus) -> None:
 
 
 def _error(result: pq.abc.PGresult) -> psycopg.Error:
-    """What the server said; where it said nothing, the connection is gone, which another try may mend."""
+    """Make an error of what the server said; if it said nothing, the connection is gone, which another try may mend."""
     error = psycopg.errors.error_from_result(result)
     return error if error.sqlstate else psycopg.OperationalError(str(error))
 
@@ -223,7 +223,7 @@ def _finish(connection: pq.abc.PGconn) -> psycopg.Error | None:
 
 
 def standardize(stores: Stores, phase: str) -> int:
-    """Have every raw value of the phase judged that has no verdict yet; returns how many were new."""
+    """Judge every raw value of the phase that has no verdict yet; returns how many were new."""
     judged = 0
     for wanted in sorted({w for u in stores.route.of(phase) for w in u.standardize}, key=lambda w: w.kind):
         # No transaction around it: verdicts are true by themselves, and the stream must not wait for a whole column.
@@ -249,7 +249,7 @@ def begin_merge(stores: Stores, phase: str) -> None:
 
 
 def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
-    """Claim and merge one chunk of the phase, in one transaction; None when there is none to be had now.
+    """Claim and merge one chunk of the phase, in one transaction; None if no chunk is free now.
 
     A unit's key ranges are planned when everything before it is merged, since identity makes keys.
     """
@@ -291,7 +291,7 @@ def is_merged(stores: Stores, phase: str) -> bool:
 
 
 def _plan_unit(stores: Stores, phase: str) -> bool:
-    """Plan the next unit if all chunks before it are done; whether there is something to claim now."""
+    """Plan the next unit if all chunks before it are done; returns whether there is something to claim now."""
     shop, route = stores.target, stores.route
     locks.lock_plan(shop)
     if chunks.has_open(shop, route.name, phase, "merge"):
@@ -337,7 +337,7 @@ def pace(stores: Stores, phase: str, *, lag_limit_s: float = 10.0, patience_s: f
 
 
 def measure_lag(target: Connection, route: str) -> float:
-    """Seconds between commit in legacy and application, of the newest batches; 0 when none came in the last 10 s."""
+    """Measure the seconds from commit in the source to application, of the newest batches; 0 if none came in 10 s."""
     row = target.execute(
         """SELECT coalesce(max(lag), 0) / 1000.0 FROM (
                SELECT (SELECT max(l) FROM unnest(lag_ms) AS l) AS lag FROM ferry.replay_batch

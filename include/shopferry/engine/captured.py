@@ -1,4 +1,4 @@
-"""Probe: which of legacy's columns the route's SELECTs read, asked of PostgreSQL itself; the mirror captures no others."""
+"""The columns of the source that the route's SELECTs read, as PostgreSQL itself tells; the mirror captures no others."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What changed: temp tables of rows as they were before and as they are after, each with the columns in which the two differ.
 
 Of a source `legacy.orders` they stand in `changed_orders`, with one column more, `_touched`: the names of the columns that
-the change touched. NULL there means all of them: the row came or went, or whoever noted it did not compare. A mapping's
+the change touched. NULL there means all of them: the row came or went, or it was noted without a comparison. A mapping's
 SELECT is not run for a change of columns that it does not read, which only PostgreSQL itself can tell: `reads` asks it.
 """
 
@@ -59,7 +59,7 @@ def stage(conn: Connection, name: str, rows: Composable) -> None:
 
 
 def compose_touched(columns: Mapping[str, str], key: str, one: str, other: str) -> Composed:
-    """The SQL of the names of the columns, given with their types, in which two joined rows differ; NULL if one is missing.
+    """Compose the SQL for the names of the columns in which two joined rows differ; NULL if one row is missing.
 
     `key` is a column that is never null in a row that is there.
     """
@@ -75,7 +75,7 @@ def compose_touched(columns: Mapping[str, str], key: str, one: str, other: str) 
 def compose_note(
     changed: Identifier, columns: Mapping[str, str], key: Sequence[str], after: Composable, *, compared: bool = True
 ) -> Composed:
-    """The INSERT into `changed` of the rows that differ between two parts of a WITH, `b` before and `n` after.
+    """Compose the INSERT into `changed` of the rows that differ between two parts of a WITH, `b` before and `n` after.
 
     A row of `b` is looked for in `after`, which may have more rows than `n`. Not `compared`, all are noted as wholly changed.
     """
@@ -107,15 +107,15 @@ def select_touching(changed: Identifier, columns: Sequence[str] | None) -> Compo
 
 
 def find_dependencies(conn: Connection, view: str) -> list[tuple[str, str, str | None, bool, bool]]:
-    """What a temp view reads: (schema, relation, column, is an ordinary table, is a temp table); each relation also without
-    column where it reads none."""
+    """Find what a temp view reads: (schema, relation, column, is an ordinary table, is a temp table); a relation of which it
+    reads no column comes without one."""
     return conn.execute(_DEPENDS, (view,)).fetchall()
 
 
 def find_columns_read(
     conn: Connection, select: Composed, known: frozenset[str], filled: frozenset[str]
 ) -> dict[str, list[str]] | None:
-    """The columns that a SELECT reads of each relation; None where a change could reach it by a way that nobody declared.
+    """Find the columns that a SELECT reads of each relation; None if a change could reach it by a way that is not declared.
 
     `known` are the relations whose changes are noted for it, and verdicts, which never change; `filled` are those that the
     route itself writes, and of which it must read none that is not known. Other tables of the store do not change by what we

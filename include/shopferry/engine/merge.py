@@ -23,7 +23,7 @@ from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
 from shopferry.route.route import Route
 from shopferry.stores import origin
 
-# Few keys meet large tables here: always by their index, whatever the statistics of fresh tables say.
+# Few keys meet large tables here: always by their index, not by what the statistics of fresh tables say.
 _SESSION = (
     f"SELECT {origin.WRITER}, set_config('enable_seqscan', 'off', true), "
     f"set_config('random_page_cost', '1.1', true), {origin.MARK}"
@@ -48,7 +48,7 @@ class _Written:
     writes: list[psycopg.Cursor[Any]]
 
     def result(self, unit: Unit) -> Merged:
-        """What it did, once everything sent has been answered."""
+        """Read what it did, once everything sent has been answered."""
         rows = [max(w.rowcount, 0) for w in self.writes]
         if isinstance(unit, IdentityMapping):
             return Merged(self.keys, sum(rows[1:]))  # the first only locks
@@ -65,12 +65,12 @@ class Merger:
     _rows: int = 0
 
     def stage(self, units: Iterable[Unit]) -> None:
-        """Have the units' temp tables there and their statements composed. Call it outside of a transaction.
+        """Make the units' temp tables and compose their statements. Call it outside of a transaction.
 
         Raises MappingError where a mapping does not yield what its target needs.
         """
         fresh = [u for u in units if u.name not in self._staged]
-        # What is made within a transaction may go with it, and nobody here would notice.
+        # What is made within a transaction may go with it, unnoticed here.
         assert not fresh or self.conn.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
         if fresh:
             origin.take(self.conn, self.route.name)
@@ -83,8 +83,8 @@ class Merger:
             changes.tidy(self.conn, tables)
 
     def hold(self, *, alone: bool = True) -> None:
-        """Wait until nobody else propagates in this route, and keep it so until this transaction ends; `alone`, until
-        nobody merges a chunk either. To be called before the first of the shop's rows is written.
+        """Wait until no other session propagates in this route, and keep it so until this transaction ends; `alone`, until
+        none merges a chunk either. To be called before the first of the shop's rows is written.
 
         Lineage is read from a snapshot: of two that propagate at once, one could move an identity while the other finds
         by the old one whom its rows affect, and then neither would merge them where they belong. And since foreign keys
@@ -93,14 +93,14 @@ class Merger:
         (locks.lock_propagation if alone else locks.share_propagation)(self.conn, self.route.name)
 
     def propagate(self, units: Sequence[Unit], changed: Iterable[str]) -> dict[str, Merged]:
-        """Merge whatever the changed relations affect, in dependency order.
+        """Merge what the changed relations affect, in dependency order.
 
         `changed` names relations ('legacy.orders') whose rows before and after stand in their `changed_…` temp
         tables, which are empty afterwards. An identity that moves becomes a changed relation itself. Runs in the caller's
         transaction: at first everything at once, and only if the data is refused unit by unit.
         """
         touched = set(changed)
-        if not units:  # nobody to merge: no reason to wait for whoever propagates
+        if not units:  # nothing to merge: no reason to wait for others who propagate
             self._forget_changes(units, touched)
             return {}
         for unit in units:
@@ -121,13 +121,13 @@ class Merger:
         return done
 
     def judge(self, units: Iterable[Unit], changed: Iterable[str]) -> None:
-        """Have the raw values of the changed relations judged, as these units want it; see `propagate`."""
+        """Judge the raw values of the changed relations, as these units want it; see `propagate`."""
         touched = set(changed)
         if wanted := {w for u in units for w in u.standardize if f"{u.schema}.{w.table}" in touched}:
             verdicts.judge(self.conn, verdicts.find_missing(self.conn, wanted))
 
     def _merge_at_once(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
-        """Merge all units without waiting for each statement's answer. Raises the first refusal, of whatever unit."""
+        """Merge all units without waiting for each statement's answer. Raises the first refusal of any unit."""
         sent: list[tuple[Unit, _Written]] = []
         with self.conn.pipeline():
             for unit in units:
@@ -141,7 +141,7 @@ class Merger:
                     self._note(own.after)
                     self._do(own.empty)
                     touched.add(unit.relation)
-            # Whatever is checked at commit is checked here, where there is still a way back.
+            # All that is checked at commit is checked here, where there is still a way back.
             self._do("SET CONSTRAINTS ALL IMMEDIATE")
             self._do("SET CONSTRAINTS ALL DEFERRED")
         for _, written in sent:
@@ -167,13 +167,13 @@ class Merger:
     def merge(self, unit: Unit, keys: Composed, *, disjoint: bool) -> Merged | None:
         """Merge one unit for the keys that a SELECT yields; None when it yields none.
 
-        `disjoint` promises that nobody else who says so at the same time has any of these keys: chunks of one plan need
+        `disjoint` promises that no other session that says so at the same time has any of these keys: chunks of one plan need
         not wait for one another, only for the stream.
         """
         self.hold(alone=not disjoint)
         take = statements.compose_take(self._statements(unit).affected, keys).as_string(self.conn)
         count = self._take(unit, take)
-        # Whoever plans chunks of a unit merges those who read its entity afterwards.
+        # When a unit's chunks are planned, the units that read its entity are merged afterwards.
         return self._merge_taken(unit, count, note=not disjoint) if count else None
 
     def merge_again(self, unit: Unit, keys: Sequence[str]) -> set[str]:
@@ -207,12 +207,12 @@ class Merger:
         return merged
 
     def _read_keys(self, unit: Unit) -> frozenset[str]:
-        """The affected keys, as text."""
+        """Read the affected keys, as text."""
         rows = self.conn.execute(SQL("SELECT key::text FROM {}").format(self._statements(unit).affected)).fetchall()
         return frozenset(r[0] for r in rows)
 
     def ripple(self, unit: Unit, keys: frozenset[str]) -> set[str]:
-        """Have these aggregates of a unit count as changed, for whoever reads the unit's table; returns the relations.
+        """Count these aggregates of a unit as changed, for the units that read its table; returns the relations.
 
         A refused row leaves the shop without a change of its identity or its parents; those after it must see it go.
         """
@@ -266,7 +266,7 @@ class Merger:
                     self._do(f"DELETE FROM pg_temp.{name}")
 
     def _write(self, unit: Unit, count: int) -> _Written:
-        """One pass over the affected keys: outcomes into quarantine and left_out, rows into the target."""
+        """Make one pass over the affected keys: outcomes into quarantine and left_out, rows into the target."""
         own, few = self._statements(unit), count < _MANY
         self._do(own.fill, prepare=few)
         refused = None if isinstance(unit, IdentityMapping) else self._do(own.settle, prepare=few)

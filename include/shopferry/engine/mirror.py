@@ -123,7 +123,7 @@ class Column:
         return self.type.lower() in {"bytea", "json", "jsonb"}
 
     def unbox(self, value: Composable) -> Composable:
-        """The SQL that makes an event's value one of the mirror's type."""
+        """Compose the SQL that makes an event's value one of the mirror's type."""
         if self.type.lower() == "bytea":
             return SQL("decode({}, 'hex')").format(value)
         return SQL("{}::{}").format(value, SQL(self.type)) if self.boxed else value
@@ -175,7 +175,7 @@ def captured_schema(schema: str) -> str:
 
 
 def reflect(source: Connection, tables: Iterable[str], schema: str = "legacy") -> dict[str, MirrorTable]:
-    """Read the catalogue of the store that is read: every column of each table; `schema` is that of the mirror's views.
+    """Read the source's catalogue: every column of each table; `schema` is that of the mirror's views.
 
     Raises ConfigError for a table that is missing, has no primary key, or one whose type events do not carry.
     """
@@ -231,7 +231,7 @@ def _mirrored(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any] | None
 
 
 def load_types(source: Connection, tables: Iterable[str], schema: str = "legacy") -> dict[tuple[str, str], str]:
-    """The type of every column of these tables, by (table, column), as the catalogue of the store that is read has it now."""
+    """Load the type of every column of these tables, by (table, column), as the source's catalogue has it now."""
     rows = source.execute(_TYPES, (captured_schema(schema), sorted(tables))).fetchall()
     return {(table, column): kind for table, column, kind in rows}
 
@@ -302,7 +302,7 @@ def create(target: Connection, route: Route, tables: Mapping[str, MirrorTable]) 
 
 
 def _find_indexes(route: Route, tables: Mapping[str, MirrorTable]) -> set[tuple[str, str]]:
-    """One index for each column that leads from a changed row to an affected key, and those a mapping asks for."""
+    """Find one index for each column that leads from a changed row to an affected key, and those a mapping asks for."""
     wanted: set[tuple[str, str]] = set()
     for unit in route.units:
         wanted |= set(unit.indexes)
@@ -313,7 +313,7 @@ def _find_indexes(route: Route, tables: Mapping[str, MirrorTable]) -> set[tuple[
 
 
 def load(target: Connection) -> dict[str, MirrorTable]:
-    """The mirror as it stands, from its own catalogue."""
+    """Load the mirror as it stands, from its own catalogue."""
     rows = target.execute(
         """SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
                   coalesce(array_position(i.indkey::int2[], a.attnum), -1), coalesce(d.description, ''),
@@ -337,6 +337,6 @@ def load(target: Connection) -> dict[str, MirrorTable]:
 
 @cache
 def select_values(table: MirrorTable) -> SQL:
-    """The captured columns as legacy's SELECT must give them: in the mirror's types (for most columns a no-op)."""
+    """Compose the captured columns as the source's SELECT must give them: in the mirror's types (mostly a no-op)."""
     cast = SQL(", ").join(SQL("{}::{}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
     return SQL(cast.as_string(None))

@@ -82,7 +82,7 @@ def _compose_events(table: MirrorTable, noted: bool, compared: bool) -> bytes:
 
 
 def forget_positions(target: Connection, table: MirrorTable, now: str) -> None:
-    """Have no row of the mirror be newer than the position at which legacy's log stands now, before which nothing comes any more.
+    """Let no row of the mirror be newer than the source's present log position, before which nothing comes any more.
 
     A legacy that was restored on another server counts from a beginning of its own: what came from the one before would else
     be newer than every event.
@@ -93,7 +93,7 @@ def forget_positions(target: Connection, table: MirrorTable, now: str) -> None:
 
 
 def compose_standing_note(table: MirrorTable) -> Composed:
-    """The statement that notes, in the `changed` temp table, the live rows of `incoming`'s keys as they stand."""
+    """Compose the statement that notes, in the `changed` temp table, the live rows of `incoming`'s keys as they stand."""
     return SQL("INSERT INTO {} SELECT {} FROM {} m JOIN pg_temp.incoming i USING ({}) WHERE NOT m._gone").format(
         Identifier("pg_temp", table.changed),
         SQL(", ").join(SQL("m.{}").format(Identifier(n)) for n in table.names),

@@ -26,7 +26,7 @@ def is_refusal(error: psycopg.Error) -> bool:
 
 
 def _reason(error: psycopg.Error) -> str:
-    """The reason code of a refusal."""
+    """Find the reason code of a refusal."""
     if error.diag.constraint_name:
         return "refused_by_constraint"
     return {"21": "refused_by_mapping", "P0": "refused_by_trigger"}.get((error.sqlstate or "")[:2], "refused_by_type")
@@ -92,7 +92,7 @@ class Bisection:
         return Merged(len(keys), sum(p.written for p in parts), sum(p.deleted for p in parts))
 
     def _affect(self, keys: Sequence[object]) -> None:
-        """Have these keys be the affected ones."""
+        """Make these keys the affected ones."""
         self.conn.execute(self.own.empty.encode(), prepare=True)
         self.conn.execute(
             SQL("INSERT INTO {} SELECT unnest(%s::{}[])").format(self.own.affected, SQL(self.own.key_type)),
@@ -107,7 +107,7 @@ class Bisection:
             self.conn.execute(SQL("SET CONSTRAINTS {} DEFERRED").format(names))
 
     def _take_out(self) -> None:
-        """Have the affected keys' rows leave the shop; legacy's stay as they are, for nobody could make them whole again."""
+        """Delete the affected keys' rows from the new shop; legacy's stay as they are: no mapping could make them whole again."""
         if self.unit.reverse:
             return
         self.conn.execute(
@@ -127,7 +127,7 @@ class Bisection:
         )
 
     def _row_keys(self, key: str) -> list[str]:
-        """The rows that a refused key stands for: what the mapping yields, or where even that fails, what it counts."""
+        """Find the rows that a refused key stands for: what the mapping yields, or where even that fails, what it counts."""
         affected = self.own.affected
         rows = SQL("WITH affected AS (TABLE {1}) SELECT {0}::text FROM ({2}) y WHERE {0} IS NOT NULL").format(
             row_key(self.unit), affected, SQL(self.unit.body)

@@ -2,7 +2,7 @@
 
 A unit has temp tables in each session that merges it: `affected_<unit>` (key) and `yielded_<unit>`, what its SELECT yields
 for those keys; `before_<unit>`, where others read its entity. Between transactions they are empty. They outlive transactions
-because making them anew for each batch cost more than all merging, and because the statements over them can then be prepared.
+because making them for each batch again cost more than all merging, and because the statements over them can then be prepared.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def stage_changed(conn: Connection, relation: str, name: str) -> None:
 
 
 def load_columns(conn: Connection, relation: str) -> dict[str, str]:
-    """The columns of a relation, each with its type; empty when there is no such relation."""
+    """Load the columns of a relation, each with its type; empty when there is no such relation."""
     return dict(
         conn.execute(
             """SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
@@ -162,7 +162,7 @@ def load_columns(conn: Connection, relation: str) -> dict[str, str]:
 
 
 def load_casts(conn: Connection, entity: str) -> dict[str, SQL]:
-    """The casts to the types of an entity's columns, each with a place `{}` for the value; empty when there is no such table.
+    """Load the casts to the types of an entity's columns, each with a place `{}` for the value; empty without such a table.
 
     What is too long for its column stays so, and is refused when it is written.
     """
@@ -170,7 +170,7 @@ def load_casts(conn: Connection, entity: str) -> dict[str, SQL]:
 
 
 def compose_take(affected: Identifier, keys: Composable) -> Composed:
-    """Put these keys into `affected`; yields their number."""
+    """Compose what puts these keys into `affected` and yields their number."""
     return SQL(
         "WITH found AS (INSERT INTO {} SELECT DISTINCT key FROM ({}) k WHERE key IS NOT NULL RETURNING key) "
         "SELECT count(*) FROM found"
@@ -178,7 +178,7 @@ def compose_take(affected: Identifier, keys: Composable) -> Composed:
 
 
 def _select_changed_keys(unit: Unit, reads: dict[str, list[str]] | None) -> Composed:
-    """A SELECT of the keys that the changed rows of any source affect, given the columns that the unit's SELECT reads."""
+    """Compose a SELECT of the keys that the changed rows of any source affect, given the columns that the unit's SELECT reads."""
     keys = [_keys_of(s, None if reads is None else reads.get(s.relation)) for s in unit.sources]
     return Composed(keys).join(" UNION ALL ")
 
@@ -191,7 +191,7 @@ def _keys_of(source: Source, reads: list[str] | None) -> Composed:
 
 
 def select_keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
-    """A SELECT of the aggregate keys in a range, from every source whose column is the key."""
+    """Compose a SELECT of the aggregate keys in a range, from every source whose column is the key."""
     selects = []
     for source in unit.simple_sources:
         column = str(source.column)
@@ -225,7 +225,7 @@ def row_key(unit: EntityMapping) -> Composed:
 
 
 def _select_outcome(unit: EntityMapping, yielded: Identifier, names: Sequence[str]) -> Composed:
-    """A SELECT of (row_key, key, reasons, left_out) of every yielded row that may not enter the shop."""
+    """Compose a SELECT of (row_key, key, reasons, left_out) of every yielded row that may not enter the shop."""
     left_out = "CASE WHEN cardinality(y.problems) = 0 THEN y.left_out END" if "left_out" in names else "NULL::text"
     return SQL(
         "SELECT {row_key}::text AS row_key, y.{scope}::text AS key, "
@@ -241,7 +241,7 @@ def _select_outcome(unit: EntityMapping, yielded: Identifier, names: Sequence[st
 
 
 def _load_casts(conn: Connection, unit: EntityMapping, names: Sequence[str]) -> dict[str, SQL]:
-    """The cast to the target's type of each column that the mapping yields."""
+    """Load the cast to the target's type of each column that the mapping yields."""
     casts = load_casts(conn, unit.entity)
     if not casts:
         raise MappingError(f"{unit.file}:1: entity {unit.entity} does not exist in the new shop")
@@ -271,14 +271,14 @@ def _compose_writes(
     of everybody who checks a foreign key on it; `UPDATE` looks at what really changes.
     """
     table, good = target_of(unit), good_rows(names)
-    # Of the way back a row that may not be written is left as legacy has it: it holds columns that no mapping makes anew.
+    # Of the way back a row that may not be written is left as legacy has it: it holds columns that no mapping makes again.
     stays = SQL("true") if unit.reverse else good
     cast = {c: casts[c].format(Identifier("y", c)) for c in names if c not in RESERVED}
     key, theirs = _row(unit.key, "t"), SQL(", ").join(cast[k] for k in unit.key)
     same = SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in unit.key)
     known = SQL(" AND ").join(SQL("y.{} IS NOT NULL").format(Identifier(k)) for k in unit.key)
     rest = [c for c in cast if c not in unit.key]
-    # NOT IN is hashed whatever the planner believes of the temp tables' size; a row without a key is not yielded.
+    # NOT IN is hashed however large the planner believes the temp tables to be; a row without a key is not yielded.
     statements = [
         SQL(
             "DELETE FROM {} t USING {} a WHERE t.{} = a.key "

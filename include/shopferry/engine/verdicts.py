@@ -1,4 +1,4 @@
-"""Have every raw value judged once, and keep the verdict in ferry.standardized, where mappings join it."""
+"""Verdicts: every raw value is judged once, and ferry.standardized keeps the verdict, where mappings join it."""
 
 from __future__ import annotations
 

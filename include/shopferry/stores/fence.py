@@ -1,7 +1,7 @@
 """Fences: what makes a store refuse writes that are not ours.
 
-A fence is a statement trigger on each table and partition, which fires whatever role a session replicates in. As DDL it
-reaches every session at its next statement, whatever its isolation level; the refusal has its own SQLSTATE, so that an
+A fence is a statement trigger on each table and partition, which fires in every replication role of a session. As DDL it
+reaches every session at its next statement, in every isolation level; the refusal has its own SQLSTATE, so that an
 application can tell "moved" from a failure. It carries the route, the store to write to and the route's version from which
 on that holds. A fence is lifted by switching its trigger off: to drop one takes a lock that readers are in the way of.
 """
@@ -20,7 +20,7 @@ _NAME = "shopferry_fence"
 
 
 def raise_fence(conn: Connection, tables: Sequence[str], route: str, moved: tuple[str, int] | None = None) -> None:
-    """Have the fence stand on each schema-qualified table where it does not; the caller's transaction makes it hold.
+    """Raise the fence on each schema-qualified table where it does not stand; the caller's transaction makes it hold.
 
     `moved` is what a refused writer is told: the store to write to, and the route's version that makes it so. Without it
     the new shop's fence tells how the route stands now.
@@ -39,7 +39,7 @@ def raise_fence(conn: Connection, tables: Sequence[str], route: str, moved: tupl
 
 
 def lift_fence(conn: Connection, tables: Sequence[str]) -> None:
-    """Have each table take writes again; idempotent."""
+    """Let each table take writes again; idempotent."""
     for table in _find_with_trigger(conn, tables, "tgenabled <> 'D'"):
         conn.execute(
             SQL("ALTER TABLE ONLY {} DISABLE TRIGGER {}").format(Identifier(*table.split(".")), Identifier(_NAME))
@@ -53,12 +53,12 @@ def drop_fence(conn: Connection, table: str) -> None:
 
 
 def find_fenced(conn: Connection) -> list[str]:
-    """The tables of this store whose fence stands."""
+    """Find the tables of this store whose fence stands."""
     return _find_triggers(conn, "tgenabled = 'A'")
 
 
 def find_unfenced(conn: Connection, tables: Sequence[str]) -> list[str]:
-    """Those of these tables whose fence does not stand."""
+    """Find those of these tables whose fence does not stand."""
     return sorted(set(tables) - set(find_fenced(conn)))
 
 
@@ -76,7 +76,7 @@ def _find_triggers(conn: Connection, condition: str) -> list[str]:
 
 
 def _find_parts(conn: Connection, tables: Sequence[str]) -> list[str]:
-    """The tables and all their partitions: a statement that names a partition passes by a fence of the whole."""
+    """Find the tables and all their partitions: a statement that names a partition passes by a fence of the whole."""
     rows = conn.execute(
         """SELECT name FROM unnest(%(tables)s::text[]) AS t (name)
            UNION SELECT n.nspname || '.' || c.relname FROM unnest(%(tables)s::text[]) AS t (name)
@@ -88,6 +88,6 @@ def _find_parts(conn: Connection, tables: Sequence[str]) -> list[str]:
 
 
 def _find_standing(conn: Connection, route: str) -> tuple[str, int] | None:
-    """The route's active store and version; None in legacy, which does not know."""
+    """Read the route's active store and version; None in legacy, which does not know them."""
     standing = routes.find_standing(conn, route) if routes.is_installed(conn) else None
     return (standing.active, standing.version) if standing else None

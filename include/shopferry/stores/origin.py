@@ -1,6 +1,6 @@
 """Replication origins: by them the flow that reads a store knows what the flow that writes it has written.
 
-A session that merges takes one; whatever it commits carries its name in the log, Debezium tells that name, and replay
+A session that merges takes one; all that it commits carries its name in the log, Debezium tells that name, and replay
 carries no such change back. PostgreSQL lets one session at a time have an origin, so there are as many as merge at once.
 """
 
@@ -18,7 +18,7 @@ from shopferry.errors import ConfigError, TransientError
 PREFIX = "shopferry_"
 # For each transaction that writes rows: what a store's own triggers ask, to tell our writes from its application's.
 WRITER = "set_config('shopferry.writer', 'ferry', true)"
-# For each transaction, within it: a session with an origin else dates all its commits by its first one, and whoever follows them
+# For each transaction, within it: a session with an origin else dates all its commits by its first one, and what follows them
 # would see a lag that grows for ever. The position is of no use to us; it must not be 0/0.
 MARK = "pg_replication_origin_xact_setup('0/1', clock_timestamp())"
 # What a role needs that is no superuser.
@@ -32,7 +32,7 @@ FUNCTIONS = (
 
 
 def take(conn: Connection, route: str) -> None:
-    """Have all that this session commits from now on carry an origin of the route's; does nothing where it has one.
+    """Give all that this session commits from now on an origin of the route's; does nothing if the session has one.
 
     Call it outside of a transaction. Raises ConfigError when the role may not, TransientError when all are in use.
     """
@@ -53,7 +53,7 @@ def take(conn: Connection, route: str) -> None:
 
 
 def drop(conn: Connection, route: str, patience_s: float) -> None:
-    """Drop the route's origins; one that a session has is waited for, and stays where that takes longer."""
+    """Drop the route's origins; one that a session has is waited for, and stays if that takes longer."""
     until = time.monotonic() + patience_s
     while left := find_all(conn, route):
         for name in left:
@@ -65,7 +65,7 @@ def drop(conn: Connection, route: str, patience_s: float) -> None:
 
 
 def find_all(conn: Connection, route: str) -> list[str]:
-    """The route's origins on this server."""
+    """Find the route's origins on this server."""
     pattern = "^" + PREFIX + route + "_[0-9]+$"
     rows = conn.execute(
         "SELECT roname FROM pg_replication_origin WHERE roname ~ %s ORDER BY roname", (pattern,)
@@ -75,7 +75,9 @@ def find_all(conn: Connection, route: str) -> list[str]:
 
 def _take(conn: Connection, name: str) -> bool:
     """Take this one; False where another session has it."""
-    with suppress(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject):  # somebody was faster: it is there
+    with suppress(
+        psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject
+    ):  # another session was faster: it is there
         conn.execute(
             SQL(
                 "SELECT pg_replication_origin_create({0}) WHERE NOT EXISTS "

@@ -1,4 +1,4 @@
-"""Scratch databases: made in the new shop's cluster for a test or a rehearsal, dropped whatever happens."""
+"""Scratch databases: made in the new shop's cluster for a test or a rehearsal, and dropped in every case."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _LOCALE = (
 
 @contextmanager
 def create(dsn: str, name: str) -> Iterator[str]:
-    """An empty database `name` beside the one of `dsn`, for as long as the block lasts; yields its DSN.
+    """Create an empty database `name` beside the one of `dsn`, for as long as the block lasts; yields its DSN.
 
     One that a killed process left is dropped first. Raises ConfigError when the role may not create databases,
-    TransientError while somebody else has the scratch database of this name.
+    TransientError while another run has the scratch database of this name.
     """
     drop = SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name))
     with db.connect(dsn, f"scratch {name}") as conn:

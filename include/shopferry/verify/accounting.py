@@ -25,12 +25,12 @@ class Account:
 
 
 def list_counting(route: Route, phase: str) -> list[EntityMapping]:
-    """The phase's mappings that count legacy rows: each has an account."""
+    """List the phase's mappings that count legacy rows: each has an account."""
     return [unit for unit in route.of(phase) if isinstance(unit, EntityMapping) and unit.counts is not None]
 
 
 def account(target: Connection, mapping: EntityMapping) -> Account:
-    """The account of the legacy table that a mapping counts, by what really stands in the shop."""
+    """Account for the legacy table that a mapping counts, by what really stands in the shop."""
     assert mapping.counts
     rows = target.execute(
         SQL(

@@ -114,7 +114,7 @@ def _cut_stretches(
 def _find_standing(
     source: Connection, target: Connection, table: MirrorTable, suspects: set[str], await_applied: Callable[[], object]
 ) -> set[str]:
-    """Those that differ although legacy's row stood still while the stream caught up."""
+    """Find the keys that differ although the source's row stood still while the stream caught up."""
     text = _compose_row_text(source, target, table)
     here, there = table.view, table.captured
     standing: set[str] = set()
@@ -163,7 +163,7 @@ def _differs_while_held(
 
 
 def _drill(source: Connection, target: Connection, table: MirrorTable, keys: set[str]) -> Iterator[Difference]:
-    """Each column that differs; of a row that only one side has, the row."""
+    """List each column that differs; of a row that only one side has, the row."""
     listed = sorted(keys)
     for n in range(0, len(listed), _DRILL):
         theirs = _find_columns(source, table.captured, table, listed[n : n + _DRILL], in_source=True)
@@ -233,7 +233,7 @@ def compare_hot(
     """The keys, by table, whose mirror row was written by an event after position `since`, or are suspects, and differ from
     legacy; only tables that have some.
 
-    Meant for the moment when legacy is locked: whatever differs then, differs. Writers wait, so all tables are asked for at once.
+    Meant for the moment when legacy is locked: what differs then, differs. Writers wait, so all tables are asked for at once.
     """
     for conn in (source, target):
         conn.execute(_SESSION.encode())

@@ -1,9 +1,9 @@
 """Repair: bring what verification found back to what it should be, and look at it again.
 
 The mirror's rows are read again from legacy, without overtaking the stream: batches of the table wait while we read and
-write, and the row keeps its version, so that whatever the stream still has of it counts as newer. All else is merged
+write, and the row keeps its version, so that what the stream still has of it counts as newer. All else is merged
 again by the mappings, parents before children, in slices between which the stream has its turn. Accounts and business
-checks follow from the rest and are judged anew.
+checks follow from the rest and are judged again.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _row(d: Difference) -> tuple[str, str, str]:
 
 
 def _group_mirror_rows(found: Sequence[Difference]) -> dict[str, list[str]]:
-    """The mirror's rows among them, by table."""
+    """Group the mirror's rows among the differences by table."""
     keys: dict[str, set[str]] = {}
     for d in found:
         if d.layer == "mirror":
@@ -90,7 +90,7 @@ def _group_mirror_rows(found: Sequence[Difference]) -> dict[str, list[str]]:
 
 
 def _lock_live(stores: Stores, phase: str) -> list[Unit]:
-    """The units that the stream keeps, held so until the transaction ends."""
+    """Find the units that the stream keeps, and lock that until the transaction ends."""
     states = phases.lock(stores.target, stores.route.name)
     if not any(p == phase and state.live for p, state, _ in states):
         raise PhaseError(f"phase {phase} is not kept by the stream now: there is nothing that a repair could go by")
@@ -98,7 +98,7 @@ def _lock_live(stores: Stores, phase: str) -> list[Unit]:
 
 
 def _mend_mirror(stores: Stores, phase: str, name: str, keys: Sequence[str]) -> None:
-    """Read rows of the mirror again from legacy, and merge whatever they affect."""
+    """Read rows of the mirror again from the source, and merge what they affect."""
     shop = stores.target
     stores.merger.stage(stores.route.units)
     with shop.transaction():
@@ -145,7 +145,7 @@ class _Work:
 
 
 def _mend_shop(stores: Stores, phase: str, found: Sequence[Difference]) -> None:
-    """Merge again what differs, and whatever depends on it, slice by slice."""
+    """Merge again what differs, and what depends on it, slice by slice."""
     shop, units = stores.target, stores.route.of(phase)
     began = shop.execute("SELECT clock_timestamp()").fetchone()
     assert began
@@ -164,7 +164,7 @@ def _mend_shop(stores: Stores, phase: str, found: Sequence[Difference]) -> None:
 
 
 def _plan_work(stores: Stores, units: Sequence[Unit], of: dict[str, list[Difference]]) -> Iterator[list[_Work]]:
-    """What is to be merged again, in order, in blocks that one transaction must hold: clusters, what has to go, the rest."""
+    """Plan what is to be merged again, in order, in blocks that one transaction must hold: clusters, what has to go, the rest."""
     mappings = [u for u in units if isinstance(u, EntityMapping)]
     for unit in units:
         if isinstance(unit, IdentityMapping):
@@ -185,7 +185,7 @@ def _plan_work(stores: Stores, units: Sequence[Unit], of: dict[str, list[Differe
 
 
 def _find_clusters(stores: Stores, unit: IdentityMapping, found: Sequence[Difference]) -> list[list[str]]:
-    """An identity's keys by cluster: merged apart, those that are left would lead the others back to the wrong shop key."""
+    """Group an identity's keys by cluster: merged apart, those that are left would lead the others back to the wrong shop key."""
     rows = stores.target.execute(
         "SELECT array_agg(k::text) FROM unnest(%s::bigint[]) k "
         "LEFT JOIN ferry.identity i ON i.entity = %s AND i.legacy_key = k GROUP BY coalesce(i.cluster, k::text) ORDER BY min(k)",
@@ -195,7 +195,7 @@ def _find_clusters(stores: Stores, unit: IdentityMapping, found: Sequence[Differ
 
 
 def _cut_slices(blocks: Iterable[list[_Work]]) -> Iterator[list[_Work]]:
-    """The work in parts of at most as many keys as may be merged at once, but for a block that has more."""
+    """Cut the work into parts of at most as many keys as may be merged at once, but for a block that has more."""
     part: list[_Work] = []
     size = 0
     for block in blocks:
@@ -210,7 +210,7 @@ def _cut_slices(blocks: Iterable[list[_Work]]) -> Iterator[list[_Work]]:
 
 
 def _merge(stores: Stores, phase: str, part: Sequence[_Work], moved: Container[str] = ()) -> None:
-    """Merge one slice again, in one transaction; `moved` are the keys of identities that must join their cluster anew."""
+    """Merge one slice again, in one transaction; `moved` are the keys of identities that must join their cluster again."""
     shop, merger = stores.target, stores.merger
     merger.stage(stores.route.units)
     with shop.transaction():
@@ -231,7 +231,7 @@ def _merge(stores: Stores, phase: str, part: Sequence[_Work], moved: Container[s
 
 
 def _forget_shop_keys(stores: Stores, unit: IdentityMapping, keys: Sequence[str]) -> None:
-    """Have these legacy keys join their cluster anew: a merge of identities looks at clusters only."""
+    """Make these legacy keys join their cluster again: a merge of identities looks at clusters only."""
     stores.target.execute(
         SQL(
             "WITH gone AS (DELETE FROM ferry.identity WHERE entity = {} AND legacy_key = ANY({}::bigint[]) "

@@ -37,7 +37,7 @@ WORKERS = 2  # targets compared at a time: as many as the backfill has workers
 
 @dataclass(frozen=True)
 class Verification:
-    """What was compared and found; differences that somebody has explained are not among them."""
+    """What was compared and found; differences that are explained are not among them."""
 
     phase: str
     rows_compared: int
@@ -83,7 +83,7 @@ def verify(
 
 
 def _find_targets(target: Connection, route: Route, run: Run, await_applied: Callable[[], object]) -> list[_Target]:
-    """What is still to be compared."""
+    """Find what is still to be compared."""
     tables = mirror.load(target)
 
     def parts_of(unit: Unit, target: Connection) -> Iterator[Part]:
@@ -153,7 +153,7 @@ def verify_rows(
     found: Iterable[Difference],
     await_applied: Callable[[], object],
 ) -> list[Difference]:
-    """What still differs, now and with its values, of the rows that these differences name; records nothing."""
+    """Compare again, now and with values, of the rows that these differences name; records nothing."""
     tables = mirror.load(target)
     left: list[Difference] = []
     aggregates: dict[str, set[str]] = {}
@@ -173,7 +173,7 @@ def verify_rows(
 
 
 def _cut_slices(keys: Iterable[str]) -> Iterator[list[str]]:
-    """The keys in order, as many at a time as are compared at once."""
+    """Cut the keys, in order, into as many as are compared at once."""
     listed = sorted(keys)
     for n in range(0, len(listed), differ.KEYS):
         yield listed[n : n + differ.KEYS]
@@ -224,7 +224,7 @@ def judge(target: Connection, route: Route, phase: str) -> tuple[list[Account], 
 
 @contextmanager
 def one_snapshot(target: Connection) -> Iterator[Callable[[Callable[[Connection], T]], Future[T]]]:
-    """Yields what asks a question of one snapshot, on connections of its own, as many at a time as targets are compared."""
+    """Yield what asks a question of one snapshot, on connections of its own, as many at a time as targets are compared."""
     mode = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
     free: SimpleQueue[Connection] = SimpleQueue()
     with target.transaction(), ExitStack() as stack:
@@ -238,7 +238,7 @@ def one_snapshot(target: Connection) -> Iterator[Callable[[Callable[[Connection]
             free.put(conn)
         pool = stack.enter_context(ThreadPoolExecutor(WORKERS))
 
-        def asked(question: Callable[[Connection], T]) -> T:
+        def ask(question: Callable[[Connection], T]) -> T:
             conn = free.get()
             try:
                 return question(conn)
@@ -246,9 +246,9 @@ def one_snapshot(target: Connection) -> Iterator[Callable[[Callable[[Connection]
                 free.put(conn)
 
         try:
-            yield lambda question: pool.submit(asked, question)
+            yield lambda question: pool.submit(ask, question)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # nobody waits for what is still to be asked
+            pool.shutdown(wait=False, cancel_futures=True)  # what is still to be asked is not waited for
             raise
 
 

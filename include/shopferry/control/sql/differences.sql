@@ -31,7 +31,7 @@ UPDATE ferry.verification SET rows_compared = rows_compared + %(rows)s, seconds 
 WHERE route = %(route)s AND phase = %(phase)s AND at = %(at)s;
 
 -- name: found
--- What was open stays so, what somebody has explained stays explained, what was settled is open anew.
+-- What was open stays so, what was explained stays explained, what was settled is open again.
 INSERT INTO ferry.difference AS d
     (route, phase, layer, target, key, column_name, kind, aggregate, expected, found, first_seen, last_seen)
 SELECT %(route)s, %(phase)s, layer, target, key, column_name, kind, aggregate, expected, found, %(at)s, %(at)s

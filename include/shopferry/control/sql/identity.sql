@@ -2,7 +2,7 @@
 -- changed(legacy_key, shop_key, cluster) what moved, as it was before and as it is after.
 
 -- name: lock
--- Nobody else may join or leave these clusters until we commit. Buckets keep the lock table small; sorted against deadlock.
+-- No other session may join or leave these clusters until we commit. Buckets keep the lock table small; sorted against deadlock.
 SELECT pg_advisory_xact_lock(hashtext('cluster ' || {entity}), bucket)
 FROM (SELECT DISTINCT hashtext(cluster) & 1023 AS bucket
       FROM (SELECT cluster FROM {wanted}

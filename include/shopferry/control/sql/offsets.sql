@@ -14,7 +14,7 @@ UPDATE ferry.kafka_offset SET topic_id = %(topic_id)s
 WHERE route = %(route)s AND topic = %(topic)s AND topic_id IS NULL;
 
 -- name: hold
--- Waits for batches under way; whoever wants to advance waits for us, and then finds its position gone.
+-- Waits for batches under way; a consumer that wants to advance waits for us, and then finds its position gone.
 LOCK TABLE ferry.kafka_offset IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: advance

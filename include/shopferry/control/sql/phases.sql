@@ -24,7 +24,7 @@ UPDATE ferry.phase SET chunk_size = %(chunk_size)s, rows_per_second = %(rows_per
 WHERE route = %(route)s AND phase = %(phase)s;
 
 -- name: hold
--- Take the phase for a run, or renew; no row comes back while somebody else holds it.
+-- Take the phase for a run, or renew; no row comes back while another run holds it.
 UPDATE ferry.phase
 SET holder = %(holder)s, ran_by = %(holder)s, held_until = now() + %(lease)s::interval,
     held_since = CASE WHEN holder = %(holder)s THEN held_since ELSE now() END
@@ -33,7 +33,7 @@ WHERE route = %(route)s AND phase = %(phase)s
 RETURNING holder;
 
 -- name: renew
--- Whoever works on a phase keeps its holder's lease alive.
+-- Work on a phase keeps its holder's lease alive.
 UPDATE ferry.phase SET held_until = now() + %(lease)s::interval
 WHERE route = %(route)s AND phase = %(phase)s AND holder IS NOT NULL AND held_until < now() + %(lease)s::interval / 2;
 
