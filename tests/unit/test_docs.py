@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from shopferry.cli import parser
+from shopferry.cli import build_parser
 from shopferry.settings import PROJECT, read_announcing, read_own_commands
 
 DOCS = PROJECT / "docs"
@@ -57,7 +57,7 @@ def commands(page: Path) -> list[str]:
 
 def require_command(command: str) -> None:
     """Fail unless the program has this verb, with each option that is named."""
-    verb = parser()
+    verb = build_parser()
     words = command.split()[1:]
     while words and (branch := [a for a in verb._actions if isinstance(a, argparse._SubParsersAction)]):
         if words[0] not in branch[0].choices:

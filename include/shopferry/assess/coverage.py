@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import psycopg
+from psycopg.rows import class_row
 from psycopg.sql import SQL, Identifier
 
 from shopferry.assess.findings import Finding, Severity
@@ -61,113 +63,47 @@ def cut_to_captured(shop: Connection, route: Route, full: Mapping[str, MirrorTab
         return captured.cut_to_read(shop, route, full)
 
 
+@dataclass(frozen=True)
+class _Followed:
+    """What the catalogue says of one captured table; `index` holds the columns of its REPLICA IDENTITY index."""
+
+    name: str
+    identity: str  # PostgreSQL's letter: default, nothing, full, index
+    persistence: str
+    index: list[str]
+    generated: list[str]  # columns that this server does not publish
+    hidden: bool  # a policy hides rows from this role
+    deferrable: bool
+    children: list[str]  # tables that inherit from it
+    leaves: list[str]  # partitions with a REPLICA IDENTITY of their own
+    parted: bool
+
+
+_CATALOGUE = """
+SELECT c.relname AS name, c.relreplident AS identity, c.relpersistence AS persistence,
+       ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
+             AND a.attnum = ANY(i.indkey) WHERE i.indrelid = c.oid AND i.indisreplident) AS index,
+       ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+             AND a.attgenerated = ANY(CASE WHEN %s < 180000 THEN ARRAY['s', 'v'] ELSE ARRAY['v'] END::"char"[])) AS generated,
+       row_security_active(c.oid) AS hidden,
+       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND NOT i.indimmediate) AS deferrable,
+       ARRAY(SELECT h.inhrelid::regclass::text FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhrelid
+             WHERE h.inhparent = c.oid AND NOT p.relispartition ORDER BY 1) AS children,
+       ARRAY(SELECT p.relid::regclass::text FROM pg_partition_tree(c.oid) p JOIN pg_class o ON o.oid = p.relid
+             WHERE p.isleaf AND o.relreplident <> 'd' ORDER BY 1) AS leaves,
+       c.relkind = 'p' AS parted
+FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) ORDER BY 1
+"""
+
+
 def find_unfollowed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
-    """What keeps a captured table from being published, and what events do not carry of it."""
-    version = legacy.info.server_version
-    rows = legacy.execute(
-        """SELECT c.relname, c.relreplident, c.relpersistence,
-                  ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
-                        AND a.attnum = ANY(i.indkey) WHERE i.indrelid = c.oid AND i.indisreplident),
-                  ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
-                        AND a.attgenerated = ANY(CASE WHEN %s < 180000 THEN ARRAY['s', 'v'] ELSE ARRAY['v'] END::"char"[])),
-                  row_security_active(c.oid),
-                  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND NOT i.indimmediate),
-                  ARRAY(SELECT h.inhrelid::regclass::text FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhrelid
-                        WHERE h.inhparent = c.oid AND NOT p.relispartition ORDER BY 1),
-                  ARRAY(SELECT p.relid::regclass::text FROM pg_partition_tree(c.oid) p JOIN pg_class o ON o.oid = p.relid
-                        WHERE p.isleaf AND o.relreplident <> 'd' ORDER BY 1),
-                  c.relkind = 'p'
-           FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) ORDER BY 1""",
-        (version, list(tables)),
-    ).fetchall()
-    for name, identity, persistence, index, generated, hidden, deferrable, children, leaves, parted in rows:
-        subject, names = f"legacy table {name}", set(tables[name].names)
-        if identity == "n":
-            yield Finding(
-                subject,
-                Severity.BLOCKING,
-                "REPLICA IDENTITY is NOTHING",
-                "once it is published, PostgreSQL refuses every UPDATE and DELETE in it",
-                f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
-            )
-        elif identity == "d" and deferrable:
-            yield Finding(
-                subject,
-                Severity.BLOCKING,
-                "the primary key is DEFERRABLE",
-                "PostgreSQL knows no row by it: once the table is published, it refuses every UPDATE and DELETE in it",
-                "make the key anew without DEFERRABLE",
-            )
-        elif identity == "i" and not set(tables[name].key) <= set(index):
-            yield Finding(
-                subject,
-                Severity.BLOCKING,
-                f"REPLICA IDENTITY is an index on {', '.join(index)}, without the primary key",
-                "events do not say which row was deleted",
-                f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
-            )
-        elif identity == "f" or (identity == "i" and not set(index) <= names):
-            word = (
-                "FULL"
-                if identity == "f"
-                else f"an index on {', '.join(sorted(set(index) - names))}, which no mapping reads"
-            )
-            yield Finding(
-                subject,
-                Severity.BLOCKING,
-                f"REPLICA IDENTITY is {word}",
-                "once only mapped columns of it are published, PostgreSQL refuses every UPDATE and DELETE in it",
-                f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
-            )
-        if leaves:
-            yield Finding(
-                subject,
-                Severity.BLOCKING,
-                f"partitions have a REPLICA IDENTITY of their own: {', '.join(leaves[:_NAMED])}",
-                "PostgreSQL may refuse every UPDATE and DELETE there once the table is published",
-                "ALTER TABLE … REPLICA IDENTITY DEFAULT for each",
-            )
-        if parted:
-            yield Finding(
-                subject,
-                Severity.WARNING,
-                "the table is partitioned",
-                "what is done to a partition as such (ATTACH, DETACH, DROP, TRUNCATE) is in no log: rows come or go, the next "
-                "verification finds it",
-                "nothing of that while the shop moves; else `shopferry verify` and `shopferry repair` after it",
-            )
-        if children:
-            yield Finding(
-                subject,
-                Severity.BLOCKING,
-                f"tables inherit from it: {', '.join(children[:_NAMED])}",
-                "their rows are read with its own, but their changes come under other names, and nothing closes them",
-                "make them partitions, or a table of their own",
-            )
-        if persistence == "u":
-            yield Finding(
-                subject,
-                Severity.BLOCKING,
-                "the table is UNLOGGED",
-                "its changes are in no log, so nobody can follow them",
-                f"ALTER TABLE {name} SET LOGGED",
-            )
-        if computed := sorted(set(generated) & names):
-            yield Finding(
-                subject,
-                Severity.BLOCKING,
-                f"mappings read generated columns: {', '.join(computed)}",
-                "this PostgreSQL does not publish them",
-                "compute the same in the mapping",
-            )
-        if hidden:
-            yield Finding(
-                subject,
-                Severity.BLOCKING,
-                "row level security hides rows from this role",
-                "they would be lost, so the copy is refused",
-                "let the role bypass it: ALTER ROLE … BYPASSRLS",
-            )
+    """Find what keeps a captured table from being published, and what events do not carry of it."""
+    with legacy.cursor(row_factory=class_row(_Followed)) as cursor:
+        followed = cursor.execute(_CATALOGUE, (legacy.info.server_version, list(tables))).fetchall()
+    for table in followed:
+        yield from _check_identity(table, tables[table.name])
+        yield from _check_partitions(table)
+        yield from _check_rows(table, tables[table.name])
     for name, kept in tables.items():
         for column in kept.columns:
             if not column.carried:
@@ -178,6 +114,103 @@ def find_unfollowed(legacy: Connection, tables: Mapping[str, MirrorTable]) -> It
                     "every changed row of the table is read again from legacy: one more query there for each batch",
                     "nothing, where it changes seldom; else a column of a plain type beside it",
                 )
+
+
+def _check_identity(table: _Followed, captured: MirrorTable) -> Iterator[Finding]:
+    """Find by what a published table would refuse UPDATE and DELETE, or its events not say which row they are about."""
+    subject, names, index = f"legacy table {table.name}", set(captured.names), set(table.index)
+    reset = f"ALTER TABLE {table.name} REPLICA IDENTITY DEFAULT"
+    if table.identity == "n":
+        yield Finding(
+            subject,
+            Severity.BLOCKING,
+            "REPLICA IDENTITY is NOTHING",
+            "once it is published, PostgreSQL refuses every UPDATE and DELETE in it",
+            reset,
+        )
+    elif table.identity == "d" and table.deferrable:
+        yield Finding(
+            subject,
+            Severity.BLOCKING,
+            "the primary key is DEFERRABLE",
+            "PostgreSQL knows no row by it: once the table is published, it refuses every UPDATE and DELETE in it",
+            "make the key anew without DEFERRABLE",
+        )
+    elif table.identity == "i" and not set(captured.key) <= index:
+        yield Finding(
+            subject,
+            Severity.BLOCKING,
+            f"REPLICA IDENTITY is an index on {', '.join(table.index)}, without the primary key",
+            "events do not say which row was deleted",
+            reset,
+        )
+    elif table.identity == "f" or (table.identity == "i" and not index <= names):
+        unread = f"an index on {', '.join(sorted(index - names))}, which no mapping reads"
+        yield Finding(
+            subject,
+            Severity.BLOCKING,
+            f"REPLICA IDENTITY is {'FULL' if table.identity == 'f' else unread}",
+            "once only mapped columns of it are published, PostgreSQL refuses every UPDATE and DELETE in it",
+            reset,
+        )
+
+
+def _check_partitions(table: _Followed) -> Iterator[Finding]:
+    subject = f"legacy table {table.name}"
+    if table.leaves:
+        yield Finding(
+            subject,
+            Severity.BLOCKING,
+            f"partitions have a REPLICA IDENTITY of their own: {', '.join(table.leaves[:_NAMED])}",
+            "PostgreSQL may refuse every UPDATE and DELETE there once the table is published",
+            "ALTER TABLE … REPLICA IDENTITY DEFAULT for each",
+        )
+    if table.parted:
+        yield Finding(
+            subject,
+            Severity.WARNING,
+            "the table is partitioned",
+            "what is done to a partition as such (ATTACH, DETACH, DROP, TRUNCATE) is in no log: rows come or go, the next "
+            "verification finds it",
+            "nothing of that while the shop moves; else `shopferry verify` and `shopferry repair` after it",
+        )
+    if table.children:
+        yield Finding(
+            subject,
+            Severity.BLOCKING,
+            f"tables inherit from it: {', '.join(table.children[:_NAMED])}",
+            "their rows are read with its own, but their changes come under other names, and nothing closes them",
+            "make them partitions, or a table of their own",
+        )
+
+
+def _check_rows(table: _Followed, captured: MirrorTable) -> Iterator[Finding]:
+    """Find which rows or columns of a table neither copy nor stream would bring."""
+    subject = f"legacy table {table.name}"
+    if table.persistence == "u":
+        yield Finding(
+            subject,
+            Severity.BLOCKING,
+            "the table is UNLOGGED",
+            "its changes are in no log, so nobody can follow them",
+            f"ALTER TABLE {table.name} SET LOGGED",
+        )
+    if computed := sorted(set(table.generated) & set(captured.names)):
+        yield Finding(
+            subject,
+            Severity.BLOCKING,
+            f"mappings read generated columns: {', '.join(computed)}",
+            "this PostgreSQL does not publish them",
+            "compute the same in the mapping",
+        )
+    if table.hidden:
+        yield Finding(
+            subject,
+            Severity.BLOCKING,
+            "row level security hides rows from this role",
+            "they would be lost, so the copy is refused",
+            "let the role bypass it: ALTER ROLE … BYPASSRLS",
+        )
 
 
 def find_unmapped(
@@ -200,6 +233,12 @@ def find_unmapped(
                 f"map it, or sign it off: `{name}.{column} -- reason` in the route's {signed_off.FILE}",
                 rows,
             )
+    yield from _find_unmapped_tables(legacy, full, lines)
+
+
+def _find_unmapped_tables(
+    legacy: Connection, full: Mapping[str, MirrorTable], lines: tuple[signed_off.SignedOff, ...]
+) -> Iterator[Finding]:
     others = legacy.execute(
         """SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'm')
            AND NOT c.relispartition AND c.relname <> ALL(%s)

@@ -166,6 +166,11 @@ def _check_log(legacy: Connection, route: Route) -> Iterator[Finding]:
             "the disk fills without us",
             f"SELECT pg_drop_replication_slot('{name}'), if nobody wants it any more",
         )
+    yield from _check_slot_limits(legacy)
+
+
+def _check_slot_limits(legacy: Connection) -> Iterator[Finding]:
+    """Find limits by which a slot fills the disk, or is lost while its connector is away."""
     if read_value(legacy, "SHOW max_slot_wal_keep_size") == "-1":
         yield Finding(
             LEGACY,
@@ -267,32 +272,35 @@ def check_shop(shop: Connection, route: Route) -> Iterator[Finding]:
     yield from _find_own_code(shop, route, "new shop's", "when rows are merged")
     begun = db.exists(shop, "ferry.identity") and bool(read_value(shop, "SELECT EXISTS (SELECT FROM ferry.chunk)"))
     for entity in route.entities:
-        if not db.exists(shop, entity):
-            yield Finding(
-                SHOP,
-                Severity.BLOCKING,
-                f"table {entity} does not exist",
-                "its rows have nowhere to go",
-                "create the new shop's tables first",
-            )
-            continue
-        if not read_value(
-            shop, "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(%s)", entity
-        ):
-            yield Finding(
-                SHOP,
-                Severity.BLOCKING,
-                f"role {role} does not own {entity}",
-                "so it cannot fence it",
-                f"ALTER TABLE {entity} OWNER TO {role}, or grant the owner's role",
-            )
-            continue
-        if not begun and read_value(shop, f"SELECT EXISTS (SELECT FROM {entity})"):
-            yield Finding(
-                SHOP,
-                Severity.WARNING,
-                f"{entity} has rows already, before anything was moved",
-                "they are nobody's that the mappings know: the merge replaces those whose keys it needs; the others stay as they "
-                "are, and are not compared",
-                "empty the table, or make sure that their keys are not those of legacy",
-            )
+        yield from _check_entity(shop, entity, role, begun=begun)
+
+
+def _check_entity(shop: Connection, entity: str, role: str, *, begun: bool) -> Iterator[Finding]:
+    """Find whether one table of the new shop is there, is ours to close, and is empty before anything was moved."""
+    if not db.exists(shop, entity):
+        yield Finding(
+            SHOP,
+            Severity.BLOCKING,
+            f"table {entity} does not exist",
+            "its rows have nowhere to go",
+            "create the new shop's tables first",
+        )
+        return
+    if not read_value(shop, "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(%s)", entity):
+        yield Finding(
+            SHOP,
+            Severity.BLOCKING,
+            f"role {role} does not own {entity}",
+            "so it cannot fence it",
+            f"ALTER TABLE {entity} OWNER TO {role}, or grant the owner's role",
+        )
+        return
+    if not begun and read_value(shop, f"SELECT EXISTS (SELECT FROM {entity})"):
+        yield Finding(
+            SHOP,
+            Severity.WARNING,
+            f"{entity} has rows already, before anything was moved",
+            "they are nobody's that the mappings know: the merge replaces those whose keys it needs; the others stay as they "
+            "are, and are not compared",
+            "empty the table, or make sure that their keys are not those of legacy",
+        )

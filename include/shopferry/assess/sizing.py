@@ -7,7 +7,7 @@ writing: where a phase has run before, its own chunks tell; else the speed seen 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg.sql import SQL, Identifier
@@ -86,25 +86,10 @@ def estimate(
     hours = float(since or 0)
     sizes, phases = [], []
     for phase in route.phases:
-        mine = [t for t in route.tables_of(phase) if t in full]
-        found = [_measure_size(legacy, t, phase, hours) for t in mine]
-        sizes += found
-        copy_s = sum(_time_copy(legacy, kept.get(s.table, full[s.table]), s.rows) for s in found)
-        rows, size = sum(s.rows for s in found), sum(s.bytes for s in found)
-        told = _read_last_run(shop, route, phase) if shop else None
-        phases.append(
-            Expected(phase, rows, size, *told, "as its last run took")
-            if told
-            else Expected(
-                phase,
-                rows,
-                size,
-                copy_s,
-                rows / MERGED_PER_S,
-                rows / VERIFIED_PER_S,
-                "copy timed on a sample here; merge and verification from the demo's speed",
-            )
-        )
+        mine = [_measure_size(legacy, t, phase, hours) for t in route.tables_of(phase) if t in full]
+        sizes += mine
+        copy_s = sum(_time_copy(legacy, kept.get(m.table, full[m.table]), m.rows) for m in mine)
+        phases.append(_expect_phase(shop, route, phase, mine, copy_s))
     wal = float(read_value(legacy, "SELECT wal_bytes FROM pg_stat_wal") or 0)
     wal_hours = float(read_value(legacy, "SELECT extract(epoch FROM now() - stats_reset) / 3600 FROM pg_stat_wal") or 0)
     per_hour = wal / wal_hours if wal_hours >= YOUNG_H else None
@@ -116,17 +101,38 @@ def estimate(
         per_hour,
         shop_bytes=round(2 * total * _ROOM),
         legacy_bytes=None if per_hour is None else round(per_hour * duration_h),
-        method=(
-            "Rows: PostgreSQL's own statistics, or counted where it has none. Growth: rows inserted less rows deleted since the "
-            f"statistics began, {_render_hours(hours)} ago, bulk loads included.{_warn_of_youth(hours)}",
-            f"Copy: up to {SAMPLE:,} rows of each table copied out and thrown away, the rest extrapolated in proportion to rows.",
-            f"Merge and verification of phases that have not run: {MERGED_PER_S:,} and {VERIFIED_PER_S:,} rows per second, as "
-            "the demo was seen to take on two cores. Your mappings, machine and load decide; a rehearsal tells.",
-            f"Log: bytes written by the whole server in the last {_render_hours(wal_hours)}, per hour; while the phases run "
-            f"the slot may keep as much, and more where the connector stops.{_warn_of_youth(wal_hours)}",
-            f"Disk of the new shop: mirror and tables as large as the mapped tables of legacy each, and {_ROOM - 1:.0%} more. "
-            "Not measured; free space cannot be asked of PostgreSQL.",
-        ),
+        method=_explain_method(hours, wal_hours),
+    )
+
+
+def _expect_phase(shop: Connection | None, route: Route, phase: str, sizes: Sequence[Size], copy_s: float) -> Expected:
+    """What the phase will take: as its last run took, else by the timed copy and the speed of the demo."""
+    rows, size = sum(s.rows for s in sizes), sum(s.bytes for s in sizes)
+    if shop and (last := _read_last_run(shop, route, phase)):
+        return Expected(phase, rows, size, *last, "as its last run took")
+    return Expected(
+        phase,
+        rows,
+        size,
+        copy_s,
+        rows / MERGED_PER_S,
+        rows / VERIFIED_PER_S,
+        "copy timed on a sample here; merge and verification from the demo's speed",
+    )
+
+
+def _explain_method(hours: float, wal_hours: float) -> tuple[str, ...]:
+    """Say how each figure came about; `hours` is the age of the statistics, `wal_hours` that of the log's."""
+    return (
+        "Rows: PostgreSQL's own statistics, or counted where it has none. Growth: rows inserted less rows deleted since the "
+        f"statistics began, {_render_hours(hours)} ago, bulk loads included.{_warn_of_youth(hours)}",
+        f"Copy: up to {SAMPLE:,} rows of each table copied out and thrown away, the rest extrapolated in proportion to rows.",
+        f"Merge and verification of phases that have not run: {MERGED_PER_S:,} and {VERIFIED_PER_S:,} rows per second, as "
+        "the demo was seen to take on two cores. Your mappings, machine and load decide; a rehearsal tells.",
+        f"Log: bytes written by the whole server in the last {_render_hours(wal_hours)}, per hour; while the phases run "
+        f"the slot may keep as much, and more where the connector stops.{_warn_of_youth(wal_hours)}",
+        f"Disk of the new shop: mirror and tables as large as the mapped tables of legacy each, and {_ROOM - 1:.0%} more. "
+        "Not measured; free space cannot be asked of PostgreSQL.",
     )
 
 

@@ -99,13 +99,18 @@ def _judge_column(legacy: Connection, table: MirrorTable, wanted: Standardize, *
                 examples=tally.shown,
             )
         yield found.scale(factor)
+    yield from _find_shared(subject, wanted.kind, people)
+
+
+def _find_shared(subject: str, kind: str, people: Mapping[str, _Tally]) -> Iterator[Finding]:
+    """Find rows that are taken for the same person, for one value of theirs is the same."""
     shared = {address: t for address, t in people.items() if t.rows > 1}
     if shared:
         largest = sorted(shared.values(), key=lambda t: -t.rows)[:EXAMPLES]
         yield Finding(
             subject,
             Severity.WARNING,
-            f"rows that share their {wanted.kind} with another: {len(shared):,} clusters",
+            f"rows that share their {kind} with another: {len(shared):,} clusters",
             "each cluster becomes one in the new shop; what belonged to all of them goes to the one that leads",
             "look at the largest; where two people share an address, give one of them another",
             sum(t.rows for t in shared.values()),

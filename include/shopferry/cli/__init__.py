@@ -24,7 +24,7 @@ Verb = Callable[[argparse.Namespace], int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code, which the console script passes on."""
-    args = parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     logs.configure()
     try:
         return int(args.run(args))
@@ -37,47 +37,67 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole tree of verbs; docs/reference/cli.md is made from it."""
+def build_parser() -> argparse.ArgumentParser:
+    """Build the whole tree of verbs; docs/reference/cli.md is made from it."""
     top = argparse.ArgumentParser(
         prog="shopferry", description="Moves a running online shop from its old database to its new one."
     )
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for add in (
+        _add_embedded,
+        _add_reports,
+        _add_phases,
+        _add_sync,
+        _add_verification,
+        _add_quarantine,
+        _add_backup,
+        _add_switch,
+    ):
+        add(verbs)
+    return top
 
-    def verb(under: Any, name: str, run: Verb) -> argparse.ArgumentParser:
-        text = (run.__doc__ or "").strip()
-        made: argparse.ArgumentParser = under.add_parser(name, help=text, description=text)
-        made.add_argument("--json", action="store_true", help="print JSON instead of a table")
-        made.set_defaults(run=run)
-        return made
 
-    def group(name: str, text: str) -> Any:
-        made = verbs.add_parser(name, help=text, description=text)
-        return made.add_subparsers(dest="subverb", required=True, metavar="VERB")
+def _add_verb(under: Any, name: str, run: Verb) -> argparse.ArgumentParser:
+    text = (run.__doc__ or "").strip()
+    made: argparse.ArgumentParser = under.add_parser(name, help=text, description=text)
+    made.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    made.set_defaults(run=run)
+    return made
 
-    stacks = group("stack", "The servers of the embedded stack.")
-    up = verb(stacks, "up", embedded.stack_up)
+
+def _add_group(verbs: Any, name: str, text: str) -> Any:
+    made = verbs.add_parser(name, help=text, description=text)
+    return made.add_subparsers(dest="subverb", required=True, metavar="VERB")
+
+
+def _add_embedded(verbs: Any) -> None:
+    """The embedded stack, and the shop it is filled with."""
+    stacks = _add_group(verbs, "stack", "The servers of the embedded stack.")
+    up = _add_verb(stacks, "up", embedded.stack_up)
     up.add_argument("--without", action="append", choices=["airflow", "sync"], help="leave a part out (repeatable)")
     up.add_argument("--broker", metavar="HOST:PORT", help="use an existing Kafka instead of the embedded broker")
-    verb(stacks, "down", embedded.stack_down).add_argument(
+    _add_verb(stacks, "down", embedded.stack_down).add_argument(
         "--purge", action="store_true", help="remove all data as well"
     )
-    verb(stacks, "status", embedded.stack_status)
+    _add_verb(stacks, "status", embedded.stack_status)
 
-    show_all = verb(verbs, "demo", embedded.demo)
+    show_all = _add_verb(verbs, "demo", embedded.demo)
     show_all.add_argument("--customers", type=_parse_count, default=20_000, help="size of the shop (20000)")
     show_all.add_argument("--rate", type=_parse_count, default=50, help="writes per second of the running shop (50)")
     show_all.add_argument("--exit", action="store_true", help="stop the stack at the end")
     show_all.add_argument("--report", default="demo-report.json", help="where the report goes (demo-report.json)")
-    fill = verb(verbs, "seed", embedded.seed)
+    fill = _add_verb(verbs, "seed", embedded.seed)
     fill.add_argument("--customers", type=_parse_count, default=20_000, help="size of the shop (20000)")
     fill.add_argument("--seed", type=int, default=7, help="the same seed gives the same shop (7)")
 
-    verb(verbs, "status", check.status)
-    verb(verbs, "assess", check.assess).add_argument(
+
+def _add_reports(verbs: Any) -> None:
+    """What looks at the whole: status, assessment, rehearsal, report."""
+    _add_verb(verbs, "status", check.status)
+    _add_verb(verbs, "assess", check.assess).add_argument(
         "--html", metavar="FILE", help="write the report as one HTML page as well"
     )
-    trial = verb(verbs, "rehearse", move.rehearse)
+    trial = _add_verb(verbs, "rehearse", move.rehearse)
     trial.add_argument(
         "--customers", type=_parse_count, default=200, help="customers at random; the oddest come beside them (200)"
     )
@@ -86,13 +106,15 @@ def parser() -> argparse.ArgumentParser:
     )
     trial.add_argument("--who", help="who holds it (the account that runs this)")
 
-    verb(verbs, "report", check.report).add_argument(
+    _add_verb(verbs, "report", check.report).add_argument(
         "--html", metavar="FILE", help="write the report as one HTML page as well"
     )
 
-    passages = group("phase", "The phases of the migration.")
-    verb(passages, "init", move.phase_init)
-    one = verb(passages, "run", move.phase_run)
+
+def _add_phases(verbs: Any) -> None:
+    those = _add_group(verbs, "phase", "The phases of the migration.")
+    _add_verb(those, "init", move.phase_init)
+    one = _add_verb(those, "run", move.phase_run)
     one.add_argument("phase", help="contacts, orders, loyalty, …")
     one.add_argument("--chunk-size", type=_parse_count, default=10_000, help="rows per chunk (10000)")
     one.add_argument("--rows-per-second", type=_parse_count, help="throttle of the copy (none)")
@@ -102,26 +124,31 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="start the first phase though no rehearsal was green; NAME decided it",
     )
-    verb(passages, "status", move.phase_status)
+    _add_verb(those, "status", move.phase_status)
 
-    flows = group("sync", "The stream of changes.")
-    for flow in (verb(flows, "forward", move.sync_forward), verb(flows, "reverse", move.sync_reverse)):
+
+def _add_sync(verbs: Any) -> None:
+    flows = _add_group(verbs, "sync", "The stream of changes.")
+    for flow in (_add_verb(flows, "forward", move.sync_forward), _add_verb(flows, "reverse", move.sync_reverse)):
         flow.add_argument("--no-resync", action="store_true", help="stop after a gap instead of copying anew")
         flow.add_argument(
             "--name",
             default=socket.gethostname(),
             help="who this consumer is, where two run on one host (the host's name)",
         )
-    verb(flows, "resync", move.sync_resync).add_argument("--reverse", action="store_true", help="of the way back")
+    _add_verb(flows, "resync", move.sync_resync).add_argument("--reverse", action="store_true", help="of the way back")
 
-    checking = verb(verbs, "verify", check.verify)
+
+def _add_verification(verbs: Any) -> None:
+    """Verification, repair, and the differences that were found."""
+    checking = _add_verb(verbs, "verify", check.verify)
     checking.add_argument("phase", nargs="?", help="one phase only")
     checking.add_argument("--rows-per-second", type=_parse_count, help="throttle of the comparison (none)")
-    mending = verb(verbs, "repair", check.repair)
+    mending = _add_verb(verbs, "repair", check.repair)
     mending.add_argument("phase", nargs="?", help="one phase only")
     mending.add_argument("--target", help="only this table, entity or identity")
-    found = group("difference", "What verification found.")
-    differing = verb(found, "list", check.difference_list)
+    found = _add_group(verbs, "difference", "What verification found.")
+    differing = _add_verb(found, "list", check.difference_list)
     differing.add_argument(
         "--rows", action="store_true", help="list rows, with the shapes of values, instead of counts"
     )
@@ -132,38 +159,46 @@ def parser() -> argparse.ArgumentParser:
     differing.add_argument("--phase", help="only this phase")
     differing.add_argument("--target", help="only this table, entity or identity")
     differing.add_argument("--limit", type=_parse_count, default=100, help="rows listed at most (100)")
-    explaining = verb(found, "explain", check.difference_explain)
+    explaining = _add_verb(found, "explain", check.difference_explain)
     explaining.add_argument("target", help="the table, entity or identity")
     explaining.add_argument("key", nargs="?", help="one row only")
     explaining.add_argument("--why", required=True, help="why it may be so")
+    for made in (mending, explaining):
+        made.add_argument("--who", help="who decided it (the account that runs this)")
 
-    held = group("quarantine", "Rows that may not enter the new shop yet.")
-    listing = verb(held, "list", check.quarantine_list)
+
+def _add_quarantine(verbs: Any) -> None:
+    held = _add_group(verbs, "quarantine", "Rows that may not enter the new shop yet.")
+    listing = _add_verb(held, "list", check.quarantine_list)
     listing.add_argument("--rows", action="store_true", help="list keys instead of counts")
     listing.add_argument("--limit", type=_parse_count, default=100, help="rows listed at most (100)")
-    for made in (listing, verb(held, "release", check.quarantine_release)):
+    for made in (listing, _add_verb(held, "release", check.quarantine_release)):
         made.add_argument("--entity", help="only this entity, e.g. shop.customer_order")
         made.add_argument("--reason", help="only this reason code")
         made.add_argument("--reverse", action="store_true", help="what legacy does not take of the way back")
 
-    saved = verb(verbs, "backup", move.backup_take)
+
+def _add_backup(verbs: Any) -> None:
+    saved = _add_verb(verbs, "backup", move.backup_take)
     saved.add_argument("--store", choices=backups.STORES, help="only this store (both)")
     saved.add_argument("--test-restore", action="store_true", help="restore into a scratch database and compare")
     saved.add_argument("--who", help="who takes it (the account that runs this)")
-    verb(saved.add_subparsers(dest="subverb", metavar="VERB"), "list", move.backup_list)
+    _add_verb(saved.add_subparsers(dest="subverb", metavar="VERB"), "list", move.backup_list)
 
-    verb(verbs, "arm", move.arm)
-    verb(verbs, "gates", move.gates)
-    switch = verb(verbs, "cutover", move.cutover)
+
+def _add_switch(verbs: Any) -> None:
+    """What moves the shop: the way back, gates, cutover, rollback, the end."""
+    _add_verb(verbs, "arm", move.arm)
+    _add_verb(verbs, "gates", move.gates)
+    switch = _add_verb(verbs, "cutover", move.cutover)
     switch.add_argument(
         "--dry-run", action="store_true", help="all of it but the lock: what would happen, how long it takes"
     )
-    for made in (switch, verb(verbs, "rollback", move.rollback), mending, explaining):
+    for made in (switch, _add_verb(verbs, "rollback", move.rollback)):
         made.add_argument("--who", help="who decided it (the account that runs this)")
-    ending = verb(verbs, "finish", move.finish)
+    ending = _add_verb(verbs, "finish", move.finish)
     ending.add_argument("route", help="the route's name, so that nobody ends another one")
     ending.add_argument("--approved-by", nargs=2, required=True, metavar="NAME", help="the two people who approved it")
-    return top
 
 
 def _parse_count(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from shopferry.cli import parser
+from shopferry.cli import build_parser
 
 
 def render() -> str:
@@ -18,7 +18,7 @@ def render() -> str:
         "Exit codes: 0 done or all is well; 1 refused, different or failed, the reason on stderr; 2 wrong usage.",
         "",
     ]
-    return "\n".join([*lines, *_render_verbs(parser(), "shopferry")]).rstrip() + "\n"
+    return "\n".join([*lines, *_render_verbs(build_parser(), "shopferry")]).rstrip() + "\n"
 
 
 def _render_verbs(of: argparse.ArgumentParser, path: str) -> Iterator[str]:

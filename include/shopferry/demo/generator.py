@@ -6,9 +6,11 @@ for a million customers. The same seed gives the same shop; its last day is fixe
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -24,17 +26,9 @@ FIRST_DAY = datetime(2005, 3, 1)
 LAST_DAY = datetime(2025, 12, 31, 20)
 _SECONDS = int((LAST_DAY - FIRST_DAY).total_seconds())
 _CUSTOMERS_AT_ONCE = 5_000
+_WORDS: Final = tomllib.loads((Path(__file__).with_name("words.toml")).read_text(encoding="utf-8"))
 _NAME_CHARS = 240  # of a name that is too long: its column holds 255, and others add to it
 
-_DOMAINS = ("poczta.example.com", "mail.example.org", "example.net", "o2.example.com", "praca.example.org")
-_COUNTRIES: Final = {
-    "PL": ("PL", "Polska", "polska", "POL", "Poland", ""),
-    "DE": ("DE", "Niemcy", "Deutschland", "Germany"),
-    "CZ": ("CZ", "Czechy", "Česko", "Czech Republic"),
-    "GB": ("GB", "Wielka Brytania", "UK", "England"),
-}
-_LOCALES: Final = {"PL": "pl_PL", "DE": "de_DE", "CZ": "cs_CZ", "GB": "en_GB"}
-_CURRENCY: Final = {"PL": "PLN", "DE": "EUR", "CZ": "CZK", "GB": "GBP"}
 _STATUS_PATHS: Final = (
     ("NEW",),
     ("NEW", "PAID"),
@@ -46,33 +40,6 @@ _STATUS_PATHS: Final = (
     ("NEW", "PAID", "SENT", "RET", "REFUND"),
 )
 _PATH_WEIGHTS: Final = (2, 2, 3, 25, 40, 20, 6, 2)
-_OLD_CODES: Final = {
-    "NEW": "1",
-    "PAID": "2",
-    "PROC": "3",
-    "SENT": "4",
-    "DONE": "5",
-    "CANC": "6",
-    "RET": "7",
-    "REFUND": "8",
-}
-_PAYMENTS = ("CARD", "BLIK", "PRZELEW", "P24", "COD", "POBRANIE", "PAYPAL", "karta")
-_DELIVERIES = ("DPD", "INPOST", "PACZKOMAT", "KURIER", "PP", "ODBIOR", "dhl")
-_GOODS = (
-    "Kubek",
-    "Koszulka",
-    "Książka",
-    "Lampka",
-    "Świeca",
-    "Poduszka",
-    "Plecak",
-    "Słuchawki",
-    "Zegar",
-    "Żeglarz",
-    "Miś",
-)
-_KINDS = ("biały", "czarny", "żółty", "mały", "duży", "dziecięcy", "ręcznie robiony", "na prezent", "zimowy", "nowy")
-_REWARDS = ("Kubek lojalnościowy", "Bon 20 zł", "Darmowa dostawa", "Torba płócienna")
 
 _COLUMNS: Final = {
     "customers": "id login email full_name phone pass_hash salt bill_company bill_street bill_postcode bill_city bill_country "
@@ -153,7 +120,7 @@ class _Pools:
 
 def _make_pools(seed: int) -> dict[str, _Pools]:
     pools = {}
-    for country, locale in _LOCALES.items():
+    for country, locale in _WORDS["locales"].items():
         fake = Faker(locale)
         fake.seed_instance(seed)
         size = 1500 if country == "PL" else 200
@@ -210,7 +177,7 @@ class _Shop:
         if (dice := rng.random()) < rates.country_unknown:
             written = rng.choice(("Inny", "??", "Jugosławia"))
         elif dice < rates.country_unknown + rates.country_by_name:
-            written = rng.choice(_COUNTRIES[country])
+            written = rng.choice(_WORDS["countries"][country])
         street = f"{rng.choice(pool.streets)} {rng.randrange(1, 160)}"
         if rng.random() < 0.4:
             street += f"/{rng.randrange(1, 90)}"
@@ -240,7 +207,7 @@ class _Shop:
             full_name = self.write_name(given, family)
             handle = f"{given}.{family}".lower().translate(_ASCII)
             handle = "".join(c for c in handle if c.isascii() and (c.isalnum() or c == "."))
-            email = f"{handle}{self.last['customers'] + 1}@{rng.choice(_DOMAINS)}"
+            email = f"{handle}{self.last['customers'] + 1}@{rng.choice(_WORDS['domains'])}"
             self.known.append((email, full_name, country))
             if len(self.known) > 20_000:
                 self.known = self.known[10_000:]
@@ -323,38 +290,19 @@ class _Shop:
         if rng.random() < rates.guest:
             owner = rng.choice((0, None))
             if rng.random() >= rates.guest_with_account:
-                email = f"gosc{self.last['orders'] + 1}@{rng.choice(_DOMAINS)}"
+                email = f"gosc{self.last['orders'] + 1}@{rng.choice(_WORDS['domains'])}"
             else:
                 email = defects.vary_email(rng, email)
         elif rng.random() < rates.order_orphan:
             owner = customer + 50_000_000
         path = list(rng.choices(_STATUS_PATHS, _PATH_WEIGHTS)[0])
         if rng.random() < rates.status_old_code:
-            path = [_OLD_CODES[code] for code in path]
-        currency = _CURRENCY[country]
-        if (dice := rng.random()) < rates.currency_unknown:
-            currency = rng.choice(("", "XBT?", "$"))
-        elif dice < rates.currency_unknown + rates.currency_odd:
-            currency = rng.choice((currency.lower(), f"{currency} ")) if country != "PL" else rng.choice(("zł", "pln"))
+            path = [_WORDS["old_codes"][code] for code in path]
+        currency = self.draw_currency(country)
         order = self.last["orders"] + 1
         total = delivery = rng.choice((0.0, 9.99, 12.5, 14.99))
         for _ in range(min(1 + int(rng.expovariate(0.42)), 12)):
-            quantity, price = rng.choices((1, 2, 3, 5), (70, 20, 7, 3))[0], rng.randrange(499, 29_999) / 100
-            article = rng.randrange(len(_GOODS) * len(_KINDS))
-            name_ = f"{_GOODS[article % len(_GOODS)]} {_KINDS[article // len(_GOODS)]}"
-            if rng.random() < rates.quantity_not_positive:
-                quantity = 0
-            total += round(quantity * price, 2)
-            self.add(
-                "order_items",
-                order + 5_000_000_000 if rng.random() < rates.line_orphan else order,
-                f"SKU-{article:05d}",
-                defects.damage(rng, rates, name_),
-                quantity,
-                price,
-                rng.choice((23, 23, 8, 5)),
-                round(quantity * price, 2),
-            )
+            total += self.add_line(order)
         if rng.random() < rates.total_differs:
             total += rng.choice((0.01, -0.01, 0.02, 5.0, -10.0)) if total > 10 else 0.01
         at = placed
@@ -369,8 +317,8 @@ class _Shop:
             rng.choice(("99", "TEST", "???")) if rng.random() < rates.status_unknown else path[-1],
             f"{total:.2f}",
             currency,
-            "XYZ" if rng.random() < rates.payment_unknown else rng.choice(_PAYMENTS),
-            rng.choice(_DELIVERIES),
+            "XYZ" if rng.random() < rates.payment_unknown else rng.choice(_WORDS["payments"]),
+            rng.choice(_WORDS["deliveries"]),
             delivery,
             name,
             *self.draw_place(country),
@@ -379,6 +327,37 @@ class _Shop:
             self.record(placed),
         )
         return (order, placed, total) if owner == customer else None
+
+    def draw_currency(self, country: str) -> str:
+        """The country's currency as somebody typed it."""
+        rng, rates = self.rng, self.rates
+        currency: str = _WORDS["currencies"][country]
+        if (dice := rng.random()) < rates.currency_unknown:
+            return rng.choice(("", "XBT?", "$"))
+        if dice < rates.currency_unknown + rates.currency_odd:
+            return rng.choice((currency.lower(), f"{currency} ")) if country != "PL" else rng.choice(("zł", "pln"))
+        return currency
+
+    def add_line(self, order: int) -> float:
+        """One line of an order; returns what it costs."""
+        rng, rates = self.rng, self.rates
+        goods, kinds = _WORDS["goods"], _WORDS["kinds"]
+        quantity, price = rng.choices((1, 2, 3, 5), (70, 20, 7, 3))[0], rng.randrange(499, 29_999) / 100
+        article = rng.randrange(len(goods) * len(kinds))
+        name = f"{goods[article % len(goods)]} {kinds[article // len(goods)]}"
+        if rng.random() < rates.quantity_not_positive:
+            quantity = 0
+        self.add(
+            "order_items",
+            order + 5_000_000_000 if rng.random() < rates.line_orphan else order,
+            f"SKU-{article:05d}",
+            defects.damage(rng, rates, name),
+            quantity,
+            price,
+            rng.choice((23, 23, 8, 5)),
+            round(quantity * price, 2),
+        )
+        return round(quantity * price, 2)
 
     def add_loyalty(self, customer: int, created: datetime, orders: list[tuple[int, datetime, float]]) -> None:
         rng, rates = self.rng, self.rates
@@ -399,7 +378,7 @@ class _Shop:
                 spent = rng.randrange(10, balance)
                 balance -= spent
                 entry("S", spent, order, "Wymiana na nagrodę", placed)
-                self.add("loyalty_redemptions", account, order, rng.choice(_REWARDS), spent, "done", placed)
+                self.add("loyalty_redemptions", account, order, rng.choice(_WORDS["rewards"]), spent, "done", placed)
         if balance > 20 and rng.random() < 0.1:
             entry("X", balance // 2, 0, "Punkty wygasły", self.draw_moment(created))
             balance -= balance // 2

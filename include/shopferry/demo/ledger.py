@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,98 +80,146 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
     """
     records = read(path)
     acknowledged = [r for r in records if r["acknowledged"] is not None]
-    # Within a store a row's facts come from one worker, in order; a store switched to is later than the one before.
-    acknowledged.sort(key=lambda r: (r["version"], r["acknowledged"]))
-    in_legacy: dict[Row, _Expected] = {}
-    in_shop: dict[Row, _Expected] = {}
-    legacy_rows = {(t, i) for r in acknowledged if r["store"] == "legacy" for t, i, *_ in r["facts"]}
-    deciding = {
-        ("customers", key)
-        for r in acknowledged
-        for t, _, _, *keys in r["facts"]
-        if t == "customer"
-        for key in keys
-        if key
-    }
-    carried = _find_carried(shop, sorted(legacy_rows | deciding))
-    back = _find_led_back(
-        shop, {(t, i) for r in acknowledged if r["store"] == "shop" for t, i, *_ in r["facts"] if t[0] != "@"}
-    )
-    consents = [
-        (i, *keys) for r in acknowledged if r["store"] == "shop" for t, i, _, *keys in r["facts"] if t == "consent"
-    ]
-    ended = _find_ended(legacy, {key for _, *keys in consents for key in keys if key})
-    flagged = _find_flagged(shop, {i for i, *_ in consents})
-    dropped = {(t, i) for r in acknowledged for t, i, *_ in r["facts"] if t.startswith("@")}
-    became: dict[Row, Row] = {}
-    standing_for: dict[Row, set[Row]] = {}  # the other way round, of whatever it once became
-    derived: set[Row] = (
-        set()
-    )  # of a part of a legacy row (its billing address): made anew, under another number, by each merge
+    # A row's facts within a store come from one worker, who notes them in order, whatever becomes of the machine's clock;
+    # a store switched to is later than the one before.
+    acknowledged.sort(key=lambda r: r["version"])
+    expectations = _Expectations(_Kinship.read(acknowledged, legacy, shop))
     for record in acknowledged:
-        for table, key, columns, *legacy_key in record["facts"]:
-            row = (table, key)
-            if record["store"] == "legacy":
-                _expect(in_legacy, row, columns, record["write"])
-                if row in carried:
-                    _expect(in_shop, carried[row], columns, record["write"])
-                if columns and columns.get(_LEFT):
-                    # Whoever has left is no more in the shop; what stands there under the number is another account's.
-                    for shop_row in standing_for.get(row, ()):
-                        if became[shop_row] == row:
-                            in_shop.pop(shop_row, None)
-            elif table.startswith("@"):
-                _expect(in_legacy, (table[1:], key), None, record["write"])
-            else:
-                led_to = legacy_key[0] if legacy_key else None if table in _LED_BY_NUMBER else key
-                if led_to is not None:
-                    became[row] = (_LED_BACK_TO[table], led_to)
-                    standing_for.setdefault(became[row], set()).add(row)
-                elif legacy_key:
-                    derived.add(row)
-                first = became.get(row)
-                _expect_in_shop(in_shop, row, columns, record["write"], carried.get(first, row) if first else row)
-                _expect_back(in_legacy, row, columns, record["write"], back.get(row, []), first)
-                if columns == {"state": "withdrawn"}:
-                    for account in flagged.get(row, ()):
-                        _expect(in_legacy, account, {"newsletter": False}, record["write"])
-                    for declared in ended.get(first, ()) if first else ():  # granted before
-                        in_legacy.pop(declared, None)
-                        if declared in carried:
-                            _expect(in_shop, carried[declared], columns, record["write"])
-    missing = _list_differing("legacy", in_legacy, _read_held(legacy, "legacy", in_legacy))
-    held = _read_held(shop, "shop", in_shop)
-    absent = {row: became[row] for row, e in in_shop.items() if row not in held and not e.gone and row in became}
-    still_there = set(_read_held(legacy, "legacy", absent.values()))
-    excused = _find_accounted(shop, absent.values()) | (set(absent.values()) - still_there)
-    followed = {
-        row: e for row, e in in_shop.items() if absent.get(row) not in excused and (row in held or row not in derived)
-    }
-    missing += _list_differing("shop", followed, held)
-    led = {row for rows in (*back.values(), *flagged.values()) for row in rows}
-    lost = {
-        row: e
-        for row, e in in_legacy.items()
-        if row not in carried
-        and row not in led
-        and not e.gone
-        and (f"@{row[0]}", row[1]) not in dropped
-        and not _is_expected_gone(in_shop, row)
-    }
-    accounted = _find_accounted(shop, lost)
-    missing += [
-        f"{write}:legacy.{table}/{key} is neither carried into the shop nor accounted for"
-        for (table, key), e in lost.items()
-        if (table, key) not in accounted
-        for write in [next(iter(e.columns.values()))[1]]
-    ]
+        for fact in record["facts"]:
+            expectations.take(record["store"], record["write"], *fact)
+    dropped = {(t, i) for r in acknowledged for t, i, *_ in r["facts"] if t.startswith("@")}
     return LedgerReport(
         acknowledged=len(acknowledged),
-        missing=sorted(missing),
+        missing=sorted(expectations.find_missing(legacy, shop, dropped)),
         failed_for_the_user=len(records) - len(acknowledged),
         longest_write_ms=max((r["ms"] for r in records), default=0.0),
         longest_gap_ms=find_longest_gap_ms(records),
     )
+
+
+@dataclass(frozen=True)
+class _Kinship:
+    """Which rows of the two stores stand for one another, for the rows of which the ledger has facts."""
+
+    carried: dict[Row, Row]  # legacy row → the shop row that carries it
+    back: dict[Row, list[Row]]  # shop row → the legacy rows that it is led back to, the one that decides first
+    ended: dict[Row, list[Row]]  # declaration → the others that ended with it
+    flagged: dict[Row, list[Row]]  # consent to the newsletter → the accounts whose flags it is made of
+
+    @classmethod
+    def read(cls, acknowledged: list[dict[str, Any]], legacy: db.Connection, shop: db.Connection) -> _Kinship:
+        """Read it from both stores for these records."""
+        of_shop = [fact for r in acknowledged if r["store"] == "shop" for fact in r["facts"]]
+        legacy_rows = {(t, i) for r in acknowledged if r["store"] == "legacy" for t, i, *_ in r["facts"]}
+        deciding = {
+            ("customers", key)
+            for r in acknowledged
+            for t, _, _, *keys in r["facts"]
+            if t == "customer"
+            for key in keys
+            if key
+        }
+        consents = [(i, *keys) for t, i, _, *keys in of_shop if t == "consent"]
+        return cls(
+            carried=_find_carried(shop, sorted(legacy_rows | deciding)),
+            back=_find_led_back(shop, {(t, i) for t, i, *_ in of_shop if t[0] != "@"}),
+            ended=_find_ended(legacy, {key for _, *keys in consents for key in keys if key}),
+            flagged=_find_flagged(shop, {i for i, *_ in consents}),
+        )
+
+
+@dataclass
+class _Expectations:
+    """What each row of the two stores must hold after the facts that were taken, in their order."""
+
+    kin: _Kinship
+    in_legacy: dict[Row, _Expected] = field(default_factory=dict)
+    in_shop: dict[Row, _Expected] = field(default_factory=dict)
+    became: dict[Row, Row] = field(default_factory=dict)
+    standing_for: dict[Row, set[Row]] = field(default_factory=dict)  # the other way round, of whatever it once became
+    # Of a part of a legacy row (its billing address): made new, under another number, by each merge.
+    derived: set[Row] = field(default_factory=set)
+
+    def take(
+        self, store: str, write: str, table: str, key: int, columns: dict[str, Any] | None, *legacy_key: int | None
+    ) -> None:
+        """Take one fact: what a row must hold, or, without columns, that it must be gone.
+
+        `legacy_key` is that of the legacy row which the shop's row has become; None where there is none.
+        """
+        row = (table, key)
+        if store == "legacy":
+            self._take_of_legacy(row, columns, write)
+        elif table.startswith("@"):
+            _expect(self.in_legacy, (table[1:], key), None, write)
+        else:
+            led_to = legacy_key[0] if legacy_key else None if table in _LED_BY_NUMBER else key
+            if led_to is not None:
+                self.became[row] = (_LED_BACK_TO[table], led_to)
+                self.standing_for.setdefault(self.became[row], set()).add(row)
+            elif legacy_key:
+                self.derived.add(row)
+            self._take_of_shop(row, columns, write)
+
+    def _take_of_legacy(self, row: Row, columns: dict[str, Any] | None, write: str) -> None:
+        _expect(self.in_legacy, row, columns, write)
+        if row in self.kin.carried:
+            _expect(self.in_shop, self.kin.carried[row], columns, write)
+        if columns and columns.get(_LEFT):
+            # A customer who has left is no more in the shop; what stands there under the number is another account's.
+            for shop_row in self.standing_for.get(row, ()):
+                if self.became[shop_row] == row:
+                    self.in_shop.pop(shop_row, None)
+
+    def _take_of_shop(self, row: Row, columns: dict[str, Any] | None, write: str) -> None:
+        first, carried = self.became.get(row), self.kin.carried
+        _expect_in_shop(self.in_shop, row, columns, write, carried.get(first, row) if first else row)
+        _expect_back(self.in_legacy, row, columns, write, self.kin.back.get(row, []), first)
+        if columns == {"state": "withdrawn"}:
+            for account in self.kin.flagged.get(row, ()):
+                _expect(self.in_legacy, account, {"newsletter": False}, write)
+            for declared in self.kin.ended.get(first, ()) if first else ():  # granted before
+                self.in_legacy.pop(declared, None)
+                if declared in carried:
+                    _expect(self.in_shop, carried[declared], columns, write)
+
+    def find_missing(self, legacy: db.Connection, shop: db.Connection, dropped: set[Row]) -> list[str]:
+        """One line for each fact that does not hold in the store where it must; `dropped` are rows that legacy lost."""
+        missing = _list_differing("legacy", self.in_legacy, _read_held(legacy, "legacy", self.in_legacy))
+        held = _read_held(shop, "shop", self.in_shop)
+        absent = {
+            row: self.became[row]
+            for row, e in self.in_shop.items()
+            if row not in held and not e.gone and row in self.became
+        }
+        still_there = set(_read_held(legacy, "legacy", absent.values()))
+        excused = _find_accounted(shop, absent.values()) | (set(absent.values()) - still_there)
+        followed = {
+            row: e
+            for row, e in self.in_shop.items()
+            if absent.get(row) not in excused and (row in held or row not in self.derived)
+        }
+        return missing + _list_differing("shop", followed, held) + self._find_lost(shop, dropped)
+
+    def _find_lost(self, shop: db.Connection, dropped: set[Row]) -> list[str]:
+        """One line for each legacy row that is neither in the shop nor accounted for there."""
+        led = {row for rows in (*self.kin.back.values(), *self.kin.flagged.values()) for row in rows}
+        lost = {
+            row: e
+            for row, e in self.in_legacy.items()
+            if row not in self.kin.carried
+            and row not in led
+            and not e.gone
+            and (f"@{row[0]}", row[1]) not in dropped
+            and not _is_expected_gone(self.in_shop, row)
+        }
+        accounted = _find_accounted(shop, lost)
+        return [
+            f"{write}:legacy.{table}/{key} is neither carried into the shop nor accounted for"
+            for (table, key), e in lost.items()
+            if (table, key) not in accounted
+            for write in [next(iter(e.columns.values()))[1]]
+        ]
 
 
 def find_longest_gap_ms(records: Iterable[dict[str, Any]]) -> float:

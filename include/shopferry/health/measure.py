@@ -1,12 +1,12 @@
 """Watch the sync: one measurement of the forward flow, from both stores and the broker.
 
 Shared by `shopferry status`, the DAG watch_sync and the page. Reads only. What cannot be reached is said, and the rest is
-measured all the same; `complaints` judges what comes out, `screen` shows it.
+measured all the same; `problems` judges what comes out, `screen` shows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -181,8 +181,6 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
     tables = mirror.load(shop)
     slot: Slot | None = None
     withheld: list[str] = []
-    waiting: list[Topic] = []
-    gaps: list[Gap] = []
     standby = active == "shop" and route.has_way_back
     needed, unfenced = begun and (active == "legacy" or standby), list[str]()
     if begun:
@@ -193,19 +191,8 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
         except (psycopg.Error, ShopferryError) as error:
             if needed:  # else legacy may be gone for good
                 away["legacy"] = describe(error)
-    if needed:
-        names, stored = topics(route, tables), offsets.load(shop, name)
-        held: dict[Partition, Unread] | None = None
-        try:
-            held = count_unread(settings.kafka, names, stored)
-        except ShopferryError as error:
-            away["broker"] = describe(error)
-        waiting = _measure_topics(names, held, stored, offsets.load_applied(shop, name))
-        gaps = _find_gaps(held, stored) if held is not None else []
+    waiting, gaps = _measure_broker(settings, route, shop, tables, away) if needed else ([], [])
     recent = offsets.measure(shop, name, datetime.now(UTC) - _MINUTE)
-    by_reason: dict[str, int] = {}
-    for _, reason, rows in quarantine.count_by_reason(shop):
-        by_reason[reason] = by_reason.get(reason, 0) + rows
     return SyncHealth(
         name,
         begun,
@@ -225,10 +212,32 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
         lag_ms_p99=recent.lag_ms_p99,
         events=sum(events for events, _ in offsets.load_applied(shop, name).values()),
         consumers=tuple(offsets.list_consumers(shop, name)),
-        quarantine=dict(sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))),
+        quarantine=_count_quarantine(shop),
         standby=standby,
         unfenced=tuple(unfenced),
     )
+
+
+def _measure_broker(
+    settings: Settings, route: Route, shop: Connection, tables: Iterable[str], away: dict[str, str]
+) -> tuple[list[Topic], list[Gap]]:
+    """What waits at the broker, and what is missing there; a broker that cannot be looked at is noted in `away`."""
+    names, stored = topics(route, tables), offsets.load(shop, route.name)
+    held: dict[Partition, Unread] | None = None
+    try:
+        held = count_unread(settings.kafka, names, stored)
+    except ShopferryError as error:
+        away["broker"] = describe(error)
+    waiting = _measure_topics(names, held, stored, offsets.load_applied(shop, route.name))
+    return waiting, _find_gaps(held, stored) if held is not None else []
+
+
+def _count_quarantine(shop: Connection) -> dict[str, int]:
+    """Rows by reason code, the most frequent first."""
+    by_reason: dict[str, int] = {}
+    for _, reason, rows in quarantine.count_by_reason(shop):
+        by_reason[reason] = by_reason.get(reason, 0) + rows
+    return dict(sorted(by_reason.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _find_unfenced(legacy: Connection, shop: Connection, route: Route, active: str) -> list[str]:
