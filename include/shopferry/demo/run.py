@@ -42,9 +42,7 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
     """Run the whole demo; returns 0 when nothing was lost, 1 otherwise. The stack stays up if `leave_up`."""
     # Ended from outside, the demo still ends what it has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
-    say = _Steps(console)
-    started = time.monotonic()
+    say = _Steps(Console(highlight=False, width=None if sys.stdout.isatty() else 150))
     before = stack_state()
     say("starting PostgreSQL ×3, broker, connector and sync")
     stack.up(without={"airflow"})
@@ -53,15 +51,7 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
     # Airflow takes longest to boot: it does so while the shop is being filled.
     booting = _InBackground(stack.up)
     settings = Settings.load()
-    say(f"filling the legacy store: {customers:,} customers")
-    rows = shop.seed(settings, customers)
-    console.print(f"         {sum(rows.values()):,} rows in {len(rows)} tables")
-    phase_steps.install(settings)
-    say("the connector begins to read legacy's log")
-    with db.connect(settings.source_dsn, "check") as legacy:
-        known = leaks.collect_stored(legacy, "public")
-        # A shop that is open for years does not wait for a JVM to boot; one that opens with the demo may.
-        slot.await_reader(legacy, Route.load(settings.route).publication, patience_s=60.0)
+    known = _fill(settings, customers, say)
     say(f"the shop opens: {rate} writes per second from now on")
     book = data_dir() / "demo" / "ledger.jsonl"
     book.unlink(missing_ok=True)
@@ -71,35 +61,13 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
             booting.join()
             state = stack_state()
             airflow = AirflowClient(state["airflow_url"], state["airflow_user"], state["airflow_password"])
-            say(f"the phases, through Airflow ({airflow.url}, user {airflow.user}, password {airflow.password})")
-            _run_phases(settings, airflow, console)
-            say("comparing both stores once more")
-            compared = _compare(settings)
-            say("cutover: gates, approval, switch")
-            cutover = airflow.trigger("cutover")
-            airflow.approve_and_await("cutover", cutover, "approve", timeout_s=300)
-            say(f"the shop writes to its new store for {AFTER_CUTOVER_S:.0f} s")
-            time.sleep(AFTER_CUTOVER_S)
-        say("checking every write that was acknowledged, in both stores")
-        way_back.await_both(settings)
-        with db.connect(settings.source_dsn, "check") as legacy, db.connect(settings.target_dsn, "check") as new:
-            frozen = _compare_frozen(settings, legacy, new)
-            compared = {name: compared[name] + frozen[name] for name in compared}
-            found = report.build(new, settings.route, ledger.check(book, legacy, new), compared)
-            say("searching all logs for every customer")
-            known |= leaks.collect_stored(legacy, "public") | leaks.collect_stored(new, "shop")
-            found["privacy"] = _search_logs(known, new, state, book.with_name("writer.log"))
-        report.write(found, report_to)
-        console.print()
-        report.show(found, console)
-        wrong = report.judge(found)
-        for line in wrong:
-            console.print(f"[bold red]✗ {line}")
-        if not wrong:
-            console.print("[bold green]✓ nothing was lost")
-        console.print(f"report: {report_to}   took {time.monotonic() - started:.0f} s")
+            compared = _move(settings, airflow, say)
+        made = _check(settings, book, known, compared, say)
+        report.write(made, report_to)
+        wrong = _show(made, say)
+        say.console.print(f"report: {report_to}   took {time.monotonic() - say.started:.0f} s")
         if leave_up:
-            console.print(
+            say.console.print(
                 f"Airflow stays up: {airflow.url}  (admin/admin, platform/platform, oncall/oncall, viewer/viewer); "
                 "`.venv/bin/shopferry stack down` ends it"
             )
@@ -107,6 +75,60 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
     finally:
         if not leave_up:
             stack.down()
+
+
+def _fill(settings: Settings, customers: int, say: _Steps) -> Personal:
+    """Fill the legacy store and let the connector read its log; returns what no log may hold of its customers."""
+    say(f"filling the legacy store: {customers:,} customers")
+    rows = shop.seed(settings, customers)
+    say.console.print(f"         {sum(rows.values()):,} rows in {len(rows)} tables")
+    phase_steps.install(settings)
+    say("the connector begins to read legacy's log")
+    with db.connect(settings.source_dsn, "check") as legacy:
+        known = leaks.collect_stored(legacy, "public")
+        # A shop that is open for years does not wait for a JVM to boot; one that opens with the demo may.
+        slot.await_reader(legacy, Route.load(settings.route).publication, patience_s=60.0)
+    return known
+
+
+def _move(settings: Settings, airflow: AirflowClient, say: _Steps) -> dict[str, int]:
+    """Take the shop through all phases and the cutover while it is open; returns what the last comparison counted."""
+    say(f"the phases, through Airflow ({airflow.url}, user {airflow.user}, password {airflow.password})")
+    _run_phases(settings, airflow, say.console)
+    say("comparing both stores once more")
+    compared = _compare(settings)
+    say("cutover: gates, approval, switch")
+    cutover = airflow.trigger("cutover")
+    airflow.approve_and_await("cutover", cutover, "approve", timeout_s=300)
+    say(f"the shop writes to its new store for {AFTER_CUTOVER_S:.0f} s")
+    time.sleep(AFTER_CUTOVER_S)
+    return compared
+
+
+def _check(settings: Settings, book: Path, known: Personal, compared: dict[str, int], say: _Steps) -> dict[str, Any]:
+    """Look up every acknowledged write, and every customer in all logs; returns the report."""
+    say("checking every write that was acknowledged, in both stores")
+    way_back.await_both(settings)
+    with db.connect(settings.source_dsn, "check") as legacy, db.connect(settings.target_dsn, "check") as new:
+        frozen = _compare_frozen(settings, legacy, new)
+        compared = {name: compared[name] + frozen[name] for name in compared}
+        made = report.build(new, settings.route, ledger.check(book, legacy, new), compared)
+        say("searching all logs for every customer")
+        known |= leaks.collect_stored(legacy, "public") | leaks.collect_stored(new, "shop")
+        made["privacy"] = _search_logs(known, new, stack_state(), book.with_name("writer.log"))
+    return made
+
+
+def _show(made: dict[str, Any], say: _Steps) -> list[str]:
+    """Print the report and its verdict; returns what is wrong."""
+    say.console.print()
+    report.show(made, say.console)
+    wrong = report.judge(made)
+    for line in wrong:
+        say.console.print(f"[bold red]✗ {line}")
+    if not wrong:
+        say.console.print("[bold green]✓ nothing was lost")
+    return wrong
 
 
 class _Steps:

@@ -35,6 +35,47 @@ _BODY = (
 )
 
 
+@task(doc_md="Refuse now what would be refused later: legacy still active, the way back still promised, another route.")
+@give_reason
+def check() -> None:
+    from shopferry import db
+    from shopferry.cutover import finish
+    from shopferry.route.route import Route
+
+    settings, typed = load_settings(), get_current_context()["params"]["route"]
+    route = Route.load(settings.route)
+    refused = [] if typed == route.name else [f"the form says {typed!r}, the route is {route.name!r}"]
+    with db.connect(settings.target_dsn, "finish") as shop, db.connect(settings.source_dsn, "finish") as legacy:
+        if routes.is_installed(shop):
+            refused += finish.find_refusals(shop, route) + finish.find_dependents(legacy)
+    if refused:
+        raise GateError(f"not finished: {'; '.join(refused)}")
+
+
+@task(doc_md="Write the last report while there is something to report from; the log says where.")
+@give_reason
+def report() -> None:
+    write_report(load_settings(), "before the end")
+
+
+@task(doc_md="Drop everything. The log lists what was dropped; a retry completes what a killed task left.")
+@give_reason
+def finish(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    from shopferry.cutover import finish as end
+
+    typed = get_current_context()["params"]["route"]
+    done = end.finish(
+        load_settings(),
+        typed,
+        read_approver(one),
+        read_approver(other),
+        min(read_approval_time(one), read_approval_time(other)),
+    )
+    for line in (*done.dropped, *done.warnings):
+        log.warning("%s", line)  # also where logs are kept quiet
+    return done.dropped
+
+
 def build_finish_dag() -> DAG:
     """The DAG `finish`: check → report → first approval → second approval, by somebody else → finish."""
     with DAG(
@@ -49,30 +90,6 @@ def build_finish_dag() -> DAG:
         default_args=DEFAULTS,
         doc_md=runbook("finish"),
     ) as dag:
-
-        @task(
-            doc_md="Refuse now what would be refused later: legacy still active, the way back still promised, another route."
-        )
-        @give_reason
-        def check() -> None:
-            from shopferry import db
-            from shopferry.cutover import finish
-            from shopferry.route.route import Route
-
-            settings, typed = load_settings(), get_current_context()["params"]["route"]
-            route = Route.load(settings.route)
-            refused = [] if typed == route.name else [f"the form says {typed!r}, the route is {route.name!r}"]
-            with db.connect(settings.target_dsn, "finish") as shop, db.connect(settings.source_dsn, "finish") as legacy:
-                if routes.is_installed(shop):
-                    refused += finish.find_refusals(shop, route) + finish.find_dependents(legacy)
-            if refused:
-                raise GateError(f"not finished: {'; '.join(refused)}")
-
-        @task(doc_md="Write the last report while there is something to report from; the log says where.")
-        @give_reason
-        def report() -> None:
-            write_report(load_settings(), "before the end")
-
         # Without defaults and time-out: nobody's silence may ever answer for somebody.
         first = ApprovalOperator(
             task_id="approve_first", subject="Finish the migration? First approval", body=_BODY, fail_on_reject=True
@@ -84,24 +101,6 @@ def build_finish_dag() -> DAG:
             body=_BODY
             + "The first was given by {{ ti.xcom_pull(task_ids='approve_first')['responded_by_user']['name'] }}.",
         )
-
-        @task(doc_md="Drop everything. The log lists what was dropped; a retry completes what a killed task left.")
-        @give_reason
-        def finish(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-            from shopferry.cutover import finish as end
-
-            typed = get_current_context()["params"]["route"]
-            done = end.finish(
-                load_settings(),
-                typed,
-                read_approver(one),
-                read_approver(other),
-                min(read_approval_time(one), read_approval_time(other)),
-            )
-            for line in (*done.dropped, *done.warnings):
-                log.warning("%s", line)  # also where logs are kept quiet
-            return done.dropped
-
         check() >> report() >> first >> second
         one: Any = first.output
         other: Any = second.output

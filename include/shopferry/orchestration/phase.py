@@ -21,6 +21,7 @@ from shopferry.rehearsal import note
 
 log = logging.getLogger(__name__)
 LEGACY_POOL, SHOP_POOL = "legacy_load", "shop_load"
+_WITHOUT = "without_rehearsal"
 _FEW_CHUNKS = 40  # of 10,000 rows: a second's work
 _WORKERS = ["worker 1", "worker 2"]  # as many as passage.WORKERS, without its imports
 
@@ -56,7 +57,7 @@ _FORM = {
 def _make_first_form() -> dict[str, Param]:
     """The form of the phase that comes first. Airflow makes it when it reads the file anew, within half a minute."""
     return _FORM | {
-        "without_rehearsal": Param(
+        _WITHOUT: Param(
             None,
             type=["null", "string"],
             minLength=2,
@@ -71,6 +72,105 @@ def _make_first_form() -> dict[str, Param]:
 def name_asset(phase: str) -> Asset:
     """The asset that a phase publishes when it is verified; the next phase is scheduled by it."""
     return Asset(name=f"{phase}_verified", uri=f"x-shopferry://phase/{phase}")
+
+
+@task(doc_md="Ask both stores whether they are fit for the migration, and install what it needs. Idempotent.")
+@give_reason
+def assess() -> None:
+    from shopferry import assess as judge
+    from shopferry import phase_steps
+
+    settings = load_settings()
+    for finding in judge.require_fit(settings):
+        log.warning("%s", finding)
+    phase_steps.install(settings)
+
+
+@task(doc_md="Back up the new shop before anything is merged into it, if it holds rows that are not ours. Once.")
+@give_reason
+def back_up() -> str:
+    from shopferry.backup import backup
+
+    made = backup.take_before_merge(load_settings(), name_this_run())
+    return f"backup {made.id}: {made.bytes} bytes in {made.seconds:.1f} s" if made else "no need of a backup"
+
+
+@task(doc_md="Take the phase for this run, refuse it out of order, cut its tables into chunks.")
+@give_reason
+def plan(phase: str) -> list[dict[str, Any]]:
+    from shopferry import phase_steps
+    from shopferry.phase_steps import Options
+
+    settings = load_settings()
+    form = get_current_context()["params"]
+    options = Options(**{name: form[name] for name in (*_FORM, _WITHOUT) if name in form})
+    phase_steps.begin(settings, phase, name_this_run(), options)
+    return join_small([vars(span) for span in phase_steps.plan(settings, phase)])
+
+
+@task(
+    pool=LEGACY_POOL,
+    map_index_template="{{ part }}",
+    doc_md="Copy a range of chunks into the mirror. What is copied stays copied, whatever happens to this task.",
+)
+@give_reason
+def copy(phase: str, span: dict[str, Any]) -> None:
+    from shopferry import phase_steps
+    from shopferry.control.chunks import Span
+
+    first, last = span["first"] + 1, span["last"] + 1
+    part = f"{span['target']} {first}–{last}" if last > first else f"{span['target']} {first}"
+    get_current_context()["part"] = part  # type: ignore[typeddict-unknown-key]
+    phase_steps.copy(hold_phase(phase), phase, part, Span(**span))
+
+
+@task(
+    trigger_rule="none_failed",  # a phase that is live already has nothing to copy
+    doc_md="From here on the stream merges this phase too. Then judge every raw value that has no verdict yet.",
+)
+@give_reason
+def standardize(phase: str) -> int:
+    from shopferry import phase_steps
+
+    settings = hold_phase(phase)
+    phase_steps.go_live(settings, phase)
+    return phase_steps.standardize(settings, phase)
+
+
+@task(
+    pool=SHOP_POOL,
+    map_index_template="{{ worker }}",
+    doc_md="Merge the phase's chunks together with the other worker, each chunk in one transaction.",
+)
+@give_reason
+def merge(phase: str, worker: str) -> None:
+    from shopferry import phase_steps
+
+    get_current_context()["worker"] = worker  # type: ignore[typeddict-unknown-key]
+    phase_steps.merge(hold_phase(phase), phase, worker)
+
+
+@task(doc_md="Compare mirror and legacy, shop and mapping, and the accounts, online. Any difference fails.")
+@give_reason
+def verify(phase: str) -> str:
+    from shopferry import phase_steps
+
+    outcome = phase_steps.verify_phase(hold_phase(phase), phase)
+    return f"{outcome.rows_compared} rows compared in {outcome.seconds:.1f} s, no difference"
+
+
+@task(
+    doc_md="Mark the phase verified, let go of it, start the next one by its asset. Write the report: the log says "
+    "where.",
+)
+@give_reason
+def publish(phase: str) -> None:
+    from shopferry import phase_steps
+
+    settings = hold_phase(phase)
+    phase_steps.finish(settings, phase, name_this_run())
+    phase_steps.book(settings, phase, _compute_elapsed(get_current_context()))
+    write_report(settings, f"after phase {phase}")
 
 
 def build_phase_dag(phase: str, *, after: str | None = None) -> DAG:
@@ -88,115 +188,21 @@ def build_phase_dag(phase: str, *, after: str | None = None) -> DAG:
         doc_md=runbook("phase"),
         on_failure_callback=_let_go,
     ) as dag:
-
-        @task(doc_md="Ask both stores whether they are fit for the migration, and install what it needs. Idempotent.")
-        @give_reason
-        def assess() -> None:
-            from shopferry import assess as judge
-            from shopferry import phase_steps
-
-            settings = load_settings()
-            for finding in judge.require_fit(settings):
-                log.warning("%s", finding)
-            phase_steps.install(settings)
-
-        @task(
-            doc_md="Back up the new shop before anything is merged into it, if it holds rows that are not ours. Once."
-        )
-        @give_reason
-        def back_up() -> str:
-            from shopferry.backup import backup
-
-            made = backup.take_before_merge(load_settings(), name_this_run())
-            return f"backup {made.id}: {made.bytes} bytes in {made.seconds:.1f} s" if made else "no need of a backup"
-
-        @task(doc_md="Take the phase for this run, refuse it out of order, cut its tables into chunks.")
-        @give_reason
-        def plan() -> list[dict[str, Any]]:
-            from shopferry import phase_steps
-            from shopferry.phase_steps import Options
-
-            settings = load_settings()
-            form = get_current_context()["params"]
-            options = Options(**{name: form[name] for name in fields})
-            phase_steps.begin(settings, phase, name_this_run(), options)
-            return join_small([vars(span) for span in phase_steps.plan(settings, phase)])
-
-        @task(
-            pool=LEGACY_POOL,
-            map_index_template="{{ part }}",
-            doc_md="Copy a range of chunks into the mirror. What is copied stays copied, whatever happens to this task.",
-        )
-        @give_reason
-        def copy(span: dict[str, Any]) -> None:
-            from shopferry import phase_steps
-            from shopferry.control.chunks import Span
-
-            first, last = span["first"] + 1, span["last"] + 1
-            part = f"{span['target']} {first}–{last}" if last > first else f"{span['target']} {first}"
-            get_current_context()["part"] = part  # type: ignore[typeddict-unknown-key]
-            phase_steps.copy(hold_phase(phase), phase, part, Span(**span))
-
-        @task(
-            trigger_rule="none_failed",  # a phase that is live already has nothing to copy
-            doc_md="From here on the stream merges this phase too. Then judge every raw value that has no verdict yet.",
-        )
-        @give_reason
-        def standardize() -> int:
-            from shopferry import phase_steps
-
-            settings = hold_phase(phase)
-            phase_steps.go_live(settings, phase)
-            return phase_steps.standardize(settings, phase)
-
-        @task(
-            pool=SHOP_POOL,
-            map_index_template="{{ worker }}",
-            doc_md="Merge the phase's chunks together with the other worker, each chunk in one transaction.",
-        )
-        @give_reason
-        def merge(worker: str) -> None:
-            from shopferry import phase_steps
-
-            get_current_context()["worker"] = worker  # type: ignore[typeddict-unknown-key]
-            phase_steps.merge(hold_phase(phase), phase, worker)
-
         await_sync = AwaitSync(
             task_id="await_sync",
             phase=phase,
             doc_md="Wait until the stream is provably past the copy. A sample ends here: all that follows is skipped.",
         )
-
-        @task(doc_md="Compare mirror and legacy, shop and mapping, and the accounts, online. Any difference fails.")
-        @give_reason
-        def verify() -> str:
-            from shopferry import phase_steps
-
-            outcome = phase_steps.verify_phase(hold_phase(phase), phase)
-            return f"{outcome.rows_compared} rows compared in {outcome.seconds:.1f} s, no difference"
-
-        @task(
-            outlets=[name_asset(phase)],
-            doc_md="Mark the phase verified, let go of it, start the next one by its asset. Write the report: the log says "
-            "where.",
-        )
-        @give_reason
-        def publish() -> None:
-            from shopferry import phase_steps
-
-            settings = hold_phase(phase)
-            phase_steps.finish(settings, phase, name_this_run())
-            phase_steps.book(settings, phase, _compute_elapsed(get_current_context()))
-            write_report(settings, f"after phase {phase}")
-
-        planned = plan()
-        merged = merge.expand(worker=_WORKERS)
+        planned = plan(phase)
+        merged = merge.partial(phase=phase).expand(worker=_WORKERS)
         assessed = assess()
         if after is None:  # only ahead of the first merge can rows be told from ours
             assessed >> back_up() >> planned
         else:
             assessed >> planned
-        copy.expand(span=planned) >> standardize() >> merged >> await_sync >> verify() >> publish()
+        copied = copy.partial(phase=phase).expand(span=planned)
+        published = publish.override(outlets=[name_asset(phase)])(phase)
+        copied >> standardize(phase) >> merged >> await_sync >> verify(phase) >> published
     return dag
 
 

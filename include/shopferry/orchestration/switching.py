@@ -35,26 +35,40 @@ _FORM = {
 }
 
 
+@task(doc_md="Back up each store that has no fresh backup, and restore it into a scratch database to try it.")
+@give_reason
+def back_up() -> list[str]:
+    from shopferry.backup import backup
+
+    made = backup.take_before_cutover(load_settings(), name_this_run())
+    return [f"backup {b.id} of {b.store}: {b.bytes} bytes in {b.seconds:.1f} s" for b in made]
+
+
+@task(doc_md="Have legacy hold all that the new shop holds, and follow it: so the way back loses nothing.")
+@give_reason
+def arm() -> str:
+    from shopferry.cutover import way_back
+
+    return f"{way_back.arm(load_settings()):,} rows of the new shop copied into legacy's mirror of it"
+
+
+@task(
+    doc_md="The critical section. Until legacy's fence commits a failure changes nothing; after it, a retry completes."
+)
+@give_reason
+def cut_over(approval: dict[str, Any]) -> list[str]:
+    from shopferry.cutover import switch
+
+    done = switch.cut_over(load_settings(), read_approver(approval), read_approval_time(approval))
+    _log_gates(done.gates)  # as judged anew, right before the lock
+    return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
+
+
 def build_cutover_dag() -> DAG:
     """The DAG `cutover`: backup → way back armed → gates → approval → the critical section in one task → report."""
     with _open_manual_dag(
         "cutover", "Moves the shop's writes from legacy to the new shop, once a named person approves"
     ) as dag:
-
-        @task(doc_md="Back up each store that has no fresh backup, and restore it into a scratch database to try it.")
-        @give_reason
-        def back_up() -> list[str]:
-            from shopferry.backup import backup
-
-            made = backup.take_before_cutover(load_settings(), name_this_run())
-            return [f"backup {b.id} of {b.store}: {b.bytes} bytes in {b.seconds:.1f} s" for b in made]
-
-        @task(doc_md="Have legacy hold all that the new shop holds, and follow it: so the way back loses nothing.")
-        @give_reason
-        def arm() -> str:
-            from shopferry.cutover import way_back
-
-            return f"{way_back.arm(load_settings()):,} rows of the new shop copied into legacy's mirror of it"
 
         @task(
             doc_md="Judge every gate now. One that is not met ends the run here, with its evidence and how to meet it."
@@ -72,17 +86,6 @@ def build_cutover_dag() -> DAG:
             "Ticket: {{ params.ticket or 'none' }}.",
         )
 
-        @task(
-            doc_md="The critical section. Until legacy's fence commits a failure changes nothing; after it, a retry completes."
-        )
-        @give_reason
-        def cut_over(approval: dict[str, Any]) -> list[str]:
-            from shopferry.cutover import switch
-
-            done = switch.cut_over(load_settings(), read_approver(approval), read_approval_time(approval))
-            _log_gates(done.gates)  # as judged anew, right before the lock
-            return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
-
         @task(doc_md="Which store is open now, how long each step took, and the report for people; the log says where.")
         @give_reason
         def report(steps: list[str], approval: dict[str, Any]) -> str:
@@ -94,6 +97,24 @@ def build_cutover_dag() -> DAG:
         done: Any = cut_over(answer)
         report(done, answer)
     return dag
+
+
+@task(doc_md="The critical section, the other way. Until the new shop's fence commits a failure changes nothing.")
+@give_reason
+def roll_back(approval: dict[str, Any]) -> list[str]:
+    from shopferry.cutover import rollback
+
+    done = rollback.roll_back(load_settings(), read_approver(approval), read_approval_time(approval))
+    _log_gates(done.gates)  # as judged anew, right before the lock
+    return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
+
+
+@task(doc_md="Merge every phase again and verify it, while legacy is open: the new shop keeps up with it as before.")
+@give_reason
+def merge_again() -> None:
+    from shopferry import phase_steps
+
+    phase_steps.run_again(load_settings(), name_this_run(), lambda text: log.info("%s", text))
 
 
 def build_rollback_dag() -> DAG:
@@ -119,26 +140,6 @@ def build_rollback_dag() -> DAG:
             "new shop has acknowledged. Gates are judged once more then: it is refused, and changes nothing, when one would "
             "be lost. Ticket: {{ params.ticket or 'none' }}.",
         )
-
-        @task(
-            doc_md="The critical section, the other way. Until the new shop's fence commits a failure changes nothing."
-        )
-        @give_reason
-        def roll_back(approval: dict[str, Any]) -> list[str]:
-            from shopferry.cutover import rollback
-
-            done = rollback.roll_back(load_settings(), read_approver(approval), read_approval_time(approval))
-            _log_gates(done.gates)  # as judged anew, right before the lock
-            return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
-
-        @task(
-            doc_md="Merge every phase again and verify it, while legacy is open: the new shop keeps up with it as before."
-        )
-        @give_reason
-        def merge_again() -> None:
-            from shopferry import phase_steps
-
-            phase_steps.run_again(load_settings(), name_this_run(), lambda text: log.info("%s", text))
 
         @task(doc_md="Which store is open now, how long each step took, and the report for people; the log says where.")
         @give_reason

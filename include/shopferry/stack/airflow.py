@@ -26,6 +26,22 @@ PROGRAMS = {
     "airflow-dag-processor": ["dag-processor"],
     "airflow-triggerer": ["triggerer", "--skip-serve-logs"],
 }
+# What is the same for every stack.
+_SECTIONS = {
+    "scheduler": {
+        "scheduler_idle_sleep_time": "0.25",
+        "enable_health_check": "False",
+        "task_instance_heartbeat_timeout": "60",  # a task whose worker has died is tried again after that, not after 300 s
+        "use_row_level_locking": "False",  # one scheduler
+    },
+    "triggerer": {"capacity": "50"},
+    "dag_processor": {
+        "parsing_processes": "1",
+        "min_file_process_interval": "60",
+        "refresh_interval": "30",
+        "print_stats_interval": "0",
+    },
+}
 
 
 def find_home() -> Path:
@@ -72,19 +88,7 @@ def _make_config(state: State) -> dict[str, dict[str, str]]:
             "instance_name": "shopferry",
         },
         "api_auth": {"jwt_secret": state["jwt_secret"]},
-        "scheduler": {
-            "scheduler_idle_sleep_time": "0.25",
-            "enable_health_check": "False",
-            "task_instance_heartbeat_timeout": "60",  # a task whose worker has died is tried again after that, not after 300 s
-            "use_row_level_locking": "False",  # one scheduler
-        },
-        "triggerer": {"capacity": "50"},
-        "dag_processor": {
-            "parsing_processes": "1",
-            "min_file_process_interval": "60",
-            "refresh_interval": "30",
-            "print_stats_interval": "0",
-        },
+        **_SECTIONS,
     }
 
 
