@@ -223,7 +223,7 @@ class Flow:
         for what in here:
             assert here[what] == there[what], what
 
-    def complaints(self) -> list[str]:
+    def find_problems(self) -> list[str]:
         """What `shopferry status` would complain of now."""
         return [str(c) for c in find_problems(measure.measure(self.settings), Limits(grace_s=0))]
 

@@ -17,7 +17,7 @@ SQL_ROOT = Path(__file__).resolve().parents[1] / "sql"
 
 
 def data_dir() -> Path:
-    """The one directory that holds all the embedded stack writes.
+    """Return the one directory that holds all the embedded stack writes.
 
     `SHOPFERRY_DATA` if set; else `.shopferry` in the project. PostgreSQL refuses to run as root, and the
     account it gets instead often cannot enter the project's path, so for root it is below /var/tmp.
@@ -30,12 +30,12 @@ def data_dir() -> Path:
 
 
 def routes_dir() -> Path:
-    """The folder of routes: `SHOPFERRY_ROUTES` if set, for routes that live beside this project; else include/sql."""
+    """Return the folder of routes: `SHOPFERRY_ROUTES` if set, for routes that live beside this project; else include/sql."""
     return Path(os.environ["SHOPFERRY_ROUTES"]).resolve() if os.environ.get("SHOPFERRY_ROUTES") else SQL_ROOT
 
 
 def stack_state() -> dict[str, str]:
-    """What the embedded stack wrote when it came up (empty when there is none): DSNs, broker, URLs."""
+    """Tell what the embedded stack wrote when it came up (empty when there is none): DSNs, broker, URLs."""
     file = data_dir() / "stack.json"
     if not file.exists():
         return {}
@@ -98,17 +98,17 @@ class Settings:
 
 
 def name_sync(route: str) -> str:
-    """The name of a route's flow, which is its command and that of its sessions: `sync forward`, of a way back `sync reverse`."""
+    """Return the name of a route's flow, for its command and its sessions: `sync forward`, of a way back `sync reverse`."""
     return "sync reverse" if route.endswith(REVERSE) else "sync forward"
 
 
 def read_own_commands() -> dict[str, str]:
-    """The team's own commands, of SHOPFERRY_BACKUP_COMMAND and _RESTORE_COMMAND; empty where not set."""
+    """Read the team's own commands, of SHOPFERRY_BACKUP_COMMAND and _RESTORE_COMMAND; empty where not set."""
     return {name: os.environ.get(f"SHOPFERRY_{name.upper()}", "") for name in ("backup_command", "restore_command")}
 
 
 def read_announcing() -> dict[str, str]:
-    """How the application is told of a switch, of SHOPFERRY_PGBOUNCER, _PGBOUNCER_DATABASES and _HOOK; empty where not set."""
+    """Read how to tell the application of a switch: SHOPFERRY_PGBOUNCER, _PGBOUNCER_DATABASES, _HOOK; empty where not set."""
     return {
         name: os.environ.get(f"SHOPFERRY_{name.upper()}", "") for name in ("pgbouncer", "pgbouncer_databases", "hook")
     }

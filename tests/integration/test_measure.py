@@ -107,12 +107,12 @@ def test_a_consumer_that_stops_again_and_again_is_not_well_in_between(pair: Pair
 def test_a_store_that_is_closed_and_takes_writes_is_named_until_its_fence_stands_again(pair: Pair) -> None:
     pair.start("contacts")
     pair.shop.execute("ALTER TABLE shop.payment DISABLE TRIGGER ALL")
-    [complaint] = [c for c in find_problems(measured(pair)) if c.code == Code.STORE_OPEN]
-    assert "the new shop takes writes" in complaint.text and "shop.payment" in complaint.text
+    [problem] = [c for c in find_problems(measured(pair)) if c.code == Code.STORE_OPEN]
+    assert "the new shop takes writes" in problem.text and "shop.payment" in problem.text
     installation.install(pair.legacy, pair.shop, ROUTE)
     assert fence.find_fenced(pair.shop) == ROUTE.entities
     pair.shop.execute("UPDATE ferry.route SET active = 'shop'")
     health = measured(pair).other
     assert health
-    [complaint] = [c for c in find_problems(health) if c.code == Code.STORE_OPEN]
-    assert "the legacy store takes writes" in complaint.text and "public.addresses" in complaint.text
+    [problem] = [c for c in find_problems(health) if c.code == Code.STORE_OPEN]
+    assert "the legacy store takes writes" in problem.text and "public.addresses" in problem.text

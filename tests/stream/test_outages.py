@@ -137,7 +137,7 @@ def test_legacy_fails_over_to_its_replica(flow: Flow) -> None:
             take_over()
             done[:] = done[:acknowledged]
         found(flow, done)
-        until(lambda: flow.complaints() == [])
+        until(lambda: flow.find_problems() == [])
         assert not flow.log("sync").count("was made anew; resyncing now")
 
 
@@ -160,7 +160,7 @@ def test_the_shop_fails_over_to_a_replica_that_is_behind(flow: Flow) -> None:
             standby.close()
             take_over()
         found(flow, done)
-        until(lambda: flow.complaints() == [])
+        until(lambda: flow.find_problems() == [])
 
 
 @contextmanager

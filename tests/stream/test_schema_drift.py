@@ -13,7 +13,7 @@ pytestmark = pytest.mark.stack
 def named(flow: Flow, said: str) -> None:
     """The consumer stops with a clear error, and it stays one of the complaints."""
     until(lambda: said in (flow.stopped() or ""))
-    assert any(said in c for c in flow.complaints())
+    assert any(said in c for c in flow.find_problems())
 
 
 def test_a_truncate_stops_the_stream_until_somebody_decides(flow: Flow) -> None:
@@ -27,7 +27,7 @@ def test_a_truncate_stops_the_stream_until_somebody_decides(flow: Flow) -> None:
     flow.resync()
     flow.clean()
     assert flow.one("SELECT count(*) FROM legacy.loyalty_redemptions") == 0
-    until(lambda: flow.complaints() == [])
+    until(lambda: flow.find_problems() == [])
 
 
 def test_what_comes_before_a_truncate_is_applied(flow: Flow) -> None:
@@ -44,7 +44,7 @@ def test_what_comes_before_a_truncate_is_applied(flow: Flow) -> None:
     flow.resync()
     flow.clean()
     assert flow.one("SELECT count(*) FROM legacy.loyalty_redemptions") == 0
-    until(lambda: flow.complaints() == [])
+    until(lambda: flow.find_problems() == [])
 
 
 def test_columns_that_no_mapping_reads_may_come_go_and_change(flow: Flow) -> None:
@@ -62,7 +62,7 @@ def test_columns_that_no_mapping_reads_may_come_go_and_change(flow: Flow) -> Non
         )
     flow.clean()
     assert flow.one("SELECT phone FROM legacy.customers ORDER BY id LIMIT 1") == "601 000 004"
-    assert flow.complaints() == []
+    assert flow.find_problems() == []
 
 
 # PostgreSQL refuses to retype a published column; whoever knows that takes the table out meanwhile.
@@ -112,7 +112,7 @@ def test_what_a_mapping_reads_stops_the_stream_and_is_named(flow: Flow, what: st
     flow.resync()
     flow.clean()
     assert flow.one("SELECT count(*) FROM shop.customer_order WHERE id = %s", number) == 1
-    until(lambda: flow.complaints() == [])
+    until(lambda: flow.find_problems() == [])
 
 
 def test_an_enum_value_that_is_new_to_us_arrives(values: Flow) -> None:

@@ -18,7 +18,7 @@ def goes_on(flow: Flow, number: int) -> None:
     flow.write(order(number))
     flow.applied()
     assert flow.one("SELECT count(*) FROM shop.customer_order WHERE id = %s", number) == 1
-    until(lambda: flow.complaints() == [])
+    until(lambda: flow.find_problems() == [])
 
 
 def dropped(flow: Flow) -> None:
@@ -37,7 +37,7 @@ def test_a_slot_that_is_dropped(flow: Flow) -> None:
     dropped(flow)
     flow.write(order(2_000_001))
     until(lambda: "replication slot shopferry_demo is gone" in (flow.stopped() or ""))
-    assert any("slot shopferry_demo is gone" in c and "sync resync" in c for c in flow.complaints())
+    assert any("slot shopferry_demo is gone" in c and "sync resync" in c for c in flow.find_problems())
     goes_on(flow, 2_000_002)
 
 
@@ -80,7 +80,7 @@ def test_a_slot_that_was_invalidated(flow: Flow) -> None:
                 legacy.execute("SELECT pg_switch_wal()")
                 legacy.execute("CHECKPOINT")
             until(lambda: "was invalidated" in (flow.stopped() or ""))
-            assert any("was invalidated" in c and "sync resync" in c for c in flow.complaints())
+            assert any("was invalidated" in c and "sync resync" in c for c in flow.find_problems())
     finally:
         legacy.execute("ALTER SYSTEM RESET max_slot_wal_keep_size")
         legacy.execute("SELECT pg_reload_conf()")
@@ -115,11 +115,11 @@ def test_a_publication_that_is_altered(flow: Flow, what: str) -> None:
     flow.write(statement.format(rest=", ".join(r[0] for r in rows)))
     flow.write(order(number))
     until(lambda: said in (flow.stopped() or ""))
-    assert any(said in c and "sync resync" in c for c in flow.complaints())
+    assert any(said in c and "sync resync" in c for c in flow.find_problems())
     # Mended by hand, the changes in between are lost all the same.
     if what == "some changes only":
         flow.write("ALTER PUBLICATION shopferry_demo SET (publish = 'insert, update, delete, truncate')")
-        assert any(said in c for c in flow.complaints())
+        assert any(said in c for c in flow.find_problems())
     goes_on(flow, number + 1)
 
 

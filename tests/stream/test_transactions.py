@@ -63,7 +63,7 @@ def test_a_transaction_longer_than_every_time_out(flow: Flow) -> None:
             flow.write(order(1_000_021))
             flow.applied()
             assert flow.ask("SELECT id FROM shop.customer_order WHERE id BETWEEN 1000020 AND 1000021") == [(1_000_021,)]
-            assert flow.complaints() == []
+            assert flow.find_problems() == []
             slow.execute("UPDATE orders SET status_code = 'PAID' WHERE id = 1000020")
             slow.execute("COMMIT")
     finally:

@@ -118,18 +118,18 @@ def test_all_is_well_however_many_rows_wait_in_quarantine() -> None:
 
 
 @pytest.mark.parametrize(("health", "code", "said"), WRONG)
-def test_each_limit_has_its_complaint(health: SyncHealth, code: Code, said: str) -> None:
-    [complaint] = find_problems(health)
-    assert complaint.code == code
-    assert said in complaint.text
-    assert complaint.anchor == f"docs/runbooks/watch_sync.md#{code}"
+def test_each_limit_has_its_problem(health: SyncHealth, code: Code, said: str) -> None:
+    [problem] = find_problems(health)
+    assert problem.code == code
+    assert said in problem.text
+    assert problem.anchor == f"docs/runbooks/watch_sync.md#{code}"
 
 
-def test_every_complaint_is_tried_here() -> None:
+def test_every_problem_is_tried_here() -> None:
     assert {code for _, code, _ in WRONG} == set(Code)
 
 
-def test_the_runbook_has_a_section_for_each_complaint_and_no_other() -> None:
+def test_the_runbook_has_a_section_for_each_problem_and_no_other() -> None:
     text = (PROJECT / RUNBOOK).read_text()
     _, _, complained = text.partition("\n## Complaints\n")
     sections = re.split(r"^### ", complained.partition("\n## ")[0], flags=re.MULTILINE)[1:]

@@ -38,7 +38,7 @@ class Assessment:
 
 
 def assess(settings: Settings) -> Assessment:
-    """The whole assessment: servers, route, every value, and a timed sample. Reads for as long as a few scans take."""
+    """Assess servers, route, every value and a timed sample. Reads for as long as a few scans take."""
     started = time.monotonic()
     found: list[Finding] = []
     estimates: list[Estimate] = []
@@ -51,12 +51,12 @@ def assess(settings: Settings) -> Assessment:
 
 
 def find_obstacles(settings: Settings) -> list[Finding]:
-    """All that may stand in a phase's way, blocking findings first: servers, route, and the route's own blocking checks."""
+    """Find what may stand in a phase's way, blocking findings first: servers, route, and the route's own blocking checks."""
     return sort_worst_first([f for f in _look(settings, thorough=False) if isinstance(f, Finding)])
 
 
 def require_fit(settings: Settings) -> list[Finding]:
-    """All that may stand in a phase's way and does not block it. Raises ConfigError with all that does."""
+    """Return what may stand in a phase's way and does not block it. Raises ConfigError with all that does."""
     found = find_obstacles(settings)
     if blocking := [str(f) for f in found if f.blocking]:
         raise ConfigError("; ".join(blocking))

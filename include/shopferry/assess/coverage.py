@@ -1,4 +1,4 @@
-"""What the route takes of legacy: tables and columns it can follow, and those with data that nobody has decided about."""
+"""What the route takes of legacy: tables and columns it can follow, and those with data that no one has decided about yet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SETTLED = "a column nobody has decided about does not arrive, and is gone with 
 
 
 def reflect_mapped(legacy: Connection, route: Route) -> tuple[dict[str, MirrorTable], list[Finding]]:
-    """The mapped tables with all their columns, and what is wrong with those that cannot be followed."""
+    """Read the mapped tables with all their columns, and find what is wrong with those that cannot be followed."""
     try:
         return mirror.reflect(legacy, route.tables), []
     except ShopferryError:
@@ -50,7 +50,7 @@ def reflect_mapped(legacy: Connection, route: Route) -> tuple[dict[str, MirrorTa
 
 
 def cut_to_captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
-    """The same tables with the columns that the mappings read; the new shop is as it was afterwards.
+    """Return the same tables with the columns that the mappings read; the new shop is as it was afterwards.
 
     Raises MappingError for a mapping that does not run, psycopg.errors.InsufficientPrivilege without the right to try.
     """
@@ -219,7 +219,7 @@ def find_unmapped(
     kept: Mapping[str, MirrorTable],
     settled: Iterable[signed_off.SignedOff],
 ) -> Iterator[Finding]:
-    """Columns and tables of legacy that hold data, that no mapping reads and that nobody has signed off."""
+    """Find columns and tables of legacy that hold data, that no mapping reads and no line signs off."""
     lines = tuple(settled)
     for name, table in full.items():
         left = [c for c in table.names if c not in kept[name].names and not any(s.covers(name, c) for s in lines)]
@@ -274,7 +274,7 @@ def _find_unmapped_tables(
 def find_outdated(
     full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable], settled: Iterable[signed_off.SignedOff]
 ) -> Iterator[Finding]:
-    """Lines of signed_off.txt about columns that a mapping does read: one of the two is out of date."""
+    """Find lines of signed_off.txt about columns that a mapping does read: one of the two is out of date."""
     for line in settled:
         if line.column is None:
             taken = [t for t in full if line.covers(t, None)]
@@ -291,7 +291,7 @@ def find_outdated(
 
 
 def _count_holding(legacy: Connection, table: str, columns: list[str]) -> tuple[dict[str, int], str]:
-    """How many rows hold data in each of these columns, without those that hold none; and of which part, in words.
+    """Count the rows that hold data in each of these columns, where there are any; and say of which part they are.
 
     One scan; where that takes too long, only the first rows are looked at.
     """
@@ -312,7 +312,7 @@ def _count_holding(legacy: Connection, table: str, columns: list[str]) -> tuple[
 
 
 def _count_rows(legacy: Connection, table: str) -> tuple[int, bool]:
-    """How many rows a table has, and whether that is PostgreSQL's estimate: large ones are not counted."""
+    """Count the rows of a table, or take PostgreSQL's estimate for a large one; returns whether it is an estimate."""
     row = legacy.execute(
         "SELECT c.reltuples FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname = %s", (table,)
     ).fetchone()

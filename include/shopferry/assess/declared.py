@@ -32,7 +32,7 @@ class Demand:
 
 
 def read_demands(shop: Connection, entity: str) -> dict[str, Demand]:
-    """Every column of a table of the new shop, by name."""
+    """Read every column of a table of the new shop, by name."""
     rows = shop.execute(
         """SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
            WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped""",
@@ -42,7 +42,7 @@ def read_demands(shop: Connection, entity: str) -> dict[str, Demand]:
 
 
 def read_constraints(shop: Connection, entity: str) -> list[tuple[str, str, list[str]]]:
-    """The CHECK constraints of a table of the new shop: name, condition, columns."""
+    """Read the CHECK constraints of a table of the new shop: name, condition, columns."""
     return shop.execute(
         """SELECT c.conname, pg_get_expr(c.conbin, c.conrelid),
                   ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = ANY(c.conkey))
@@ -54,7 +54,7 @@ def read_constraints(shop: Connection, entity: str) -> list[tuple[str, str, list
 def find_broken(
     legacy: Connection, shop: Connection, route: Route, tables: Mapping[str, MirrorTable]
 ) -> Iterator[Finding]:
-    """Nulls, lengths, ranges and conditions that the new shop's columns will not take, where the origin is plain."""
+    """Find nulls, lengths, ranges and conditions that the new shop's columns will not take, where the origin is plain."""
     for mapping in route.mappings:
         declared = read_demands(shop, mapping.entity)
         known = {o.column: o for o in lineage.find_origins(mapping) if o.column in declared and o.table in tables}
@@ -86,7 +86,7 @@ def find_broken(
 
 
 def find_unknown_codes(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
-    """Values that the lists of codes in the mappings do not know, by value (masked)."""
+    """Find values that the lists of codes in the mappings do not know; they are masked."""
     by_question: dict[tuple[str, str, str], list[Codes]] = defaultdict(list)
     for mapping in route.mappings:
         for codes in lineage.find_codes(mapping):
@@ -125,7 +125,7 @@ def find_unknown_codes(legacy: Connection, route: Route, tables: Mapping[str, Mi
 
 
 def _find_limit(demand: Demand) -> tuple[Composable, str] | None:
-    """The condition that a value breaks the type, with what that is in words; `{}` is the expression."""
+    """Find the condition that a value breaks the type, with what that is in words; `{}` is the expression."""
     match = _TYPE.match(demand.type)
     if not match:
         return None

@@ -69,20 +69,20 @@ class Finding:
         return f"{'about ' if self.about else ''}{self.count:,}"
 
     def __str__(self) -> str:
-        """One line for a log: never an example, not even a masked one."""
+        """Return one line for a log: never an example, not even a masked one."""
         number = f"{self.number} " if self.number else ""
         word = "BLOCKING" if self.blocking else self.severity.value
         return f"{word} {self.subject}: {number}{self.text} → {self.remedy}"
 
     def scale(self, factor: float) -> Finding:
-        """The same, counted in a sample of which the whole is `factor` times as large."""
+        """Return the same, counted in a sample of which the whole is `factor` times as large."""
         if self.count is None or factor <= 1:
             return self
         return replace(self, count=round(self.count * factor), about=True)
 
 
 def mask(value: str) -> str:
-    """The value's shape: letters become x, digits 9, all else stays; of misread letters the wrong signs stay to be seen."""
+    """Return the value's shape: letters become x, digits 9; all else stays, so that misread letters can be seen."""
     parts, at = [], 0
     for broken in MISREAD.finditer(value):
         parts += [shape(value[at : broken.start()]), broken[0]]
@@ -98,7 +98,7 @@ def sort_worst_first(found: list[Finding]) -> list[Finding]:
 
 
 def attempt(subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """What one look finds; where it was not allowed or took too long, a note that says so."""
+    """Yield what one look finds; where it was not allowed or took too long, a note that says so."""
     try:
         yield from list(look())
     except psycopg.errors.QueryCanceled:

@@ -61,7 +61,7 @@ class Codes:
 
 
 def find_origins(mapping: EntityMapping) -> Iterator[Origin]:
-    """The target columns whose origin is plain."""
+    """Find the target columns whose origin is plain."""
     body = _strip_comments(mapping.body)
     tables = _find_tables(body)
     verdicts = {alias: (kind, _trim(raw)) for alias, kind, raw in _VERDICT.findall(body)}
@@ -85,7 +85,7 @@ def find_origins(mapping: EntityMapping) -> Iterator[Origin]:
 
 
 def find_codes(mapping: EntityMapping) -> Iterator[Codes]:
-    """The lists of codes that the mapping joins to a legacy column."""
+    """Find the lists of codes that the mapping joins to a legacy column."""
     body = _strip_comments(mapping.body)
     tables = _find_tables(body)
     for found in _CODES.finditer(body):
@@ -106,7 +106,7 @@ def _render_label(table: str, expression: str) -> str:
 
 
 def _find_aliases(expression: str) -> set[str]:
-    """The relations whose columns an expression reads."""
+    """Find the relations whose columns an expression reads."""
     return {a for a, _ in _COLUMN.findall(_strip_strings(expression))}
 
 
@@ -119,7 +119,7 @@ def _strip_strings(sql: str) -> str:
 
 
 def _find_tables(body: str) -> dict[str, str]:
-    """Legacy tables by alias; an alias that means two things means none."""
+    """Find the legacy tables by alias; an alias that means two things means none."""
     meant: dict[str, set[tuple[str, str]]] = {}
     for schema, name, alias in _ALIAS.findall(body):
         meant.setdefault(alias, set()).add((schema, name))
@@ -127,7 +127,7 @@ def _find_tables(body: str) -> dict[str, str]:
 
 
 def _find_closing(sql: str, start: int) -> int:
-    """Where the bracket closes that is open at `start`."""
+    """Find where the bracket closes that is open at `start`."""
     depth, quoted = 1, False
     for at in range(start, len(sql)):
         sign = sql[at]
@@ -143,14 +143,14 @@ def _find_closing(sql: str, start: int) -> int:
 
 
 def _trim(tail: str) -> str:
-    """An expression at the end of a line of a join, without the condition or bracket that may follow it."""
+    """Take an expression from the end of a join's line, without the condition or bracket that may follow it."""
     expression = re.split(r"\s+AND\s+|;", tail.strip())[0]
     end = _find_closing(expression, 0)
     return expression[:end].strip()
 
 
 def _split_select_list(body: str) -> list[str]:
-    """The items of the mapping's last, outermost SELECT; none when it has a UNION."""
+    """Return the items of the mapping's last, outermost SELECT; none when it has a UNION."""
     top, depth, quoted = [], 0, False
     for at, sign in enumerate(body):
         if sign == "'":

@@ -29,7 +29,7 @@ class Kinship:
 
 
 def find_kinships(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> list[Kinship]:
-    """Every such column of the captured tables, each once; the mappings know best, names come last."""
+    """Find every such column of the captured tables, each once; the mappings know best, names come last."""
     found: dict[tuple[str, str], Kinship] = {}
     for kin in (*_find_by_sources(route, tables), *_find_by_foreign_keys(legacy, tables), *_find_by_names(tables)):
         found.setdefault((kin.table, kin.column), kin)
@@ -37,7 +37,7 @@ def find_kinships(legacy: Connection, route: Route, tables: Mapping[str, MirrorT
 
 
 def find_orphans(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
-    """Rows whose parent does not exist."""
+    """Find rows whose parent does not exist."""
     for kin in find_kinships(legacy, route, tables):
         child = tables[kin.table]
         zero = (
@@ -76,7 +76,7 @@ def _is_number(table: MirrorTable, column: str) -> bool:
 
 
 def _find_by_sources(route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Kinship]:
-    """Two sources of one mapping hold the same key: one of them as its own key, so the other names it."""
+    """Find two sources of one mapping with the same key, one of them as its own: the other names it."""
     for unit in route.units:
         columns = [(s.name, str(s.column)) for s in unit.simple_sources]
         columns = [(t, c) for t, c in columns if t in tables]

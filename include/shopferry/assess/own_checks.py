@@ -41,7 +41,7 @@ def load(route: Route, root: Path | None = None) -> tuple[OwnCheck, ...]:
 
 
 def run(legacy: Connection, check: OwnCheck) -> Iterator[Finding]:
-    """What one check finds; nothing when its SELECT yields no row. Raises MappingError when it does not run."""
+    """Run one check; it yields nothing when its SELECT yields no row. Raises MappingError when it does not run."""
     body = SQL(check.select)
     try:
         with legacy.cursor() as cursor:

@@ -23,7 +23,7 @@ _OLD_TRANSACTION_S = 600
 
 
 def reach(dsn: str, subject: str, setting: str) -> tuple[Connection | None, Finding | None]:
-    """A connection that cannot write, or the finding that there is none."""
+    """Open a connection that cannot write, or return the finding that there is none."""
     try:
         conn = db.connect(dsn, "assess")
     except (psycopg.OperationalError, ShopferryError) as error:
@@ -41,7 +41,7 @@ def reach(dsn: str, subject: str, setting: str) -> tuple[Connection | None, Find
 
 
 def check_broker(settings: Settings) -> Iterator[Finding]:
-    """Whether the broker answers."""
+    """Check whether the broker answers."""
     ends = EndOffsets(settings.kafka, ())
     try:
         ends.warm()
@@ -58,7 +58,7 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
 
 
 def read_value(conn: Connection, query: str, *args: object) -> Any:
-    """The one value of the one row; None when there is no row."""
+    """Read the one value of the one row; None when there is no row."""
     row = conn.execute(query.encode(), args or None).fetchone()
     return row[0] if row else None
 

@@ -24,7 +24,7 @@ _COLOURS = {Severity.BLOCKING: "bold red", Severity.WARNING: "yellow", Severity.
 
 
 def as_json(found: Assessment) -> dict[str, Any]:
-    """An Assessment as plain values; keys may be added, none renamed or removed."""
+    """Return an Assessment as plain values; keys may be added, none renamed or removed."""
     plain = asdict(found)
     plain["at"] = found.at.isoformat(timespec="seconds")
     plain["blocked"] = found.blocked
@@ -37,7 +37,7 @@ def as_json(found: Assessment) -> dict[str, Any]:
 
 
 def as_html(found: Assessment) -> str:
-    """An Assessment as one page that needs nothing else."""
+    """Return an Assessment as one page that needs nothing else."""
     return pages.render("assessment.html", a=found, sections=[(s.value, title, gloss) for s, title, gloss in _GLOSS])
 
 

@@ -106,7 +106,7 @@ def estimate(
 
 
 def _expect_phase(shop: Connection | None, route: Route, phase: str, sizes: Sequence[Size], copy_s: float) -> Expected:
-    """What the phase will take: as its last run took, else by the timed copy and the speed of the demo."""
+    """Estimate the phase: as its last run took, else by the timed copy and the speed of the demo."""
     rows, size = sum(s.rows for s in sizes), sum(s.bytes for s in sizes)
     if shop and (last := _read_last_run(shop, route, phase)):
         return Expected(phase, rows, size, *last, "as its last run took")
@@ -137,7 +137,7 @@ def _explain_method(hours: float, wal_hours: float) -> tuple[str, ...]:
 
 
 def check_head_room(legacy: Connection, found: Estimate) -> Iterator[Finding]:
-    """Whether legacy keeps enough log for a connector that is away as long as the phases take, and an hour more."""
+    """Check that legacy keeps enough log for a connector that is away as long as the phases take, and an hour more."""
     limit = read_value(legacy, "SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'")
     if limit is None or int(limit) < 0 or found.wal_per_hour is None or found.legacy_bytes is None:
         return
@@ -179,7 +179,7 @@ def _measure_size(legacy: Connection, table: str, phase: str, hours: float) -> S
 
 
 def _time_copy(legacy: Connection, table: MirrorTable, rows: int) -> float:
-    """How long a copy of all its rows would take, from the time that a sample takes."""
+    """Estimate how long a copy of all its rows would take, from the time that a sample takes."""
     query = SQL("COPY (SELECT {} FROM public.{} LIMIT {}) TO STDOUT (FORMAT binary)").format(
         mirror.select_values(table), Identifier(table.name), SQL(str(SAMPLE))
     )
@@ -193,7 +193,7 @@ def _time_copy(legacy: Connection, table: MirrorTable, rows: int) -> float:
 
 
 def _read_last_run(shop: Connection, route: Route, phase: str) -> tuple[float, float, float] | None:
-    """What the phase's last run took: copy, merge, verification; None when it has not been verified yet."""
+    """Read what the phase's last run took: copy, merge, verification; None when it has not been verified yet."""
     if not exists(shop, "ferry.verification"):
         return None
     last = differences.load_latest(shop, route.name).get(phase)

@@ -43,7 +43,7 @@ class _Tally:
 
 
 def judge_values(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
-    """What the standardizers make of every column that the route has them judge, and whom they take for the same person."""
+    """Judge every column that the route standardizes, and find rows that would become the same person."""
     seen: set[tuple[str, str, str]] = set()
     of_identity = {
         (s.kind, s.table, s.expression) for u in route.units if isinstance(u, IdentityMapping) for s in u.standardize
@@ -119,7 +119,7 @@ def _find_shared(subject: str, kind: str, people: Mapping[str, _Tally]) -> Itera
 
 
 def find_broken_texts(legacy: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> Iterator[Finding]:
-    """Texts of captured columns that look as if somebody had read them in the wrong encoding, escaped, or cut them."""
+    """Find texts of captured columns that look misread in the wrong encoding, escaped, or cut."""
     repaired = {(s.table, s.expression) for u in route.units for s in u.standardize if s.kind in _REPAIRING}
     for table in tables.values():
         part, factor = choose_sample(legacy, table.name)
@@ -154,7 +154,7 @@ def find_broken_texts(legacy: Connection, route: Route, tables: Mapping[str, Mir
 
 
 def choose_sample(legacy: Connection, table: str) -> tuple[Composable, float]:
-    """The TABLESAMPLE clause that keeps a look at a large table short, and how many rows one of its rows stands for."""
+    """Choose the TABLESAMPLE clause that keeps a look at a large table short, and how many rows one of its rows stands for."""
     row = legacy.execute(
         "SELECT greatest(c.reltuples, s.n_live_tup, 0) FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid "
         "WHERE c.relnamespace = 'public'::regnamespace AND c.relname = %s AND c.relkind IN ('r', 'p')",

@@ -72,7 +72,7 @@ def take_before_merge(settings: Settings, who: str) -> Backup | None:
 
 
 def take_before_cutover(settings: Settings, who: str) -> list[Backup]:
-    """Have a fresh backup of each store that was restored to try it; returns those that had to be taken now."""
+    """Make sure of a fresh backup of each store that was restored to try it; returns those that had to be taken now."""
     with db.connect(settings.target_dsn, "backup") as shop:
         _require_installed(shop)
         proven = {b.store for b in backups.list_all(shop, settings.route) if b.proven}
@@ -174,7 +174,7 @@ def _try_restore(settings: Settings, made: Backup) -> None:
 
 
 def count_rows(conn: Connection, *, readable: bool = False) -> dict[str, int]:
-    """The rows of every table that a dump holds, by its qualified name; if `readable`, of those alone that we may read."""
+    """Count the rows of every table that a dump holds, by its qualified name; if `readable`, of those alone that we may read."""
     found = {}
     for schema, table, may_read in conn.execute(_TABLES).fetchall():
         if readable and not may_read:
@@ -185,6 +185,6 @@ def count_rows(conn: Connection, *, readable: bool = False) -> dict[str, int]:
 
 
 def compute_checksum(file: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Compute the SHA-256 of a file, in hexadecimal."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

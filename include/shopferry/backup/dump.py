@@ -65,7 +65,7 @@ def restore(dsn: str, file: Path, server: int) -> None:
 
 
 def is_archive(file: Path) -> bool:
-    """Whether it is a dump in custom format."""
+    """Tell whether it is a dump in custom format."""
     with file.open("rb") as begun:
         return begun.read(len(_ARCHIVE)) == _ARCHIVE
 
@@ -88,7 +88,7 @@ def run_own(setting: str, command: str, dsn: str, file: Path, store: str) -> Non
 
 @cache
 def find_program(name: str, server: int) -> str:
-    """The first program of this name that knows the server's version: on PATH, else of the embedded stack.
+    """Find the first program of this name that knows the server's version: on PATH, else of the embedded stack.
 
     Raises ConfigError when there is none.
     """
@@ -125,7 +125,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
 
 
 def find_reason(output: str) -> str:
-    """Why a program failed, without what the server said: its errors may quote a row."""
+    """Find why a program failed, without what the server said: its errors may quote a row."""
     for line in output.splitlines():
         _, error, text = line.partition(" error: ")
         if error:

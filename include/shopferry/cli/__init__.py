@@ -71,7 +71,7 @@ def _add_group(verbs: Any, name: str, text: str) -> Any:
 
 
 def _add_embedded(verbs: Any) -> None:
-    """The embedded stack, and the shop it is filled with."""
+    """Add the embedded stack, and the shop it is filled with."""
     stacks = _add_group(verbs, "stack", "The servers of the embedded stack.")
     up = _add_verb(stacks, "up", embedded.stack_up)
     up.add_argument("--without", action="append", choices=["airflow", "sync"], help="leave a part out (repeatable)")
@@ -92,7 +92,7 @@ def _add_embedded(verbs: Any) -> None:
 
 
 def _add_reports(verbs: Any) -> None:
-    """What looks at the whole: status, assessment, rehearsal, report."""
+    """Add what looks at the whole: status, assessment, rehearsal, report."""
     _add_verb(verbs, "status", check.status)
     _add_verb(verbs, "assess", check.assess).add_argument(
         "--html", metavar="FILE", help="write the report as one HTML page as well"
@@ -187,7 +187,7 @@ def _add_backup(verbs: Any) -> None:
 
 
 def _add_switch(verbs: Any) -> None:
-    """What moves the shop: the way back, gates, cutover, rollback, the end."""
+    """Add what moves the shop: the way back, gates, cutover, rollback, the end."""
     _add_verb(verbs, "arm", move.arm)
     _add_verb(verbs, "gates", move.gates)
     switch = _add_verb(verbs, "cutover", move.cutover)

@@ -9,7 +9,7 @@ from shopferry.cli import build_parser
 
 
 def render() -> str:
-    """The page as Markdown; a test compares it with docs/reference/cli.md."""
+    """Render the page as Markdown; a test compares it with docs/reference/cli.md."""
     lines = [
         "# The command line",
         "",

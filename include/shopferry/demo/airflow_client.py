@@ -44,16 +44,16 @@ class AirflowClient:
         return str(found["dag_run_id"])
 
     def find_newest_run(self, dag: str) -> str | None:
-        """The id of the DAG's newest run, None when it has none."""
+        """Find the id of the DAG's newest run, None when it has none."""
         found = self._call("GET", f"/dags/{dag}/dagRuns?order_by=-run_after&limit=1")["dag_runs"]
         return str(found[0]["dag_run_id"]) if found else None
 
     def read_state(self, dag: str, run: str) -> str:
-        """The state of a run: queued, running, success or failed."""
+        """Read the state of a run: queued, running, success or failed."""
         return str(self._call("GET", f"/dags/{dag}/dagRuns/{run}")["state"])
 
     def name_failures(self, dag: str, run: str) -> str:
-        """The tasks of a run that failed, for a message."""
+        """Name the tasks of a run that failed, for a message."""
         tasks = self._call("GET", f"/dags/{dag}/dagRuns/{run}/taskInstances")["task_instances"]
         return ", ".join(sorted({t["task_id"] for t in tasks if t["state"] in {"failed", "up_for_retry"}}))
 

@@ -59,12 +59,12 @@ class Rates:
 
 
 def misread(text: str) -> str:
-    """UTF-8 that somebody read as ISO-8859-2."""
+    """Misread UTF-8 as ISO-8859-2."""
     return text.encode().decode("iso8859-2")
 
 
 def damage(rng: Random, rates: Rates, text: str) -> str:
-    """A text as an old shop may hold it: misread, escaped, with junk, or as it should be."""
+    """Return a text as an old shop may hold it: misread, escaped, with junk, or as it should be."""
     dice = rng.random()
     if dice < rates.nul_junk:
         return text + "\\x00"
@@ -76,12 +76,12 @@ def damage(rng: Random, rates: Rates, text: str) -> str:
 
 
 def vary_email(rng: Random, email: str) -> str:
-    """The same address as its owner types it another time."""
+    """Return the same address as its owner types it another time."""
     return rng.choice((email, email.upper(), email.capitalize(), f" {email}", f"{email} ", email.replace("@", " @")))
 
 
 def draw_phone(rng: Random, rates: Rates, country: str) -> str | None:
-    """A telephone number in one of the shapes people write."""
+    """Draw a telephone number in one of the shapes people write."""
     dice = rng.random()
     if dice < rates.phone_missing:
         return None if dice < rates.phone_missing / 2 else ""
@@ -108,12 +108,12 @@ def draw_phone(rng: Random, rates: Rates, country: str) -> str | None:
 
 
 def write_date(rng: Random, day: date) -> str | None:
-    """A date in text, in the format of its year."""
+    """Write a date in text, in the format of its year."""
     return (day.isoformat(), f"{day:%d.%m.%Y}", f"{day:%Y-%m-%d} 00:00:00", "0000-00-00", "", None)[rng.randrange(6)]
 
 
 def draw_password(rng: Random, rates: Rates) -> tuple[str, str | None]:
-    """(hash, salt) of one of the generations of hashing; random, so nobody's password."""
+    """Draw (hash, salt) of one of the generations of hashing; it is random, and so the password of no one."""
     dice = rng.random()
     if dice < rates.password_unknown:
         return rng.choice(("", "haslo123", f"$X${rng.getrandbits(64):016x}")), None

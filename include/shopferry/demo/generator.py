@@ -99,7 +99,7 @@ def _copy(conn: Connection, table: str, rows: list[str]) -> None:
 
 
 def _render_line(values: Iterable[object]) -> str:
-    """One row in COPY's text format."""
+    """Render one row in COPY's text format."""
     return (
         "\t".join(
             "\\N" if v is None else (v.replace("\\", "\\\\") if isinstance(v, str) and "\\" in v else str(v))
@@ -158,7 +158,7 @@ class _Shop:
         return after + timedelta(seconds=self.rng.randrange(max(span, 1)))
 
     def record(self, when: datetime) -> datetime | None:
-        """A time as it was recorded: now and then wrong or missing."""
+        """Return a time as it was recorded: now and then wrong or missing."""
         dice = self.rng.random()
         if dice < self.rates.date_in_future:
             return when.replace(year=when.year + 100, day=min(when.day, 28))
@@ -283,7 +283,7 @@ class _Shop:
     def add_order(
         self, customer: int, email: str, name: str, country: str, since: datetime
     ) -> tuple[int, datetime, float] | None:
-        """One order with its lines and log; (id, placed, total) where loyalty points may follow from it."""
+        """Add one order with its lines and log; returns (id, placed, total) where loyalty points may follow from it."""
         rng, rates = self.rng, self.rates
         placed = self.draw_moment(since)
         owner: int | None = customer
@@ -329,7 +329,7 @@ class _Shop:
         return (order, placed, total) if owner == customer else None
 
     def draw_currency(self, country: str) -> str:
-        """The country's currency as somebody typed it."""
+        """Draw the country's currency as somebody typed it."""
         rng, rates = self.rng, self.rates
         currency: str = _WORDS["currencies"][country]
         if (dice := rng.random()) < rates.currency_unknown:
@@ -339,7 +339,7 @@ class _Shop:
         return currency
 
     def add_line(self, order: int) -> float:
-        """One line of an order; returns what it costs."""
+        """Add one line to an order; returns what it costs."""
         rng, rates = self.rng, self.rates
         goods, kinds = _WORDS["goods"], _WORDS["kinds"]
         quantity, price = rng.choices((1, 2, 3, 5), (70, 20, 7, 3))[0], rng.randrange(499, 29_999) / 100

@@ -68,7 +68,7 @@ class Find:
 
 
 def collect(rows: Iterable[dict[str, Any]]) -> Personal:
-    """What rows hold of e-mails, phones and names, by the names of their columns."""
+    """Collect what rows hold of e-mails, phones and names, by the names of their columns."""
     emails, phones, pairs, names = set(), set(), set(), set()
     for row in rows:
         for column, value in row.items():
@@ -89,7 +89,7 @@ def collect(rows: Iterable[dict[str, Any]]) -> Personal:
 
 
 def collect_stored(conn: Connection, schema: str) -> Personal:
-    """What one store's tables hold of e-mails, phones and names, goods and rewards left aside."""
+    """Collect what one store's tables hold of e-mails, phones and names, goods and rewards left aside."""
     found = Personal()
     columns: dict[str, list[str]] = {}
     for table, column in conn.execute(
@@ -108,7 +108,7 @@ def collect_stored(conn: Connection, schema: str) -> Personal:
 
 @cache
 def _read_own_words() -> frozenset[str]:
-    """The words of our own texts: a name that is one of them is not told from it."""
+    """Read the words of our own texts: a name that is one of them cannot be told from it."""
     texts = [p.read_text() for p in (PROJECT / "include" / "shopferry").rglob("*.py") if "demo" not in p.parts]
     return frozenset(word for text in texts for word in _WORD.findall(text))
 
@@ -140,7 +140,7 @@ def _find_kinds(line: str, what: Personal, names: frozenset[str], odd: set[str])
 
 
 def read_files(*folders: Path) -> Iterator[tuple[str, str]]:
-    """Every file below the folders, its name as a text of its own."""
+    """Read every file below the folders, its name as a text of its own."""
     for folder in folders:
         for file in sorted(p for p in folder.rglob("*") if p.is_file()):
             name = str(file.relative_to(folder.parent))
@@ -149,13 +149,13 @@ def read_files(*folders: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_rows(conn: Connection, query: str) -> Iterator[tuple[str, str]]:
-    """What a query brings, each row as a text: tables in which programs write down what they have to say."""
+    """Read what a query brings, each row as a text: from tables in which programs write down what they have to say."""
     for number, row in enumerate(conn.execute(query.encode()).fetchall(), 1):
         yield f"{query.split(' FROM ')[-1].split()[0]}[{number}]", " ".join(str(v) for v in row)
 
 
 def read_own_tables(shop: Connection) -> Iterator[tuple[str, str]]:
-    """What the ferry's own tables say to people: errors, evidence, details, keys in quarantine and of differences."""
+    """Read what the ferry's own tables say to people: errors, evidence, details, keys in quarantine and of differences."""
     for query in (
         "SELECT consumer, stopped FROM ferry.consumer",
         "SELECT gate, evidence, remedy FROM ferry.gate",

@@ -63,7 +63,7 @@ class _Expected:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """All records of a ledger file; an unfinished last line (the writer was killed) is no record."""
+    """Read all records of a ledger file; an unfinished last line (the writer was killed) is no record."""
     records = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
@@ -80,7 +80,7 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
     """
     records = read(path)
     acknowledged = [r for r in records if r["acknowledged"] is not None]
-    # A row's facts within a store come from one worker, who notes them in order, whatever becomes of the machine's clock;
+    # A row's facts within a store come from one worker, who notes them in order, even if the machine's clock is set back;
     # a store switched to is later than the one before.
     acknowledged.sort(key=lambda r: r["version"])
     expectations = _Expectations(_Kinship.read(acknowledged, legacy, shop))
@@ -136,7 +136,7 @@ class _Expectations:
     in_legacy: dict[Row, _Expected] = field(default_factory=dict)
     in_shop: dict[Row, _Expected] = field(default_factory=dict)
     became: dict[Row, Row] = field(default_factory=dict)
-    standing_for: dict[Row, set[Row]] = field(default_factory=dict)  # the other way round, of whatever it once became
+    standing_for: dict[Row, set[Row]] = field(default_factory=dict)  # the other way round, of all that it once became
     # Of a part of a legacy row (its billing address): made new, under another number, by each merge.
     derived: set[Row] = field(default_factory=set)
 
@@ -184,7 +184,7 @@ class _Expectations:
                     _expect(self.in_shop, carried[declared], columns, write)
 
     def find_missing(self, legacy: db.Connection, shop: db.Connection, dropped: set[Row]) -> list[str]:
-        """One line for each fact that does not hold in the store where it must; `dropped` are rows that legacy lost."""
+        """List a line for each fact that does not hold in the store where it must; `dropped` are rows that legacy lost."""
         missing = _list_differing("legacy", self.in_legacy, _read_held(legacy, "legacy", self.in_legacy))
         held = _read_held(shop, "shop", self.in_shop)
         absent = {
@@ -202,7 +202,7 @@ class _Expectations:
         return missing + _list_differing("shop", followed, held) + self._find_lost(shop, dropped)
 
     def _find_lost(self, shop: db.Connection, dropped: set[Row]) -> list[str]:
-        """One line for each legacy row that is neither in the shop nor accounted for there."""
+        """List a line for each legacy row that is neither in the shop nor accounted for there."""
         led = {row for rows in (*self.kin.back.values(), *self.kin.flagged.values()) for row in rows}
         lost = {
             row: e
@@ -223,13 +223,15 @@ class _Expectations:
 
 
 def find_longest_gap_ms(records: Iterable[dict[str, Any]]) -> float:
-    """The longest time around a change of store in which no write was acknowledged, or one had to wait; 0 without one."""
+    """Find the longest time around a change of store in which no write was acknowledged, or one had to wait; 0 without one."""
     return max((gap for _, gap in find_gaps_ms(records)), default=0.0)
 
 
 def find_gaps_ms(records: Iterable[dict[str, Any]]) -> list[tuple[str, float]]:
-    """Of each change of store, in order: the store that was opened, and the longest time in which no write was acknowledged,
-    or one had to wait, within five seconds of it."""
+    """Find how long each change of store kept writes waiting, in order: the store that was opened, and a time.
+
+    It is the longest within five seconds of the change in which no write was acknowledged, or one had to wait.
+    """
     done = sorted((r for r in records if r["acknowledged"]), key=lambda r: r["acknowledged"])
     switches = [(b["store"], b["acknowledged"]) for a, b in itertools.pairwise(done) if a["version"] < b["version"]]
     pairs = list(itertools.pairwise(done))
@@ -253,7 +255,7 @@ def _expect(expected: dict[Row, _Expected], row: Row, columns: dict[str, Any] | 
 def _expect_in_shop(
     in_shop: dict[Row, _Expected], row: Row, columns: dict[str, Any] | None, write: str, carrying: Row
 ) -> None:
-    """What the shop must hold after a write to it; `carrying` is the row that carries now what was led back.
+    """Note what the shop must hold after a write to it; `carrying` is the row that carries now what was led back.
 
     They are two when legacy has parted since what was one account: what was written went with the customer it was led
     back to, under another number, and with the row that stays only what all had followed.
@@ -274,7 +276,7 @@ def _expect_back(
     rows: list[Row],
     first: Row | None,
 ) -> None:
-    """What legacy must hold after a write to the new shop: in the row that it was led back to first, and in others."""
+    """Note what legacy must hold after a write to the new shop: in the row that it was led back to first, and in others."""
     table, key = row
     if columns is None:
         if table not in _LED_BY_NUMBER:
@@ -294,7 +296,7 @@ def _expect_back(
 
 
 def _is_expected_gone(in_shop: dict[Row, _Expected], legacy_row: Row) -> bool:
-    """Whether the shop deleted, after the switch, the row that has the legacy row's own key."""
+    """Tell whether the shop deleted, after the switch, the row that has the legacy row's own key."""
     shop_row = in_shop.get((_CARRIED_BY[legacy_row[0]], legacy_row[1]))
     return (
         shop_row is not None
@@ -311,7 +313,7 @@ def _group_by_table(rows: Iterable[Row]) -> dict[str, list[int]]:
 
 
 def _find_carried(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, Row]:
-    """Legacy row → the shop row that carries it, for those that are carried."""
+    """Find for each legacy row that is carried the shop row that carries it."""
     return {
         (table, legacy_key): (_CARRIED_BY[table], shop_key)
         for table, keys in _group_by_table(rows).items()
@@ -320,7 +322,7 @@ def _find_carried(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, Row]:
 
 
 def _find_led_back(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, list[Row]]:
-    """Shop row → the legacy rows that it is led back to, the one that decides first."""
+    """Find for each shop row the legacy rows that it is led back to, the one that decides first."""
     found: dict[Row, list[Row]] = {}
     for table, keys in _group_by_table(rows).items():
         old = _LED_BACK_TO[table]
@@ -333,19 +335,19 @@ def _find_led_back(shop: db.Connection, rows: Iterable[Row]) -> dict[Row, list[R
 
 
 def _find_flagged(shop: db.Connection, consents: Iterable[int]) -> dict[Row, list[Row]]:
-    """Consent to the newsletter → the legacy accounts whose flags it is made of, and is led back to."""
+    """Find for each consent to the newsletter the accounts whose flags it is made of, and is led back to."""
     rows = shop.execute(_QUERIES["back.newsletter"], {"ids": list(consents)}).fetchall()
     return {("consent", key): [("customers", account) for account in accounts] for key, accounts in rows}
 
 
 def _find_ended(legacy: db.Connection, consents: Iterable[int]) -> dict[Row, list[Row]]:
-    """Declaration → the others that ended with it; whose accounts have left or parted since, the shop does not tell of."""
+    """Find for each declaration the others that ended with it, which the shop does not tell once accounts left or parted."""
     rows = legacy.execute(_QUERIES["ended.consents"], {"ids": list(consents)}).fetchall()
     return {("consents", key): [("consents", other) for other in others] for key, others in rows}
 
 
 def _read_held(store: db.Connection, name: str, rows: Iterable[Row]) -> dict[Row, dict[str, Any]]:
-    """Row → what the store holds of it, for the rows that are there."""
+    """Read what the store holds of each row, for the rows that are there."""
     return {
         (table, key): values
         for table, keys in _group_by_table(rows).items()
@@ -354,7 +356,7 @@ def _read_held(store: db.Connection, name: str, rows: Iterable[Row]) -> dict[Row
 
 
 def _find_accounted(shop: db.Connection, rows: Iterable[Row]) -> set[Row]:
-    """The legacy rows that stand in quarantine or are left out by a named rule."""
+    """Find the legacy rows that stand in quarantine or are left out by a named rule."""
     return {
         (table, key)
         for table, keys in _group_by_table(rows).items()
@@ -365,7 +367,7 @@ def _find_accounted(shop: db.Connection, rows: Iterable[Row]) -> set[Row]:
 
 
 def _list_differing(store: str, expected: dict[Row, _Expected], found: dict[Row, dict[str, Any]]) -> list[str]:
-    """One line for each fact that does not hold."""
+    """List a line for each fact that does not hold."""
     lines = []
     for (table, key), wanted in expected.items():
         held = found.get((table, key))

@@ -19,7 +19,7 @@ from shopferry.demo.ledger import LedgerReport
 
 
 def build(shop: Connection, route: str, ledger: LedgerReport, compared: dict[str, int]) -> dict[str, Any]:
-    """The report as a plain dictionary; `compared` holds rows_compared and differences of the last look at both stores."""
+    """Build the report as a plain dictionary; `compared` holds rows_compared and differences of the last look at both stores."""
     sync = offsets.measure(shop, route)
     return {
         "phases": {p.phase: _count_phase(shop, route, p.phase, p.seconds) for p in phases.load_all(shop, route)},
@@ -66,7 +66,7 @@ def write(report: dict[str, Any], path: Path) -> None:
 
 
 def judge(report: dict[str, Any]) -> list[str]:
-    """What is wrong, in words; empty when nothing was lost."""
+    """Say what is wrong, in words; empty when nothing was lost."""
     wrong = []
     for name, phase in report["phases"].items():
         counted = phase["migrated"] + phase["quarantined"] + sum(phase["left_out"].values())

@@ -29,7 +29,7 @@ class Router:
     _read: float = float("-inf")
 
     def ask_store(self) -> str:
-        """The store to write to now: 'legacy' or 'shop'."""
+        """Return the store to write to now: 'legacy' or 'shop'."""
         self._listen(0.0)
         if time.monotonic() - self._read >= POLL_S:
             self._read_table()
@@ -51,7 +51,7 @@ class Router:
         """Take in what was notified by now, or will be within these seconds; whether anything was."""
         heard = False
         if self._conn is None and time.monotonic() - self._read < POLL_S:
-            time.sleep(seconds)  # the new shop was away just now: nobody's write to legacy waits for it each time
+            time.sleep(seconds)  # the new shop was away just now: a write to legacy must not wait for it each time
             return heard
         try:
             for note in self._connect().notifies(timeout=seconds, stop_after=1):

@@ -201,7 +201,7 @@ def _run_phases(settings: Settings, airflow: AirflowClient, console: Console) ->
 
 
 def _compute_share(state: str, progress: list[chunks.Progress]) -> float:
-    """A phase's bar: copy is the first part, merge the second, sync and verification the rest."""
+    """Compute the share of a phase's bar: copy is the first part, merge the second, sync and verification the rest."""
     if state == State.VERIFIED:
         return 1.0
     parts = 0.0

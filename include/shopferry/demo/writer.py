@@ -1,4 +1,4 @@
-"""The shop's application, as the migration sees it: writes all day, to whichever store the route says.
+"""The shop's application, as the migration sees it: writes all day, to the store that the route names.
 
     python -m shopferry.demo.writer --rate 50 --ledger PATH [--stop-file PATH]
 
@@ -221,7 +221,7 @@ def run(
 def run_beside(
     ledger: Path, rate: float, *, workers: int = WORKERS, seed: int = 7, environment: Mapping[str, str] = os.environ
 ) -> Iterator[None]:
-    """The writer in a process of its own for as long as the block lasts, which begins once it has written.
+    """Run the writer in a process of its own for as long as the block lasts, which begins once it has written.
 
     Its log is `writer.log` beside the ledger. Raises StackError when it ends before the block does.
     """

@@ -221,7 +221,7 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
 def _measure_broker(
     settings: Settings, route: Route, shop: Connection, tables: Iterable[str], away: dict[str, str]
 ) -> tuple[list[Topic], list[Gap]]:
-    """What waits at the broker, and what is missing there; a broker that cannot be looked at is noted in `away`."""
+    """Measure what waits at the broker, and what is missing there; a broker that cannot be looked at is noted in `away`."""
     names, stored = topics(route, tables), offsets.load(shop, route.name)
     held: dict[Partition, Unread] | None = None
     try:
@@ -233,7 +233,7 @@ def _measure_broker(
 
 
 def _count_quarantine(shop: Connection) -> dict[str, int]:
-    """Rows by reason code, the most frequent first."""
+    """Count rows in quarantine by reason code, the most frequent first."""
     by_reason: dict[str, int] = {}
     for _, reason, rows in quarantine.count_by_reason(shop):
         by_reason[reason] = by_reason.get(reason, 0) + rows
@@ -241,7 +241,7 @@ def _count_quarantine(shop: Connection) -> dict[str, int]:
 
 
 def _find_unfenced(legacy: Connection, shop: Connection, route: Route, active: str) -> list[str]:
-    """The tables of the closed store that have no fence."""
+    """Find the tables of the closed store that have no fence."""
     if route.reverse:
         return []
     if active == "shop":
@@ -311,7 +311,7 @@ def _compute_age(epoch_ms: int | None) -> float:
 
 
 def _find_gaps(held: Mapping[Partition, Unread], stored: Mapping[Partition, int]) -> list[Gap]:
-    """Where the broker has lost what we have not applied, or does not know what we have."""
+    """Find where the broker has lost what we have not applied, or does not know what we have."""
     gaps = []
     for partition, offset in sorted(stored.items()):
         at = held.get(partition)

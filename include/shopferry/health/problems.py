@@ -1,4 +1,4 @@
-"""What is wrong with the sync: one complaint for each thing, with what to do and where the runbook says more."""
+"""What is wrong with the sync: one problem for each thing, with what to do and where the runbook says more."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Problem:
 
 
 def find_problems(health: SyncHealth, limits: Limits = Limits()) -> list[Problem]:
-    """What is wrong; empty when all is well or there is nothing to watch. What could not be looked at is wrong."""
+    """Find what is wrong; nothing when all is well or there is nothing to watch. A store that cannot be looked at is wrong."""
     found = [*_find_away(health)]
     if "shop" in health.away and health.slot:
         found += _find_of_room(health.slot, limits)
@@ -186,7 +186,7 @@ def _find_of_consumers(health: SyncHealth, limits: Limits) -> Iterator[Problem]:
 
 
 def _describe_open(health: SyncHealth) -> Problem:
-    """Of the flow there: the store that it reads is closed after the cutover, the one that it writes before."""
+    """Describe the flow there: the store that it reads is closed after the cutover, the one that it writes before."""
     closed, close = (health.read, "cutover") if health.active == "shop" else (health.written, "phase init")
     return Problem(
         Code.STORE_OPEN,

@@ -16,12 +16,12 @@ _STATES = {"in_sync": "in sync", "cut_over": "cut over", "new": "not begun"}
 
 
 def render(
-    health: SyncHealth, found: Sequence[Problem], width: int = 120, grace_s: float = Limits.grace_s
+    health: SyncHealth, problems: Sequence[Problem], width: int = 120, grace_s: float = Limits.grace_s
 ) -> list[str]:
-    """The screen, line by line; complaints begin with `!` and come first. The more of them, the fewer idle topics."""
-    above = [_render_headline(health, found, grace_s)]
-    for complaint in found:
-        above += _wrap(f"! {complaint.text} → {complaint.anchor}", width, "  ")
+    """Render the screen line by line; problems begin with `!` and come first. The more of them, the fewer idle topics."""
+    above = [_render_headline(health, problems, grace_s)]
+    for problem in problems:
+        above += _wrap(f"! {problem.text} → {problem.anchor}", width, "  ")
     above.append("")
     if "shop" in health.away:
         return above + (list(_render_slot(health, width)) if health.slot else [])
@@ -31,9 +31,9 @@ def render(
     return [line.rstrip() if len(line) <= width else line[: width - 1] + "…" for line in [*above, *waits, *below]]
 
 
-def _render_headline(health: SyncHealth, found: Sequence[Problem], grace_s: float) -> str:
-    if found:
-        verdict = "1 THING IS WRONG" if len(found) == 1 else f"{len(found)} THINGS ARE WRONG"
+def _render_headline(health: SyncHealth, problems: Sequence[Problem], grace_s: float) -> str:
+    if problems:
+        verdict = "1 THING IS WRONG" if len(problems) == 1 else f"{len(problems)} THINGS ARE WRONG"
     elif not health.begun:
         verdict = "no phase has begun: nothing to watch yet"
     elif not health.watched:
@@ -80,7 +80,7 @@ def _render_stream(health: SyncHealth, width: int) -> Iterator[str]:
 
 
 def _render_topics(health: SyncHealth, room: int) -> list[str]:
-    """What waits, by topic: those that are missing or wait longest first, the rest in one line when there is no room."""
+    """Render what waits, by topic: those that are missing or wait longest first, the rest in one line when there is no room."""
     head = f"{'waits':7}{'events':>13}{'seconds':>10}{'bytes':>11}  topic"
     if "broker" in health.away:
         return [head, f"{'':7}{'?':>13}{'?':>10}{'?':>11}  the broker cannot be looked at", ""]
@@ -149,7 +149,7 @@ def _render_quarantine(health: SyncHealth, width: int) -> Iterator[str]:
 
 
 def _render_other(health: SyncHealth | None, width: int) -> Iterator[str]:
-    """The flow that led to the store that is open now, on one line."""
+    """Render the flow that led to the store that is open now, on one line."""
     if health is None or not health.watched:
         return
     slot, seen = health.slot, health.consumers[:1]
@@ -177,7 +177,7 @@ def _render_age(seconds: float) -> str:
 
 
 def render_size(amount: int) -> str:
-    """Bytes as people read them."""
+    """Render bytes as people read them."""
     if amount < 10 * 1024:
         return f"{amount:,} B"
     if amount < 10 * MIB:

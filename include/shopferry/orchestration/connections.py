@@ -14,12 +14,12 @@ from shopferry.settings import Settings, read_announcing, read_own_commands, req
 
 
 def name_route() -> str:
-    """The route of this Airflow: SHOPFERRY_ROUTE, else `demo`."""
+    """Return the route of this Airflow: SHOPFERRY_ROUTE, else `demo`."""
     return os.environ.get("SHOPFERRY_ROUTE") or "demo"
 
 
 def load_settings() -> Settings:
-    """The route's settings out of Airflow's connections.
+    """Load the route's settings out of Airflow's connections.
 
     Raises ConfigError naming the connection that is missing or says too little.
     """

@@ -53,7 +53,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def give_reason(work: Callable[P, R]) -> Callable[P, R]:
-    """A task's function whose failures are TransientError or AirflowFailException, with the reason and nothing else."""
+    """Wrap a task's function: its failures become TransientError or AirflowFailException, with the reason and nothing else."""
 
     @wraps(work)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -67,5 +67,5 @@ def give_reason(work: Callable[P, R]) -> Callable[P, R]:
 
 
 def make_failure(reason: str, *, transient: bool) -> Exception:
-    """The exception by which Airflow retries or fails."""
+    """Make the exception by which Airflow retries or fails."""
     return TransientError(reason) if transient else AirflowFailException(reason)

@@ -77,7 +77,7 @@ def finish(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def build_finish_dag() -> DAG:
-    """The DAG `finish`: check → report → first approval → second approval, by somebody else → finish."""
+    """Build the DAG `finish`: check → report → first approval → second approval, by somebody else → finish."""
     with DAG(
         dag_id="finish",
         description="Ends a migration: drops everything of shopferry's but the audit log and the reports",
@@ -90,7 +90,7 @@ def build_finish_dag() -> DAG:
         default_args=DEFAULTS,
         doc_md=runbook("finish"),
     ) as dag:
-        # Without defaults and time-out: nobody's silence may ever answer for somebody.
+        # Without defaults and time-out: silence must never count as an answer.
         first = ApprovalOperator(
             task_id="approve_first", subject="Finish the migration? First approval", body=_BODY, fail_on_reject=True
         )

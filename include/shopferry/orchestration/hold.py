@@ -11,18 +11,18 @@ from shopferry.settings import Settings
 
 
 def name_holder(dag_id: str, run_id: str) -> str:
-    """The name under which a DAG run holds its phase."""
+    """Return the name under which a DAG run holds its phase."""
     return f"airflow:{dag_id}:{run_id}"
 
 
 def name_this_run() -> str:
-    """The holder that the present task works for."""
+    """Return the holder that the present task works for."""
     run = get_current_context()["dag_run"]
     return name_holder(run.dag_id, run.run_id)
 
 
 def hold_phase(phase: str) -> Settings:
-    """The settings for a step of this run, which holds the phase from now on.
+    """Hold the phase for this run from now on; returns the settings for its step.
 
     A step that was cleared by hand comes here without the steps before it. Raises PhaseError when somebody else holds it.
     """
@@ -33,6 +33,6 @@ def hold_phase(phase: str) -> Settings:
 
 
 def holds(settings: Settings, phase: str, holder: str) -> bool:
-    """Whether this holder has the phase."""
+    """Tell whether this holder has the phase."""
     with db.connect(settings.target_dsn, f"look at {phase}") as shop:
         return phases.load(shop, settings.route, phase).holder == holder

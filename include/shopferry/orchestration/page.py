@@ -25,7 +25,7 @@ _HTML = Path(__file__).with_name("page.html")
 
 
 def build_application() -> FastAPI:
-    """The application that Airflow mounts at PREFIX; whoever may see Airflow's website may see it, nobody else."""
+    """Build the application that Airflow mounts at PREFIX, for those alone who may see Airflow's website."""
     app = FastAPI(
         title="shopferry",
         docs_url=None,
@@ -50,7 +50,7 @@ def build_application() -> FastAPI:
 
 
 def build_overview() -> dict[str, Any]:
-    """What the page shows: counts, keys and reason codes, nothing personal. Raises what keeps it from knowing."""
+    """Build what the page shows: counts, keys and reason codes, nothing personal. Raises what keeps it from knowing."""
     from shopferry import db
     from shopferry.control import chunks, differences, gates, phases
     from shopferry.health import measure, problems
@@ -89,7 +89,7 @@ def build_overview() -> dict[str, Any]:
 
 
 def _read_rehearsal(settings: Settings, route: Route) -> dict[str, Any] | None:
-    """The last rehearsal, which the first phase asks for; `fresh` while the mappings are those that were rehearsed."""
+    """Read the last rehearsal, which the first phase asks for; `fresh` while the mappings are those that were rehearsed."""
     from shopferry import db
     from shopferry.control import rehearsals, schema
 

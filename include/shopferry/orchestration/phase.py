@@ -55,7 +55,7 @@ _FORM = {
 
 
 def _make_first_form() -> dict[str, Param]:
-    """The form of the phase that comes first. Airflow makes it when it reads the file anew, within half a minute."""
+    """Make the form of the phase that comes first. Airflow makes it again when it reads the file, within half a minute."""
     return _FORM | {
         _WITHOUT: Param(
             None,
@@ -70,7 +70,7 @@ def _make_first_form() -> dict[str, Param]:
 
 
 def name_asset(phase: str) -> Asset:
-    """The asset that a phase publishes when it is verified; the next phase is scheduled by it."""
+    """Return the asset that a phase publishes when it is verified; the next phase is scheduled by it."""
     return Asset(name=f"{phase}_verified", uri=f"x-shopferry://phase/{phase}")
 
 
@@ -174,7 +174,7 @@ def publish(phase: str) -> None:
 
 
 def build_phase_dag(phase: str, *, after: str | None = None) -> DAG:
-    """The DAG of one phase; `after` names the phase whose asset starts it, else it is started by hand."""
+    """Build the DAG of one phase; `after` names the phase whose asset starts it, else it is started by hand."""
     fields = _FORM if after else _make_first_form()
     with DAG(
         dag_id=phase,
@@ -207,7 +207,7 @@ def build_phase_dag(phase: str, *, after: str | None = None) -> DAG:
 
 
 def join_small(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The spans of a copy, with those of a small table joined: starting a task costs more than copying a few chunks."""
+    """Join the spans of a small table into one: starting a task costs more than copying a few chunks."""
     tables: dict[str, list[dict[str, Any]]] = {}
     for span in spans:
         tables.setdefault(span["target"], []).append(span)

@@ -34,7 +34,7 @@ _FORM = {
 
 
 def build_rehearse_dag() -> DAG:
-    """The DAG `rehearse`: one task, by hand; it fails when the rehearsal is not green."""
+    """Build the DAG `rehearse`: one task, by hand; it fails when the rehearsal is not green."""
     with DAG(
         dag_id="rehearse",
         description="Takes a sample through all phases into scratch databases, verifies it, and drops them",

@@ -6,5 +6,5 @@ from shopferry.settings import PROJECT
 
 
 def runbook(page: str) -> str:
-    """The runbook as Airflow shows it; `page` is its file's name without the ending. All phases share the page `phase`."""
+    """Return the runbook as Airflow shows it; `page` is its file's name without the ending. All phases share the page `phase`."""
     return (PROJECT / "docs" / "runbooks" / f"{page}.md").read_text()

@@ -60,12 +60,12 @@ def cut_over(approval: dict[str, Any]) -> list[str]:
     from shopferry.cutover import switch
 
     done = switch.cut_over(load_settings(), read_approver(approval), read_approval_time(approval))
-    _log_gates(done.gates)  # as judged anew, right before the lock
+    _log_gates(done.gates)  # as judged again, right before the lock
     return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
 
 
 def build_cutover_dag() -> DAG:
-    """The DAG `cutover`: backup → way back armed → gates → approval → the critical section in one task → report."""
+    """Build the DAG `cutover`: backup → way back armed → gates → approval → the critical section in one task → report."""
     with _open_manual_dag(
         "cutover", "Moves the shop's writes from legacy to the new shop, once a named person approves"
     ) as dag:
@@ -105,7 +105,7 @@ def roll_back(approval: dict[str, Any]) -> list[str]:
     from shopferry.cutover import rollback
 
     done = rollback.roll_back(load_settings(), read_approver(approval), read_approval_time(approval))
-    _log_gates(done.gates)  # as judged anew, right before the lock
+    _log_gates(done.gates)  # as judged again, right before the lock
     return [f"{step}: {ms:.0f} ms" for step, ms in done.steps]
 
 
@@ -118,7 +118,7 @@ def merge_again() -> None:
 
 
 def build_rollback_dag() -> DAG:
-    """The DAG `rollback`: gates → approval → rollback in one task → phases merged again → report."""
+    """Build the DAG `rollback`: gates → approval → rollback in one task → phases merged again → report."""
     with _open_manual_dag(
         "rollback", "Gives the shop back to legacy, with every write that the new shop has acknowledged"
     ) as dag:
@@ -154,12 +154,12 @@ def build_rollback_dag() -> DAG:
 
 
 def read_approver(approval: dict[str, Any]) -> str:
-    """The name of the person who approved."""
+    """Read the name of the person who approved."""
     return str(approval["responded_by_user"]["name"])
 
 
 def read_approval_time(approval: dict[str, Any]) -> datetime:
-    """When the person approved."""
+    """Read when the person approved."""
     at: datetime = approval["responded_at"]
     return at
 
@@ -180,12 +180,12 @@ def _open_manual_dag(dag_id: str, description: str) -> DAG:
 
 
 def _ask_approval(subject: str, body: str) -> ApprovalOperator:
-    # Without defaults and time-out: nobody's silence may ever answer for somebody.
+    # Without defaults and time-out: silence must never count as an answer.
     return ApprovalOperator(task_id="approve", subject=subject, body=body, fail_on_reject=True)
 
 
 def _log_gates(judged: Sequence[Gate]) -> None:
-    """The gates as a table in the task's log."""
+    """Log the gates as a table in the task's log."""
     from shopferry.cutover import gates
 
     for line in gates.lines(judged):
@@ -193,7 +193,7 @@ def _log_gates(judged: Sequence[Gate]) -> None:
 
 
 def _require_met(switch: str, found: Sequence[Gate]) -> str:
-    """The evidence for whoever approves. Raises GateError when a gate is not met."""
+    """Return the evidence for the person who approves. Raises GateError when a gate is not met."""
     from shopferry.cutover import gates
 
     _log_gates(found)

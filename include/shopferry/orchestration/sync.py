@@ -42,11 +42,11 @@ class SyncTrigger(BaseTrigger):
         self.patience_s = patience_s
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Two scalars: whatever is secret is looked up where the trigger runs."""
+        """Return two scalars: what is secret is looked up where the trigger runs."""
         return f"{__name__}.SyncTrigger", {"phase": self.phase, "patience_s": self.patience_s}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event."""
+        """Yield one event."""
         deadline = time.monotonic() + self.patience_s
         while True:
             try:

@@ -92,7 +92,7 @@ def judge(names: list[str]) -> str:
 
 
 def build_verify_dag() -> DAG:
-    """The DAG `verify`."""
+    """Build the DAG `verify`."""
     with DAG(
         dag_id="verify",
         description="Compares legacy, mirror and new shop, row by row and online; on request mends what differs",

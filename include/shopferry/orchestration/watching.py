@@ -51,7 +51,7 @@ _FORM = {
 
 
 def build_watch_dag() -> DAG:
-    """The DAG `watch_sync`."""
+    """Build the DAG `watch_sync`."""
     with DAG(
         dag_id="watch_sync",
         description="Lag, slot, quarantine and consumer, each minute; fails where somebody should look",

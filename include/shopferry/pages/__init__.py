@@ -17,7 +17,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def write(html: str, file: Path) -> None:
-    """Write a page, whole or not at all: whoever has the old one open never sees half of the new one."""
+    """Write a page whole or not at all: a reader of the old one never sees half of the new one."""
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.tmp")
     unfinished.write_text(html, encoding="utf-8")
@@ -44,22 +44,22 @@ def _make_environment() -> Environment:
 
 
 def allow_breaks(name: str) -> Markup:
-    """A name of parts, escaped, that may go on in the next line behind each of them."""
+    """Return a name, escaped, that may go on in the next line behind each of its parts."""
     return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_.:])", name))
 
 
 def render_number(value: float) -> str:
-    """A count with its thousands apart, by blanks that do not break."""
+    """Render a count with its thousands apart, by blanks that do not break."""
     return f"{value:,.0f}".replace(",", "\u202f")
 
 
 def render_money(value: float) -> str:
-    """An amount with two decimals."""
+    """Render an amount with two decimals."""
     return f"{value:,.2f}".replace(",", "\u202f")
 
 
 def render_size(count: float) -> str:
-    """Bytes as people read them."""
+    """Render bytes as people read them."""
     for unit in ("B", "kB", "MB", "GB"):
         if abs(count) < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -68,7 +68,7 @@ def render_size(count: float) -> str:
 
 
 def render_duration(seconds: float) -> str:
-    """Seconds as people read them."""
+    """Render seconds as people read them."""
     if seconds < 90:
         return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
     if seconds < 5400:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from shopferry import pages
 from shopferry.settings import data_dir
 
-if TYPE_CHECKING:  # whoever only reads the note needs no database driver
+if TYPE_CHECKING:  # reading the note alone needs no database driver
     from shopferry.control.rehearsals import Rehearsal
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def write(rehearsal: Rehearsal, route: str) -> None:
 
 
 def read(route: str) -> str:
-    """How the route's last rehearsal ended, in words."""
+    """Read how the route's last rehearsal ended, in words."""
     try:
         return _find_file(route).read_text(encoding="utf-8")
     except OSError:

@@ -1,4 +1,4 @@
-"""Pseudonyms that keep a value's shape: the same value becomes the same pseudonym everywhere, and nobody can go back.
+"""Pseudonyms that keep a value's shape: the same value becomes the same pseudonym everywhere, and none can be turned back.
 
 Letters become letters and digits digits, blanks, case and punctuation stay: so what was a duplicate, misspelt, too long or
 no address at all still is. Nothing is kept but the key, and that only as long as the object lives.
@@ -29,15 +29,15 @@ class Pseudonyms:
         self._key = key or secrets.token_bytes(32)
 
     def replace(self, kind: str, value: str) -> str:
-        """The pseudonym of a value. Raises KeyError for a kind that is not in `KINDS`."""
+        """Return the pseudonym of a value. Raises KeyError for a kind that is not in `KINDS`."""
         return KINDS[kind](self, value)
 
     def replace_words(self, value: str) -> str:
-        """Names, streets, towns, companies, notes: word by word, so that their order and company do not matter."""
+        """Replace names, streets, towns, companies, notes word by word, so that their order and company do not matter."""
         return _WORD.sub(lambda m: m[0] if m[0].startswith("&") else self._shape("word", m[0]), value)
 
     def replace_email(self, value: str) -> str:
-        """Addresses, each by itself, in domains that are nobody's; what has no domain gets none."""
+        """Replace addresses, each by itself, in domains that belong to no one; what has no domain gets none."""
 
         def one(found: re.Match[str]) -> str:
             if not found[2]:
@@ -50,7 +50,7 @@ class Pseudonyms:
         return _ADDRESS.sub(one, value)
 
     def replace_phone(self, value: str) -> str:
-        """Numbers keep all but their last six digits, without which no rule knows their country's; placeholders stay."""
+        """Replace the last six digits of numbers: the rest is what the rules know their country by. Placeholders stay."""
 
         def one(found: re.Match[str]) -> str:
             digits = [c for c in found[0] if c.isdigit()]
@@ -65,11 +65,11 @@ class Pseudonyms:
         return _NUMBER.sub(one, value)
 
     def replace_code(self, value: str) -> str:
-        """Numbers of orders and cards: character by character."""
+        """Replace numbers of orders and cards, character by character."""
         return self._shape("code", value)
 
     def replace_postcode(self, value: str) -> str:
-        """Postcodes keep their first two digits and all letters: a rule of their country decides on the rest."""
+        """Replace all digits of a postcode but the first two: a rule of its country decides on the rest."""
         stream, seen, made = self._stream("postcode", value.strip().lower()), 0, []
         for c in value:
             seen += c.isdigit()
@@ -77,7 +77,7 @@ class Pseudonyms:
         return "".join(made)
 
     def replace_ip(self, value: str) -> str:
-        """Addresses of the internet become private ones."""
+        """Replace addresses of the internet by private ones."""
         try:
             version = ipaddress.ip_address(value.strip()).version
         except ValueError:
@@ -88,7 +88,7 @@ class Pseudonyms:
         return "fd00::" + ":".join(f"{next(stream) << 8 | next(stream):x}" for _ in range(4))
 
     def replace_secret(self, value: str) -> str:
-        """Password hashes and salts keep their scheme's marks; nothing that could be verified is left."""
+        """Replace password hashes and salts; marks of their scheme stay, and nothing that could be verified is left."""
         if "$" not in value:
             return self._replace_part(value)
         return "$".join(
@@ -103,7 +103,7 @@ class Pseudonyms:
         return "".join(_draw_like(c, next(stream), alphabet) if c.isalnum() else c for c in value)
 
     def _stream(self, kind: str, seed: str) -> Iterator[int]:
-        """As many bytes as are asked for, which nobody can foretell without the key."""
+        """Yield as many bytes as are asked for; without the key they cannot be foretold."""
         count = 0
         while True:
             yield from hmac.digest(self._key, f"{kind} {count} {seed}".encode(), hashlib.sha256)
@@ -122,7 +122,7 @@ KINDS: dict[str, Callable[[Pseudonyms, str], str]] = {
 
 
 def _draw_like(c: str, byte: int, alphabet: str | None) -> str:
-    """Another character of the same sort."""
+    """Return another character of the same sort."""
     if alphabet:
         made = alphabet[byte % len(alphabet)]
     elif c.isdigit():

@@ -1,6 +1,6 @@
 """Rehearsal: a sample of legacy goes through all phases into scratch databases, and is verified as the real one will be.
 
-Scratch lies in the new shop's cluster and is dropped whatever happens. Nothing changes in a scratch legacy store, so there
+Scratch lies in the new shop's cluster and is always dropped at the end. Nothing changes in a scratch legacy store, so there
 is no stream: what is copied is all there is.
 """
 
@@ -62,7 +62,7 @@ def rehearse(settings: Settings, who: str, form: Form, say: Callable[[str], None
 
 
 def _install(shop: db.Connection, route: Route) -> None:
-    """Have the control tables there; what stands already is left alone, since its locks would stand in the stream's way."""
+    """Install the control tables where they are missing: to install them again would take locks that hold up the stream."""
     if not schema.is_current(shop):
         with shop.transaction():
             routes.pause(shop, route.name)
@@ -114,7 +114,7 @@ def _run(
 
 
 def _copy_structure(settings: Settings, there: Settings) -> None:
-    """The new shop's tables, types, functions and fences, without a row, beside control tables of their own."""
+    """Copy the new shop's tables, types, functions and fences, without a row, beside control tables of their own."""
     with db.connect(there.target_dsn, "rehearsal") as new, new.transaction():
         schema.install_control(new)  # fences call its function
     with db.connect(settings.target_dsn, "rehearsal") as shop, tempfile.TemporaryDirectory() as folder:
@@ -144,7 +144,7 @@ def _fill(
 
 
 def _rehearse_phase(there: Settings, phase: str, rows: int, legacy_rows: int) -> Rehearsed:
-    """One phase as it will be, but for the stream, which has nothing to bring."""
+    """Run one phase as it will be, but for the stream, which has nothing to bring."""
     laps = [time.monotonic()]
     phase_steps.begin(there, phase, _HOLDER, Options(chunk_size=1_000, without_rehearsal=_HOLDER))
     with pair.open_stores(there, f"rehearse {phase}") as s:

@@ -176,7 +176,7 @@ def carry(
 def _carry(
     legacy: Connection, scratch: Connection, plan: Plan, table: MirrorTable, pseudonyms: Pseudonyms | None
 ) -> int:
-    # As text: what COPY reads is what the other server printed, whatever Python thinks of infinite dates.
+    # As text: COPY reads what the other server printed; Python has no infinite dates.
     values = SQL(", ").join(SQL("{}::{}::text").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
     chosen = SQL("SELECT {} FROM public.{} JOIN {} USING ({})").format(
         values,
@@ -203,7 +203,7 @@ def _carry(
 
 
 def estimate_sizes(legacy: Connection, tables: Mapping[str, MirrorTable]) -> dict[str, int]:
-    """About how many rows each table has, as the planner knows it; counted where it does not."""
+    """Estimate the rows of each table, as the planner knows them; they are counted where it does not."""
     found = {}
     for name in tables:
         row = legacy.execute(

@@ -48,7 +48,7 @@ class Report:
     next: tuple[str, ...]
 
     def total(self, what: str) -> int:
-        """Sum over the phases, as `PhaseStanding.total`."""
+        """Sum up over the phases, as `PhaseStanding.total`."""
         return sum(p.total(what) for p in self.phases)
 
     @property
@@ -146,7 +146,7 @@ def _list_next(
     answers: list[Sum],
     judged: tuple[Gate, ...],
 ) -> list[str]:
-    """What has to be done from here, the most urgent first."""
+    """List what has to be done from here, the most urgent first."""
     todo = []
     if found := sum(d.rows for d in differences if d.state == "open"):
         todo.append(f"Look into {found} differences between the stores, then verify again (`shopferry verify`).")

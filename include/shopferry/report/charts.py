@@ -22,7 +22,7 @@ _LONGEST = 26  # letters of a label
 
 
 def draw_outcomes(phases: Sequence[PhaseStanding]) -> str:
-    """What became of each table's rows, in per cent; empty when nothing was counted yet."""
+    """Draw what became of each table's rows, in per cent; empty when nothing was counted yet."""
     tables = [t for p in phases for t in p.tables if t.legacy_rows]
     if not tables:
         return ""
@@ -46,7 +46,7 @@ def draw_outcomes(phases: Sequence[PhaseStanding]) -> str:
 
 
 def draw_waiting(reasons: Sequence[Reason]) -> str:
-    """The most frequent reasons in quarantine; empty when it is."""
+    """Draw the most frequent reasons in quarantine; empty when it is."""
     by_reason: dict[str, int] = {}
     for one in reasons:
         by_reason[one.reason] = by_reason.get(one.reason, 0) + one.rows
@@ -61,7 +61,7 @@ def draw_differing(differences: Sequence[DifferenceSegment]) -> str:
 
 
 def draw_before_and_after(one: Sum) -> str:
-    """One sum, legacy beside new shop by segment; empty where legacy could not be asked."""
+    """Draw one sum, legacy beside new shop by segment; empty where legacy could not be asked."""
     lines = [x for x in one.lines if x.legacy is not None][::-1]
     if not lines:
         return ""
@@ -86,7 +86,7 @@ def draw_before_and_after(one: Sum) -> str:
 
 
 def draw_lag(moments: Sequence[Moment]) -> str:
-    """How far the new shop was behind, as time went on; empty when nothing was replayed lately."""
+    """Draw how far the new shop was behind, as time went on; empty when nothing was replayed lately."""
     if not moments:
         return ""
 
@@ -112,7 +112,7 @@ def draw_lag(moments: Sequence[Moment]) -> str:
 
 
 def draw_downtime(steps: Sequence[Step]) -> str:
-    """The steps of the last cutover while no store took writes; empty before the first."""
+    """Draw the steps of the last cutover while no store took writes; empty before the first."""
     closed = [s for s in steps if s.closed]
     if not closed:
         return ""
@@ -158,7 +158,7 @@ def _draw_legend(axes: Axes, columns: int) -> None:
 
 
 def _draw_svg(name: str, title: str, height: float, draw: Callable[[Axes], None]) -> str:
-    """One chart without display, file or name of its own outside the page."""
+    """Draw one chart without display, file or name of its own outside the page."""
     # Drawing takes a second to load: only who makes a page pays for it.
     from matplotlib import rc_context
     from matplotlib.figure import Figure

@@ -35,7 +35,7 @@ def publish(settings: Settings, occasion: str) -> Path:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """The report as plain values; keys may be added, none renamed or removed."""
+    """Return the report as plain values; keys may be added, none renamed or removed."""
     plain: dict[str, Any] = _make_plain(asdict(report))
     return plain | {
         "totals": {n: report.total(n) for n in ("legacy_rows", "migrated", "quarantined", "left_out", "unaccounted")},
@@ -45,7 +45,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def as_html(report: Report) -> str:
-    """The report as one page that needs nothing else."""
+    """Return the report as one page that needs nothing else."""
     drawn = {
         "outcomes": charts.draw_outcomes(report.phases),
         "waiting": charts.draw_waiting(report.reasons),

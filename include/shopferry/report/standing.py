@@ -35,7 +35,7 @@ class PhaseStanding:
     tables: tuple[Account, ...]
 
     def total(self, what: str) -> int:
-        """Sum over the tables of `legacy_rows`, `migrated`, `quarantined`, `unaccounted` or `left_out`."""
+        """Sum up over the tables of `legacy_rows`, `migrated`, `quarantined`, `unaccounted` or `left_out`."""
         if what == "left_out":
             return sum(sum(t.left_out.values()) for t in self.tables)
         return sum(int(getattr(t, what)) for t in self.tables)
@@ -89,7 +89,7 @@ class Step:
 
 
 def read_phases(shop: Connection, route: str) -> tuple[PhaseStanding, ...]:
-    """Every phase of the route, in order."""
+    """Read every phase of the route, in order."""
     found = []
     verified = differences.load_latest(shop, route)
     for p in phases.load_all(shop, route):
@@ -105,18 +105,18 @@ def read_phases(shop: Connection, route: str) -> tuple[PhaseStanding, ...]:
 
 
 def count_reasons(shop: Connection) -> tuple[Reason, ...]:
-    """What is in quarantine now, the most frequent reason first."""
+    """Count what is in quarantine now, the most frequent reason first."""
     found = [Reason(entity, reason, int(rows)) for entity, reason, rows in quarantine.count_by_reason(shop)]
     return tuple(sorted(found, key=lambda r: (-r.rows, r.entity, r.reason)))
 
 
 def count_waiting(shop: Connection) -> int:
-    """How many rows are in quarantine, each once, however many reasons it has."""
+    """Count how many rows are in quarantine, each once, however many reasons it has."""
     return quarantine.count(shop)
 
 
 def count_differences(shop: Connection, route: str) -> tuple[DifferenceSegment, ...]:
-    """What verification found and still holds, by where and what kind."""
+    """Count what verification found and still holds, by where and what kind."""
     found = [
         DifferenceSegment(c["phase"], c["layer"], c["target"], c["kind"], c["state"], c["differences"])
         for c in differences.count(shop, route)
@@ -125,7 +125,7 @@ def count_differences(shop: Connection, route: str) -> tuple[DifferenceSegment, 
 
 
 def read_lag(shop: Connection, route: str) -> tuple[Moment, ...]:
-    """The stream in about a hundred steps of time, as far back as batches are kept (a day).
+    """Read the lag in about a hundred steps of time, as far back as batches are kept (a day).
 
     Changes are counted in all batches; the lags are those of at most `SAMPLED` batches of each step, evenly spread.
     """
@@ -152,7 +152,7 @@ def read_lag(shop: Connection, route: str) -> tuple[Moment, ...]:
 
 
 def read_steps(shop: Connection, route: str) -> tuple[Step, ...]:
-    """Every step of every cutover and rollback, oldest first."""
+    """Read every step of every cutover and rollback, oldest first."""
     rows = shop.execute(
         "SELECT version, step, at, ms, who FROM ferry.cutover_step WHERE route = %s ORDER BY id", (route,)
     ).fetchall()

@@ -1,4 +1,4 @@
-"""Units of a route: what one mapping file says, of an entity or of an identity, as data."""
+"""Mappings as data: what one mapping file says of an entity or of an identity."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 
 def name_changed_table(relation: str) -> str:
-    """The temp table of a captured table's or an identity's images: of `legacy.orders` it is `changed_orders`."""
+    """Return the temp table of a captured table's or an identity's images: of `legacy.orders` it is `changed_orders`."""
     schema, _, name = relation.partition(".")
     return f"changed_identity_{name}" if schema == "identity" else f"changed_{name}"
 
 
 def name_changed_entity(entity: str) -> str:
-    """The temp table of an entity's images: of `shop.customer_order` it is `changed_entity_customer_order`."""
+    """Return the temp table of an entity's images: of `shop.customer_order` it is `changed_entity_customer_order`."""
     return f"changed_entity_{entity.partition('.')[2]}"
 
 

@@ -53,18 +53,18 @@ class HeadedFile:
         return self.sections[0]
 
     def all(self, word: str) -> list[Header]:
-        """The header lines of this word, in the order of the file."""
+        """Return the header lines of this word, in the order of the file."""
         return [h for h in self.headers if h.word == word]
 
     def first(self, word: str) -> Header:
-        """The first header line of this word. Raises MappingError where there is none that says something."""
+        """Return the first header line of this word. Raises MappingError where there is none that says something."""
         for header in self.all(word):
             if header.value:
                 return header
         raise self.error(1, f"header line `-- {word}:` is missing")
 
     def error(self, line: int, what: str) -> MappingError:
-        """The error that names what is wrong, with file and line."""
+        """Return the error that names what is wrong, with file and line."""
         return MappingError(f"{self.where}:{line}: {what}")
 
 

@@ -31,12 +31,12 @@ class Decision:
         return f"{self.table}.{self.column}"
 
     def settles(self, table: str, column: str) -> bool:
-        """Whether it says what becomes of this column."""
+        """Tell whether it says what becomes of this column."""
         return table == self.table and fnmatchcase(column, self.column)
 
 
 def load_decisions(back: Route) -> list[Decision]:
-    """What becomes of what no mapping back carries as it is, line by line. Raises ConfigError for a line that says nothing."""
+    """Read what becomes of all that no mapping back carries as it is. Raises ConfigError for a line that says nothing."""
     file = find_folder(back.name) / FILE
     decisions = []
     for number, line in read_lines(file):

@@ -99,7 +99,7 @@ def _read_sources(text: HeadedFile, own: str | None) -> tuple[Source, ...]:
 
 
 def _find_schema(text: HeadedFile, sources: tuple[Source, ...]) -> str:
-    """The schema of the store that is read."""
+    """Find the schema of the store that is read."""
     schemas = sorted({s.relation.partition(".")[0] for s in sources if s.is_captured})
     if len(schemas) > 1:
         raise text.error(1, "sources of both stores: a mapping reads one and makes rows of the other")

@@ -18,13 +18,13 @@ from shopferry.settings import REVERSE, routes_dir
 
 
 def find_folder(name: str, root: Path | None = None) -> Path:
-    """Where a route's files lie. The reverse of a route is a route of its own: `demo_reverse` is in `demo/reverse`."""
+    """Find where a route's files lie. The reverse of a route is a route of its own: `demo_reverse` is in `demo/reverse`."""
     root = root or routes_dir()
     return root / name.removesuffix(REVERSE) / "reverse" if name.endswith(REVERSE) else root / name
 
 
 def leads_back(name: str) -> bool:
-    """Whether a route has mappings that lead back."""
+    """Tell whether a route has mappings that lead back."""
     return any(find_folder(f"{name}{REVERSE}").glob("*/*.sql"))
 
 
@@ -107,7 +107,7 @@ class Route:
         return sorted(set(self.entities) | {f"shop.{t}" for t in (self.back.tables if self.back else ())})
 
     def of(self, phase: str) -> tuple[Unit, ...]:
-        """The units of one phase, in merge order. Raises MappingError for an unknown phase."""
+        """Return the units of one phase, in merge order. Raises MappingError for an unknown phase."""
         if phase not in self.phases:
             raise MappingError(f"route {self.name} has no phase {phase!r}: its phases are {', '.join(self.phases)}")
         return tuple(u for u in self.units if u.phase == phase)
@@ -123,13 +123,13 @@ class Route:
         return tuple(sorted({t for u in self.units for t in u.tables}))
 
     def tables_of(self, phase: str) -> tuple[str, ...]:
-        """The legacy tables that this phase is the first to read."""
+        """Return the legacy tables that this phase is the first to read."""
         earlier = {t for p in self.phases[: self.phases.index(phase)] for u in self.of(p) for t in u.tables}
         return tuple(sorted({t for u in self.of(phase) for t in u.tables} - earlier))
 
 
 def _find_needs(units: list[Unit]) -> dict[str, set[str]]:
-    """The names of the units that each one must be merged after: by `after`, and because it reads what they make."""
+    """Find the units that each unit must be merged after: by `after`, and because it reads what they make."""
     names, made = {u.name for u in units}, {u.relation: u.name for u in units}
     needed: dict[str, set[str]] = {}
     for unit in units:
@@ -158,7 +158,7 @@ def _order(units: list[Unit], needed: dict[str, set[str]]) -> list[Unit]:
 
 
 def _order_phases(ordered: list[Unit], needed: dict[str, set[str]]) -> tuple[str, ...]:
-    """A phase comes after the phases its units depend on; units are already in dependency order."""
+    """Order the phases, each after those that its units depend on; the units are in dependency order already."""
     phase_of = {u.name: u.phase for u in ordered}
     graph: dict[str, set[str]] = {u.phase: set() for u in ordered}
     for unit in ordered:
@@ -171,5 +171,5 @@ def _order_phases(ordered: list[Unit], needed: dict[str, set[str]]) -> tuple[str
 
 
 def name_reverse(name: str) -> str:
-    """The name of the route that leads back."""
+    """Return the name of the route that leads back."""
     return f"{name}{REVERSE}"

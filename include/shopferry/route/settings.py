@@ -38,7 +38,7 @@ class Window:
     zone: str
 
     def holds(self, now: datetime) -> bool:
-        """Whether it is open at this moment, which must know its offset."""
+        """Tell whether it is open at this moment, which must know its offset."""
         first, last = self.earliest, self.latest
         if isinstance(first, time) and isinstance(last, time):
             clock = now.astimezone(ZoneInfo(self.zone)).time()
@@ -68,7 +68,7 @@ class Allowance:
 class Terms:
     """What the cutover asks for; the defaults hold where the file says nothing.
 
-    `disk_gib` is how large the disk of a store is, for where nobody can look.
+    `disk_gib` is how large the disk of a store is, where it cannot be looked up.
     """
 
     window: Window | None = None
@@ -188,7 +188,7 @@ class _Table:
     held: Mapping[str, Any]
 
     def make_error(self, key: str, what: str) -> ConfigError:
-        """The error that a key is wrong; without a key, the table."""
+        """Make the error that a key is wrong; without a key, the table."""
         return ConfigError(f"{self.where}: {self._name(key)}: {what}")
 
     def _name(self, key: str) -> str:
@@ -202,7 +202,7 @@ class _Table:
                 raise ConfigError(f"{self.where}: unknown key {self._name(key)!r}, known are {listed}")
 
     def read_text(self, key: str, wants: str = "") -> str:
-        """A text that must be there."""
+        """Read a text that must be there."""
         value = self.held.get(key)
         if not isinstance(value, str) or not value.strip():
             raise ConfigError(
@@ -213,7 +213,7 @@ class _Table:
     def read_number(
         self, key: str, default: float | None, least: float, most: float = _ENDLESS, *, whole: bool = False
     ) -> float:
-        """A number between two others; must be there when it has no default."""
+        """Read a number between two others; one without a default must be there."""
         value = self.held.get(key, default)
         right = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
         if not right or not least <= float(value) <= most:
@@ -223,14 +223,14 @@ class _Table:
         return float(value)
 
     def read_table(self, key: str) -> _Table:
-        """A table within, empty where there is none."""
+        """Read a table within, empty where there is none."""
         value = self.held.get(key, {})
         if not isinstance(value, dict):
             raise self.make_error(key, f"it is a table: write it as `[{self._name(key)}]`, its keys below")
         return _Table(self.where, self._name(key), value)
 
     def read_tables(self, key: str) -> list[_Table]:
-        """The tables of a list."""
+        """Read the tables of a list."""
         value = self.held.get(key, [])
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
             raise self.make_error(key, f"it is a list of tables: begin each with `[[{self._name(key)}]]`")

@@ -26,7 +26,7 @@ class SignedOff:
     line: int
 
     def covers(self, table: str, column: str | None) -> bool:
-        """Whether it settles this column, or this table (column None); a table's line settles its columns."""
+        """Tell whether it settles this column, or this table (column None); a table's line settles its columns."""
         if not fnmatchcase(table, self.table):
             return False
         return self.column is None or (column is not None and fnmatchcase(column, self.column))

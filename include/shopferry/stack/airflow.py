@@ -93,7 +93,7 @@ def _make_config(state: State) -> dict[str, dict[str, str]]:
 
 
 def make_environment(state: State) -> dict[str, str]:
-    """The environment of Airflow's programs: where it lives, and the connections its DAGs use."""
+    """Make the environment of Airflow's programs: where it lives, and the connections its DAGs use."""
     host, _, port = state["kafka"].split(",")[0].rpartition(":")
     kafka = {"conn_type": "kafka", "host": host, "port": int(port)}
     return {
@@ -105,7 +105,7 @@ def make_environment(state: State) -> dict[str, str]:
 
 
 def build_command(program: str) -> list[str]:
-    """How one of its four programs is started."""
+    """Tell how one of its four programs is started."""
     return [sys.executable, "-m", "airflow", *PROGRAMS[program]]
 
 
@@ -157,7 +157,7 @@ def _request(url: str, *, body: Any = None, token: str = "") -> Any:
 
 
 def fetch_token(state: State) -> str:
-    """An API token of the user `admin`."""
+    """Fetch an API token of the user `admin`."""
     credentials = {"username": state["airflow_user"], "password": state["airflow_password"]}
     answer: dict[str, str] = _request(f"{state['airflow_url']}/auth/token", body=credentials)
     return answer["access_token"]
@@ -175,7 +175,7 @@ def create_pools(state: State) -> None:
 
 
 def is_healthy(state: State) -> bool:
-    """Whether all four programs report themselves healthy."""
+    """Tell whether all four programs report themselves healthy."""
     try:
         health = _request(f"{state['airflow_url']}/api/v2/monitor/health")
     except (OSError, ValueError):
@@ -185,13 +185,13 @@ def is_healthy(state: State) -> bool:
 
 
 def fetch_import_errors(state: State) -> dict[str, str]:
-    """The DAG files that could not be imported, each with its stack trace."""
+    """Fetch the DAG files that could not be imported, each with its stack trace."""
     found = _request(f"{state['airflow_url']}/api/v2/importErrors", token=fetch_token(state))["import_errors"]
     return {error["filename"]: error["stack_trace"] for error in found}
 
 
 def has_parsed(state: State) -> bool:
-    """Whether every file in dags/ has become a DAG (one per file) or an import error."""
+    """Tell whether every file in dags/ has become a DAG (one per file) or an import error."""
     bearer = fetch_token(state)
     base = f"{state['airflow_url']}/api/v2"
     seen = sum(_request(f"{base}/{kind}?limit=1", token=bearer)["total_entries"] for kind in ("dags", "importErrors"))

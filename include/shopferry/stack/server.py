@@ -45,7 +45,7 @@ class Service:
 
 
 def list_programs(now: State) -> list[Program]:
-    """All servers of the stack in the order of their start."""
+    """List all servers of the stack in the order of their start."""
     run = supervisor.find_run_directory()
     owner = postgres.find_account()
     found = []
@@ -58,7 +58,7 @@ def list_programs(now: State) -> list[Program]:
         )
     own = {
         "SHOPFERRY_DATA": str(data_dir()),
-        "SHOPFERRY_KAFKA": now["kafka"],  # a change of the broker is a change of the program: it is started anew
+        "SHOPFERRY_KAFKA": now["kafka"],  # a change of the broker is a change of the program: it is started again
         "SHOPFERRY_ROUTE": now["route"],
     }
     if os.environ.get("SHOPFERRY_ROUTES"):
@@ -89,7 +89,7 @@ def list_programs(now: State) -> list[Program]:
 
 @contextmanager
 def _lock_alone() -> Iterator[None]:
-    """One `up` at a time in one data directory."""
+    """Let one `up` at a time work in one data directory."""
     data_dir().mkdir(parents=True, exist_ok=True)
     with (data_dir() / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -151,7 +151,7 @@ def down(*, purge: bool = False) -> None:
 
 
 def status() -> list[Service]:
-    """Every server of the stack and how it is; empty when there never was a stack."""
+    """Return every server of the stack and how it is; empty when there never was a stack."""
     now = stack_state()
     if not now:
         return []
@@ -169,7 +169,7 @@ def status() -> list[Service]:
 
 
 def reset() -> State:
-    """Begin anew with empty stores and an empty broker, all other servers as they are; returns when ready."""
+    """Begin again with empty stores and an empty broker, all other servers as they are; returns when ready."""
     now = stack_state()
     if not now or not supervisor.is_running(now):
         raise StackError("no embedded stack is up: run `shopferry stack up`")
@@ -210,7 +210,7 @@ def _forget_topics(now: State) -> None:
 
 
 def _list_flows(now: State) -> list[str]:
-    """The programs of both flows."""
+    """List the programs of both flows."""
     return [p.name for p in list_programs(now) if p.name.partition("-")[0] in {"connector", "sync"}]
 
 
@@ -266,7 +266,7 @@ def _answers(servers: str) -> bool:
 
 
 def _streams(now: State) -> bool:
-    """Whether the connector reads its slot, or has nothing to read yet because no phase has begun."""
+    """Tell whether the connector reads its slot, or has nothing to read yet because no phase has begun."""
     name = f"shopferry_{now['route']}"
     with psycopg.connect(now["legacy_dsn"]) as conn:
         if not conn.execute("SELECT FROM pg_publication WHERE pubname = %s", [name]).fetchall():

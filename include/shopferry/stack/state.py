@@ -23,7 +23,7 @@ _PORTS = ("legacy", "shop", "airflow_db", "kafka", "airflow", "worker_log", "tri
 
 
 def choose_port(taken: set[int]) -> int:
-    """A loopback port that nobody listens on.
+    """Choose a loopback port that nobody listens on.
 
     Below the range from which the kernel takes the ports of outgoing connections: else one of those could sit
     on the port of a server just when that is restarted.
@@ -35,7 +35,7 @@ def choose_port(taken: set[int]) -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this loopback port now."""
+    """Tell whether a server could listen on this loopback port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -46,7 +46,7 @@ def is_free(port: int) -> bool:
 
 
 def cluster(state: State, name: str) -> Cluster:
-    """One of the stack's PostgreSQL servers: legacy, shop or airflow."""
+    """Return one of the stack's PostgreSQL servers: legacy, shop or airflow."""
     port = int(state["airflow_db_port" if name == "airflow" else f"{name}_port"])
     return Cluster(data_dir() / "pg" / name, port, state["password"])
 
@@ -94,7 +94,7 @@ def save(state: State) -> None:
 
 
 def _choose_socket() -> str:
-    """The supervisor's socket; the kernel allows its path about a hundred characters."""
+    """Choose the supervisor's socket; the kernel allows its path about a hundred characters."""
     usual = data_dir() / "supervisor.sock"
     if len(str(usual)) < 90:  # the supervisor binds to a longer temporary name first
         return str(usual)

@@ -43,7 +43,7 @@ class Program:
         return data_dir() / "log" / f"{self.name}.log"
 
     def section(self) -> str:
-        """Its section of the supervisor's configuration."""
+        """Return its section of the supervisor's configuration."""
         quoted = ",".join(f"{name}={_quote(value)}" for name, value in sorted(self.environment.items()))
         lines = {
             "command": _escape(shlex.join(self.command)),
@@ -111,12 +111,12 @@ def write(state: State, programs: list[Program]) -> Path:
 
 
 def find_run_directory() -> Path:
-    """The working directory of the supervisor and all it starts (but PostgreSQL): by it they are known."""
+    """Return the working directory of the supervisor and all it starts (but PostgreSQL): by it they are known."""
     return data_dir() / "run"
 
 
 def rpc(state: State) -> Any:
-    """The supervisor's XML-RPC interface."""
+    """Return the supervisor's XML-RPC interface."""
     from supervisor.xmlrpc import SupervisorTransport
 
     transport = SupervisorTransport(None, None, f"unix://{state['socket']}")
@@ -124,7 +124,7 @@ def rpc(state: State) -> Any:
 
 
 def is_running(state: State) -> bool:
-    """Whether the supervisor answers."""
+    """Tell whether the supervisor answers."""
     try:
         return bool(rpc(state).getState()["statename"] == "RUNNING")
     except (OSError, KeyError, xmlrpc.client.Error):
@@ -132,7 +132,7 @@ def is_running(state: State) -> bool:
 
 
 def ensure(state: State, programs: list[Program]) -> None:
-    """Have the supervisor run with exactly these programs; those whose definition changed are stopped."""
+    """Make the supervisor run exactly these programs; those whose definition changed are stopped."""
     file = write(state, programs)
     if not is_running(state):
         sweep()  # servers whose supervisor was killed

