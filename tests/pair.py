@@ -119,8 +119,11 @@ class Pair:
         del self.tap
         self.log = Log()
 
-    def renew(self, legacy_dsn: str, shop_dsn: str) -> None:
-        """Make both sessions as good as new. What the shop's has staged stays, since to stage it is what costs most."""
+    def renew(self, legacy_dsn: str, shop_dsn: str) -> bool:
+        """Make both sessions as good as new; whether they are the same ones, and not new ones in place of closed ones.
+
+        What the shop's session has staged stays, since to stage it is what costs most.
+        """
         for conn in (self.legacy, self.shop):
             conn.before = None
             if not conn.closed:
@@ -130,8 +133,8 @@ class Pair:
         if self.legacy.closed or self.shop.closed:
             self.close()
             self.legacy, self.shop = connect(legacy_dsn), connect(shop_dsn)
-            for cached in ("stores", "consumer"):
-                self.__dict__.pop(cached, None)
+            return False
+        return True
 
     @cached_property
     def stores(self) -> Stores:

@@ -3,10 +3,7 @@
 Two `CREATE DATABASE`, a slot and some fifteen staged units cost a test half a second of processor time, a restored pair a tenth
 of that. What a test writes into tables and sequences is put back. What it leaves elsewhere (an altered schema, a slot, a
 session, an advisory lock, rows in a temp table) is not put back: the pair is thrown away and the test fails. A test that means
-to alter schemas is marked `fresh` and gets databases of its own.
-
-`SHOPFERRY_POOL=on` switches the pool on. Without it all tests get databases of their own: with it, a payment went missing once
-per run in `test_identity.py`, on a session that had served many tests, and it is not known yet whether pool or engine is wrong.
+to alter schemas is marked `fresh` and gets databases of its own; `SHOPFERRY_POOL=off` gives them to all tests.
 """
 
 from __future__ import annotations
@@ -15,14 +12,16 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
-from pair import Pair, connect
+from pair import ROUTE, Pair, connect
 from psycopg.sql import SQL, Identifier, Literal
+from shopferry.cdc.replay import Replay
 from shopferry.db import Connection
+from shopferry.engine.pair import Stores
 
-ON = os.environ.get("SHOPFERRY_POOL", "off") == "on"
+ON = os.environ.get("SHOPFERRY_POOL", "on") != "off"
 _GOING_S = 10  # a session that its client has closed may need this long to be gone from a busy server
 
 # Every object of ours with the hash of its definition: (catalogue, object, part of it, hash). What VACUUM and ANALYZE note in
@@ -60,14 +59,17 @@ UNION ALL SELECT 'pg_subscription'::regclass, oid, 0, hashtext(subname::text) FR
 UNION ALL SELECT 'pg_extension'::regclass, oid, 0, hashtext(x::text) FROM pg_extension x
 UNION ALL SELECT 'pg_event_trigger'::regclass, oid, 0, hashtext(x::text) FROM pg_event_trigger x
 UNION ALL SELECT 'pg_default_acl'::regclass, oid, 0, hashtext(x::text) FROM pg_default_acl x
-UNION ALL SELECT 'pg_authid'::regclass, oid, 0, hashtext(x::text) FROM pg_authid x
 UNION ALL SELECT classoid, objoid, objsubid, hashtext(description)
     FROM pg_description WHERE objoid IN (SELECT oid FROM c)
 UNION ALL SELECT 'pg_database'::regclass, setdatabase, 0, hashtext(x::text) FROM pg_db_role_setting x
     WHERE setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-UNION ALL SELECT 'pg_database'::regclass, 0, 0, hashtext(pg_read_file('postgresql.auto.conf'))
 """
 _SHAPE_SUM = f"SELECT count(*), sum(hashtextextended(s::text, 0)) FROM ({_SHAPE}) AS s (a, b, c, d)"
+# What all databases of the server share: the next test need not be the one to blame, so it is looked at before and after each.
+_SERVER = """
+SELECT 'role ' || rolname FROM pg_roles UNION ALL SELECT 'setting ' || line
+FROM regexp_split_to_table(pg_read_file('postgresql.auto.conf'), '\n') AS line ORDER BY 1
+"""
 _TABLES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -146,6 +148,10 @@ class Database:
         self.rows = now
         return [f"rows in {name} that come back" for name in wrong]
 
+    def server(self) -> list[tuple[str]]:
+        """What all databases of the server share."""
+        return self.keeper.execute(_SERVER.encode()).fetchall()
+
     def _rows(self) -> dict[tuple[str, str], tuple[int, int]]:
         # Whoever inserts or updates a row is its xmin, and transactions are counted upwards: no need to read the rows.
         parts = [
@@ -184,8 +190,31 @@ class Database:
 
 @dataclass
 class _Lent:
+    """A pair, its databases, and what of it stays from test to test beside them.
+
+    Each test gets a new `Pair`, so that none meets what another has put into the object. Of the sessions stay the temp
+    tables of all units, which `temporary` describes, and whoever has their statements.
+    """
+
     pair: Pair
     databases: tuple[Database, Database]
+    stores: Stores
+    consumer: Replay
+    temporary: list[tuple[object, ...]]
+    server: list[tuple[str]] = field(default_factory=list)  # when it was lent
+
+    @classmethod
+    def of(cls, pair: Pair, databases: tuple[Database, Database]) -> _Lent:
+        """Stage all units, so that no test makes their temp tables in another shape."""
+        for merger in (pair.stores.merger, pair.consumer.merger):
+            merger.stage(ROUTE.units)
+        return cls(pair, databases, pair.stores, pair.consumer, _list_temporary(pair.shop))
+
+    def again(self) -> _Lent:
+        """The same for the next test."""
+        pair = Pair(self.pair.legacy, self.pair.shop)
+        pair.__dict__ |= {"stores": self.stores, "consumer": self.consumer}
+        return replace(self, pair=pair)
 
 
 @dataclass
@@ -201,7 +230,7 @@ class Pool:
         """A copy of these two templates with a slot of its own, as if it had just been made."""
         key = legacy, shop
         one = self.free[key].pop() if self.free[key] else self._make(legacy, shop)
-        self.lent[id(one.pair)] = key, one
+        self.lent[id(one.pair)] = key, replace(one, server=one.databases[0].server())
         one.pair.open_tap()
         return one.pair
 
@@ -211,8 +240,10 @@ class Pool:
         left = self._left(one)
         if left:
             self._throw_away(one)
-        else:
-            self.free[key].append(one)
+        elif one.stores.target is pair.shop:
+            self.free[key].append(one.again())
+        else:  # the test has closed a session, or had it killed
+            self.free[key].append(_Lent.of(Pair(pair.legacy, pair.shop), one.databases))
         return left
 
     def close(self) -> None:
@@ -225,7 +256,8 @@ class Pool:
 
     def _make(self, legacy: str, shop: str) -> _Lent:
         dsns = self.create("pooled_legacy", legacy), self.create("pooled_shop", shop)
-        return _Lent(Pair(connect(dsns[0]), connect(dsns[1])), (Database.picture(dsns[0]), Database.picture(dsns[1])))
+        databases = Database.picture(dsns[0]), Database.picture(dsns[1])
+        return _Lent.of(Pair(connect(dsns[0]), connect(dsns[1])), databases)
 
     def _left(self, one: _Lent) -> list[str]:
         pair, (legacy, shop) = one.pair, one.databases
@@ -233,9 +265,11 @@ class Pool:
         if left:
             return left
         pair.close_tap(legacy.keeper)
-        pair.renew(legacy.dsn, shop.dsn)
+        same = pair.renew(legacy.dsn, shop.dsn)
         own = [pair.legacy.info.backend_pid, pair.shop.info.backend_pid]
-        return legacy.restore(own) + shop.restore(own) + _temp_rows(pair.shop)
+        left = [f"{name} of the server" for (name,) in sorted(set(one.server) ^ set(legacy.server()))]
+        left += legacy.restore(own) + shop.restore(own)
+        return left + _find_temporary(pair.shop, one.temporary) if same else left
 
     def _throw_away(self, one: _Lent) -> None:
         one.pair.close()
@@ -248,8 +282,22 @@ def _is_busy(conn: Connection) -> bool:
     return not conn.closed and conn.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE
 
 
-def _temp_rows(conn: Connection) -> list[str]:
-    """The session's temp tables that hold rows: those of staged units are empty between transactions."""
+def _list_temporary(conn: Connection) -> list[tuple[object, ...]]:
+    """The session's temp tables with their columns, and its functions."""
+    return conn.execute(
+        """SELECT c.relname, array_agg(a.attname || ' ' || a.atttypid::regtype ORDER BY a.attnum)
+           FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+           WHERE c.relnamespace = pg_my_temp_schema() GROUP BY c.oid
+           UNION ALL SELECT proname, NULL FROM pg_proc WHERE pronamespace = pg_my_temp_schema() ORDER BY 1"""
+    ).fetchall()
+
+
+def _find_temporary(conn: Connection, staged: list[tuple[object, ...]]) -> list[str]:
+    """What of the session is no temp table of a staged unit, and which of these hold rows: between transactions none does."""
+    now = _list_temporary(conn)
+    if now != staged:
+        names = sorted({str(name) for name, *_ in now} ^ {str(name) for name, *_ in staged})
+        return [f"temporary: {', '.join(names) or 'other columns'}"]
     filled = """SELECT relname FROM pg_class
                 WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r' AND pg_relation_size(oid) > 0"""
     names = [name for (name,) in conn.execute(filled.encode()).fetchall()]
