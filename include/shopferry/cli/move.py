@@ -7,14 +7,12 @@ import getpass
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 from dataclasses import asdict
 
 import psycopg
 
-from shopferry import db
+from shopferry import db, signals
 from shopferry.cli.output import name_who, publish_report, show
 from shopferry.control import backups, chunks, phases, routes
 from shopferry.errors import GapError, ShopferryError
@@ -62,7 +60,7 @@ def phase_run(args: argparse.Namespace) -> int:
     """Run one phase from copy to verification, without Airflow, unless the assessment finds what blocks it."""
     from shopferry import assess, phase_steps
 
-    _end_in_order()  # it still lets go of the phase
+    signals.exit_on_signals()  # it still lets go of the phase
     settings = Settings.load()
     for finding in assess.require_fit(settings):
         print(finding, file=sys.stderr)
@@ -105,9 +103,7 @@ def _sync(args: argparse.Namespace, route: Settings, settings: Settings) -> int:
     from shopferry.cdc.flow import Flow
 
     log = logging.getLogger("shopferry.sync")
-    stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
+    stop = signals.set_on_signals()
     with metrics.serve(settings.metrics, settings.route):
         while not stop.is_set():
             if retrying(lambda: phase_steps.is_finished(route)):
@@ -189,7 +185,7 @@ def cutover(args: argparse.Namespace) -> int:
     settings = Settings.load()
     if args.dry_run:
         return _dry_run(args, settings)
-    _end_in_order()  # it still lets PgBouncer's clients go
+    signals.exit_on_signals()  # it still lets PgBouncer's clients go
     done = switch.cut_over(settings, name_who(args))
     show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
     publish_report("after the cutover")
@@ -222,7 +218,7 @@ def rollback(args: argparse.Namespace) -> int:
     from shopferry import phase_steps
     from shopferry.cutover.rollback import roll_back
 
-    _end_in_order()
+    signals.exit_on_signals()
     settings = Settings.load()
     done = roll_back(settings, name_who(args))
     show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
@@ -241,8 +237,3 @@ def finish(args: argparse.Namespace) -> int:
     for warning in done.warnings:
         print(warning, file=sys.stderr)
     return 0
-
-
-def _end_in_order() -> None:
-    """Ended from outside, clean up as after a failure."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

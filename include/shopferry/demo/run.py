@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from shopferry import db, phase_steps, stack
+from shopferry import db, phase_steps, signals, stack
 from shopferry.cdc import slot
 from shopferry.control import chunks, phases
 from shopferry.control.phases import State
@@ -39,10 +39,24 @@ _POLL_S = 0.5
 
 
 def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
-    """Run the whole demo; returns 0 when nothing was lost, 1 otherwise. The stack stays up if `leave_up`."""
-    # Ended from outside, the demo still ends what it has started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    """Run the whole demo; returns 0 when nothing was lost, 1 otherwise.
+
+    The stack stays up if `leave_up`, also after a failure, but not when a signal ends the demo.
+    """
+    signals.exit_on_signals([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
     say = _Steps(Console(highlight=False, width=None if sys.stdout.isatty() else 150))
+    try:
+        return _run(customers, rate, leave_up, report_to, say)
+    except SystemExit:
+        leave_up = False
+        say("ended by a signal: stopping all servers")
+        raise
+    finally:
+        if not leave_up:
+            stack.down()
+
+
+def _run(customers: int, rate: int, leave_up: bool, report_to: Path, say: _Steps) -> int:
     before = stack_state()
     say("starting PostgreSQL ×3, broker, connector and sync")
     stack.up(without={"airflow"})
@@ -55,26 +69,22 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
     say(f"the shop opens: {rate} writes per second from now on")
     book = data_dir() / "demo" / "ledger.jsonl"
     book.unlink(missing_ok=True)
-    try:
-        with run_beside(book, rate, environment=os.environ | {"SHOPFERRY_DATA": str(data_dir())}):
-            say("waiting for Airflow")
-            booting.join()
-            state = stack_state()
-            airflow = AirflowClient(state["airflow_url"], state["airflow_user"], state["airflow_password"])
-            compared = _move(settings, airflow, say)
-        made = _check(settings, book, known, compared, say)
-        report.write(made, report_to)
-        wrong = _show(made, say)
-        say.console.print(f"report: {report_to}   took {time.monotonic() - say.started:.0f} s")
-        if leave_up:
-            say.console.print(
-                f"Airflow stays up: {airflow.url}  (admin/admin, platform/platform, oncall/oncall, viewer/viewer); "
-                "`.venv/bin/shopferry stack down` ends it"
-            )
-        return 1 if wrong else 0
-    finally:
-        if not leave_up:
-            stack.down()
+    with run_beside(book, rate, environment=os.environ | {"SHOPFERRY_DATA": str(data_dir())}):
+        say("waiting for Airflow")
+        booting.join()
+        state = stack_state()
+        airflow = AirflowClient(state["airflow_url"], state["airflow_user"], state["airflow_password"])
+        compared = _move(settings, airflow, say)
+    made = _check(settings, book, known, compared, say)
+    report.write(made, report_to)
+    wrong = _show(made, say)
+    say.console.print(f"report: {report_to}   took {time.monotonic() - say.started:.0f} s")
+    if leave_up:
+        say.console.print(
+            f"Airflow stays up: {airflow.url}  (admin/admin, platform/platform, oncall/oncall, viewer/viewer); "
+            "`.venv/bin/shopferry stack down` ends it"
+        )
+    return 1 if wrong else 0
 
 
 def _fill(settings: Settings, customers: int, say: _Steps) -> Personal:

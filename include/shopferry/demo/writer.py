@@ -13,7 +13,6 @@ import argparse
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -28,7 +27,7 @@ from typing import Any, Final, TextIO
 
 import psycopg
 
-from shopferry import db, logs
+from shopferry import db, logs, signals
 from shopferry.demo.router import MOVED, Router
 from shopferry.errors import StackError
 from shopferry.retry import describe, is_transient
@@ -264,9 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=7, help="of the dice")
     options = parser.parse_args(arguments)
     logs.configure()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = signals.set_on_signals()
     runner = threading.Thread(
         target=run,
         args=(Settings.load(), options.ledger),

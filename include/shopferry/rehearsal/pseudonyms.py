@@ -1,7 +1,8 @@
 """Pseudonyms that keep a value's shape: the same value becomes the same pseudonym everywhere, and none can be turned back.
 
 Letters become letters and digits digits, blanks, case and punctuation stay: so what was a duplicate, misspelt, too long or
-no address at all still is. Nothing is kept but the key, and that only as long as the object lives.
+no address at all still is. Nothing is kept but the key, and that only as long as the object lives. A pseudonym is drawn
+without a look at the other values, so by chance it may be a number that somebody else has.
 """
 
 from __future__ import annotations

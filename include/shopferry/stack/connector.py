@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import string
 import sys
 import threading
@@ -24,7 +23,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from shopferry import db, logs
+from shopferry import db, logs, signals
 from shopferry.cdc import slot
 from shopferry.errors import ShopferryError, StackError
 from shopferry.retry import describe, retrying
@@ -146,18 +145,10 @@ def _read_event(record: Any) -> tuple[str, bytes | None, bytes | None]:
 
 def run(settings: Settings) -> int:
     """Stream until SIGTERM (0) or until the engine ends by itself (1)."""
-    stopping = threading.Event()
-
-    def stop(*_: object) -> None:
-        if not stopping.is_set() and not streaming.is_set():
-            os._exit(0)  # still waiting for the publication: nothing to close
-        stopping.set()
-
-    streaming = threading.Event()
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    signals.exit_on_signals(signals.ENDING)  # while it waits for the publication there is nothing to close
     wanted = build_properties(settings)
     topics = retrying(lambda: _prepare(settings, wanted))
+    stopping = signals.set_on_signals()
     publisher = Publisher(
         settings.kafka,
         partitions=int(wanted["topic.creation.default.partitions"]),
@@ -166,7 +157,8 @@ def run(settings: Settings) -> int:
     publisher.create(topics)
     engine = _make_engine(wanted, publisher)
     worker = threading.Thread(target=engine.run, name="debezium", daemon=True)
-    streaming.set()
+    if stopping.is_set():
+        return 0
     worker.start()
     log.info("streaming", extra={"publication": wanted["publication.name"], "broker": settings.kafka})
     while worker.is_alive() and not stopping.wait(_POLL):
