@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from events import Log, Tap
@@ -362,12 +362,18 @@ class Pair:
             assert outcome.clean, outcome.differences
 
 
+@contextmanager
+def open_more(legacy_dsn: str, shop_dsn: str) -> Iterator[Stores]:
+    """Stores on two more connections."""
+    with connect(legacy_dsn) as legacy, connect(shop_dsn) as shop:
+        yield Stores(legacy, shop, ROUTE)
+
+
 @dataclass
 class Late:
     """A chunk on connections of its own that is read now and loaded when `load` is called: the slowest of workers."""
 
-    legacy_dsn: str
-    shop_dsn: str
+    open: Callable[[], AbstractContextManager[Stores]]
     phase: str
     span: Span = chunks.EVERYTHING
     _read: threading.Event = field(default_factory=threading.Event)
@@ -400,9 +406,9 @@ class Late:
 
     def _work(self) -> None:
         try:
-            with connect(self.legacy_dsn) as legacy, connect(self.shop_dsn) as shop:
-                shop.before = self._pause
-                backfill.copy_next(Stores(legacy, shop, ROUTE), self.phase, "late", self.span)
+            with self.open() as stores:
+                cast("Watched", stores.target).before = self._pause
+                backfill.copy_next(stores, self.phase, "late", self.span)
         except KilledError:
             pass
         except BaseException as error:

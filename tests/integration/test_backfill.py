@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from itertools import count
 from typing import Any
 
 import psycopg
 import pytest
-from pair import ROUTE, KilledError, Late, Pair, connect
+from pair import ROUTE, KilledError, Late, Pair, connect, open_more
 from psycopg.sql import SQL
 from shopferry.control import chunks, offsets
 from shopferry.control.chunks import Span
@@ -140,7 +141,7 @@ def test_a_copy_that_fails_half_way_leaves_both_connections_usable(pair: Pair) -
 
 def test_two_workers_never_take_the_same_chunk(filled: Pair) -> None:
     filled.start("contacts", chunk_size=100)
-    late = Late(*dsns(filled), "contacts")
+    late = Late(partial(open_more, *dsns(filled)), "contacts")
     late.read()
     held = waiting(filled)
     taken = []
@@ -173,7 +174,7 @@ def test_a_chunk_read_before_a_delete_and_loaded_after_it_does_not_bring_the_row
     pair.capture()
     pair.replay()
     pair.start("orders")
-    late = Late(*dsns(pair), "orders", Span("orders"))
+    late = Late(partial(open_more, *dsns(pair)), "orders", Span("orders"))
     late.read()
     pair.write("DELETE FROM orders WHERE id = 2", "UPDATE orders SET status_code = 'PAID' WHERE id = 3", order(4))
     pair.sync()
@@ -189,7 +190,7 @@ def test_a_chunk_read_before_a_delete_loaded_before_its_event_is_put_right_by_th
     pair.pass_phases(["contacts"])
     pair.write(order(1))
     pair.start("orders")
-    late = Late(*dsns(pair), "orders", Span("orders"))
+    late = Late(partial(open_more, *dsns(pair)), "orders", Span("orders"))
     late.read()
     pair.write("DELETE FROM orders WHERE id = 1")
     late.load()
@@ -202,7 +203,7 @@ def test_a_chunk_older_than_ten_events_changes_nothing_and_a_chunk_of_a_reborn_k
     pair.pass_phases(["contacts"])
     pair.write(order(1), order(2))
     pair.start("orders")
-    late = Late(*dsns(pair), "orders", Span("orders"))
+    late = Late(partial(open_more, *dsns(pair)), "orders", Span("orders"))
     late.read()
     for total in range(10):
         pair.write(f"UPDATE orders SET total = {total} WHERE id = 1")

@@ -17,6 +17,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import date
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ from history import Operation
 from hypothesis import HealthCheck, Phase, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from pair import ROUTE, KilledError, Late, Pair, connect
+from pair import ROUTE, KilledError, Late, Pair, connect, open_more
 from shopferry.cdc.envelope import Change
 from shopferry.cdc.replay import Replay
 from shopferry.control import chunks, offsets, phases
@@ -35,6 +36,7 @@ from shopferry.control.chunks import Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.engine import backfill
+from shopferry.engine.pair import Stores
 from shopferry.errors import FencedError, ReplayError
 from shopferry.retry import retrying
 from shopferry.settings import PROJECT
@@ -64,6 +66,7 @@ class Ferry(RuleBasedStateMachine):
 
     pair: Pair  # given by the test
     second: Replay  # another consumer of the pair, on a connection to the shop of its own
+    slow: Stores  # of a worker that is slow to load what it has read
     begun: ClassVar[int] = 0  # histories
 
     def __init__(self) -> None:
@@ -264,9 +267,7 @@ class Ferry(RuleBasedStateMachine):
         assert phase
         mine = [o for o in operations if o.table in ROUTE.tables_of(phase)]
         span = Span(mine[0].table) if mine else chunks.EVERYTHING
-        password = self.pair.legacy.info.password
-        dsns = (f"{c.info.dsn} password={password}" for c in (self.pair.legacy, self.pair.shop))
-        self.late = Late(*dsns, phase, span)
+        self.late = Late(lambda: nullcontext(self.slow), phase, span)
         self.late.read()
         self._write(self.pair.legacy, operations)
         if applied:
@@ -400,8 +401,8 @@ def test_invariants_hold_whatever_happens(
         begun = 0
 
     started, found = time.monotonic(), "broken off"
-    with connect(dsns[0]) as legacy, connect(dsns[1]) as shop:
-        Machine.pair, Machine.second = pair, Replay(shop, legacy, ROUTE)
+    with connect(dsns[0]) as legacy, connect(dsns[1]) as shop, open_more(dsns[0], dsns[1]) as slow:
+        Machine.pair, Machine.second, Machine.slow = pair, Replay(shop, legacy, ROUTE), slow
         try:
             run_state_machine_as_test(seed(number)(Machine), settings=_PROFILE)
             found = "nothing"

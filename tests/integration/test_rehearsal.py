@@ -126,7 +126,9 @@ def test_no_persons_data_is_in_a_pseudonymised_sample_and_what_belonged_together
         "INSERT INTO orders (id, number, customer_id, email, ship_name) VALUES "
         "(900001, 'A-77', 0, 'jan.kowalski@poczta.pl ', 'Jan Kowalski')",
     )
-    pseudonyms = Pseudonyms(bytes(32))  # with a key by chance some pseudonym is, once in many runs, another's real number
+    pseudonyms = Pseudonyms(
+        bytes(32)
+    )  # with a key by chance some pseudonym is, once in many runs, another's real number
     with carried(filled, make_db("scratch"), 200, pseudonyms) as scratch:  # type: ignore[operator]
         text = "\n".join(
             str(r[0])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from live import Flow, order
-from pair import Late
+from pair import Late, open_more
 from shopferry.control import chunks, phases
 from shopferry.control.chunks import Span
 from shopferry.engine import backfill
@@ -23,7 +24,8 @@ def read(flow: Flow) -> Iterator[Late]:
         phases.next_generation(flow.shop, "demo", "orders")
     backfill.plan_copy(flow.stores, "orders")
     total = next(p.total for p in chunks.load_progress(flow.shop, "demo") if (p.kind, p.target) == ("copy", "orders"))
-    late = Late(flow.settings.source_dsn, flow.settings.target_dsn, "orders", Span("orders", total - 1, total - 1))
+    others = partial(open_more, flow.settings.source_dsn, flow.settings.target_dsn)
+    late = Late(others, "orders", Span("orders", total - 1, total - 1))
     late.read()
     yield late
     while backfill.copy_next(flow.stores, "orders", "test"):
