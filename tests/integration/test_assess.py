@@ -16,6 +16,7 @@ from shopferry.demo.defects import misread
 from shopferry.route import signed_off
 from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT, Settings
+from waiting import until
 
 BLOCKING, WARNING, NOTE = Severity.BLOCKING, Severity.WARNING, Severity.NOTE
 HASH = "$2y$10$" + "a" * 53
@@ -455,8 +456,7 @@ def test_log_that_legacy_will_not_keep_is_found(stores_: Stores, monkeypatch: py
         stores_.legacy.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
         stores_.legacy.execute("ALTER SYSTEM SET idle_replication_slot_timeout = '60s'")
         stores_.legacy.execute("SELECT pg_reload_conf()")
-        while stores_.legacy.execute("SHOW max_slot_wal_keep_size").fetchone() != ("1MB",):
-            pass
+        until(lambda: stores_.legacy.execute("SHOW max_slot_wal_keep_size").fetchone() == ("1MB",))
         found = stores_.of("legacy store")
     finally:
         stores_.legacy.execute("ALTER SYSTEM RESET ALL")

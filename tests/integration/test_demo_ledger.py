@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from shopferry.errors import StackError
 from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT, Settings
 from shopferry.stores import fence
+from waiting import until
 
 ROUTE = Route.load("demo")
 
@@ -45,8 +45,7 @@ def write_until(settings: Settings, path: Path, enough: Callable[[list[dict[str,
     stop = threading.Event()
     thread = threading.Thread(target=writer.run, args=(settings, path), kwargs={"rate": 400.0, "stop": stop})
     thread.start()
-    while thread.is_alive() and not (path.exists() and enough(ledger.read(path))):
-        time.sleep(0.05)
+    until(lambda: not thread.is_alive() or (path.exists() and enough(ledger.read(path))))
     stop.set()
     thread.join()
 
@@ -287,8 +286,7 @@ def test_the_process_ends_cleanly(settings: Settings, tmp_path: Path, end: str) 
     }
     command = [sys.executable, "-m", "shopferry.demo.writer", "--ledger", str(path), "--stop-file", str(stop_file)]
     process = subprocess.Popen(command, env=environment)
-    while process.poll() is None and not (path.exists() and len(ledger.read(path)) >= 10):
-        time.sleep(0.05)
+    until(lambda: process.poll() is not None or (path.exists() and len(ledger.read(path)) >= 10))
     if end == "signal":
         process.terminate()
     else:

@@ -28,6 +28,7 @@ from shopferry.errors import AnnounceError, ConfigError, TransientError
 from shopferry.settings import Settings
 from shopferry.stack import server, state
 from test_backfill import dsns
+from waiting import until
 
 
 def settings_of(pair: Pair, **more: str) -> Settings:
@@ -83,8 +84,7 @@ def test_the_router_hears_of_the_switch_without_reading(pair: Pair, monkeypatch:
     here = Router(dsns(pair)[1], "demo")
     assert (here.ask_store(), here.version) == ("legacy", 1)
     flip(pair, "shop", 2)
-    while here.ask_store() != "shop":  # it never reads, so it must have heard
-        pass
+    until(lambda: here.ask_store() == "shop")  # it never reads, so it must have heard
     assert here.version == 2
     # Refused by a store that has just closed, it waits, and goes on as soon as it is told.
     later = threading.Timer(0.2, flip, (pair, "legacy", 3))
@@ -103,8 +103,7 @@ def test_the_router_reads_what_it_cannot_have_heard(pair: Pair, monkeypatch: pyt
     assert here.ask_store() == "shop"
     pair.shop.execute(b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'demo router'")
     flip(pair, "legacy", 3)
-    while here.ask_store() != "legacy":  # it notices, and connects anew
-        pass
+    until(lambda: here.ask_store() == "legacy")  # it notices, and connects anew
     here.close()
 
 
@@ -246,16 +245,20 @@ def test_a_pgbouncer_that_would_make_the_pause_long_is_found_before_anything_is_
             routing.settle(front.before(settings_of(pair)), "legacy")
 
 
+def _shows(pair: Pair, setting: str) -> str:
+    """What a new connection has for this setting."""
+    with connect(dsns(pair)[0]) as conn:
+        [(value,)] = conn.execute(f"SHOW {setting}".encode()).fetchall()
+    return str(value)
+
+
 @contextmanager
 def slow_logins(pair: Pair) -> Iterator[None]:
     """Each new connection to the cluster takes a second."""
     try:
         pair.legacy.execute(b"ALTER SYSTEM SET post_auth_delay = 1")
         pair.legacy.execute(b"SELECT pg_reload_conf()")
-        while True:
-            with connect(dsns(pair)[0]) as conn:
-                if conn.execute(b"SHOW post_auth_delay").fetchone() == ("1s",):
-                    break
+        until(lambda: _shows(pair, "post_auth_delay") == "1s")
         yield
     finally:
         pair.legacy.execute(b"ALTER SYSTEM RESET post_auth_delay")
@@ -270,8 +273,7 @@ def test_a_login_under_way_is_waited_for(pair: Pair) -> None:
             console.execute(b"SET server_login_retry = 900")
             client = threading.Thread(target=lambda: psycopg.connect(front.dsn()).close())
             client.start()
-            while not any(pool["sv_login"] for pool in console.execute(b"SHOW POOLS")):
-                pass
+            until(lambda: any(pool["sv_login"] for pool in console.execute(b"SHOW POOLS")))
         front.tool().hold(600.0)
         front.tool().let_go()
         with psycopg.connect(front.dsn(), autocommit=True, prepare_threshold=None) as conn:

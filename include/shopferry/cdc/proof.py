@@ -103,19 +103,7 @@ def await_applied(
             _send_marker(s.source)
             marked = time.monotonic()
     passed = time.monotonic()
-    while True:
-        # Positions first: what is applied may move on meanwhile, but never beyond ends that are asked for later.
-        applied = offsets.load(s.target, route)
-        goal = ends()
-        if not (astray := count_behind(goal, applied)):
-            break
-        topic, partition = min(astray)
-        _require_in_time(
-            started,
-            timeout_s,
-            f"the broker has less of {topic}[{partition}] than was applied: it has lost changes, and nobody has resynced yet",
-        )
-        time.sleep(_ASK_AGAIN_S)
+    goal = _await_goal(s, ends, started, timeout_s)
     while (left := count_behind(offsets.load(s.target, route), goal)) or (
         rest := chunks.count_resyncing(s.target, route)
     ):
@@ -136,6 +124,25 @@ def await_applied(
         )
         time.sleep(_LOOK_EVERY_S)
     return Watermark(due.lsn, passed - started, time.monotonic() - passed)
+
+
+def _await_goal(
+    s: Stores, ends: Callable[[], Mapping[Partition, int]], started: float, timeout_s: float
+) -> Mapping[Partition, int]:
+    """Return the broker's end offsets, once none of them is below what is applied."""
+    while True:
+        # Positions first: what is applied may move on meanwhile, but never beyond ends that are asked for later.
+        applied = offsets.load(s.target, s.route.name)
+        goal = ends()
+        if not (astray := count_behind(goal, applied)):
+            return goal
+        topic, partition = min(astray)
+        _require_in_time(
+            started,
+            timeout_s,
+            f"the broker has less of {topic}[{partition}] than was applied: it has lost changes, and nobody has resynced yet",
+        )
+        time.sleep(_ASK_AGAIN_S)
 
 
 def _describe_stop(target: Connection, route: str) -> str:

@@ -18,6 +18,7 @@ from shopferry.engine import mirror
 from shopferry.engine.mirror import MirrorTable
 from shopferry.route import losses
 from shopferry.route.route import Route
+from shopferry.stores import origin
 
 ALL = "0/0"
 _MOMENT_S = 0.5  # in which an application's transactions end
@@ -89,7 +90,7 @@ def put_back(shop: Connection, columns: Sequence[Overlong]) -> None:
     """
     if not shop.execute("SELECT FROM ferry.kept LIMIT 1").fetchall():
         return
-    shop.execute("SELECT set_config('shopferry.writer', 'ferry', true)")
+    shop.execute(f"SELECT {origin.WRITER}".encode())
     for short in columns:
         types = {c.name: c.type for c in short.table.columns}
         shop.execute(
