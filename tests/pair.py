@@ -88,11 +88,12 @@ class Pair:
     legacy: Watched
     shop: Watched
     log: Log = field(default_factory=Log)
+    route: Route = ROUTE
 
     @classmethod
-    def open(cls, legacy_dsn: str, shop_dsn: str) -> Pair:
+    def open(cls, legacy_dsn: str, shop_dsn: str, route: Route = ROUTE) -> Pair:
         """Connect to two prepared databases and tap legacy's log."""
-        pair = cls(connect(legacy_dsn), connect(shop_dsn))
+        pair = cls(connect(legacy_dsn), connect(shop_dsn), route=route)
         pair.open_tap()
         return pair
 
@@ -104,7 +105,7 @@ class Pair:
     @cached_property
     def tap(self) -> Tap:
         """The tap on legacy's log."""
-        return Tap(self.legacy, ROUTE.publication, "tap_" + self.legacy.info.dbname)
+        return Tap(self.legacy, self.route.publication, "tap_" + self.legacy.info.dbname, self.route.name)
 
     def open_tap(self) -> None:
         """Tap legacy's log: from now on nothing is missed."""
@@ -139,12 +140,12 @@ class Pair:
     @cached_property
     def stores(self) -> Stores:
         """What the backfill works on."""
-        return Stores(self.legacy, self.shop, ROUTE)
+        return Stores(self.legacy, self.shop, self.route)
 
     @cached_property
     def consumer(self) -> Replay:
         """The replay of one consumer's life."""
-        return Replay(self.shop, self.legacy, ROUTE)
+        return Replay(self.shop, self.legacy, self.route)
 
     # -- the stream ------------------------------------------------------------------------------------------------
 
@@ -154,14 +155,14 @@ class Pair:
 
     def pending(self) -> dict[Partition, int]:
         """How many messages of each partition are not applied."""
-        stored = offsets.load(self.shop, ROUTE.name)
+        stored = offsets.load(self.shop, self.route.name)
         left = {p: len(held) - stored.get(p, 0) for p, held in self.log.partitions.items()}
         return {p: n for p, n in sorted(left.items()) if n > 0}
 
     def batch(self, take: dict[Partition, int]) -> tuple[list[Change], dict[Partition, tuple[int, int]]]:
         """The next messages of some partitions, decoded, with the steps that applying them makes."""
         captured = frozenset(self.consumer.tables)
-        stored = offsets.load(self.shop, ROUTE.name)
+        stored = offsets.load(self.shop, self.route.name)
         changes, steps = [], {}
         for partition, count in take.items():
             at = stored.get(partition, 0)
@@ -170,7 +171,7 @@ class Pair:
                 if change is not None:
                     changes.append(change)
             with self.shop.transaction():
-                offsets.begin(self.shop, ROUTE.name, partition, 0)
+                offsets.begin(self.shop, self.route.name, partition, 0)
             steps[partition] = (at, min(at + count, len(self.log.partitions[partition])))
         return changes, steps
 
@@ -188,9 +189,11 @@ class Pair:
     def start(self, phase: str, chunk_size: int = 10_000) -> None:
         """Begin a phase and plan its copy."""
         with self.shop.transaction():
-            phases.require_start(self.shop, ROUTE.name, phase)
-            phases.configure(self.shop, ROUTE.name, phase, chunk_size=chunk_size, rows_per_second=None, sample=None)
-            phases.move(self.shop, ROUTE.name, phase, State.COPYING)
+            phases.require_start(self.shop, self.route.name, phase)
+            phases.configure(
+                self.shop, self.route.name, phase, chunk_size=chunk_size, rows_per_second=None, sample=None
+            )
+            phases.move(self.shop, self.route.name, phase, State.COPYING)
         backfill.plan_copy(self.stores, phase)
 
     def copy(self, phase: str) -> None:
@@ -209,12 +212,12 @@ class Pair:
         """Catch up and declare the phase verified, so that the next may start."""
         self.sync()
         with self.shop.transaction():
-            phases.move(self.shop, ROUTE.name, phase, State.IN_SYNC)
-            phases.move(self.shop, ROUTE.name, phase, State.VERIFIED)
+            phases.move(self.shop, self.route.name, phase, State.IN_SYNC)
+            phases.move(self.shop, self.route.name, phase, State.VERIFIED)
 
-    def pass_phases(self, names: Iterable[str] = ROUTE.phases) -> None:
-        """Bring whole phases through, one after the other."""
-        for phase in names:
+    def pass_phases(self, names: Iterable[str] | None = None) -> None:
+        """Bring whole phases through, all unless some are named, one after the other."""
+        for phase in self.route.phases if names is None else names:
             self.start(phase)
             self.copy(phase)
             self.merge(phase)
@@ -222,19 +225,19 @@ class Pair:
 
     def state(self, phase: str) -> State:
         """Where a phase is."""
-        return State(phases.load(self.shop, ROUTE.name, phase).state)
+        return State(phases.load(self.shop, self.route.name, phase).state)
 
     def live(self) -> list[str]:
         """The phases that the stream merges."""
-        return [p.phase for p in phases.load_all(self.shop, ROUTE.name) if State(p.state).live]
+        return [p.phase for p in phases.load_all(self.shop, self.route.name) if State(p.state).live]
 
     def verify(self, phase: str) -> Verification:
         """The engine's own verification."""
-        return verify(self.legacy, self.shop, ROUTE, phase, self.sync)
+        return verify(self.legacy, self.shop, self.route, phase, self.sync)
 
     def accounts(self, phase: str) -> dict[str, Account]:
         """The engine's own accounts, by table."""
-        return {a.table: a for a in (account(self.shop, m) for m in list_counting(ROUTE, phase))}
+        return {a.table: a for a in (account(self.shop, m) for m in list_counting(self.route, phase))}
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -271,7 +274,7 @@ class Pair:
         """Everything the live phases hold in the shop, with surrogate keys replaced by what they stand for."""
         found = {}
         for phase in live:
-            for unit in ROUTE.of(phase):
+            for unit in self.route.of(phase):
                 if not isinstance(unit, IdentityMapping):
                     found[unit.entity] = self._exported(unit.entity)
         entities = list(found)
@@ -321,19 +324,19 @@ class Pair:
     def exported_from_scratch(self, live: Sequence[str]) -> dict[str, list[str]]:
         """What `exported` would be, were everything merged just now from the mirror as it stands. Leaves no trace."""
         merger = self.consumer.merger
-        merger.stage(ROUTE.units)
+        merger.stage(self.route.units)
         with self.shop.transaction(force_rollback=True):
             self.empty_shop()
             for phase in live:
                 backfill.standardize(self.stores, phase)
-                for unit in ROUTE.of(phase):
+                for unit in self.route.of(phase):
                     merger.merge(unit, select_keys_between(unit, None, None), disjoint=False)
             return self.exported(live)
 
     def empty_shop(self) -> None:
         """Take everything out of the shop that mappings have put there, and forget who is who."""
         self.shop.execute("SET LOCAL shopferry.writer = 'ferry'")
-        for unit in reversed(ROUTE.mappings):
+        for unit in reversed(self.route.mappings):
             self.shop.execute(f"DELETE FROM {unit.entity}".encode())
         for table in ("identity", "quarantine", "left_out", "standardized"):
             self.shop.execute(f"DELETE FROM ferry.{table}".encode())
@@ -342,7 +345,7 @@ class Pair:
         """Invariants 1 to 4, at a moment when everything legacy committed is applied."""
         assert self.pending() == {}
         live = self.live()
-        for table in sorted({t for phase in live for t in ROUTE.tables_of(phase)}):
+        for table in sorted({t for phase in live for t in self.route.tables_of(phase)}):
             theirs, ours = self.mirrored(table)
             assert ours == theirs, f"mirror of {table}"
         here, there = self.exported(live), self.exported_from_scratch(live)
@@ -355,7 +358,7 @@ class Pair:
                 (rows,) = self.legacy.execute(f"SELECT count(*) FROM {entry.table}".encode()).fetchone() or (None,)
                 total = entry.migrated + entry.quarantined + sum(entry.left_out.values())
                 assert rows == entry.legacy_rows == total, entry
-        stored = offsets.load(self.shop, ROUTE.name)
+        stored = offsets.load(self.shop, self.route.name)
         assert {p: n for p, n in stored.items() if n} == {p: len(m) for p, m in self.log.partitions.items() if m}
         for phase in live:
             outcome = self.verify(phase)

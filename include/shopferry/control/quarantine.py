@@ -28,13 +28,26 @@ class Entry:
     since: datetime
 
 
-def compose_settlement(entity: str, *, affected: sql.Identifier, outcome: sql.Composable) -> sql.Composed:
+def compose_settlement(
+    entity: str, *, affected: sql.Identifier, outcome: sql.Composable, loose: str | None = None
+) -> sql.Composed:
     """Compose the statement that brings quarantine and left-out rows of `affected(key)` to what `outcome` says.
 
     `outcome` is a SELECT of (row_key, key, reasons, left_out), one row for each refused row. The statement yields how many
-    of the affected keys' rows the database itself had refused before.
+    of the affected keys' rows the database itself had refused before. `loose` is the keys' type where two that are equal may
+    be written differently: an entry then counts as of every key that its own one is equal to.
     """
-    return sql.SQL(_Q["settle"].rstrip(";")).format(entity=sql.Literal(entity), affected=affected, outcome=outcome)
+    conditions = {
+        f"of_{table}": sql.SQL("{0}.key = a.key::text").format(sql.SQL(alias))
+        if loose is None
+        else sql.SQL("CASE WHEN {0}.entity = {1} THEN {0}.key::{2} END = a.key").format(
+            sql.SQL(alias), sql.Literal(entity), sql.SQL(loose)
+        )
+        for table, alias in (("quarantine", "q"), ("left_out", "l"))
+    }
+    return sql.SQL(_Q["settle"].rstrip(";")).format(
+        entity=sql.Literal(entity), affected=affected, outcome=outcome, **conditions
+    )
 
 
 def refuse(

@@ -28,6 +28,14 @@ _PLAIN = {
     "time without time zone",
 }
 _TEXTS = ("text", "character varying")
+_LOOSE = """
+SELECT a.attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+JOIN pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
+LEFT JOIN pg_collation c ON c.oid = a.attcollation
+WHERE a.attrelid = to_regclass(%s) AND a.attname = ANY(%s)
+  AND (NOT c.collisdeterministic OR b.typtype <> 'e' AND format_type(b.oid, NULL) <> ALL(%s))
+ORDER BY a.attnum
+"""
 _DEPENDS = """
 SELECT n.nspname, t.relname, a.attname,
        t.relkind IN ('r', 'p') AND NOT t.relispartition AS plain, t.relpersistence = 't' AS temporary
@@ -56,6 +64,12 @@ def stage(conn: Connection, name: str, rows: Composable) -> None:
             "CREATE TEMP TABLE IF NOT EXISTS {} AS SELECT r.*, NULL::text[] AS _touched FROM ({}) r WITH NO DATA"
         ).format(Identifier(name), rows)
     )
+
+
+def find_loose(conn: Connection, relation: str, columns: Sequence[str]) -> list[str]:
+    """Find those of a relation's columns in which two values may be equal without being the same."""
+    same = [*_PLAIN, *_TEXTS, "character"]
+    return [name for (name,) in conn.execute(_LOOSE, (relation, list(columns), same)).fetchall()]
 
 
 def compose_touched(columns: Mapping[str, str], key: str, one: str, other: str) -> Composed:

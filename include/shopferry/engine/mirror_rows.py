@@ -24,8 +24,9 @@ def apply_events(
 ) -> psycopg.Cursor[Any]:
     """Upsert and tombstone one table's events in one statement; its result is how many rows were written.
 
-    `rows` is a JSON array with one object per key: the row's columns beside _lsn, _gone and _generation. A row of the
-    mirror that is newer than its event stays as it is. `noted` leaves the live rows of these keys that change, as they
+    `rows` is a JSON array of the rows' columns beside _lsn, _gone and _generation. Of several with a key that PostgreSQL takes
+    for the same, the newest counts: a key that changes only in how it is written (citext, 1.0 and 1.00) comes as a row that
+    goes and one that comes, at one log position. A row of the mirror that is newer than its event stays as it is. `noted` leaves the live rows of these keys that change, as they
     were before and as they are then, in the table's `changed` temp table, which must be there; not `compared`, they count as
     changed in every column.
     """
@@ -49,7 +50,7 @@ def _compose_events(table: MirrorTable, noted: bool, compared: bool) -> bytes:
         "shape": shape,
         "key": SQL(", ").join(map(Identifier, table.key)),
         "columns": SQL(", ").join(map(Identifier, names)),
-        "assign": SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(n)) for n in names if n not in table.key),
+        "assign": SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(n)) for n in names),
     }
     # A row whose change touches no column that is captured is not noted; nor is one that is newer than its event.
     columns, changed = {c.name: c.type for c in table.columns}, Identifier("pg_temp", table.changed)
@@ -66,11 +67,14 @@ def _compose_events(table: MirrorTable, noted: bool, compared: bool) -> bytes:
     return (
         SQL(
             """WITH incoming AS MATERIALIZED (
-               SELECT {values}, _lsn, _gone, _generation
-               FROM json_to_recordset(%s::json) AS r ({shape}, _lsn pg_lsn, _gone boolean, _generation integer)
+               SELECT DISTINCT ON ({key}) * FROM (
+                   SELECT {values}, _lsn, _gone, _generation
+                   FROM json_to_recordset(%s::json) AS r ({shape}, _lsn pg_lsn, _gone boolean, _generation integer)
+               ) r ORDER BY {key}, _lsn DESC, _gone
            ), written AS (
                INSERT INTO {base} AS m ({columns}) SELECT {columns} FROM incoming ORDER BY {key}
-               ON CONFLICT ({key}) DO UPDATE SET {assign} WHERE m._lsn <= excluded._lsn
+               ON CONFLICT ({key}) DO UPDATE SET {assign}
+               WHERE m._lsn < excluded._lsn OR (m._lsn = excluded._lsn AND m._gone >= excluded._gone)
                RETURNING m.*
            ){noting}
            SELECT count(*) FROM written"""
@@ -190,9 +194,7 @@ def _loading(table: MirrorTable) -> _Loading:
         "AND (m._generation >= %s OR (NOT m._gone AND i._gone IS NULL AND ROW({})::record *= ROW({})::record))"
     ).format(table.base, same, mine, theirs)
     assign = SQL(", ").join(
-        SQL("{0} = excluded.{0}").format(Identifier(n))
-        for n in (*table.names, "_lsn", "_gone", "_generation")
-        if n not in table.key
+        SQL("{0} = excluded.{0}").format(Identifier(n)) for n in (*table.names, "_lsn", "_gone", "_generation")
     )
     write = SQL(
         "INSERT INTO {0} AS m ({1}, _lsn, _gone, _generation) "

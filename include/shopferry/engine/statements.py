@@ -85,9 +85,13 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
         names = list(load_columns(conn, f"pg_temp.yielded_{unit.slug}"))
         casts = _load_casts(conn, unit, names)
         settle = quarantine.compose_settlement(
-            unit.entity, affected=affected, outcome=_select_outcome(unit, yielded, names)
+            unit.entity,
+            affected=affected,
+            outcome=_select_outcome(unit, yielded, names),
+            loose=key_type if changes.find_loose(conn, f"pg_temp.affected_{unit.slug}", ["key"]) else None,
         )
-        writes = _compose_writes(unit, affected, yielded, names, casts)
+        loose = changes.find_loose(conn, unit.entity, unit.key)
+        writes = _compose_writes(unit, affected, yielded, names, casts, loose)
         deferrable = _find_deferrable(conn, unit)
         if any(s.relation == unit.entity for u in route.units for s in u.sources):
             held = Identifier("pg_temp", f"before_{unit.slug}")
@@ -263,9 +267,16 @@ def _find_deferrable(conn: Connection, unit: EntityMapping) -> tuple[Identifier,
 
 
 def _compose_writes(
-    unit: EntityMapping, affected: Identifier, yielded: Identifier, names: Sequence[str], casts: dict[str, SQL]
+    unit: EntityMapping,
+    affected: Identifier,
+    yielded: Identifier,
+    names: Sequence[str],
+    casts: dict[str, SQL],
+    loose: Sequence[str],
 ) -> list[Composed]:
     """Compose three statements: delete what is not yielded any more, update what differs, insert what is not there.
+
+    Of the key only its `loose` columns are updated, in which an equal value may be another one.
 
     Not one upsert for both: `ON CONFLICT DO UPDATE` locks each row as if its keys changed, and would so stand in the way
     of everybody who checks a foreign key on it; `UPDATE` looks at what really changes.
@@ -277,7 +288,7 @@ def _compose_writes(
     key, theirs = _row(unit.key, "t"), SQL(", ").join(cast[k] for k in unit.key)
     same = SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in unit.key)
     known = SQL(" AND ").join(SQL("y.{} IS NOT NULL").format(Identifier(k)) for k in unit.key)
-    rest = [c for c in cast if c not in unit.key]
+    rest = [c for c in cast if c not in unit.key or c in loose]
     # NOT IN is hashed however large the planner believes the temp tables to be; a row without a key is not yielded.
     statements = [
         SQL(

@@ -1,14 +1,14 @@
 -- name: settle
 -- Bring quarantine and left-out rows of the affected keys to what the mapping says of them. `outcome` is a SELECT of
 -- (row_key, key, reasons, left_out), one row for each that may not enter the shop. Tells how many rows of these keys the
--- database itself had refused before.
+-- database itself had refused before. The caller says which entry is one of an affected key.
 WITH outcome AS MATERIALIZED ({outcome}), released AS (
     DELETE FROM ferry.quarantine q USING {affected} a
-    WHERE q.entity = {entity} AND q.key = a.key::text
+    WHERE q.entity = {entity} AND {of_quarantine}
       AND q.row_key NOT IN (SELECT o.row_key FROM outcome o WHERE o.reasons IS NOT NULL)
 ), let_in AS (
     DELETE FROM ferry.left_out l USING {affected} a
-    WHERE l.entity = {entity} AND l.key = a.key::text
+    WHERE l.entity = {entity} AND {of_left_out}
       AND l.row_key NOT IN (SELECT o.row_key FROM outcome o WHERE o.left_out IS NOT NULL)
 ), quarantined AS (
     INSERT INTO ferry.quarantine AS q (entity, row_key, key, reasons)
@@ -22,7 +22,7 @@ WITH outcome AS MATERIALIZED ({outcome}), released AS (
     ON CONFLICT (entity, row_key) DO UPDATE SET key = excluded.key, reason = excluded.reason
     WHERE (l.key, l.reason) IS DISTINCT FROM (excluded.key, excluded.reason)
 )
-SELECT count(*) FROM ferry.quarantine q JOIN {affected} a ON a.key::text = q.key
+SELECT count(*) FROM ferry.quarantine q JOIN {affected} a ON {of_quarantine}
 WHERE q.entity = {entity} AND q.sqlstate IS NOT NULL;
 
 -- name: refuse
