@@ -13,12 +13,14 @@ import shopferry
 
 PATIENCE_S = 60
 WAITS = """
+import sys
 from shopferry import signals
 event = signals.set_on_signals()
 print("ready", flush=True)
 while not event.is_set():
     event.wait(1e-6)
-print("ended")
+print("ended", flush=True)
+sys.stdin.read()  # an interpreter that is shutting down has no handlers any more
 """
 HOLDS_THE_LOCK = """
 import signal

@@ -26,9 +26,10 @@ def apply_events(
 
     `rows` is a JSON array of the rows' columns beside _lsn, _gone and _generation. Of several with a key that PostgreSQL takes
     for the same, the newest counts: a key that changes only in how it is written (citext, 1.0 and 1.00) comes as a row that
-    goes and one that comes, at one log position. A row of the mirror that is newer than its event stays as it is. `noted` leaves the live rows of these keys that change, as they
-    were before and as they are then, in the table's `changed` temp table, which must be there; not `compared`, they count as
-    changed in every column.
+    goes and one that comes, at one log position. A row of the mirror that is newer than its event stays as it is.
+
+    `noted` leaves the live rows of these keys that change, as they were before and as they are then, in the table's `changed`
+    temp table, which must be there; not `compared`, they count as changed in every column.
     """
     # as bytes the rows would travel as bytea, which is no json
     return target.execute(_compose_events(table, noted, compared), (rows.decode(),), prepare=True)
