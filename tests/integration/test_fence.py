@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
+from own_shop import own_pair
 from pair import ROUTE, Pair, connect
 from shopferry import installation
+from shopferry.cutover import gates
 from shopferry.stores import fence
 from test_backfill import dsns, order
 
@@ -67,6 +71,44 @@ def test_partitions_are_closed_too_and_opened_with_the_whole(pair: Pair) -> None
         fence.lift_fence(pair.legacy, ["public.visits"])
     for number, table in enumerate(("visits", "visits_1", "visits_1_1"), 1):
         pair.write(f"INSERT INTO {table} VALUES ({number})")
+
+
+PARTED = """
+CREATE SCHEMA shop;
+CREATE TABLE shop.visit (id bigint PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE TABLE shop.visit_1 PARTITION OF shop.visit FOR VALUES FROM (0) TO (100);
+CREATE TABLE shop.apart (id bigint PRIMARY KEY);
+"""
+MAPPING = """-- entity: shop.visit
+-- key: id
+-- scope: id
+-- source: legacy.visits(id)
+SELECT v.id, '{}'::text[] AS problems FROM legacy.visits v JOIN affected a ON a.key = v.id
+"""
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        "CREATE TABLE shop.visit_2 PARTITION OF shop.visit FOR VALUES FROM (100) TO (200)",
+        "ALTER TABLE shop.apart RENAME TO visit_2; "
+        "ALTER TABLE shop.visit ATTACH PARTITION shop.visit_2 FOR VALUES FROM (100) TO (200)",
+    ],
+    ids=["made", "attached"],
+)
+def test_a_partition_that_comes_later_is_named_as_open_and_closed_by_init(
+    make_db: Callable[..., str], tmp_path: Path, later: str
+) -> None:
+    legacy = "CREATE TABLE visits (id bigint PRIMARY KEY)"
+    with own_pair(make_db, tmp_path, legacy, PARTED, {"all/visit.sql": MAPPING}) as pair:
+        assert gates._reach(pair.stores).met
+        pair.shop.execute(later.encode())
+        gate = gates._reach(pair.stores)
+        assert (gate.met, gate.evidence) == (False, "no fence on shop.visit_2")
+        installation.install(pair.legacy, pair.shop, pair.route)
+        assert gates._reach(pair.stores).met
+        with pytest.raises(psycopg.DatabaseError, match="moved"):
+            pair.shop.execute("INSERT INTO shop.visit_2 VALUES (101)")
 
 
 def test_reading_goes_on_behind_the_fence(pair: Pair) -> None:

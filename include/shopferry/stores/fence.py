@@ -27,7 +27,7 @@ def raise_fence(conn: Connection, tables: Sequence[str], route: str, moved: tupl
     """
     told = moved or _find_standing(conn, route)
     arguments = [route, *([told[0], str(told[1])] if told else [])]
-    for table in find_unfenced(conn, _find_parts(conn, tables)):
+    for table in find_unfenced(conn, tables):
         name = Identifier(*table.split("."))
         conn.execute(
             SQL(
@@ -58,8 +58,8 @@ def find_fenced(conn: Connection) -> list[str]:
 
 
 def find_unfenced(conn: Connection, tables: Sequence[str]) -> list[str]:
-    """Find those of these tables whose fence does not stand."""
-    return sorted(set(tables) - set(find_fenced(conn)))
+    """Find those of these tables, and of their partitions, whose fence does not stand."""
+    return sorted(set(_find_parts(conn, tables)) - set(find_fenced(conn)))
 
 
 def _find_with_trigger(conn: Connection, tables: Sequence[str], condition: str) -> list[str]:
