@@ -79,6 +79,11 @@ WRONG = [
         Code.UNPUBLISHED,
         "public.orders.note",
     ),
+    (
+        replace(WELL, refused=("the REPLICA IDENTITY of public.orders is FULL",)),
+        Code.WRITES_REFUSED,
+        "cannot UPDATE or DELETE there: the REPLICA IDENTITY of public.orders is FULL",
+    ),
     (replace(WELL, lost="table public.orders is not in publication x"), Code.CHANGES_LOST, "public.orders"),
     (replace(WELL, topics=(*TOPICS[1:], Topic("demo.public.x"))), Code.TOPIC_MISSING, "no topic demo.public.x"),
     (

@@ -20,6 +20,7 @@ from shopferry.cdc.broker import beats as beats_of
 from shopferry.cdc.broker import topics
 from shopferry.cdc.consumer import Stream, open_stream
 from shopferry.cdc.envelope import Change
+from shopferry.cdc.identities import find_refused
 from shopferry.cdc.replay import Replay
 from shopferry.control import locks, offsets
 from shopferry.control.offsets import Partition
@@ -100,6 +101,8 @@ class Flow:
             while not self.stop.is_set():
                 if time.monotonic() - looked > _LOOK_EVERY_S:
                     slot.require_sound(replay.legacy, shop, route.name, route.publication, tables)
+                    for clause in find_refused(replay.legacy, route.publication):
+                        log.error("the shop's application cannot UPDATE or DELETE there: %s", clause)
                     offsets.forget_batches(shop, route.name)
                     goal = (
                         goal or stream.read_ends()

@@ -15,6 +15,7 @@ import psycopg
 from shopferry import db
 from shopferry.cdc import positions
 from shopferry.cdc.broker import Unread, count_unread, topics
+from shopferry.cdc.identities import find_refused
 from shopferry.cdc.slot import find_withheld
 from shopferry.control import chunks, continuity, offsets, phases, quarantine, routes
 from shopferry.control.offsets import Consumer, Partition, Position
@@ -103,6 +104,9 @@ class SyncHealth:
     gaps: tuple[Gap, ...] = ()
     slot: Slot | None = None
     withheld: tuple[str, ...] = ()  # what keeps changes of the mirror's tables from the stream, one clause each
+    refused: tuple[
+        str, ...
+    ] = ()  # why the application of the store that is read cannot change rows there, one clause each
     lost: str | None = None  # what changes were lost by, until a resync brings them
     position: Position | None = None
     applied_lag_s: float = 0.0  # commit to application, of the newest batches
@@ -180,14 +184,16 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
     begun, active = any(p.state != State.NEW for p in known), routes.find_active(shop, name)
     tables = mirror.load(shop)
     slot: Slot | None = None
-    withheld: list[str] = []
+    withheld, refused = list[str](), list[str]()
     standby = active == "shop" and route.has_way_back
     needed, unfenced = begun and (active == "legacy" or standby), list[str]()
     if begun:
         try:
             with db.connect(settings.source_dsn, "watch") as legacy:
                 slot, unfenced = _read_slot(legacy, route), _find_unfenced(legacy, shop, route, active)
-                withheld = find_withheld(legacy, route.publication, tables) if needed else []
+                if needed:
+                    withheld = find_withheld(legacy, route.publication, tables)
+                refused = find_refused(legacy, route.publication)
         except (psycopg.Error, ShopferryError) as error:
             if needed:  # else legacy may be gone for good
                 away["legacy"] = describe(error)
@@ -204,6 +210,7 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
         gaps=tuple(gaps),
         slot=slot,
         withheld=tuple(withheld),
+        refused=tuple(refused),
         lost=continuity.load(shop, name).lost,
         position=offsets.load_position(shop, name),
         applied_lag_s=backfill.measure_lag(shop, name),

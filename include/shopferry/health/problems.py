@@ -38,6 +38,7 @@ class Code(StrEnum):
     SLOT_RETAINS = "slot-retains"
     SLOT_HEADROOM = "slot-headroom"
     UNPUBLISHED = "unpublished"
+    WRITES_REFUSED = "writes-refused"
     CHANGES_LOST = "changes-lost"
     TOPIC_MISSING = "topic-missing"
     EVENTS_MISSING = "events-missing"
@@ -82,6 +83,8 @@ def find_problems(health: SyncHealth, limits: Limits = Limits()) -> list[Problem
         ]
     elif health.begun and health.slot:  # nobody needs it any more, but legacy keeps its log for it
         found += [c for c in _find_of_room(health.slot, limits) if c.code in {Code.SLOT_RETAINS, Code.SLOT_HEADROOM}]
+    if health.refused:
+        found.append(_describe_refused(health))
     if health.unfenced:
         found.append(_describe_open(health))
     if health.other:
@@ -183,6 +186,14 @@ def _find_of_consumers(health: SyncHealth, limits: Limits) -> Iterator[Problem]:
                 f"consumer {consumer.consumer} was last seen {consumer.age_s:.0f} s ago (limit {limits.silence_s:.0f}): "
                 f"start `{health.flow}`, read its log",
             )
+
+
+def _describe_refused(health: SyncHealth) -> Problem:
+    return Problem(
+        Code.WRITES_REFUSED,
+        f"the application of {health.read} cannot UPDATE or DELETE there: {'; '.join(health.refused)}, and PostgreSQL wants all "
+        "of it published: ALTER TABLE … REPLICA IDENTITY DEFAULT at once (a key that is DEFERRABLE is made anew without)",
+    )
 
 
 def _describe_open(health: SyncHealth) -> Problem:
