@@ -16,13 +16,14 @@ from shopferry.cutover import gates, locks, routing, section, way_back
 
 Limits: TypeAlias = Mapping[tuple[ModuleType, str], float]
 PATIENT_S = 120.0  # far longer than anything here takes on a busy machine
+CALM_S = 30.0  # waited for in vain where writers do not pause
 
 LONG: Limits = {
     (section, "LIMIT_S"): PATIENT_S,
     (locks, "LIMIT_S"): PATIENT_S,
     (section, "LOCK_WAIT_S"): PATIENT_S / 2,
     (section, "_OPEN_WAIT_S"): PATIENT_S / 4,
-    (section, "_CALM_S"): 30.0,  # waited for in vain where writers do not pause
+    (section, "_CALM_S"): CALM_S,
     (gates, "LAG_LIMIT_S"): PATIENT_S,
     (gates, "_STEADY_MS"): PATIENT_S * 1000,
     (gates, "SIGN_OF_LIFE_S"): PATIENT_S,

@@ -8,12 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import psycopg
 import pytest
 from bouncer import Bouncer, Clients, read, write
 from shopferry import db, phase_steps, stack
-from shopferry.cutover import locks, routing, section, switch, way_back
+from shopferry.cutover import deadline, locks, routing, section, switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.cutover.turn import Turn
 from shopferry.errors import GateError, ShopferryError, TransientError
@@ -80,6 +79,48 @@ def after(monkeypatch: pytest.MonkeyPatch, name: str, then: Callable[[], object]
     monkeypatch.setattr(section, name, done)
 
 
+class Clock:
+    """Time that passes when it is told to, in the place of `time` and `threading` for the deadline."""
+
+    Lock = staticmethod(threading.Lock)
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+
+    def monotonic(self) -> float:
+        """The time now."""
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let so much time pass, and do what is due by then."""
+        self.now += seconds
+        for due, act in list(self.timers):
+            if due <= self.now:
+                act()
+
+    def Timer(self, seconds: float, act: Callable[..., None], args: Sequence[object]) -> Clock.Timed:  # noqa: N802
+        """As threading.Timer."""
+        return Clock.Timed(self, (self.now + seconds, partial(act, *args)))
+
+    @dataclass
+    class Timed:
+        """Something that is due at some time."""
+
+        clock: Clock
+        entry: tuple[float, Callable[[], None]]
+        daemon: bool = False
+
+        def start(self) -> None:
+            """Wait for the time."""
+            self.clock.timers.append(self.entry)
+
+        def cancel(self) -> None:
+            """Wait no more."""
+            if self.entry in self.clock.timers:
+                self.clock.timers.remove(self.entry)
+
+
 def version(settings: Settings) -> int:
     return int(row(settings.target_dsn, "SELECT version FROM ferry.route"))
 
@@ -114,9 +155,11 @@ def test_a_writer_that_does_not_end_keeps_the_switch_out(settings: Settings, eac
 
 
 def test_a_stream_that_does_not_catch_up_keeps_the_switch_out(
-    settings: Settings, short_limit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short_limit("LIMIT_S")
+    monkeypatch.setattr(
+        section, "LOOK_S", section.LIMIT_S - 10.0
+    )  # ten seconds for the stream, long before the deadline
     consumer = next(s.pid for s in stack.status() if s.name == "sync")
     assert consumer
     after(monkeypatch, "lock", lambda: os.kill(consumer, signal.SIGSTOP))
@@ -147,10 +190,12 @@ def test_what_keeps_nobody_waiting_may_take_longer_than_the_switch(
     def locked() -> None:
         raise GateError("so far it came")
 
-    looks = iter([0.0, 2.5])  # ahead, and again
-    monkeypatch.setattr(section, "LIMIT_S", 4.0)
-    after(monkeypatch, "_await_calm", lambda: time.sleep(2.5))
-    after(monkeypatch, "look_ahead", lambda: time.sleep(next(looks)))
+    clock = Clock()
+    monkeypatch.setattr(deadline, "time", clock)
+    monkeypatch.setattr(deadline, "threading", clock)
+    looks = iter([0.0, 0.6])  # ahead, and again
+    after(monkeypatch, "_await_calm", lambda: clock.advance(0.6 * section.LIMIT_S))
+    after(monkeypatch, "look_ahead", lambda: clock.advance(next(looks) * section.LIMIT_S))
     after(monkeypatch, "lock", locked)
     with pytest.raises(GateError, match="so far it came"):
         switch.cut_over(settings, "test")
@@ -254,16 +299,19 @@ def killed(settings: Settings, at: str, tmp_path: Path, how: signal.Signals, *co
     for one, other in (
         ("gates:require", "switching:prove"),
         ("section:LIMIT_S", "limits:PATIENT_S"),
-        ("section:_CALM_S", "limits:PATIENT_S"),
+        ("section:_CALM_S", "limits:CALM_S"),
     ):
         points += ["--replace", f"shopferry.cutover.{one}={other}"]
     line = [sys.executable, str(PAUSING), *points, "--", *command]
     with log.open("w") as output:
         process = subprocess.Popen(line, stdout=output, stderr=output, env=environment)
-        until(lambda: flag.exists() or process.poll() is not None)
-        assert flag.exists(), log.read_text()
-        process.send_signal(how)
-        process.wait()
+        try:
+            until(lambda: flag.exists() or process.poll() is not None)
+            assert flag.exists(), log.read_text()
+            process.send_signal(how)
+            process.wait()
+        finally:
+            process.kill()
     return Killed(process.returncode, log.read_text())
 
 

@@ -84,6 +84,11 @@ WRONG = [
         Code.WRITES_REFUSED,
         "cannot UPDATE or DELETE there: the REPLICA IDENTITY of public.orders is FULL",
     ),
+    (
+        replace(WELL, unlogged=("public.orders_2019 is gone",)),
+        Code.BESIDE_LOG,
+        "since the verification: public.orders_2019 is gone: run `shopferry verify`",
+    ),
     (replace(WELL, lost="table public.orders is not in publication x"), Code.CHANGES_LOST, "public.orders"),
     (replace(WELL, topics=(*TOPICS[1:], Topic("demo.public.x"))), Code.TOPIC_MISSING, "no topic demo.public.x"),
     (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -122,10 +122,15 @@ class Run:
         return [e.difference for e in load(conn, self.route, self.phase, limit=EXAMPLES)]
 
 
-def begin(conn: Connection, route: str, phase: str) -> Run:
-    """Begin the verification of a phase, or go on with one that was broken off. Forgets what was settled long ago."""
+def begin(conn: Connection, route: str, phase: str, files: Mapping[str, int]) -> Run:
+    """Begin the verification of a phase, or go on with one that was broken off. Forgets what was settled long ago.
+
+    `files` are the numbers of the files that hold the source's tables now; one that goes on keeps those it began with.
+    """
     conn.execute(_Q["forget"], {"route": route, "phase": phase, "kept": _KEPT})
-    row = conn.execute(_Q["begin"], {"route": route, "phase": phase, "memory": _MEMORY}).fetchone()
+    row = conn.execute(
+        _Q["begin"], {"route": route, "phase": phase, "memory": _MEMORY, "files": Jsonb(dict(files))}
+    ).fetchone()
     assert row
     steps = conn.execute(_Q["steps"], {"route": route, "phase": phase, "at": row[0]}).fetchall()
     return Run(route, phase, row[0], {(layer, target): high for layer, target, high in steps})
@@ -185,6 +190,7 @@ class Latest:
     differences: int
     seconds: float
     accounting: list[dict[str, Any]]
+    files: dict[str, int] | None  # None of one that was before they were noted
 
 
 def load_latest(conn: Connection, route: str) -> dict[str, Latest]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from shopferry.db import Connection
 from shopferry.errors import TransientError
@@ -35,6 +36,10 @@ class Deadline:
     def begin(self) -> None:
         """Start the time again from here: what came before kept no writer waiting."""
         self.stop()
+        for conn in self.conns:
+            # A transaction that has waited for others meanwhile is not idle to us, and its server counts from its last statement.
+            if conn.info.transaction_status is TransactionStatus.INTRANS:
+                conn.execute("SELECT 1")
         self._until = time.monotonic() + self.seconds
         self._timer = threading.Timer(self.seconds, self._end, (self._past_no_return,))
         self._timer.daemon = True

@@ -19,6 +19,7 @@ from shopferry.route import settings as route_settings
 from shopferry.route.settings import Terms
 from shopferry.settings import Settings
 from shopferry.stores import fence
+from shopferry.verify import unlogged
 
 SIGN_OF_LIFE_S = 15.0
 LAG_LIMIT_S = 10.0  # as long as the switch waits for the stream while nobody can write
@@ -45,6 +46,7 @@ def _judge(s: Stores, settings: Settings, terms: Terms) -> list[Gate]:
         _rehearsal(s),
         _phases(s),
         _verified(s, terms),
+        _unlogged(s),
         _differences(s),
         _quarantine(s, terms),
         _backups(s),
@@ -161,6 +163,17 @@ def _verified(s: Stores, terms: Terms) -> Gate:
         else f"oldest {max(ages.values()):.1f} h of {limit:g}"
     )
     return Gate("verification fresh", not old, evidence, "run `shopferry verify`")
+
+
+def _unlogged(s: Stores) -> Gate:
+    found = unlogged.find_unlogged(s.source, s.target, s.route)
+    evidence = "; ".join(found[:_NAMED]) or "no partition has come or gone, and no table was rewritten"
+    return Gate(
+        "nothing beside the log",
+        not found,
+        f"since the verification {evidence}" if found else evidence,
+        "`shopferry verify`, then `shopferry repair` of what differs: the stream knows nothing of it",
+    )
 
 
 def _differences(s: Stores) -> Gate:

@@ -27,6 +27,7 @@ from shopferry.retry import describe
 from shopferry.route.route import Route
 from shopferry.settings import REVERSE, Settings, name_sync
 from shopferry.stores import fence
+from shopferry.verify.unlogged import find_unlogged
 
 _MINUTE = timedelta(minutes=1)
 
@@ -107,6 +108,7 @@ class SyncHealth:
     refused: tuple[
         str, ...
     ] = ()  # why the application of the store that is read cannot change rows there, one clause each
+    unlogged: tuple[str, ...] = ()  # what was done to whole tables of it since the verification, one clause each
     lost: str | None = None  # what changes were lost by, until a resync brings them
     position: Position | None = None
     applied_lag_s: float = 0.0  # commit to application, of the newest batches
@@ -184,7 +186,7 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
     begun, active = any(p.state != State.NEW for p in known), routes.find_active(shop, name)
     tables = mirror.load(shop)
     slot: Slot | None = None
-    withheld, refused = list[str](), list[str]()
+    withheld, refused, missed = list[str](), list[str](), list[str]()
     standby = active == "shop" and route.has_way_back
     needed, unfenced = begun and (active == "legacy" or standby), list[str]()
     if begun:
@@ -194,6 +196,8 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
                 if needed:
                     withheld = find_withheld(legacy, route.publication, tables)
                 refused = find_refused(legacy, route.publication)
+                if active == "legacy":
+                    missed = find_unlogged(legacy, shop, route)
         except (psycopg.Error, ShopferryError) as error:
             if needed:  # else legacy may be gone for good
                 away["legacy"] = describe(error)
@@ -211,6 +215,7 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
         slot=slot,
         withheld=tuple(withheld),
         refused=tuple(refused),
+        unlogged=tuple(missed),
         lost=continuity.load(shop, name).lost,
         position=offsets.load_position(shop, name),
         applied_lag_s=backfill.measure_lag(shop, name),

@@ -39,6 +39,7 @@ class Code(StrEnum):
     SLOT_HEADROOM = "slot-headroom"
     UNPUBLISHED = "unpublished"
     WRITES_REFUSED = "writes-refused"
+    BESIDE_LOG = "beside-the-log"
     CHANGES_LOST = "changes-lost"
     TOPIC_MISSING = "topic-missing"
     EVENTS_MISSING = "events-missing"
@@ -85,6 +86,14 @@ def find_problems(health: SyncHealth, limits: Limits = Limits()) -> list[Problem
         found += [c for c in _find_of_room(health.slot, limits) if c.code in {Code.SLOT_RETAINS, Code.SLOT_HEADROOM}]
     if health.refused:
         found.append(_describe_refused(health))
+    if health.unlogged:
+        found.append(
+            Problem(
+                Code.BESIDE_LOG,
+                f"{health.read} has changed beside its log since the verification: {_join_some(list(health.unlogged))}: run "
+                "`shopferry verify`, then `shopferry repair` of what differs",
+            )
+        )
     if health.unfenced:
         found.append(_describe_open(health))
     if health.other:

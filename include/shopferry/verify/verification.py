@@ -26,7 +26,7 @@ from shopferry.db import Connection
 from shopferry.engine import mirror
 from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
 from shopferry.route.route import Route
-from shopferry.verify import checks, checksums, differ, identities
+from shopferry.verify import checks, checksums, differ, identities, unlogged
 from shopferry.verify.accounting import Account, account, list_counting
 from shopferry.verify.checks import Breach
 from shopferry.verify.checksums import Part
@@ -76,8 +76,9 @@ def verify(
     Commits what it books itself, as the comparison spans several snapshots. One of a phase at a time: a second one waits.
     """
     with locks.verifying(target, route.name, phase):
+        files = unlogged.load_files(source, route, route.tables_of(phase))
         with target.transaction():
-            run = differences.begin(target, route.name, phase)
+            run = differences.begin(target, route.name, phase, files)
         _compare_all(source, target, run, _find_targets(target, route, run, await_applied), rows_per_second)
         return _finish(target, run, route)
 

@@ -11,8 +11,8 @@ WITH going AS (
       AND v.at > p.updated AND v.at > now() - %(memory)s::interval
     ORDER BY v.at DESC LIMIT 1
 ), begun AS (
-    INSERT INTO ferry.verification (route, phase, at, finished, rows_compared, differences, seconds, accounting)
-    SELECT %(route)s, %(phase)s, clock_timestamp(), NULL, 0, 0, 0, '[]' WHERE NOT EXISTS (SELECT FROM going)
+    INSERT INTO ferry.verification (route, phase, at, finished, rows_compared, differences, seconds, accounting, files)
+    SELECT %(route)s, %(phase)s, clock_timestamp(), NULL, 0, 0, 0, '[]', %(files)s WHERE NOT EXISTS (SELECT FROM going)
     RETURNING at
 )
 SELECT at FROM going UNION ALL SELECT at FROM begun;
@@ -66,7 +66,7 @@ DELETE FROM ferry.verification_step WHERE route = %(route)s AND phase = %(phase)
 
 -- name: latest
 SELECT DISTINCT ON (phase) phase, at, extract(epoch FROM now() - at)::float / 3600 AS age_h, rows_compared, differences,
-       seconds, accounting
+       seconds, accounting, files
 FROM ferry.verification WHERE route = %(route)s AND finished IS NOT NULL ORDER BY phase, at DESC;
 
 -- name: entries

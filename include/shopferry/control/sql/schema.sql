@@ -227,6 +227,8 @@ CREATE TABLE IF NOT EXISTS ferry.verification (
 );
 -- NULL while it is under way, or when it was broken off.
 ALTER TABLE ferry.verification ADD COLUMN IF NOT EXISTS finished timestamptz DEFAULT now();
+-- The files that held the source's tables and partitions when it began: {"public.orders_2019": 16412}.
+ALTER TABLE ferry.verification ADD COLUMN IF NOT EXISTS files jsonb;
 
 -- How far a verification under way has come: what is up to `high` is compared, all of it where that is NULL.
 CREATE TABLE IF NOT EXISTS ferry.verification_step (
