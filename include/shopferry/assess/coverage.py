@@ -17,9 +17,12 @@ from shopferry.engine import captured, mirror
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ShopferryError
 from shopferry.route import signed_off
+from shopferry.route.names import write_name
 from shopferry.route.route import Route
 
 _NAMED = 5
+_NOT_THEIRS = ["information_schema", "shopferry", "ferry", "mirror", "legacy"]  # PostgreSQL's own schemas, and ours
+_LARGE = {"oid", "lo"}
 FIRST = 100_000  # rows looked at where all would take too long
 _SETTLED = "a column nobody has decided about does not arrive, and is gone with the legacy store"
 
@@ -230,45 +233,86 @@ def find_unmapped(
                 Severity.BLOCKING,
                 f"rows{part} hold data in a column that no mapping reads",
                 _SETTLED,
-                f"map it, or sign it off: `{name}.{column} -- reason` in the route's {signed_off.FILE}",
+                f"map it, or sign it off: `{write_name(name, column)} -- reason` in the route's {signed_off.FILE}",
                 rows,
             )
     yield from _find_unmapped_tables(legacy, full, lines)
+    yield from _find_large_objects(legacy, full, lines)
 
 
 def _find_unmapped_tables(
     legacy: Connection, full: Mapping[str, MirrorTable], lines: tuple[signed_off.SignedOff, ...]
 ) -> Iterator[Finding]:
     others = legacy.execute(
-        """SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'm')
-           AND NOT c.relispartition AND c.relname <> ALL(%s)
-           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') ORDER BY 1""",
-        (list(full),),
+        """SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           WHERE n.nspname !~ '^pg_' AND n.nspname <> ALL(%s) AND c.relkind IN ('r', 'p', 'm')
+           AND NOT c.relispartition AND NOT (n.nspname = 'public' AND c.relname = ANY(%s))
+           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+           ORDER BY n.nspname <> 'public', 1, 2""",
+        (_NOT_THEIRS, list(full)),
     ).fetchall()
-    for (name,) in others:
-        if any(s.covers(name, None) for s in lines):
+    for schema_, name in others:
+        if any(s.covers(name, None, schema_) for s in lines):
             continue
+        within = "" if schema_ == "public" else f"{schema_}."
+        line = write_name(name) if schema_ == "public" else f"{write_name(schema_, name)}.*"
         try:
-            rows, about = _count_rows(legacy, name)
+            rows, about = _count_rows(legacy, schema_, name)
         except psycopg.errors.InsufficientPrivilege:
             yield Finding(
-                f"legacy table {name}",
+                f"legacy table {within}{name}",
                 Severity.WARNING,
                 "no mapping reads it, and neither may this role",
                 "whether it holds data is not known",
-                "GRANT SELECT, or sign it off",
+                f"GRANT SELECT, or sign it off: `{line} -- reason` in the route's {signed_off.FILE}",
             )
             continue
         if rows:
             yield Finding(
-                f"legacy table {name}",
+                f"legacy table {within}{name}",
                 Severity.BLOCKING,
                 "rows in a table that no mapping reads",
                 "they do not arrive, and are gone with the legacy store",
-                f"map it, or sign it off: `{name} -- reason` in the route's {signed_off.FILE}",
+                f"map it, or sign it off: `{line} -- reason` in the route's {signed_off.FILE}",
                 rows,
                 about,
             )
+
+
+def _find_large_objects(
+    legacy: Connection, full: Mapping[str, MirrorTable], lines: tuple[signed_off.SignedOff, ...]
+) -> Iterator[Finding]:
+    """Find mapped tables whose rows name large objects: their contents stand beside the rows, and no stream carries them."""
+    [(objects,)] = legacy.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchall()
+    if not objects:
+        return
+    named = 0
+    for table, column in ((t, c) for t in full.values() for c in t.columns if c.legacy in _LARGE):
+        [(rows,)] = legacy.execute(
+            SQL("SELECT count(*) FROM {} t JOIN pg_largeobject_metadata m ON m.oid = t.{}::oid").format(
+                table.captured, Identifier(column.name)
+            )
+        ).fetchall()
+        named += rows
+        if rows and not any(s.covers(table.name, column.name) for s in lines):
+            yield Finding(
+                f"legacy {table.name}.{column.name}",
+                Severity.BLOCKING,
+                "rows hold numbers of large objects",
+                "their contents stand beside the rows: neither copy nor stream brings them, and verification does not see it",
+                "have legacy keep the contents in a bytea column or outside, or sign it off: "
+                f"`{write_name(table.name, column.name)} -- reason` in the route's {signed_off.FILE}",
+                rows,
+            )
+    if not named:
+        yield Finding(
+            LEGACY,
+            Severity.WARNING,
+            "large objects that no oid column of a mapped table names",
+            "neither copy nor stream brings them",
+            "know what they are, and carry them by other means where they are needed",
+            objects,
+        )
 
 
 def find_outdated(
@@ -279,7 +323,12 @@ def find_outdated(
         if line.column is None:
             taken = [t for t in full if line.covers(t, None)]
         else:
-            taken = [f"{t}.{c}" for t, m in kept.items() for c in m.names if c not in m.key and line.covers(t, c)]
+            taken = [
+                f"{t}.{c.name}"
+                for t, m in kept.items()
+                for c in m.columns
+                if c.name not in m.key and c.legacy not in _LARGE and line.covers(t, c.name)
+            ]
         if taken:
             yield Finding(
                 f"{signed_off.FILE}:{line.line}",
@@ -311,12 +360,13 @@ def _count_holding(legacy: Connection, table: str, columns: list[str]) -> tuple[
     return {c: n for c, n in zip(columns, row, strict=True) if n}, part
 
 
-def _count_rows(legacy: Connection, table: str) -> tuple[int, bool]:
+def _count_rows(legacy: Connection, within: str, table: str) -> tuple[int, bool]:
     """Count the rows of a table, or take PostgreSQL's estimate for a large one; returns whether it is an estimate."""
     row = legacy.execute(
-        "SELECT c.reltuples FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname = %s", (table,)
+        "SELECT c.reltuples FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE (nspname, relname) = (%s, %s)",
+        (within, table),
     ).fetchone()
     if row and row[0] > FIRST:
         return int(row[0]), True
-    row = legacy.execute(SQL("SELECT count(*) FROM public.{}").format(Identifier(table))).fetchone()
+    row = legacy.execute(SQL("SELECT count(*) FROM {}").format(Identifier(within, table))).fetchone()
     return (int(row[0]) if row else 0), False

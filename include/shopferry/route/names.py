@@ -1,0 +1,73 @@
+"""Names as the route's files write them: SQL identifiers, in quotes where SQL wants them, several joined by dots.
+
+A name without quotes is in small letters, as PostgreSQL would make it; one that holds capitals, blanks or signs stands in
+quotes. In a pattern `*` and `?` outside quotes stand for any characters.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import translate
+
+_PLAIN = r"[^\W\d][\w$]*"
+_QUOTED = r'"(?:[^"]|"")+"'
+NAME = f"(?:{_PLAIN}|{_QUOTED})"  # for patterns of lines that hold names
+_IN_PATTERN = re.compile(rf"{_QUOTED}|[\w$*?]+")
+_NEEDS_NO_QUOTES = re.compile(r"[a-z_\u0080-\uffff][a-z0-9_$\u0080-\uffff]*")
+
+
+@dataclass(frozen=True)
+class NamePattern:
+    """One name, or what it has to look like."""
+
+    matches: re.Pattern[str]
+    written: str
+
+    def covers(self, name: str) -> bool:
+        """Tell whether a name is meant."""
+        return bool(self.matches.fullmatch(name))
+
+    @property
+    def is_any(self) -> bool:
+        """Whether every name is meant."""
+        return self.written == "*"
+
+
+def read_name(text: str) -> str:
+    """Return the name that this text writes. Raises ValueError for one with capitals and no quotes."""
+    if text.startswith('"'):
+        return text[1:-1].replace('""', '"')
+    if text != text.lower():
+        raise ValueError(f'write "{text}" in quotes: without them SQL reads {text.lower()}')
+    return text
+
+
+def read_pattern(text: str) -> list[NamePattern]:
+    """Read names joined by dots, each of which may be a pattern. Raises ValueError for anything else."""
+    parts, at = [], 0
+    while match := _IN_PATTERN.match(text, at):
+        written = match[0]
+        exact = written.startswith('"')
+        name = read_name(written)
+        parts.append(
+            NamePattern(re.compile(re.escape(name) if exact else translate(name.replace("[", "[[]"))), written)
+        )
+        at = match.end()
+        if at == len(text):
+            return parts
+        if text[at] != ".":
+            break
+        at += 1
+    raise ValueError(f"{text!r} is no name, nor names joined by dots; one with blanks or signs stands in quotes")
+
+
+def write_name(*parts: str) -> str:
+    """Write names joined by dots as a route's file wants them, in quotes where they need them."""
+    return ".".join(
+        part if _NEEDS_NO_QUOTES.fullmatch(part) and part == part.lower() else _quote(part) for part in parts
+    )
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
