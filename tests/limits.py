@@ -16,7 +16,8 @@ from shopferry.cutover import gates, locks, routing, section, way_back
 
 Limits: TypeAlias = Mapping[tuple[ModuleType, str], float]
 PATIENT_S = 120.0  # far longer than anything here takes on a busy machine
-CALM_S = 30.0  # waited for in vain where writers do not pause
+CALM_S = 30.0
+CALM_MS = 10_000.0  # else each turn waits for a calm moment that a busy machine does not have
 
 LONG: Limits = {
     (section, "LIMIT_S"): PATIENT_S,
@@ -24,6 +25,7 @@ LONG: Limits = {
     (section, "LOCK_WAIT_S"): PATIENT_S / 2,
     (section, "_OPEN_WAIT_S"): PATIENT_S / 4,
     (section, "_CALM_S"): CALM_S,
+    (section, "_CALM_MS"): CALM_MS,
     (gates, "LAG_LIMIT_S"): PATIENT_S,
     (gates, "_STEADY_MS"): PATIENT_S * 1000,
     (gates, "SIGN_OF_LIFE_S"): PATIENT_S,

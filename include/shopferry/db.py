@@ -27,6 +27,10 @@ _SESSION = (
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; "
     # A policy must not hide rows from a copy: it is refused instead. A lock that was waited for must show what it guarded.
     "SET row_security = off; SET default_transaction_isolation = 'read committed'; SET standard_conforming_strings = on; "
+    # What a name or a type is called, and what `= NULL` means, is the database's matter and not the role's.
+    "SET quote_all_identifiers = off; SET transform_null_equals = off; SET default_transaction_read_only = off; "
+    "SELECT set_config('search_path', concat_ws(', ', 'public', string_agg(DISTINCT quote_ident(n.nspname), ', ')), false) "
+    "FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE n.nspname NOT IN ('public', 'pg_catalog'); "
     # A fence that a crash forgets would leave two stores open. Younger time-outs are not known to every server.
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local'); "
     "SELECT set_config(name, '0', false) FROM unnest(ARRAY['transaction_timeout', 'idle_session_timeout']) AS t (name) "

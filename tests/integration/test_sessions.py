@@ -33,6 +33,10 @@ ODD = {
     "idle_in_transaction_session_timeout": "1h",
     "idle_session_timeout": "1h",
     "transaction_timeout": "1h",
+    "search_path": "pg_catalog",
+    "quote_all_identifiers": "on",
+    "transform_null_equals": "on",
+    "default_transaction_read_only": "on",
 }
 
 
@@ -52,6 +56,19 @@ def test_settings_of_a_database_do_not_reach_them(make_db: Callable[..., str]) -
         assert len(found) == len(ODD)
         assert found == other.execute(query, (names,)).fetchall()
         assert dict(found)["synchronous_commit"] == "on"
+
+
+def test_extensions_are_found_wherever_they_are_and_types_are_called_the_same(make_db: Callable[..., str]) -> None:
+    dsn = make_db("elsewhere")
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        name = Identifier(conn.info.dbname)
+        conn.execute('CREATE SCHEMA "My Extensions"; CREATE EXTENSION citext SCHEMA "My Extensions"')
+        conn.execute('CREATE TABLE public.folded (code "My Extensions".citext)')
+        conn.execute(SQL("ALTER ROLE CURRENT_USER IN DATABASE {} SET search_path = pg_catalog").format(name))
+    with db.connect(dsn, "test") as conn:
+        assert conn.execute("SHOW search_path").fetchone() == ('public, "My Extensions"',)
+        assert conn.execute("SELECT 'A'::citext = 'a'::citext").fetchone() == (True,)
+        assert mirror.load_types(conn, ["folded"]) == {("folded", "code"): "citext"}
 
 
 def test_rows_that_a_policy_hides_are_an_error_and_not_missing(make_db: Callable[..., str]) -> None:

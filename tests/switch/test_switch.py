@@ -300,6 +300,7 @@ def killed(settings: Settings, at: str, tmp_path: Path, how: signal.Signals, *co
         ("gates:require", "switching:prove"),
         ("section:LIMIT_S", "limits:PATIENT_S"),
         ("section:_CALM_S", "limits:CALM_S"),
+        ("section:_CALM_MS", "limits:CALM_MS"),
     ):
         points += ["--replace", f"shopferry.cutover.{one}={other}"]
     line = [sys.executable, str(PAUSING), *points, "--", *command]

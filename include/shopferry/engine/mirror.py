@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 from psycopg.sql import SQL, Composable, Identifier, Literal
 from sqlalchemy.dialects import postgresql
 
+from shopferry import db
 from shopferry.control.schema import require_free
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError
@@ -182,7 +182,7 @@ def reflect(source: Connection, tables: Iterable[str], schema: str = "legacy") -
     # A connection of its own: SQLAlchemy ends transactions as it likes, and the caller's is the caller's.
     engine = sa.create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(source.info.dsn, password=source.info.password),
+        creator=lambda: db.open_another(source, "reflect"),
         poolclass=sa.pool.NullPool,
     )
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]

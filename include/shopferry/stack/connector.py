@@ -21,7 +21,6 @@ import time
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from shopferry import db, logs, signals
 from shopferry.cdc import slot
@@ -29,6 +28,7 @@ from shopferry.errors import ShopferryError, StackError
 from shopferry.retry import describe, retrying
 from shopferry.settings import PROJECT, Settings, data_dir
 from shopferry.stack.publisher import Publisher
+from shopferry.stack.wire import describe_way
 
 log = logging.getLogger("shopferry.stack.connector")  # not __main__, which it is when it runs
 FOLDER = PROJECT / "include" / "connector"
@@ -36,20 +36,13 @@ _POLL = 0.2
 
 
 def build_properties(settings: Settings) -> dict[str, str]:
-    """Build the connector's settings with the route's values filled in."""
-    store = conninfo_to_dict(settings.source_dsn)
-    values = {
-        "LEGACY_HOST": store.get("host", "localhost"),
-        "LEGACY_PORT": store.get("port", "5432"),
-        "LEGACY_DATABASE": store.get("dbname", ""),
-        "LEGACY_USER": store.get("user", ""),
-        "LEGACY_PASSWORD": store.get("password", ""),
-        "SHOPFERRY_ROUTE": settings.route,
-    }
+    """Build the connector's settings: the route's values filled in, and the way to the store that is read."""
     raw: dict[str, str] = json.loads((FOLDER / "connector.json").read_text())
-    return {
-        name: string.Template(value).substitute({k: str(v) for k, v in values.items()}) for name, value in raw.items()
-    }
+    filled = {n: string.Template(v).safe_substitute(SHOPFERRY_ROUTE=settings.route) for n, v in raw.items()}
+    way = describe_way(settings.source_dsn)
+    # The last of two counts: ours, on which the result depends.
+    options = f"{way.pop('driver.options', '')} {filled['driver.options']}".strip()
+    return filled | way | {"driver.options": options}
 
 
 def _read_published(conn: db.Connection, publication: str) -> list[str]:
