@@ -268,7 +268,7 @@ class Flow:
         try:
             yield
         finally:
-            server.startProcess(name, False)
+            supervisor.rpc(self.state).startProcess(name, False)  # by a connection of its own: the other may have ended
             until(lambda: self.pid(name))
 
     def resync(self) -> None:

@@ -121,7 +121,8 @@ class SharedStack:
             flow = Flow(Settings.load(), stack_state(), self._environment(shop))
             try:
                 self._catch_up(flow)
-                assert differing(self.made[shop.name], look(flow)) == {}
+                found = differing(self.made[shop.name], look(flow))
+                assert not found, found
             finally:
                 flow.close()
 
