@@ -404,6 +404,37 @@ def test_a_defect_is_found(
     assert [(f.severity, f.count) for f in found] == [(severity, count)]
 
 
+def test_remedies_quote_names_and_a_way_back_that_cannot_be_is_known_at_once(stores_: Stores) -> None:
+    stores_.legacy.execute("""CREATE ROLE "Ferry-Shop" LOGIN PASSWORD 'secret'""")
+    stores_.shop.execute("ALTER TABLE shop.customer SET SCHEMA public; ALTER TABLE public.customer RENAME TO customers")
+    try:
+        legacy, shop = (
+            re.sub(r"//[^@]+@", "//Ferry-Shop:secret@", dsn)
+            for dsn in (stores_.settings.source_dsn, stores_.settings.target_dsn)
+        )
+        found = [f for f in assess.find_obstacles(Settings(legacy, shop, "127.0.0.1:1")) if f.blocking]
+    finally:
+        stores_.legacy.execute('DROP ROLE "Ferry-Shop"')
+    by_text = {(f.subject, f.text): f.remedy for f in found}
+    for subject in ("legacy store", "new shop"):
+        remedy = by_text[subject, 'role "Ferry-Shop" may not replicate']
+        assert remedy.startswith('ALTER ROLE "Ferry-Shop" REPLICATION; ')
+        assert 'GRANT rds_replication TO "Ferry-Shop"' in remedy
+        assert (subject, 'role "Ferry-Shop" may not mark its writes by a replication origin') in by_text
+    assert (
+        "new shop",
+        "the way back reads tables that are not there or have no primary key: customer",
+    ) in by_text
+
+
+def test_what_happened_is_told_and_not_the_hint(stores_: Stores) -> None:
+    away = stores_.settings.source_dsn.replace(f":{stores_.legacy.info.port}/", ":1/")
+    (found,) = [
+        f for f in assess.find_obstacles(Settings(away, stores_.settings.target_dsn, "")) if f.subject == "legacy store"
+    ]
+    assert "Connection refused" in found.text and "Is the server running" not in found.text
+
+
 def test_rights_that_are_missing_block(stores_: Stores) -> None:
     stores_.legacy.execute("DROP ROLE IF EXISTS poor")
     stores_.legacy.execute("CREATE ROLE poor LOGIN PASSWORD 'secret'")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from shopferry.assess import coverage, declared, orphans, own_checks, readiness, values
+from shopferry.assess import coverage, declared, orphans, own_checks, readiness, rights, values
 from shopferry.assess.findings import Example, Finding, Severity, attempt, sort_worst_first
 from shopferry.assess.sizing import Estimate, check_head_room, estimate
 from shopferry.db import Connection
@@ -73,11 +73,11 @@ def _look(settings: Settings, *, thorough: bool) -> Iterator[Finding | Estimate]
     legacy, shop = None, None
     try:
         legacy, finding = readiness.reach(
-            settings.source_dsn, readiness.LEGACY, "SHOPFERRY_LEGACY_DSN or connection legacy_db"
+            settings.source_dsn, rights.LEGACY, "SHOPFERRY_LEGACY_DSN or connection legacy_db"
         )
         if finding:
             yield finding
-        shop, finding = readiness.reach(settings.target_dsn, readiness.SHOP, "SHOPFERRY_SHOP_DSN or connection shop_db")
+        shop, finding = readiness.reach(settings.target_dsn, rights.SHOP, "SHOPFERRY_SHOP_DSN or connection shop_db")
         if finding:
             yield finding
         yield from readiness.check_broker(settings)

@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 from psycopg.sql import SQL, Identifier
 
 from shopferry.assess.findings import Finding, Severity
-from shopferry.assess.readiness import LEGACY
+from shopferry.assess.rights import LEGACY
 from shopferry.control import routes, schema
 from shopferry.db import Connection
 from shopferry.engine import captured, mirror

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import psycopg
 
+from shopferry.db import Connection
 from shopferry.engine.texts import MISREAD
 from shopferry.errors import MappingError
 from shopferry.shapes import shape
@@ -112,3 +114,9 @@ def attempt(subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Fin
     yield Finding(
         subject, Severity.WARNING, f"could not be looked at: {why}", "what is wrong with it is not known", remedy
     )
+
+
+def read_value(conn: Connection, query: str, *args: object) -> Any:
+    """Read the one value of the one row; None when there is no row."""
+    row = conn.execute(query.encode(), args or None).fetchone()
+    return row[0] if row else None

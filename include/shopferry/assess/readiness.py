@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 
 from shopferry import db
-from shopferry.assess.findings import Finding, Severity
+from shopferry.assess.findings import Finding, Severity, read_value
+from shopferry.assess.rights import (
+    LEGACY,
+    SHOP,
+    check_legacy_rights,
+    check_shop_rights,
+    find_closed_schemas,
+    read_names,
+)
 from shopferry.cdc.broker import EndOffsets
 from shopferry.db import Connection
 from shopferry.errors import ShopferryError
 from shopferry.route.route import Route, name_reverse
 from shopferry.settings import Settings
-from shopferry.stores import origin
 
 OLDEST = 150000  # the first with column lists in publications: mapped columns only
-LEGACY, SHOP = "legacy store", "new shop"
 _PATIENCE = "60s"  # for one look: what takes longer is said and left, for the shop is open meanwhile
 _OLD_TRANSACTION_S = 600
 
@@ -27,7 +32,8 @@ def reach(dsn: str, subject: str, setting: str) -> tuple[Connection | None, Find
     try:
         conn = db.connect(dsn, "assess")
     except (psycopg.OperationalError, ShopferryError) as error:
-        text = str(error).strip().splitlines()[-1]
+        # libpq's hint ("Is the server running …?") stands in a line of its own, behind what has happened.
+        text = " ".join(line.strip() for line in str(error).strip().splitlines() if not line.startswith("\t"))
         return None, Finding(
             subject,
             Severity.BLOCKING,
@@ -57,12 +63,6 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
         ends.close()
 
 
-def read_value(conn: Connection, query: str, *args: object) -> Any:
-    """Read the one value of the one row; None when there is no row."""
-    row = conn.execute(query.encode(), args or None).fetchone()
-    return row[0] if row else None
-
-
 def check_legacy(legacy: Connection, route: Route) -> Iterator[Finding]:
     """Version, rights, replication slots and room for the log of the legacy store."""
     version = int(read_value(legacy, "SHOW server_version_num"))
@@ -74,7 +74,9 @@ def check_legacy(legacy: Connection, route: Route) -> Iterator[Finding]:
             "a publication there cannot be kept to the mapped columns",
             "upgrade to 15 or newer",
         )
-    yield from _check_legacy_rights(legacy, route)
+    yield from check_legacy_rights(legacy, route)
+    if read_value(legacy, "SELECT pg_is_in_recovery()"):
+        return
     yield from _check_log(legacy, route)
     yield from _check_transactions(legacy)
     encoding = read_value(legacy, "SHOW server_encoding")
@@ -90,42 +92,6 @@ def check_legacy(legacy: Connection, route: Route) -> Iterator[Finding]:
     if route.has_way_back:
         yield from _find_own_code(
             legacy, Route.load(name_reverse(route.name)), "legacy", "when the way back merges rows"
-        )
-
-
-def _check_legacy_rights(legacy: Connection, route: Route) -> Iterator[Finding]:
-    role, name = read_value(legacy, "SELECT current_user"), read_value(legacy, "SELECT current_database()")
-    if not read_value(legacy, "SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user"):
-        yield Finding(
-            LEGACY,
-            Severity.BLOCKING,
-            f"role {role} may not replicate",
-            "no slot can be made, so no change be followed",
-            f"ALTER ROLE {role} REPLICATION",
-        )
-    if not read_value(legacy, "SELECT has_database_privilege(current_database(), 'CREATE')"):
-        yield Finding(
-            LEGACY,
-            Severity.BLOCKING,
-            f"role {role} may not create schema shopferry",
-            "neither publication nor markers can be made",
-            f"GRANT CREATE ON DATABASE {name} TO {role}",
-        )
-    foreign = [
-        r[0]
-        for r in legacy.execute(
-            """SELECT c.relname FROM pg_class c WHERE c.oid = ANY(SELECT to_regclass(t) FROM unnest(%s::text[]) AS t)
-               AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1""",
-            (route.legacy_tables,),
-        )
-    ]
-    if foreign:
-        yield Finding(
-            LEGACY,
-            Severity.BLOCKING,
-            f"role {role} does not own {', '.join(foreign)}",
-            "only an owner can publish a table, and close it at the cutover",
-            f"grant the owner's role to {role}",
         )
 
 
@@ -242,25 +208,8 @@ def _find_own_code(conn: Connection, route: Route, store: str, when: str) -> Ite
 
 def check_shop(shop: Connection, route: Route) -> Iterator[Finding]:
     """Rights in the new shop, whether its tables are there and empty, and what they do by themselves."""
-    role, name = read_value(shop, "SELECT current_user"), read_value(shop, "SELECT current_database()")
-    if not read_value(shop, "SELECT has_database_privilege(current_database(), 'CREATE')"):
-        yield Finding(
-            SHOP,
-            Severity.BLOCKING,
-            f"role {role} may not create schemas ferry, mirror and legacy",
-            "there is no place for mirror and control tables",
-            f"GRANT CREATE ON DATABASE {name} TO {role}",
-        )
-    if missing := [
-        f for f in origin.FUNCTIONS if not read_value(shop, "SELECT has_function_privilege(%s, 'EXECUTE')", f)
-    ]:
-        yield Finding(
-            SHOP,
-            Severity.BLOCKING,
-            f"role {role} may not mark its writes by a replication origin",
-            "they could not be told from the application's, and would be carried back to legacy after the cutover",
-            f"GRANT EXECUTE ON FUNCTION {', '.join(missing)} TO {role} in database {name}, and in legacy's for the way back",
-        )
+    role, _ = read_names(shop)
+    yield from check_shop_rights(shop, route)
     if (encoding := read_value(shop, "SHOW server_encoding")) != "UTF8":
         yield Finding(
             SHOP,
@@ -269,6 +218,9 @@ def check_shop(shop: Connection, route: Route) -> Iterator[Finding]:
             "it cannot hold every text",
             "create the database with ENCODING 'UTF8'",
         )
+    if closed := list(find_closed_schemas(shop, route.shop_tables)):
+        yield from closed
+        return
     yield from _find_own_code(shop, route, "new shop's", "when rows are merged")
     begun = db.exists(shop, "ferry.identity") and bool(read_value(shop, "SELECT EXISTS (SELECT FROM ferry.chunk)"))
     for entity in route.entities:

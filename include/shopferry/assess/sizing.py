@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Identifier
 
 from shopferry import pages
-from shopferry.assess.findings import Finding, Severity
-from shopferry.assess.readiness import LEGACY, read_value
+from shopferry.assess.findings import Finding, Severity, read_value
+from shopferry.assess.rights import LEGACY
 from shopferry.control import differences
 from shopferry.db import Connection, exists
 from shopferry.engine import mirror
