@@ -12,6 +12,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from shopferry.errors import ShopferryError
 
 log = logging.getLogger(__name__)
+# Classes of SQLSTATE whose sentences name objects and settings: features, transactions, roles, names and syntax, resources,
+# states, an operator's doing, the system.
+_ABOUT_NO_ROW = {"0A", "25", "28", "3D", "3F", "42", "53", "54", "55", "57", "58"}
+_ABOUT_ENCODINGS = {"22021", "22P05"}  # they show a character's bytes
 Result = TypeVar("Result")
 
 
@@ -27,11 +31,20 @@ def is_transient(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """An error as a log may show it: class, SQLSTATE and constraint, never a row's values."""
+    """An error as a log and a person may read it: what is wrong with which object, never a row's values.
+
+    PostgreSQL's own sentence is repeated where it speaks of names, rights, settings and resources. Where it could quote a row
+    (a value that is no number, too long, taken already) class, SQLSTATE, table, column and constraint are all.
+    """
     if isinstance(error, psycopg.Error):
         parts = [type(error).__name__, error.sqlstate or "no SQLSTATE"]
         if error.diag.constraint_name:
             parts.append(f"constraint {error.diag.constraint_name}")
+        if error.sqlstate and (error.sqlstate[:2] in _ABOUT_NO_ROW or error.sqlstate in _ABOUT_ENCODINGS):
+            parts[-1] += ":"
+            parts += [" ".join(t.split()) for t in (error.diag.message_primary, error.diag.message_hint) if t]
+        elif where := [t for t in (error.diag.schema_name, error.diag.table_name, error.diag.column_name) if t]:
+            parts.append(f"in {'.'.join(where)}")
         if error.sqlstate == "40P01":
             # Who waited for what: locks, relations and process numbers, no values.
             parts += [" ".join(text.split()) for text in (error.diag.message_detail, error.diag.context) if text]
