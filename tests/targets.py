@@ -47,6 +47,8 @@ def _cells(name: str, book: Path, page: str, *tests: str) -> Target:
     )
 
 
+# Two stacks beside each other: most of a test's time one of its servers waits for another.
+_TWO_STACKS = ("-n", "logical", "--maxprocesses", "2", "--dist", "loadscope")
 # What needs PostgreSQL alone goes side by side. A whole stack wants the machine for itself, so the move comes after it.
 QUICK = Target(
     "test",
@@ -58,9 +60,9 @@ QUICK = Target(
 # Together these run every test once: `target_of` gives each test to one of them.
 TESTS = (
     QUICK,
-    Target("test-stream", (_selected("test-stream"),)),
-    Target("test-switch", (_selected("test-switch"),)),
-    Target("test-stack", (_selected("test-stack"),)),
+    Target("test-stream", ((*_selected("test-stream"), *_TWO_STACKS),)),
+    Target("test-switch", ((*_selected("test-switch"), *_TWO_STACKS),)),
+    Target("test-stack", ((*_selected("test-stack"), *_TWO_STACKS),)),
     Target("test-airflow", (_selected("test-airflow"),)),
     Target(
         "test-kafka",
