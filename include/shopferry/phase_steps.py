@@ -152,18 +152,18 @@ def is_finished(settings: Settings) -> bool:
         return routes.is_finished(target, settings.route)
 
 
-def resync(settings: Settings, worker: str) -> int | None:
+def resync(settings: Settings, worker: str, *, renewed: bool = False) -> int | None:
     """Copy all that the stream keeps once more, after changes were lost on the way; returns the rows looked at.
 
-    Slot and publication are made again first where they are missing. Returns None when another process was resyncing and is
-    done by now: a caller that still misses something may look again.
+    Slot and publication are made again first where they are missing, or in any case if `renewed`. Returns None when another
+    process was resyncing and is done by now: a caller that still misses something may look again.
     """
     with open_stores(settings, "resync") as s, broker_ends(s, settings) as ends:
         if not locks.try_resync(s.target, s.route.name):
             locks.await_resync(s.target, s.route.name)
             return None
         name, tables = s.route.publication, mirror.load(s.target)
-        if slot.find_faults(s.source, name, tables) or continuity.load(s.target, s.route.name).lost:
+        if renewed or slot.find_faults(s.source, name, tables) or continuity.load(s.target, s.route.name).lost:
             with s.source.transaction():
                 installation.publish(s.source, s.route, tables)
             # Also a slot that stands: what was committed without the publication cannot be decoded with it.

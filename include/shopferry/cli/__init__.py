@@ -136,7 +136,13 @@ def _add_sync(verbs: Any) -> None:
             default=socket.gethostname(),
             help="who this consumer is, where two run on one host (the host's name)",
         )
-    _add_verb(flows, "resync", move.sync_resync).add_argument("--reverse", action="store_true", help="of the way back")
+    again = _add_verb(flows, "resync", move.sync_resync)
+    again.add_argument("--reverse", action="store_true", help="of the way back")
+    again.add_argument(
+        "--renew-slot",
+        action="store_true",
+        help="make the slot anew too, where an event in it can never pass (too large for the broker)",
+    )
 
 
 def _add_verification(verbs: Any) -> None:

@@ -133,7 +133,8 @@ def sync_resync(args: argparse.Namespace) -> int:
     from shopferry import phase_steps
 
     settings = Settings.load()
-    show(args, [{"rows": phase_steps.resync(settings.reversed if args.reverse else settings, "cli")}])
+    way = settings.reversed if args.reverse else settings
+    show(args, [{"rows": phase_steps.resync(way, "cli", renewed=args.renew_slot)}])
     return 0
 
 

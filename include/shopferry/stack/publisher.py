@@ -5,14 +5,32 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+import msgspec
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from shopferry.cdc.envelope import PLACEHOLDER
 from shopferry.errors import StackError
 
 log = logging.getLogger(__name__)
 _PATIENCE = 15  # seconds for the broker to acknowledge
+_LARGEST = 16 << 20  # bytes of one message, as connector.json has it for the topics too
+_HEAD = 1 << 10  # of them, for what a message has around its value
+_LONG = 64 << 10  # of one value, where the whole event is too large
+
+
+def cut_to_fit(value: bytes) -> bytes:
+    """Leave the long values out of an event that no broker takes, in the words for a value that the log does not hold.
+
+    As an event of a row that was not there before, it has replay read the whole row again from the store.
+    """
+    event = msgspec.json.decode(value)
+    after = event.get("after") or {}
+    left_out = sorted(name for name, v in after.items() if len(msgspec.json.encode(v)) > _LONG)
+    log.warning("an event is too large: its row will be read again", extra={"bytes": len(value), "columns": left_out})
+    short = after | dict.fromkeys(left_out, PLACEHOLDER.decode())
+    return msgspec.json.encode(event | {"op": "c", "before": None, "after": short})
 
 
 class Publisher:
@@ -35,7 +53,7 @@ class Publisher:
             max_block_ms=_PATIENCE * 1000,
             request_timeout_ms=_PATIENCE * 1000,
             delivery_timeout_ms=_PATIENCE * 1000 + 1000,
-            max_request_size=16 << 20,
+            max_request_size=_LARGEST,
             batch_size=256 << 10,
         )
         self._partitions = partitions
@@ -63,7 +81,8 @@ class Publisher:
         try:
             sent = []
             for topic, key, value in events:
-                sent.append((topic, self._producer.send(topic, key=key, value=value)))
+                fitting = cut_to_fit(value) if value and len(value) + len(key or b"") > _LARGEST - _HEAD else value
+                sent.append((topic, self._producer.send(topic, key=key, value=fitting)))
             for topic, future in sent:  # noqa: B007 - named in the error below
                 future.get(_PATIENCE * 2)
         except KafkaError as error:
