@@ -179,7 +179,13 @@ def test_quiet_before_the_first_phase_and_after_the_cutover(health: SyncHealth) 
 def test_connector_and_consumer_have_a_minute_to_begin() -> None:
     beginning = replace(WELL, age_s=20.0, slot=None, consumers=())
     assert find_problems(beginning) == []
-    assert "40 s left" in screen.render(beginning, [])[0]
+    headline, *lines = screen.render(beginning, [])
+    assert "40 s left" in headline
+    assert [line[:40] for line in lines if line.startswith("~")] == [
+        "~ not yet: replication slot shopferry_de",
+        "~ not yet: no consumer was ever seen: st",
+    ]
+    assert "all is well" in screen.render(replace(WELL, age_s=20.0), [])[0]
     assert len(find_problems(replace(beginning, age_s=61.0))) == 2
 
 

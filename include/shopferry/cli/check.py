@@ -28,6 +28,7 @@ def status(args: argparse.Namespace) -> int:
             "watched": health.watched,
             "lag_s": health.lag_s,
             "complaints": [{"code": c.code, "text": c.text, "runbook": c.anchor} for c in wrong],
+            "awaited": [{"code": c.code, "text": c.text} for c in problems.find_awaited(health)],
         }
         print(json.dumps(found, indent=2, default=str, ensure_ascii=False))
         return 1 if wrong else 0

@@ -72,6 +72,19 @@ class Problem:
 
 def find_problems(health: SyncHealth, limits: Limits = Limits()) -> list[Problem]:
     """Find what is wrong; nothing when all is well or there is nothing to watch. A store that cannot be looked at is wrong."""
+    return [c for c in _find_all(health, limits) if not _is_awaited(c, health, limits)]
+
+
+def find_awaited(health: SyncHealth, limits: Limits = Limits()) -> list[Problem]:
+    """Find what is not there yet, and is not wrong before the first phase has run for a minute."""
+    return [c for c in _find_all(health, limits) if _is_awaited(c, health, limits)]
+
+
+def _is_awaited(problem: Problem, health: SyncHealth, limits: Limits) -> bool:
+    return health.age_s < limits.grace_s and problem.code in _YOUNG
+
+
+def _find_all(health: SyncHealth, limits: Limits) -> list[Problem]:
     found = [*_find_away(health)]
     if "shop" in health.away and health.slot:
         found += _find_of_room(health.slot, limits)
@@ -98,8 +111,7 @@ def find_problems(health: SyncHealth, limits: Limits = Limits()) -> list[Problem
         found.append(_describe_open(health))
     if health.other:
         found += [replace(c, text=f"{health.other.route}: {c.text}") for c in find_problems(health.other, limits)]
-    young = health.age_s < limits.grace_s
-    return [c for c in found if not (young and c.code in _YOUNG)]
+    return found
 
 
 def _find_away(health: SyncHealth) -> Iterator[Problem]:

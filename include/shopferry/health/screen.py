@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from shopferry.health.measure import SyncHealth, Topic
-from shopferry.health.problems import MIB, Limits, Problem
+from shopferry.health.problems import MIB, Limits, Problem, find_awaited
 
 _HEIGHT = 40
 _TOPICS = 3  # lines at least
@@ -19,9 +19,12 @@ def render(
     health: SyncHealth, problems: Sequence[Problem], width: int = 120, grace_s: float = Limits.grace_s
 ) -> list[str]:
     """Render the screen line by line; problems begin with `!` and come first. The more of them, the fewer idle topics."""
-    above = [_render_headline(health, problems, grace_s)]
+    awaited = find_awaited(health, Limits(grace_s=grace_s))
+    above = [_render_headline(health, problems, awaited, grace_s)]
     for problem in problems:
         above += _wrap(f"! {problem.text} → {problem.anchor}", width, "  ")
+    for problem in awaited:
+        above += _wrap(f"~ not yet: {problem.text}", width, "  ")
     above.append("")
     if "shop" in health.away:
         return above + (list(_render_slot(health, width)) if health.slot else [])
@@ -31,7 +34,9 @@ def render(
     return [line.rstrip() if len(line) <= width else line[: width - 1] + "…" for line in [*above, *waits, *below]]
 
 
-def _render_headline(health: SyncHealth, problems: Sequence[Problem], grace_s: float) -> str:
+def _render_headline(
+    health: SyncHealth, problems: Sequence[Problem], awaited: Sequence[Problem], grace_s: float
+) -> str:
     if problems:
         verdict = "1 THING IS WRONG" if len(problems) == 1 else f"{len(problems)} THINGS ARE WRONG"
     elif not health.begun:
@@ -39,7 +44,8 @@ def _render_headline(health: SyncHealth, problems: Sequence[Problem], grace_s: f
     elif not health.watched:
         verdict = "cut over: the new shop is the source of truth, the forward flow is over"
     elif health.age_s < grace_s:
-        verdict = f"just begun: what has to start has {grace_s - health.age_s:.0f} s left before it is missed"
+        left = grace_s - health.age_s
+        verdict = f"just begun: what has to start has {left:.0f} s left before it is missed" if awaited else "all is well"
     else:
         verdict = "all is well"
     return f"{health.at:%Y-%m-%d %H:%M:%S} UTC  {health.route}  {verdict}"
