@@ -236,3 +236,13 @@ def test_what_could_not_be_looked_at_is_a_question_mark_and_no_zero() -> None:
     [waits] = [line for line in shown if "the broker cannot be looked at" in line and "?" in line]
     assert waits.split()[:3] == ["?", "?", "?"]
     assert any(line.startswith("slot") and "?" in line for line in shown)
+
+
+def test_a_phase_whose_turn_it_is_is_called_due() -> None:
+    """Airflow starts it by itself, but not where its DAG was paused when the one before ended."""
+    phases = (PhaseProgress("contacts", "verified"), PhaseProgress("orders", "new"), PhaseProgress("loyalty", "new"))
+    lines = screen.render(replace(WELL, phases=phases), [])
+    [due] = [line for line in lines if "due: " in line]
+    assert due.startswith("orders ") and "unpause or start DAG orders" in due
+    working = (replace(phases[0], state="merging"), *phases[1:])
+    assert not [line for line in screen.render(replace(WELL, phases=working), []) if "due: " in line]

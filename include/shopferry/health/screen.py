@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from shopferry.control.phases import State
 from shopferry.health.measure import SyncHealth, Topic
 from shopferry.health.problems import MIB, Limits, Problem, find_awaited
 
@@ -45,7 +46,9 @@ def _render_headline(
         verdict = "cut over: the new shop is the source of truth, the forward flow is over"
     elif health.age_s < grace_s:
         left = grace_s - health.age_s
-        verdict = f"just begun: what has to start has {left:.0f} s left before it is missed" if awaited else "all is well"
+        verdict = (
+            f"just begun: what has to start has {left:.0f} s left before it is missed" if awaited else "all is well"
+        )
     else:
         verdict = "all is well"
     return f"{health.at:%Y-%m-%d %H:%M:%S} UTC  {health.route}  {verdict}"
@@ -53,8 +56,12 @@ def _render_headline(
 
 def _render_phases(health: SyncHealth) -> Iterator[str]:
     yield f"{'phase':{_LABEL}}{'state':11}{'copied':>16}{'merged':>18}{'worked':>10}"
+    done = True
     for p in health.phases:
         held = "" if not p.holder else f"  {p.holder}" if p.alive else f"  {p.holder} (died)"
+        if p.state == State.NEW and done and health.begun:
+            held = f"  due: unpause or start DAG {p.phase}, or run `shopferry phase run {p.phase}`"
+        done = p.state == State.VERIFIED
         worked = f"{p.seconds:,.0f} s" if p.seconds else "–"
         steps = f"{_render_share(p.copied):>16}{_render_share(p.merged):>18}"
         # In a narrow window the holder's name is what may be cut off.
