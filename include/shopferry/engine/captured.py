@@ -46,13 +46,13 @@ def _selects(route: Route) -> Iterable[tuple[Unit, str, int]]:
             if source.lineage:
                 yield unit, source.lineage, source.line
             elif not source.is_identity:
-                yield unit, f"SELECT {source.column} FROM {source.relation}", source.line
+                yield unit, f'SELECT "{source.column}" FROM {source.relation}', source.line
         for wanted in unit.standardize:
             yield unit, f"SELECT ({wanted.expression})::text FROM {unit.schema}.{wanted.table}", wanted.line
         for table, columns in unit.indexes:
             yield unit, f"SELECT {columns} FROM {unit.schema}.{table}", 0
         if isinstance(unit, EntityMapping) and unit.counts:
-            yield unit, f"SELECT {unit.counts.column} FROM {unit.schema}.{unit.counts.table}", 0
+            yield unit, f'SELECT "{unit.counts.column}" FROM {unit.schema}.{unit.counts.table}', 0
 
 
 def _probe(

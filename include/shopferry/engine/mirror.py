@@ -23,6 +23,7 @@ from shopferry.control.schema import require_free
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError
 from shopferry.route.entities import Unit, name_changed_table
+from shopferry.route.names import shorten_name
 from shopferry.route.route import Route
 
 _MODIFIER = re.compile(r"\(.*?\)")
@@ -291,24 +292,27 @@ def create(target: Connection, route: Route, tables: Mapping[str, MirrorTable]) 
         # The last look before a switch asks for what moved last, and writers wait for it. Copied rows have position 0/0.
         target.execute(
             SQL("CREATE INDEX IF NOT EXISTS {} ON {} (_lsn) WHERE _lsn > '0/0'").format(
-                Identifier(f"{name[:50]}_moved"), table.base
+                Identifier(shorten_name(f"{name}_moved")), table.base
             )
         )
-    for name, index in sorted(_find_indexes(route, tables)):
-        label = f"{name}_{''.join(c if c.isalnum() else '_' for c in index)}"[:60]
+    for name, index, listed in sorted(_find_indexes(route, tables)):
+        label = shorten_name(f"{name}_{''.join(c if c.isalnum() else '_' for c in index)}")
         target.execute(
-            SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(Identifier(label), tables[name].base, SQL(index))
+            SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(Identifier(label), tables[name].base, SQL(listed))
         )
 
 
-def _find_indexes(route: Route, tables: Mapping[str, MirrorTable]) -> set[tuple[str, str]]:
-    """Find one index for each column that leads from a changed row to an affected key, and those a mapping asks for."""
-    wanted: set[tuple[str, str]] = set()
+def _find_indexes(route: Route, tables: Mapping[str, MirrorTable]) -> set[tuple[str, str, str]]:
+    """Find one index for each column that leads from a changed row to an affected key, and those a mapping asks for.
+
+    Each as (table, what it is called by, its columns in SQL).
+    """
+    wanted: set[tuple[str, str, str]] = set()
     for unit in route.units:
-        wanted |= set(unit.indexes)
+        wanted |= {(table, columns, columns) for table, columns in unit.indexes}
         for source in unit.simple_sources:
             if not source.is_identity and (source.column,) != tables[source.name].key[:1]:
-                wanted.add((source.name, str(source.column)))
+                wanted.add((source.name, str(source.column), f'"{source.column}"'))
     return wanted
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from shopferry.route.names import shorten_name
+
+_SLUG, _CUT = 50, 41  # bytes: with what stands before it, a temp table's name has at most 63
+
 
 def name_changed_table(relation: str) -> str:
     """Return the temp table of a captured table's or an identity's images: of `legacy.orders` it is `changed_orders`."""
     schema, _, name = relation.partition(".")
-    return f"changed_identity_{name}" if schema == "identity" else f"changed_{name}"
+    return shorten_name(f"changed_identity_{name}" if schema == "identity" else f"changed_{name}")
 
 
 def name_changed_entity(entity: str) -> str:
     """Return the temp table of an entity's images: of `shop.customer_order` it is `changed_entity_customer_order`."""
-    return f"changed_entity_{entity.partition('.')[2]}"
+    return shorten_name(f"changed_entity_{entity.partition('.')[2]}")
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,12 @@ class Unit(ABC):
 
     @property
     def slug(self) -> str:
-        """Its name as part of a temp table's."""
-        return re.sub(r"\W", "_", self.name)[:50]
+        """Its name as part of a temp table's; another unit's is another."""
+        phase, _, file = self.name.partition("/")
+        plain = re.sub(r"\W", "_", self.name)
+        if plain == f"{phase}_{file}" and "_" not in phase and len(plain.encode()) <= _SLUG:
+            return plain
+        return f"{plain.encode()[:_CUT].decode(errors='ignore')}_{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
 
     @cached_property
     def tables(self) -> frozenset[str]:

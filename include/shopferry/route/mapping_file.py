@@ -82,6 +82,7 @@ def _read_sources(text: HeadedFile, own: str | None) -> tuple[Source, ...]:
     for number, item in _split_items(text, "source"):
         match = _SOURCE.match(item)
         if not match or match[1] not in {"legacy", "shop", "identity", own}:
+            _refuse_odd_names(text, number, item)
             raise text.error(
                 number,
                 f"source {item!r} is not legacy.<table>(<column>) (or shop.…), identity.<name>(<column>), "
@@ -96,6 +97,20 @@ def _read_sources(text: HeadedFile, own: str | None) -> tuple[Source, ...]:
             raise text.error(number, f"source {relation} has neither a column nor a `-- lineage: {relation}` section")
     text.first("source")
     return tuple(sources)
+
+
+def _refuse_odd_names(text: HeadedFile, line: int, item: str) -> None:
+    """Say of a header that it holds a name that cannot stand there, where that is what is wrong with it."""
+    if '"' in item or item != item.lower() or not item.isascii():
+        raise text.error(
+            line,
+            f"{item!r} holds a name with capitals, signs or letters beyond a to z. Tables, keys and columns that headers name "
+            "must do without for now: rename them in legacy. Other columns may be called anything: read them in quotes",
+        )
+    if item.partition("(")[0].count(".") > 1:
+        raise text.error(
+            line, f"{item!r} names a schema: legacy's tables are those of `public`, and are written legacy.<table>"
+        )
 
 
 def _find_schema(text: HeadedFile, sources: tuple[Source, ...]) -> str:
@@ -113,6 +128,7 @@ def _read_standardize(text: HeadedFile) -> Iterator[Standardize]:
     for header in text.all("standardize"):
         match = _COLUMN_OF.match(header.value)
         if not match or not match[1]:
+            _refuse_odd_names(text, header.line, header.value.partition("(")[0])
             raise text.error(
                 header.line, f"standardize wants `<kind> legacy.<table> (<expression>)`, not {header.value!r}"
             )
@@ -123,6 +139,7 @@ def _read_indexes(text: HeadedFile) -> Iterator[tuple[str, str]]:
     for header in text.all("index"):
         match = _COLUMN_OF.match(header.value)
         if not match:
+            _refuse_odd_names(text, header.line, header.value.partition("(")[0])
             raise text.error(header.line, f"index wants `legacy.<table>(<columns>)`, not {header.value!r}")
         yield match[2], match[3]
 
@@ -131,6 +148,7 @@ def _read_counts(text: HeadedFile) -> Counts | None:
     for header in text.all("counts"):
         match = _COUNTS.match(header.value)
         if not match:
+            _refuse_odd_names(text, header.line, header.value)
             raise text.error(
                 header.line, f"counts wants `legacy.<table>(<column>) as <target column>`, not {header.value!r}"
             )

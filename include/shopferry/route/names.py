@@ -6,10 +6,12 @@ quotes. In a pattern `*` and `?` outside quotes stand for any characters.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from fnmatch import translate
 
+_LONGEST, _DIGEST = 63, 8  # bytes of a name, letters of a digest
 _PLAIN = r"[^\W\d][\w$]*"
 _QUOTED = r'"(?:[^"]|"")+"'
 NAME = f"(?:{_PLAIN}|{_QUOTED})"  # for patterns of lines that hold names
@@ -67,6 +69,15 @@ def write_name(*parts: str) -> str:
     return ".".join(
         part if _NEEDS_NO_QUOTES.fullmatch(part) and part == part.lower() else _quote(part) for part in parts
     )
+
+
+def shorten_name(name: str) -> str:
+    """Return a name that PostgreSQL does not cut: a long one ends in a digest of all of it, so that no two become one."""
+    whole = name.encode()
+    if len(whole) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(whole).hexdigest()[:_DIGEST]
+    return f"{whole[: _LONGEST - _DIGEST - 1].decode(errors='ignore')}_{digest}"
 
 
 def _quote(name: str) -> str:
