@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, Context, Param, get_current_context, task
 
+from shopferry.errors import ConfigError
 from shopferry.orchestration.connections import load_settings, name_route
 from shopferry.orchestration.failures import DEFAULTS, give_reason
 from shopferry.orchestration.hold import hold_phase, holds, name_holder, name_this_run
@@ -18,9 +19,12 @@ from shopferry.orchestration.reporting import write_report
 from shopferry.orchestration.runbooks import runbook
 from shopferry.orchestration.sync import AwaitSync
 from shopferry.rehearsal import note
+from shopferry.route.entities import EntityMapping
+from shopferry.route.route import Route
 
 log = logging.getLogger(__name__)
 LEGACY_POOL, SHOP_POOL = "legacy_load", "shop_load"
+_OTHER_DAGS = {"cutover", "finish", "rehearse", "rollback", "verify", "watch_sync"}
 _WITHOUT = "without_rehearsal"
 _FEW_CHUNKS = 40  # of 10,000 rows: a second's work
 _WORKERS = ["worker 1", "worker 2"]  # as many as passage.WORKERS, without its imports
@@ -173,8 +177,21 @@ def publish(phase: str) -> None:
     write_report(settings, f"after phase {phase}")
 
 
-def build_phase_dag(phase: str, *, after: str | None = None) -> DAG:
-    """Build the DAG of one phase; `after` names the phase whose asset starts it, else it is started by hand."""
+def build_phase_dags() -> dict[str, DAG]:
+    """Build the DAGs of all phases of this Airflow's route, by name: the first is started by hand, each starts the next.
+
+    Raises MappingError for mappings that cannot be read, ConfigError for a phase that is called as another DAG.
+    """
+    route = Route.load(name_route())
+    if taken := _OTHER_DAGS & set(route.phases):
+        raise ConfigError(f"route {route.name}: a DAG is called {min(taken)} already: rename the phase's folder")
+    return {phase: build_phase_dag(route, phase) for phase in route.phases}
+
+
+def build_phase_dag(route: Route, phase: str) -> DAG:
+    """Build the DAG of one phase; the asset of the phase before it starts it, and the first is started by hand."""
+    at = route.phases.index(phase)
+    after = route.phases[at - 1] if at else None
     fields = _FORM if after else _make_first_form()
     with DAG(
         dag_id=phase,
@@ -185,7 +202,7 @@ def build_phase_dag(phase: str, *, after: str | None = None) -> DAG:
         catchup=False,
         tags=["shopferry", "phase"],
         default_args=DEFAULTS,
-        doc_md=runbook("phase"),
+        doc_md=f"{_describe(route, phase, after)}\n\n{runbook('phase')}",
         on_failure_callback=_let_go,
     ) as dag:
         await_sync = AwaitSync(
@@ -204,6 +221,19 @@ def build_phase_dag(phase: str, *, after: str | None = None) -> DAG:
         published = publish.override(outlets=[name_asset(phase)])(phase)
         copied >> standardize(phase) >> merged >> await_sync >> verify(phase) >> published
     return dag
+
+
+def _describe(route: Route, phase: str, after: str | None) -> str:
+    """Say of one phase what it reads and writes, and what starts it, ahead of the runbook that all phases share."""
+    read, written = (
+        ", ".join(f"`{n}`" for n in names) for names in (route.tables_of(phase), _list_written(route, phase))
+    )
+    begins = f"It starts by itself when `{after}` is verified, or by hand." if after else "It is started by hand."
+    return f"**`{phase}`** of route `{route.name}` reads {read} in the legacy store and writes {written}. {begins}"
+
+
+def _list_written(route: Route, phase: str) -> list[str]:
+    return [unit.target for unit in route.of(phase) if isinstance(unit, EntityMapping)]
 
 
 def join_small(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
