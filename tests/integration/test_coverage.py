@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from own_shop import own_pair
 from pair import Pair
-from shopferry.assess import coverage
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import SQL, Identifier
+from shopferry import db
+from shopferry.assess import coverage, encodings
 from shopferry.assess.findings import Finding
 from shopferry.engine import mirror
 from shopferry.route import signed_off
@@ -84,3 +87,31 @@ def test_large_objects_that_nothing_names_are_warned_of(pair: Pair, tmp_path: Pa
     pair.write("UPDATE invoices SET pdf = NULL")
     [warning] = [f for f in found(pair, tmp_path) if "large objects" in f.text]
     assert (warning.blocking, warning.count) == (False, 5)
+
+
+def test_bytes_of_another_encoding_are_found_by_their_rows(make_db: Callable[..., str], tmp_path: Path) -> None:
+    dsn = make_db("legacy")
+    with db.connect(make_db("other"), "test") as conn:
+        name = Identifier(conninfo_to_dict(dsn)["dbname"])
+        conn.execute(SQL("DROP DATABASE {}").format(name))
+        how = "TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C'"
+        conn.execute(SQL("CREATE DATABASE {} " + how).format(name))
+    shop = "CREATE SCHEMA shop; CREATE TABLE shop.customer (id bigint PRIMARY KEY, name text)"
+    mapping = MAPPING.replace("invoice", "customer").replace("t.pdf, t.number", "t.name")
+    legacy = """
+        CREATE TABLE customers (id bigint PRIMARY KEY, name text);
+        INSERT INTO customers SELECT i, 'Person ' || i FROM generate_series(1, 300) i;
+        UPDATE customers SET name = E'M\\xc3\\xbcller' WHERE id = 6;
+    """
+    stores = {"legacy": make_conninfo(dsn, client_encoding="UTF8"), "shop": make_db("shop")}  # as our sessions set it
+    with own_pair(stores.__getitem__, tmp_path, legacy, shop, {"all/c.sql": mapping}) as pair:
+        tables = mirror.load(pair.shop)
+        [warning] = encodings.check_encoding(pair.legacy, tables)
+        assert (warning.blocking, warning.text[:26]) == (False, "the encoding is SQL_ASCII:")
+        pair.pass_phases()
+        assert pair.ask("SELECT name FROM shop.customer WHERE id = 6") == [("Müller",)]
+        assert pair.verify("all").clean
+        pair.write("UPDATE customers SET name = E'M\\xfcller' WHERE id IN (5, 7)")
+        _, blocking = encodings.check_encoding(pair.legacy, tables)
+        assert (blocking.subject, blocking.count, blocking.blocking) == ("legacy customers.name", 2, True)
+        assert [e.key for e in blocking.examples] == ["5", "7"]

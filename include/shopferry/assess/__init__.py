@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from shopferry.assess import coverage, declared, orphans, own_checks, readiness, rights, values
+from shopferry.assess import coverage, declared, encodings, orphans, own_checks, readiness, rights, values
 from shopferry.assess.findings import Example, Finding, Severity, attempt, sort_worst_first
 from shopferry.assess.sizing import Estimate, check_head_room, estimate
 from shopferry.db import Connection
@@ -116,6 +116,7 @@ def _assess_route(
     if absent := [t for t in full if t not in kept]:
         yield _blame_mapping(MappingError(f"the mirror lacks {', '.join(absent)}, mapped since it was made"))
         return
+    yield from attempt("texts of legacy", lambda: encodings.check_encoding(legacy, kept))
     yield from attempt("legacy tables", lambda: coverage.find_unfollowed(legacy, kept))
     yield from attempt("unmapped data", lambda: coverage.find_unmapped(legacy, full, kept, settled))
     yield from coverage.find_outdated(full, kept, settled)

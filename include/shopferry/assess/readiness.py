@@ -79,16 +79,6 @@ def check_legacy(legacy: Connection, route: Route) -> Iterator[Finding]:
         return
     yield from _check_log(legacy, route)
     yield from _check_transactions(legacy)
-    encoding = read_value(legacy, "SHOW server_encoding")
-    if encoding != "UTF8":
-        yield Finding(
-            LEGACY,
-            Severity.WARNING,
-            f"the encoding is {encoding}, not UTF8",
-            "texts are converted; one that is no valid text stops the copy, and one of the new shop that this encoding lacks "
-            "the way back",
-            "look at the findings about texts, and mend them there; before a cutover, move legacy to UTF8 if it can be",
-        )
     if route.has_way_back:
         yield from _find_own_code(
             legacy, Route.load(name_reverse(route.name)), "legacy", "when the way back merges rows"
