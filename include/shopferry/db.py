@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,6 +38,10 @@ _SESSION = (
     "SELECT set_config(name, '0', false) FROM unnest(ARRAY['transaction_timeout', 'idle_session_timeout']) AS t (name) "
     "WHERE current_setting(name, true) IS NOT NULL"
 )
+_REMEDIES = {
+    "42704": "create its extension or type in the new shop too",
+    "54011": "read fewer columns of it: what no mapping reads is not mirrored",
+}
 # And when a server is gone, we notice.
 _ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
 
@@ -81,6 +87,25 @@ def _begin(conn: Connection) -> None:
         except psycopg.errors.QueryCanceled:  # until it is said, a time-out of the database's own holds for it too
             continue
     conn.execute(_SESSION.encode())
+
+
+@contextmanager
+def blaming(what: str) -> Iterator[None]:
+    """Name what is made in the block, where PostgreSQL's own sentence about it is all that there is to say.
+
+    Raises ConfigError for an error about names, types and limits; others go up as they are, rights among them.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        if isinstance(error, psycopg.errors.InsufficientPrivilege) or (error.sqlstate or "")[:2] not in {
+            "42",
+            "54",
+            "0A",
+        }:
+            raise
+        hint = _REMEDIES.get(error.sqlstate or "", error.diag.message_hint)
+        raise ConfigError(f"{what}: {error.diag.message_primary}{f': {hint}' if hint else ''}") from None
 
 
 def open_another(conn: Connection, role: str) -> Connection:

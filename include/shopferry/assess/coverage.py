@@ -13,7 +13,7 @@ from shopferry.assess.findings import Finding, Severity
 from shopferry.assess.rights import LEGACY
 from shopferry.control import routes, schema
 from shopferry.db import Connection
-from shopferry.engine import captured, mirror
+from shopferry.engine import captured, mirror, trial
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ShopferryError
 from shopferry.route import signed_off
@@ -53,9 +53,10 @@ def reflect_mapped(legacy: Connection, route: Route) -> tuple[dict[str, MirrorTa
 
 
 def cut_to_captured(shop: Connection, route: Route, full: Mapping[str, MirrorTable]) -> dict[str, MirrorTable]:
-    """Return the same tables with the columns that the mappings read; the new shop is as it was afterwards.
+    """Return the same tables with the columns that the mappings read, and try what will be done with them.
 
-    Raises MappingError for a mapping that does not run, psycopg.errors.InsufficientPrivilege without the right to try.
+    The new shop is as it was afterwards. Raises MappingError for a mapping that does not run or whose rows the new shop cannot
+    take, ConfigError for a table that the mirror cannot hold, psycopg.errors.InsufficientPrivilege without the right to try.
     """
     if routes.is_current(shop, route.name, route.fingerprint):
         return mirror.load(shop)
@@ -63,7 +64,9 @@ def cut_to_captured(shop: Connection, route: Route, full: Mapping[str, MirrorTab
         shop.execute("SET TRANSACTION READ WRITE")
         routes.pause(shop, route.name)
         schema.install_control(shop)
-        return captured.cut_to_read(shop, route, full)
+        kept = captured.cut_to_read(shop, route, full)
+        trial.try_merge(shop, route, kept)
+        return kept
 
 
 @dataclass(frozen=True)

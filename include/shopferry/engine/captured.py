@@ -27,8 +27,13 @@ def cut_to_read(target: Connection, route: Route, full: Mapping[str, MirrorTable
         target.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
         target.execute(SQL("ALTER SCHEMA {} RENAME TO {}").format(schema, Identifier(f"{route.schema}_while_probing")))
         target.execute(SQL("CREATE SCHEMA {}").format(schema))
+        unknown = _find_unknown_types(target, full)
         for table in full.values():
-            body = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
+            # A type of an extension that only columns have which nobody reads is in nobody's way.
+            body = SQL(", ").join(
+                SQL("{} {}").format(Identifier(c.name), SQL("text" if c.type in unknown else c.type))
+                for c in table.columns
+            )
             target.execute(SQL("CREATE TABLE {} ({})").format(table.view, body))
         for unit, select, line in _selects(route):
             for name, column in _probe(target, unit, full, select, line):
@@ -37,6 +42,12 @@ def cut_to_read(target: Connection, route: Route, full: Mapping[str, MirrorTable
         name: MirrorTable(name, table.key, tuple(c for c in table.columns if c.name in used[name]), table.schema)
         for name, table in full.items()
     }
+
+
+def _find_unknown_types(target: Connection, tables: Mapping[str, MirrorTable]) -> set[str]:
+    types = sorted({c.type for table in tables.values() for c in table.columns})
+    rows = target.execute("SELECT t FROM unnest(%s::text[]) t WHERE to_regtype(t) IS NULL", (types,)).fetchall()
+    return {t for (t,) in rows}
 
 
 def _selects(route: Route) -> Iterable[tuple[Unit, str, int]]:

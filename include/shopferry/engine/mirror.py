@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql
 
 from shopferry import db
 from shopferry.control.schema import require_free
-from shopferry.db import Connection
+from shopferry.db import Connection, blaming
 from shopferry.errors import ConfigError, MappingError
 from shopferry.route.entities import Unit, name_changed_table
 from shopferry.route.names import shorten_name
@@ -273,12 +273,13 @@ def create(target: Connection, route: Route, tables: Mapping[str, MirrorTable]) 
             continue
         columns = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
         key = SQL(", ").join(map(Identifier, table.key))
-        target.execute(
-            SQL(
-                "CREATE TABLE {} ({}, _lsn pg_lsn NOT NULL DEFAULT '0/0', _gone boolean NOT NULL DEFAULT false, "
-                "_generation integer NOT NULL DEFAULT 0, PRIMARY KEY ({}))"
-            ).format(table.base, columns, key)
-        )
+        with blaming(f"mirror of legacy table {name}"):
+            target.execute(
+                SQL(
+                    "CREATE TABLE {} ({}, _lsn pg_lsn NOT NULL DEFAULT '0/0', _gone boolean NOT NULL DEFAULT false, "
+                    "_generation integer NOT NULL DEFAULT 0, PRIMARY KEY ({}))"
+                ).format(table.base, columns, key)
+            )
         for column in table.columns:
             # The mirror's own catalogue remembers what legacy's said: by it replay knows what events may get wrong.
             target.execute(
@@ -297,9 +298,12 @@ def create(target: Connection, route: Route, tables: Mapping[str, MirrorTable]) 
         )
     for name, index, listed in sorted(_find_indexes(route, tables)):
         label = shorten_name(f"{name}_{''.join(c if c.isalnum() else '_' for c in index)}")
-        target.execute(
-            SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(Identifier(label), tables[name].base, SQL(listed))
-        )
+        with blaming(f"index on legacy.{name}({listed})"):
+            target.execute(
+                SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(
+                    Identifier(label), tables[name].base, SQL(listed)
+                )
+            )
 
 
 def _find_indexes(route: Route, tables: Mapping[str, MirrorTable]) -> set[tuple[str, str, str]]:
