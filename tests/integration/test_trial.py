@@ -81,7 +81,7 @@ def test_a_table_that_the_mirror_cannot_hold_is_named(make_db: Callable[..., str
     wide = f"CREATE TABLE wide (id bigint PRIMARY KEY, {', '.join(f'{c} boolean' for c in columns)})"
     row = ", ".join(f"w.{c}" for c in columns)
     text = HEADER.format("ticket").replace("tickets", "wide") + (
-        f"SELECT w.id, concat({row}) AS subject, '{{}}'::text[] AS problems "
+        f"SELECT w.id, coalesce({row})::text AS subject, '{{}}'::text[] AS problems "
         "FROM affected a JOIN legacy.wide w ON w.id = a.key"
     )
     route = write_route(tmp_path, {"all/ticket.sql": text})
