@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from own_shop import own_pair
 from pair import ROUTE, Pair
 from shopferry import cli, db, phase_steps
 from shopferry.control import rehearsals
@@ -284,3 +286,23 @@ def test_the_command_line(filled: Pair, monkeypatch: pytest.MonkeyPatch, capsys:
     assert cli.main(["rehearse", "--customers", "5", "--pseudonymise", "--json", "--who", "ann"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert [p["phase"] for p in shown] == list(ROUTE.phases)
+
+
+def test_customers_whose_keys_are_uuids_are_chosen_too(make_db: Callable[..., str], tmp_path: Path) -> None:
+    legacy = """
+        CREATE TABLE people (id uuid PRIMARY KEY, name text);
+        CREATE TABLE deeds (id uuid PRIMARY KEY, person uuid, what text);
+        INSERT INTO people SELECT gen_random_uuid(), 'n' || i FROM generate_series(1, 50) i;
+        INSERT INTO deeds SELECT gen_random_uuid(), id, 'w' FROM people;
+    """
+    shop = "CREATE SCHEMA shop; CREATE TABLE shop.person (id uuid PRIMARY KEY, name text)"
+    files = {
+        "all/person.sql": "-- entity: shop.person\n-- key: id\n-- scope: id\n-- source: legacy.people(id)\n"
+        "SELECT p.id, p.name, '{}'::text[] AS problems FROM affected a JOIN legacy.people p ON p.id = a.key",
+        "sample.sql": "-- plain: people (name)\n-- name: everybody\nSELECT id FROM people;\n"
+        "-- name: people\nSELECT p.* FROM people p JOIN chosen c ON c.id = p.id;\n",
+    }
+    with own_pair(make_db, tmp_path, legacy, shop, files) as pair, pair.legacy.transaction():
+        plan = sample.load(pair.route, tmp_path)
+        assert sample.choose(pair.legacy, plan, mirror.load(pair.shop), 7) == 7
+        assert pair.legacy.execute("SELECT count(*) FROM pg_temp.sample_people").fetchone() == (7,)

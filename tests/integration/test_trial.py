@@ -54,7 +54,7 @@ GOOD = (
                 "note.identity.sql": "-- identity: note\n-- sequence: shop.note_seq\n-- source: legacy.notes(id)\n"
                 "SELECT n.id AS legacy_key, n.id::text AS cluster FROM affected a JOIN legacy.notes n ON n.id = a.key",
             },
-            r"own/all/note\.identity\.sql:4: note: operator does not exist",
+            r"own/all/note\.identity\.sql:4: identity note joins rows whose keys are whole numbers, and its legacy_key is uuid",
         ),
     ],
     ids=["good", "generated column", "view", "extension", "index", "identity over uuid"],

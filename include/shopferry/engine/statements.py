@@ -75,6 +75,12 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
     deferrable: tuple[Identifier, ...] = ()
     held = before = after = None
     if isinstance(unit, IdentityMapping):
+        given = load_columns(conn, f"pg_temp.yielded_{unit.slug}").get("legacy_key")
+        if given not in ("smallint", "integer", "bigint"):
+            raise MappingError(
+                f"{unit.file}:{unit.line}: identity {unit.identity} joins rows whose keys are whole numbers, and its legacy_key "
+                f"is {given or 'not yielded'}: map such tables without an identity"
+            )
         stage_changed(conn, unit.relation, unit.changed)
         changed = Identifier("pg_temp", unit.changed)
         writes = identity.compose_resolution(

@@ -18,6 +18,7 @@ from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ConfigError, MappingError
 from shopferry.rehearsal.pseudonyms import KINDS, Pseudonyms
 from shopferry.route import headed
+from shopferry.route.names import shorten_name
 from shopferry.route.route import Route
 from shopferry.settings import routes_dir
 
@@ -97,23 +98,24 @@ def choose(legacy: Connection, plan: Plan, tables: Mapping[str, MirrorTable], cu
     To be called in the repeatable-read transaction in which `carry` then reads. Raises ConfigError where temp tables are
     not allowed, MappingError for a query that does not run.
     """
+    everybody = SQL(plan.queries["everybody"])
     try:
-        legacy.execute("CREATE TEMP TABLE chosen (id bigint PRIMARY KEY) ON COMMIT DROP")
+        legacy.execute("CREATE TEMP TABLE may_we () ON COMMIT DROP")
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
         raise ConfigError(
             f"role {legacy.info.user} may not make temporary tables in the legacy store, which a rehearsal needs: "
             f"GRANT TEMPORARY ON DATABASE {legacy.info.dbname} TO {legacy.info.user} (on a standby nobody may: use the primary)"
         ) from None
+    # Of the type that customers have for keys in this shop.
+    made = SQL("CREATE TEMP TABLE chosen ON COMMIT DROP AS SELECT id FROM ({}) e WITH NO DATA").format(everybody)
+    _run(legacy, plan, "everybody", made)
+    legacy.execute("ALTER TABLE pg_temp.chosen ADD PRIMARY KEY (id)")
     add = SQL("INSERT INTO pg_temp.chosen SELECT DISTINCT id FROM ({}) c WHERE id IS NOT NULL ON CONFLICT DO NOTHING")
     _run(
         legacy,
         plan,
         "everybody",
-        add.format(
-            SQL("SELECT id FROM ({}) e ORDER BY random() LIMIT {}").format(
-                SQL(plan.queries["everybody"]), Literal(customers)
-            )
-        ),
+        add.format(SQL("SELECT id FROM ({}) e ORDER BY random() LIMIT {}").format(everybody, Literal(customers))),
     )
     if "odd" in plan.queries:
         few = SQL(
@@ -132,10 +134,10 @@ def choose(legacy: Connection, plan: Plan, tables: Mapping[str, MirrorTable], cu
                 plan,
                 name,
                 SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT DISTINCT {} FROM ({}) s").format(
-                    Identifier(f"sample_{name}"), keys, SQL(plan.queries[name])
+                    Identifier(shorten_name(f"sample_{name}")), keys, SQL(plan.queries[name])
                 ),
             )
-            legacy.execute(SQL("ANALYZE {}").format(Identifier(f"sample_{name}")))
+            legacy.execute(SQL("ANALYZE {}").format(Identifier(shorten_name(f"sample_{name}"))))
     row = legacy.execute("SELECT count(*) FROM pg_temp.chosen").fetchone()
     return int(row[0]) if row else 0
 
@@ -181,7 +183,7 @@ def _carry(
     chosen = SQL("SELECT {} FROM public.{} JOIN {} USING ({})").format(
         values,
         Identifier(table.name),
-        Identifier("pg_temp", f"sample_{table.name}"),
+        Identifier("pg_temp", shorten_name(f"sample_{table.name}")),
         SQL(", ").join(map(Identifier, table.key)),
     )
     kinds = [plan.pseudonyms.get((table.name, c.name)) for c in table.columns] if pseudonyms else []
