@@ -263,6 +263,7 @@ def test_time_outs_that_are_meant_for_the_application(flow: Flow) -> None:
         flow.shop.execute(f"ALTER DATABASE shop SET {name} = '2ms'".encode())
         flow.legacy.execute(f"ALTER DATABASE legacy SET {name} = '2ms'".encode())
     try:
+        flow.kill("connector")
         flow.kill("sync")
         numbers = list(range(9_400_000, 9_400_500))
         flow.write(*[order(n) for n in numbers])
