@@ -75,12 +75,7 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
     deferrable: tuple[Identifier, ...] = ()
     held = before = after = None
     if isinstance(unit, IdentityMapping):
-        given = load_columns(conn, f"pg_temp.yielded_{unit.slug}").get("legacy_key")
-        if given not in ("smallint", "integer", "bigint"):
-            raise MappingError(
-                f"{unit.file}:{unit.line}: identity {unit.identity} joins rows whose keys are whole numbers, and its legacy_key "
-                f"is {given or 'not yielded'}: map such tables without an identity"
-            )
+        _require_whole_keys(conn, unit)
         stage_changed(conn, unit.relation, unit.changed)
         changed = Identifier("pg_temp", unit.changed)
         writes = identity.compose_resolution(
@@ -116,6 +111,15 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
         before,
         after,
     )
+
+
+def _require_whole_keys(conn: Connection, unit: IdentityMapping) -> None:
+    given = load_columns(conn, f"pg_temp.yielded_{unit.slug}").get("legacy_key")
+    if given not in ("smallint", "integer", "bigint"):
+        raise MappingError(
+            f"{unit.file}:{unit.line}: identity {unit.identity} joins rows whose keys are whole numbers, and its legacy_key "
+            f"is {given or 'not yielded'}: map such tables without an identity"
+        )
 
 
 def _stage_tables(conn: Connection, unit: Unit, select: Composed) -> None:
