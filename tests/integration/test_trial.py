@@ -21,6 +21,7 @@ SHOP = """
 CREATE SCHEMA shop;
 CREATE TABLE shop.ticket (id bigint PRIMARY KEY, subject text, lower_subject text GENERATED ALWAYS AS (lower(subject)) STORED);
 CREATE TABLE shop.note (id uuid PRIMARY KEY, ticket bigint);
+CREATE TABLE shop.lamp (id bigint PRIMARY KEY, subject text, problems text[]);
 CREATE SEQUENCE shop.note_seq;
 CREATE VIEW shop.both_of_us AS SELECT t.id, n.ticket FROM shop.ticket t JOIN shop.note n ON n.ticket = t.id;
 """
@@ -35,6 +36,10 @@ GOOD = (
     ("files", "said"),
     [
         ({"ticket.sql": GOOD}, None),
+        (
+            {"lamp.sql": GOOD.replace("shop.ticket", "shop.lamp")},
+            r"own/all/lamp\.sql:1: shop\.lamp has a column problems, .*: give that column another name",
+        ),
         (
             {"ticket.sql": GOOD.replace("t.subject,", "t.subject, lower(t.subject) AS lower_subject,")},
             r'own/all/ticket\.sql:5: shop\.ticket: .*column "lower_subject".*generated column',
@@ -57,7 +62,7 @@ GOOD = (
             r"own/all/note\.identity\.sql:4: identity note joins rows whose keys are whole numbers, and its legacy_key is uuid",
         ),
     ],
-    ids=["good", "generated column", "view", "extension", "index", "identity over uuid"],
+    ids=["good", "a word of ours", "generated column", "view", "extension", "index", "identity over uuid"],
 )  # fmt: skip
 def test_what_would_be_refused_is_found(
     make_db: Callable[..., str], tmp_path: Path, files: dict[str, str], said: str | None

@@ -259,6 +259,12 @@ def _load_casts(conn: Connection, unit: EntityMapping, names: Sequence[str]) -> 
     casts = load_casts(conn, unit.entity)
     if not casts:
         raise MappingError(f"{unit.file}:1: entity {unit.entity} does not exist in the new shop")
+    if taken := [c for c in RESERVED if c in casts]:
+        # Else its values would stand where reason codes do, which are shown to everybody.
+        raise MappingError(
+            f"{unit.file}:1: {unit.entity} has a column {taken[0]}, by which a mapping says why a row may not enter: "
+            "give that column another name"
+        )
     for needed in ("problems", unit.scope, *unit.key):
         if needed not in names:
             raise MappingError(f"{unit.file}:{unit.line}: the SELECT yields no column {needed!r}")
