@@ -8,11 +8,13 @@ from shopferry.route.route import Route
 from shopferry.settings import PROJECT
 
 ENGINE = PROJECT / "include" / "shopferry" / "engine"
-STANDARDIZERS = [ENGINE / f"{name}.py" for name in ("standardize", "places", "texts")]
+STANDARDIZERS = [
+    ENGINE / f"{name}.py" for name in ("standardize", "countries", "names", "phones", "postcodes", "texts")
+]
 PAGE = PROJECT / "docs" / "reference" / "reason-codes.md"
 SUFFIXES = (
     "missing|invalid|unknown|negative|implausible|future|quarantined|positive|deleted|duplicate|long|empty|superseded|"
-    "several|guessed|padded|repaired|placeholder|log"
+    "several|ambiguous|undivided|padded|repaired|placeholder|log"
 )
 
 

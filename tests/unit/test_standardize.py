@@ -47,7 +47,7 @@ def misread(text: str, codec: str) -> str:
         ("country", "616", "PL", None),
         ("country", "Deutschland", "DE", None),
         ("country", "Czechy", "CZ", None),
-        ("country", "Polnad", "PL", "country_guessed"),
+        ("country", "Polnad", None, "country_unknown"),
         ("country", "Atlantyda", None, "country_unknown"),
         ("postcode", "PL|00950", "00-950", None),
         ("postcode", "Polska|PL 00 950", "00-950", None),

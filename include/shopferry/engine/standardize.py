@@ -1,8 +1,9 @@
 """What libraries make of one raw value: pure functions, one per kind, gathered in KINDS.
 
 A `Standard` has a value, or a problem that says why there is none, or both: then the problem is a note on what was
-put right beyond doubt-free tidying. Kinds that depend on a country stand in `places`, the repair of texts in `texts`.
-The same raw value gets the same answer, always.
+put right beyond doubt-free tidying. Names stand in `names`, what depends on a country in `countries`, `phones` and
+`postcodes`, the repair of texts in `texts`. A guess is never carried: it would be somebody else's value. The same raw value
+gets the same answer, always.
 """
 
 from __future__ import annotations
@@ -18,50 +19,11 @@ from typing import Final
 import pycountry
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
-from shopferry.engine.places import country, phone, postcode
-from shopferry.engine.texts import CONTROL, JUNK, PLAIN, Standard, repair, text
-
-# -- names --------------------------------------------------------------------------------------------------------
-
-_TITLE = re.compile(r"(?:(?:pan|pani|p|dr|mgr|inż|inz|prof|hab|mr|mrs|ms|herr|frau|lek|ks)\.?\s+)+", re.IGNORECASE)
-_PARTICLES = {"von", "van", "der", "den", "de", "da", "di", "del", "la", "le", "dos", "du", "ter", "zu"}
-_WORD = re.compile(r"[^\W\d_]+")
-
-
-def _capital(word: str) -> str:
-    return word.lower() if word.lower() in _PARTICLES else _WORD.sub(lambda m: m[0].capitalize(), word)
-
-
-@lru_cache(maxsize=4096)
-def _split(raw: str) -> tuple[str, str]:
-    """(given, family) of a full name; a single word is the family name, `Kowalski, Jan` is turned round."""
-    name = raw if PLAIN.fullmatch(raw) else repair(raw)
-    name = _TITLE.sub("", name, count=1) if _TITLE.match(name) else name
-    if "@" in name or not _WORD.search(name):
-        return "", ""
-    if name.isupper() or name.islower():
-        name = " ".join(map(_capital, name.split(" ")))
-    family, comma, given = name.partition(",")
-    if comma and given.strip():
-        return given.strip(" ,"), family.strip()
-    words = family.strip().split(" ")
-    cut = len(words) - 1
-    while cut > 1 and words[cut - 1].lower() in _PARTICLES:
-        cut -= 1
-    return " ".join(words[:cut]), " ".join(words[cut:])
-
-
-def given_name(raw: str) -> Standard:
-    """Given names of a full name, repaired, titles dropped, capitals put right where all letters had one case."""
-    value = _split(raw)[0]
-    return Standard(value) if value else Standard(None, "given_name_missing")
-
-
-def family_name(raw: str) -> Standard:
-    """Family name of a full name, with its particles (van der Berg)."""
-    value = _split(raw)[1]
-    return Standard(value) if value else Standard(None, "name_missing")
-
+from shopferry.engine.countries import country
+from shopferry.engine.names import family_name, given_name
+from shopferry.engine.phones import phone
+from shopferry.engine.postcodes import postcode
+from shopferry.engine.texts import CONTROL, JUNK, Standard, repair, text
 
 # -- e-mail -------------------------------------------------------------------------------------------------------
 
