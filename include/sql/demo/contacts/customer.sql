@@ -24,7 +24,7 @@ WITH member AS (
            array_remove(ARRAY[
                CASE WHEN p.value IS NULL AND p.problem <> 'phone_missing' THEN p.problem END,
                CASE WHEN p.value IS NOT NULL AND p.problem = 'phone_several' THEN p.problem END,
-               CASE WHEN f.value IS NULL THEN 'name_missing' END,
+               CASE WHEN f.value IS NULL THEN 'name_missing' ELSE f.problem END,
                CASE WHEN c.created_at < '1995-01-01' OR c.created_at >= '2035-01-01' THEN 'registered_at_implausible' END,
                CASE WHEN c.last_login < '1995-01-01' OR c.last_login >= '2035-01-01' THEN 'last_seen_at_implausible' END,
                CASE WHEN k.value IS NULL AND k.problem <> 'country_missing' THEN 'billing_country_unknown' END,
