@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from own_shop import own_pair, write_route
 from shopferry.errors import MappingError
-from shopferry.route.names import shorten_name
+from shopferry.route.identifiers import shorten_name
 
 LONG = "newsletter_subscription_double_opt_in_confirmation_by_"  # 54 letters
 LEGACY = f"""

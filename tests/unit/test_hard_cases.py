@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from shopferry.settings import PROJECT
@@ -27,15 +26,3 @@ def test_every_test_the_table_names_exists_and_every_one_of_the_stream_is_named(
     named = set(re.findall(r"`(test_\w+\.py::test_\w+)`", PAGE))
     assert named <= defined(PROJECT / "tests")
     assert defined(*FOLDERS) <= named
-def defined(files: Iterable[Path]) -> set[str]:
-    """Every test of these files, as `module::function`."""
-    return {
-        f"{file.name}::{name}"
-        for file in files
-        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
-    }
-
-
-def test_every_test_the_table_names_exists_and_every_one_there_is_is_named() -> None:
-    of_the_stream = defined(file for folder in FOLDERS for file in folder.glob("test_*.py"))
-    assert set(re.findall(r"`(test_\w+\.py::test_\w+)`", PAGE)) - defined([VALUES]) == of_the_stream

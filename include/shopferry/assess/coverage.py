@@ -17,7 +17,7 @@ from shopferry.engine import captured, mirror, trial
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ShopferryError
 from shopferry.route import signed_off
-from shopferry.route.names import write_name
+from shopferry.route.identifiers import write_name
 from shopferry.route.route import Route
 
 _NAMED = 5

@@ -23,7 +23,7 @@ from shopferry.control.schema import require_free
 from shopferry.db import Connection, blaming
 from shopferry.errors import ConfigError, MappingError
 from shopferry.route.entities import Unit, name_changed_table
-from shopferry.route.names import shorten_name
+from shopferry.route.identifiers import shorten_name
 from shopferry.route.route import Route
 
 _MODIFIER = re.compile(r"\(.*?\)")

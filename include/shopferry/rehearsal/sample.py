@@ -18,7 +18,7 @@ from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ConfigError, MappingError
 from shopferry.rehearsal.pseudonyms import KINDS, Pseudonyms
 from shopferry.route import headed
-from shopferry.route.names import shorten_name
+from shopferry.route.identifiers import shorten_name
 from shopferry.route.route import Route
 from shopferry.settings import routes_dir
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from shopferry.route.names import shorten_name
+from shopferry.route.identifiers import shorten_name
 
 _SLUG, _CUT = 50, 41  # bytes: with what stands before it, a temp table's name has at most 63
 

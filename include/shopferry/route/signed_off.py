@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shopferry.errors import MappingError
 from shopferry.route.headed import read_lines
-from shopferry.route.names import NamePattern, read_pattern
+from shopferry.route.identifiers import NamePattern, read_pattern
 from shopferry.route.route import Route
 from shopferry.settings import routes_dir
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from shopferry.route.names import read_pattern, write_name
+from shopferry.route.identifiers import read_pattern, write_name
 
 
 @pytest.mark.parametrize(
