@@ -7,7 +7,6 @@ from pathlib import Path
 
 from shopferry.settings import PROJECT
 
-VALUES = PROJECT / "tests" / "unit" / "test_right_values.py"
 FOLDERS = (PROJECT / "tests" / "stream", PROJECT / "tests" / "kafka")
 PAGE = (PROJECT / "docs" / "reference" / "hard-cases.md").read_text()
 
