@@ -11,6 +11,7 @@ Standard library alone, as `make help` runs it before anything is installed.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shutil
 import signal
@@ -19,9 +20,11 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from contextlib import ExitStack
+from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from targets import BUILD, EVERY, ROOT, TARGETS, TESTS, Target, touched
 
@@ -174,9 +177,9 @@ def is_able(name: str) -> bool:
 
 @dataclass
 class Runner:
-    """Runs commands; a signal that is to end us ends the command, and we go on to our own end only after it."""
+    """Runs commands; a signal that is to end us ends the commands, and we go on to our own end only after them."""
 
-    child: subprocess.Popen[bytes] | None = None
+    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
     ended_by: int = 0
 
     def listen(self) -> None:
@@ -186,20 +189,57 @@ class Runner:
 
     def _end(self, number: int, _: FrameType | None) -> None:
         self.ended_by = self.ended_by or number
-        if self.child and (number != signal.SIGINT or not sys.stdin.isatty()):
-            self.child.send_signal(signal.SIGTERM if number == signal.SIGINT else number)
+        if number != signal.SIGINT or not sys.stdin.isatty():
+            for child in self.children:
+                child.send_signal(signal.SIGTERM if number == signal.SIGINT else number)
+
+    def start(
+        self, command: Sequence[str], environment: dict[str, str], output: IO[bytes] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a command; `output` takes what it prints."""
+        print("+", *command, *(["> " + output.name] if output else []), flush=True)
+        child = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=output, stderr=output)
+        self.children.append(child)
+        if self.ended_by:  # it came while the command was being started
+            child.terminate()
+        return child
+
+    def wait(self, child: subprocess.Popen[bytes]) -> int:
+        """Wait for the command's end; returns its exit code."""
+        code = child.wait()
+        self.children.remove(child)
+        return code
 
     def call(self, command: Sequence[str], environment: dict[str, str]) -> int:
         """Run a command and return its exit code; nothing runs after a signal."""
-        if self.ended_by:
-            return 128 + self.ended_by
-        print("+", *command, flush=True)
-        self.child = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment)
-        if self.ended_by:  # it came while the command was being started
-            self.child.terminate()
-        code = self.child.wait()
-        self.child = None
-        return code
+        return 128 + self.ended_by if self.ended_by else self.wait(self.start(command, environment))
+
+    def run_all(self) -> dict[str, int]:
+        """Run every target that holds tests; returns the exit code of each.
+
+        Those that go `beside` the next one begin with it, and what they print is shown at their end.
+        """
+        codes: dict[str, int] = {}
+        waiting: list[Target] = []
+        for target in TESTS:
+            waiting.append(target)
+            if target.beside:
+                continue
+            with ExitStack() as beside:
+                begun = [(t, *self._start_beside(t, beside)) for t in waiting[:-1]]
+                codes[target.name] = self.run(target, ())
+                for other, child, output in begun:
+                    codes[other.name] = self.wait(child)
+                    print(Path(output.name).read_text(), flush=True)
+            waiting.clear()
+            if self.ended_by:
+                break
+        return codes
+
+    def _start_beside(self, target: Target, until: ExitStack) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+        BUILD.mkdir(exist_ok=True)
+        output = until.enter_context((BUILD / f"{target.name}.log").open("wb"))
+        return self.start((sys.executable, sys.argv[0], "run", target.name), {}, output), output
 
     def run(self, target: Target, arguments: Sequence[str]) -> int:
         """Run a target and book it if it was run as a whole; returns 0 if it is green or cannot run on this machine."""
@@ -226,9 +266,17 @@ class Runner:
         if _INTERRUPTED in codes and not entry.failed:  # a collection that fails has this code and counts as failed
             print(f"{target.name}: interrupted, and not booked", flush=True)
         elif not part:
-            BOOK.write_text(write(enter(read_book(), entry)))
+            _book(entry)
             print(f"{target.name}: {entry.describe()}; entered in {BOOK.relative_to(ROOT)}", flush=True)
         return 1 if any(codes) else 0
+
+
+def _book(entry: Entry) -> None:
+    """Enter a run; one at a time, since targets may run beside each other."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / "book.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        BOOK.write_text(write(enter(read_book(), entry)))
 
 
 def _program(command: Sequence[str]) -> list[str]:
@@ -294,12 +342,9 @@ def main() -> int:
         runner.listen()
         if given.verb == "run":
             return runner.run(TARGETS[given.target], given.arguments)
-        codes = {}
-        for target in TESTS:
-            codes[target.name] = runner.run(target, ())
-            if runner.ended_by:
-                break
-        print(*(f"{name}: {'red' if code else 'green or skipped'}" for name, code in codes.items()), sep="\n")
+        codes = runner.run_all()
+        names = [target.name for target in TESTS if target.name in codes]
+        print(*(f"{name}: {'red' if codes[name] else 'green or skipped'}" for name in names), sep="\n")
         return max(codes.values())
     return 0
 

@@ -21,7 +21,8 @@ class Target:
     then it is a part of the target that runs, as it is if the variable `shortened_by` is set. `page` is a command that runs
     after them whatever their outcome, with `--part` if it is a part; it writes the page of results from `results`, which is
     removed at the beginning. `environment` is added to ours. If the command `needs` fails, the target cannot run on this
-    machine: it is skipped, and not booked.
+    machine: it is skipped, and not booked. One that goes `beside` leaves half of the machine idle: a run of all the targets
+    starts it together with the one after it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Target:
     results: Path | None = None
     environment: tuple[tuple[str, str], ...] = ()
     needs: tuple[str, ...] = ()
+    beside: bool = False
     shortened_by: str = ""
 
 
@@ -63,13 +65,14 @@ TESTS = (
     Target("test-stream", ((*_selected("test-stream"), *_TWO_STACKS),)),
     Target("test-switch", ((*_selected("test-switch"), *_TWO_STACKS),)),
     Target("test-stack", ((*_selected("test-stack"), *_TWO_STACKS),)),
-    Target("test-airflow", (_selected("test-airflow"),)),
     Target(
         "test-kafka",
         (_selected("test-kafka"),),
         environment=(("SHOPFERRY_KAFKA_JARS", str(KAFKA_JARS)),),
         needs=("tests/kafka/jars.sh", str(KAFKA_JARS)),
+        beside=True,
     ),
+    Target("test-airflow", (_selected("test-airflow"),)),
 )
 LONG = (
     Target(

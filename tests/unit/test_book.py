@@ -176,3 +176,31 @@ def test_a_signal_ends_what_runs_before_we_end_and_nothing_is_booked(booked: Pat
     assert process.wait() == 128 + signal.SIGTERM
     assert (booked / "told").exists()
     assert not (booked / "book.tsv").exists()
+
+
+def test_in_a_run_of_all_one_that_goes_beside_begins_with_the_next_and_both_are_booked(booked: Path) -> None:
+    meets = (
+        "import pathlib, time\n"
+        "def test_it():\n"
+        "    pathlib.Path('{mine}').touch()\n"
+        "    while not pathlib.Path('{other}').exists(): time.sleep(0.01)\n"
+    )
+    (booked / "test_one.py").write_text(meets.format(mine="one", other="two"))
+    (booked / "test_two.py").write_text(meets.format(mine="two", other="one"))
+    (booked / "all.py").write_text(
+        "import book, pathlib, sys, targets\n"
+        "book.BOOK, book.BUILD, book.ROOT = [pathlib.Path(name).resolve() for name in ('book.tsv', '.', '.')]\n"
+        "one = targets.Target('one', (('pytest', 'test_one.py'),), beside=True)\n"
+        "two = targets.Target('two', (('pytest', 'test_two.py'),))\n"
+        "book.TESTS = (one, two)\n"
+        "targets.TARGETS.clear()\n"
+        "targets.TARGETS.update(one=one, two=two)\n"
+        "sys.exit(book.main())\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(book.__file__).parent)}
+    command = [sys.executable, "all.py", "run-all"]
+    done = subprocess.run(command, cwd=booked, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [entry.result for entry in read((booked / "book.tsv").read_text())] == ["green", "green"]
+    assert "one: green or skipped\ntwo: green or skipped" in done.stdout
+    assert "+ " in (booked / "one.log").read_text()
