@@ -309,6 +309,6 @@ def _consumer(settings: Settings, servers: list[str], member: str | None) -> Kaf
         auto_offset_reset="none",
         allow_auto_create_topics=False,
         max_partition_fetch_bytes=4 << 20,
-        fetch_max_wait_ms=50,
+        fetch_max_wait_ms=200,  # Kafka answers when there is something; empty answers cost the processor
         metadata_max_age_ms=int(_LOOK_EVERY_S * 1000),
     )
