@@ -121,7 +121,8 @@ class Tap:
     def read(self) -> list[tuple[str, dict[str, object] | None, dict[str, object]]]:
         """(topic, key, envelope) of every change committed since the last call, in commit order."""
         # A place to begin from next time: without it each call decodes all of the cluster's log again.
-        self.legacy.execute("SELECT pg_log_standby_snapshot()")
+        new = self.legacy.info.server_version >= 16_00_00
+        self.legacy.execute(b"SELECT pg_log_standby_snapshot()" if new else b"CHECKPOINT")
         rows = self.legacy.execute(
             "SELECT lsn - '0/0'::pg_lsn, data FROM pg_logical_slot_get_binary_changes(%s, NULL, NULL, "
             "'proto_version', '1', 'publication_names', %s)",

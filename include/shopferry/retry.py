@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import psycopg
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity.nap import sleep_using_event
+from tenacity.stop import stop_when_event_set
 
 from shopferry.errors import ShopferryError
 
@@ -59,11 +63,12 @@ def retrying(
     *conns: psycopg.Connection[Any],
     give_up_after: float = 300.0,
     notice: Callable[[BaseException], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> Result:
     """Call `work` until it succeeds; transient faults are tried again for `give_up_after` seconds, then raised.
 
     `conns` are the connections it works on: once one of them is closed, only the caller can help, with a new one.
-    `notice` is told each fault that is tried again.
+    `notice` is told each fault that is tried again. Once `stop` is set, the next fault is raised, and no pause is waited out.
     """
 
     def report(state: RetryCallState) -> None:
@@ -75,10 +80,12 @@ def retrying(
             if notice:
                 notice(error)
 
+    over = stop_after_delay(give_up_after)
     for attempt in Retrying(
         retry=retry_if_exception(lambda e: is_transient(e) and not any(c.closed for c in conns)),
         wait=wait_random_exponential(multiplier=0.2, max=10),
-        stop=stop_after_delay(give_up_after),
+        stop=over | stop_when_event_set(stop) if stop else over,
+        sleep=sleep_using_event(stop) if stop else time.sleep,
         before_sleep=report,
         reraise=True,
     ):

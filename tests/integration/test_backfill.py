@@ -88,6 +88,22 @@ def test_raw_values_are_judged_batch_by_batch_and_verdicts_stay_when_it_dies(
     assert pair.ask("SELECT value FROM ferry.standardized ORDER BY 1") == [(f"n{n}",) for n in range(6)]
 
 
+def test_verdicts_of_an_older_version_stand_until_their_phase_is_run_again(filled: Pair) -> None:
+    filled.pass_phases()
+    live = filled.live()
+    before = filled.exported(live)
+    filled.shop.execute("UPDATE ferry.standardized SET judged_by = 1, value = '+48500600700' WHERE kind = 'phone'")
+    filled.write("UPDATE customers SET full_name = full_name || ' X'")
+    filled.sync()
+    assert filled.ask("SELECT DISTINCT phone FROM shop.customer WHERE phone IS NOT NULL") == [("+48500600700",)]
+    filled.write("UPDATE customers SET full_name = left(full_name, -2)")
+    filled.sync()
+    for phase in live:
+        filled.merge(phase)
+        filled.finish(phase)
+    assert filled.exported(live) == before
+
+
 def test_a_chunk_whose_connection_is_killed_is_given_back_and_done_again(filled: Pair) -> None:
     filled.start("contacts", chunk_size=100)
     before = waiting(filled)

@@ -27,7 +27,7 @@ from shopferry.control.offsets import Partition
 from shopferry.engine import mirror
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import FencedError, TransientError
-from shopferry.retry import describe, retrying
+from shopferry.retry import describe, is_transient, retrying
 from shopferry.route.route import Route
 from shopferry.settings import Settings, name_sync
 
@@ -58,10 +58,12 @@ class Flow:
         route = Route.load(self.settings.route)
         while not self.stop.is_set():
             try:
-                retrying(lambda: self._flow(route), notice=metrics.count_retry)
+                retrying(lambda: self._flow(route), notice=metrics.count_retry, stop=self.stop)
             except FencedError as error:
                 log.warning("%s", error)  # partitions moved: read the positions again
             except Exception as error:
+                if self.stop.is_set() and is_transient(error):
+                    return  # it would have been tried again
                 health.HEALTH.stop(describe(error))
                 self._note(describe(error))
                 raise
@@ -133,4 +135,5 @@ class Flow:
                     most = min(_LARGEST, most * 2)
 
     def _apply(self, replay: Replay, changes: Sequence[Change], steps: Mapping[Partition, tuple[int, int]]) -> Applied:
-        return retrying(lambda: replay.apply(changes, steps), replay.shop, replay.legacy, notice=metrics.count_retry)
+        stores = replay.shop, replay.legacy
+        return retrying(lambda: replay.apply(changes, steps), *stores, notice=metrics.count_retry, stop=self.stop)

@@ -178,7 +178,11 @@ def _add_quarantine(verbs: Any) -> None:
     listing = _add_verb(held, "list", check.quarantine_list)
     listing.add_argument("--rows", action="store_true", help="list keys instead of counts")
     listing.add_argument("--limit", type=_parse_count, default=100, help="rows listed at most (100)")
-    for made in (listing, _add_verb(held, "release", check.quarantine_release)):
+    dropping = _add_verb(held, "drop", check.quarantine_drop)
+    dropping.add_argument("--row", help="only this row, as `quarantine list --rows` names it")
+    dropping.add_argument("--why", required=True, help="why it may be lost")
+    dropping.add_argument("--who", help="who decided it (the account that runs this)")
+    for made in (listing, _add_verb(held, "release", check.quarantine_release), dropping):
         made.add_argument("--entity", help="only this entity, e.g. shop.customer_order")
         made.add_argument("--reason", help="only this reason code")
         made.add_argument("--reverse", action="store_true", help="what legacy does not take of the way back")

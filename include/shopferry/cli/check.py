@@ -183,13 +183,24 @@ def quarantine_list(args: argparse.Namespace) -> int:
 
 
 def quarantine_release(args: argparse.Namespace) -> int:
-    """Merge quarantined rows again after their cause was mended; exit 1 when some are still refused."""
+    """Merge quarantined rows again after their cause was mended; after the cutover enter them, and leave all other rows as
+    they are. Exit 1 when some are still refused."""
     from shopferry.engine.release import release
 
     with pair.open_stores(_choose_direction(args), "release") as s:
         tried, left = release(s, entity=args.entity, reason=args.reason)
     show(args, [{"tried": tried, "released": tried - left, "still_in_quarantine": left}])
     return 1 if left else 0
+
+
+def quarantine_drop(args: argparse.Namespace) -> int:
+    """Give up rows that wait after the cutover, by name: they count as left out. Exit 1 when there are none."""
+    from shopferry.engine.release import drop
+
+    with pair.open_stores(_choose_direction(args), "drop") as s:
+        count = drop(s, args.why, name_who(args), entity=args.entity, reason=args.reason, row=args.row)
+    show(args, [{"dropped": count}])
+    return 0 if count else 1
 
 
 def _choose_direction(args: argparse.Namespace) -> Settings:

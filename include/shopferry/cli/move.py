@@ -16,7 +16,7 @@ from shopferry import db, signals
 from shopferry.cli.output import name_who, publish_report, show
 from shopferry.control import backups, chunks, phases, routes
 from shopferry.errors import GapError, ShopferryError
-from shopferry.retry import describe, retrying
+from shopferry.retry import describe, is_transient, retrying
 from shopferry.settings import Settings
 
 _ARMED_S = 0.5  # between two looks whether there is a way back already
@@ -106,15 +106,15 @@ def _sync(args: argparse.Namespace, route: Settings, settings: Settings) -> int:
     stop = signals.set_on_signals()
     with metrics.serve(settings.metrics, settings.route):
         while not stop.is_set():
-            if retrying(lambda: phase_steps.is_finished(route)):
-                log.info("the migration is finished: there is nothing to do, this service may be removed")
-                stop.wait()
-                break
-            if settings is not route and not retrying(lambda: phase_steps.is_installed(settings)):
-                stop.wait(_ARMED_S)
-                continue
             try:
-                retrying(lambda: phase_steps.finish_resync(settings, args.name))
+                if retrying(lambda: phase_steps.is_finished(route), stop=stop):
+                    log.info("the migration is finished: there is nothing to do, this service may be removed")
+                    stop.wait()
+                    break
+                if settings is not route and not retrying(lambda: phase_steps.is_installed(settings), stop=stop):
+                    stop.wait(_ARMED_S)
+                    continue
+                retrying(lambda: phase_steps.finish_resync(settings, args.name), stop=stop)
                 Flow(settings, stop, args.name).run()
             except GapError as error:
                 if args.no_resync:
@@ -123,6 +123,8 @@ def _sync(args: argparse.Namespace, route: Settings, settings: Settings) -> int:
                 if phase_steps.resync(settings, args.name) is None:
                     log.info("another consumer has resynced, looking again")
             except (ShopferryError, psycopg.Error) as error:
+                if stop.is_set() and is_transient(error):
+                    break  # it would have been tried again
                 log.error("stopped: %s", describe(error))
                 return 1
     return 0

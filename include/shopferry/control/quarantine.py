@@ -82,6 +82,21 @@ def refuse_key(
         refuse(conn, entity, row, key, reason, sqlstate, constraint)
 
 
+def restate(conn: Connection, entity: str, key: str, reason: str, sqlstate: str | None, constraint: str | None) -> None:
+    """Say of the rows of an aggregate that wait already that the database refuses them now."""
+    given = {"entity": entity, "key": key, "reasons": [reason], "sqlstate": sqlstate, "constraint_name": constraint}
+    conn.execute(_Q["restate"], given)
+
+
+def drop(
+    conn: Connection, route: str, entities: Sequence[str], *, reason: str | None, row: str | None, why: str, who: str
+) -> int:
+    """Give up rows of these entities that wait, and note who decided it; returns how many."""
+    given = {"route": route, "entities": list(entities), "reason": reason, "row_key": row, "why": why, "who": who}
+    found = conn.execute(_Q["drop"], given).fetchone()
+    return int(found[0]) if found else 0
+
+
 def forget(conn: Connection, entity: str, row_key: str) -> None:
     """Take one entry out, because its cause is gone."""
     conn.execute(_Q["forget"], {"entity": entity, "row_key": row_key})

@@ -13,11 +13,11 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from shopferry.control import locks
+from shopferry.control import locks, quarantine
 from shopferry.db import Connection
 from shopferry.engine import changes, statements, verdicts
 from shopferry.engine.outcome import Merged
-from shopferry.engine.refusals import Bisection, is_refusal
+from shopferry.engine.refusals import Bisection, find_reason, is_refusal
 from shopferry.engine.statements import Statements
 from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
 from shopferry.route.route import Route
@@ -185,6 +185,31 @@ class Merger:
         self.merge(unit, listed, disjoint=False)
         rippled = set() if isinstance(unit, IdentityMapping) else self.ripple(unit, frozenset(keys))
         return {unit.relation} | rippled
+
+    def enter(self, unit: EntityMapping, key: str) -> None:
+        """Insert those of an aggregate's held rows that may enter now; all its other rows stay as they are.
+
+        For a phase that is cut over: its rows are the application's, and what that has written since is not ours to merge.
+        What the mapping still refuses stays in quarantine, and what the database refuses too, with its own reason.
+        """
+        own = self._statements(unit)
+        listed = SQL("SELECT {}::{} AS key").format(Literal(key), SQL(own.key_type))
+        self._take(unit, statements.compose_take(own.affected, listed).as_string(self.conn))
+        try:
+            with self.conn.transaction():
+                self._do(own.fill)
+                self.conn.execute(statements.compose_passing_over(unit, own.yielded))
+                self._do(own.settle)
+                self._do(own.writes[-1])
+                self._do("SET CONSTRAINTS ALL IMMEDIATE")
+                self._do("SET CONSTRAINTS ALL DEFERRED")
+        except psycopg.Error as error:
+            if not is_refusal(error):
+                raise
+            quarantine.restate(
+                self.conn, unit.entity, key, find_reason(error), error.sqlstate, error.diag.constraint_name
+            )
+        self._do(own.empty)
 
     def _take(self, unit: Unit, take: str) -> int:
         """Put the keys that a statement finds into `affected`; returns how many."""

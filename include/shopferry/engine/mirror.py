@@ -7,6 +7,7 @@ newer than); schema `legacy` has one view for each, showing the live rows only, 
 
 from __future__ import annotations
 
+import copy
 import re
 import warnings
 from collections.abc import Iterable, Mapping
@@ -225,9 +226,14 @@ def _mirrored(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any] | None
     if isinstance(kind, postgresql.DOMAIN):
         return _mirrored(kind.data_type)
     if isinstance(kind, sa.ARRAY):
-        return kind if _mirrored(kind.item_type) is kind.item_type else None
+        item = _mirrored(kind.item_type)
+        return type(kind)(item) if item and type(item) is type(kind.item_type) else None
     if isinstance(kind, postgresql.MONEY):
         return sa.Numeric()  # money means another amount under another lc_monetary
+    if isinstance(kind, sa.String) and kind.collation:  # the new shop may not have it, and no value depends on it
+        plain = copy.copy(kind)
+        plain.collation = None
+        kind = plain
     return kind if isinstance(kind, _PLAIN) and not isinstance(kind, sa.Enum) else None
 
 

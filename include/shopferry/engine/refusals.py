@@ -25,7 +25,7 @@ def is_refusal(error: psycopg.Error) -> bool:
     return state[:2] in {"21", "22", "23", "44", "P0"} or state == "54000"
 
 
-def _reason(error: psycopg.Error) -> str:
+def find_reason(error: psycopg.Error) -> str:
     """Find the reason code of a refusal."""
     if error.diag.constraint_name:
         return "refused_by_constraint"
@@ -123,7 +123,13 @@ class Bisection:
         row = conn.execute(SQL("SELECT key::text FROM {}").format(self.own.affected)).fetchone()
         key = str(row[0]) if row else ""
         quarantine.refuse_key(
-            conn, self.unit.entity, self._row_keys(key), key, _reason(error), error.sqlstate, error.diag.constraint_name
+            conn,
+            self.unit.entity,
+            self._row_keys(key),
+            key,
+            find_reason(error),
+            error.sqlstate,
+            error.diag.constraint_name,
         )
 
     def _row_keys(self, key: str) -> list[str]:

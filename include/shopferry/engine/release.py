@@ -1,10 +1,12 @@
-"""Release: merge what is in quarantine again, after its cause was mended."""
+"""Release: merge what is in quarantine again, after its cause was mended; or give it up, once the shop is cut over."""
 
 from __future__ import annotations
 
 from shopferry.control import phases, quarantine
-from shopferry.engine import merge
+from shopferry.control.phases import State
+from shopferry.engine import merge, verdicts
 from shopferry.engine.pair import Stores
+from shopferry.errors import PhaseError
 from shopferry.route.entities import EntityMapping
 
 
@@ -12,27 +14,65 @@ def release(stores: Stores, *, entity: str | None = None, reason: str | None = N
     """Merge the quarantined keys again; returns (rows tried, rows still in quarantine).
 
     Entities go in merge order, so that a parent let in takes its children along; each slice of an entity's keys is one
-    transaction, and the stream has its turn between them. Only phases that the stream keeps are touched.
+    transaction, and the stream has its turn between them. In a phase that is cut over only the rows that wait are
+    inserted. A phase that was not merged yet is left alone.
     """
     before = quarantine.count(stores.target, entity=entity, reason=reason)
     for unit in stores.route.mappings:
         if entity in {None, unit.entity}:
+            _judge_again(stores, unit)
             last = _slice(stores, unit, reason, None)
             while last is not None:
                 last = _slice(stores, unit, reason, last)
     return before, quarantine.count(stores.target, entity=entity, reason=reason)
 
 
+def drop(stores: Stores, why: str, who: str, *, entity: str | None, reason: str | None, row: str | None) -> int:
+    """Give up rows that wait in phases that are cut over: they count as left out; returns how many.
+
+    Raises PhaseError where no phase in question is cut over: there the next merge would hold the rows again.
+    """
+    with stores.target.transaction():
+        states = _lock_states(stores)
+        entities = [
+            unit.entity
+            for unit in stores.route.mappings
+            if entity in {None, unit.entity} and states[unit.phase] == State.CUT_OVER
+        ]
+        if not entities:
+            raise PhaseError(
+                f"{entity or 'nothing'} is cut over: before the cutover a merge would hold the rows again. Correct their "
+                "cause and run `shopferry quarantine release`, or let the mapping leave them out"
+            )
+        return quarantine.drop(stores.target, stores.route.name, entities, reason=reason, row=row, why=why, who=who)
+
+
 def _slice(stores: Stores, unit: EntityMapping, reason: str | None, after: str | None) -> str | None:
     """Merge an entity's next quarantined keys again; returns the last of them, None when there is none."""
     stores.merger.stage(stores.route.units)
     with stores.target.transaction():
-        states = phases.lock(stores.target, stores.route.name)
-        live = [u for phase, state, _ in states if state.live for u in stores.route.of(phase)]
-        if unit not in live:
+        states = _lock_states(stores)
+        own = states[unit.phase]
+        if not own.live and own != State.CUT_OVER:
             return None
         stores.merger.hold()  # before the keys are read: what the stream lets in meanwhile needs no other merge
         keys = quarantine.next_keys(stores.target, unit.entity, reason, after, merge.SLICE)
-        if keys:
+        if own == State.CUT_OVER:
+            for key in keys:
+                stores.merger.enter(unit, key)
+        elif keys:
+            live = [u for phase, state in states.items() if state.live for u in stores.route.of(phase)]
             stores.merger.propagate(live[live.index(unit) + 1 :], stores.merger.merge_again(unit, keys))
         return keys[-1] if keys else None
+
+
+def _lock_states(stores: Stores) -> dict[str, State]:
+    """Keep the states of all phases as they are until this transaction ends."""
+    return {phase: state for phase, state, _ in phases.lock(stores.target, stores.route.name)}
+
+
+def _judge_again(stores: Stores, unit: EntityMapping) -> None:
+    """Judge the values that came after the cutover, when the stream only mirrors and judges nothing."""
+    if phases.load(stores.target, stores.route.name, unit.phase).state == State.CUT_OVER:
+        for column in unit.standardize:
+            verdicts.ensure(stores.target, column, unit.schema)

@@ -25,6 +25,8 @@ from shopferry.engine.phones import phone
 from shopferry.engine.postcodes import postcode
 from shopferry.engine.texts import CONTROL, JUNK, Standard, repair, text
 
+VERSION = 2  # one more whenever a raw value may come out otherwise: then a phase that is run judges its values anew
+
 # -- e-mail -------------------------------------------------------------------------------------------------------
 
 _EMAIL = re.compile(

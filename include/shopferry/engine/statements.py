@@ -238,6 +238,17 @@ def row_key(unit: EntityMapping) -> Composed:
     return key_text(unit.key, "y")
 
 
+def compose_passing_over(unit: EntityMapping, yielded: Identifier) -> Composed:
+    """Compose what takes from `yielded` the rows that neither wait in quarantine nor are left out."""
+    known = SQL(" AND ").join(
+        SQL("NOT EXISTS (SELECT FROM {} k WHERE k.entity = {} AND k.row_key = {}::text)").format(
+            Identifier("ferry", table), Literal(unit.entity), row_key(unit)
+        )
+        for table in ("quarantine", "left_out")
+    )
+    return SQL("DELETE FROM {} y WHERE {}").format(yielded, known)
+
+
 def _select_outcome(unit: EntityMapping, yielded: Identifier, names: Sequence[str]) -> Composed:
     """Compose a SELECT of (row_key, key, reasons, left_out) of every yielded row that may not enter the shop."""
     left_out = "CASE WHEN cardinality(y.problems) = 0 THEN y.left_out END" if "left_out" in names else "NULL::text"

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from shopferry.control import locks
 from shopferry.db import Connection
-from shopferry.engine.standardize import standardize
+from shopferry.engine.standardize import VERSION, standardize
 from shopferry.route.entities import Standardize, name_changed_table
 
 _BATCH = 2_000  # raw values judged between two inserts: who needs one of them waits for no more than these
@@ -17,7 +17,7 @@ Raw = tuple[str, str]  # kind, raw value
 
 
 def ensure(conn: Connection, column: Standardize, schema: str) -> int:
-    """Judge every raw value of one column of the mirror that has no verdict yet; returns how many were new.
+    """Judge every raw value of one column of the mirror that has no verdict of this version yet; returns how many.
 
     `schema` is that of the mirror's views. Commits as it goes: verdicts are true by themselves.
     """
@@ -32,7 +32,10 @@ def ensure(conn: Connection, column: Standardize, schema: str) -> int:
 
 
 def find_missing(conn: Connection, wanted: Iterable[Standardize]) -> list[Raw]:
-    """Find the raw values among the changed rows, as their temp tables hold them, that have no verdict yet."""
+    """Find the raw values among the changed rows, as their temp tables hold them, that have no verdict yet.
+
+    One of an older version stands until a phase is run: other rows, which have not changed, were merged by it.
+    """
     return conn.execute(
         _select_missing(tuple(sorted(set(wanted), key=repr))) + b" ORDER BY 1, 2", prepare=True
     ).fetchall()
@@ -50,9 +53,9 @@ def _select_missing(columns: tuple[Standardize, ...], relation: tuple[str, str] 
     return (
         SQL(
             "SELECT DISTINCT v.kind, v.raw FROM ({}) v WHERE v.raw IS NOT NULL "
-            "AND NOT EXISTS (SELECT FROM ferry.standardized s WHERE s.kind = v.kind AND s.raw = v.raw)"
+            "AND NOT EXISTS (SELECT FROM ferry.standardized s WHERE s.kind = v.kind AND s.raw = v.raw AND s.judged_by >= {})"
         )
-        .format(raws)
+        .format(raws, Literal(VERSION if relation else 0))
         .as_string(None)
         .encode()
     )
@@ -65,9 +68,12 @@ def judge(conn: Connection, raws: Sequence[Raw]) -> None:
         with conn.transaction():
             locks.lock_verdicts(conn)
             conn.execute(
-                "INSERT INTO ferry.standardized (kind, raw, value, problem) SELECT * FROM "
-                "unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS u (k, r, v, p) ON CONFLICT DO NOTHING",
+                "INSERT INTO ferry.standardized AS s (judged_by, kind, raw, value, problem) SELECT %s, * FROM "
+                "unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS u (k, r, v, p) ON CONFLICT (kind, md5(raw)) "
+                "DO UPDATE SET value = excluded.value, problem = excluded.problem, judged_by = excluded.judged_by "
+                "WHERE s.judged_by < excluded.judged_by",
                 (
+                    VERSION,
                     [kind for kind, _ in batch],
                     [raw for _, raw in batch],
                     [v.value for v in verdicts],

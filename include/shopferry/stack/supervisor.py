@@ -154,24 +154,33 @@ def ensure(state: State, programs: list[Program]) -> None:
 
 
 def stop(state: State, first: list[str]) -> None:
-    """Shut the supervisor and all its servers down; those of `first` end before the rest is asked to."""
+    """Shut the supervisor and all its servers down; those of `first` end before the rest is asked to.
+
+    Servers end beside each other: a shutdown by itself waits a second for each.
+    """
     if is_running(state):
         server = rpc(state)
         pid = server.getPID()
         with suppress(xmlrpc.client.Fault, OSError):
-            for name in first:
-                with suppress(xmlrpc.client.Fault):  # not running
-                    server.stopProcess(name, False)
-            while any(
-                info["statename"] in {"RUNNING", "STARTING", "STOPPING"}
-                for info in server.getAllProcessInfo()
-                if info["name"] in first
-            ):
-                time.sleep(_POLL)
+            _end(server, first)
+            _end(server, [info["name"] for info in server.getAllProcessInfo()])
             server.shutdown()
         with suppress(psutil.NoSuchProcess):
             psutil.Process(pid).wait()
     sweep()
+
+
+def _end(server: Any, names: list[str]) -> None:
+    """Stop these servers, and return when none of them is left."""
+    for name in names:
+        with suppress(xmlrpc.client.Fault):  # not running
+            server.stopProcess(name, False)
+    while any(
+        info["statename"] in {"RUNNING", "STARTING", "STOPPING"}
+        for info in server.getAllProcessInfo()
+        if info["name"] in names
+    ):
+        time.sleep(_POLL)
 
 
 def sweep() -> None:

@@ -151,6 +151,8 @@ WITH o AS (
     DELETE FROM shop.payment t USING o WHERE t.order_id = o.id
 ), d AS (
     DELETE FROM shop.delivery t USING o WHERE t.order_id = o.id
+), w AS (
+    DELETE FROM shop.order_line_withheld t USING o WHERE t.order_id = o.id
 )
 SELECT jsonb_build_array('customer_order', id, NULL) FROM o
 UNION ALL SELECT jsonb_build_array('order_line', id, NULL) FROM i

@@ -32,6 +32,26 @@ VALUES (%(entity)s, %(row_key)s, %(key)s, %(reasons)s, %(sqlstate)s, %(constrain
 ON CONFLICT (entity, row_key) DO UPDATE
 SET key = excluded.key, reasons = excluded.reasons, sqlstate = excluded.sqlstate, constraint_name = excluded.constraint_name;
 
+-- name: restate
+-- Rows of a key that wait, and that the shop's own constraints refuse now.
+UPDATE ferry.quarantine SET reasons = %(reasons)s, sqlstate = %(sqlstate)s, constraint_name = %(constraint_name)s
+WHERE entity = %(entity)s AND key = %(key)s;
+
+-- name: drop
+-- Rows that wait are given up, and count as left out.
+WITH dropped AS (
+    DELETE FROM ferry.quarantine
+    WHERE entity = ANY(%(entities)s) AND (%(reason)s::text IS NULL OR %(reason)s = ANY(reasons))
+      AND (%(row_key)s::text IS NULL OR row_key = %(row_key)s)
+    RETURNING entity, row_key, key, reasons
+), left_out AS (
+    INSERT INTO ferry.left_out (entity, row_key, key, reason) SELECT entity, row_key, key, 'dropped' FROM dropped
+), noted AS (
+    INSERT INTO ferry.decision (route, entity, row_key, reasons, why, who)
+    SELECT %(route)s, entity, row_key, reasons, %(why)s, %(who)s FROM dropped
+)
+SELECT count(*) FROM dropped;
+
 -- name: clear_key
 -- What was known of a key and its rows, before all of them are refused.
 WITH q AS (

@@ -141,6 +141,8 @@ CREATE TABLE IF NOT EXISTS ferry.standardized (
     CONSTRAINT standardized_says_why CHECK (value IS NOT NULL OR problem IS NOT NULL)
 );
 -- Raw values may be longer than a B-tree entry can be.
+ALTER TABLE ferry.standardized
+    ADD COLUMN IF NOT EXISTS judged_by integer NOT NULL DEFAULT 1;  -- the version of the standardizers
 CREATE UNIQUE INDEX IF NOT EXISTS standardized_once ON ferry.standardized (kind, md5(raw));
 CREATE INDEX IF NOT EXISTS standardized_raw ON ferry.standardized USING hash (raw);
 -- By value only what tells who somebody is: lineage goes from an identity's cluster to the raw values that lead to it. Of other
@@ -168,6 +170,17 @@ CREATE TABLE IF NOT EXISTS ferry.left_out (
     key     text NOT NULL,
     reason  text NOT NULL,
     PRIMARY KEY (entity, row_key)
+);
+-- Rows that waited after the cutover and were given up; they count as left out.
+CREATE TABLE IF NOT EXISTS ferry.decision (
+    id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route   text NOT NULL,
+    at      timestamptz NOT NULL DEFAULT now(),
+    entity  text NOT NULL,
+    row_key text NOT NULL,
+    reasons text[] NOT NULL,                 -- why it waited
+    why     text NOT NULL,
+    who     text NOT NULL
 );
 CREATE INDEX IF NOT EXISTS left_out_key ON ferry.left_out (entity, key);
 

@@ -3,14 +3,14 @@
 -- phase:    orders
 -- target:   shop.customer_order
 -- remedy:   merge the order named anew
--- A line that is in quarantine still is part of what was charged, unless its price is no number.
+-- A line that waits in quarantine still is part of what was charged; the new shop has its mark.
 WITH lines AS (
-    SELECT t.order_id, t.total FROM shop.order_line t
+    SELECT order_id, total FROM shop.order_line
     UNION ALL
-    SELECT t.order_id, nullif(round(coalesce(t.line_total, t.quantity * t.unit_price), 2), 'NaN')
-    FROM ferry.quarantine q
-    JOIN legacy.order_items t ON t.id::text = q.row_key
-    WHERE q.entity = 'shop.order_line'
+    SELECT w.order_id, w.total
+    FROM shop.order_line_withheld w
+    LEFT JOIN shop.order_line l ON l.id = w.id
+    WHERE l.id IS NULL
 ), summed AS (
     SELECT order_id, sum(total) AS total FROM lines GROUP BY order_id
 )

@@ -1,0 +1,3 @@
+INSERT INTO orders (id, number, customer_id, email, status_code, total, currency, payment_code, delivery_code, delivery_cost, created_at) VALUES (100, 'Z/100', 0, 'a@example.com', 'DONE', 60.00, 'PLN', 'BLIK', 'INPOST', 10, '2020-01-15 12:00'),
+(101, 'Z/101', 0, 'a@example.com', '?', 10.00, 'PLN', 'BLIK', 'INPOST', 0, '2020-01-15 12:00');
+INSERT INTO order_items (id, order_id, sku, name, quantity, unit_price, vat_rate, line_total) VALUES (1, 100, 'A', 'Kubek', 1, 100, 23, NULL), (2, 100, 'A', 'Rabat', -1, 50, 23, NULL), (3, 100, 'A', 'Kubek', 1, 'NaN', 23, NULL), (4, 101, 'A', 'Kubek', 0, 10, 23, 10);
