@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import MakeDb, free_port
-from shopferry.stack.state import is_free
+from shopferry.stack.state import choose_port, is_free
 from waiting import until
 
 AWAY = "postgresql://shopferry@127.0.0.1:{}/nowhere"
@@ -18,12 +18,16 @@ AWAY = "postgresql://shopferry@127.0.0.1:{}/nowhere"
 
 @pytest.mark.parametrize("what", ["a store is away", "nothing is installed"])
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
-def test_told_to_end_it_waits_out_no_pause(direction: str, what: str, make_db: MakeDb, tmp_path: Path) -> None:
-    stores = [AWAY.format(free_port())] * 2 if what == "a store is away" else [make_db("legacy"), make_db("shop")]
-    metrics = free_port()
+def test_told_to_end_it_waits_out_no_pause(
+    direction: str, what: str, make_db: Callable[..., str], tmp_path: Path
+) -> None:
+    stores = (
+        [AWAY.format(choose_port(set()))] * 2 if what == "a store is away" else [make_db("legacy"), make_db("shop")]
+    )
+    metrics = choose_port(set())
     environment = os.environ | {
         "SHOPFERRY_DATA": str(tmp_path), "SHOPFERRY_LEGACY_DSN": stores[0], "SHOPFERRY_SHOP_DSN": stores[1],
-        "SHOPFERRY_KAFKA": f"127.0.0.1:{free_port()}", "SHOPFERRY_METRICS": f"127.0.0.1:{metrics}",
+        "SHOPFERRY_KAFKA": f"127.0.0.1:{choose_port(set())}", "SHOPFERRY_METRICS": f"127.0.0.1:{metrics}",
     }  # fmt: skip
     log = tmp_path / "log"
     command = [str(Path(sys.executable).with_name("shopferry")), "sync", direction]

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -15,7 +15,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import free_port
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,11 +22,11 @@ from own_shop import own_pair
 from pair import Pair
 from psycopg.conninfo import make_conninfo
 from shopferry.stack import postgres
+from shopferry.stack.state import choose_port
 from waiting import until
 
 _LOOPBACK = ip_address("127.0.0.1")
 _SERIAL = count(1)
-MakeDb = Callable[..., str]
 
 
 def binaries() -> Path:
@@ -86,7 +85,7 @@ class Server:
 def server(run_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     owner, home, found = postgres.find_account(), run_home / "system", binaries()
     home.mkdir()
-    data, secret, port = home / "data", home / "secret", free_port()
+    data, secret, port = home / "data", home / "secret", choose_port(set())
     data.mkdir(mode=0o700)
     secret.write_text("secret")
     files = certify("server", home)
