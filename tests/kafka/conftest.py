@@ -1,4 +1,4 @@
-"""One Kafka with Connect, and two stores, of each test's own. Without their jars these tests are skipped."""
+"""One Kafka with Connect, emptied after each test, and two stores of each test's own. Without their jars all are skipped."""
 
 from __future__ import annotations
 
@@ -26,18 +26,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="needs Apache Kafka: `make test-kafka` brings it"))
 
 
-@pytest.fixture
-def line(make_db: Callable[..., str], tmp_path: Path) -> Iterator[Line]:
-    """A generated legacy shop of 100 customers and an empty new shop, the connector streaming, no consumer yet."""
-    legacy, shop = make_db("legacy"), make_db("shop")
-    prepare(legacy, shop, lambda conn: seed(conn, customers=100))
-    broker = Broker(tmp_path / "broker", JARS)
-    connect = Connect(tmp_path / "connect", JARS, kafka=broker.address)
-    made = Line(tmp_path, Settings(legacy, shop, broker.address, "demo", connect.url), broker, connect)
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Connect]]:
+    """A Kafka and a worker of Kafka Connect, which know of nothing."""
+    home = tmp_path_factory.mktemp("servers")
+    broker = Broker(home / "broker", JARS)
+    connect = Connect(home / "connect", JARS, kafka=broker.address)
     try:
         broker.launch()
         connect.launch()
         until(lambda: broker.answers() and connect.answers())
+        yield broker, connect
+    finally:
+        connect.kill()
+        broker.kill()
+
+
+@pytest.fixture
+def line(servers: tuple[Broker, Connect], make_db: Callable[..., str], tmp_path: Path) -> Iterator[Line]:
+    """A generated legacy shop of 100 customers and an empty new shop, the connector streaming, no consumer yet."""
+    broker, connect = servers
+    legacy, shop = make_db("legacy"), make_db("shop")
+    prepare(legacy, shop, lambda conn: seed(conn, customers=100))
+    made = Line(tmp_path, Settings(legacy, shop, broker.address, "demo", connect.url), broker, connect)
+    try:
         made.register()
         yield made
     finally:

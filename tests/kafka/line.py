@@ -9,6 +9,7 @@ from pathlib import Path
 
 from servers import Broker, Connect, Consumer, environment
 from shopferry import db
+from shopferry.cdc.broker import group
 from shopferry.demo.writer import run_beside
 from shopferry.settings import Settings
 from shopferry.stack import registration
@@ -54,6 +55,14 @@ class Line:
             return conn.execute(query.encode()).fetchall()
 
     def close(self) -> None:
-        """End all that runs."""
-        for server in (*self.consumers, self.connect, self.broker):
-            server.kill()
+        """End the consumers, and have the servers know of nothing; one that a test has ended is started again."""
+        for consumer in self.consumers:
+            consumer.kill()
+        for server in (self.broker, self.connect):
+            if server.process is None or server.process.poll() is not None:
+                server.process = None
+                server.start()
+        self.connect.forget_connectors()
+        with self.broker.admin() as admin:
+            admin.delete_topics([t for t in admin.list_topics() if "demo" in t])
+            admin.delete_groups([group(self.settings.route)])

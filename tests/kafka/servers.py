@@ -183,6 +183,14 @@ class Connect(Server):
             return False
         return True
 
+    def forget_connectors(self) -> None:
+        """Remove all connectors, with their offsets."""
+        for name in self.ask("GET", "/connectors"):
+            self.ask("PUT", f"/connectors/{name}/stop")
+            until(lambda name=name: self.ask("GET", f"/connectors/{name}/status")["connector"]["state"] == "STOPPED")  # type: ignore[misc]
+            self.ask("DELETE", f"/connectors/{name}/offsets")
+            self.ask("DELETE", f"/connectors/{name}")
+
     def ask(self, method: str, path: str) -> Any:
         """What its REST interface says."""
         request = urllib.request.Request(self.url + path, method=method)  # noqa: S310
