@@ -22,7 +22,7 @@ ifdef ARGS
 test: install
 	@exec $(VENV)/bin/pytest $(ARGS)
 else
-test: install ## all that is quick, and one whole move of a small shop; ARGS="-k quality": these tests, wherever they belong
+test: install ## all that is quick, and one whole move of a small shop; ARGS="-k standardize": these tests, wherever they belong
 	$(RUN) test
 endif
 

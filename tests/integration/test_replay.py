@@ -398,7 +398,7 @@ def test_nothing_of_a_batch_is_left_in_the_session(pair: Pair) -> None:
         "INSERT INTO customers (id, email) VALUES (9, 'a@example.com')",
     )
     pair.sync()
-    session = pair.consumer.shop
+    session = pair.consumer.target
     tables = [
         r[0]
         for r in session.execute(

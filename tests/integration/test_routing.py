@@ -196,7 +196,7 @@ def test_a_transaction_that_does_not_end_keeps_the_pause_out_and_everybody_goes_
         settings = front.before(settings_of(pair))
         with slow.transaction():
             slow.execute(b"SELECT 1")
-            with pytest.raises(TransientError, match="did not end within 1 s"), routing.nobody_left_waiting(settings):
+            with pytest.raises(TransientError, match="did not end within 1 s"), routing.let_go_on_failure(settings):
                 routing.hold(settings, 1.0)
             assert not front.paused
             clients.more(20, "legacy")
@@ -211,7 +211,7 @@ def test_session_pooling_is_told_to_be_the_reason(pair: Pair) -> None:
         settings = front.before(settings_of(pair))
         with (
             pytest.raises(TransientError, match="with pool_mode=session it never does"),
-            routing.nobody_left_waiting(settings),
+            routing.let_go_on_failure(settings),
         ):
             routing.hold(settings, 1.0)
         clients.more(20, "legacy")

@@ -26,9 +26,12 @@ def test_told_to_end_it_waits_out_no_pause(
     )
     metrics = choose_port(set())
     environment = os.environ | {
-        "SHOPFERRY_DATA": str(tmp_path), "SHOPFERRY_LEGACY_DSN": stores[0], "SHOPFERRY_SHOP_DSN": stores[1],
-        "SHOPFERRY_KAFKA": f"127.0.0.1:{choose_port(set())}", "SHOPFERRY_METRICS": f"127.0.0.1:{metrics}",
-    }  # fmt: skip
+        "SHOPFERRY_DATA": str(tmp_path),
+        "SHOPFERRY_LEGACY_DSN": stores[0],
+        "SHOPFERRY_SHOP_DSN": stores[1],
+        "SHOPFERRY_KAFKA": f"127.0.0.1:{choose_port(set())}",
+        "SHOPFERRY_METRICS": f"127.0.0.1:{metrics}",
+    }
     log = tmp_path / "log"
     command = [str(Path(sys.executable).with_name("shopferry")), "sync", direction]
     with log.open("w") as output:

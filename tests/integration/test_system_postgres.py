@@ -98,16 +98,29 @@ def server(run_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         with (home / f"{program}.log").open("w") as output:
             subprocess.run(
                 [found / program, "-D", data, *arguments],
-                check=True, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd="/", **postgres._run_as(owner),
-            )  # fmt: skip
+                check=True,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                cwd="/",
+                **postgres._run_as(owner),
+            )
 
     call("initdb", "-U", "shopferry", f"--pwfile={secret}", "--auth=scram-sha-256", "--encoding=UTF8", "-N")
     (data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
     options = {
-        "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "wal_level": "logical",
-        "ssl": "on", "ssl_cert_file": files[0], "ssl_key_file": files[1], "fsync": "off", "shared_buffers": "64MB",
-        "log_min_messages": "log", "search_path": "public",
-    }  # fmt: skip
+        "port": port,
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "wal_level": "logical",
+        "ssl": "on",
+        "ssl_cert_file": files[0],
+        "ssl_key_file": files[1],
+        "fsync": "off",
+        "shared_buffers": "64MB",
+        "log_min_messages": "log",
+        "search_path": "public",
+    }
     with (data / "postgresql.conf").open("a") as file:
         file.writelines(f"{name} = '{value}'\n" for name, value in options.items())
     call("pg_ctl", "-w", "-s", "-l", str(home / "server.log"), "start")
@@ -149,9 +162,10 @@ def test_keys_that_a_collation_takes_for_equal_arrive_as_they_are_written(folded
     folded.write("UPDATE article SET code = upper(code) WHERE name <> 'n3'")
     folded.sync()
     folded.write(
-        "DELETE FROM article WHERE name = 'n4'", "INSERT INTO article VALUES ('sKu-4', 'again')",
+        "DELETE FROM article WHERE name = 'n4'",
+        "INSERT INTO article VALUES ('sKu-4', 'again')",
         "UPDATE article SET code = lower(code), name = NULL WHERE name = 'n5'",
-    )  # fmt: skip
+    )
     folded.sync()
     theirs, ours = folded.mirrored("article")
     assert ours == theirs
@@ -189,9 +203,12 @@ def test_the_connector_verifies_the_server_as_the_dsn_says(
     slot = folded.route.publication
     folded.legacy.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
     environment = os.environ | {
-        "SHOPFERRY_LEGACY_DSN": dsn, "SHOPFERRY_SHOP_DSN": dsn, "SHOPFERRY_KAFKA": "127.0.0.1:1",
-        "SHOPFERRY_ROUTES": str(tmp_path), "SHOPFERRY_ROUTE": folded.route.name,
-    }  # fmt: skip
+        "SHOPFERRY_LEGACY_DSN": dsn,
+        "SHOPFERRY_SHOP_DSN": dsn,
+        "SHOPFERRY_KAFKA": "127.0.0.1:1",
+        "SHOPFERRY_ROUTES": str(tmp_path),
+        "SHOPFERRY_ROUTE": folded.route.name,
+    }
     log = tmp_path / "log"
     with log.open("w") as output:
         process = subprocess.Popen([sys.executable, "-c", _CONNECTOR], env=environment, stdout=output, stderr=output)

@@ -52,7 +52,10 @@ GOOD = (
             {"ticket.sql": GOOD.replace("t.subject,", "t.code::text AS subject,")},
             "mirror of legacy table tickets: type .citext. does not exist: create its extension or type in the new shop too",
         ),
-        ({"ticket.sql": "-- index: legacy.tickets(now())\n" + GOOD}, r"functions in index expression must be marked IMMUTABLE"),
+        (
+            {"ticket.sql": "-- index: legacy.tickets(now())\n" + GOOD},
+            r"functions in index expression must be marked IMMUTABLE",
+        ),
         (
             {
                 "ticket.sql": GOOD,
@@ -63,7 +66,7 @@ GOOD = (
         ),
     ],
     ids=["good", "a word of ours", "generated column", "view", "extension", "index", "identity over uuid"],
-)  # fmt: skip
+)
 def test_what_would_be_refused_is_found(
     make_db: Callable[..., str], tmp_path: Path, files: dict[str, str], said: str | None
 ) -> None:

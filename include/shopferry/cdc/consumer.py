@@ -68,7 +68,7 @@ class Stream:
 
     settings: Settings
     names: tuple[str, ...]
-    shop: db.Connection
+    target: db.Connection
     member: str
     shared: bool  # whether the broker's groups divide the partitions; else the consumer that polls takes them all
     admin: KafkaAdminClient
@@ -163,19 +163,19 @@ class Stream:
         """Notice what the broker has lost and what has come; take part in all topics that are there."""
         route = self.settings.route
         # Positions first: another consumer may move them on, but never beyond ends that are asked for later.
-        stored, ids = offsets.load(self.shop, route), offsets.load_topic_ids(self.shop, route)
+        stored, ids = offsets.load(self.target, route), offsets.load_topic_ids(self.target, route)
         held = self._read_held()
         if positions.find_lost(stored, ids, held) and positions.find_lost(stored, ids, self._read_held_for_sure()):
             # A broker that is busy or just up may not know everything yet: only another look a while later convicts it.
             stop.wait(_SECOND_LOOK_S)
-            stored, ids = offsets.load(self.shop, route), offsets.load_topic_ids(self.shop, route)
+            stored, ids = offsets.load(self.target, route), offsets.load_topic_ids(self.target, route)
             held = self._read_held_for_sure()
             if gap := positions.find_lost(stored, ids, held):
                 raise GapError(gap)
         if moved := positions.find_raised(stored, held):
             raise ReplayError(moved)
         if held.keys() - stored.keys() or {topic for topic, _ in held} - ids.keys():
-            positions.take_up(self.shop, route, stored, held)
+            positions.take_up(self.target, route, stored, held)
         self._ends = {p: h.end for p, h in held.items()}
         sources = {TopicPartition(*p) for p in held}
         if self.shared:
@@ -225,7 +225,7 @@ class Stream:
             return
         self._assignment.changed = False
         self.position = {}
-        stored = offsets.load(self.shop, self.settings.route)
+        stored = offsets.load(self.target, self.settings.route)
         for source in self.consumer.assignment():
             partition = (source.topic, source.partition)
             if partition in stored:

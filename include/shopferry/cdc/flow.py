@@ -96,14 +96,14 @@ class Flow:
             self.stop.wait(0.5)
 
     def _replay(self, stream: Stream, replay: Replay, tables: Mapping[str, MirrorTable]) -> None:
-        shop, route = replay.shop, replay.route
+        shop, route = replay.target, replay.route
         seen, looked, most = float("-inf"), float("-inf"), _SMALLEST
         goal: dict[Partition, int] = {}
         with BatchReader(stream, beats_of(route), frozenset(tables), mirror.captured_schema(route.schema)) as reader:
             while not self.stop.is_set():
                 if time.monotonic() - looked > _LOOK_EVERY_S:
-                    slot.require_sound(replay.legacy, shop, route.name, route.publication, tables)
-                    for clause in find_refused(replay.legacy, route.publication):
+                    slot.require_sound(replay.source, shop, route.name, route.publication, tables)
+                    for clause in find_refused(replay.source, route.publication):
                         log.error("the shop's application cannot UPDATE or DELETE there: %s", clause)
                     offsets.forget_batches(shop, route.name)
                     goal = (
@@ -115,7 +115,7 @@ class Flow:
                     sign = offsets.report_alive if there else offsets.report_seen
                     metrics.report_alive(shop, sign(shop, route.name, self.name))
                     metrics.report_position(stream.position, stream.list_ends())
-                    slot.send_beat(replay.legacy)
+                    slot.send_beat(replay.source)
                     seen = time.monotonic()
                 batch = reader.next_batch(most, self.stop)
                 for value in batch.beats:
@@ -135,5 +135,5 @@ class Flow:
                     most = min(_LARGEST, most * 2)
 
     def _apply(self, replay: Replay, changes: Sequence[Change], steps: Mapping[Partition, tuple[int, int]]) -> Applied:
-        stores = replay.shop, replay.legacy
+        stores = replay.target, replay.source
         return retrying(lambda: replay.apply(changes, steps), *stores, notice=metrics.count_retry, stop=self.stop)

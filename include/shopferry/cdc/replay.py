@@ -50,24 +50,24 @@ class _Part:
 
 @dataclass(frozen=True)
 class Replay:
-    """A route's replay on one connection to the shop; `legacy` is read only for what events do not carry."""
+    """A route's replay on one connection to the store that is written; `source` is read only for what events do not carry."""
 
-    shop: Connection
-    legacy: Connection
+    target: Connection
+    source: Connection
     route: Route
     _tables: dict[str, MirrorTable] = field(default_factory=dict)
     _fidelities: dict[str, Fidelity] = field(default_factory=dict)
 
     @cached_property
     def merger(self) -> Merger:
-        """The route's merge on the shop's connection."""
-        return Merger(self.shop, self.route)
+        """The route's merge on that connection."""
+        return Merger(self.target, self.route)
 
     @property
     def tables(self) -> dict[str, MirrorTable]:
         """The mirror, read once."""
         if not self._tables:
-            self._tables.update(mirror.load(self.shop))
+            self._tables.update(mirror.load(self.target))
         return self._tables
 
     def apply(self, changes: Sequence[Change], steps: Mapping[Partition, tuple[int, int]]) -> Applied:
@@ -79,9 +79,9 @@ class Replay:
         started = time.monotonic()
         collapsed, tallies, lags = collapse(changes), _count(changes), list[int]()
         self.merger.stage(self.route.units)
-        with self.shop.transaction():
-            states = phases.lock(self.shop, self.route.name)
-            offsets.advance(self.shop, self.route.name, steps)
+        with self.target.transaction():
+            states = phases.lock(self.target, self.route.name)
+            offsets.advance(self.target, self.route.name, steps)
             units = [u for phase, state, _ in states if state.live for u in self.route.of(phase)]
             generations = {t: g for phase, _, g in states for t in self.route.tables_of(phase)}
             whole = {
@@ -100,7 +100,7 @@ class Replay:
                 lags = [min(max(0, int(now - c.committed_ms)), _LAG_MAX) for c in changes[::step]]
                 took = int((time.monotonic() - started) * 1000)
                 offsets.record_batch(
-                    self.shop, self.route.name, events=len(changes), lag_ms=lags, apply_ms=took, tallies=tallies
+                    self.target, self.route.name, events=len(changes), lag_ms=lags, apply_ms=took, tallies=tallies
                 )
         return Applied(len(changes), written, merged, tallies, lags)
 
@@ -152,7 +152,7 @@ class Replay:
             elif change.partial:
                 from_mirror.append(n)
         if from_mirror:
-            held = load_standing(self.shop, table, [_wanted(changes[n]) for n in from_mirror], generation)
+            held = load_standing(self.target, table, [_wanted(changes[n]) for n in from_mirror], generation)
             for n in from_mirror:
                 if row := held.get(changes[n].key):
                     whole[n] = replace(changes[n], row=fill(changes[n].row or b"", row))
@@ -160,7 +160,7 @@ class Replay:
                     from_legacy.append(n)
         if from_legacy:
             metrics.REREADS.labels(table.name).inc(len(from_legacy))
-            read = read_again(self.legacy, table, [_wanted(changes[n]) for n in from_legacy])
+            read = read_again(self.source, table, [_wanted(changes[n]) for n in from_legacy])
             for n in from_legacy:
                 whole[n] = replace(changes[n], row=read.get(changes[n].key))
         return whole
@@ -168,8 +168,8 @@ class Replay:
     def _mirror(self, parts: Sequence[_Part]) -> int:
         """Write all tables' changes without waiting for each answer; if a type refuses one, go table by table."""
         try:
-            with self.shop.transaction():
-                with self.shop.pipeline():
+            with self.target.transaction():
+                with self.target.pipeline():
                     sent = [self._apply(part) for part in parts]
                 return sum(int(row[0]) for cursor in sent if (row := cursor.fetchone()))
         except psycopg.Error as error:
@@ -179,14 +179,14 @@ class Replay:
 
     def _apply(self, part: _Part) -> psycopg.Cursor[Any]:
         # Shared among consumers; a chunk that notes changes of its own takes it alone.
-        locks.share_mirror(self.shop, part.table.name)
+        locks.share_mirror(self.target, part.table.name)
         rows = _write_array(part.rows, part.generation)
-        return mirror_rows.apply_events(self.shop, part.table, rows, noted=part.noted, compared=not part.mixed)
+        return mirror_rows.apply_events(self.target, part.table, rows, noted=part.noted, compared=not part.mixed)
 
     def _bisect(self, part: _Part) -> int:
         """Write one table's changes; a row that no type of the mirror can hold is quarantined alone."""
         try:
-            with self.shop.transaction():
+            with self.target.transaction():
                 row = self._apply(part).fetchone()
                 return int(row[0]) if row else 0
         except psycopg.Error as error:
@@ -199,7 +199,7 @@ class Replay:
             extra = {"where": change.where, "table": table.name, "sqlstate": error.sqlstate}
             log.warning("an event that the mirror cannot hold is quarantined", extra=extra)
             row_key = "/".join(str(v) for v in msgspec.json.decode(change.key).values())
-            quarantine.refuse(self.shop, table.relation, row_key, row_key, "event_unreadable", error.sqlstate, None)
+            quarantine.refuse(self.target, table.relation, row_key, row_key, "event_unreadable", error.sqlstate, None)
             return 0
 
 

@@ -95,8 +95,8 @@ def let_go(settings: Settings) -> None:
 
 
 @contextmanager
-def nobody_left_waiting(settings: Settings) -> Iterator[None]:
-    """Whatever ends the block but its success, PgBouncer's clients go on; after success they wait for `announce`."""
+def let_go_on_failure(settings: Settings) -> Iterator[None]:
+    """Let PgBouncer's clients go on if the block fails; after its success they wait for `announce`."""
     try:
         yield
     except BaseException:
@@ -120,7 +120,7 @@ def announce(settings: Settings, now: Standing) -> None:
 
 
 def announce_again(settings: Settings, shop: Connection, route: str) -> None:
-    """Announce the route as it stands, once more: whoever was not told after the last switch is told now."""
+    """Announce the route as it stands once more, to those who were not told after the last switch."""
     now = require_standing(shop, route)
     with shop.transaction():
         notify(shop, now)

@@ -57,7 +57,7 @@ def within_deadline(turn: Turn) -> Iterator[Deadline]:
     """Limit the time of the block over the turn's connections; when it fails or is over, PgBouncer's clients go on."""
     let_go = partial(routing.let_go, turn.settings)
     with (
-        routing.nobody_left_waiting(turn.settings),
+        routing.let_go_on_failure(turn.settings),
         limited(LIMIT_S, *turn.connections, let_go=let_go) as deadline,
     ):
         yield deadline

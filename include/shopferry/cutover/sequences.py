@@ -1,4 +1,4 @@
-"""Sequences of the new shop: old rows bring their keys along, so whoever numbers new ones must begin behind them."""
+"""Sequences of the new shop: old rows bring their keys along, so new ones must be numbered behind them."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 from psycopg.sql import SQL, Identifier, Literal
 
@@ -26,6 +27,7 @@ from shopferry.db import Connection
 from shopferry.engine import backfill
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import MappingError, ShopferryError
+from shopferry.route import headed as headed_files
 from shopferry.route.route import Route, find_folder
 from shopferry.settings import Settings
 
@@ -33,7 +35,7 @@ SIGN_OF_LIFE_S = 15.0
 PATIENCE_S = 60.0  # for connector and consumer, which begin when there is something to follow
 ROUND_TRIP_S = 10.0
 KEYS = "keys.sql"
-_NUMBERS = re.compile(r"^-- numbers: (\S+)\((\S+)\) as (\S+)$", re.MULTILINE)
+_NUMBERS = re.compile(r"(\S+)\((\S+)\) as (\S+)")
 _GATE = "way back armed"
 _ARMED = {State.CUT_OVER, State.IN_SYNC}
 
@@ -174,16 +176,29 @@ def _following(legacy: Connection, back: Route) -> dict[str, int]:
 
 
 def _numbers(back: Route) -> list[tuple[str, str, str]]:
-    """(legacy table, column, the new shop's sequence) of what gets its legacy key at birth."""
-    file = find_folder(back.name) / KEYS
-    return _NUMBERS.findall(file.read_text()) if file.exists() else []
+    """Read what gets its legacy key at birth: (legacy table, column, the new shop's sequence).
+
+    Raises MappingError for a line of another form.
+    """
+    file, found = find_folder(back.name) / KEYS, []
+    if not file.exists():
+        return []
+    headed = headed_files.read(file, Path(f"{back.name}/{KEYS}"), {"numbers"})
+    for header in headed.all("numbers"):
+        form = _NUMBERS.fullmatch(header.value)
+        if not form:
+            raise headed.error(
+                header.line, "wants `-- numbers: <legacy table>(<column>) as <sequence of the new shop>`"
+            )
+        found.append((form[1], form[2], form[3]))
+    return found
 
 
 def _install(back: Settings) -> None:
     with open_stores(back, "arm") as s:
         installation.install(s.source, s.target, s.route)
         file = find_folder(s.route.name) / KEYS
-        # Whoever writes the new shop now is the forward flow, which goes on when these short locks are gone.
+        # The forward flow writes the new shop now, and goes on when these short locks are gone.
         if file.exists():  # not where all keys are the same in both stores
             with s.source.transaction():
                 s.source.execute(file.read_bytes())

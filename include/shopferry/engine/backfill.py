@@ -119,7 +119,7 @@ def copy_next(
         chunk = chunks.claim(stores.target, stores.route.name, phase, kind, span)
         if chunk is None:
             return None
-        table = mirror.load(stores.target)[chunk.target]
+        table = mirror.load(stores.target, chunk.target)[chunk.target]
         generation = next(g for p, _, g in states if p == phase)
         live = [u for p, state, _ in states if state.live for u in stores.route.of(p)]
         rows, watermark = _copy(stores, table, chunk, generation, live)

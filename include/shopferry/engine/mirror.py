@@ -326,8 +326,8 @@ def _find_indexes(route: Route, tables: Mapping[str, MirrorTable]) -> set[tuple[
     return wanted
 
 
-def load(target: Connection) -> dict[str, MirrorTable]:
-    """Load the mirror as it stands, from its own catalogue."""
+def load(target: Connection, only: str | None = None) -> dict[str, MirrorTable]:
+    """Load the mirror as it stands, or `only` one of its tables, from its own catalogue."""
     rows = target.execute(
         """SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
                   coalesce(array_position(i.indkey::int2[], a.attnum), -1), coalesce(d.description, ''),
@@ -337,9 +337,9 @@ def load(target: Connection) -> dict[str, MirrorTable]:
            JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
            LEFT JOIN pg_description d ON (d.classoid, d.objoid, d.objsubid) = ('pg_class'::regclass, c.oid, a.attnum)
            LEFT JOIN pg_description o ON (o.classoid, o.objoid, o.objsubid) = ('pg_class'::regclass, c.oid, 0)
-           WHERE n.nspname = 'mirror' AND c.relkind = 'r' AND a.attname <> ALL(%s)
+           WHERE n.nspname = 'mirror' AND c.relkind = 'r' AND a.attname <> ALL(%s) AND c.relname = coalesce(%s, c.relname)
            ORDER BY c.relname, a.attnum""",
-        (list(_OWN),),
+        (list(_OWN), only),
     ).fetchall()
     found: dict[str, MirrorTable] = {}
     for name in sorted({r[0] for r in rows}):

@@ -34,7 +34,7 @@ class Stores:
 
     @cached_property
     def merger(self) -> Merger:
-        """The route's merge on the shop's connection."""
+        """The route's merge, on the connection of the store that is written."""
         return Merger(self.target, self.route)
 
 

@@ -103,7 +103,7 @@ def _mend_mirror(stores: Stores, phase: str, name: str, keys: Sequence[str]) -> 
     stores.merger.stage(stores.route.units)
     with shop.transaction():
         live = _lock_live(stores, phase)
-        table = mirror.load(shop)[name]
+        table = mirror.load(shop, name)[name]
         # Replay holds this lock shared until its batch commits: so none is between what we read and what we write.
         locks.lock_mirror(shop, name)
         backfill.fetch(stores, table, checksums.match_keys(table, keys, in_source=True))
