@@ -9,7 +9,9 @@ from own_shop import write_route
 from shopferry.cutover.way_back import _numbers
 from shopferry.errors import MappingError
 
-MAPPING = "-- entity: shop.a\n-- key: id\n-- scope: id\n-- source: legacy.a(id)\nSELECT 1 AS id, '{}'::text[] AS problems"
+MAPPING = (
+    "-- entity: shop.a\n-- key: id\n-- scope: id\n-- source: legacy.a(id)\nSELECT 1 AS id, '{}'::text[] AS problems"
+)
 
 
 def test_a_line_of_another_form_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
