@@ -5,7 +5,7 @@
     ├── MappingError           a mapping file is wrong: named with file and line
     ├── PhaseError             a phase may not do this now: says what is missing or who holds it
     ├── GateError              the cutover is refused: names the gate, its evidence, how to meet it
-    ├── FencedError            another consumer advanced our partition: this one must stop
+    ├── FencedError            another consumer, or another installation: this one must begin again
     ├── ReplayError            the stream cannot be applied safely: stop, never skip
     │   ├── EventError         an event we do not understand (topic, partition, offset)
     │   └── GapError           events are missing (slot lost, topic trimmed, broker emptied): resync
@@ -45,7 +45,7 @@ class GateError(ShopferryError):
 
 
 class FencedError(ShopferryError):
-    """Another consumer advanced a partition that this one believed to hold."""
+    """Another consumer advanced a partition that this one believed to hold, or other mappings were installed."""
 
 
 class ReplayError(ShopferryError):

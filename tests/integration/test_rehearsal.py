@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from own_shop import own_pair
 from pair import ROUTE, Pair
 from shopferry import cli, db, phase_steps
 from shopferry.control import rehearsals
-from shopferry.engine import mirror
+from shopferry.engine import captured, mirror
 from shopferry.errors import ConfigError, MappingError, PhaseError
 from shopferry.phase_steps import Options
 from shopferry.rehearsal import note, rehearsal, sample
@@ -25,6 +26,7 @@ from test_backfill import dsns
 
 SCRATCH = "SELECT datname FROM pg_database WHERE datname LIKE 'shopferry%rehearsal%'"
 PLAN = sample.load(ROUTE)
+PLAN_FILE = SQL_ROOT / "demo" / "sample.sql"
 
 
 @pytest.fixture(autouse=True)
@@ -232,8 +234,9 @@ def test_who_starts_without_one_is_booked_and_asked_once(filled: Pair) -> None:
 
 
 def test_a_text_column_that_nobody_named_goes_to_no_tester(filled: Pair) -> None:
-    tables = mirror.load(filled.shop)
-    sample.require_covered(PLAN, tables)
+    full = mirror.reflect(filled.legacy, ROUTE.tables)
+    tables = captured.cut_to_read(filled.shop, ROUTE, full)  # with the types as a rehearsal sees them
+    sample.require_covered(PLAN, tables, full)
     short = sample.Plan(
         PLAN.file,
         PLAN.queries,
@@ -241,7 +244,58 @@ def test_a_text_column_that_nobody_named_goes_to_no_tester(filled: Pair) -> None
         PLAN.plain - {("consents", "wording")},
     )
     with pytest.raises(ConfigError, match=r"consents\.wording, orders\.note: say `pseudonym:` or `plain:`"):
-        sample.require_covered(short, tables)
+        sample.require_covered(short, tables, full)
+    misspelt = replace(PLAN, pseudonyms=PLAN.pseudonyms | {("customers", "Full name"): "words"})
+    with pytest.raises(ConfigError, match=r'legacy has no column customers\."Full name"'):
+        sample.require_covered(misspelt, tables, full)
+
+
+def test_a_rehearsal_for_testers_is_refused_while_a_text_column_is_not_named(
+    filled: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = replace(PLAN, plain=PLAN.plain - {("consents", "wording")})
+    monkeypatch.setattr(sample, "load", lambda *_: short)
+    with pytest.raises(ConfigError, match=r"consents\.wording: say `pseudonym:` or `plain:`"):
+        rehearsal.rehearse(settings_of(filled), "me", Form(5, pseudonymise=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "wordless"),
+    [
+        ("INTEGER", True),
+        ("numeric(12,2)", True),
+        ("TIMESTAMP WITH TIME ZONE", True),
+        ("TIMESTAMP(3) WITH TIME ZONE", True),
+        ("DOUBLE PRECISION", True),
+        ("UUID", True),
+        ("INTEGER[]", True),
+        ("DATE", True),
+        ("BIT VARYING(5)", True),
+        ("TEXT", False),
+        ("VARCHAR(255)", False),
+        ("CHAR(3)", False),
+        ("text", False),
+        ("CITEXT", False),
+        ("JSONB", False),
+        ("TEXT[]", False),
+        ("BYTEA", False),
+        ("INET", False),
+        ("DATERANGE", False),
+    ],
+)
+def test_every_type_that_may_hold_words_wants_a_word(kind: str, wordless: bool) -> None:
+    assert bool(sample._WORDLESS.fullmatch(kind)) == wordless
+
+
+def test_a_column_with_capitals_is_named_in_quotes(tmp_path: Path) -> None:
+    file = tmp_path / "demo" / "sample.sql"
+    file.parent.mkdir()
+    said = (PLAN_FILE.read_text()).replace("-- plain:", '-- plain: customers ("FullName", "E Mail")\n-- plain:', 1)
+    file.write_text(said)
+    assert {("customers", "FullName"), ("customers", "E Mail")} <= sample.load(ROUTE, tmp_path).plain
+    file.write_text(said.replace('"FullName"', "FullName"))
+    with pytest.raises(MappingError, match='write "FullName" in quotes'):
+        sample.load(ROUTE, tmp_path)
 
 
 def test_where_temporary_tables_are_not_allowed_it_says_what_to_grant(filled: Pair) -> None:

@@ -11,7 +11,7 @@ from events import envelope, message, topic_of
 from pair import ROUTE, Pair, other_flow
 from shopferry.cdc.envelope import decode
 from shopferry.cdc.replay import Replay
-from shopferry.control import offsets
+from shopferry.control import offsets, routes
 from shopferry.engine import mirror
 from shopferry.errors import EventError, FencedError, ReplayError
 from test_backfill import order
@@ -70,6 +70,23 @@ def test_of_two_consumers_at_one_place_the_second_is_fenced_and_nothing_of_it_st
     assert offsets.load(pair.shop, "demo") == stored
     assert pair.one("SELECT count(*) FROM ferry.replay_batch") == batches
     assert pair.one("SELECT status_code FROM legacy.orders") == "SENT"
+
+
+def test_nothing_is_merged_by_mappings_that_are_not_installed_any_more(pair: Pair) -> None:
+    pair.write(order(1))
+    pair.pass_phases()
+    pair.write("UPDATE orders SET status_code = 'PAID' WHERE id = 1")
+    pair.capture()
+    routes.record_installed(pair.shop, "demo", "another")
+    stored = offsets.load(pair.shop, "demo")
+    try:
+        with pytest.raises(FencedError, match="other mappings were installed"):
+            pair.replay()
+        assert offsets.load(pair.shop, "demo") == stored
+        Replay(pair.shop, pair.legacy, ROUTE).apply(*pair.batch(pair.pending()))  # one that begins now
+    finally:
+        routes.record_installed(pair.shop, "demo", ROUTE.fingerprint)
+    assert pair.one("SELECT status_code FROM legacy.orders") == "PAID"
 
 
 def test_a_key_that_changes_is_a_row_that_goes_and_one_that_comes(pair: Pair) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 from shopferry import db
 from shopferry.cdc import health, metrics, slot
@@ -55,12 +56,12 @@ class Flow:
 
     def run(self) -> None:
         """Replay until stopped. Raises what stopped it; the reason also stands in ferry.consumer."""
-        route = Route.load(self.settings.route)
         while not self.stop.is_set():
+            route = Route.load(self.settings.route)  # again, where others were installed meanwhile
             try:
-                retrying(lambda: self._flow(route), notice=metrics.count_retry, stop=self.stop)
+                retrying(partial(self._flow, route), notice=metrics.count_retry, stop=self.stop)
             except FencedError as error:
-                log.warning("%s", error)  # partitions moved: read the positions again
+                log.warning("%s", error)  # partitions moved, or mappings: read positions and mappings again
             except Exception as error:
                 if self.stop.is_set() and is_transient(error):
                     return  # it would have been tried again
@@ -70,7 +71,8 @@ class Flow:
 
     def _note(self, stopped: str) -> None:
         with db.connect(self.settings.target_dsn, f"{name_sync(self.settings.route)} note") as target:
-            offsets.report_alive(target, self.settings.route, self.name, stopped)
+            if db.exists(target, "ferry.consumer"):  # not before the first `phase init`
+                offsets.report_alive(target, self.settings.route, self.name, stopped)
 
     def _flow(self, route: Route) -> None:
         role = name_sync(route.name)
@@ -96,6 +98,10 @@ class Flow:
             self.stop.wait(0.5)
 
     def _replay(self, stream: Stream, replay: Replay, tables: Mapping[str, MirrorTable]) -> None:
+        if replay.installed != replay.route.fingerprint:
+            log.error(
+                "this consumer's mappings are not those that are installed: give it the same files, or run `shopferry phase init`"
+            )
         shop, route = replay.target, replay.route
         seen, looked, most = float("-inf"), float("-inf"), _SMALLEST
         goal: dict[Partition, int] = {}

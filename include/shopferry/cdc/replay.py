@@ -20,7 +20,7 @@ from shopferry.cdc import metrics
 from shopferry.cdc.applied import Applied
 from shopferry.cdc.envelope import Change, collapse, fill, find_drift
 from shopferry.cdc.fidelity import Fidelity, Wanted, load_standing, read_again
-from shopferry.control import locks, offsets, phases, quarantine
+from shopferry.control import locks, offsets, phases, quarantine, routes
 from shopferry.control.offsets import Partition, Tally
 from shopferry.db import Connection
 from shopferry.engine import mirror, mirror_rows
@@ -28,7 +28,7 @@ from shopferry.engine.merge import Merger
 from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.outcome import Merged
 from shopferry.engine.refusals import is_refusal
-from shopferry.errors import ReplayError
+from shopferry.errors import FencedError, ReplayError
 from shopferry.route.entities import IdentityMapping, Unit
 from shopferry.route.route import Route
 
@@ -63,6 +63,11 @@ class Replay:
         """The route's merge on that connection."""
         return Merger(self.target, self.route)
 
+    @cached_property
+    def installed(self) -> str | None:
+        """The fingerprint of the mappings that were installed when this replay began."""
+        return routes.find_installed(self.target, self.route.name)
+
     @property
     def tables(self) -> dict[str, MirrorTable]:
         """The mirror, read once."""
@@ -81,6 +86,8 @@ class Replay:
         self.merger.stage(self.route.units)
         with self.target.transaction():
             states = phases.lock(self.target, self.route.name)
+            if routes.find_installed(self.target, self.route.name) != self.installed:
+                raise FencedError("other mappings were installed since this consumer read its own")
             offsets.advance(self.target, self.route.name, steps)
             units = [u for phase, state, _ in states if state.live for u in self.route.of(phase)]
             generations = {t: g for phase, _, g in states for t in self.route.tables_of(phase)}

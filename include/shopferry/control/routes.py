@@ -50,6 +50,12 @@ def record_installed(target: Connection, route: str, fingerprint: str) -> None:
     target.execute(_Q["record_installed"], {"route": route, "fingerprint": fingerprint})
 
 
+def find_installed(target: Connection, route: str) -> str | None:
+    """Find the fingerprint of the mappings that are installed; None where none are."""
+    row = target.execute(_Q["installed"], {"route": route}).fetchone()
+    return row[0] if row else None
+
+
 def pause(target: Connection, route: str) -> None:
     """Keep replay and backfill out until this transaction ends: they lock the phases first, as we do, so none deadlocks."""
     if exists(target, "ferry.phase"):

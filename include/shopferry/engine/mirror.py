@@ -196,7 +196,7 @@ def reflect(source: Connection, tables: Iterable[str], schema: str = "legacy") -
     for table in sorted(tables):
         if table not in present:
             raise ConfigError(
-                f"{schema} store has no table {within}.{table}, which the route maps: check DSN and route"
+                f"{schema} store has no table {within}.{table}, which the route maps: {_advise_on_missing(source, table, within)}"
             )
         key = tuple(inspector.get_pk_constraint(table, schema=within)["constrained_columns"])
         if not key:
@@ -219,6 +219,20 @@ def reflect(source: Connection, tables: Iterable[str], schema: str = "legacy") -
                 "give it a primary key of another type"
             )
     return found
+
+
+def _advise_on_missing(source: Connection, table: str, within: str) -> str:
+    elsewhere = source.execute(
+        "SELECT quote_ident(nspname) || '.' || quote_ident(relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+        "WHERE relname = %s AND relkind IN ('r', 'p') AND nspname !~ '^pg_' ORDER BY 1",
+        (table,),
+    ).fetchone()
+    if elsewhere:
+        return (
+            f"{elsewhere[0]} is there, but only tables of schema {within} can be moved: "
+            f"ALTER TABLE {elsewhere[0]} SET SCHEMA {within}, once its application finds it there"
+        )
+    return "check DSN and route"
 
 
 def _mirrored(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any] | None:

@@ -133,9 +133,10 @@ def _fill(
         db.connect(there.source_dsn, "rehearsal") as old,
         db.connect(there.target_dsn, "rehearsal") as new,
     ):
-        tables: dict[str, MirrorTable] = captured.cut_to_read(new, route, mirror.reflect(legacy, route.tables))
+        full = mirror.reflect(legacy, route.tables)
+        tables: dict[str, MirrorTable] = captured.cut_to_read(new, route, full)
         if form.pseudonymise:
-            sample.require_covered(plan, tables)
+            sample.require_covered(plan, tables, full)
         with legacy.transaction(), old.transaction():
             legacy.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             sample.choose(legacy, plan, tables, form.customers)

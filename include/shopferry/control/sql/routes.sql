@@ -14,6 +14,10 @@ UPDATE ferry.route SET active = %(active)s, version = %(version)s, changed_at = 
 -- The mappings that the mirror was made for.
 UPDATE ferry.route SET installed = %(fingerprint)s WHERE route = %(route)s;
 
+-- name: installed
+-- The fingerprint of the mappings that the mirror was made for.
+SELECT installed FROM ferry.route WHERE route = %(route)s;
+
 -- name: is_current
 -- Whether the control tables are of this version, and the mirror was made for these mappings.
 SELECT m.version = %(version)s AND r.installed = %(fingerprint)s FROM ferry.meta m, ferry.route r WHERE r.route = %(route)s;
