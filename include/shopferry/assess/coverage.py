@@ -276,7 +276,8 @@ def _find_unmapped_tables(
                 Severity.BLOCKING,
                 "rows in a table that no mapping reads",
                 "they do not arrive, and are gone with the legacy store",
-                f"map it, or sign it off: `{line} -- reason` in the route's {signed_off.FILE}",
+                f"{'' if schema_ == 'public' else 'move it to schema public and '}map it, or sign it off: `{line} -- reason` "
+                f"in the route's {signed_off.FILE}",
                 rows,
                 about,
             )

@@ -6,6 +6,7 @@ Exit codes: 0 done, or all is well; 1 refused, different or failed, with the rea
 from __future__ import annotations
 
 import argparse
+import re
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -31,10 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ShopferryError as error:
         print(f"shopferry: {error}", file=sys.stderr)
     except psycopg.Error as error:
-        print(f"shopferry: {describe(error)}", file=sys.stderr)
+        # Not asked by each verb beforehand: of most it is known only in the store that the direction writes to.
+        where = "; nothing is installed there yet: run `shopferry phase init`" if _lacks_ours(error) else ""
+        print(f"shopferry: {describe(error)}{where}", file=sys.stderr)
     except KeyboardInterrupt:
         print("shopferry: interrupted", file=sys.stderr)
     return 1
+
+
+def _lacks_ours(error: psycopg.Error) -> bool:
+    """Tell whether a table of ours is not there."""
+    named = re.search(r'"(ferry|mirror|shopferry)[."]', error.diag.message_primary or "")
+    return error.sqlstate in {"42P01", "3F000"} and named is not None
 
 
 def build_parser() -> argparse.ArgumentParser:
