@@ -60,7 +60,6 @@ class Line:
             consumer.kill()
         for server in (self.broker, self.connect):
             if server.process is None or server.process.poll() is not None:
-                server.process = None
                 server.start()
         self.connect.forget_connectors()
         with self.broker.admin() as admin:

@@ -141,9 +141,7 @@ class Merger:
                     self._note(own.after)
                     self._do(own.empty)
                     touched.add(unit.relation)
-            # All that is checked at commit is checked here, where there is still a way back.
-            self._do("SET CONSTRAINTS ALL IMMEDIATE")
-            self._do("SET CONSTRAINTS ALL DEFERRED")
+            self._check_deferred()
         for _, written in sent:
             if written.refused is not None and (row := written.refused.fetchone()) and row[0]:
                 raise _RefusedBeforeError
@@ -201,8 +199,7 @@ class Merger:
                 self.conn.execute(statements.compose_passing_over(unit, own.yielded))
                 self._do(own.settle)
                 self._do(own.writes[-1])
-                self._do("SET CONSTRAINTS ALL IMMEDIATE")
-                self._do("SET CONSTRAINTS ALL DEFERRED")
+                self._check_deferred()
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
@@ -273,6 +270,11 @@ class Merger:
 
     def _do(self, statement: str, *, prepare: bool = True) -> psycopg.Cursor[Any]:
         return self.conn.execute(statement.encode(), prepare=prepare)
+
+    def _check_deferred(self) -> None:
+        """Check all that is checked at commit now, where there is still a way back."""
+        self._do("SET CONSTRAINTS ALL IMMEDIATE")
+        self._do("SET CONSTRAINTS ALL DEFERRED")
 
     def _changed_tables(self) -> dict[str, str]:
         """The temp tables of changed rows that the staged units read or fill, by relation."""

@@ -25,7 +25,7 @@ from shopferry.engine.phones import phone
 from shopferry.engine.postcodes import postcode
 from shopferry.engine.texts import CONTROL, JUNK, Standard, repair, text
 
-VERSION = 2  # one more whenever a raw value may come out otherwise: then a phase that is run judges its values anew
+VERSION = 2  # raise it when a raw value may get another result: the next run of a phase then judges its values again
 
 # -- e-mail -------------------------------------------------------------------------------------------------------
 

