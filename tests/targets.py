@@ -81,7 +81,7 @@ TESTS = (
 LONG = (
     Target(
         "test-long",
-        (("pytest", "-n", "3", "--dist", "load", "tests/integration/test_properties.py"),),
+        (("pytest", "-n", "4", "--dist", "load", "tests/integration/test_properties.py"),),
         environment=(("SHOPFERRY_PROFILE", "long"),),
         shortened_by="SHOPFERRY_EXAMPLES",
     ),

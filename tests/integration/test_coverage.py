@@ -11,7 +11,7 @@ from pair import Pair
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 from shopferry import db
-from shopferry.assess import coverage, encodings
+from shopferry.assess import coverage, encodings, sign_offs
 from shopferry.assess.findings import Finding
 from shopferry.engine import mirror
 from shopferry.route import signed_off
@@ -51,7 +51,8 @@ def found(pair: Pair, folder: Path, lines: str = "") -> list[Finding]:
     full, kept = mirror.reflect(pair.legacy, pair.route.tables), mirror.load(pair.shop)
     return [
         *coverage.find_unmapped(pair.legacy, full, kept, settled),
-        *coverage.find_outdated(full, kept, settled),
+        *sign_offs.find_outdated(full, kept, settled),
+        *sign_offs.find_unmatched(pair.legacy, settled),
     ]
 
 
@@ -115,3 +116,19 @@ def test_bytes_of_another_encoding_are_found_by_their_rows(make_db: Callable[...
         _, blocking = encodings.check_encoding(pair.legacy, tables)
         assert (blocking.subject, blocking.count, blocking.blocking) == ("legacy customers.name", 2, True)
         assert [e.key for e in blocking.examples] == ["5", "7"]
+
+
+def test_a_line_that_names_nothing_is_named_with_what_may_be_meant(pair: Pair, tmp_path: Path) -> None:
+    lines = ['invoices."lastIP" -- a slip', "sales.orders.* -- there", "invoice -- a slip", "nothing.at.all -- gone"]
+    settled = "\n".join([*lines, "inv*.pd? -- there", '"Old Shop"."Order".id -- there'])
+    warned = [f for f in found(pair, tmp_path, settled) if f.subject.startswith(signed_off.FILE)]
+    assert [(f.subject, f.severity.value) for f in warned] == [
+        (f"{signed_off.FILE}:1", "warning"),
+        (f"{signed_off.FILE}:3", "warning"),
+        (f"{signed_off.FILE}:4", "warning"),
+    ]
+    assert [f.remedy for f in warned] == [
+        'write invoices."lastIp", if that is meant, or take the line out',
+        "write invoices, if that is meant, or take the line out",
+        "correct the name, or take the line out",
+    ]

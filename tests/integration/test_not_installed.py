@@ -1,15 +1,24 @@
-"""Verbs that are called before the first `phase init` say so."""
+"""Verbs that are called too early, before the first `phase init` or before a phase has run, say so."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
+from pair import Pair
 from shopferry import cli
 
 
 @pytest.mark.parametrize(
-    "words", [("gates",), ("quarantine", "list"), ("quarantine", "release"), ("difference", "list"), ("backup", "list")]
+    "words",
+    [
+        ("gates",),
+        ("quarantine", "list"),
+        ("quarantine", "release"),
+        ("difference", "list"),
+        ("backup", "list"),
+        ("verify",),
+    ],
 )
 def test_a_verb_that_wants_our_tables_says_how_to_get_them(
     words: tuple[str, ...],
@@ -22,3 +31,20 @@ def test_a_verb_that_wants_our_tables_says_how_to_get_them(
     monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
     assert cli.main(words) == 1
     assert "run `shopferry phase init`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "named"), [((), "contacts, orders, loyalty"), (("orders",), "orders")])
+def test_phases_that_have_not_run_are_not_compared(
+    words: tuple[str, ...],
+    named: str,
+    pair: Pair,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, conn in (("LEGACY", pair.legacy), ("SHOP", pair.shop)):
+        monkeypatch.setenv(f"SHOPFERRY_{name}_DSN", f"{conn.info.dsn} password={conn.info.password}")
+    monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
+    assert cli.main(["verify", *words]) == 1
+    said = capsys.readouterr()
+    assert f"not compared, as not in sync: {named}" in said.err
+    assert not said.out

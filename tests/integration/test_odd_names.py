@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from own_shop import own_pair, write_route
 from shopferry.errors import MappingError
 from shopferry.route.identifiers import shorten_name
+from shopferry.settings import PROJECT
+from shopferry.stores import fence
 
 LONG = "newsletter_subscription_double_opt_in_confirmation_by_"  # 54 letters
 LEGACY = f"""
@@ -84,6 +87,32 @@ def test_reserved_words_and_long_names_go_all_the_way(make_db: Callable[..., str
         assert pair.ask('SELECT size, blank, votes FROM shop."user" WHERE id = 1') == [(7, None, 12)]
         assert pair.ask("SELECT count(*) FROM shop.consent_a WHERE granted") == [(0,)]
         assert pair.ask("SELECT count(*) FROM shop.consent_b") == [(10,)]
+
+
+def test_an_application_goes_on_with_a_view_of_the_old_name(make_db: Callable[..., str], tmp_path: Path) -> None:
+    page = (PROJECT / "docs" / "howto" / "own-stores.md").read_text()
+    moved = page.partition("```sql\nBEGIN;\n")[2].partition("GRANT ")[0]
+    legacy = f"""CREATE SCHEMA sales; CREATE TABLE sales."Customer" ("Id" bigint PRIMARY KEY, "Name" text);
+                 INSERT INTO sales."Customer" VALUES (1, 'Ala'), (2, 'Ola'); {moved}"""
+    mapping = """-- entity: shop.customer
+-- key: id
+-- scope: id
+-- source: legacy.customers(id)
+SELECT c.id, c."Name" AS name, '{}'::text[] AS problems FROM affected a JOIN legacy.customers c ON c.id = a.key
+"""
+    shop = "CREATE SCHEMA shop; CREATE TABLE shop.customer (id bigint PRIMARY KEY, name text)"
+    with own_pair(make_db, tmp_path, legacy, shop, {"all/customer.sql": mapping}) as pair:
+        pair.pass_phases()
+        pair.write(
+            """INSERT INTO sales."Customer" VALUES (1, 'Ewa'), (3, 'Iga') ON CONFLICT ("Id") DO UPDATE SET "Name" = excluded."Name" """,
+            """DELETE FROM sales."Customer" WHERE "Id" = 2""",
+        )
+        pair.sync()
+        assert pair.ask("SELECT id, name FROM shop.customer ORDER BY id") == [(1, "Ewa"), (3, "Iga")]
+        assert pair.verify("all").clean
+        fence.raise_fence(pair.legacy, ["public.customers"], "own", ("shop", 1))
+        with pytest.raises(psycopg.DatabaseError, match="moved: "):
+            pair.write("""UPDATE sales."Customer" SET "Name" = 'x'""")
 
 
 @pytest.mark.parametrize(

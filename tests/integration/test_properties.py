@@ -4,8 +4,8 @@ The short profile runs with the other tests; a failure prints its seed and the h
 `SHOPFERRY_SEED=<number>` repeats a run and `SHOPFERRY_SHRINK=1` then finds the shortest such history, which may take
 minutes. `SHOPFERRY_PROFILE=long` runs thousands of longer histories and shrinks; `SHOPFERRY_EXAMPLES=<number>` says how many.
 
-The histories are shared out to three tests, each with a seed of its own (the number that is given, and the next ones), so that
-three workers play them side by side: one waits a third of its time for its server.
+The histories are shared out to several tests, each with a seed of its own (the number that is given, and the next ones), so
+that as many workers play them side by side.
 Each test of the long profile adds its line to docs/reference/histories.csv.
 """
 
@@ -44,7 +44,7 @@ from shopferry.settings import PROJECT
 
 _LONG = os.environ.get("SHOPFERRY_PROFILE") == "long"
 _SHRINK = _LONG or bool(os.environ.get("SHOPFERRY_SHRINK"))
-_SHARES = 3
+_SHARES = 4 if _LONG else 3  # one waits for its server a quarter of its time
 _EXAMPLES = int(os.environ.get("SHOPFERRY_EXAMPLES") or (2_000 if _LONG else 24))
 _CHOSEN = random.SystemRandom().randrange(2**31) if _LONG else 2026  # the short profile is the same for everybody
 _BOOK = PROJECT / "docs" / "reference" / "histories.csv"

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -17,7 +18,7 @@ from shopferry import cli, db
 from shopferry.control import phases
 from shopferry.demo import leaks
 from shopferry.errors import ConfigError, MappingError
-from shopferry.report import build, rendering, standing, sums
+from shopferry.report import build, charts, rendering, standing, sums
 from shopferry.settings import Settings
 from test_verify import damage
 
@@ -263,6 +264,14 @@ def test_the_page_needs_nothing_else_and_escapes(moved: Pair) -> None:
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert ids and len(ids) == len(set(ids)), "charts must not borrow from one another"
     assert set(re.findall(r'xlink:href="#([^"]+)"', page)) <= set(ids)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seconds", [0, 40, 160, 1_000, 20_000, 100_000, 1_000_000])
+def test_the_lag_is_drawn_for_any_length_of_time(seconds: int) -> None:
+    start = datetime(2026, 11, 29, 5, tzinfo=UTC)
+    moments = [standing.Moment(start + timedelta(seconds=seconds * n / 9), 5.0, 9.0, 1) for n in range(10)]
+    assert charts.draw_lag(moments).startswith("<svg")
 
 
 def test_it_is_written_beside_the_data(

@@ -9,7 +9,18 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from shopferry.assess import coverage, declared, encodings, orphans, own_checks, readiness, rights, values
+from shopferry.assess import (
+    coverage,
+    declared,
+    encodings,
+    orphans,
+    own_checks,
+    readiness,
+    rights,
+    sign_offs,
+    sources,
+    values,
+)
 from shopferry.assess.findings import Example, Finding, Severity, attempt, sort_worst_first
 from shopferry.assess.sizing import Estimate, check_head_room, estimate
 from shopferry.db import Connection
@@ -119,12 +130,14 @@ def _assess_route(
     yield from attempt("texts of legacy", lambda: encodings.check_encoding(legacy, kept))
     yield from attempt("legacy tables", lambda: coverage.find_unfollowed(legacy, kept))
     yield from attempt("unmapped data", lambda: coverage.find_unmapped(legacy, full, kept, settled))
-    yield from coverage.find_outdated(full, kept, settled)
+    yield from sign_offs.find_outdated(full, kept, settled)
+    yield from sign_offs.find_unmatched(legacy, settled)
     for check in questions:
         if thorough or check.severity is Severity.BLOCKING:
             yield from attempt(check.subject, lambda check=check: own_checks.run(legacy, check))  # type: ignore[misc]
     if not thorough:
         return
+    yield from attempt("sources of mappings", lambda: sources.find_misleading(legacy, shop, route, kept))
     yield from attempt("declared types", lambda: declared.find_broken(legacy, shop, route, kept))
     yield from attempt("codes", lambda: declared.find_unknown_codes(legacy, route, kept))
     yield from attempt("parents", lambda: orphans.find_orphans(legacy, route, kept))

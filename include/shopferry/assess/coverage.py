@@ -22,7 +22,7 @@ from shopferry.route.route import Route
 
 _NAMED = 5
 _NOT_THEIRS = ["information_schema", "shopferry", "ferry", "mirror", "legacy"]  # PostgreSQL's own schemas, and ours
-_LARGE = {"oid", "lo"}
+LARGE = {"oid", "lo"}
 FIRST = 100_000  # rows looked at where all would take too long
 _SETTLED = "a column nobody has decided about does not arrive, and is gone with the legacy store"
 
@@ -291,7 +291,7 @@ def _find_large_objects(
     if not objects:
         return
     named = 0
-    for table, column in ((t, c) for t in full.values() for c in t.columns if c.legacy in _LARGE):
+    for table, column in ((t, c) for t in full.values() for c in t.columns if c.legacy in LARGE):
         [(rows,)] = legacy.execute(
             SQL("SELECT count(*) FROM {} t JOIN pg_largeobject_metadata m ON m.oid = t.{}::oid").format(
                 table.captured, Identifier(column.name)
@@ -317,30 +317,6 @@ def _find_large_objects(
             "know what they are, and carry them by other means where they are needed",
             objects,
         )
-
-
-def find_outdated(
-    full: Mapping[str, MirrorTable], kept: Mapping[str, MirrorTable], settled: Iterable[signed_off.SignedOff]
-) -> Iterator[Finding]:
-    """Find lines of signed_off.txt about columns that a mapping does read: one of the two is out of date."""
-    for line in settled:
-        if line.column is None:
-            taken = [t for t in full if line.covers(t, None)]
-        else:
-            taken = [
-                f"{t}.{c.name}"
-                for t, m in kept.items()
-                for c in m.columns
-                if c.name not in m.key and c.legacy not in _LARGE and line.covers(t, c.name)
-            ]
-        if taken:
-            yield Finding(
-                f"{signed_off.FILE}:{line.line}",
-                Severity.NOTE,
-                f"signs off {', '.join(taken)}, which a mapping reads",
-                "the reason written there is not true any more",
-                "take the line out, or narrow its pattern",
-            )
 
 
 def _count_holding(legacy: Connection, table: str, columns: list[str]) -> tuple[dict[str, int], str]:

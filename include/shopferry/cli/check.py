@@ -12,6 +12,7 @@ from shopferry import db
 from shopferry.cli.output import name_who, publish_report, show
 from shopferry.control import differences, quarantine
 from shopferry.engine import pair
+from shopferry.errors import PhaseError
 from shopferry.route.route import Route
 from shopferry.settings import Settings
 
@@ -76,13 +77,21 @@ def report(args: argparse.Namespace) -> int:
 
 
 def verify(args: argparse.Namespace) -> int:
-    """Compare legacy, mirror and new shop of one phase or all; exit 1 when anything differs."""
+    """Compare legacy, mirror and new shop of one phase, or of all in sync; exit 1 when anything differs."""
     from shopferry import phase_steps
 
     settings = Settings.load()
     route = Route.load(settings.route)
+    if args.phase:
+        route.of(args.phase)
+    wanted, standing = [args.phase] if args.phase else route.phases, phase_steps.find_comparable(settings)
+    if absent := [p for p in wanted if p not in standing]:
+        left_out = f"not compared, as not in sync: {', '.join(absent)}; `shopferry phase run` brings a phase there"
+        if len(absent) == len(wanted):
+            raise PhaseError(left_out)
+        print(left_out, file=sys.stderr)
     rows, different = [], False
-    for phase in [args.phase] if args.phase else route.phases:
+    for phase in [p for p in wanted if p in standing]:
         outcome = phase_steps.compare(settings, phase, args.rows_per_second)
         different |= not outcome.clean
         rows.append(

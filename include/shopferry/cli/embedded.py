@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from shopferry.cli.output import show
@@ -13,9 +14,10 @@ def stack_up(args: argparse.Namespace) -> int:
     """Start the embedded stack and wait until it is ready."""
     from shopferry import stack
 
-    state = stack.up(without=frozenset(args.without or ()), broker=args.broker)
-    shown = {k: v for k, v in state.items() if k in {"kafka", "airflow_url", "route", "legacy_dsn", "shop_dsn"}}
-    show(args, [{"what": k, "where": v} for k, v in shown.items()])
+    without = frozenset(args.without or ())
+    state = stack.up(without=without, broker=args.broker)
+    shown = ["route", "kafka", "legacy_dsn", "shop_dsn", *(() if "airflow" in without else ("airflow_url",))]
+    show(args, [{"what": k, "where": state[k]} for k in shown])
     return 0
 
 
@@ -24,6 +26,7 @@ def stack_down(args: argparse.Namespace) -> int:
     from shopferry import stack
 
     stack.down(purge=args.purge)
+    print("stopped, and its data removed" if args.purge else "stopped; its data stays", file=sys.stderr)
     return 0
 
 

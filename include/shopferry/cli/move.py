@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import psycopg
@@ -15,8 +16,10 @@ import psycopg
 from shopferry import db, signals
 from shopferry.cli.output import name_who, publish_report, show
 from shopferry.control import backups, chunks, phases, routes
+from shopferry.control.gates import Gate
 from shopferry.errors import GapError, ShopferryError
 from shopferry.retry import describe, is_transient, retrying
+from shopferry.route.route import Route
 from shopferry.settings import Settings
 
 _ARMED_S = 0.5  # between two looks whether there is a way back already
@@ -52,7 +55,16 @@ def phase_init(args: argparse.Namespace) -> int:
     """Install control tables, mirror, publication and the new shop's fence; idempotent."""
     from shopferry import phase_steps
 
-    phase_steps.install(Settings.load())
+    settings = Settings.load()
+    phase_steps.install(settings)
+    route = Route.load(settings.route)
+    show(
+        args,
+        [
+            {"installed": "captured tables of legacy", "names": route.tables},
+            {"installed": "fenced tables of the new shop", "names": route.entities},
+        ],
+    )
     return 0
 
 
@@ -177,8 +189,13 @@ def gates(args: argparse.Namespace) -> int:
     with db.connect(settings.target_dsn, "gates") as shop:
         cut_over = routes.is_installed(shop) and routes.find_active(shop, settings.route) == "shop"
     judged = gates.judge_back(settings) if cut_over else gates.judge(settings)
-    show(args, judged)
+    show(args, judged if args.json else _list_gates(judged))
     return 0 if all(g.met for g in judged) else 1
+
+
+def _list_gates(judged: Sequence[Gate]) -> list[dict[str, object]]:
+    """Return the gates as rows of a table, in which one that is met needs no remedy."""
+    return [asdict(g) | ({"remedy": None} if g.met else {}) for g in judged]
 
 
 def cutover(args: argparse.Namespace) -> int:
@@ -208,7 +225,7 @@ def _dry_run(args: argparse.Namespace, settings: Settings) -> int:
         found = {"ready": done.ready, "gates": list(map(asdict, done.gates)), "steps": steps, "sequences": numbers}
         print(json.dumps(found | {"faults": done.faults}, indent=2, ensure_ascii=False))
         return 0 if done.ready else 1
-    for rows in (done.gates, steps, numbers):
+    for rows in (_list_gates(done.gates), steps, numbers):
         show(args, rows)
     for fault in done.faults:
         print(f"would break it off: {fault}")

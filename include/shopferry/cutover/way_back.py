@@ -48,6 +48,7 @@ def arm(settings: Settings, say: Callable[[str], None] = lambda _: None) -> int:
     """
     route = Route.load(settings.route)
     if not route.has_way_back:
+        say("nothing to arm: the route has no mappings that lead back (folder reverse)")
         return 0
     back = settings.reversed
     with db.connect(settings.target_dsn, "arm") as shop:

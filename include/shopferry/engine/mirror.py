@@ -230,7 +230,7 @@ def _advise_on_missing(source: Connection, table: str, within: str) -> str:
     if elsewhere:
         return (
             f"{elsewhere[0]} is there, but only tables of schema {within} can be moved: "
-            f"ALTER TABLE {elsewhere[0]} SET SCHEMA {within}, once its application finds it there"
+            f"ALTER TABLE {elsewhere[0]} SET SCHEMA {within}, and leave its application a view of the old name"
         )
     return "check DSN and route"
 

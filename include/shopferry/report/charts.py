@@ -102,7 +102,7 @@ def draw_lag(moments: Sequence[Moment]) -> str:
         axes.set_ylim(bottom=0)
         axes.set_xlim(times[0] - timedelta(seconds=10), times[-1] + timedelta(seconds=10))
         axes.set_ylabel("milliseconds")
-        locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
+        locator = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         axes.grid(axis="y", color=GRID, lw=0.8)

@@ -105,11 +105,13 @@ def _refuse_odd_names(text: HeadedFile, line: int, item: str) -> None:
         raise text.error(
             line,
             f"{item!r} holds a name with capitals, signs or letters beyond a to z. Tables, keys and columns that headers name "
-            "must do without for now: rename them in legacy. Other columns may be called anything: read them in quotes",
+            "must do without: rename them in legacy, and leave its application a view of the old name (docs/howto/own-stores.md). "
+            "Other columns may be called anything: read them in quotes",
         )
     if item.partition("(")[0].count(".") > 1:
         raise text.error(
-            line, f"{item!r} names a schema: legacy's tables are those of `public`, and are written legacy.<table>"
+            line, f"{item!r} names a schema: legacy's tables are those of `public`, and are written legacy.<table>: "
+            "move it there, and leave its application a view of the old name (docs/howto/own-stores.md)"
         )
 
 

@@ -27,6 +27,12 @@ class SignedOff:
     reason: str
     line: int
 
+    @property
+    def written(self) -> str:
+        """The name as the file has it, without the schema where that is `public`."""
+        parts = [self.schema, self.table, self.column] if self.schema is not _PUBLIC else [self.table, self.column]
+        return ".".join(part.written for part in parts if part)
+
     def covers(self, table: str, column: str | None, schema: str = "public") -> bool:
         """Tell whether it settles this column, or this table (column None); a table's line settles its columns."""
         if not (self.schema.covers(schema) and self.table.covers(table)):
