@@ -104,7 +104,8 @@ SELECT c.id, c."Name" AS name, '{}'::text[] AS problems FROM affected a JOIN leg
     with own_pair(make_db, tmp_path, legacy, shop, {"all/customer.sql": mapping}) as pair:
         pair.pass_phases()
         pair.write(
-            """INSERT INTO sales."Customer" VALUES (1, 'Ewa'), (3, 'Iga') ON CONFLICT ("Id") DO UPDATE SET "Name" = excluded."Name" """,
+            """INSERT INTO sales."Customer" VALUES (1, 'Ewa'), (3, 'Iga')
+               ON CONFLICT ("Id") DO UPDATE SET "Name" = excluded."Name" """,
             """DELETE FROM sales."Customer" WHERE "Id" = 2""",
         )
         pair.sync()

@@ -105,8 +105,8 @@ def _refuse_odd_names(text: HeadedFile, line: int, item: str) -> None:
         raise text.error(
             line,
             f"{item!r} holds a name with capitals, signs or letters beyond a to z. Tables, keys and columns that headers name "
-            "must do without: rename them in legacy, and leave its application a view of the old name (docs/howto/own-stores.md). "
-            "Other columns may be called anything: read them in quotes",
+            "must do without: rename them in legacy, and leave its application a view of the old name "
+            "(docs/howto/own-stores.md). Other columns may be called anything: read them in quotes",
         )
     if item.partition("(")[0].count(".") > 1:
         raise text.error(
