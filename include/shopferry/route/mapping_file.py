@@ -110,8 +110,9 @@ def _refuse_odd_names(text: HeadedFile, line: int, item: str) -> None:
         )
     if item.partition("(")[0].count(".") > 1:
         raise text.error(
-            line, f"{item!r} names a schema: legacy's tables are those of `public`, and are written legacy.<table>: "
-            "move it there, and leave its application a view of the old name (docs/howto/own-stores.md)"
+            line,
+            f"{item!r} names a schema: legacy's tables are those of `public`, and are written legacy.<table>: "
+            "move it there, and leave its application a view of the old name (docs/howto/own-stores.md)",
         )
 
 
