@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 from shopferry.cdc import positions
-from shopferry.cdc.broker import Unread
-from shopferry.cdc.positions import Held
-from shopferry.health import measure
+from shopferry.cdc.positions import Gap, Held
 
 ORDERS = ("demo.public.orders", 0)
 
@@ -22,17 +20,18 @@ ORDERS = ("demo.public.orders", 0)
         (None, "the broker does not have this partition any more"),
     ],
 )
-def test_replay_and_the_screen_find_the_same_gap(bounds: tuple[int, int] | None, what: str | None) -> None:
-    stored = {ORDERS: 50}
-    lost = positions.find_lost(stored, {}, {ORDERS: Held("id", *bounds)} if bounds else {})
-    gaps = measure._find_gaps({ORDERS: Unread(*bounds)} if bounds else {}, stored)
-    if what is None:
-        assert lost is None and gaps == []
-    else:
-        assert lost and f"orders[0]: applied up to offset 50, but {what}: changes are lost" in lost
-        assert gaps == [measure.Gap(*ORDERS, 50, what)]
+def test_a_gap_is_found_and_says_what_to_do(bounds: tuple[int, int] | None, what: str | None) -> None:
+    held = {ORDERS: Held("id", *bounds)} if bounds else {}
+    gaps = positions.find_gaps({ORDERS: 50}, {}, held)
+    assert gaps == ([Gap(*ORDERS, 50, what)] if what else [])
+    for gap in gaps:
+        assert f"orders[0]: applied up to offset 50, but {what}: changes are lost" in str(gap)
 
 
 def test_a_topic_of_another_id_is_another_topic_however_far_it_has_grown() -> None:
-    lost = positions.find_lost({ORDERS: 50}, {ORDERS[0]: "old"}, {ORDERS: Held("new", 0, 100)})
-    assert lost and "the topic was deleted and made anew" in lost
+    def find(topic_id: str | None) -> list[str]:
+        gaps = positions.find_gaps({ORDERS: 50}, {ORDERS[0]: "old"}, {ORDERS: Held(topic_id, 0, 100)})
+        return [gap.what for gap in gaps]
+
+    assert find("new") == ["the topic was deleted and made anew"]
+    assert find("old") == find(None) == []

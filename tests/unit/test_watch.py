@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from shopferry.cdc.positions import Gap
 from shopferry.control.offsets import Consumer, Position
 from shopferry.health import screen
-from shopferry.health.measure import Gap, PhaseProgress, Slot, SyncHealth, Topic
+from shopferry.health.measure import PhaseProgress, Slot, SyncHealth, Topic
 from shopferry.health.problems import MIB, RUNBOOK, Code, Limits, find_problems
 from shopferry.settings import PROJECT
 

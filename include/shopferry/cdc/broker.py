@@ -11,6 +11,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from shopferry.cdc.envelope import read_committed_ms
+from shopferry.cdc.positions import Held
 from shopferry.control.offsets import Partition
 from shopferry.engine.mirror import captured_schema
 from shopferry.errors import TransientError
@@ -91,18 +92,10 @@ class EndOffsets:
             self._warm.pop().close()
 
 
-@dataclass(frozen=True)
-class Unread:
-    """One partition at the broker: its first and its end offset, and when the oldest that waits was committed (epoch ms)."""
+def read_held(kafka: str, names: Sequence[str], stored: Mapping[Partition, int]) -> dict[Partition, Held]:
+    """Read what the broker holds of the topics, next to the stored positions, in one look from outside.
 
-    first: int
-    end: int
-    oldest_ms: int | None = None
-
-
-def count_unread(kafka: str, names: Sequence[str], stored: Mapping[Partition, int]) -> dict[Partition, Unread]:
-    """Count what the broker holds of the topics, next to the stored positions, in one look from outside.
-
+    The ids of topics are not asked for.
     A topic that the broker does not have is missing from the answer. Raises TransientError if the broker does not answer.
     """
     ends = EndOffsets(kafka, tuple(names))
@@ -129,7 +122,7 @@ def count_unread(kafka: str, names: Sequence[str], stored: Mapping[Partition, in
         raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
     finally:
         ends.close()
-    return {p: Unread(first[p], end[p], oldest.get(p)) for p in sorted(first) if p in end}
+    return {p: Held(None, first[p], end[p], oldest.get(p)) for p in sorted(first) if p in end}
 
 
 def _find_oldest(consumer: KafkaConsumer, positions: Mapping[Partition, int]) -> dict[Partition, int]:

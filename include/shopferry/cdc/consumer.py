@@ -27,7 +27,7 @@ from shopferry import db
 from shopferry.cdc import health, positions
 from shopferry.cdc.backlog import Backlog
 from shopferry.cdc.broker import EndOffsets, ask_offsets, divides_partitions, group
-from shopferry.cdc.positions import Held
+from shopferry.cdc.positions import Gap, Held
 from shopferry.control import offsets
 from shopferry.control.offsets import Partition
 from shopferry.errors import ConfigError, GapError, ReplayError, TransientError
@@ -149,7 +149,7 @@ class Stream:
         for partition, records in taken.items():
             if records[0].offset > self._next[partition]:
                 what = f"the broker goes on at {records[0].offset}"
-                raise GapError(positions.word_gap(partition, self._next[partition], what))
+                raise GapError(str(Gap(*partition, self._next[partition], what)))
             self._next[partition] = records[-1].offset + 1
         return taken
 
@@ -165,13 +165,13 @@ class Stream:
         # Positions first: another consumer may move them on, but never beyond ends that are asked for later.
         stored, ids = offsets.load(self.target, route), offsets.load_topic_ids(self.target, route)
         held = self._read_held()
-        if positions.find_lost(stored, ids, held) and positions.find_lost(stored, ids, self._read_held_for_sure()):
+        if positions.find_gaps(stored, ids, held) and positions.find_gaps(stored, ids, self._read_held_for_sure()):
             # A broker that is busy or just up may not know everything yet: only another look a while later convicts it.
             stop.wait(_SECOND_LOOK_S)
             stored, ids = offsets.load(self.target, route), offsets.load_topic_ids(self.target, route)
             held = self._read_held_for_sure()
-            if gap := positions.find_lost(stored, ids, held):
-                raise GapError(gap)
+            if gaps := positions.find_gaps(stored, ids, held):
+                raise GapError(str(gaps[0]))
         if moved := positions.find_raised(stored, held):
             raise ReplayError(moved)
         if held.keys() - stored.keys() or {topic for topic, _ in held} - ids.keys():

@@ -17,44 +17,51 @@ from shopferry.errors import GapError
 
 @dataclass(frozen=True)
 class Held:
-    """What the broker holds of one partition: offsets from `first` up to, not including, `end` of one topic."""
+    """What the broker holds of one partition: offsets from `first` up to, not including, `end`.
 
-    topic_id: str
+    `topic_id` is None where it was not asked for; `oldest_ms` is when the oldest event that waits was committed (epoch, ms).
+    """
+
+    topic_id: str | None
     first: int
     end: int
+    oldest_ms: int | None = None
 
 
-def find_lost(stored: Mapping[Partition, int], ids: Mapping[str, str], held: Mapping[Partition, Held]) -> str | None:
+@dataclass(frozen=True)
+class Gap:
+    """A partition that the broker does not hold as we left it: the offset we stand at, and what is wrong with it."""
+
+    topic: str
+    partition: int
+    stored: int
+    what: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.topic}[{self.partition}]: applied up to offset {self.stored}, but {self.what}: changes are lost between "
+            "broker and shop; run `shopferry sync resync` to copy what legacy holds now"
+        )
+
+
+def find_gaps(stored: Mapping[Partition, int], ids: Mapping[str, str], held: Mapping[Partition, Held]) -> list[Gap]:
     """Find what the broker has lost of what we have not applied yet, or what it has forgotten that we have applied."""
+    gaps = []
     for partition, offset in sorted(stored.items()):
-        at = held.get(partition)
-        if at and ids.get(partition[0], at.topic_id) != at.topic_id:
-            return word_gap(partition, offset, "the topic was deleted and made anew")
-        if what := describe_gap(offset, (at.first, at.end) if at else None):
-            return word_gap(partition, offset, what)
-    return None
+        if what := _describe_gap(offset, ids.get(partition[0]), held.get(partition)):
+            gaps.append(Gap(*partition, offset, what))
+    return gaps
 
 
-def describe_gap(stored: int, bounds: tuple[int, int] | None) -> str | None:
-    """Say how the broker, which holds a partition from its first offset to its end, does not fit the offset we stand at.
-
-    None where it fits. `bounds` is None where the broker does not have the partition.
-    """
-    if bounds is None:
+def _describe_gap(stored: int, topic_id: str | None, held: Held | None) -> str | None:
+    """Say how the broker's partition does not fit the offset we stand at; None where it fits."""
+    if held is None:
         return "the broker does not have this partition any more"
-    first, end = bounds
-    if stored > end:
-        return f"the broker ends at {end}"
-    return f"the broker begins at {first}" if stored < first else None
-
-
-def word_gap(partition: Partition, stored: int, what: str) -> str:
-    """Word the text of a GapError."""
-    topic, number = partition
-    return (
-        f"{topic}[{number}]: applied up to offset {stored}, but {what}: changes are lost between broker and shop; "
-        "run `shopferry sync resync` to copy what legacy holds now"
-    )
+    if topic_id and held.topic_id and topic_id != held.topic_id:
+        return "the topic was deleted and made anew"
+    if stored > held.end:
+        return f"the broker ends at {held.end}"
+    return f"the broker begins at {held.first}" if stored < held.first else None
 
 
 def find_raised(stored: Mapping[Partition, int], held: Mapping[Partition, Held]) -> str | None:
@@ -88,7 +95,7 @@ def take_up(target: Connection, route: str, stored: Mapping[Partition, int], hel
         for partition, found in sorted(held.items()):
             if partition not in stored:
                 if found.first > 0:
-                    raise GapError(word_gap(partition, 0, f"the broker begins at {found.first}"))
+                    raise GapError(str(Gap(*partition, 0, f"the broker begins at {found.first}")))
                 offsets.begin(target, route, partition, 0)
         for topic, topic_id in sorted({(topic, found.topic_id) for (topic, _), found in held.items()}):
             offsets.recognise(target, route, topic, topic_id)

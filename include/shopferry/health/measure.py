@@ -14,8 +14,9 @@ import psycopg
 
 from shopferry import db
 from shopferry.cdc import positions
-from shopferry.cdc.broker import Unread, count_unread, topics
+from shopferry.cdc.broker import read_held, topics
 from shopferry.cdc.identities import find_refused
+from shopferry.cdc.positions import Gap, Held
 from shopferry.cdc.slot import find_withheld
 from shopferry.control import chunks, continuity, offsets, phases, quarantine, routes
 from shopferry.control.offsets import Consumer, Partition, Position
@@ -57,16 +58,6 @@ class Topic:
     events: int | None = None
     seconds: float | None = None
     bytes: int | None = None
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A partition that the broker does not hold as we left it: the offset we stand at, and what is wrong with it."""
-
-    topic: str
-    partition: int
-    stored: int
-    what: str
 
 
 @dataclass(frozen=True)
@@ -235,13 +226,13 @@ def _measure_broker(
 ) -> tuple[list[Topic], list[Gap]]:
     """Measure what waits at the broker, and what is missing there; a broker that cannot be looked at is noted in `away`."""
     names, stored = topics(route, tables), offsets.load(shop, route.name)
-    held: dict[Partition, Unread] | None = None
+    held: dict[Partition, Held] | None = None
     try:
-        held = count_unread(settings.kafka, names, stored)
+        held = read_held(settings.kafka, names, stored)
     except ShopferryError as error:
         away["broker"] = describe(error)
     waiting = _measure_topics(names, held, stored, offsets.load_applied(shop, route.name))
-    return waiting, _find_gaps(held, stored) if held is not None else []
+    return waiting, positions.find_gaps(stored, {}, held) if held is not None else []
 
 
 def _count_quarantine(shop: Connection) -> dict[str, int]:
@@ -292,7 +283,7 @@ def _read_slot(legacy: Connection, route: Route) -> Slot | None:
 
 def _measure_topics(
     names: list[str],
-    held: Mapping[Partition, Unread] | None,
+    held: Mapping[Partition, Held] | None,
     stored: Mapping[Partition, int],
     applied: Mapping[str, tuple[int, int]],
 ) -> list[Topic]:
@@ -320,13 +311,3 @@ def _measure_topics(
 
 def _compute_age(epoch_ms: int | None) -> float:
     return max(0.0, datetime.now(UTC).timestamp() - (epoch_ms or 0) / 1000)
-
-
-def _find_gaps(held: Mapping[Partition, Unread], stored: Mapping[Partition, int]) -> list[Gap]:
-    """Find where the broker has lost what we have not applied, or does not know what we have."""
-    gaps = []
-    for partition, offset in sorted(stored.items()):
-        at = held.get(partition)
-        if what := positions.describe_gap(offset, (at.first, at.end) if at else None):
-            gaps.append(Gap(*partition, offset, what))
-    return gaps
