@@ -122,7 +122,7 @@ def read_held(kafka: str, names: Sequence[str], stored: Mapping[Partition, int])
         raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
     finally:
         ends.close()
-    return {p: Held(None, first[p], end[p], oldest.get(p)) for p in sorted(first) if p in end}
+    return {p: Held("", first[p], end[p], oldest.get(p)) for p in sorted(first) if p in end}
 
 
 def _find_oldest(consumer: KafkaConsumer, positions: Mapping[Partition, int]) -> dict[Partition, int]:

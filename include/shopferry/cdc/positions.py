@@ -19,10 +19,10 @@ from shopferry.errors import GapError
 class Held:
     """What the broker holds of one partition: offsets from `first` up to, not including, `end`.
 
-    `topic_id` is None where it was not asked for; `oldest_ms` is when the oldest event that waits was committed (epoch, ms).
+    `topic_id` is empty where it was not asked for; `oldest_ms` is when the oldest event that waits was committed (epoch, ms).
     """
 
-    topic_id: str | None
+    topic_id: str
     first: int
     end: int
     oldest_ms: int | None = None
