@@ -44,7 +44,7 @@ def step(pair: Pair, *statements: str, reverse: bool = False) -> None:
 def two(pair: Pair) -> Pair:
     """Two persons with their belongings, in the new shop."""
     pair.write(
-        account(1, "jan@example.com"), account(2, "ala@example.com", "Ala Nowak"), *belongings(1), *belongings(2)
+        account(1, "jan@example.com"), account(2, "ala@example.com", "Jan Nowak"), *belongings(1), *belongings(2)
     )
     pair.pass_phases()
     return pair

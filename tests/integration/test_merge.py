@@ -199,14 +199,14 @@ def test_a_refused_customer_takes_addresses_orders_and_cards_along(pair: Pair) -
         "INSERT INTO loyalty_accounts (id, customer_id, points) VALUES (1, 2, 0)",
     )
     pair.pass_phases()
-    pair.write("UPDATE customers SET full_name = 'Ola Nowak' WHERE id = 1")
+    pair.write("UPDATE customers SET full_name = 'Ola Kowalska' WHERE id = 1")
     pair.sync()
     assert pair.quarantine("shop.customer") == {"1": ["refused_by_constraint"], "2": ["refused_by_constraint"]}
     assert pair.quarantine("shop.customer_address") == {"1": ["customer_quarantined"]}
     assert pair.quarantine("shop.customer_order") == {"1": ["customer_quarantined"]}
     assert pair.quarantine("shop.loyalty_account") == {"1": ["customer_quarantined"]}
     pair.check()
-    pair.write("UPDATE customers SET full_name = 'Jan Nowak' WHERE id = 1")
+    pair.write("UPDATE customers SET full_name = 'Jan Kowalska' WHERE id = 1")
     pair.sync()
     assert pair.ask("SELECT entity FROM ferry.quarantine") == []
     pair.check()

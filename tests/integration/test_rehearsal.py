@@ -311,7 +311,7 @@ def test_where_temporary_tables_are_not_allowed_it_says_what_to_grant(filled: Pa
         (
             "-- pseudonym: ip       consents (ip)",
             "-- pseudonym: ips consents (ip)",
-            "16: kind 'ips' is none of words, email",
+            "17: kind 'ips' is none of words, email",
         ),
         (
             "-- plain:     addresses (country",

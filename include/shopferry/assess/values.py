@@ -17,7 +17,11 @@ from shopferry.route.entities import IdentityMapping, Standardize
 from shopferry.route.route import Route
 
 SAMPLE = 200_000  # rows of a column judged at most; of larger tables blocks are drawn, and counts extrapolated
-_WANTED = {"email_missing", "currency_missing", "name_missing"}  # elsewhere an empty field is ordinary
+_WANTED = {
+    "currency_missing",
+    "name_missing",
+}  # elsewhere an empty field is ordinary, but for an e-mail that is identity
+_SAID_BY_OTHERS = {"given_name", "name_words"}  # family_name says the same of these values
 _REPAIRING = {"text", "given_name", "family_name"}
 _TEXTS = {"text", "character varying", "character", "citext"}
 _SUSPECT = r"octet_length({0}) <> char_length({0}) OR {0} ~ '&[#[:alnum:]]+;|\\x00|\\u0000|[\x01-\x08\x0e-\x1f]'"
@@ -50,7 +54,7 @@ def judge_values(legacy: Connection, route: Route, tables: Mapping[str, MirrorTa
     }
     for wanted in (s for u in route.units for s in u.standardize):
         question = (wanted.kind, wanted.table, wanted.expression)
-        if question in seen or wanted.table not in tables or wanted.kind == "given_name":  # family_name says the same
+        if question in seen or wanted.table not in tables or wanted.kind in _SAID_BY_OTHERS:
             continue
         seen.add(question)
         yield from _judge_column(
@@ -76,7 +80,7 @@ def _judge_column(legacy: Connection, table: MirrorTable, wanted: Standardize, *
     plain = wanted.expression.isidentifier()
     subject = f"legacy {table.name}.{wanted.expression}" if plain else f"legacy {table.name} ({wanted.expression})"
     for (problem, unusable), tally in sorted(problems.items()):
-        if problem.endswith("_missing") and problem not in _WANTED:
+        if problem.endswith("_missing") and problem not in _WANTED and not (cluster and problem == "email_missing"):
             continue
         if unusable:
             found = Finding(

@@ -7,6 +7,7 @@ cannot be parted for sure stands whole as the family name, with a note.
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 from typing import Final
 
@@ -55,6 +56,8 @@ _COMPANY = re.compile(
     r"(?:\b(?:sp\.? ?(?:z ?o\.? ?o|j|k)|spółka|s\.a|s\.c|s\.r\.[ol]|a\.s|b\.v|e\.k|gmbh|ohg|ltd|limited|llc|inc|plc|kft))\.?$",
     re.IGNORECASE,
 )
+_TELLING = 4  # letters of a word by which spellings of it meet: Kowalski, Kowalska and Kowalsky
+_STROKES: Final = str.maketrans({"ł": "l", "đ": "d", "ø": "o", "æ": "ae", "œ": "oe"})  # no accents to Unicode
 _WORD = re.compile(r"[^\W\d_]+")
 _INITIAL_BEFORE = re.compile(r"\b([^\W\d_]\.)(?=[^\W\d_]{2})")
 
@@ -71,6 +74,22 @@ def family_name(raw: str) -> Standard:
     if not value:
         return Standard(None, "name_missing")
     return Standard(value, None if given or " " not in value else "name_undivided")
+
+
+def name_words(raw: str) -> Standard:
+    """The words by which two spellings of one person's name meet: first letters of each, without accents, in order.
+
+    Titles, particles and initials are left out. Two names that have none of these words in common are far apart.
+    """
+    words = [w for part in _split(raw) for w in _WORD.findall(part)]
+    told = {_fold(w)[:_TELLING] for w in words if len(w) > 1 and w.lower() not in _PARTICLES | _GENERATIONS}
+    return Standard(" ".join(sorted(told))) if told else Standard(None, "name_missing")
+
+
+def _fold(word: str) -> str:
+    """Write a word without accents and capitals."""
+    plain = unicodedata.normalize("NFKD", word.casefold().translate(_STROKES))
+    return "".join(c for c in plain if not unicodedata.combining(c))
 
 
 @lru_cache(maxsize=4096)

@@ -20,7 +20,7 @@ import pycountry
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from shopferry.engine.countries import country
-from shopferry.engine.names import family_name, given_name
+from shopferry.engine.names import family_name, given_name, name_words
 from shopferry.engine.phones import phone
 from shopferry.engine.postcodes import postcode
 from shopferry.engine.texts import CONTROL, JUNK, Standard, repair, text
@@ -137,6 +137,7 @@ KINDS: Final[dict[str, Callable[[str], Standard]]] = {
     "family_name": family_name,
     "given_name": given_name,
     "ip": ip,
+    "name_words": name_words,
     "phone": phone,
     "postcode": postcode,
     "text": text,

@@ -44,7 +44,8 @@ CREATE INDEX addresses_customer ON addresses (customer_id);
 
 CREATE TABLE consents (
     id           serial PRIMARY KEY,
-    customer_id  integer NOT NULL DEFAULT 0,
+    customer_id  integer NOT NULL DEFAULT 0, -- 0: of a guest
+    email        varchar(255),             -- of a guest, whose it is
     channel      varchar(16),              -- email, sms, phone, post; E, S, T, P in the oldest rows
     granted      char(1),
     granted_at   timestamp,

@@ -13,6 +13,7 @@
 -- pseudonym: phone    addresses (phone)
 -- pseudonym: postcode addresses (postcode)
 -- plain:     addresses (country, is_default, deleted)
+-- pseudonym: email    consents (email)
 -- pseudonym: ip       consents (ip)
 -- plain:     consents (channel, granted, wording)
 -- pseudonym: email    orders (email)

@@ -63,6 +63,7 @@ CREATE TABLE shop.customer (
     CONSTRAINT customer_phone_is_e164 CHECK (phone ~ '^\+[1-9][0-9]{4,14}$')
 );
 CREATE INDEX customer_legacy ON shop.customer (legacy_customer_id);
+CREATE INDEX customer_phone ON shop.customer (phone);
 COMMENT ON TABLE shop.customer IS 'A person with an account: one row per person, whatever the number of old accounts.';
 COMMENT ON COLUMN shop.customer.id IS 'Surrogate key.';
 COMMENT ON COLUMN shop.customer.email IS 'Address as normalised; also the sign-in name.';

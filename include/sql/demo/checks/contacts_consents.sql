@@ -1,54 +1,78 @@
--- check:    consents are as many on both sides, per purpose and state
+-- check:    every consent says what a declaration in legacy said, and none is missing
 -- severity: error
 -- phase:    contacts
 -- target:   shop.consent
 -- remedy:   see which consents differ (`shopferry verify contacts`), merge them anew
--- Legacy's side: each declaration that is neither in quarantine nor left out (another one of that person decides) counts
--- with the state that its own proof gives it; the newsletter flag counts once a person. Consents given here are not looked at.
+-- One by one, by the declaration that decides: a yes needs proof, a no is carried, and a yes that is no more needs somebody with
+-- that e-mail or number who refused. Then in numbers. Consents given in the new shop are not looked at.
 WITH declared AS (
-    SELECT 'marketing' AS purpose,
-           CASE WHEN s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F') THEN 'withdrawn'
-                WHEN upper(s.granted) IN ('T', 'Y', '1') AND w.value IS NOT NULL
-                     AND s.granted_at >= '1995-01-01' AND s.granted_at < '2035-01-01' THEN 'granted'
-                ELSE 'unproven' END AS state
+    SELECT s.id, s.customer_id,
+           s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F') IS TRUE AS no,
+           s.withdrawn_at IS NULL AND upper(s.granted) IN ('T', 'Y', '1') IS TRUE AND w.value IS NOT NULL
+               AND s.granted_at BETWEEN '1995-01-01' AND '2034-12-31 23:59:59.999999' IS TRUE AS proven
     FROM legacy.consents s
     LEFT JOIN ferry.standardized w ON w.kind = 'text' AND w.raw = s.wording
-    WHERE NOT EXISTS (SELECT FROM ferry.quarantine q WHERE q.entity = 'shop.consent' AND q.row_key = s.id::text)
-      AND NOT EXISTS (SELECT FROM ferry.left_out l WHERE l.entity = 'shop.consent' AND l.row_key = s.id::text)
 ), flagged AS (
-    SELECT c.id,
-           bool_or(upper(a.newsletter) IN ('N', '0')) AS refused
+    SELECT i.shop_key AS customer, bool_or(upper(a.newsletter) IN ('N', '0')) AS no
     FROM legacy.customers a
     JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = a.id
     JOIN shop.customer c ON c.id = i.shop_key
-    LEFT JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = a.newsletter_date
-    WHERE upper(a.deleted) IN ('T', 'Y', '1') IS NOT TRUE
-      AND (upper(a.newsletter) IN ('T', 'Y', '1')
-           OR (upper(a.newsletter) IN ('N', '0') AND btrim(a.newsletter_date) <> ''
-               AND d.problem IS DISTINCT FROM 'date_missing'))
-      -- whom the shop's own constraints refuse has all consents in quarantine, those from the flag too
-      AND NOT EXISTS (SELECT FROM ferry.quarantine q WHERE q.entity = 'shop.consent' AND q.key = c.id::text
-                                                       AND q.sqlstate IS NOT NULL)
-    GROUP BY c.id
-), legacy_side AS (
-    SELECT purpose, state, count(*) AS n FROM declared GROUP BY purpose, state
-    UNION ALL
-    SELECT 'newsletter',
-           CASE WHEN f.refused OR m.state = 'withdrawn' THEN 'withdrawn' ELSE 'unproven' END,
-           count(*)
-    FROM flagged f
-    LEFT JOIN shop.consent m ON m.customer_id = f.id AND m.purpose = 'marketing' AND m.channel = 'email'
-                            AND m.legacy_consent_id IS NOT NULL
-    GROUP BY 1, 2
-), shop_side AS (
-    SELECT s.purpose::text AS purpose, s.state::text AS state, count(*) AS n
+    WHERE upper(a.newsletter) IN ('T', 'Y', '1')
+       OR (upper(a.newsletter) IN ('N', '0') AND btrim(a.newsletter_date, ' 0-/.:T') <> '')
+    GROUP BY 1
+), refusing AS (  -- whoever has refused anything, by e-mail or number
+    SELECT e.value AS email, p.value AS phone
+    FROM legacy.customers c
+    LEFT JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = c.email
+    LEFT JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(c.bill_country, '') || '|' || c.phone
+    WHERE EXISTS (SELECT FROM declared d WHERE d.customer_id = c.id AND d.no)
+       OR (upper(c.newsletter) IN ('N', '0') AND btrim(c.newsletter_date, ' 0-/.:T') <> '')
+    UNION
+    SELECT e.value, NULL
+    FROM legacy.consents s
+    JOIN declared d ON d.id = s.id AND d.no AND d.customer_id <= 0
+    JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = s.email
+), told AS (
+    SELECT s.customer_id, s.purpose, s.channel, s.state, s.legacy_consent_id, c.email, c.phone
     FROM shop.consent s
+    JOIN shop.customer c ON c.id = s.customer_id
     WHERE s.legacy_customer_id IS NOT NULL
-    GROUP BY 1, 2
+), one_by_one AS (
+    SELECT concat_ws('/', t.customer_id, t.purpose, t.channel) AS key,
+           CASE WHEN t.purpose = 'newsletter' AND t.state = 'granted' THEN 'a flag is no proof'
+                WHEN t.purpose = 'newsletter' THEN CASE WHEN f.customer IS NULL THEN 'no account has that flag'
+                                                        WHEN f.no AND t.state <> 'withdrawn' THEN 'the flag says no' END
+                WHEN d.id IS NULL THEN 'no declaration decides it'
+                WHEN d.no AND t.state <> 'withdrawn' THEN 'the declaration says no'
+                WHEN t.state = 'granted' AND NOT d.proven THEN 'the declaration proves nothing'
+                WHEN t.state = 'unproven' AND d.proven THEN 'the declaration has proof'
+                WHEN t.state = 'withdrawn' AND NOT d.no
+                     AND NOT EXISTS (SELECT FROM refusing r WHERE r.email = t.email)
+                     AND NOT EXISTS (SELECT FROM refusing r WHERE r.phone = t.phone) THEN 'nobody has refused' END AS found
+    FROM told t
+    LEFT JOIN declared d ON d.id = t.legacy_consent_id
+    LEFT JOIN flagged f ON f.customer = t.customer_id
+), in_numbers AS (
+    SELECT purpose AS key, format('legacy %s, shop %s', sum(theirs), sum(ours)) AS found
+    FROM (
+        SELECT 'marketing' AS purpose, 1 AS theirs, 0 AS ours
+        FROM declared d
+        WHERE NOT EXISTS (SELECT FROM ferry.quarantine q WHERE q.entity = 'shop.consent' AND q.row_key = d.id::text)
+          AND NOT EXISTS (SELECT FROM ferry.left_out l WHERE l.entity = 'shop.consent' AND l.row_key = d.id::text)
+        UNION ALL
+        SELECT 'newsletter', 1, 0
+        FROM flagged f
+        -- whom the shop's own constraints refuse has all consents in quarantine, those from the flag too
+        WHERE NOT EXISTS (SELECT FROM ferry.quarantine q WHERE q.entity = 'shop.consent' AND q.key = f.customer::text
+                                                         AND q.sqlstate IS NOT NULL)
+        UNION ALL
+        SELECT t.purpose::text, 0, 1
+        FROM told t
+    ) x
+    GROUP BY purpose
+    HAVING sum(theirs) <> sum(ours)
 )
-SELECT purpose || '/' || state AS key,
-       format('legacy %s, shop %s', coalesce(o.n, 0), coalesce(n.n, 0)) AS found
-FROM legacy_side o
-FULL JOIN shop_side n USING (purpose, state)
-WHERE o.n IS DISTINCT FROM n.n
+SELECT key, found FROM one_by_one WHERE found IS NOT NULL
+UNION ALL
+SELECT key, found FROM in_numbers
 ORDER BY key;

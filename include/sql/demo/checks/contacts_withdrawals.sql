@@ -1,45 +1,60 @@
--- check:    whoever has withdrawn in legacy is not addressed by the new shop
+-- check:    no address that has refused in legacy is addressed by the new shop
 -- severity: error
 -- phase:    contacts
 -- target:   legacy.consents
 -- remedy:   stop mailings to them at once, then merge the customers named anew
--- A withdrawal holds unless the same account gave a later consent with proof. Without a date it holds for good.
-WITH declared AS (
-    SELECT s.id, s.customer_id,
-           CASE lower(btrim(s.channel))
-                WHEN 'email' THEN 'email' WHEN 'e-mail' THEN 'email' WHEN 'e' THEN 'email' WHEN 'mail' THEN 'email'
-                WHEN 'sms' THEN 'sms' WHEN 's' THEN 'sms' WHEN 'mms' THEN 'sms'
-                WHEN 'phone' THEN 'phone' WHEN 'tel' THEN 'phone' WHEN 't' THEN 'phone'
-                WHEN 'post' THEN 'post' WHEN 'p' THEN 'post' WHEN 'poczta' THEN 'post' END AS channel,
-           s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F') IS TRUE AS withdrawn,
-           upper(s.granted) IN ('T', 'Y', '1') AND w.value IS NOT NULL AS proven,
-           CASE WHEN s.granted_at >= '1995-01-01' AND s.granted_at < '2035-01-01' THEN s.granted_at END AS given,
-           CASE WHEN s.withdrawn_at >= '1995-01-01' AND s.withdrawn_at < '2035-01-01' THEN s.withdrawn_at
-                WHEN s.withdrawn_at IS NULL AND s.granted_at >= '1995-01-01' AND s.granted_at < '2035-01-01' THEN s.granted_at
-                ELSE 'infinity' END AS taken
+-- By address, over all accounts, living or not, and guests: a refusal by e-mail holds for whoever has that e-mail, one by SMS
+-- or telephone for whoever has that number, too. One whose channel cannot be read holds for every channel. It is answered only
+-- by a later yes with a wording, of the same account and channel. Without a date it holds for good.
+WITH answer AS (
+    SELECT s.id::text AS id, s.customer_id AS account, coalesce(nullif(btrim(s.email), ''), c.email) AS mail,
+           coalesce(c.bill_country, '') || '|' || c.phone AS number,
+           CASE WHEN lower(btrim(s.channel)) IN ('email', 'e-mail', 'e', 'mail') THEN 'email'
+                WHEN lower(btrim(s.channel)) IN ('sms', 's', 'mms') THEN 'sms'
+                WHEN lower(btrim(s.channel)) IN ('phone', 'tel', 't') THEN 'phone'
+                WHEN lower(btrim(s.channel)) IN ('post', 'p', 'poczta') THEN 'post' ELSE 'any' END AS channel,
+           s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F') IS TRUE AS no,
+           s.withdrawn_at IS NULL AND upper(s.granted) IN ('T', 'Y', '1') AND btrim(s.wording) <> '' AS yes,
+           coalesce(s.withdrawn_at, s.granted_at) AS at
     FROM legacy.consents s
-    LEFT JOIN ferry.standardized w ON w.kind = 'text' AND w.raw = s.wording
+    LEFT JOIN legacy.customers c ON c.id = s.customer_id
+    UNION ALL
+    SELECT 'newsletter of ' || c.id, c.id, c.email, NULL, 'email', true, false, d.value::timestamp
+    FROM legacy.customers c
+    LEFT JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = c.newsletter_date
+    WHERE upper(c.newsletter) IN ('N', '0') AND btrim(c.newsletter_date, ' 0-/.:T') <> ''
 ), standing AS (
-    SELECT d.id, i.shop_key AS customer_id, d.channel
-    FROM declared d
-    JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = d.customer_id
-    WHERE d.withdrawn AND d.channel IS NOT NULL
-      AND NOT EXISTS (SELECT FROM declared g WHERE g.customer_id = d.customer_id AND g.channel = d.channel
-                                               AND g.proven AND NOT g.withdrawn AND g.given > d.taken)
+    SELECT n.id, n.channel, m.value AS email, p.value AS phone
+    FROM answer n
+    LEFT JOIN ferry.standardized m ON m.kind = 'email' AND m.raw = n.mail
+    LEFT JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = n.number
+    WHERE n.no
+      AND NOT EXISTS (SELECT FROM answer y WHERE y.account = n.account AND y.account > 0 AND y.yes AND y.channel = n.channel
+                                             AND y.at > n.at AND n.at >= '1995-01-01' AND y.at < '2035-01-01')
+), spoken AS (  -- how the new shop would address whom, and with which right
+    SELECT c.id, c.email, c.phone, s.channel::text AS channel, 'consent to ' || s.purpose || ' by ' || s.channel AS how,
+           s.legacy_consent_id AS consent
+    FROM shop.consent s
+    JOIN shop.customer c ON c.id = s.customer_id
+    WHERE s.state = 'granted' AND s.legacy_customer_id IS NOT NULL
+    UNION ALL
+    SELECT c.id, c.email, c.phone, w.channel::text, 'news by ' || w.channel || ' is wanted', NULL
+    FROM shop.communication_preference w
+    JOIN shop.customer c ON c.id = w.customer_id
+    WHERE w.wanted AND NOT EXISTS (SELECT FROM shop.consent g WHERE g.customer_id = w.customer_id AND g.channel = w.channel
+                                                              AND g.legacy_customer_id IS NULL)
+), unanswered AS (  -- a refusal of every channel is answered for one channel by a yes to that one
+    SELECT n.id, k.how, k.id AS customer
+    FROM standing n
+    JOIN spoken k ON n.email = k.email AND n.channel IN (k.channel, 'any')
+    UNION
+    SELECT n.id, k.how, k.id
+    FROM standing n
+    JOIN spoken k ON n.phone = k.phone AND k.channel IN ('sms', 'phone') AND n.channel IN (k.channel, 'any')
 )
-SELECT w.id::text AS key, 'consent to ' || s.purpose || ' by ' || s.channel || ' is ' || s.state AS found
-FROM standing w
-JOIN shop.consent s ON s.customer_id = w.customer_id AND s.channel::text = w.channel AND s.legacy_customer_id IS NOT NULL
-WHERE s.state <> 'withdrawn'
-UNION ALL
-SELECT w.id::text, 'no consent by ' || w.channel || ' says so'
-FROM standing w
-JOIN shop.customer c ON c.id = w.customer_id
-WHERE NOT EXISTS (SELECT FROM shop.consent s WHERE s.customer_id = w.customer_id AND s.channel::text = w.channel
-                                               AND s.purpose = 'marketing')
-  AND NOT EXISTS (SELECT FROM ferry.quarantine q WHERE q.entity = 'shop.consent' AND q.row_key = w.id::text)
-UNION ALL
-SELECT w.id::text, 'news by ' || w.channel || ' is wanted'
-FROM standing w
-JOIN shop.communication_preference p ON p.customer_id = w.customer_id AND p.channel::text = w.channel
-WHERE p.wanted;
+SELECT u.id AS key, u.how || ' of customer ' || u.customer AS found
+FROM unanswered u
+WHERE NOT EXISTS (
+    SELECT FROM answer n
+    JOIN answer y ON y.account = n.account AND y.account > 0 AND y.yes AND y.at > n.at AND y.at < '2035-01-01'
+    WHERE n.id = u.id AND n.channel = 'any' AND n.at >= '1995-01-01' AND u.how LIKE '%by ' || y.channel || '%');

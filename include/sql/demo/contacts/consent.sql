@@ -5,12 +5,27 @@
 -- counts: legacy.consents(id) as legacy_consent_id
 -- standardize: text legacy.consents (wording)
 -- standardize: ip legacy.consents (ip)
+-- standardize: email legacy.consents (email)
 -- standardize: date legacy.customers (newsletter_date)
+-- standardize: email legacy.customers (email)
+-- standardize: phone legacy.customers (coalesce(bill_country, '') || '|' || phone)
+-- index:  legacy.customers(email)
+-- index:  legacy.customers(phone)
+-- index:  legacy.consents(email)
 -- One state per person, purpose and channel, decided by one old declaration; the others are left out as
 -- consent_superseded but stay in the evidence. Proof is a time and a wording; what lacks it is unproven, never granted.
--- Within one account a proven grant later than the withdrawal opens the channel again; an account never overrules the
--- withdrawal of the same person's other account. The newsletter flag has no proof, so it is never more than unproven.
-WITH account AS (
+-- A refusal counts for its address, whoever declared it there: any account that has the e-mail, or for SMS and telephone the
+-- number, be it deleted, unusable or another's, and guests. One with a channel that nobody knows refuses all of them, and a
+-- newsletter refused is e-mail refused. Only a later grant with proof, in the account that refused, opens a channel again.
+-- The newsletter flag has no proof, so it is never more than unproven.
+WITH spelling(written, channel) AS (VALUES
+    ('email', 'email'), ('e-mail', 'email'), ('e', 'email'), ('mail', 'email'),
+    ('sms', 'sms'), ('s', 'sms'), ('mms', 'sms'),
+    ('phone', 'phone'), ('tel', 'phone'), ('t', 'phone'),
+    ('post', 'post'), ('p', 'post'), ('poczta', 'post')
+), person AS (
+    SELECT sc.id AS key, sc.email, sc.phone FROM affected a JOIN shop.customer sc ON sc.id = a.key
+), account AS (
     SELECT a.key, i.legacy_key, sc.id AS customer_id, c.id AS account_id,
            upper(c.deleted) IN ('T', 'Y', '1') IS TRUE AS deleted, upper(c.newsletter) AS newsletter,
            c.newsletter_date, d.value::date AS flag_date,
@@ -22,18 +37,17 @@ WITH account AS (
     LEFT JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = c.newsletter_date
 ), declared AS (
     SELECT t.*, s.id, s.granted_at, s.wording, s.ip, s.withdrawn_at,
-           CASE lower(btrim(s.channel))
-                WHEN 'email' THEN 'email' WHEN 'e-mail' THEN 'email' WHEN 'e' THEN 'email' WHEN 'mail' THEN 'email'
-                WHEN 'sms' THEN 'sms' WHEN 's' THEN 'sms' WHEN 'mms' THEN 'sms'
-                WHEN 'phone' THEN 'phone' WHEN 'tel' THEN 'phone' WHEN 't' THEN 'phone'
-                WHEN 'post' THEN 'post' WHEN 'p' THEN 'post' WHEN 'poczta' THEN 'post' END AS channel,
+           k.channel,
            CASE WHEN s.granted_at >= '1995-01-01' AND s.granted_at < '2035-01-01' THEN s.granted_at END AS given,
            CASE WHEN s.withdrawn_at >= '1995-01-01' AND s.withdrawn_at < '2035-01-01' THEN s.withdrawn_at END AS taken,
-           upper(s.granted) AS said, w.value AS wording_version, n.value AS address
+           upper(s.granted) AS said, w.value AS wording_version, n.value AS address,
+           t.legacy_key <= 0 AND g.value IS NOT NULL AS of_guest
     FROM account t
     JOIN legacy.consents s ON s.customer_id = t.legacy_key
+    LEFT JOIN spelling k ON k.written = lower(btrim(s.channel))
     LEFT JOIN ferry.standardized w ON w.kind = 'text' AND w.raw = s.wording
     LEFT JOIN ferry.standardized n ON n.kind = 'ip' AND n.raw = s.ip
+    LEFT JOIN ferry.standardized g ON g.kind = 'email' AND g.raw = s.email
 ), judged AS (
     SELECT d.*,
            CASE WHEN d.withdrawn_at IS NOT NULL OR d.said IN ('N', '0', 'F') THEN 1
@@ -59,6 +73,55 @@ WITH account AS (
                OVER (PARTITION BY w.key, w.channel ORDER BY w.granted_at, w.id
                      ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS evidence
     FROM within_account w
+), sharing AS (  -- who has the person's address, by e-mail or by telephone
+    SELECT p.key, c.id AS account_id, true AS by_email, upper(c.newsletter) AS newsletter, c.newsletter_date
+    FROM person p
+    JOIN ferry.standardized s ON s.kind = 'email' AND s.value = p.email
+    JOIN legacy.customers c ON c.email = s.raw
+    UNION
+    SELECT p.key, c.id, false, NULL, NULL
+    FROM person p
+    JOIN ferry.standardized s ON s.kind = 'phone' AND s.value = p.phone
+    JOIN legacy.customers c ON c.phone = substr(s.raw, strpos(s.raw, '|') + 1)
+                           AND coalesce(c.bill_country, '') || '|' || c.phone = s.raw
+), said_no AS (
+    SELECT h.key, h.account_id, h.by_email, s.id, s.channel, s.granted_at, s.withdrawn_at
+    FROM sharing h
+    JOIN legacy.consents s ON s.customer_id = h.account_id
+    WHERE s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F')
+    UNION ALL
+    SELECT p.key, NULL, true, s.id, s.channel, s.granted_at, s.withdrawn_at
+    FROM person p
+    JOIN ferry.standardized e ON e.kind = 'email' AND e.value = p.email
+    JOIN legacy.consents s ON s.email = e.raw AND s.customer_id <= 0
+    WHERE s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F')
+), refusal AS (
+    SELECT n.key, n.account_id, k.channel,
+           CASE WHEN n.withdrawn_at >= '1995-01-01' AND n.withdrawn_at < '2035-01-01' THEN n.withdrawn_at
+                WHEN n.withdrawn_at IS NULL AND n.granted_at >= '1995-01-01' AND n.granted_at < '2035-01-01' THEN n.granted_at
+                ELSE 'infinity' END AS at,
+           jsonb_build_object('refusal', n.id, 'of_account', n.account_id, 'channel', n.channel, 'at', n.granted_at,
+                              'withdrawn', n.withdrawn_at) AS evidence
+    FROM said_no n
+    LEFT JOIN spelling w ON w.written = lower(btrim(n.channel))
+    CROSS JOIN (VALUES ('email'), ('sms'), ('phone'), ('post')) k (channel)
+    WHERE coalesce(w.channel, k.channel) = k.channel AND (n.by_email OR k.channel IN ('sms', 'phone'))
+    UNION ALL
+    SELECT h.key, h.account_id, 'email', coalesce(d.value::timestamp, 'infinity'),
+           jsonb_build_object('refusal', 'newsletter', 'of_account', h.account_id, 'at', h.newsletter_date)
+    FROM sharing h
+    JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = h.newsletter_date
+    WHERE h.by_email AND h.newsletter IN ('N', '0') AND d.problem IS DISTINCT FROM 'date_missing'
+), final AS (
+    SELECT d.*, r.by_address AND d.state <> 1 AS overruled, r.at AS refused_at, r.evidence AS refusals
+    FROM decided d
+    CROSS JOIN LATERAL (
+        SELECT count(*) > 0 AS by_address, max(f.at) FILTER (WHERE f.at <> 'infinity') AS at,
+               jsonb_agg(f.evidence ORDER BY f.evidence) AS evidence
+        FROM refusal f
+        WHERE f.key = d.key AND f.channel = d.channel
+          AND (d.state = 3 OR f.account_id IS DISTINCT FROM d.legacy_key OR f.at >= d.at)
+    ) r
 ), flag AS (
     SELECT t.key, t.customer_id,
            bool_or(t.newsletter IN ('N', '0') AND t.flag_dated) AS refused,
@@ -75,42 +138,77 @@ WITH account AS (
 SELECT d.key AS customer_id,
        'marketing'::shop.consent_purpose AS purpose,
        d.channel::shop.contact_channel AS channel,
-       (ARRAY['withdrawn', 'granted', 'unproven'])[d.state]::shop.consent_state AS state,
+       (ARRAY['withdrawn', 'granted', 'unproven'])[CASE WHEN d.overruled THEN 1 ELSE d.state END]::shop.consent_state AS state,
        d.given AT TIME ZONE 'Europe/Warsaw' AS granted_at,
        d.address::inet AS granted_ip,
        d.wording_version,
-       CASE WHEN d.state = 1 AND d.at <> 'infinity' THEN d.at AT TIME ZONE 'Europe/Warsaw' END AS withdrawn_at,
-       d.evidence,
+       CASE WHEN d.overruled THEN d.refused_at WHEN d.state = 1 AND d.at <> 'infinity' THEN d.at END
+           AT TIME ZONE 'Europe/Warsaw' AS withdrawn_at,
+       d.evidence || CASE WHEN d.overruled THEN d.refusals ELSE '[]' END AS evidence,
        d.id::bigint AS legacy_consent_id,
        d.legacy_key AS legacy_customer_id,
-       CASE WHEN d.deleted THEN '{}'::text[] ELSE array_remove(ARRAY[
+       CASE WHEN d.deleted OR d.of_guest THEN '{}'::text[] ELSE array_remove(ARRAY[
            CASE WHEN d.account_id IS NULL THEN 'customer_missing'
                 WHEN d.customer_id IS NULL THEN 'customer_quarantined' END,
            CASE WHEN d.channel IS NULL THEN 'channel_unknown' END
        ], NULL) END AS problems,
        CASE WHEN d.deleted THEN 'customer_deleted'
+            WHEN d.of_guest THEN 'consent_of_guest'
             WHEN d.customer_id IS NOT NULL AND d.channel IS NOT NULL AND d.rank > 1
             THEN 'consent_superseded' END AS left_out
-FROM decided d
+FROM final d
 UNION ALL
 SELECT f.customer_id,
        'newsletter',
        'email',
-       CASE WHEN f.refused OR m.state = 1 THEN 'withdrawn' ELSE 'unproven' END::shop.consent_state,
+       CASE WHEN f.refused OR m.state = 1 OR m.overruled OR (m.key IS NULL AND r.said)
+            THEN 'withdrawn' ELSE 'unproven' END::shop.consent_state,
        f.since::timestamp AT TIME ZONE 'Europe/Warsaw',
        NULL,
        NULL,
-       CASE WHEN f.refused THEN f.until::timestamp AT TIME ZONE 'Europe/Warsaw' END,
+       CASE WHEN f.refused THEN f.until::timestamp
+            WHEN m.state = 1 OR m.overruled OR m.key IS NULL THEN r.at END AT TIME ZONE 'Europe/Warsaw',
        f.evidence,
        NULL,
        f.account_id::bigint,
        '{}',
        NULL
 FROM flag f
-LEFT JOIN decided m ON m.key = f.key AND m.channel = 'email' AND m.rank = 1;
+LEFT JOIN final m ON m.key = f.key AND m.channel = 'email' AND m.rank = 1
+CROSS JOIN LATERAL (
+    SELECT count(*) > 0 AS said, max(x.at) FILTER (WHERE x.at <> 'infinity') AS at
+    FROM refusal x WHERE x.key = f.key AND x.channel = 'email'
+) r;
 
 -- lineage: legacy.consents
-SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.customer_id;
+SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.customer_id
+UNION
+SELECT i.shop_key
+FROM changed c
+JOIN legacy.customers o ON o.id = c.customer_id
+JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = o.email
+JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+UNION
+SELECT i.shop_key
+FROM changed c
+JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = c.email
+JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+UNION
+SELECT sc.id
+FROM changed c
+JOIN legacy.customers o ON o.id = c.customer_id
+JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(o.bill_country, '') || '|' || o.phone
+JOIN shop.customer sc ON sc.phone = p.value;
 
 -- lineage: legacy.customers
-SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.id;
+SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.id
+UNION
+SELECT i.shop_key
+FROM changed c
+JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = c.email
+JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+UNION
+SELECT sc.id
+FROM changed c
+JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(c.bill_country, '') || '|' || c.phone
+JOIN shop.customer sc ON sc.phone = p.value;

@@ -9,10 +9,11 @@
 -- standardize: phone legacy.customers (coalesce(bill_country, '') || '|' || phone)
 -- standardize: country legacy.customers (bill_country)
 -- standardize: postcode legacy.customers (coalesce(bill_country, '') || '|' || bill_postcode)
--- One customer per person: the best of its accounts leads, the others are left out as merged_duplicate.
+-- One customer per person: of its accounts that may sign in the oldest leads, the others are left out as merged_duplicate.
+-- Nobody becomes the leader by signing in: whoever has registered somebody else's address last would get what is theirs.
 -- Dates outside 1995–2034 cannot be true here; the line is fixed because the same row must always map the same way.
 WITH member AS (
-    SELECT a.key, c.id, c.email, c.full_name,
+    SELECT a.key, c.id, c.email, c.full_name, i.cluster LIKE '#% other name' AS other_name,
            upper(c.deleted) IN ('T', 'Y', '1') IS TRUE AS deleted,
            upper(c.active) IN ('N', '0') IS NOT TRUE AS active,
            e.value AS address, e.problem AS address_problem, g.value AS given, f.value AS family,
@@ -43,13 +44,14 @@ WITH member AS (
 ), ranked AS (
     SELECT m.*,
            row_number() OVER best AS rank,
+           count(*) OVER (PARTITION BY m.key) AS accounts,
            min(m.registered) OVER (PARTITION BY m.key) AS first_registered,
            max(m.seen) OVER (PARTITION BY m.key) AS last_seen,
            (array_agg(m.phone) FILTER (WHERE m.phone IS NOT NULL)
                OVER (best ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING))[1] AS any_phone
     FROM member m
     WINDOW best AS (PARTITION BY m.key
-                    ORDER BY m.active DESC, m.family IS NULL, m.seen DESC NULLS LAST, m.id)
+                    ORDER BY m.active DESC, m.family IS NULL, m.registered NULLS LAST, m.id)
 )
 SELECT r.key AS id,
        r.address AS email,
@@ -59,12 +61,13 @@ SELECT r.key AS id,
        CASE WHEN r.active THEN 'active' ELSE 'blocked' END::shop.customer_status AS status,
        r.first_registered AS registered_at,
        r.last_seen AS last_seen_at,
-       r.notes,
+       r.notes || CASE WHEN r.accounts > 1 THEN ARRAY['password_of_several'] ELSE '{}' END AS notes,
        r.id::bigint AS legacy_customer_id,
        CASE WHEN r.deleted THEN '{}'::text[] ELSE array_remove(ARRAY[
            CASE WHEN btrim(coalesce(r.email, '')) = '' THEN 'email_missing'
                 WHEN r.address IS NULL THEN coalesce(r.address_problem, 'email_invalid') END,
-           CASE WHEN length(r.given) > 100 OR length(r.family) > 100 THEN 'name_too_long' END
+           CASE WHEN length(r.given) > 100 OR length(r.family) > 100 THEN 'name_too_long' END,
+           CASE WHEN r.other_name THEN 'same_email_other_name' END
        ], NULL) END AS problems,
        CASE WHEN r.deleted THEN 'soft_deleted'
             WHEN r.rank > 1 THEN 'merged_duplicate' END AS left_out

@@ -2,11 +2,13 @@
 -- key:    customer_id
 -- scope:  customer_id
 -- source: identity.customer(shop_key), legacy.customers, shop.customer(id)
--- The password of the leading account, with the scheme that its hash shows; what nobody can verify is left out and the
--- customer sets a new password. A plain password is never carried: it looks like no scheme.
+-- The password of the only account, with the scheme that its hash shows; what nobody can verify is left out and the
+-- customer sets a new password. So does who is made of several accounts: only the way by e-mail proves whose they are.
+-- A plain password is never carried: it looks like no scheme.
 WITH held AS (
     SELECT sc.id AS customer_id, c.id AS legacy_customer_id, btrim(c.login) AS login,
-           btrim(coalesce(c.pass_hash, '')) AS hash, nullif(btrim(c.salt), '') AS salt
+           btrim(coalesce(c.pass_hash, '')) AS hash, nullif(btrim(c.salt), '') AS salt,
+           (SELECT count(*) FROM ferry.identity i WHERE i.entity = 'customer' AND i.shop_key = a.key) AS accounts
     FROM affected a
     JOIN shop.customer sc ON sc.id = a.key
     JOIN legacy.customers c ON c.id = sc.legacy_customer_id
@@ -33,7 +35,8 @@ SELECT s.customer_id,
             WHEN s.scheme IN ('md5_salted', 'sha1_salted') THEN s.salt END AS salt,
        s.legacy_customer_id::bigint AS legacy_customer_id,
        '{}'::text[] AS problems,
-       CASE WHEN s.hash = '' THEN 'password_missing'
+       CASE WHEN s.accounts > 1 THEN 'password_of_several'
+            WHEN s.hash = '' THEN 'password_missing'
             WHEN s.scheme IS NULL THEN 'password_scheme_unknown' END AS left_out
 FROM seen s;
 

@@ -9,7 +9,7 @@
 -- still holds what the old value became there, the old value stays.
 WITH account AS (
     SELECT a.key, m.customer_id, c.legacy_customer_id = a.key AS leads, l.id IS NOT NULL AS old,
-           c.email, c.given_name, c.family_name, c.phone, c.status, c.registered_at, c.last_seen_at,
+           c.email, c.given_name, c.family_name, c.phone, c.status, c.notes, c.registered_at, c.last_seen_at,
            r.customer_id IS NOT NULL AS has_password, r.login, r.scheme, r.hash, r.salt,
            b.source_key IS NOT NULL AS has_billing, b.company, b.street, b.postcode, b.city, b.country_code,
            n.evidence AS newsletter
@@ -37,7 +37,8 @@ SELECT t.key AS id,
                 JOIN ferry.standardized y ON y.kind = 'phone' AND y.raw = coalesce(x.bill_country, '') || '|' || x.phone
                 WHERE o.customer_id = t.customer_id AND y.value = t.phone) THEN l.phone
             ELSE t.phone END AS phone,
-       -- Whatever the old application can verify it can verify again; what is taken away here is taken away there.
+       -- Whatever the old application can verify it can verify again; what is taken away here is taken away there. Of several
+       -- accounts no password came here (a note says so, until one is set): each keeps its own.
        CASE WHEN NOT t.leads OR h.stays THEN l.pass_hash
             WHEN t.scheme IN ('md5_salted', 'sha256_salted') THEN t.hash || ':' || t.salt
             ELSE t.hash END AS pass_hash,
@@ -71,7 +72,7 @@ LEFT JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(l.bill_c
 CROSS JOIN LATERAL (
     SELECT CASE WHEN t.has_password
                 THEN lower(split_part(btrim(l.pass_hash), ':', 1)) = t.hash OR btrim(l.pass_hash) = t.hash
-                ELSE t.old AND btrim(coalesce(l.pass_hash, '')) !~ concat(
+                ELSE t.old AND 'password_of_several' = ANY(t.notes) OR t.old AND btrim(coalesce(l.pass_hash, '')) !~ concat(
                     '^(\$2[abxy]\$[0-9]{2}\$.{53}|\$wp\$2y\$[0-9]{2}\$.{53}|\$[PH]\$.{31}|\$argon2id\$v=[0-9]+\$.*|',
                     '[0-9a-fA-F]{32}(:.+)?|[0-9a-fA-F]{40}|[0-9a-fA-F]{64}:.+)$') END IS TRUE AS stays
 ) h

@@ -1,0 +1,1 @@
+UPDATE customers SET phone = '602 234 567' WHERE id = 2;

@@ -1,1 +1,0 @@
-UPDATE customers SET last_login = '2022-01-01' WHERE id = 1;
