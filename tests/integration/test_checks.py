@@ -30,20 +30,24 @@ LEGACY_IS_ODD = (
     "(900002, 'poczta', 'N', NULL, NULL, NULL), (900002, 'post', 'T', '2020-01-01', 'v1', NULL)",
     # One refuses, another is called by the same address: a dead account, one that cannot be used, a number, a guest, a flag.
     "INSERT INTO customers (id, email, full_name, phone, deleted, newsletter, newsletter_date) VALUES "
-    "(910001, 'dead@example.com', 'Ala Lis', NULL, 'T', 'N', NULL), (910011, 'dead@example.com', 'Ala Lis', NULL, 'N', 'N', NULL), "
+    "(910001, 'dead@example.com', 'Ala Lis', NULL, 'T', 'N', NULL), "
+    "(910011, 'dead@example.com', 'Ala Lis', NULL, 'N', 'N', NULL), "
     "(910002, 'long@example.com', repeat('Ala ', 40), NULL, 'N', 'N', NULL), "
     "(910012, 'long@example.com', 'Ala Lis', NULL, 'N', 'N', NULL), "
     "(910003, 'one@example.com', 'Jan Lis', '601 999 888', 'N', 'N', NULL), "
     "(910013, 'two@example.com', 'Ewa Lis', '+48601999888', 'N', 'N', NULL), "
-    "(910014, 'free@example.com', 'Iga Lis', NULL, 'N', 'N', NULL), (910015, 'all@example.com', 'Iga Lis', NULL, 'N', 'N', NULL), "
-    "(910016, 'guest@example.com', 'Ula Lis', NULL, 'N', 'N', NULL), (910017, 'flag@example.com', 'Ida Lis', NULL, 'N', 'N', '2022')",
+    "(910014, 'free@example.com', 'Iga Lis', NULL, 'N', 'N', NULL), "
+    "(910015, 'all@example.com', 'Iga Lis', NULL, 'N', 'N', NULL), "
+    "(910016, 'guest@example.com', 'Ula Lis', NULL, 'N', 'N', NULL), "
+    "(910017, 'flag@example.com', 'Ida Lis', NULL, 'N', 'N', '2022')",
     "INSERT INTO consents (id, customer_id, email, channel, granted, granted_at, wording) VALUES "
     "(910001, 910001, NULL, 'email', 'N', '2024-01-01', 'v1'), (910011, 910011, NULL, 'email', 'T', '2019-01-01', 'v1'), "
     "(910002, 910002, NULL, 'email', 'N', '2024-01-01', 'v1'), (910012, 910012, NULL, 'email', 'T', '2025-01-01', 'v1'), "
     "(910003, 910003, NULL, 'sms', 'N', '2024-01-01', 'v1'), (910013, 910013, NULL, 'sms', 'T', '2019-01-01', 'v1'), "
     "(910004, 910014, NULL, 'email', 'T', '2019-01-01', 'v1'), "
     "(910005, 910015, NULL, 'all', 'N', '2024-01-01', 'v1'), (910015, 910015, NULL, 'email', 'T', '2019-01-01', 'v1'), "
-    "(910006, 0, 'Guest@example.com', 'email', 'N', '2024-01-01', 'v1'), (910016, 910016, NULL, 'email', 'T', '2019-01-01', 'v1'), "
+    "(910006, 0, 'Guest@example.com', 'email', 'N', '2024-01-01', 'v1'), "
+    "(910016, 910016, NULL, 'email', 'T', '2019-01-01', 'v1'), "
     "(910017, 910017, NULL, 'email', 'T', '2019-01-01', 'v1')",
     "INSERT INTO orders (id, number, customer_id, status_code, total, currency, payment_code, delivery_code, created_at) VALUES "
     "(900001, 'N-1', 900002, 'PAID', 10.005, 'PLN', 'CARD', 'DPD', '2020-03-29 02:30'), "
