@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from bridge import Bridge
 from cells import Cell, Death
-from ground import Ground, ground
+from ground import SHOP, Ground, ground
 from shopferry import stack
 from shopferry.demo.airflow_client import AirflowClient
 from shopferry.settings import PROJECT, data_dir
@@ -55,6 +55,7 @@ def bridge(shared_ground: Ground) -> Iterator[Bridge]:
 @pytest.fixture(scope="module")
 def airflow(shared_ground: Ground) -> AirflowClient:
     """AirflowClient, joined to the running stack, as its administrator."""
+    shared_ground.shared.reset(SHOP)  # the run's first reset compares the stack with the one it made, which had no Airflow
     state = stack.up()
     assert state == shared_ground.state
     shared_ground.whole = False  # the scheduler's cells copy slowly, and want a shop that has not grown
