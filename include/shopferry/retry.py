@@ -49,6 +49,8 @@ def describe(error: BaseException) -> str:
             parts += [" ".join(t.split()) for t in (error.diag.message_primary, error.diag.message_hint) if t]
         elif where := [t for t in (error.diag.schema_name, error.diag.table_name, error.diag.column_name) if t]:
             parts.append(f"in {'.'.join(where)}")
+        if isinstance(error, psycopg.errors.ForeignKeyViolation):
+            parts.append("(one that is checked at once must be made deferrable: `shopferry assess` has the statement)")
         if error.sqlstate == "40P01":
             # Who waited for what: locks, relations and process numbers, no values.
             parts += [" ".join(text.split()) for text in (error.diag.message_detail, error.diag.context) if text]

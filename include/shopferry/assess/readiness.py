@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import psycopg
 
 from shopferry import db
+from shopferry.assess.constraints import find_immediate_keys
 from shopferry.assess.findings import Finding, Severity, read_value
 from shopferry.assess.rights import (
     LEGACY,
@@ -80,9 +81,9 @@ def check_legacy(legacy: Connection, route: Route) -> Iterator[Finding]:
     yield from _check_log(legacy, route)
     yield from _check_transactions(legacy)
     if route.has_way_back:
-        yield from _find_own_code(
-            legacy, Route.load(name_reverse(route.name)), "legacy", "when the way back merges rows"
-        )
+        back = Route.load(name_reverse(route.name))
+        yield from _find_own_code(legacy, back, "legacy", "when the way back merges rows")
+        yield from find_immediate_keys(legacy, back.entities, LEGACY, Severity.WARNING)
 
 
 def _check_log(legacy: Connection, route: Route) -> Iterator[Finding]:
@@ -215,6 +216,7 @@ def check_shop(shop: Connection, route: Route) -> Iterator[Finding]:
     begun = db.exists(shop, "ferry.identity") and bool(read_value(shop, "SELECT EXISTS (SELECT FROM ferry.chunk)"))
     for entity in route.entities:
         yield from _check_entity(shop, entity, role, begun=begun)
+    yield from find_immediate_keys(shop, route.entities, SHOP, Severity.BLOCKING)
 
 
 def _check_entity(shop: Connection, entity: str, role: str, *, begun: bool) -> Iterator[Finding]:

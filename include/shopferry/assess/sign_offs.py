@@ -42,13 +42,12 @@ def find_unmatched(legacy: Connection, settled: Iterable[SignedOff]) -> Iterator
     there = legacy.execute(
         """SELECT n.nspname, c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-           WHERE n.nspname !~ '^pg_' AND c.relkind IN ('r', 'p', 'm', 'v', 'f') ORDER BY 1, 2, a.attnum"""
+           WHERE n.nspname !~ '^pg_' AND c.relkind IN ('r', 'p', 'm', 'f') ORDER BY 1, 2, a.attnum"""
     ).fetchall()
-    names = {
-        write_name(*(() if schema == "public" else (schema,)), *path)
-        for schema, table, column in there
-        for path in ((table,), (table, column or "*"), (table, "*"))
-    }
+    names: set[str] = set()
+    for schema, table, column in there:
+        whole = write_name(table) if schema == "public" else f"{write_name(schema, table)}.*"
+        names |= {whole, *([f"{whole.removesuffix('.*')}.{write_name(column)}"] if column else [])}
     for line in settled:
         if any(line.covers(table, None if line.column is None else column, schema) for schema, table, column in there):
             continue

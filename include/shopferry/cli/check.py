@@ -86,7 +86,7 @@ def verify(args: argparse.Namespace) -> int:
         route.of(args.phase)
     wanted, standing = [args.phase] if args.phase else route.phases, phase_steps.find_comparable(settings)
     if absent := [p for p in wanted if p not in standing]:
-        left_out = f"not compared, as not in sync: {', '.join(absent)}; `shopferry phase run` brings a phase there"
+        left_out = f"not compared, as not in sync: {', '.join(absent)} (`shopferry phase status` says how they stand)"
         if len(absent) == len(wanted):
             raise PhaseError(left_out)
         print(left_out, file=sys.stderr)

@@ -62,7 +62,7 @@ def phase_init(args: argparse.Namespace) -> int:
         args,
         [
             {"installed": "captured tables of legacy", "names": route.tables},
-            {"installed": "fenced tables of the new shop", "names": route.entities},
+            {"installed": "tables of the new shop that the route fills", "names": route.entities},
         ],
     )
     return 0
@@ -208,6 +208,7 @@ def cutover(args: argparse.Namespace) -> int:
     signals.exit_on_signals()  # it still lets PgBouncer's clients go
     done = switch.cut_over(settings, name_who(args))
     show(args, [{"step": step, "ms": ms} for step, ms in done.steps])
+    print("cut over: the new shop is open for writes, legacy is closed", file=sys.stderr)
     publish_report("after the cutover")
     return 0
 

@@ -101,11 +101,10 @@ def move(conn: Connection, route: str, phase: str, target: State) -> None:
 
 def require_start(conn: Connection, route: str, phase: str) -> None:
     """Refuse a phase out of order: all earlier ones must be verified. Raises PhaseError saying what is missing."""
-    load(conn, route, phase)
+    if load(conn, route, phase).state == State.CUT_OVER:
+        raise PhaseError(f"phase {phase} is cut over: the new shop owns its data, nothing is copied any more")
     for earlier in load_all(conn, route):
         if earlier.phase == phase:
-            if earlier.state == State.CUT_OVER:
-                raise PhaseError(f"phase {phase} is cut over: the new shop owns its data, nothing is copied any more")
             return
         if earlier.state != State.VERIFIED:
             raise PhaseError(

@@ -16,6 +16,7 @@ from shopferry.cutover.turn import Turn
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import GateError, ShopferryError
 from shopferry.route import settings as route_settings
+from shopferry.route.route import Route
 from shopferry.route.settings import Terms
 from shopferry.settings import Settings
 from shopferry.stores import fence
@@ -70,7 +71,11 @@ def _judge(s: Stores, settings: Settings, terms: Terms) -> list[Gate]:
 
 
 def judge_back(settings: Settings) -> list[Gate]:
-    """Judge every gate of the rollback, of a route that has a way back, as `judge` does those of the cutover."""
+    """Judge every gate of the rollback as `judge` does those of the cutover. Raises GateError without a way back."""
+    if not Route.load(settings.route).has_way_back:
+        raise GateError(
+            f"route {settings.route} has no mappings that lead back: there is no rollback, and no gate of one"
+        )
     with open_stores(settings.reversed, "gates") as s:
         return _judge_back(s, settings, route_settings.load(settings.route).cutover)
 
@@ -149,7 +154,7 @@ def _phases(s: Stores) -> Gate:
         "phases verified",
         not late,
         ", ".join(late) or f"{len(states)} of {len(states)} verified",
-        "run the phases named; after a change of mappings `shopferry phase init`, then `shopferry verify`",
+        "run the phases named; after a change of mappings `shopferry phase init`, then all phases again",
     )
 
 

@@ -122,7 +122,9 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
                 standing.read_lag(shop, route.name),
                 steps,
                 judged,
-                tuple(_list_next(active, phases, waiting, differences, answers, judged)),
+                tuple(
+                    _list_next(active, phases, waiting, differences, answers, judged, has_way_back=route.has_way_back)
+                ),
             )
     finally:
         if legacy:
@@ -145,6 +147,8 @@ def _list_next(
     differences: tuple[DifferenceSegment, ...],
     answers: list[Sum],
     judged: tuple[Gate, ...],
+    *,
+    has_way_back: bool,
 ) -> list[str]:
     """List what has to be done from here, the most urgent first."""
     todo = []
@@ -162,13 +166,18 @@ def _list_next(
         )
     elif waiting:
         todo.append(
-            f"Settle what waits in quarantine ({waiting} rows): legacy is closed, so enter them in the new shop, or let them be."
+            f"Settle what waits in quarantine ({waiting} rows): legacy is closed, so let them in once their cause "
+            "is mended (`shopferry quarantine release`), or give them up by name (`shopferry quarantine drop`)."
         )
     if active == "shop":
         todo.append(
             "The new shop takes the writes, and legacy keeps up with it: the DAG rollback gives the shop back with all of them."
+            if has_way_back
+            else "The new shop takes the writes, and none is led back to legacy: the route has no mappings for it."
         )
-        todo.append("Once the way back is no longer promised, two people end the migration: DAG finish.")
+        todo.append(
+            "Once the days of the way back are over (`way_back_days`), two people end the migration: DAG finish."
+        )
         return todo
     if unfinished := next((p for p in phases if p.state != "verified"), None):
         todo.append(f"The phase {unfinished.phase} is {unfinished.state}: run it to its end (DAG {unfinished.phase}).")
