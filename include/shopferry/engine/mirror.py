@@ -232,7 +232,7 @@ def _advise_on_missing(source: Connection, table: str, within: str) -> str:
             f"{elsewhere[0]} is there, but only tables of schema {within} can be moved: "
             f"ALTER TABLE {elsewhere[0]} SET SCHEMA {within}, and leave its application a view of the old name"
         )
-    return "check DSN and route"
+    return "check DSN and route; for tables of another schema, or with capitals, see docs/howto/own-stores.md"
 
 
 def _mirrored(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any] | None:

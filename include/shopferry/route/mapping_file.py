@@ -120,7 +120,11 @@ def _find_schema(text: HeadedFile, sources: tuple[Source, ...]) -> str:
     """Find the schema of the store that is read."""
     schemas = sorted({s.relation.partition(".")[0] for s in sources if s.is_captured})
     if len(schemas) > 1:
-        raise text.error(1, "sources of both stores: a mapping reads one and makes rows of the other")
+        raise text.error(
+            1,
+            "sources of both stores: a mapping reads one and makes rows of the other. "
+            "An entity of the route that is a source has the schema of this file's own entity",
+        )
     for section in text.sections[1:]:
         if section.name not in {s.relation for s in sources if s.lineage}:
             raise text.error(section.line, f"lineage of {section.name}, which is no source without column here")
