@@ -53,7 +53,8 @@ def _blame(mapping: str, source: Source, child: str, columns: set[str]) -> Findi
         Severity.WARNING,
         f"its source {source.relation}({source.column}) gives the keys of {source.relation}, and the mapping's key is that of "
         f"{child}, which names them in {named}",
-        f"when a row of {source.relation} changes, rows with another key are merged, those that hang on it stay as they were, and one that is deleted stops the stream",
+        f"when a row of {source.relation} changes, rows with another key are merged, those that hang on it stay as "
+        "they were, and one that is deleted stops the stream",
         f"write `source: {source.relation}` with a section `lineage: {source.relation}` that SELECTs the keys "
         "of the rows that hang on it",
     )
