@@ -2,7 +2,7 @@
 -- subject: legacy consents
 -- severity: warning
 -- consequence: they arrive as unproven and must not be used: the law asks for who, when and to what
--- remedy: find the proof and enter it in legacy before the move, or ask these people again after it
+-- remedy: find the proof and enter it in legacy before the move, or ask at the next sign-in: asking by e-mail would be marketing itself
 SELECT s.id::text AS key, coalesce(s.channel, '') AS example
 FROM consents s
 WHERE upper(s.granted) IN ('T', 'Y', '1')

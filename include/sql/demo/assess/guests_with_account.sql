@@ -1,8 +1,8 @@
 -- finding: orders of guests whose e-mail is that of an account
 -- subject: legacy orders.email
 -- severity: note
--- consequence: they become orders of that account
--- remedy: nothing, if that is what the shop promises its guests
+-- consequence: they become orders of that account where name or phone agree; the others stay a guest's (guest_unproven)
+-- remedy: nothing, or give an order to its account in legacy
 SELECT o.id::text AS key, o.email AS example
 FROM orders o
 WHERE coalesce(o.customer_id, 0) <= 0

@@ -2,7 +2,7 @@
 -- subject: legacy customers.newsletter
 -- severity: warning
 -- consequence: a flag is no consent: it arrives as unproven, and nobody is written to on its strength
--- remedy: nothing in legacy can mend it; plan to ask again, by a channel that may be used
+-- remedy: nothing in legacy can mend it; asking by e-mail would be marketing without consent; ask at the next sign-in, or in a line of a mail that is owed anyway
 SELECT c.id::text AS key, coalesce(c.newsletter_date, '') AS example
 FROM customers c
 WHERE upper(c.newsletter) IN ('T', 'Y', '1')

@@ -1,15 +1,18 @@
 -- entity: shop.customer_order
 -- key:    id
 -- scope:  id
--- source: legacy.orders(id), legacy.order_items(order_id), identity.customer, shop.customer
+-- source: legacy.orders(id), legacy.order_items(order_id), identity.customer, legacy.customers, shop.customer
 -- counts: legacy.orders(id) as id
 -- index:  legacy.orders(customer_id)
 -- index:  legacy.orders(email)
 -- standardize: email legacy.orders (email)
 -- standardize: currency legacy.orders (currency)
 -- standardize: text legacy.orders (note)
--- Orders as they were; a guest whose e-mail is that of an account is that customer; orders of customers who have left
--- stay, detached. The total is never recomputed: where the lines do not add up to it, the difference is shown.
+-- standardize: name_words legacy.orders (ship_name)
+-- standardize: name_words legacy.customers (full_name)
+-- standardize: phone legacy.orders (coalesce(ship_country, '') || '|' || ship_phone)
+-- Orders as they were; a guest whose e-mail is that of an account is that customer if name or phone agree, too, for an e-mail
+-- may be mistyped into somebody else's; orders of customers who have left stay, detached. The total is never recomputed: where the lines do not add up to it, the difference is shown.
 WITH status(code, status) AS (VALUES
     ('NEW', 'pending'), ('1', 'pending'), ('N', 'pending'), ('PAID', 'paid'), ('2', 'paid'), ('P', 'paid'),
     ('PROC', 'processing'), ('3', 'processing'), ('SENT', 'shipped'), ('4', 'shipped'), ('S', 'shipped'),
@@ -21,8 +24,8 @@ WITH status(code, status) AS (VALUES
 )
 SELECT o.id,
        btrim(o.number) AS number,
-       CASE WHEN o.customer_id > 0 THEN sc.id ELSE g.shop_key END AS customer_id,
-       CASE WHEN o.customer_id > 0 OR g.shop_key IS NOT NULL THEN NULL ELSE e.value END AS guest_email,
+       CASE WHEN o.customer_id > 0 THEN sc.id WHEN g.known THEN g.shop_key END AS customer_id,
+       CASE WHEN o.customer_id > 0 OR g.known THEN NULL ELSE e.value END AS guest_email,
        s.status::shop.order_status AS status,
        u.value AS currency,
        round(o.total, 2) AS total,
@@ -30,6 +33,7 @@ SELECT o.id,
        round(o.total, 2) - round(coalesce(o.delivery_cost, 0), 2) - l.total AS total_difference,
        o.created_at AT TIME ZONE 'Europe/Warsaw' AS placed_at,
        n.value AS note,
+       CASE WHEN NOT g.known THEN ARRAY['guest_unproven'] ELSE '{}' END AS notes,
        array_remove(ARRAY[
            CASE WHEN o.customer_id > 0 AND (i.legacy_key IS NULL OR i.cluster LIKE '#% missing') THEN 'customer_missing'
                 WHEN o.customer_id > 0 AND sc.id IS NULL AND i.cluster NOT LIKE '#% deleted' THEN 'customer_quarantined'
@@ -56,10 +60,16 @@ LEFT JOIN ferry.standardized n ON n.kind = 'text' AND n.raw = o.note
 LEFT JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = o.customer_id AND o.customer_id > 0
 LEFT JOIN shop.customer sc ON sc.id = i.shop_key
 LEFT JOIN LATERAL (
-    SELECT min(m.shop_key) AS shop_key
-    FROM ferry.identity m
-    JOIN shop.customer mc ON mc.id = m.shop_key
-    WHERE m.entity = 'customer' AND m.cluster = e.value AND coalesce(o.customer_id, 0) <= 0
+    SELECT mc.id AS shop_key,
+           coalesce(string_to_array(w.value, ' ') && string_to_array(v.value, ' '), false)
+               OR coalesce(p.value = mc.phone, false) AS known
+    FROM shop.customer mc
+    JOIN legacy.customers lc ON lc.id = mc.legacy_customer_id
+    LEFT JOIN ferry.standardized w ON w.kind = 'name_words' AND w.raw = lc.full_name
+    LEFT JOIN ferry.standardized v ON v.kind = 'name_words' AND v.raw = o.ship_name
+    LEFT JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(o.ship_country, '') || '|' || o.ship_phone
+    WHERE mc.id = (SELECT min(m.shop_key) FROM ferry.identity m WHERE m.entity = 'customer' AND m.cluster = e.value)
+      AND coalesce(o.customer_id, 0) <= 0
 ) g ON true
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(nullif(round(coalesce(t.line_total, t.quantity * t.unit_price), 2), 'NaN')), 0) AS total
@@ -84,5 +94,12 @@ UNION
 SELECT o.id
 FROM changed c
 JOIN ferry.identity i ON i.entity = 'customer' AND i.shop_key = c.id
+JOIN ferry.standardized s ON s.kind = 'email' AND s.value = i.cluster
+JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;
+
+-- lineage: legacy.customers
+SELECT o.id
+FROM changed c
+JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.id
 JOIN ferry.standardized s ON s.kind = 'email' AND s.value = i.cluster
 JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;

@@ -3,3 +3,4 @@ INSERT INTO orders (id, number, customer_id, email, status_code, total, currency
 (101, 'Z/101', 3, 'a@example.com', 'DONE', 100.00, 'PLN', 'BLIK', 'INPOST', 10, '2020-01-15 12:00'),
 (102, 'Z/102', 0, 'G@example.com', 'DONE', 100.00, 'PLN', 'BLIK', 'INPOST', 10, '2020-01-15 12:00'),
 (103, 'Z/103', 8, 'a@example.com', 'DONE', 100.00, 'PLN', 'BLIK', 'INPOST', 10, '2020-01-15 12:00');
+UPDATE orders SET ship_name = 'Gość' WHERE id = 102;

@@ -9,3 +9,4 @@ INSERT INTO orders (id, number, customer_id, email, status_code, total, currency
 (106, 'Z/106', 99, 'a@example.com', 'DONE', 100.00, 'PLN', 'BLIK', 'INPOST', 10, '2020-01-15 12:00'),
 (107, 'Z/107', NULL, 'gosc(at)example.com', 'DONE', 100.00, 'PLN', 'BLIK', 'INPOST', 10, '2020-01-15 12:00'),
 (108, 'Z/108', 0, '', 'DONE', 100.00, 'PLN', 'BLIK', 'INPOST', 10, '2020-01-15 12:00');
+UPDATE orders SET ship_name = 'Anna Nowak' WHERE id = 102;
