@@ -121,7 +121,7 @@ def test_a_change_of_address_alone_keeps_the_person(two: Pair) -> None:
 
 
 def test_a_guest_becomes_the_customer_whose_address_it_is_and_a_guest_again(two: Pair) -> None:
-    step(two, "UPDATE orders SET customer_id = 0, email = 'Late@Example.com' WHERE id = 1")
+    step(two, "UPDATE orders SET customer_id = 0, email = 'Late@Example.com', ship_name = 'Jan N.' WHERE id = 1")
     assert two.one("SELECT guest_email FROM shop.customer_order WHERE id = 1") == "late@example.com"
     step(two, "UPDATE customers SET email = 'late@example.com' WHERE id = 2")
     assert owners(two)[1] == persons(two)[2]

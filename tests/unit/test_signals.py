@@ -23,10 +23,11 @@ print("ended", flush=True)
 sys.stdin.read()  # an interpreter that is shutting down has no handlers any more
 """
 HOLDS_THE_LOCK = """
-import signal
+import signal, sys
 from shopferry import signals
 event = signals.set_on_signals()
 print("ready", flush=True)
+sys.stdin.readline()  # what is said before `communicate` listens would be lost
 with event._cond:  # so does every wait, for a moment
     signal.raise_signal(signal.SIGTERM)
 event.wait()
@@ -70,7 +71,7 @@ def test_a_program_that_waits_for_its_end_ends_however_many_signals_come(first: 
 def test_a_signal_in_the_moment_in_which_the_main_thread_holds_the_events_lock_is_heard() -> None:
     process = start(HOLDS_THE_LOCK)
     try:
-        told, _ = process.communicate(timeout=PATIENCE_S)
+        told, _ = process.communicate("go on\n", timeout=PATIENCE_S)
         assert (process.returncode, told) == (0, "ended\n")
     finally:
         process.kill()
