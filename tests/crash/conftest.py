@@ -55,9 +55,8 @@ def bridge(shared_ground: Ground) -> Iterator[Bridge]:
 @pytest.fixture(scope="module")
 def airflow(shared_ground: Ground) -> AirflowClient:
     """AirflowClient, joined to the running stack, as its administrator."""
-    shared_ground.shared.reset(
-        SHOP
-    )  # the run's first reset compares the stack with the one it made, which had no Airflow
+    # The run's first reset compares the stack with the one it made, which had no Airflow.
+    shared_ground.shared.reset(SHOP)
     state = stack.up()
     assert state == shared_ground.state
     shared_ground.whole = False  # the scheduler's cells copy slowly, and want a shop that has not grown

@@ -3,8 +3,9 @@
 -- phase:    contacts
 -- target:   shop.consent
 -- remedy:   see which consents differ (`shopferry verify contacts`), merge them anew
--- One by one, by the declaration that decides: a yes needs proof, a no is carried, and a yes that is no more needs somebody with
--- that e-mail or number who refused. Then in numbers. Consents given in the new shop are not looked at.
+-- First one by one, by the declaration that decides: a yes needs proof, and a no is carried. Where a yes was declared and the new
+-- shop says no, an account or guest with that e-mail or number must have refused. Then in numbers, per purpose. Consents given in
+-- the new shop are not looked at.
 WITH declared AS (
     SELECT s.id, s.customer_id,
            s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F') IS TRUE AS no,
@@ -20,7 +21,7 @@ WITH declared AS (
     WHERE upper(a.newsletter) IN ('T', 'Y', '1')
        OR (upper(a.newsletter) IN ('N', '0') AND btrim(a.newsletter_date, ' 0-/.:T') <> '')
     GROUP BY 1
-), refusing AS (  -- whoever has refused anything, by e-mail or number
+), refusing AS (  -- every e-mail and number that anything was refused for
     SELECT e.value AS email, p.value AS phone
     FROM legacy.customers c
     LEFT JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = c.email

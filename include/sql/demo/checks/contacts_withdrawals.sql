@@ -32,23 +32,22 @@ WITH answer AS (
       AND NOT EXISTS (SELECT FROM answer y WHERE y.account = n.account AND y.account > 0 AND y.yes AND y.channel = n.channel
                                              AND y.at > n.at AND n.at >= '1995-01-01' AND y.at < '2035-01-01')
 ), spoken AS (  -- how the new shop would address whom, and with which right
-    SELECT c.id, c.email, c.phone, s.channel::text AS channel, 'consent to ' || s.purpose || ' by ' || s.channel AS how,
-           s.legacy_consent_id AS consent
+    SELECT c.id, c.email, c.phone, s.channel::text AS channel, 'consent to ' || s.purpose || ' by ' || s.channel AS how
     FROM shop.consent s
     JOIN shop.customer c ON c.id = s.customer_id
     WHERE s.state = 'granted' AND s.legacy_customer_id IS NOT NULL
     UNION ALL
-    SELECT c.id, c.email, c.phone, w.channel::text, 'news by ' || w.channel || ' is wanted', NULL
+    SELECT c.id, c.email, c.phone, w.channel::text, 'news by ' || w.channel || ' is wanted'
     FROM shop.communication_preference w
     JOIN shop.customer c ON c.id = w.customer_id
     WHERE w.wanted AND NOT EXISTS (SELECT FROM shop.consent g WHERE g.customer_id = w.customer_id AND g.channel = w.channel
                                                               AND g.legacy_customer_id IS NULL)
 ), unanswered AS (  -- a refusal of every channel is answered for one channel by a yes to that one
-    SELECT n.id, k.how, k.id AS customer
+    SELECT n.id, k.how, k.channel, k.id AS customer
     FROM standing n
     JOIN spoken k ON n.email = k.email AND n.channel IN (k.channel, 'any')
     UNION
-    SELECT n.id, k.how, k.id
+    SELECT n.id, k.how, k.channel, k.id
     FROM standing n
     JOIN spoken k ON n.phone = k.phone AND k.channel IN ('sms', 'phone') AND n.channel IN (k.channel, 'any')
 )
@@ -57,4 +56,4 @@ FROM unanswered u
 WHERE NOT EXISTS (
     SELECT FROM answer n
     JOIN answer y ON y.account = n.account AND y.account > 0 AND y.yes AND y.at > n.at AND y.at < '2035-01-01'
-    WHERE n.id = u.id AND n.channel = 'any' AND n.at >= '1995-01-01' AND u.how LIKE '%by ' || y.channel || '%');
+    WHERE n.id = u.id AND n.channel = 'any' AND n.at >= '1995-01-01' AND y.channel = u.channel);
