@@ -63,31 +63,26 @@ def test_only_mapped_columns_are_captured(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "says"),
+    ("file", "old", "new", "word"),
     [
-        ("orders/customer_order.sql", "btrim(o.number)", "btrim(o.numero)", r"customer_order\.sql:23: .*numero"),
-        (
-            "orders/customer_order.sql",
-            "SELECT o.id FROM changed",
-            "SELECT o.idd FROM changed",
-            r"order\.sql:\d\d: .*idd",
-        ),
-        (
-            "orders/order_line.sql",
-            "legacy.order_items(order_id)",
-            "legacy.order_items(ordr)",
-            r"order_line\.sql:(1|4): .*ordr",
-        ),
-        ("orders/order_line.sql", "legacy.order_items (name)", "legacy.order_items (nom)", r"order_line\.sql:6: .*nom"),
-        ("contacts/customer.identity.sql", "LEFT JOIN legacy", "LEFT JION legacy", r"customer\.identity\.sql:\d\d: "),
+        ("orders/customer_order.sql", "btrim(o.number)", "btrim(o.numero)", "numero"),
+        ("orders/customer_order.sql", "SELECT o.id FROM changed", "SELECT o.idd FROM changed", "idd"),
+        ("orders/order_line.sql", "legacy.order_items(order_id)", "legacy.order_items(ordr)", "ordr"),
+        ("orders/order_line.sql", "legacy.order_items (name)", "legacy.order_items (nom)", "nom"),
+        ("contacts/customer.identity.sql", "LEFT JOIN legacy", "LEFT JION legacy", "JION"),
     ],
 )
 def test_a_mapping_that_does_not_run_is_named_with_file_and_line(
-    bare: tuple[str, str], tmp_path: Path, file: str, old: str, new: str, says: str
+    bare: tuple[str, str], tmp_path: Path, file: str, old: str, new: str, word: str
 ) -> None:
     route = changed(tmp_path, file, old, new)
-    with pytest.raises(MappingError, match=says):
+    text = (tmp_path / "sql" / "demo" / file).read_text()
+    line = text[: text.index(new)].count("\n") + 1
+    with pytest.raises(MappingError) as e:
         install(bare, route)
+    named = re.search(rf"{re.escape(file)}:(\d+): ", str(e.value))
+    assert named and int(named[1]) in (line, 1), (line, str(e.value))
+    assert word in str(e.value)
     assert untouched(bare)
 
 
