@@ -79,6 +79,11 @@ def test_the_end_leaves_the_audit_log_and_nothing_else(
     with db.connect(settings.target_dsn, "test") as new, db.connect(settings.source_dsn, "test") as legacy:
         new.execute("DROP VIEW public.sales, legacy.lines")
         legacy.execute("DROP TABLE note")
+    told = r"rows wait in quarantine and would be lost: shop\..*quarantine drop --why"
+    with pytest.raises(GateError, match=told):
+        end.finish(settings, "demo", "Anna", "Jan")
+    assert main(["quarantine", "drop", "--why", "looked at by the team"]) == 0
+    capsys.readouterr()
     with pytest.raises(GateError, match="two different people"):
         end.finish(settings, "demo", "Anna", "Anna")
     with pytest.raises(GateError, match="type the route's name, 'demo'"):

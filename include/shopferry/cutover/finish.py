@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Identifier
 from shopferry import db
 from shopferry.cdc import slot
 from shopferry.cdc.broker import forget, topics
-from shopferry.control import routes
+from shopferry.control import quarantine, routes
 from shopferry.cutover.turn import require_as_approved
 from shopferry.db import Connection
 from shopferry.errors import GateError, PhaseError, ShopferryError, TransientError
@@ -88,6 +88,12 @@ def find_refusals(shop: Connection, route: Route) -> list[str]:
         refused.append(
             f"the way back is promised until {until:%Y-%m-%d %H:%M} UTC, {days:g} days after the switch "
             f"(way_back_days in {route.name}/{route_settings.FILE})"
+        )
+    if waiting := quarantine.count_by_reason(shop):
+        named = ", ".join(f"{entity} {reason} {rows}" for entity, reason, rows in waiting)
+        refused.append(
+            f"rows wait in quarantine and would be lost: {named}. Let them in (`shopferry quarantine release`) or give them up "
+            "by name (`shopferry quarantine drop --why …`)"
         )
     return refused
 
