@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from shopferry.control import phases, preexisting, routes, schema
 from shopferry.db import Connection
-from shopferry.engine import captured, mirror
+from shopferry.engine import captured, mirror, witness
 from shopferry.engine.mirror import MirrorTable
 from shopferry.route.route import Route
 from shopferry.stores import fence
@@ -38,6 +38,7 @@ def install(source: Connection, target: Connection, route: Route) -> None:
         phases.register(target, route.name, route.phases)
         tables = captured.cut_to_read(target, route, mirror.reflect(source, route.tables, route.schema))
         mirror.create(target, route, tables)
+        witness.create(target, route, tables)
         if not route.reverse and routes.find_active(target, route.name) == "legacy":
             _close(target, route)
         schema.install_markers(source)

@@ -52,7 +52,7 @@ def judge_values(legacy: Connection, route: Route, tables: Mapping[str, MirrorTa
     of_identity = {
         (s.kind, s.table, s.expression) for u in route.units if isinstance(u, IdentityMapping) for s in u.standardize
     }
-    for wanted in (s for u in route.units for s in u.standardize):
+    for wanted in (s for u in route.units for s in u.standardize if not s.of_witness):
         question = (wanted.kind, wanted.table, wanted.expression)
         if question in seen or wanted.table not in tables or wanted.kind in _SAID_BY_OTHERS:
             continue

@@ -6,7 +6,7 @@ A row's bytes are handed on as they came; PostgreSQL parses them once, in `mirro
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -72,7 +72,7 @@ class Change:
     xid: int  # the lower half of the number of the transaction in legacy
     torn: bool = False  # leaves out a value that may have come in this very batch: the mirror does not have it yet
     echo: bool = False  # written by the flow in the other direction: it came from where it would be carried to
-    mixed: bool = False  # among what it stands for is an echo: the target is not what the mirror made of it
+    mixed: bool = False  # stands for several changes that must all be carried on, whatever the mirror shows of them
 
     @property
     def partial(self) -> bool:
@@ -145,8 +145,11 @@ def read_committed_ms(value: bytes | None) -> int | None:
         return None
 
 
-def collapse(changes: Iterable[Change]) -> dict[str, dict[bytes, Change]]:
+def collapse(changes: Iterable[Change], witnessed: Collection[str] = ()) -> dict[str, dict[bytes, Change]]:
     """Keep the newest state per table and key, by log position: an old event may come again behind or between newer ones.
+
+    Several changes of a key are mixed if some are an echo and some are not: the target is not what the mirror made of it.
+    They are in a `witnessed` table, too: a mapping reads the states between, of which the mirror shows nothing.
 
     For the same reason what a placeholder leaves out is not taken from the event before it: that one may have come again,
     and be older than what the mirror holds. Such a change is torn.
@@ -158,7 +161,7 @@ def collapse(changes: Iterable[Change]) -> dict[str, dict[bytes, Change]]:
         if before is not None:
             newer, older = (before, change) if change.lsn < before.lsn else (change, before)
             torn = newer.torn if newer is before else newer.partial
-            mixed = newer.mixed or older.mixed or newer.echo != older.echo
+            mixed = newer.mixed or older.mixed or newer.echo != older.echo or change.table in witnessed
             if torn != newer.torn or mixed != newer.mixed:
                 # What anybody else has written among it must be carried on.
                 newer = replace(newer, torn=torn, echo=newer.echo and older.echo, mixed=mixed)
@@ -175,6 +178,19 @@ def fill(row: bytes, older: bytes) -> bytes:
         if bytes(value) in _PLACEHOLDERS and column in old:
             new[column] = old[column]
     return msgspec.json.encode(new)
+
+
+def cut(change: Change, columns: Collection[str]) -> bytes:
+    """Cut a change's row down to these columns and its key, beside _lsn, _known and _gone; without what did not come."""
+    row = msgspec.json.decode(change.key if change.row is None else change.row, type=dict[str, msgspec.Raw])
+    keys = msgspec.json.decode(change.key, type=dict[str, msgspec.Raw])
+    state: dict[str, object] = {
+        name: value
+        for name, value in row.items()
+        if (name in columns or name in keys) and bytes(value) not in _PLACEHOLDERS
+    }
+    lsn = f"{change.lsn >> 32:X}/{change.lsn & 0xFFFFFFFF:X}"
+    return msgspec.json.encode(state | {"_lsn": lsn, "_known": change.committed_ms, "_gone": change.row is None})
 
 
 def find_drift(row: bytes, columns: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,12 +19,12 @@ import psycopg
 
 from shopferry.cdc import metrics
 from shopferry.cdc.applied import Applied
-from shopferry.cdc.envelope import Change, collapse, fill, find_drift
+from shopferry.cdc.envelope import Change, collapse, cut, fill, find_drift
 from shopferry.cdc.fidelity import Fidelity, Wanted, load_standing, read_again
 from shopferry.control import locks, offsets, phases, quarantine, routes
 from shopferry.control.offsets import Partition, Tally
 from shopferry.db import Connection
-from shopferry.engine import mirror, mirror_rows
+from shopferry.engine import mirror, mirror_rows, witness
 from shopferry.engine.merge import Merger
 from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.outcome import Merged
@@ -82,13 +83,15 @@ class Replay:
         errors go up for the caller's retry. In every case nothing of the batch stays.
         """
         started = time.monotonic()
-        collapsed, tallies, lags = collapse(changes), _count(changes), list[int]()
+        collapsed = collapse(changes, self.route.witnessed)
+        tallies, lags = _count(changes), list[int]()
         self.merger.stage(self.route.units)
         with self.target.transaction():
             states = phases.lock(self.target, self.route.name)
             if routes.find_installed(self.target, self.route.name) != self.installed:
                 raise FencedError("other mappings were installed since this consumer read its own")
             offsets.advance(self.target, self.route.name, steps)
+            self._book_witnessed(changes)
             units = [u for phase, state, _ in states if state.live for u in self.route.of(phase)]
             generations = {t: g for phase, _, g in states for t in self.route.tables_of(phase)}
             whole = {
@@ -135,6 +138,17 @@ class Replay:
         if echo:
             self.merger.judge(looked_at, changed)
         return written, self.merger.propagate(units, changed)
+
+    def _book_witnessed(self, changes: Sequence[Change]) -> None:
+        """Book every state of the columns that mappings name, before a batch is collapsed to its rows' last."""
+        for name, columns in self.route.witnessed.items():
+            own = [c for c in changes if c.table == name and not c.echo]
+            if not own:
+                continue
+            witness.book_events(self.target, self.tables[name], columns, [cut(c, columns) for c in own])
+            wanted = {w for u in self.route.units for w in u.standardize if w.of_witness and w.table == name}
+            if several := [key for key, n in Counter(c.key for c in own).items() if n > 1]:
+                witness.judge(self.target, self.tables[name], wanted, several)
 
     def _whole(self, table: MirrorTable, changes: Sequence[Change], generation: int) -> list[Change]:
         """The changes with every value, exactly: what events leave out or get wrong comes from the mirror or from legacy."""

@@ -21,7 +21,7 @@ from shopferry.control.chunks import Chunk, Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.db import Connection
-from shopferry.engine import mirror, mirror_rows, verdicts
+from shopferry.engine import mirror, mirror_rows, verdicts, witness
 from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.pair import Stores
 from shopferry.engine.statements import select_keys_between, target_of
@@ -138,7 +138,10 @@ def copy_next(
 def _copy(stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, live: list[Unit]) -> tuple[int, str]:
     shop = stores.target
     within = key_range(table.key, chunk.low, chunk.high)
+    [(lsn, known)] = stores.source.execute("SELECT pg_current_wal_lsn()::text, clock_timestamp()::text").fetchall()
     fetch(stores, table, within)
+    if columns := stores.route.witnessed.get(table.name):
+        witness.book_copied(shop, table, columns, lsn, known)
     row = stores.source.execute("SELECT pg_current_wal_lsn()::text").fetchone()
     watermark = str(row[0]) if row else "0/0"
     shop.execute("ANALYZE pg_temp.incoming")

@@ -8,10 +8,10 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from shopferry.db import Connection
-from shopferry.engine import changes
+from shopferry.engine import changes, witness
 from shopferry.engine.mirror import MirrorTable, key_type_of
 from shopferry.errors import MappingError
-from shopferry.route.entities import EntityMapping, Unit
+from shopferry.route.entities import EntityMapping, Unit, name_witness
 from shopferry.route.route import Route
 
 
@@ -35,6 +35,7 @@ def cut_to_read(target: Connection, route: Route, full: Mapping[str, MirrorTable
                 for c in table.columns
             )
             target.execute(SQL("CREATE TABLE {} ({})").format(table.view, body))
+        witness.create(target, route, dict(full))
         for unit, select, line in _selects(route):
             for name, column in _probe(target, unit, full, select, line):
                 used[name].add(column)
@@ -59,9 +60,12 @@ def _selects(route: Route) -> Iterable[tuple[Unit, str, int]]:
             elif not source.is_identity:
                 yield unit, f'SELECT "{source.column}" FROM {source.relation}', source.line
         for wanted in unit.standardize:
-            yield unit, f"SELECT ({wanted.expression})::text FROM {unit.schema}.{wanted.table}", wanted.line
+            relation = f"ferry.{name_witness(wanted.table)}" if wanted.of_witness else f"{unit.schema}.{wanted.table}"
+            yield unit, f"SELECT ({wanted.expression})::text FROM {relation}", wanted.line
         for table, columns in unit.indexes:
             yield unit, f"SELECT {columns} FROM {unit.schema}.{table}", 0
+        for table, named in unit.witness:
+            yield unit, f"SELECT {', '.join(named)} FROM {unit.schema}.{table}", 0
         if isinstance(unit, EntityMapping) and unit.counts:
             yield unit, f'SELECT "{unit.counts.column}" FROM {unit.schema}.{unit.counts.table}', 0
 

@@ -17,7 +17,7 @@ from shopferry.db import Connection
 from shopferry.engine import changes
 from shopferry.errors import MappingError
 from shopferry.keys import key_range, key_text
-from shopferry.route.entities import EntityMapping, IdentityMapping, Source, Unit
+from shopferry.route.entities import EntityMapping, IdentityMapping, Source, Unit, name_witness
 from shopferry.route.route import Route
 
 RESERVED = ("problems", "left_out")
@@ -69,7 +69,12 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
     fill = SQL("INSERT INTO {} {}").format(yielded, select)
     empty = SQL("WITH a AS (DELETE FROM {}) DELETE FROM {}").format(affected, yielded)
     known = {"ferry.identity" if s.is_identity else s.relation for s in unit.sources} | {"ferry.standardized"}
+    witnesses = {f"ferry.{name_witness(table)}": f"{unit.schema}.{table}" for table, _ in unit.witness}
+    known |= set(witnesses)
     reads = changes.find_columns_read(conn, select, frozenset(known), frozenset(m.entity for m in route.mappings))
+    for booked, relation in witnesses.items():  # a new state comes with a change of that column
+        if reads is not None and relation in reads:
+            reads[relation] += reads[booked]
     take = compose_take(affected, _select_changed_keys(unit, reads))
     settle: Composable = SQL("SELECT 0")
     deferrable: tuple[Identifier, ...] = ()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import psycopg
 
 from shopferry.db import Connection
-from shopferry.engine import mirror, statements
+from shopferry.engine import mirror, statements, witness
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import MappingError
 from shopferry.route.entities import IdentityMapping, Unit
@@ -21,6 +21,7 @@ def try_merge(target: Connection, route: Route, tables: Mapping[str, MirrorTable
     Raises MappingError with file and line, ConfigError for a table that the mirror cannot hold.
     """
     mirror.create(target, route, tables)
+    witness.create(target, route, dict(tables))
     target.execute(f"SELECT {origin.WRITER}".encode())
     for unit in route.units:
         try:

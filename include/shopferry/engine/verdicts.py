@@ -10,21 +10,22 @@ from psycopg.sql import SQL, Identifier, Literal
 from shopferry.control import locks
 from shopferry.db import Connection
 from shopferry.engine.standardize import VERSION, standardize
-from shopferry.route.entities import Standardize, name_changed_table
+from shopferry.route.entities import Standardize, name_changed_table, name_witness
 
 _BATCH = 2_000  # raw values judged between two inserts: who needs one of them waits for no more than these
 Raw = tuple[str, str]  # kind, raw value
 
 
 def ensure(conn: Connection, column: Standardize, schema: str) -> int:
-    """Judge every raw value of one column of the mirror that has no verdict of this version yet; returns how many.
+    """Judge every raw value of one column of the mirror, or of a witness, that has no verdict of this version yet; returns how many.
 
     `schema` is that of the mirror's views. Commits as it goes: verdicts are true by themselves.
     """
     new = 0
     # A column may have millions: they stay at the server, and outlive the commits in between.
     with conn.cursor("raw_values", withhold=True) as found:
-        found.execute(_select_missing((column,), (schema, column.table)))
+        of = ("ferry", name_witness(column.table)) if column.of_witness else (schema, column.table)
+        found.execute(_select_missing((column,), of))
         while raws := found.fetchmany(_BATCH):
             judge(conn, raws)
             new += len(raws)

@@ -25,6 +25,11 @@ def name_changed_entity(entity: str) -> str:
     return shorten_name(f"changed_entity_{entity.partition('.')[2]}")
 
 
+def name_witness(table: str) -> str:
+    """Return the table in schema ferry that holds the states of a captured table's rows."""
+    return shorten_name(f"witness_{table}")
+
+
 @dataclass(frozen=True)
 class Source:
     """What makes an entity's key affected, by column or by a lineage SELECT: a captured table, an identity, or another entity."""
@@ -58,12 +63,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Standardize:
-    """All distinct values of `expression` over `table` must stand in ferry.standardized under `kind`."""
+    """All distinct values of `expression` over `table`, or over its witness, must stand in ferry.standardized under `kind`."""
 
     kind: str
     table: str
     expression: str
     line: int = field(default=1, compare=False)
+    of_witness: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ class Unit(ABC):
     standardize: tuple[Standardize, ...]
     indexes: tuple[tuple[str, str], ...]  # (legacy table, column list)
     after: tuple[str, ...]
+    witness: tuple[tuple[str, tuple[str, ...]], ...]  # (captured table, columns whose every state is kept)
 
     @property
     @abstractmethod
@@ -129,7 +136,7 @@ class Unit(ABC):
         texts = [self.body, *(s.lineage or "" for s in self.sources)]
         named = {m for text in texts for m in re.findall(rf"\b{self.schema}\.([a-z_][a-z0-9_]*)\b", text)}
         named |= {s.name for s in self.sources if s.is_captured}
-        return frozenset(named | {s.table for s in self.standardize})
+        return frozenset(named | {s.table for s in self.standardize} | {table for table, _ in self.witness})
 
     @property
     def simple_sources(self) -> tuple[Source, ...]:

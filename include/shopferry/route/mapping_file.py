@@ -19,8 +19,10 @@ from shopferry.route.headed import HeadedFile
 _SOURCE = re.compile(r"^([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)(?:\(([a-z_][a-z0-9_]*)\))?$")
 _COUNTS = re.compile(r"^(?:legacy|shop)\.([a-z_][a-z0-9_]*)\(([a-z_][a-z0-9_]*)\)\s+as\s+([a-z_][a-z0-9_]*)$")
 _COLUMN_OF = re.compile(r"^([a-z_]+)?\s*(?:legacy|shop)\.([a-z_][a-z0-9_]*)\s*\((.+)\)$")
-_ENTITY_WORDS = {"entity", "key", "scope", "source", "counts", "standardize", "index", "after", "lineage"}
-_IDENTITY_WORDS = {"identity", "sequence", "source", "standardize", "index", "after", "lineage"}
+_OF_WITNESS = re.compile(r"^([a-z_]+)\s+ferry\.witness_([a-z_][a-z0-9_]*)\s*\((.+)\)$")
+_WITNESS = re.compile(r"^(?:legacy|shop)\.([a-z_][a-z0-9_]*)\s*\((.+)\)$")
+_ENTITY_WORDS = {"entity", "key", "scope", "source", "counts", "standardize", "index", "after", "witness", "lineage"}
+_IDENTITY_WORDS = {"identity", "sequence", "source", "standardize", "index", "after", "witness", "lineage"}
 
 
 def read(file: Path, where: Path) -> Unit:
@@ -44,8 +46,12 @@ def read(file: Path, where: Path) -> Unit:
         "standardize": tuple(_read_standardize(text)),
         "indexes": tuple(_read_indexes(text)),
         "after": tuple(item for _, item in _split_items(text, "after")),
+        "witness": tuple(_read_witnesses(text)),
     }
     unit = _make_identity(text, shared) if is_identity else _make_entity(text, shared)
+    for wanted in unit.standardize:
+        if wanted.of_witness and wanted.table not in {table for table, _ in unit.witness}:
+            raise text.error(wanted.line, f"ferry.witness_{wanted.table}: no `-- witness:` line here names that table")
     unread = unit.tables - {s.name for s in sources if s.is_captured}
     if unread:
         raise text.error(
@@ -133,6 +139,9 @@ def _find_schema(text: HeadedFile, sources: tuple[Source, ...]) -> str:
 
 def _read_standardize(text: HeadedFile) -> Iterator[Standardize]:
     for header in text.all("standardize"):
+        if match := _OF_WITNESS.match(header.value):
+            yield Standardize(match[1], match[2], match[3], header.line, of_witness=True)
+            continue
         match = _COLUMN_OF.match(header.value)
         if not match or not match[1]:
             _refuse_odd_names(text, header.line, header.value.partition("(")[0])
@@ -149,6 +158,16 @@ def _read_indexes(text: HeadedFile) -> Iterator[tuple[str, str]]:
             _refuse_odd_names(text, header.line, header.value.partition("(")[0])
             raise text.error(header.line, f"index wants `legacy.<table>(<columns>)`, not {header.value!r}")
         yield match[2], match[3]
+
+
+def _read_witnesses(text: HeadedFile) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for line, item in _split_items(text, "witness"):
+        match = _WITNESS.match(item)
+        columns = tuple(c.strip() for c in match[2].split(",")) if match else ()
+        if not match or not all(re.fullmatch(r"[a-z_][a-z0-9_]*", c) for c in columns):
+            _refuse_odd_names(text, line, item)
+            raise text.error(line, f"witness wants `legacy.<table> (<column>, …)`, not {item!r}")
+        yield match[1], columns
 
 
 def _read_counts(text: HeadedFile) -> Counts | None:

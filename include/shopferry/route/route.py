@@ -122,6 +122,15 @@ class Route:
         """All captured legacy tables, sorted."""
         return tuple(sorted({t for u in self.units for t in u.tables}))
 
+    @cached_property
+    def witnessed(self) -> dict[str, tuple[str, ...]]:
+        """The columns of which every state is kept, by captured table; the first that a mapping names comes first."""
+        found: dict[str, tuple[str, ...]] = {}
+        for unit in self.units:
+            for table, columns in unit.witness:
+                found[table] = tuple(dict.fromkeys((*found.get(table, ()), *columns)))
+        return found
+
     def tables_of(self, phase: str) -> tuple[str, ...]:
         """Return the legacy tables that this phase is the first to read."""
         earlier = {t for p in self.phases[: self.phases.index(phase)] for u in self.of(p) for t in u.tables}

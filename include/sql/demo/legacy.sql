@@ -51,9 +51,43 @@ CREATE TABLE consents (
     granted_at   timestamp,
     ip           varchar(64),
     wording      varchar(32),              -- version of the text that was agreed to
-    withdrawn_at timestamp
+    withdrawn_at timestamp,
+    confirmed_at timestamp                 -- of a link in an e-mail, where the text asks for it
 );
 CREATE INDEX consents_customer ON consents (customer_id);
+
+CREATE TABLE consent_texts (
+    id            serial PRIMARY KEY,
+    version       varchar(32),
+    language      char(2),
+    valid_from    date,
+    valid_to      date,
+    body          text,
+    controller    varchar(255),            -- who asked
+    purposes      varchar(255),            -- "marketing, newsletter"
+    channels      varchar(255),            -- "email, sms"
+    double_opt_in char(1) DEFAULT 'N',     -- whether it asks for a confirmation
+    usable        char(1) DEFAULT 'T',     -- what counsel has decided
+    why_not       varchar(255)
+);
+
+INSERT INTO consent_texts (version, language, valid_from, valid_to, body, controller, purposes, channels, double_opt_in, usable, why_not)
+VALUES ('v0', 'pl', '1999-01-01', '2011-12-31', 'Chcę otrzymywać informacje handlowe.', NULL, 'marketing',
+        'email, sms, phone, post', 'N', 'N', 'names nobody who asks, and no right to withdraw'),
+       ('v1', 'pl', '1995-01-01', NULL, 'Zgadzam się na otrzymywanie od Sklepu Demo ofert marketingowych. Zgodę mogę cofnąć.',
+        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL),
+       ('v2', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty marketingowe Sklepu Demo wybranym kanałem. Zgodę mogę cofnąć.',
+        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL),
+       ('v3', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty Sklepu Demo. Zgodę mogę cofnąć w każdej chwili, bez podania przyczyny.',
+        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL),
+       ('v4', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty i newsletter Sklepu Demo. Zgodę mogę cofnąć w każdej chwili.',
+        'Sklep Demo sp. z o.o.', 'marketing, newsletter', 'email, sms, phone, post', 'N', 'T', NULL),
+       ('v5', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty Sklepu Demo. Administratorem danych jest Sklep Demo sp. z o.o.',
+        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL),
+       ('v6', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty Sklepu Demo. Administratorem jest Sklep Demo sp. z o.o., kontakt: iod@example.com.',
+        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL),
+       ('v7', 'pl', '2024-11-10', NULL, 'Zgadzam się na oferty Sklepu Demo. Zgoda działa po kliknięciu linku potwierdzającego.',
+        'Sklep Demo sp. z o.o.', 'marketing', 'email', 'T', 'T', NULL);
 
 CREATE TABLE orders (
     id            bigserial PRIMARY KEY,

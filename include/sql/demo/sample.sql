@@ -16,6 +16,7 @@
 -- pseudonym: email    consents (email)
 -- pseudonym: ip       consents (ip)
 -- plain:     consents (channel, granted, wording)
+-- plain:     consent_texts (version, language, body, controller, purposes, channels, double_opt_in, usable, why_not)
 -- pseudonym: email    orders (email)
 -- pseudonym: code     orders (number)
 -- pseudonym: words    orders (ship_name, ship_street, ship_city, note)
@@ -108,6 +109,10 @@ SELECT id FROM addresses WHERE customer_id IN (SELECT id FROM chosen);
 
 -- name: consents
 SELECT id FROM consents WHERE customer_id IN (SELECT id FROM chosen);
+
+-- name: consent_texts
+-- All of them: what a consent is worth depends on its text.
+SELECT id FROM consent_texts;
 
 -- name: orders
 -- Those of the chosen, with or without having signed in, and a few of guests whom nobody knows.

@@ -9,10 +9,26 @@
 WITH declared AS (
     SELECT s.id, s.customer_id,
            s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F') IS TRUE AS no,
-           s.withdrawn_at IS NULL AND upper(s.granted) IN ('T', 'Y', '1') IS TRUE AND w.value IS NOT NULL
-               AND s.granted_at BETWEEN '1995-01-01' AND '2034-12-31 23:59:59.999999' IS TRUE AS proven
+           s.withdrawn_at IS NULL AND upper(s.granted) IN ('T', 'Y', '1') IS TRUE
+               AND s.granted_at BETWEEN '1995-01-01' AND '2034-12-31 23:59:59.999999' IS TRUE
+               AND EXISTS (SELECT FROM legacy.consent_texts x
+                           JOIN ferry.standardized w ON w.kind = 'text' AND w.raw = s.wording AND w.value = btrim(x.version)
+                           WHERE upper(x.usable) IN ('T', 'Y', '1') AND x.purposes ~* 'marketing'
+                             AND daterange(x.valid_from, x.valid_to, '[]') @> s.granted_at::date
+                             AND (s.confirmed_at IS NOT NULL OR upper(x.double_opt_in) IN ('T', 'Y', '1') IS NOT TRUE)
+                             AND x.channels ~* CASE lower(left(btrim(s.channel), 2)) WHEN 'sm' THEN 'sms' WHEN 's' THEN 'sms'
+                                     WHEN 'mm' THEN 'sms' WHEN 'ph' THEN 'phone' WHEN 'te' THEN 'phone' WHEN 't' THEN 'phone'
+                                     WHEN 'p' THEN 'post' WHEN 'po' THEN 'post' ELSE 'email' END) AS proven,
+           (SELECT min(b._known) FROM ferry.witness_consents b
+            WHERE b.id = s.id AND b.granted_at IS NOT DISTINCT FROM s.granted_at) AS known, s.granted_at
     FROM legacy.consents s
-    LEFT JOIN ferry.standardized w ON w.kind = 'text' AND w.raw = s.wording
+), lived AS (  -- the e-mails and numbers that accounts have had, and until when
+    SELECT w.id AS account, e.value AS email, p.value AS phone, btrim(w.phone) <> '' AS called, w._known AS since,
+           lead(w._known, 1, 'infinity') OVER (PARTITION BY w.id ORDER BY w._known, w._lsn) AS until,
+           row_number() OVER (PARTITION BY w.id ORDER BY w._known, w._lsn) = 1 AS first
+    FROM ferry.witness_customers w
+    LEFT JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = w.email
+    LEFT JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(w.bill_country, '') || '|' || w.phone
 ), flagged AS (
     SELECT i.shop_key AS customer, bool_or(upper(a.newsletter) IN ('N', '0')) AS no
     FROM legacy.customers a
@@ -27,6 +43,8 @@ WITH declared AS (
     LEFT JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = c.email
     LEFT JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(c.bill_country, '') || '|' || c.phone
     WHERE EXISTS (SELECT FROM declared d WHERE d.customer_id = c.id AND d.no)
+       OR EXISTS (SELECT FROM ferry.witness_consents w WHERE w.customer_id = c.id
+                  AND (w.withdrawn_at IS NOT NULL OR upper(w.granted) IN ('N', '0', 'F')))
        OR (upper(c.newsletter) IN ('N', '0') AND btrim(c.newsletter_date, ' 0-/.:T') <> '')
     UNION
     SELECT e.value, NULL
@@ -46,12 +64,22 @@ WITH declared AS (
                 WHEN d.id IS NULL THEN 'no declaration decides it'
                 WHEN d.no AND t.state <> 'withdrawn' THEN 'the declaration says no'
                 WHEN t.state = 'granted' AND NOT d.proven THEN 'the declaration proves nothing'
-                WHEN t.state = 'unproven' AND d.proven THEN 'the declaration has proof'
+                WHEN t.state = 'granted' AND d.granted_at > d.known AT TIME ZONE 'Europe/Warsaw' + interval '25 hours'
+                THEN 'it was given after it was written'
+                WHEN t.state = 'granted' AND a.moved THEN 'it was given for another address'
+                WHEN t.state = 'unproven' AND d.proven AND NOT a.moved
+                     AND d.granted_at < d.known AT TIME ZONE 'Europe/Warsaw' + interval '23 hours' THEN 'the declaration has proof'
                 WHEN t.state = 'withdrawn' AND NOT d.no
                      AND NOT EXISTS (SELECT FROM refusing r WHERE r.email = t.email)
                      AND NOT EXISTS (SELECT FROM refusing r WHERE r.phone = t.phone) THEN 'nobody has refused' END AS found
     FROM told t
     LEFT JOIN declared d ON d.id = t.legacy_consent_id
+    LEFT JOIN LATERAL (
+        SELECT coalesce(bool_or(CASE t.channel WHEN 'email' THEN v.email IS DISTINCT FROM t.email WHEN 'post' THEN false
+                                ELSE v.called AND v.phone IS DISTINCT FROM t.phone END), false) AS moved
+        FROM lived v
+        WHERE v.account = d.customer_id AND ((v.since <= d.known AND d.known < v.until) OR (v.first AND v.since > d.known))
+    ) a ON true
     LEFT JOIN flagged f ON f.customer = t.customer_id
 ), in_numbers AS (
     SELECT purpose AS key, format('legacy %s, shop %s', sum(theirs), sum(ours)) AS found

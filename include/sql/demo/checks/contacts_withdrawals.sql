@@ -5,7 +5,8 @@
 -- remedy:   stop mailings to them at once, then merge the customers named anew
 -- By address, over all accounts, living or not, and guests: a refusal by e-mail holds for whoever has that e-mail, one by SMS
 -- or telephone for whoever has that number, too. One whose channel cannot be read holds for every channel. It is answered only
--- by a later yes with a wording, of the same account and channel. Without a date it holds for good.
+-- by a later yes with a wording, of the same account and channel. What legacy has overwritten or deleted holds like the rest.
+-- Without a date it is from when it was first seen.
 WITH answer AS (
     SELECT s.id::text AS id, s.customer_id AS account, coalesce(nullif(btrim(s.email), ''), c.email) AS mail,
            coalesce(c.bill_country, '') || '|' || c.phone AS number,
@@ -15,9 +16,22 @@ WITH answer AS (
                 WHEN lower(btrim(s.channel)) IN ('post', 'p', 'poczta') THEN 'post' ELSE 'any' END AS channel,
            s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F') IS TRUE AS no,
            s.withdrawn_at IS NULL AND upper(s.granted) IN ('T', 'Y', '1') AND btrim(s.wording) <> '' AS yes,
-           coalesce(s.withdrawn_at, s.granted_at) AS at
+           coalesce(s.withdrawn_at, s.granted_at, (
+               SELECT max(w._known) FROM ferry.witness_consents w WHERE w.id = s.id AND w.granted IS NOT DISTINCT FROM s.granted
+           ) AT TIME ZONE 'Europe/Warsaw') AS at
     FROM legacy.consents s
     LEFT JOIN legacy.customers c ON c.id = s.customer_id
+    UNION ALL
+    SELECT w.id || '@' || w._lsn, w.customer_id, coalesce(nullif(btrim(w.email), ''), c.email),
+           coalesce(c.bill_country, '') || '|' || c.phone,
+           CASE WHEN lower(btrim(w.channel)) IN ('email', 'e-mail', 'e', 'mail') THEN 'email'
+                WHEN lower(btrim(w.channel)) IN ('sms', 's', 'mms') THEN 'sms'
+                WHEN lower(btrim(w.channel)) IN ('phone', 'tel', 't') THEN 'phone'
+                WHEN lower(btrim(w.channel)) IN ('post', 'p', 'poczta') THEN 'post' ELSE 'any' END,
+           true, false, coalesce(w.withdrawn_at, w.granted_at, w._known AT TIME ZONE 'Europe/Warsaw')
+    FROM ferry.witness_consents w
+    LEFT JOIN legacy.customers c ON c.id = w.customer_id
+    WHERE w.withdrawn_at IS NOT NULL OR upper(w.granted) IN ('N', '0', 'F')
     UNION ALL
     SELECT 'newsletter of ' || c.id, c.id, c.email, NULL, 'email', true, false, d.value::timestamp
     FROM legacy.customers c
@@ -51,7 +65,7 @@ WITH answer AS (
     FROM standing n
     JOIN spoken k ON n.phone = k.phone AND k.channel IN ('sms', 'phone') AND n.channel IN (k.channel, 'any')
 )
-SELECT u.id AS key, u.how || ' of customer ' || u.customer AS found
+SELECT DISTINCT split_part(u.id, '@', 1) AS key, u.how || ' of customer ' || u.customer AS found
 FROM unanswered u
 WHERE NOT EXISTS (
     SELECT FROM answer n

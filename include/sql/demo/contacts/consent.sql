@@ -1,7 +1,7 @@
 -- entity: shop.consent
 -- key:    customer_id, purpose, channel
 -- scope:  customer_id
--- source: identity.customer(shop_key), legacy.consents, legacy.customers, shop.customer(id)
+-- source: identity.customer(shop_key), legacy.consents, legacy.customers, shop.customer(id), shop.consent_text
 -- counts: legacy.consents(id) as legacy_consent_id
 -- standardize: text legacy.consents (wording)
 -- standardize: ip legacy.consents (ip)
@@ -12,8 +12,16 @@
 -- index:  legacy.customers(email)
 -- index:  legacy.customers(phone)
 -- index:  legacy.consents(email)
+-- index:  legacy.consents(wording)
+-- standardize: email ferry.witness_customers (email)
+-- standardize: phone ferry.witness_customers (coalesce(bill_country, '') || '|' || phone)
+-- witness: legacy.consents (customer_id, email, channel, granted, granted_at, withdrawn_at)
+-- witness: legacy.customers (email, phone, bill_country)
 -- One state per person, purpose and channel, decided by one old declaration; the others are left out as
--- consent_superseded but stay in the evidence. Proof is a time and a wording; what lacks it is unproven, never granted.
+-- consent_superseded but stay in the evidence. What lacks proof is unproven, never granted, and `why` says what it lacks. Proof is
+-- a time that is not after the row's own commit, a wording whose text is known, may be used and asks for this; a confirmation
+-- where the text wants one; and the e-mail or number for which it was given. A refusal that legacy has overwritten counts, by
+-- its witness; one without a date is from when it was first seen, at the latest.
 -- A refusal counts for its address, whoever declared it there: any account that has the e-mail, or for SMS and telephone the
 -- number, be it deleted, unusable or another's, and guests. One with a channel that nobody knows refuses all of them, and a
 -- newsletter refused is e-mail refused. Only a later grant with proof, in the account that refused, opens a channel again.
@@ -36,28 +44,70 @@ WITH spelling(written, channel) AS (VALUES
     LEFT JOIN shop.customer sc ON sc.id = a.key
     LEFT JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = c.newsletter_date
 ), declared AS (
-    SELECT t.*, s.id, s.granted_at, s.wording, s.ip, s.withdrawn_at,
-           k.channel,
+    SELECT t.*, s.id, s.granted_at, s.wording, s.ip, s.withdrawn_at, s.confirmed_at,
+           k.channel, b.known AT TIME ZONE 'Europe/Warsaw' AS known,
+           -- Shops' clocks are a little wrong; no clock is wrong by a day.
+           s.granted_at AT TIME ZONE 'Europe/Warsaw' > b.known + interval '1 day' IS TRUE AS after_commit,
            CASE WHEN s.granted_at >= '1995-01-01' AND s.granted_at < '2035-01-01' THEN s.granted_at END AS given,
            CASE WHEN s.withdrawn_at >= '1995-01-01' AND s.withdrawn_at < '2035-01-01' THEN s.withdrawn_at END AS taken,
            upper(s.granted) AS said, w.value AS wording_version, n.value AS address,
-           t.legacy_key <= 0 AND g.value IS NOT NULL AS of_guest
+           t.legacy_key <= 0 AND g.value IS NOT NULL AS of_guest,
+           x.id AS text_id, x.usable, x.valid_from, x.valid_to, x.confirmation_needed,
+           'marketing' = ANY(x.purposes) AND k.channel = ANY(x.channels::text[]) AS asks_for_this,
+           -- What the way back has written was never seen here; the new shop has judged it.
+           b.known IS NOT NULL AND CASE k.channel
+               WHEN 'email' THEN m.raw IS NOT NULL AND me.value IS DISTINCT FROM p.email
+               WHEN 'post' THEN false
+               ELSE btrim(m.number) <> '' AND (mp.raw IS NULL OR mp.value IS NOT NULL) AND mp.value IS DISTINCT FROM p.phone
+           END IS TRUE AS moved
     FROM account t
     JOIN legacy.consents s ON s.customer_id = t.legacy_key
     LEFT JOIN spelling k ON k.written = lower(btrim(s.channel))
     LEFT JOIN ferry.standardized w ON w.kind = 'text' AND w.raw = s.wording
     LEFT JOIN ferry.standardized n ON n.kind = 'ip' AND n.raw = s.ip
     LEFT JOIN ferry.standardized g ON g.kind = 'email' AND g.raw = s.email
+    LEFT JOIN shop.consent_text x ON x.version = w.value
+    LEFT JOIN person p ON p.key = t.key
+    LEFT JOIN LATERAL (  -- by when it has stood there as it stands now
+        SELECT min(b._known) AS known
+        FROM ferry.witness_consents b
+        WHERE b.id = s.id AND (b.granted, b.granted_at, b.withdrawn_at) IS NOT DISTINCT FROM (s.granted, s.granted_at, s.withdrawn_at)
+    ) b ON true
+    LEFT JOIN LATERAL (  -- the e-mail and number that the account had then; where none was seen yet, the first that was
+        SELECT a.email AS raw, coalesce(a.bill_country, '') || '|' || a.phone AS called, a.phone AS number
+        FROM ferry.witness_customers a
+        WHERE a.id = t.legacy_key AND NOT a._gone
+        ORDER BY a._known <= b.known DESC NULLS LAST, CASE WHEN a._known <= b.known THEN a._known END DESC, a._known, a._lsn
+        LIMIT 1
+    ) m ON true
+    LEFT JOIN ferry.standardized me ON me.kind = 'email' AND me.raw = m.raw
+    LEFT JOIN ferry.standardized mp ON mp.kind = 'phone' AND mp.raw = m.called
+), reasoned AS (
+    SELECT d.*,
+           CASE WHEN d.withdrawn_at IS NOT NULL OR d.said IN ('N', '0', 'F') THEN 'withdrawn'
+                WHEN d.said IN ('T', 'Y', '1') IS NOT TRUE THEN 'consent_unclear'
+                WHEN d.granted_at IS NULL THEN 'consent_time_missing'
+                WHEN d.given IS NULL THEN 'consent_time_implausible'
+                WHEN d.after_commit THEN 'consent_time_after_commit'
+                WHEN d.wording_version IS NULL THEN 'wording_missing'
+                WHEN d.text_id IS NULL THEN 'wording_unknown'
+                WHEN NOT d.usable THEN 'wording_unusable'
+                WHEN d.channel IS NOT NULL AND NOT d.asks_for_this THEN 'wording_asks_for_other'
+                WHEN d.given::date < d.valid_from OR d.given::date > d.valid_to THEN 'wording_not_valid_then'
+                WHEN d.confirmation_needed AND d.confirmed_at IS NULL THEN 'consent_not_confirmed'
+                WHEN d.moved THEN 'address_changed'
+                ELSE 'proven' END AS why
+    FROM declared d
 ), judged AS (
     SELECT d.*,
-           CASE WHEN d.withdrawn_at IS NOT NULL OR d.said IN ('N', '0', 'F') THEN 1
-                WHEN d.said IN ('T', 'Y', '1') AND d.given IS NOT NULL AND d.wording_version IS NOT NULL THEN 2
-                ELSE 3 END AS state,            -- 1 withdrawn, 2 granted, 3 unproven: the order in which they win
-           CASE WHEN d.withdrawn_at IS NOT NULL THEN coalesce(d.taken, 'infinity')
-                WHEN d.said IN ('N', '0', 'F') THEN coalesce(d.given, 'infinity')
+           -- 1 withdrawn, 2 granted, 3 unproven: the order in which they win
+           CASE d.why WHEN 'withdrawn' THEN 1 WHEN 'proven' THEN 2 ELSE 3 END AS state,
+           CASE WHEN d.withdrawn_at IS NOT NULL THEN coalesce(least(d.taken, d.known), 'infinity')
+                WHEN d.said IN ('N', '0', 'F') THEN coalesce(least(d.given, d.known), 'infinity')
+                WHEN d.after_commit THEN '-infinity'
                 ELSE coalesce(d.given, '-infinity') END AS at,
            d.wording_version IS NULL AS proofless  -- of those withdrawn at once, that decides which did before
-    FROM declared d
+    FROM reasoned d
 ), within_account AS (
     SELECT j.*, row_number() OVER (PARTITION BY j.key, j.channel, j.legacy_key
                                    ORDER BY j.state = 3, j.at DESC, j.state, j.proofless, j.given DESC NULLS LAST,
@@ -69,7 +119,8 @@ WITH spelling(written, channel) AS (VALUES
                               ORDER BY w.account_rank > 1, w.state, w.at DESC, w.proofless, w.given DESC NULLS LAST,
                                        w.id DESC) AS rank,
            jsonb_agg(jsonb_build_object('consent', w.id, 'account', w.legacy_key, 'said', w.said, 'at', w.granted_at,
-                                        'ip', w.ip, 'wording', w.wording, 'withdrawn', w.withdrawn_at))
+                                        'ip', w.ip, 'wording', w.wording, 'withdrawn', w.withdrawn_at)
+                     || CASE WHEN w.confirmed_at IS NULL THEN '{}' ELSE jsonb_build_object('confirmed', w.confirmed_at) END)
                OVER (PARTITION BY w.key, w.channel ORDER BY w.granted_at, w.id
                      ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS evidence
     FROM within_account w
@@ -84,30 +135,40 @@ WITH spelling(written, channel) AS (VALUES
     JOIN ferry.standardized s ON s.kind = 'phone' AND s.value = p.phone
     JOIN legacy.customers c ON c.phone = substr(s.raw, strpos(s.raw, '|') + 1)
                            AND coalesce(c.bill_country, '') || '|' || c.phone = s.raw
-), said_no AS (
-    SELECT h.key, h.account_id, h.by_email, s.id, s.channel, s.granted_at, s.withdrawn_at
+), said_no AS (  -- what stands in legacy, and what has ever stood there
+    SELECT h.key, h.account_id, h.by_email, s.id, s.channel, s.granted_at, s.withdrawn_at, min(s.known) AS known
     FROM sharing h
-    JOIN legacy.consents s ON s.customer_id = h.account_id
+    CROSS JOIN LATERAL (
+        SELECT c.id, c.channel, c.granted, c.granted_at, c.withdrawn_at, NULL::timestamptz AS known
+        FROM legacy.consents c WHERE c.customer_id = h.account_id
+        UNION ALL
+        SELECT w.id, w.channel, w.granted, w.granted_at, w.withdrawn_at, w._known
+        FROM ferry.witness_consents w WHERE w.customer_id = h.account_id
+    ) s
     WHERE s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F')
+    GROUP BY h.key, h.account_id, h.by_email, s.id, s.channel, s.granted_at, s.withdrawn_at
     UNION ALL
-    SELECT p.key, NULL, true, s.id, s.channel, s.granted_at, s.withdrawn_at
+    SELECT p.key, NULL, true, s.id, s.channel, s.granted_at, s.withdrawn_at, NULL
     FROM person p
     JOIN ferry.standardized e ON e.kind = 'email' AND e.value = p.email
     JOIN legacy.consents s ON s.email = e.raw AND s.customer_id <= 0
     WHERE s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F')
-), refusal AS (
+), refusal AS (  -- `at` is when it was made, at the latest; `said` is what it says itself
     SELECT n.key, n.account_id, k.channel,
-           CASE WHEN n.withdrawn_at >= '1995-01-01' AND n.withdrawn_at < '2035-01-01' THEN n.withdrawn_at
-                WHEN n.withdrawn_at IS NULL AND n.granted_at >= '1995-01-01' AND n.granted_at < '2035-01-01' THEN n.granted_at
-                ELSE 'infinity' END AS at,
+           coalesce(least(d.said, n.known AT TIME ZONE 'Europe/Warsaw'), 'infinity') AS at, d.said,
            jsonb_build_object('refusal', n.id, 'of_account', n.account_id, 'channel', n.channel, 'at', n.granted_at,
                               'withdrawn', n.withdrawn_at) AS evidence
     FROM said_no n
     LEFT JOIN spelling w ON w.written = lower(btrim(n.channel))
     CROSS JOIN (VALUES ('email'), ('sms'), ('phone'), ('post')) k (channel)
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN n.withdrawn_at >= '1995-01-01' AND n.withdrawn_at < '2035-01-01' THEN n.withdrawn_at
+                    WHEN n.withdrawn_at IS NULL AND n.granted_at >= '1995-01-01' AND n.granted_at < '2035-01-01'
+                    THEN n.granted_at END AS said
+    ) d
     WHERE coalesce(w.channel, k.channel) = k.channel AND (n.by_email OR k.channel IN ('sms', 'phone'))
     UNION ALL
-    SELECT h.key, h.account_id, 'email', coalesce(d.value::timestamp, 'infinity'),
+    SELECT h.key, h.account_id, 'email', coalesce(d.value::timestamp, 'infinity'), d.value::timestamp,
            jsonb_build_object('refusal', 'newsletter', 'of_account', h.account_id, 'at', h.newsletter_date)
     FROM sharing h
     JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = h.newsletter_date
@@ -116,7 +177,7 @@ WITH spelling(written, channel) AS (VALUES
     SELECT d.*, r.by_address AND d.state <> 1 AS overruled, r.at AS refused_at, r.evidence AS refusals
     FROM decided d
     CROSS JOIN LATERAL (
-        SELECT count(*) > 0 AS by_address, max(f.at) FILTER (WHERE f.at <> 'infinity') AS at,
+        SELECT count(*) > 0 AS by_address, max(f.said) AS at,
                jsonb_agg(f.evidence ORDER BY f.evidence) AS evidence
         FROM refusal f
         WHERE f.key = d.key AND f.channel = d.channel
@@ -139,11 +200,14 @@ SELECT d.key AS customer_id,
        'marketing'::shop.consent_purpose AS purpose,
        d.channel::shop.contact_channel AS channel,
        (ARRAY['withdrawn', 'granted', 'unproven'])[CASE WHEN d.overruled THEN 1 ELSE d.state END]::shop.consent_state AS state,
-       d.given AT TIME ZONE 'Europe/Warsaw' AS granted_at,
+       CASE WHEN NOT d.after_commit THEN d.given END AT TIME ZONE 'Europe/Warsaw' AS granted_at,
        d.address::inet AS granted_ip,
        d.wording_version,
-       CASE WHEN d.overruled THEN d.refused_at WHEN d.state = 1 AND d.at <> 'infinity' THEN d.at END
-           AT TIME ZONE 'Europe/Warsaw' AS withdrawn_at,
+       CASE WHEN d.overruled THEN d.refused_at WHEN d.state <> 1 THEN NULL
+            WHEN d.withdrawn_at IS NOT NULL THEN d.taken ELSE d.given END AT TIME ZONE 'Europe/Warsaw' AS withdrawn_at,
+       d.confirmed_at AT TIME ZONE 'Europe/Warsaw' AS confirmed_at,
+       'consent' AS basis,
+       CASE WHEN d.overruled THEN 'refused_for_address' ELSE d.why END AS why,
        d.evidence || CASE WHEN d.overruled THEN d.refusals ELSE '[]' END AS evidence,
        d.id::bigint AS legacy_consent_id,
        d.legacy_key AS legacy_customer_id,
@@ -168,6 +232,10 @@ SELECT f.customer_id,
        NULL,
        CASE WHEN f.refused THEN f.until::timestamp
             WHEN m.state = 1 OR m.overruled OR m.key IS NULL THEN r.at END AT TIME ZONE 'Europe/Warsaw',
+       NULL,
+       'consent',
+       CASE WHEN f.refused THEN 'withdrawn' WHEN m.state = 1 OR m.overruled OR (m.key IS NULL AND r.said)
+            THEN 'refused_for_address' ELSE 'flag_only' END,
        f.evidence,
        NULL,
        f.account_id::bigint,
@@ -176,7 +244,7 @@ SELECT f.customer_id,
 FROM flag f
 LEFT JOIN final m ON m.key = f.key AND m.channel = 'email' AND m.rank = 1
 CROSS JOIN LATERAL (
-    SELECT count(*) > 0 AS said, max(x.at) FILTER (WHERE x.at <> 'infinity') AS at
+    SELECT count(*) > 0 AS said, max(x.said) AS at
     FROM refusal x WHERE x.key = f.key AND x.channel = 'email'
 ) r;
 
@@ -212,3 +280,10 @@ SELECT sc.id
 FROM changed c
 JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(c.bill_country, '') || '|' || c.phone
 JOIN shop.customer sc ON sc.phone = p.value;
+
+-- lineage: shop.consent_text
+SELECT i.shop_key
+FROM changed t
+JOIN ferry.standardized w ON w.kind = 'text' AND w.value = t.version
+JOIN legacy.consents c ON c.wording = w.raw
+JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.customer_id;

@@ -4,8 +4,9 @@
 -- numbers: public.addresses(id) as ferry.legacy_addresses_id
 -- numbers: public.consents(id) as ferry.legacy_consents_id
 -- numbers: public.loyalty_log(id) as ferry.legacy_loyalty_log_id
--- Orders, lines, events, loyalty accounts and redemptions have the same keys in both stores. Their numbers go on where
+-- Texts of consents, orders, lines, events, loyalty accounts and redemptions have the same keys in both stores. Their numbers go on where
 -- legacy's stand as well: the newest may be in quarantine, and must not be given out again.
+-- numbers: public.consent_texts(id) as shop.consent_text_id_seq
 -- numbers: public.orders(id) as shop.customer_order_id_seq
 -- numbers: public.order_items(id) as shop.order_line_id_seq
 -- numbers: public.order_status_log(id) as shop.order_event_id_seq
@@ -98,10 +99,16 @@ BEGIN
         NEW.evidence := OLD.evidence;
         NEW.legacy_consent_id := OLD.legacy_consent_id;
         NEW.legacy_customer_id := OLD.legacy_customer_id;
-        IF ROW(NEW.state, NEW.granted_at, NEW.granted_ip, NEW.wording_version, NEW.withdrawn_at)
-            IS NOT DISTINCT FROM ROW(OLD.state, OLD.granted_at, OLD.granted_ip, OLD.wording_version, OLD.withdrawn_at) THEN
+        IF ROW(NEW.state, NEW.granted_at, NEW.granted_ip, NEW.wording_version, NEW.withdrawn_at, NEW.confirmed_at)
+            IS NOT DISTINCT FROM
+            ROW(OLD.state, OLD.granted_at, OLD.granted_ip, OLD.wording_version, OLD.withdrawn_at, OLD.confirmed_at) THEN
             RETURN NEW;
         END IF;
+    END IF;
+    -- As it will be read out of legacy again.
+    NEW.why := CASE WHEN NEW.state = 'granted' THEN 'proven' WHEN NEW.state = 'withdrawn' THEN 'withdrawn'
+                    WHEN given IS NULL THEN 'consent_time_missing' ELSE 'wording_missing' END;
+    IF TG_OP = 'UPDATE' THEN
         IF NEW.state = 'withdrawn' AND EXISTS (
             SELECT FROM jsonb_array_elements(OLD.evidence) e WHERE (e->>'consent')::bigint = OLD.legacy_consent_id
         ) THEN
@@ -126,7 +133,8 @@ BEGIN
             'said', CASE WHEN NEW.state = 'withdrawn' AND given IS NULL THEN 'N' ELSE 'T' END,
             'at', given, 'ip', host(NEW.granted_ip),
             'wording', CASE WHEN NEW.state <> 'unproven' THEN NEW.wording_version END, 'withdrawn', taken
-        );
+        ) || CASE WHEN NEW.confirmed_at IS NULL THEN '{}'
+                  ELSE jsonb_build_object('confirmed', NEW.confirmed_at AT TIME ZONE 'Europe/Warsaw') END;
     END LOOP;
     -- The newest declaration decides, and that is the last account's.
     RETURN NEW;
@@ -155,6 +163,7 @@ BEGIN
             RETURN NEW;
         END IF;
     END IF;
+    NEW.why := CASE WHEN withdrawn THEN 'withdrawn' ELSE 'flag_only' END;
     SELECT legacy_customer_id INTO lead FROM shop.customer WHERE id = NEW.customer_id;
     NEW.legacy_customer_id := coalesce(NEW.legacy_customer_id, lead);
     IF NOT jsonb_path_exists(NEW.evidence, '$[*].account') THEN

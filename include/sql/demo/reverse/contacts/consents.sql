@@ -7,7 +7,8 @@
 -- All declarations of an account: those that stand in a consent's evidence, and the old ones that never came to the shop.
 WITH declared AS (
     SELECT a.key, (e->>'consent')::bigint AS id, s.channel::text AS channel, e->>'said' AS said,
-           (e->>'at')::timestamp AS at, e->>'ip' AS ip, e->>'wording' AS wording, (e->>'withdrawn')::timestamp AS withdrawn
+           (e->>'at')::timestamp AS at, e->>'ip' AS ip, e->>'wording' AS wording, (e->>'withdrawn')::timestamp AS withdrawn,
+           (e->>'confirmed')::timestamp AS confirmed
     FROM affected a
     JOIN shop.customer_account m ON m.legacy_customer_id = a.key
     JOIN shop.consent s ON s.customer_id = m.customer_id AND s.purpose = 'marketing'
@@ -22,11 +23,12 @@ SELECT d.id,
        d.ip AS ip,
        d.wording AS wording,
        d.withdrawn AS withdrawn_at,
+       d.confirmed AS confirmed_at,
        '{}'::text[] AS problems
 FROM declared d
 LEFT JOIN public.consents l ON l.id = d.id
 UNION ALL
-SELECT l.id, l.customer_id, l.channel, l.granted, l.granted_at, l.ip, l.wording, l.withdrawn_at, '{}'
+SELECT l.id, l.customer_id, l.channel, l.granted, l.granted_at, l.ip, l.wording, l.withdrawn_at, l.confirmed_at, '{}'
 FROM affected a
 JOIN shop.customer_account m ON m.legacy_customer_id = a.key
 JOIN public.consents l ON l.customer_id = a.key

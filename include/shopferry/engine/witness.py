@@ -1,0 +1,143 @@
+"""The witness: what stood in named columns of a captured table, state by state, so that an overwritten one stays provable.
+
+A mapping names the columns in its header (`-- witness: legacy.consents (customer_id, granted)`), and reads the states in
+`ferry.witness_consents`: the table's key, these columns, and
+
+- `_lsn`: the log position of the change; of a copied row that from before it was read;
+- `_known`: by when it stood there: the change's commit, or when the copy read it;
+- `_gone`: whether the row was deleted then; the other columns are NULL.
+
+A state that says the same as the one before it is not booked, so an event that comes again changes nothing. What the flow in
+the other direction has written is not booked: it tells what the other store says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import psycopg
+from psycopg.sql import SQL, Composed, Identifier
+
+from shopferry.db import Connection
+from shopferry.engine import verdicts
+from shopferry.engine.mirror import Column, MirrorTable
+from shopferry.engine.refusals import is_refusal
+from shopferry.errors import MappingError
+from shopferry.route.entities import Standardize, name_witness
+from shopferry.route.route import Route
+
+
+def create(target: Connection, route: Route, tables: dict[str, MirrorTable]) -> None:
+    """Make the tables of the route's witnesses; one that stands gets the columns that it lacks."""
+    for name, columns in route.witnessed.items():
+        table = tables[name]
+        own = {c.name: c for c in table.columns}
+        for column in columns:
+            if column not in own:
+                raise MappingError(f"witness of legacy.{name}: the table has no column {column}")
+        shape = SQL(", ").join(SQL("{} {}").format(Identifier(c), SQL(own[c].type)) for c in _names(table, columns))
+        listed = SQL(", ").join(map(Identifier, table.key))
+        target.execute(
+            SQL(
+                "CREATE TABLE IF NOT EXISTS {} ({}, _lsn pg_lsn NOT NULL, _known timestamptz NOT NULL, "
+                "_gone boolean NOT NULL, PRIMARY KEY ({}, _lsn))"
+            ).format(_base(name), shape, listed)
+        )
+        for column in columns:
+            target.execute(
+                SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} {}").format(
+                    _base(name), Identifier(column), SQL(own[column].type)
+                )
+            )
+        # By the first column that is named a mapping finds the states of rows that are gone.
+        target.execute(
+            SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(
+                Identifier(f"{name_witness(name)}_of"[:63]), _base(name), Identifier(columns[0])
+            )
+        )
+
+
+def book_events(target: Connection, table: MirrorTable, columns: Sequence[str], states: Sequence[bytes]) -> None:
+    """Book states of one table's rows: JSON objects of its columns beside _lsn, _known and _gone, as events carry them.
+
+    A state that no type of the table can hold is left out: the event itself is quarantined by the mirror.
+    """
+    try:
+        with target.transaction():
+            target.execute(_compose_booking(table, tuple(columns)), ((b"[" + b",".join(states) + b"]").decode(),))
+    except psycopg.Error as error:
+        if not is_refusal(error):
+            raise
+        if len(states) > 1:
+            half = len(states) // 2
+            book_events(target, table, columns, states[:half])
+            book_events(target, table, columns, states[half:])
+
+
+def judge(target: Connection, table: MirrorTable, wanted: Iterable[Standardize], keys: Sequence[bytes]) -> None:
+    """Judge the raw values of all states of these keys, JSON objects: no changed row of the mirror shows those between."""
+    own = {c.name: c for c in table.columns}
+    shape = SQL(", ").join(SQL("{} {}").format(Identifier(k), SQL(own[k].type)) for k in table.key)
+    listed = SQL(", ").join(map(Identifier, table.key))
+    given = (b"[" + b",".join(keys) + b"]").decode()
+    for column in sorted(set(wanted), key=repr):
+        found = target.execute(
+            SQL("SELECT DISTINCT ({})::text FROM {} JOIN json_to_recordset(%s::json) AS k ({}) USING ({})").format(
+                SQL(column.expression.replace("%", "%%")), _base(table.name), shape, listed
+            ),
+            (given,),
+        ).fetchall()
+        verdicts.judge(target, [(column.kind, raw) for (raw,) in found if raw is not None])
+
+
+def book_copied(target: Connection, table: MirrorTable, columns: Sequence[str], lsn: str, known: str) -> None:
+    """Book the rows that stand in the temp table `incoming` as a copy has read them after that position and time."""
+    names = SQL(", ").join(map(Identifier, _names(table, columns)))
+    select = SQL("SELECT {}, %s::pg_lsn AS _lsn, %s::timestamptz AS _known, false AS _gone FROM pg_temp.incoming")
+    target.execute(_compose_new(table, columns, select.format(names)), (lsn, known))
+
+
+def _base(table: str) -> Identifier:
+    return Identifier("ferry", name_witness(table))
+
+
+def _names(table: MirrorTable, columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*table.key, *columns)))
+
+
+@cache
+def _compose_booking(table: MirrorTable, columns: tuple[str, ...]) -> bytes:
+    own: list[Column] = [c for c in table.columns if c.name in _names(table, columns)]
+    shape = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL("text" if c.boxed else c.type)) for c in own)
+    values = SQL(", ").join(SQL("{} AS {}").format(c.unbox(Identifier(c.name)), Identifier(c.name)) for c in own)
+    select = SQL(
+        "SELECT DISTINCT ON ({key}, _lsn) {values}, _lsn, to_timestamp(_known / 1000.0) AS _known, _gone "
+        "FROM json_to_recordset(%s::json) AS r ({shape}, _lsn pg_lsn, _known bigint, _gone boolean) "
+        "ORDER BY {key}, _lsn, _gone"
+    ).format(key=SQL(", ").join(map(Identifier, table.key)), values=values, shape=shape)
+    return _compose_new(table, columns, select).as_string(None).encode()
+
+
+def _compose_new(table: MirrorTable, columns: Sequence[str], states: Composed) -> Composed:
+    """Compose the INSERT of those states that differ from the one before them, in the same batch or in the witness."""
+    names = (*_names(table, columns), "_gone")
+    key = SQL(", ").join(map(Identifier, table.key))
+    said = SQL(", ").join(SQL("s.{}").format(Identifier(n)) for n in names)
+    return SQL(
+        "INSERT INTO {base} AS w ({listed}, _lsn, _known) SELECT {said}, s._lsn, s._known FROM ("
+        "SELECT *, row_number() OVER by_key AS _n, lag(ROW({own})) OVER by_key AS _before FROM ({states}) x "
+        "WINDOW by_key AS (PARTITION BY {key} ORDER BY _lsn)) s "
+        "LEFT JOIN LATERAL (SELECT ROW({own}) AS said FROM {base} b WHERE {same} AND b._lsn < s._lsn "
+        "ORDER BY b._lsn DESC LIMIT 1) b ON s._n = 1 "
+        "WHERE (coalesce(b.said, s._before) *= ROW({said})) IS NOT TRUE "
+        "ON CONFLICT DO NOTHING"
+    ).format(
+        base=_base(table.name),
+        listed=SQL(", ").join(map(Identifier, names)),
+        said=said,
+        own=SQL(", ").join(map(Identifier, names)),
+        states=states,
+        key=key,
+        same=SQL(" AND ").join(SQL("b.{0} = s.{0}").format(Identifier(k)) for k in table.key),
+    )

@@ -1,0 +1,160 @@
+"""The witness: what legacy overwrites or deletes stays provable, however often its events are delivered."""
+
+from __future__ import annotations
+
+from pair import Pair, other_flow
+from shopferry.engine.backfill import resync
+
+EWA = (
+    "INSERT INTO customers (id, email, full_name, phone, bill_country, newsletter, created_at) "
+    "VALUES (1, 'ewa@example.com', 'Ewa Lis', '601234567', 'PL', 'N', '2015-01-01')"
+)
+YES = (
+    "INSERT INTO consents (id, customer_id, channel, granted, granted_at, wording) "
+    "VALUES (5, 1, 'email', 'T', '2019-03-01', 'v1')"
+)
+STATES = "SELECT granted, granted_at::date::text, withdrawn_at::date::text, _gone FROM ferry.witness_consents ORDER BY id, _lsn"
+
+
+def begin(pair: Pair) -> None:
+    """Ewa has said yes, and her consent has been copied."""
+    pair.write(EWA, YES)
+    pair.sync()
+    pair.pass_phases()
+    assert state(pair) == ("granted", "proven")
+
+
+def state(pair: Pair, channel: str = "email") -> tuple[str, str]:
+    [found] = pair.ask(
+        f"SELECT state::text, why FROM shop.consent WHERE purpose = 'marketing' AND channel = '{channel}'"
+    )
+    return found
+
+
+def test_a_copied_row_is_the_first_state(pair: Pair) -> None:
+    pair.write(EWA, YES)
+    pair.tap.skip()
+    pair.pass_phases()
+    assert pair.ask(STATES) == [("T", "2019-03-01", None, False)]
+    assert pair.one("SELECT _known BETWEEN now() - interval '1 minute' AND now() FROM ferry.witness_consents")
+    resync(pair.stores, "test")
+    assert pair.one("SELECT count(*) FROM ferry.witness_consents") == 1
+
+
+def test_a_refusal_that_is_overwritten_within_a_batch_counts(pair: Pair) -> None:
+    begin(pair)
+    pair.write("UPDATE consents SET withdrawn_at = '2024-05-01' WHERE id = 5")
+    pair.write("UPDATE consents SET withdrawn_at = NULL WHERE id = 5")
+    pair.sync()
+    assert pair.one("SELECT withdrawn_at FROM legacy.consents") is None
+    assert state(pair) == ("withdrawn", "refused_for_address")
+    assert [row[2] for row in pair.ask(STATES)] == [None, "2024-05-01", None]
+    pair.check()
+
+
+def test_a_later_yes_with_proof_answers_an_overwritten_refusal(pair: Pair) -> None:
+    begin(pair)
+    pair.write("UPDATE consents SET granted = 'N', granted_at = '2020-01-01' WHERE id = 5")
+    pair.sync()
+    assert state(pair) == ("withdrawn", "withdrawn")
+    pair.write("UPDATE consents SET granted = 'T', granted_at = '2021-01-01' WHERE id = 5")
+    pair.sync()
+    assert state(pair) == ("granted", "proven")
+    pair.write("UPDATE consents SET granted_at = '2019-12-31' WHERE id = 5")
+    pair.sync()
+    assert state(pair) == ("withdrawn", "refused_for_address")
+
+
+def test_a_refusal_that_is_deleted_counts(pair: Pair) -> None:
+    begin(pair)
+    pair.write("UPDATE consents SET withdrawn_at = '2024-05-01' WHERE id = 5")
+    pair.sync()
+    pair.write(
+        "DELETE FROM consents WHERE id = 5",
+        "INSERT INTO consents (id, customer_id, channel, granted, granted_at, wording) "
+        "VALUES (6, 1, 'email', 'T', '2019-03-01', 'v1')",
+    )
+    pair.sync()
+    assert state(pair) == ("withdrawn", "refused_for_address")
+
+
+def test_events_that_come_again_book_nothing(pair: Pair) -> None:
+    begin(pair)
+    for day in ("2024-05-01", "2024-05-02"):
+        pair.write(f"UPDATE consents SET withdrawn_at = '{day}' WHERE id = 5")
+    pair.write("DELETE FROM consents WHERE id = 5")
+    pair.sync()
+    booked = pair.ask(STATES)
+    assert len(booked) == 4 and booked[-1] == (None, None, None, True)
+    pair.log.again(3)
+    for partition, count in pair.pending().items():
+        for _ in range(count):
+            pair.replay({partition: 1})
+    assert pair.ask(STATES) == booked
+
+
+def test_what_the_other_flow_writes_is_not_booked(pair: Pair) -> None:
+    begin(pair)
+    with other_flow(pair.legacy.info.dsn + " password=secret") as flow:
+        flow.execute("UPDATE consents SET withdrawn_at = '2024-05-01' WHERE id = 5")
+    pair.sync()
+    assert pair.one("SELECT withdrawn_at::date::text FROM legacy.consents") == "2024-05-01"
+    assert len(pair.ask(STATES)) == 1
+
+
+def test_a_time_after_the_commit_is_no_proof_and_wins_nothing(pair: Pair) -> None:
+    begin(pair)
+    pair.write("UPDATE consents SET withdrawn_at = '2025-02-01' WHERE id = 5")
+    pair.write(
+        "INSERT INTO consents (id, customer_id, channel, granted, granted_at, wording) "
+        "VALUES (6, 1, 'email', 'T', '2031-01-01', 'v1')"
+    )
+    pair.sync()
+    assert state(pair) == ("withdrawn", "withdrawn")
+    pair.write("DELETE FROM consents WHERE id = 5")
+    pair.write("UPDATE consents SET channel = 'sms' WHERE id = 6")
+    pair.sync()
+    assert state(pair, "sms") == ("unproven", "consent_time_after_commit")
+
+
+def test_a_changed_address_does_not_take_a_consent_along(pair: Pair) -> None:
+    begin(pair)
+    pair.write(
+        "INSERT INTO consents (id, customer_id, channel, granted, granted_at, wording) "
+        "VALUES (6, 1, 'sms', 'T', '2019-03-01', 'v1'), (7, 1, 'post', 'T', '2019-03-01', 'v1')"
+    )
+    pair.sync()
+    pair.write("UPDATE customers SET email = 'ewa.lis@example.com' WHERE id = 1")
+    pair.sync()
+    assert state(pair) == ("unproven", "address_changed")
+    assert state(pair, "sms") == ("granted", "proven")
+    pair.write("UPDATE customers SET phone = '602000000' WHERE id = 1")
+    pair.sync()
+    assert state(pair, "sms") == ("unproven", "address_changed")
+    assert state(pair, "post") == ("granted", "proven")
+    pair.write("UPDATE consents SET granted_at = now() AT TIME ZONE 'Europe/Warsaw' WHERE id = 5")  # asked anew
+    pair.sync()
+    assert state(pair) == ("granted", "proven")
+    pair.write("UPDATE customers SET email = ' EWA.LIS@example.com' WHERE id = 1")  # the same address
+    pair.sync()
+    assert state(pair) == ("granted", "proven")
+    pair.check()
+
+
+def test_a_text_that_counsel_rejects_takes_the_consents_to_it(pair: Pair) -> None:
+    begin(pair)
+    pair.write("UPDATE consent_texts SET usable = 'N', why_not = 'no right to withdraw' WHERE version = 'v1'")
+    pair.sync()
+    assert state(pair) == ("unproven", "wording_unusable")
+    pair.write("DELETE FROM consent_texts WHERE version = 'v1'")
+    pair.sync()
+    assert state(pair) == ("unproven", "wording_unknown")
+    pair.write(
+        "INSERT INTO consent_texts (version, body, purposes, channels, double_opt_in) VALUES ('v1', 'Tak', 'marketing', 'email', 'T')"
+    )
+    pair.sync()
+    assert state(pair) == ("unproven", "consent_not_confirmed")
+    pair.write("UPDATE consents SET confirmed_at = '2019-03-02' WHERE id = 5")
+    pair.sync()
+    assert state(pair) == ("granted", "proven")
+    pair.check()
