@@ -150,7 +150,8 @@ def test_a_text_that_counsel_rejects_takes_the_consents_to_it(pair: Pair) -> Non
     pair.sync()
     assert state(pair) == ("unproven", "wording_unknown")
     pair.write(
-        "INSERT INTO consent_texts (version, body, purposes, channels, double_opt_in) VALUES ('v1', 'Tak', 'marketing', 'email', 'T')"
+        "INSERT INTO consent_texts (version, body, purposes, channels, double_opt_in) "
+        "VALUES ('v1', 'Tak', 'marketing', 'email', 'T')"
     )
     pair.sync()
     assert state(pair) == ("unproven", "consent_not_confirmed")

@@ -17,7 +17,7 @@ Raw = tuple[str, str]  # kind, raw value
 
 
 def ensure(conn: Connection, column: Standardize, schema: str) -> int:
-    """Judge every raw value of one column of the mirror, or of a witness, that has no verdict of this version yet; returns how many.
+    """Judge every raw value of a column of the mirror or a witness that has no verdict of this version yet; return how many.
 
     `schema` is that of the mirror's views. Commits as it goes: verdicts are true by themselves.
     """
