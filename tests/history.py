@@ -121,6 +121,8 @@ _TABLES: dict[str, tuple[list[int], dict[str, object], dict[str, list[Any]]]] = 
             "number": ["A-1", "", "A-2"],
             "ship_country": ["PL", "Atlantyda"],
             "ship_phone": ["601234567", "1"],
+            "ship_name": ["Jan Kowalski", None],
+            "ship_postcode": ["90-001", "9"],
         },
     ),
     "order_items": (
@@ -145,7 +147,13 @@ _TABLES: dict[str, tuple[list[int], dict[str, object], dict[str, list[Any]]]] = 
     "order_status_log": (
         [1, 2, 3],
         {"order_id": [1, 2, 3], "status_code": "NEW", "changed_at": "2020-05-05"},
-        {"order_id": _ORDERS, "status_code": ["NEW", "SENT", "??"], "changed_at": _DATES, "note": ["x", None]},
+        {
+            "order_id": _ORDERS,
+            "status_code": ["NEW", "SENT", "??"],
+            "changed_at": _DATES,
+            "changed_by": ["anna", None],
+            "note": ["x", None],
+        },
     ),
     "loyalty_accounts": (
         [1, 2],

@@ -52,6 +52,12 @@ LEGACY_IS_ODD = (
     "INSERT INTO orders (id, number, customer_id, status_code, total, currency, payment_code, delivery_code, created_at) VALUES "
     "(900001, 'N-1', 900002, 'PAID', 10.005, 'PLN', 'CARD', 'DPD', '2020-03-29 02:30'), "
     "(900002, 'N-2', 900002, 'PAID', 20, 'zł', 'CARD', 'DPD', '2020-12-31 23:59')",
+    # of a customer who has left
+    "INSERT INTO orders (id, number, customer_id, status_code, total, currency, payment_code, delivery_code, created_at, note, "
+    "ship_name, ship_street, ship_postcode, ship_city, ship_phone) VALUES (910001, 'N-3', 910001, 'PAID', 20, 'PLN', 'CARD', "
+    "'DPD', '2019-12-31', 'kod 1234', 'Ala Lis', 'Krótka 5', '00-950', 'Warszawa', '601 234 567')",
+    "INSERT INTO order_status_log (id, order_id, status_code, changed_by, note, changed_at) VALUES "
+    "(910001, 910001, 'PAID', 'anna', 'Ala Lis', '2019-12-31')",
     "INSERT INTO order_items (id, order_id, name, quantity, unit_price) VALUES "
     "(900001, 900001, 'Kubek', 3, 3.335), (900002, 900001, 'Kubek', 0, 1), (900003, 900002, 'Kubek', 1, NULL)",
     "INSERT INTO order_status_log (id, order_id, status_code, changed_at) VALUES "
@@ -320,6 +326,30 @@ def keys(pair: Pair, expression: str) -> set[str]:
             "orders_orphans",
             "shop.order_event",
             "900002",
+        ),
+        (
+            "UPDATE shop.customer_order SET note = 'kod 1234' WHERE id = 910001",
+            "orders_of_deleted",
+            "shop.customer_order",
+            "910001",
+        ),
+        (
+            "UPDATE shop.delivery SET phone = '+48601234567' WHERE order_id = 910001",
+            "orders_of_deleted",
+            "shop.delivery",
+            "910001",
+        ),
+        (
+            "UPDATE shop.delivery SET postcode = '00-950' WHERE order_id = 910001",
+            "orders_of_deleted",
+            "shop.delivery",
+            "910001",
+        ),
+        (
+            "UPDATE shop.order_event SET actor = 'anna' WHERE id = 910001",
+            "orders_of_deleted",
+            "shop.order_event",
+            "910001",
         ),
         (
             "UPDATE shop.loyalty_account SET balance = balance + 1 WHERE id = 3",

@@ -208,6 +208,44 @@ def test_what_is_too_long_for_legacy_is_kept_or_keeps_the_new_shop_open(ready: F
     assert not ready.differences()
 
 
+def test_what_was_emptied_of_a_customer_who_left_stays_in_legacy_as_it_was(ready: Flow, settings: Settings) -> None:
+    columns = "customer_id, note, ship_name, ship_street, ship_postcode, ship_city, ship_country, ship_phone"
+    theirs = f"SELECT {columns} FROM orders WHERE id = %s"
+    history = "SELECT id, changed_by, note FROM order_status_log WHERE order_id = %s ORDER BY id"
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
+        emptied = "SELECT id FROM shop.customer_order WHERE 'of_deleted_customer' = ANY(notes) ORDER BY id LIMIT 2"
+        until(lambda: len(new.execute(emptied).fetchall()) == 2)
+        (sent,), (called,) = new.execute(emptied).fetchall()
+        legacy.execute(
+            "UPDATE orders SET note = 'kod 1234', ship_country = 'PL', ship_postcode = '00950', ship_phone = '601 234 567' "
+            "WHERE id = ANY(%s)",
+            ([sent, called],),
+        )
+        legacy.execute(
+            "UPDATE order_status_log SET note = 'odebrał sąsiad' WHERE order_id = ANY(%s)", ([sent, called],)
+        )
+        way_back.arm(settings)
+        before = {order: legacy.execute(theirs, (order,)).fetchone() for order in (sent, called)}
+        written = legacy.execute(history, (sent,)).fetchall()
+        switch.cut_over(settings, "test")
+        assert new.execute("SELECT postcode, phone FROM shop.delivery WHERE order_id = %s", (sent,)).fetchone() == (
+            "00",
+            None,
+        )
+        new.execute("UPDATE shop.customer_order SET status = 'refunded' WHERE id = %s", (sent,))
+        new.execute(
+            "UPDATE shop.order_event SET happened_at = happened_at + interval '1 day' WHERE order_id = %s", (sent,)
+        )
+        new.execute("UPDATE shop.delivery SET phone = '+48601999888' WHERE order_id = %s", (called,))
+        roll_back(settings, "test")
+        assert legacy.execute("SELECT status_code FROM orders WHERE id = %s", (sent,)).fetchone() == ("REFUND",)
+        assert legacy.execute(theirs, (sent,)).fetchone() == before[sent]
+        assert legacy.execute(history, (sent,)).fetchall() == written
+        assert legacy.execute(theirs, (called,)).fetchone() == (*before[called][:-1], "+48601999888")  # type: ignore[index]
+        phase_steps.run_again(settings, "test", lambda _: None)
+    assert not ready.differences()
+
+
 def test_who_takes_back_a_consent_in_the_new_shop_has_done_so_for_all_their_old_accounts(
     ready: Flow, settings: Settings
 ) -> None:

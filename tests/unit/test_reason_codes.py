@@ -13,7 +13,7 @@ STANDARDIZERS = [
 ]
 PAGE = PROJECT / "docs" / "reference" / "reason-codes.md"
 SUFFIXES = (
-    "missing|invalid|unknown|negative|implausible|future|quarantined|positive|deleted|duplicate|long|empty|superseded|"
+    "missing|invalid|unknown|negative|implausible|future|quarantined|positive|deleted|duplicate|long|customer|empty|superseded|"
     "several|ambiguous|undivided|padded|repaired|placeholder|log"
 )
 

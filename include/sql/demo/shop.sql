@@ -351,7 +351,7 @@ COMMENT ON COLUMN shop.customer_order.total IS 'What was to be paid, as the cust
 COMMENT ON COLUMN shop.customer_order.delivery_cost IS 'Part of the total.';
 COMMENT ON COLUMN shop.customer_order.total_difference IS 'Total less lines less delivery. Not 0 in old orders: history stays as it was.';
 COMMENT ON COLUMN shop.customer_order.placed_at IS 'When it was placed.';
-COMMENT ON COLUMN shop.customer_order.note IS 'What the customer wrote beside it.';
+COMMENT ON COLUMN shop.customer_order.note IS 'What the customer wrote beside it; NULL of one who has left.';
 COMMENT ON COLUMN shop.customer_order.notes IS 'Reason codes of what could not be brought along.';
 
 CREATE TABLE shop.order_line (
@@ -411,8 +411,8 @@ COMMENT ON COLUMN shop.order_event.id IS 'Key; old events keep theirs.';
 COMMENT ON COLUMN shop.order_event.order_id IS 'Of which order.';
 COMMENT ON COLUMN shop.order_event.status IS 'Status that was reached.';
 COMMENT ON COLUMN shop.order_event.happened_at IS 'When.';
-COMMENT ON COLUMN shop.order_event.actor IS 'Who did it (account of the staff, or system).';
-COMMENT ON COLUMN shop.order_event.note IS 'What was written beside it.';
+COMMENT ON COLUMN shop.order_event.actor IS 'Who did it (account of the staff, or system); NULL where the customer has left.';
+COMMENT ON COLUMN shop.order_event.note IS 'What was written beside it; NULL where the customer has left.';
 
 CREATE TABLE shop.payment (
     order_id bigint PRIMARY KEY CONSTRAINT payment_order_fk
@@ -450,7 +450,8 @@ CREATE TABLE shop.delivery (
     CONSTRAINT delivery_country_is_iso CHECK (country_code ~ '^[A-Z]{2}$'),
     CONSTRAINT delivery_phone_is_e164 CHECK (phone ~ '^\+[1-9][0-9]{4,14}$')
 );
-COMMENT ON TABLE shop.delivery IS 'Delivery of an order, to the address as it was then.';
+COMMENT ON TABLE shop.delivery IS
+    'Delivery of an order, to the address as it was then. Of a customer who has left only the country and two characters of the postcode stay.';
 COMMENT ON COLUMN shop.delivery.order_id IS 'Of which order.';
 COMMENT ON COLUMN shop.delivery.method IS 'How.';
 COMMENT ON COLUMN shop.delivery.state IS 'Where it stands.';

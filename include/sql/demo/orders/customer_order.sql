@@ -12,7 +12,8 @@
 -- standardize: name_words legacy.customers (full_name)
 -- standardize: phone legacy.orders (coalesce(ship_country, '') || '|' || ship_phone)
 -- Orders as they were; a guest whose e-mail is that of an account is that customer if name or phone agree, too, for an e-mail
--- may be mistyped into somebody else's; orders of customers who have left stay, detached. The total is never recomputed: where the lines do not add up to it, the difference is shown.
+-- may be mistyped into somebody else's. Orders of customers who have left stay, detached and without what they wrote. The total
+-- is never recomputed: where the lines do not add up to it, the difference is shown.
 WITH status(code, status) AS (VALUES
     ('NEW', 'pending'), ('1', 'pending'), ('N', 'pending'), ('PAID', 'paid'), ('2', 'paid'), ('P', 'paid'),
     ('PROC', 'processing'), ('3', 'processing'), ('SENT', 'shipped'), ('4', 'shipped'), ('S', 'shipped'),
@@ -32,8 +33,9 @@ SELECT o.id,
        round(coalesce(o.delivery_cost, 0), 2) AS delivery_cost,
        round(o.total, 2) - round(coalesce(o.delivery_cost, 0), 2) - l.total AS total_difference,
        o.created_at AT TIME ZONE 'Europe/Warsaw' AS placed_at,
-       n.value AS note,
-       CASE WHEN NOT g.known THEN ARRAY['guest_unproven'] ELSE '{}' END AS notes,
+       CASE WHEN i.cluster LIKE '#% deleted' THEN NULL ELSE n.value END AS note,
+       CASE WHEN i.cluster LIKE '#% deleted' THEN ARRAY['of_deleted_customer']
+            WHEN NOT g.known THEN ARRAY['guest_unproven'] ELSE '{}' END AS notes,
        array_remove(ARRAY[
            CASE WHEN o.customer_id > 0 AND (i.legacy_key IS NULL OR i.cluster LIKE '#% missing') THEN 'customer_missing'
                 WHEN o.customer_id > 0 AND sc.id IS NULL AND i.cluster NOT LIKE '#% deleted' THEN 'customer_quarantined'

@@ -4,7 +4,7 @@
 -- source: legacy.order_status_log(order_id), legacy.orders(id), shop.customer_order(id)
 -- counts: legacy.order_status_log(id) as id
 -- standardize: text legacy.order_status_log (note)
--- The status history, with the same codes as the orders themselves.
+-- The status history, with the same codes as the orders themselves; of a customer who has left, without what was written there.
 WITH status(code, status) AS (VALUES
     ('NEW', 'pending'), ('1', 'pending'), ('N', 'pending'), ('PAID', 'paid'), ('2', 'paid'), ('P', 'paid'),
     ('PROC', 'processing'), ('3', 'processing'), ('SENT', 'shipped'), ('4', 'shipped'), ('S', 'shipped'),
@@ -18,8 +18,8 @@ SELECT t.id,
        t.order_id,
        s.status::shop.order_status AS status,
        t.changed_at AT TIME ZONE 'Europe/Warsaw' AS happened_at,
-       nullif(btrim(t.changed_by), '') AS actor,
-       n.value AS note,
+       CASE WHEN x.emptied THEN NULL ELSE nullif(btrim(t.changed_by), '') END AS actor,
+       CASE WHEN x.emptied THEN NULL ELSE n.value END AS note,
        array_remove(ARRAY[
            CASE WHEN o.id IS NULL THEN 'order_missing' WHEN co.id IS NULL THEN 'order_quarantined' END,
            CASE WHEN s.status IS NULL THEN 'status_unknown' END,
@@ -32,4 +32,5 @@ JOIN legacy.order_status_log t ON t.order_id = a.key
 LEFT JOIN legacy.orders o ON o.id = t.order_id
 LEFT JOIN shop.customer_order co ON co.id = t.order_id
 LEFT JOIN status s ON s.code = upper(btrim(t.status_code))
-LEFT JOIN ferry.standardized n ON n.kind = 'text' AND n.raw = t.note;
+LEFT JOIN ferry.standardized n ON n.kind = 'text' AND n.raw = t.note
+CROSS JOIN LATERAL (SELECT 'of_deleted_customer' = ANY(co.notes) AS emptied) x;

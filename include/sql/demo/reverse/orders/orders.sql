@@ -6,7 +6,7 @@
 -- index:  shop.customer_order(customer_id)
 -- index:  shop.customer_account(customer_id)
 -- Orders in the old shape: payment and delivery within, codes for names. A code, a total or an address stays as it was
--- written where it still means what the shop holds.
+-- written where it still means what the shop holds; so does what was emptied because its customer has left.
 WITH status(code, status) AS (VALUES
     ('NEW', 'pending'), ('1', 'pending'), ('N', 'pending'), ('PAID', 'paid'), ('2', 'paid'), ('P', 'paid'),
     ('PROC', 'processing'), ('3', 'processing'), ('SENT', 'shipped'), ('4', 'shipped'), ('S', 'shipped'),
@@ -53,16 +53,17 @@ SELECT o.id,
             ELSE dc.code END AS delivery_code,
        CASE WHEN l.id IS NOT NULL AND round(coalesce(l.delivery_cost, 0), 2) = o.delivery_cost THEN l.delivery_cost
             ELSE o.delivery_cost END AS delivery_cost,
-       CASE WHEN d.order_id IS NULL OR ((l.ship_name IS NULL OR n.raw IS NOT NULL) AND n.value IS NOT DISTINCT FROM d.recipient)
+       CASE WHEN d.order_id IS NULL OR (x.emptied AND d.recipient IS NULL) OR ((l.ship_name IS NULL OR n.raw IS NOT NULL) AND n.value IS NOT DISTINCT FROM d.recipient)
             THEN l.ship_name ELSE left(d.recipient, 255) END AS ship_name,
-       CASE WHEN d.order_id IS NULL OR ((l.ship_street IS NULL OR st.raw IS NOT NULL) AND st.value IS NOT DISTINCT FROM d.street)
+       CASE WHEN d.order_id IS NULL OR (x.emptied AND d.street IS NULL) OR ((l.ship_street IS NULL OR st.raw IS NOT NULL) AND st.value IS NOT DISTINCT FROM d.street)
             THEN l.ship_street ELSE left(d.street, 255) END AS ship_street,
-       CASE WHEN x.stays THEN l.ship_postcode ELSE left(d.postcode, 20) END AS ship_postcode,
-       CASE WHEN d.order_id IS NULL OR ((l.ship_city IS NULL OR ci.raw IS NOT NULL) AND ci.value IS NOT DISTINCT FROM d.city)
+       CASE WHEN x.stays OR (x.emptied AND x.postcode IS NOT DISTINCT FROM d.postcode) THEN l.ship_postcode ELSE left(d.postcode, 20) END AS ship_postcode,
+       CASE WHEN d.order_id IS NULL OR (x.emptied AND d.city IS NULL) OR ((l.ship_city IS NULL OR ci.raw IS NOT NULL) AND ci.value IS NOT DISTINCT FROM d.city)
             THEN l.ship_city ELSE left(d.city, 128) END AS ship_city,
        CASE WHEN x.stays THEN l.ship_country ELSE d.country_code END AS ship_country,
-       CASE WHEN x.stays THEN l.ship_phone ELSE d.phone END AS ship_phone,
-       CASE WHEN (l.note IS NULL OR nt.raw IS NOT NULL) AND l.id IS NOT NULL AND nt.value IS NOT DISTINCT FROM o.note THEN l.note
+       CASE WHEN x.stays OR (x.emptied AND d.phone IS NULL) THEN l.ship_phone ELSE d.phone END AS ship_phone,
+       CASE WHEN x.emptied AND o.note IS NULL THEN l.note
+            WHEN (l.note IS NULL OR nt.raw IS NOT NULL) AND l.id IS NOT NULL AND nt.value IS NOT DISTINCT FROM o.note THEN l.note
             ELSE o.note END AS note,
        CASE WHEN l.created_at AT TIME ZONE 'Europe/Warsaw' = o.placed_at THEN l.created_at
             ELSE o.placed_at AT TIME ZONE 'Europe/Warsaw' END AS created_at,
@@ -91,12 +92,18 @@ CROSS JOIN LATERAL (
            AND (btrim(coalesce(l.ship_country, '')) = '' OR k.raw IS NOT NULL)
            AND CASE WHEN btrim(coalesce(l.ship_country, '')) = '' THEN 'PL' ELSE k.value END IS NOT DISTINCT FROM d.country_code
            AND (l.ship_postcode IS NULL OR z.raw IS NOT NULL)
-           AND coalesce(z.value, nullif(btrim(l.ship_postcode), '')) IS NOT DISTINCT FROM d.postcode
-           AND (l.ship_phone IS NULL OR f.raw IS NOT NULL) AND f.value IS NOT DISTINCT FROM d.phone) AS stays
+           AND w.postcode IS NOT DISTINCT FROM d.postcode
+           AND (l.ship_phone IS NULL OR f.raw IS NOT NULL) AND CASE WHEN w.emptied THEN NULL ELSE f.value END IS NOT DISTINCT FROM d.phone) AS stays,
+           w.emptied, w.postcode
     FROM (VALUES (1)) one (y)
     LEFT JOIN ferry.standardized k ON k.kind = 'country' AND k.raw = l.ship_country
     LEFT JOIN ferry.standardized z ON z.kind = 'postcode' AND z.raw = coalesce(l.ship_country, '') || '|' || l.ship_postcode
     LEFT JOIN ferry.standardized f ON f.kind = 'phone' AND f.raw = coalesce(l.ship_country, '') || '|' || l.ship_phone
+    CROSS JOIN LATERAL (
+        SELECT y.emptied, CASE WHEN y.emptied THEN left(y.postcode, 2) ELSE y.postcode END AS postcode
+        FROM (SELECT 'of_deleted_customer' = ANY(o.notes) AS emptied,
+                     coalesce(z.value, nullif(btrim(l.ship_postcode), '')) AS postcode) y
+    ) w
 ) x;
 
 -- lineage: shop.customer
