@@ -99,7 +99,7 @@ def test_lines_that_name_nothing_or_what_another_names_are_faults(tmp_path: Path
 
 
 def test_a_route_without_the_file_has_an_empty_map(tmp_path: Path) -> None:
-    assert personal.read(tmp_path / "personal.txt", "own/personal.txt") == DataMap((), there=False)
+    assert personal.read(tmp_path / "personal.txt", "own/personal.txt") == DataMap(())
 
 
 def test_every_kind_of_pseudonym_can_be_asked_for() -> None:

@@ -108,10 +108,10 @@ class Line:
 
 @dataclass(frozen=True)
 class DataMap:
-    """All lines of one file; `there` is False where the route has none."""
+    """All lines about columns of one file; `common` are the categories that have a line of their own."""
 
     lines: tuple[Line, ...]
-    there: bool = True
+    common: frozenset[Category] = frozenset()
 
     def find(self, schema: str, table: str, column: str) -> Line | None:
         """Return the line about this column, the first of several; None where no line is."""
@@ -120,8 +120,7 @@ class DataMap:
     def find_faults(self, columns: Iterable[Name], tables: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """Find what is wrong beside these columns, which are all there are of these tables; as (file and line, fault).
 
-        Lines that name none of them, and columns that two lines are about. Lines about other tables are passed over only
-        where their table is a pattern that some table here satisfies.
+        Lines that name none of them, and columns that two lines are about.
         """
         faults = []
         known, named = sorted(set(columns)), dict[Name, Line]()
@@ -181,7 +180,7 @@ def read(file: Path, where: str) -> DataMap:
             lines.append(_make_line(parts, category, common.get(category, {}) | fields, f"{where}:{number}"))
         except ValueError as error:
             raise MappingError(f"{where}:{number}: {error}") from None
-    return DataMap(tuple(lines), file.exists())
+    return DataMap(tuple(lines), frozenset(common))
 
 
 def _read_column(name: str) -> list[NamePattern]:
