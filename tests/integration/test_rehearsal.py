@@ -19,6 +19,8 @@ from shopferry.phase_steps import Options
 from shopferry.rehearsal import note, rehearsal, sample
 from shopferry.rehearsal.pseudonyms import Pseudonyms
 from shopferry.rehearsal.rehearsal import Form
+from shopferry.route import personal
+from shopferry.route.personal import DataMap
 from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT, Settings
 from shopferry.verify import verification
@@ -26,7 +28,7 @@ from test_backfill import dsns
 
 SCRATCH = "SELECT datname FROM pg_database WHERE datname LIKE 'shopferry%rehearsal%'"
 PLAN = sample.load(ROUTE)
-PLAN_FILE = SQL_ROOT / "demo" / "sample.sql"
+MAP = personal.load(ROUTE)
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +82,7 @@ def carried(pair: Pair, scratch_dsn: str, customers: int, pseudonyms: Pseudonyms
     with pair.legacy.transaction(), scratch.transaction():
         pair.legacy.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         assert sample.choose(pair.legacy, PLAN, tables, customers) > 0
-        rows = sample.carry(pair.legacy, scratch, PLAN, tables, pseudonyms)
+        rows = sample.carry(pair.legacy, scratch, PLAN, tables, sample.find_kinds(MAP, tables), pseudonyms)
     assert set(rows) == set(ROUTE.tables)
     return scratch
 
@@ -233,29 +235,33 @@ def test_who_starts_without_one_is_booked_and_asked_once(filled: Pair) -> None:
     assert filled.one("SELECT without_rehearsal FROM ferry.phase WHERE phase = 'contacts'") == "ann"
 
 
-def test_a_text_column_that_nobody_named_goes_to_no_tester(filled: Pair) -> None:
+def without(data_map: DataMap, *names: str) -> DataMap:
+    """The map without its lines about these columns."""
+    return replace(data_map, lines=tuple(line for line in data_map.lines if line.written not in names))
+
+
+def test_a_text_column_that_nobody_named_goes_to_no_tester(filled: Pair, tmp_path: Path) -> None:
     full = mirror.reflect(filled.legacy, ROUTE.tables)
     tables = captured.cut_to_read(filled.shop, ROUTE, full)  # with the types as a rehearsal sees them
-    sample.require_covered(PLAN, tables, full)
-    short = sample.Plan(
-        PLAN.file,
-        PLAN.queries,
-        {k: v for k, v in PLAN.pseudonyms.items() if k != ("orders", "note")},
-        PLAN.plain - {("consents", "wording")},
-    )
-    with pytest.raises(ConfigError, match=r"consents\.wording, orders\.note: say `pseudonym:` or `plain:`"):
-        sample.require_covered(short, tables, full)
-    misspelt = replace(PLAN, pseudonyms=PLAN.pseudonyms | {("customers", "Full name"): "words"})
-    with pytest.raises(ConfigError, match=r'legacy has no column customers\."Full name"'):
-        sample.require_covered(misspelt, tables, full)
+    kinds = sample.find_kinds(MAP, tables)
+    assert kinds["customers", "phone"] == "phone" and kinds["orders", "note"] == "words"
+    assert ("orders", "status_code") not in kinds and ("consents", "granted_at") not in kinds
+    short = without(MAP, "legacy.consents.wording", "legacy.orders.note", "legacy.orders.total")
+    with pytest.raises(
+        ConfigError, match=r"legacy\.consents\.wording, legacy\.orders\.note: say what a rehearsal makes"
+    ):
+        sample.find_kinds(short, tables)
+    file = tmp_path / personal.FILE
+    file.write_text((SQL_ROOT / "demo" / personal.FILE).read_text().replace("contact; pseudonym phone", "contact"))
+    with pytest.raises(ConfigError, match=r"personal\.txt: legacy\.customers\.phone: say what"):
+        sample.find_kinds(personal.read(file, "demo/personal.txt"), tables)
 
 
 def test_a_rehearsal_for_testers_is_refused_while_a_text_column_is_not_named(
     filled: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = replace(PLAN, plain=PLAN.plain - {("consents", "wording")})
-    monkeypatch.setattr(sample, "load", lambda *_: short)
-    with pytest.raises(ConfigError, match=r"consents\.wording: say `pseudonym:` or `plain:`"):
+    monkeypatch.setattr(personal, "load", lambda *_: without(MAP, "legacy.consents.wording"))
+    with pytest.raises(ConfigError, match=r"consents\.wording: say what a rehearsal makes of each, `pseudonym KIND`"):
         rehearsal.rehearse(settings_of(filled), "me", Form(5, pseudonymise=True))
 
 
@@ -287,17 +293,6 @@ def test_every_type_that_may_hold_words_wants_a_word(kind: str, wordless: bool) 
     assert bool(sample._WORDLESS.fullmatch(kind)) == wordless
 
 
-def test_a_column_with_capitals_is_named_in_quotes(tmp_path: Path) -> None:
-    file = tmp_path / "demo" / "sample.sql"
-    file.parent.mkdir()
-    said = (PLAN_FILE.read_text()).replace("-- plain:", '-- plain: customers ("FullName", "E Mail")\n-- plain:', 1)
-    file.write_text(said)
-    assert {("customers", "FullName"), ("customers", "E Mail")} <= sample.load(ROUTE, tmp_path).plain
-    file.write_text(said.replace('"FullName"', "FullName"))
-    with pytest.raises(MappingError, match='write "FullName" in quotes'):
-        sample.load(ROUTE, tmp_path)
-
-
 def test_where_temporary_tables_are_not_allowed_it_says_what_to_grant(filled: Pair) -> None:
     with filled.legacy.transaction(force_rollback=True):
         filled.legacy.execute("SET TRANSACTION READ ONLY")  # as on a standby
@@ -305,29 +300,12 @@ def test_where_temporary_tables_are_not_allowed_it_says_what_to_grant(filled: Pa
             sample.choose(filled.legacy, PLAN, mirror.load(filled.shop), 5)
 
 
-@pytest.mark.parametrize(
-    ("was", "becomes", "what"),
-    [
-        (
-            "-- pseudonym: ip       consents (ip)",
-            "-- pseudonym: ips consents (ip)",
-            "17: kind 'ips' is none of words, email",
-        ),
-        (
-            "-- plain:     addresses (country",
-            "-- plain: addresses country",
-            r"15: `pseudonym: <kind> <table> \(<columns>\)`",
-        ),
-        ("-- name: consents\n", "-- name: agreements\n", "1: there is no query `-- name: consents`"),
-    ],
-)
-def test_what_is_wrong_with_a_sample_is_named_with_its_line(tmp_path: Path, was: str, becomes: str, what: str) -> None:
+def test_what_is_wrong_with_a_sample_is_named(tmp_path: Path) -> None:
     file = tmp_path / "sql" / "demo" / "sample.sql"
     file.parent.mkdir(parents=True)
     text = (SQL_ROOT / "demo" / "sample.sql").read_text()
-    assert was in text
-    file.write_text(text.replace(was, becomes))
-    with pytest.raises(MappingError, match=rf"sql/demo/sample\.sql:{what}"):
+    file.write_text(text.replace("-- name: consents\n", "-- name: agreements\n"))
+    with pytest.raises(MappingError, match=r"sql/demo/sample\.sql:1: there is no query `-- name: consents`"):
         sample.load(ROUTE, tmp_path / "sql")
     with pytest.raises(ConfigError, match="says what belongs to a customer"):
         sample.load(ROUTE, tmp_path)
@@ -353,7 +331,7 @@ def test_customers_whose_keys_are_uuids_are_chosen_too(make_db: Callable[..., st
     files = {
         "all/person.sql": "-- entity: shop.person\n-- key: id\n-- scope: id\n-- source: legacy.people(id)\n"
         "SELECT p.id, p.name, '{}'::text[] AS problems FROM affected a JOIN legacy.people p ON p.id = a.key",
-        "sample.sql": "-- plain: people (name)\n-- name: everybody\nSELECT id FROM people;\n"
+        "sample.sql": "-- name: everybody\nSELECT id FROM people;\n"
         "-- name: people\nSELECT p.* FROM people p JOIN chosen c ON c.id = p.id;\n",
     }
     with own_pair(make_db, tmp_path, legacy, shop, files) as pair, pair.legacy.transaction():

@@ -11,6 +11,7 @@ import psycopg
 
 from shopferry.assess import (
     coverage,
+    data_map,
     declared,
     encodings,
     orphans,
@@ -25,7 +26,7 @@ from shopferry.assess.findings import Example, Finding, Severity, attempt, sort_
 from shopferry.assess.sizing import Estimate, check_head_room, estimate
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError, ShopferryError
-from shopferry.route import signed_off
+from shopferry.route import personal, signed_off
 from shopferry.route.route import Route
 from shopferry.settings import Settings
 
@@ -77,7 +78,7 @@ def require_fit(settings: Settings) -> list[Finding]:
 def _look(settings: Settings, *, thorough: bool) -> Iterator[Finding | Estimate]:
     try:
         route = Route.load(settings.route)
-        settled, questions = signed_off.load(route), own_checks.load(route)
+        settled, questions, people = signed_off.load(route), own_checks.load(route), personal.load(route)
     except ShopferryError as error:
         yield _blame_mapping(error)
         return
@@ -97,7 +98,7 @@ def _look(settings: Settings, *, thorough: bool) -> Iterator[Finding | Estimate]
         if shop:
             yield from readiness.check_shop(shop, route)
         if legacy and shop:
-            yield from _assess_route(legacy, shop, route, settled, questions, thorough=thorough)
+            yield from _assess_route(legacy, shop, route, settled, questions, people, thorough=thorough)
     finally:
         for conn in (legacy, shop):
             if conn:
@@ -110,6 +111,7 @@ def _assess_route(
     route: Route,
     settled: tuple[signed_off.SignedOff, ...],
     questions: tuple[own_checks.OwnCheck, ...],
+    people: personal.DataMap,
     *,
     thorough: bool,
 ) -> Iterator[Finding | Estimate]:
@@ -132,6 +134,7 @@ def _assess_route(
     yield from attempt("unmapped data", lambda: coverage.find_unmapped(legacy, full, kept, settled))
     yield from sign_offs.find_outdated(full, kept, settled)
     yield from sign_offs.find_unmatched(legacy, settled)
+    yield from data_map.find_gaps(legacy, shop, route, kept, people)
     for check in questions:
         if thorough or check.severity is Severity.BLOCKING:
             yield from attempt(check.subject, lambda check=check: own_checks.run(legacy, check))  # type: ignore[misc]

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from shopferry import logs
-from shopferry.cli import check, embedded, move
+from shopferry.cli import check, embedded, move, privacy
 from shopferry.control import backups, differences
 from shopferry.errors import ShopferryError
 from shopferry.retry import describe
@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     for add in (
         _add_embedded,
         _add_reports,
+        _add_privacy,
         _add_phases,
         _add_sync,
         _add_verification,
@@ -118,6 +119,11 @@ def _add_reports(verbs: Any) -> None:
     _add_verb(verbs, "report", check.report).add_argument(
         "--html", metavar="FILE", help="write the report as one HTML page as well"
     )
+
+
+def _add_privacy(verbs: Any) -> None:
+    people = _add_group(verbs, "privacy", "What the route holds of people.")
+    _add_verb(people, "draft", privacy.draft)
 
 
 def _add_phases(verbs: Any) -> None:

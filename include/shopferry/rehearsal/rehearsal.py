@@ -27,6 +27,7 @@ from shopferry.phase_steps import Options
 from shopferry.rehearsal import note, sample
 from shopferry.rehearsal.pseudonyms import Pseudonyms
 from shopferry.retry import describe
+from shopferry.route import personal
 from shopferry.route.route import Route
 from shopferry.settings import Settings
 from shopferry.stores import scratch
@@ -135,12 +136,11 @@ def _fill(
     ):
         full = mirror.reflect(legacy, route.tables)
         tables: dict[str, MirrorTable] = captured.cut_to_read(new, route, full)
-        if form.pseudonymise:
-            sample.require_covered(plan, tables, full)
+        kinds = sample.find_kinds(personal.load(route), tables) if form.pseudonymise else {}
         with legacy.transaction(), old.transaction():
             legacy.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             sample.choose(legacy, plan, tables, form.customers)
-            rows = sample.carry(legacy, old, plan, tables, Pseudonyms() if form.pseudonymise else None)
+            rows = sample.carry(legacy, old, plan, tables, kinds, Pseudonyms() if form.pseudonymise else None)
             return rows, sample.estimate_sizes(legacy, tables)
 
 

@@ -16,15 +16,14 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from shopferry.db import Connection
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ConfigError, MappingError
-from shopferry.rehearsal.pseudonyms import KINDS, Pseudonyms
+from shopferry.rehearsal.pseudonyms import Pseudonyms
 from shopferry.route import headed
-from shopferry.route.identifiers import read_name, shorten_name, write_name
+from shopferry.route.identifiers import shorten_name, write_name
+from shopferry.route.personal import FILE, PLAIN, DataMap
 from shopferry.route.route import Route
 from shopferry.settings import routes_dir
 
 ODD_OF_EACH = 5  # customers of each reason
-_NAME = r'(?:"(?:[^"]|"")+"|[^\s"(),]+)'
-_COLUMNS = re.compile(rf"^(?:(?P<kind>[a-z]+)\s+)?(?P<table>{_NAME})\s*\((?P<columns>{_NAME}(?:\s*,\s*{_NAME})*)\)$")
 # What can hold no words. Every other type counts as text: one that is not known here must not go to testers by oversight.
 _WORDLESS = re.compile(
     r"(smallint|integer|bigint|numeric|decimal|real|float|double precision|boolean|date|time|timestamp|interval|uuid|bit)"
@@ -32,15 +31,15 @@ _WORDLESS = re.compile(
     re.IGNORECASE,
 )
 
+Column = tuple[str, str]  # of legacy: table, column
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What the route says of its sample: queries by name, and what becomes of each text column."""
+    """What the route says of its sample: queries by name."""
 
     file: Path
     queries: Mapping[str, str]
-    pseudonyms: Mapping[tuple[str, str], str]  # (table, column) → kind
-    plain: frozenset[tuple[str, str]]
 
     @property
     def tables(self) -> list[str]:
@@ -63,49 +62,35 @@ def load(route: Route, root: Path | None = None) -> Plan:
         raise ConfigError(
             f"route {route.name} has no {where}, which says what belongs to a customer: a rehearsal needs it"
         )
-    text = headed.read(file, where, ("pseudonym", "plain", "name"), divider="name")
-    pseudonyms: dict[tuple[str, str], str] = {}
-    plain: set[tuple[str, str]] = set()
-    for header in text.all("pseudonym") + text.all("plain"):
-        match = _COLUMNS.match(header.value)
-        if not match or bool(match["kind"]) != (header.word == "pseudonym"):
-            raise text.error(header.line, "`pseudonym: <kind> <table> (<columns>)` or `plain: <table> (<columns>)`")
-        if match["kind"] and match["kind"] not in KINDS:
-            raise text.error(header.line, f"kind {match['kind']!r} is none of {', '.join(KINDS)}")
-        try:
-            table = read_name(match["table"])
-            columns = [(table, read_name(name)) for name in re.findall(_NAME, match["columns"])]
-        except ValueError as error:
-            raise text.error(header.line, str(error)) from None
-        if match["kind"]:
-            pseudonyms |= dict.fromkeys(columns, match["kind"])
-        else:
-            plain.update(columns)
+    text = headed.read(file, where, ("name",), divider="name")
     queries = {section.name: section.text for section in text.sections[1:]}
     if missing := [name for name in ("everybody", *route.tables) if name not in queries]:
         raise text.error(1, f"there is no query `-- name: {missing[0]}`")
-    return Plan(where, queries, pseudonyms, frozenset(plain))
+    return Plan(where, queries)
 
 
-def require_covered(plan: Plan, tables: Mapping[str, MirrorTable], full: Mapping[str, MirrorTable]) -> None:
-    """Raise ConfigError for a captured text column of which the plan says neither pseudonym nor plain.
+def find_kinds(data_map: DataMap, tables: Mapping[str, MirrorTable]) -> dict[Column, str]:
+    """Find what becomes of each captured text that testers may not see as it is: the kind of its pseudonym.
 
-    Also for one that the plan names and that is not in `full`, all columns of legacy's tables: it may be misspelt.
+    Raises ConfigError for a column that may hold words and of which the data map does not say it: nothing goes to testers by
+    oversight.
     """
-    named = plan.pseudonyms.keys() | plan.plain
-    if unknown := sorted(named - {(t.name, c) for t in full.values() for c in t.names}):
-        listed = ", ".join(write_name(*column) for column in unknown)
-        raise ConfigError(f"{plan.file}: legacy has no column {listed}: correct its name, or take the line out")
-    unnamed = [
-        f"{table.name}.{c.name}"
-        for table in tables.values()
-        for c in table.columns
-        if c.name not in table.key and not _WORDLESS.fullmatch(c.type) and (table.name, c.name) not in named
-    ]
-    if unnamed:
+    kinds: dict[Column, str] = {}
+    unsaid = []
+    for table, column in ((t, c) for t in tables.values() for c in t.columns):
+        line = data_map.find("legacy", table.name, column.name)
+        wordless = _WORDLESS.fullmatch(column.type) is not None
+        kind = line.own_pseudonym if line and wordless else line.pseudonym if line else None
+        if kind and kind != PLAIN:
+            kinds[table.name, column.name] = kind
+        elif kind is None and not wordless:
+            unsaid.append(write_name("legacy", table.name, column.name))
+    if unsaid:
         raise ConfigError(
-            f"{plan.file}: {', '.join(unnamed)}: say `pseudonym:` or `plain:` of each, nothing goes to testers by oversight"
+            f"{FILE}: {', '.join(unsaid)}: say what a rehearsal makes of each, `pseudonym KIND` or `pseudonym {PLAIN}`; "
+            f"nothing goes to testers by oversight (a column without a line: `shopferry privacy draft`)"
         )
+    return kinds
 
 
 def choose(legacy: Connection, plan: Plan, tables: Mapping[str, MirrorTable], customers: int) -> int:
@@ -172,11 +157,12 @@ def carry(
     scratch: Connection,
     plan: Plan,
     tables: Mapping[str, MirrorTable],
+    kinds: Mapping[Column, str],
     pseudonyms: Pseudonyms | None,
 ) -> dict[str, int]:
     """Copy the chosen rows into tables of the same names in a scratch database; returns rows per table.
 
-    Only captured columns, in the mirror's types. With `pseudonyms` no value that they cover ever gets there.
+    Only captured columns, in the mirror's types. With `pseudonyms` no value of a column that has a kind ever gets there.
     """
     rows = {}
     for name in plan.tables:
@@ -186,13 +172,17 @@ def carry(
         body = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
         keys = SQL(", ").join(map(Identifier, table.key))
         scratch.execute(SQL("CREATE TABLE public.{} ({}, PRIMARY KEY ({}))").format(Identifier(name), body, keys))
-        rows[name] = _carry(legacy, scratch, plan, table, pseudonyms)
+        rows[name] = _carry(legacy, scratch, table, kinds, pseudonyms)
         scratch.execute(SQL("ANALYZE public.{}").format(Identifier(name)))
     return rows
 
 
 def _carry(
-    legacy: Connection, scratch: Connection, plan: Plan, table: MirrorTable, pseudonyms: Pseudonyms | None
+    legacy: Connection,
+    scratch: Connection,
+    table: MirrorTable,
+    kinds: Mapping[Column, str],
+    pseudonyms: Pseudonyms | None,
 ) -> int:
     # As text: COPY reads what the other server printed; Python has no infinite dates.
     values = SQL(", ").join(SQL("{}::{}::text").format(Identifier(c.name), SQL(c.type)) for c in table.columns)
@@ -202,7 +192,7 @@ def _carry(
         Identifier("pg_temp", shorten_name(f"sample_{table.name}")),
         SQL(", ").join(map(Identifier, table.key)),
     )
-    kinds = [plan.pseudonyms.get((table.name, c.name)) for c in table.columns] if pseudonyms else []
+    wanted = [kinds.get((table.name, c.name)) for c in table.columns]
     into = SQL("COPY public.{} ({}) FROM STDIN").format(
         Identifier(table.name), SQL(", ").join(map(Identifier, table.names))
     )
@@ -213,7 +203,7 @@ def _carry(
             if pseudonyms:
                 row = [
                     pseudonyms.replace(kind, value) if kind and value is not None else value
-                    for kind, value in zip(kinds, row, strict=True)
+                    for kind, value in zip(wanted, row, strict=True)
                 ]
             copy.write_row(row)
             count += 1
