@@ -24,6 +24,8 @@ from shopferry.stack import postgres
 from stacks import EMPTY, SharedStack
 from targets import TESTS, target_of
 
+os.environ["SHOPFERRY_MARK_KEY"] = "a key for tests, the same in every process"
+
 MakeDb = Callable[..., str]
 MakePair = Callable[..., Pair]
 _ROOM = 4 * 2**30  # bytes: a worker's databases and its log take one or two

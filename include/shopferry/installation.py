@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from psycopg.sql import SQL, Composable, Identifier
 
-from shopferry.control import phases, preexisting, routes, schema
+from shopferry.control import mark_key, phases, preexisting, routes, schema
 from shopferry.db import Connection
-from shopferry.engine import captured, mirror, witness
+from shopferry.engine import captured, marks, mirror, witness
 from shopferry.engine.mirror import MirrorTable
 from shopferry.route.route import Route
 from shopferry.stores import fence
@@ -23,6 +23,7 @@ def install(source: Connection, target: Connection, route: Route) -> None:
     has no primary key; then nothing was changed.
     """
     if routes.is_current(target, route.name, route.fingerprint):
+        _record_mark_key(target, route)
         if (
             not route.reverse
             and routes.find_active(target, route.name) == "legacy"
@@ -35,6 +36,7 @@ def install(source: Connection, target: Connection, route: Route) -> None:
     with target.transaction(), source.transaction():
         routes.pause(target, route.name)
         schema.install_control(target)
+        _record_mark_key(target, route)
         phases.register(target, route.name, route.phases)
         tables = captured.cut_to_read(target, route, mirror.reflect(source, route.tables, route.schema))
         mirror.create(target, route, tables)
@@ -44,6 +46,11 @@ def install(source: Connection, target: Connection, route: Route) -> None:
         schema.install_markers(source)
         publish(source, route, tables)
         routes.record_installed(target, route.name, route.fingerprint)
+
+
+def _record_mark_key(target: Connection, route: Route) -> None:
+    if marks.is_used(route):
+        mark_key.record(target, marks.require_same(target))
 
 
 def _close(target: Connection, route: Route) -> None:

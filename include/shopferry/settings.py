@@ -114,6 +114,11 @@ def read_announcing() -> dict[str, str]:
     }
 
 
+def read_mark_key() -> str:
+    """Read the key of marks, SHOPFERRY_MARK_KEY, else the embedded stack's; empty where there is neither."""
+    return os.environ.get("SHOPFERRY_MARK_KEY") or stack_state().get("mark_key", "")
+
+
 def require_route(route: str) -> None:
     """Raise ConfigError when there is no such route, naming those there are."""
     root = routes_dir()

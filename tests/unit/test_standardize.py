@@ -7,6 +7,7 @@ import pytest
 from email_validator import EmailNotValidError, validate_email
 from hypothesis import example, given
 from hypothesis import strategies as st
+from shopferry.engine import marks
 from shopferry.engine.standardize import KINDS, standardize
 from shopferry.engine.texts import Standard
 
@@ -76,6 +77,11 @@ def misread(text: str, codec: str) -> str:
         ("date", "0000-00-00", None, "date_missing"),
         ("date", "31.02.2011", None, "date_invalid"),
         ("date", "2099-01-01", None, "date_in_future"),
+        ("email_mark", "Jan <jan@example.com>", marks.make("jan@example.com"), None),
+        ("email_mark", "a@example.com; b@example.com", marks.make("a@example.com"), "email_several"),
+        ("email_mark", "jan@", None, "email_invalid"),
+        ("phone_mark", "PL|601 234 567", marks.make("+48601234567"), None),
+        ("phone_mark", "PL|brak", None, "phone_invalid"),
     ],
 )
 def test_verdict(kind: str, raw: str, value: str | None, problem: str | None) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from psycopg.sql import SQL, Composable, Identifier
 
 from shopferry.assess.findings import EXAMPLES, Example, Finding, Severity, mask
 from shopferry.db import Connection
+from shopferry.engine import marks
 from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.standardize import standardize
 from shopferry.keys import key_text
@@ -52,7 +53,9 @@ def judge_values(legacy: Connection, route: Route, tables: Mapping[str, MirrorTa
     of_identity = {
         (s.kind, s.table, s.expression) for u in route.units if isinstance(u, IdentityMapping) for s in u.standardize
     }
-    for wanted in (s for u in route.units for s in u.standardize if not s.of_witness):
+    for asked in (s for u in route.units for s in u.standardize if not s.of_witness):
+        # A mark has the problems of the value that it is made of; here no key is needed.
+        wanted = replace(asked, kind=asked.kind.removesuffix(marks.SUFFIX))
         question = (wanted.kind, wanted.table, wanted.expression)
         if question in seen or wanted.table not in tables or wanted.kind in _SAID_BY_OTHERS:
             continue

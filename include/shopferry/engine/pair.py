@@ -9,6 +9,7 @@ from functools import cached_property
 
 from shopferry import db
 from shopferry.db import Connection
+from shopferry.engine import marks
 from shopferry.engine.merge import Merger
 from shopferry.route.route import Route
 from shopferry.settings import Settings
@@ -40,7 +41,8 @@ class Stores:
 
 @contextmanager
 def open_stores(settings: Settings, role: str) -> Iterator[Stores]:
-    """Both stores' connections and the route, for one step."""
+    """Both stores' connections and the route, for one step. Raises ConfigError without the key that its marks want."""
     route = Route.load(settings.route)
     with db.connect(settings.source_dsn, role) as source, db.connect(settings.target_dsn, role) as target:
+        marks.require_key(target, route)
         yield Stores(source, target, route)

@@ -19,6 +19,7 @@ from typing import Final
 import pycountry
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
+from shopferry.engine import marks
 from shopferry.engine.countries import country
 from shopferry.engine.names import family_name, given_name, name_words
 from shopferry.engine.phones import phone
@@ -129,6 +130,11 @@ def iso_date(raw: str) -> Standard:
     return Standard(None, "date_invalid")
 
 
+def _mark(verdict: Standard) -> Standard:
+    """The same verdict, with the mark of its value in the value's place."""
+    return Standard(marks.make(verdict.value) if verdict.value is not None else None, verdict.problem)
+
+
 KINDS: Final[dict[str, Callable[[str], Standard]]] = {
     "country": country,
     "currency": currency,
@@ -141,6 +147,8 @@ KINDS: Final[dict[str, Callable[[str], Standard]]] = {
     "phone": phone,
     "postcode": postcode,
     "text": text,
+    "email_mark": lambda raw: _mark(email(raw)),
+    "phone_mark": lambda raw: _mark(phone(raw)),
 }
 
 

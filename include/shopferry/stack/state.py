@@ -67,6 +67,7 @@ def prepare(broker: str | None, *, running: bool) -> State:
         state.setdefault(key, secrets.token_urlsafe(48))
     state.setdefault("fernet_key", urlsafe_b64encode(secrets.token_bytes(32)).decode())
     state.setdefault("socket", _choose_socket())
+    state["mark_key"] = os.environ.get("SHOPFERRY_MARK_KEY") or state.get("mark_key") or secrets.token_hex(32)
     state["route"] = os.environ.get("SHOPFERRY_ROUTE") or state.get("route", "demo")
     state["external_kafka"] = state.get("external_kafka", "") if broker is None else broker
     state["kafka"] = state["external_kafka"] or f"127.0.0.1:{state['kafka_port']}"

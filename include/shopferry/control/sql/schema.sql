@@ -148,7 +148,15 @@ CREATE INDEX IF NOT EXISTS standardized_raw ON ferry.standardized USING hash (ra
 -- By value only what tells who somebody is: lineage goes from an identity's cluster to the raw values that lead to it. Of other
 -- kinds thousands of raw values share one, and each insert would look through all pages of that bucket for room.
 DROP INDEX IF EXISTS ferry.standardized_value;  -- until version 6, of all kinds
-CREATE INDEX IF NOT EXISTS standardized_who ON ferry.standardized USING hash (value) WHERE kind IN ('email', 'phone');
+DROP INDEX IF EXISTS ferry.standardized_who;    -- until version 7, without marks
+CREATE INDEX IF NOT EXISTS standardized_person ON ferry.standardized USING hash (value)
+    WHERE kind IN ('email', 'phone', 'email_mark', 'phone_mark');
+
+-- The key that marks are made with, by its fingerprint; the key itself is in no database.
+CREATE TABLE IF NOT EXISTS ferry.mark_key (
+    singleton   boolean PRIMARY KEY DEFAULT true CONSTRAINT mark_key_is_one_row CHECK (singleton),
+    fingerprint text NOT NULL
+);
 
 -- Rows that may not enter the shop yet. Replaced whenever their key is merged again.
 CREATE TABLE IF NOT EXISTS ferry.quarantine (
