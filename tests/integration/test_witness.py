@@ -159,3 +159,50 @@ def test_a_text_that_counsel_rejects_takes_the_consents_to_it(pair: Pair) -> Non
     pair.sync()
     assert state(pair) == ("granted", "proven")
     pair.check()
+
+
+def chain(pair: Pair) -> list[tuple[str, str | None, str, str | None, bool]]:
+    return pair.ask(
+        "SELECT purpose::text, channel::text, act::text, happened_at::date::text, overwritten FROM shop.consent_event "
+        "ORDER BY known_at, happened_at, act"
+    )
+
+
+def test_the_chain_has_every_act_once_and_says_what_legacy_says_no_more(pair: Pair) -> None:
+    begin(pair)
+    first = ("marketing", "email", "granted", "2019-02-28", False)
+    assert chain(pair) == [first]
+    pair.write("UPDATE consents SET withdrawn_at = '2024-05-01 12:00' WHERE id = 5")
+    pair.write("UPDATE consents SET withdrawn_at = NULL, channel = 'e-mail' WHERE id = 5")
+    pair.sync()
+    taken = ("marketing", "email", "withdrawn", "2024-05-01", True)
+    assert chain(pair) == [first, taken]
+    pair.write("UPDATE customers SET newsletter = 'N', newsletter_date = '2020-02-02' WHERE id = 1")
+    pair.sync()
+    refused = ("newsletter", "email", "withdrawn", "2020-02-01", False)
+    assert sorted(chain(pair)) == sorted([first, taken, refused])
+    pair.write("DELETE FROM consents WHERE id = 5")
+    pair.sync()
+    assert sorted(chain(pair)) == sorted([(*first[:4], True), taken, refused])
+    pair.log.again(4)
+    pair.replay()
+    assert len(chain(pair)) == 3
+    pair.check()
+
+
+def test_refusals_of_a_deleted_account_and_a_guest_stand_in_the_chain(pair: Pair) -> None:
+    begin(pair)
+    pair.write(
+        "INSERT INTO customers (id, email, full_name, deleted) VALUES (2, 'ewa@example.com', 'Ewa Lis', 'T')",
+        "INSERT INTO consents (id, customer_id, email, channel, granted, granted_at) VALUES "
+        "(6, 2, NULL, 'fax', 'N', '2022-01-01 12:00'), (7, 0, 'Ewa@Example.com', 'email', 'N', '2023-01-01 12:00')",
+    )
+    pair.sync()
+    assert {row[1:4] for row in chain(pair)} == {
+        ("email", "granted", "2019-02-28"),
+        ("email", "withdrawn", "2023-01-01"),
+        (None, "withdrawn", "2022-01-01"),
+    }
+    marks = pair.ask("SELECT DISTINCT address_mark FROM shop.consent_event WHERE channel = 'email'")
+    assert len(marks) == 1 and marks[0][0]  # one address, however it is written
+    assert marks == pair.ask("SELECT address_mark FROM shop.consent WHERE purpose = 'marketing'")

@@ -123,9 +123,7 @@ class Merger:
     def judge(self, units: Iterable[Unit], changed: Iterable[str]) -> None:
         """Judge the raw values of the changed relations, as these units want it; see `propagate`."""
         touched = set(changed)
-        if wanted := {
-            w for u in units for w in u.standardize if f"{u.schema}.{w.table}" in touched and not w.of_witness
-        }:
+        if wanted := {w for u in units for w in u.standardize if f"{u.schema}.{w.table}" in touched}:
             verdicts.judge(self.conn, verdicts.find_missing(self.conn, wanted))
 
     def _merge_at_once(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:

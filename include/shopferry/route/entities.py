@@ -63,7 +63,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Standardize:
-    """All distinct values of `expression` over `table`, or over its witness, must stand in ferry.standardized under `kind`."""
+    """All distinct values of `expression` over `table`, and over its witness if so asked, must stand in ferry.standardized."""
 
     kind: str
     table: str

@@ -201,6 +201,7 @@ CREATE TABLE shop.consent (
     wording_version    text,
     withdrawn_at       timestamptz,
     confirmed_at       timestamptz,
+    address_mark       text,
     basis              text NOT NULL DEFAULT 'consent',
     why                text,
     evidence           jsonb NOT NULL DEFAULT '[]',
@@ -225,6 +226,7 @@ COMMENT ON COLUMN shop.consent.granted_ip IS 'From where it was given, when know
 COMMENT ON COLUMN shop.consent.wording_version IS 'Version of the text agreed to.';
 COMMENT ON COLUMN shop.consent.withdrawn_at IS 'When it was taken back, when known.';
 COMMENT ON COLUMN shop.consent.confirmed_at IS 'When it was confirmed by a link, where the text asks for that.';
+COMMENT ON COLUMN shop.consent.address_mark IS 'Keyed mark of the e-mail or number it was given for; NULL by post, and for what was given here.';
 COMMENT ON COLUMN shop.consent.basis IS
     'consent, or soft_opt_in where the law lets a shop write to its buyers. Mails that a contract owes (orders) need neither.';
 COMMENT ON COLUMN shop.consent.why IS 'Why the state is what it is, as a reason code; NULL when given in this shop.';

@@ -68,6 +68,7 @@ SELECT jsonb_build_array('customer_address', id, NULL) FROM d
 UNION ALL SELECT jsonb_build_array('@addresses', legacy_address_id, NULL) FROM d WHERE legacy_address_id IS NOT NULL
 
 -- name: consent
+WITH given AS (
 INSERT INTO shop.consent AS s (customer_id, purpose, channel, state, granted_at, granted_ip, wording_version)
 SELECT id, 'marketing', %(channel)s::shop.contact_channel, 'granted', now(), '10.0.0.2', 'v6'
 FROM shop.customer c
@@ -82,13 +83,24 @@ WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint AND id %% %
 ORDER BY id LIMIT 1
 ON CONFLICT (customer_id, purpose, channel) DO UPDATE
 SET state = 'granted', granted_at = now(), granted_ip = '10.0.0.2', wording_version = 'v6', withdrawn_at = NULL
-RETURNING jsonb_build_array('consent', id, jsonb_build_object('state', state), legacy_consent_id)
+RETURNING id, customer_id, purpose, channel, state, legacy_consent_id
+), booked AS (
+    INSERT INTO shop.consent_act (customer_id, purpose, channel, act, wording_version, ip)
+    SELECT customer_id, purpose, channel, 'granted', 'v6', '10.0.0.2' FROM given
+)
+SELECT jsonb_build_array('consent', id, jsonb_build_object('state', state), legacy_consent_id) FROM given
 
 -- name: withdraw
+WITH taken AS (
 UPDATE shop.consent SET state = 'withdrawn', withdrawn_at = now()
 WHERE id = (SELECT id FROM shop.consent WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.consent))::bigint
             AND customer_id %% %(workers)s = %(worker)s AND state <> 'withdrawn' ORDER BY id LIMIT 1)
-RETURNING jsonb_build_array('consent', id, jsonb_build_object('state', state), legacy_consent_id)
+RETURNING id, customer_id, purpose, channel, state, legacy_consent_id
+), booked AS (
+    INSERT INTO shop.consent_act (customer_id, purpose, channel, act)
+    SELECT customer_id, purpose, channel, 'withdrawn' FROM taken
+)
+SELECT jsonb_build_array('consent', id, jsonb_build_object('state', state), legacy_consent_id) FROM taken
 
 -- name: order
 WITH c AS (

@@ -25,10 +25,13 @@ WITH declared AS (
 ), lived AS (  -- the e-mails and numbers that accounts have had, and until when
     SELECT w.id AS account, e.value AS email, p.value AS phone, btrim(w.phone) <> '' AS called, w._known AS since,
            lead(w._known, 1, 'infinity') OVER (PARTITION BY w.id ORDER BY w._known, w._lsn) AS until,
+           first_value(e.value) OVER (PARTITION BY w.id ORDER BY w._known DESC, w._lsn DESC) AS email_now,
+           first_value(p.value) OVER (PARTITION BY w.id ORDER BY w._known DESC, w._lsn DESC) AS phone_now,
            row_number() OVER (PARTITION BY w.id ORDER BY w._known, w._lsn) = 1 AS first
     FROM ferry.witness_customers w
     LEFT JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = w.email
     LEFT JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(w.bill_country, '') || '|' || w.phone
+    WHERE NOT w._gone
 ), flagged AS (
     SELECT i.shop_key AS customer, bool_or(upper(a.newsletter) IN ('N', '0')) AS no
     FROM legacy.customers a
@@ -75,9 +78,12 @@ WITH declared AS (
     FROM told t
     LEFT JOIN declared d ON d.id = t.legacy_consent_id
     LEFT JOIN LATERAL (
-        SELECT coalesce(bool_or(CASE t.channel WHEN 'email' THEN v.email IS DISTINCT FROM t.email WHEN 'post' THEN false
-                                ELSE v.called AND v.phone IS DISTINCT FROM t.phone END), false) AS moved
+        SELECT coalesce(bool_or(CASE t.channel WHEN 'email' THEN v.email IS DISTINCT FROM v.email_now WHEN 'post' THEN false
+                                ELSE (v.called AND v.phone IS DISTINCT FROM v.phone_now) OR u.phone <> t.phone END), false) AS moved
         FROM lived v
+        LEFT JOIN legacy.customers c ON c.id = v.account
+        LEFT JOIN ferry.standardized u2 ON u2.kind = 'phone' AND u2.raw = coalesce(c.bill_country, '') || '|' || c.phone
+        CROSS JOIN LATERAL (SELECT u2.value AS phone) u
         WHERE v.account = d.customer_id AND ((v.since <= d.known AND d.known < v.until) OR (v.first AND v.since > d.known))
     ) a ON true
     LEFT JOIN flagged f ON f.customer = t.customer_id

@@ -15,6 +15,8 @@
 -- index:  legacy.consents(wording)
 -- standardize: email ferry.witness_customers (email)
 -- standardize: phone ferry.witness_customers (coalesce(bill_country, '') || '|' || phone)
+-- standardize: email_mark ferry.witness_customers (email)
+-- standardize: phone_mark ferry.witness_customers (coalesce(bill_country, '') || '|' || phone)
 -- witness: legacy.consents (customer_id, email, channel, granted, granted_at, withdrawn_at)
 -- witness: legacy.customers (email, phone, bill_country)
 -- One state per person, purpose and channel, decided by one old declaration; the others are left out as
@@ -36,13 +38,14 @@ WITH spelling(written, channel) AS (VALUES
 ), account AS (
     SELECT a.key, i.legacy_key, sc.id AS customer_id, c.id AS account_id,
            upper(c.deleted) IN ('T', 'Y', '1') IS TRUE AS deleted, upper(c.newsletter) AS newsletter,
-           c.newsletter_date, d.value::date AS flag_date,
+           c.newsletter_date, d.value::date AS flag_date, o.value AS own_phone,
            nullif(btrim(c.newsletter_date), '') IS NOT NULL AND d.problem IS DISTINCT FROM 'date_missing' AS flag_dated
     FROM affected a
     JOIN ferry.identity i ON i.entity = 'customer' AND i.shop_key = a.key
     LEFT JOIN legacy.customers c ON c.id = i.legacy_key
     LEFT JOIN shop.customer sc ON sc.id = a.key
     LEFT JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = c.newsletter_date
+    LEFT JOIN ferry.standardized o ON o.kind = 'phone' AND o.raw = coalesce(c.bill_country, '') || '|' || c.phone
 ), declared AS (
     SELECT t.*, s.id, s.granted_at, s.wording, s.ip, s.withdrawn_at, s.confirmed_at,
            k.channel, b.known AT TIME ZONE 'Europe/Warsaw' AS known,
@@ -54,12 +57,15 @@ WITH spelling(written, channel) AS (VALUES
            t.legacy_key <= 0 AND g.value IS NOT NULL AS of_guest,
            x.id AS text_id, x.usable, x.valid_from, x.valid_to, x.confirmation_needed,
            'marketing' = ANY(x.purposes) AND k.channel = ANY(x.channels::text[]) AS asks_for_this,
-           -- What the way back has written was never seen here; the new shop has judged it.
+           -- The account has another address now, or the person is called by another account's number. What the way back has
+           -- written was never seen here: the new shop has judged it.
            b.known IS NOT NULL AND CASE k.channel
-               WHEN 'email' THEN m.raw IS NOT NULL AND me.value IS DISTINCT FROM p.email
+               WHEN 'email' THEN m.raw IS NOT NULL AND me.value IS DISTINCT FROM le.value
                WHEN 'post' THEN false
-               ELSE btrim(m.number) <> '' AND (mp.raw IS NULL OR mp.value IS NOT NULL) AND mp.value IS DISTINCT FROM p.phone
-           END IS TRUE AS moved
+               ELSE btrim(m.number) <> '' AND (mp.raw IS NULL OR mp.value IS NOT NULL) AND mp.value IS DISTINCT FROM lp.value
+           END IS TRUE OR (k.channel IN ('sms', 'phone') AND t.own_phone <> p.phone) IS TRUE AS moved,
+           CASE WHEN b.known IS NOT NULL AND k.channel = 'email' THEN em.value
+                WHEN b.known IS NOT NULL AND k.channel IN ('sms', 'phone') THEN pm.value END AS address_mark
     FROM account t
     JOIN legacy.consents s ON s.customer_id = t.legacy_key
     LEFT JOIN spelling k ON k.written = lower(btrim(s.channel))
@@ -80,8 +86,19 @@ WITH spelling(written, channel) AS (VALUES
         ORDER BY a._known <= b.known DESC NULLS LAST, CASE WHEN a._known <= b.known THEN a._known END DESC, a._known, a._lsn
         LIMIT 1
     ) m ON true
+    LEFT JOIN LATERAL (  -- and those it had last
+        SELECT a.email AS raw, coalesce(a.bill_country, '') || '|' || a.phone AS called
+        FROM ferry.witness_customers a
+        WHERE a.id = t.legacy_key AND NOT a._gone
+        ORDER BY a._known DESC, a._lsn DESC
+        LIMIT 1
+    ) l ON true
     LEFT JOIN ferry.standardized me ON me.kind = 'email' AND me.raw = m.raw
     LEFT JOIN ferry.standardized mp ON mp.kind = 'phone' AND mp.raw = m.called
+    LEFT JOIN ferry.standardized le ON le.kind = 'email' AND le.raw = l.raw
+    LEFT JOIN ferry.standardized lp ON lp.kind = 'phone' AND lp.raw = l.called
+    LEFT JOIN ferry.standardized em ON em.kind = 'email_mark' AND em.raw = m.raw
+    LEFT JOIN ferry.standardized pm ON pm.kind = 'phone_mark' AND pm.raw = m.called
 ), reasoned AS (
     SELECT d.*,
            CASE WHEN d.withdrawn_at IS NOT NULL OR d.said IN ('N', '0', 'F') THEN 'withdrawn'
@@ -206,6 +223,7 @@ SELECT d.key AS customer_id,
        CASE WHEN d.overruled THEN d.refused_at WHEN d.state <> 1 THEN NULL
             WHEN d.withdrawn_at IS NOT NULL THEN d.taken ELSE d.given END AT TIME ZONE 'Europe/Warsaw' AS withdrawn_at,
        d.confirmed_at AT TIME ZONE 'Europe/Warsaw' AS confirmed_at,
+       d.address_mark,
        'consent' AS basis,
        CASE WHEN d.overruled THEN 'refused_for_address' ELSE d.why END AS why,
        d.evidence || CASE WHEN d.overruled THEN d.refusals ELSE '[]' END AS evidence,
@@ -232,6 +250,7 @@ SELECT f.customer_id,
        NULL,
        CASE WHEN f.refused THEN f.until::timestamp
             WHEN m.state = 1 OR m.overruled OR m.key IS NULL THEN r.at END AT TIME ZONE 'Europe/Warsaw',
+       NULL,
        NULL,
        'consent',
        CASE WHEN f.refused THEN 'withdrawn' WHEN m.state = 1 OR m.overruled OR (m.key IS NULL AND r.said)

@@ -105,7 +105,8 @@ BEGIN
             RETURN NEW;
         END IF;
     END IF;
-    -- As it will be read out of legacy again.
+    -- As it will be read out of legacy again, where nobody saw for which address it was.
+    NEW.address_mark := NULL;
     NEW.why := CASE WHEN NEW.state = 'granted' THEN 'proven' WHEN NEW.state = 'withdrawn' THEN 'withdrawn'
                     WHEN given IS NULL THEN 'consent_time_missing' ELSE 'wording_missing' END;
     IF TG_OP = 'UPDATE' THEN

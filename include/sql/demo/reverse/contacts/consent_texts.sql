@@ -11,11 +11,11 @@ SELECT t.id,
        t.body,
        CASE WHEN btrim(l.controller) = t.controller THEN l.controller ELSE left(t.controller, 255) END AS controller,
        CASE WHEN (SELECT array_agg(DISTINCT lower(btrim(x)) ORDER BY lower(btrim(x))) FROM unnest(string_to_array(l.purposes, ',')) x)
-                 = (SELECT array_agg(x::text ORDER BY x::text) FROM unnest(t.purposes) x)
-            THEN l.purposes ELSE array_to_string(t.purposes, ', ') END AS purposes,
+                 = (SELECT array_agg(x::text ORDER BY x::text) FROM unnest(t.purposes::text[]) x)
+            THEN l.purposes ELSE array_to_string(t.purposes::text[], ', ') END AS purposes,
        CASE WHEN (SELECT array_agg(DISTINCT lower(btrim(x)) ORDER BY lower(btrim(x))) FROM unnest(string_to_array(l.channels, ',')) x)
-                 = (SELECT array_agg(x::text ORDER BY x::text) FROM unnest(t.channels) x)
-            THEN l.channels ELSE array_to_string(t.channels, ', ') END AS channels,
+                 = (SELECT array_agg(x::text ORDER BY x::text) FROM unnest(t.channels::text[]) x)
+            THEN l.channels ELSE array_to_string(t.channels::text[], ', ') END AS channels,
        CASE WHEN l.id IS NOT NULL AND (upper(l.double_opt_in) IN ('T', 'Y', '1') IS TRUE) = t.confirmation_needed THEN l.double_opt_in
             WHEN t.confirmation_needed THEN 'T' ELSE 'N' END AS double_opt_in,
        CASE WHEN l.id IS NOT NULL AND (upper(l.usable) IN ('T', 'Y', '1') IS TRUE) = t.usable THEN l.usable
