@@ -81,8 +81,7 @@ class Settings:
             raise ConfigError(
                 f"{', '.join(missing)} not set and no embedded stack is up: export them, or run `shopferry stack up`"
             )
-        route = os.environ.get("SHOPFERRY_ROUTE") or state.get("route") or "demo"
-        require_route(route)
+        route = find_route()
         metrics = os.environ.get("SHOPFERRY_METRICS", state.get("metrics", METRICS))
         connect = os.environ.get("SHOPFERRY_CONNECT", "")
         return cls(
@@ -117,6 +116,13 @@ def read_announcing() -> dict[str, str]:
 def read_mark_key() -> str:
     """Read the key of marks, SHOPFERRY_MARK_KEY, else the embedded stack's; empty where there is neither."""
     return os.environ.get("SHOPFERRY_MARK_KEY") or stack_state().get("mark_key", "")
+
+
+def find_route() -> str:
+    """Return the route's name: SHOPFERRY_ROUTE, the embedded stack's, else `demo`. Raises ConfigError without its folder."""
+    route = os.environ.get("SHOPFERRY_ROUTE") or stack_state().get("route") or "demo"
+    require_route(route)
+    return route
 
 
 def require_route(route: str) -> None:

@@ -158,4 +158,5 @@ def test_lines_that_do_not_fit_the_stores_block_by_their_number(own: tuple[Setti
     assert blocking(settings) == [
         ("personal.txt:3", "new.person.shoes: there is no such column"),
         ("personal.txt:4", "new.person.email is what personal.txt:2 is about already"),
+        ("legacy people.eMail", "values look like e-mail addresses, in a column that personal.txt calls none"),
     ]

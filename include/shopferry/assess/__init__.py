@@ -16,6 +16,7 @@ from shopferry.assess import (
     encodings,
     orphans,
     own_checks,
+    personal_values,
     readiness,
     rights,
     sign_offs,
@@ -135,6 +136,8 @@ def _assess_route(
     yield from sign_offs.find_outdated(full, kept, settled)
     yield from sign_offs.find_unmatched(legacy, settled)
     yield from data_map.find_gaps(legacy, shop, route, kept, people)
+    yield from personal_values.find_telling_keys(route, kept, people)
+    yield from attempt("people's data", lambda: personal_values.find_hidden(legacy, kept, people))
     for check in questions:
         if thorough or check.severity is Severity.BLOCKING:
             yield from attempt(check.subject, lambda check=check: own_checks.run(legacy, check))  # type: ignore[misc]
@@ -146,6 +149,7 @@ def _assess_route(
     yield from attempt("parents", lambda: orphans.find_orphans(legacy, route, kept))
     yield from attempt("values", lambda: values.judge_values(legacy, route, kept))
     yield from attempt("texts", lambda: values.find_broken_texts(legacy, route, kept))
+    yield from attempt("free text", lambda: personal_values.find_in_free_text(legacy, kept, people))
     expected = estimate(legacy, shop, route, full, kept)
     yield expected
     yield from check_head_room(legacy, expected)

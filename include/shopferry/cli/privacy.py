@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from pathlib import Path
 
 from shopferry import db
 from shopferry.errors import ConfigError
 from shopferry.route import personal
 from shopferry.route.route import Route
-from shopferry.settings import Settings
+from shopferry.settings import Settings, find_route
 
 
 def draft(args: argparse.Namespace) -> int:
@@ -33,4 +35,21 @@ def draft(args: argparse.Namespace) -> int:
         print(json.dumps(guesses, indent=2, ensure_ascii=False))
     else:
         print(drafting.write(data_map, unnamed), end="")
+    return 0
+
+
+def record(args: argparse.Namespace) -> int:
+    """Say what people's data is processed, what for, on which basis, how long, and who sees it: GDPR Art. 30; asks no store."""
+    from shopferry import pages
+    from shopferry.privacy import record as records
+
+    made = records.build(Route.load(find_route()))
+    if args.html:
+        pages.write(records.as_html(made), Path(args.html))
+    if args.json:
+        print(json.dumps(records.as_json(made), indent=2, ensure_ascii=False))
+    else:
+        from rich.console import Console
+
+        records.show(made, Console(width=None if sys.stdout.isatty() else 160, highlight=False))
     return 0
