@@ -25,6 +25,10 @@
 -- plain:     order_items (sku, name)
 -- pseudonym: words    order_status_log (changed_by, note)
 -- plain:     order_status_log (status_code)
+-- pseudonym: words    order_invoices (buyer_name, buyer_street, buyer_city)
+-- pseudonym: postcode order_invoices (buyer_postcode)
+-- pseudonym: code     order_invoices (number, tax_number)
+-- plain:     order_invoices (buyer_country, currency)
 -- pseudonym: code     loyalty_accounts (card_number)
 -- plain:     loyalty_accounts (tier)
 -- pseudonym: words    loyalty_log (note)
@@ -128,6 +132,11 @@ UNION
 SELECT id FROM order_status_log WHERE order_id IN (SELECT id FROM sample_orders)
 UNION
 (SELECT t.id FROM order_status_log t WHERE NOT EXISTS (SELECT FROM orders p WHERE p.id = t.order_id) ORDER BY t.id LIMIT 20);
+
+-- name: order_invoices
+SELECT id FROM order_invoices WHERE order_id IN (SELECT id FROM sample_orders)
+UNION
+(SELECT t.id FROM order_invoices t WHERE NOT EXISTS (SELECT FROM orders p WHERE p.id = t.order_id) ORDER BY t.id LIMIT 20);
 
 -- name: loyalty_accounts
 SELECT id FROM loyalty_accounts WHERE customer_id IN (SELECT id FROM chosen);
