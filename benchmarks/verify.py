@@ -42,6 +42,7 @@ KEYS = {
     "orders": {"id": "orders", "customer_id": "customers"},
     "order_items": {"id": "order_items", "order_id": "orders"},
     "order_status_log": {"id": "order_status_log", "order_id": "orders"},
+    "order_invoices": {"id": "order_invoices", "order_id": "orders"},
     "loyalty_accounts": {"id": "loyalty_accounts", "customer_id": "customers"},
     "loyalty_log": {"id": "loyalty_log", "account_id": "loyalty_accounts", "order_id": "orders"},
     "loyalty_redemptions": {"id": "loyalty_redemptions", "account_id": "loyalty_accounts", "order_id": "orders"},

@@ -155,6 +155,27 @@ _TABLES: dict[str, tuple[list[int], dict[str, object], dict[str, list[Any]]]] = 
             "note": ["x", None],
         },
     ),
+    "order_invoices": (
+        [1, 2],
+        {
+            "order_id": [1, 2],
+            "number": "F-1",
+            "total": "10.00",
+            "currency": "PLN",
+            "issued_at": "2020-05-06",
+            "tax_number": "526-000-12-46",
+        },
+        {
+            "order_id": _ORDERS,
+            "number": ["F-1", ""],
+            "buyer_name": ["Jan Kowalski", None],
+            "buyer_country": ["PL", "Niemcy", None],
+            "tax_number": ["526-000-12-46", "5260001246", "1", None],
+            "total": ["10.00", "-1", None, _TOO_MUCH, "NaN"],
+            "currency": ["PLN", "?"],
+            "issued_at": _DATES,
+        },
+    ),
     "loyalty_accounts": (
         [1, 2],
         {"customer_id": [1, 2], "card_number": "C1", "points": 100, "tier": "GOLD", "created_at": "2016-06-06"},

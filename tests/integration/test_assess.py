@@ -564,6 +564,11 @@ def test_the_route_is_read_where_its_text_is_plain() -> None:
     found = {(o.entity, o.column): o for m in Route.load("demo").mappings for o in lineage.find_origins(m)}
     assert found["shop.order_line", "quantity"].label == "order_items.quantity"
     assert found["shop.customer_order", "currency"].kind == "currency"
+    assert found["shop.order_event", "actor"].label == "order_status_log.changed_by", "or nothing, where it is emptied"
+    assert (found["shop.delivery", "street"].label, found["shop.delivery", "street"].kind) == (
+        "orders.ship_street",
+        "text",
+    )
     assert ("shop.customer", "email") not in found, "it comes out of a window over several accounts"
     codes = {(c.mapping, c.label) for m in Route.load("demo").mappings for c in lineage.find_codes(m)}
     assert {

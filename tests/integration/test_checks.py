@@ -56,6 +56,9 @@ LEGACY_IS_ODD = (
     "INSERT INTO orders (id, number, customer_id, status_code, total, currency, payment_code, delivery_code, created_at, note, "
     "ship_name, ship_street, ship_postcode, ship_city, ship_phone) VALUES (910001, 'N-3', 910001, 'PAID', 20, 'PLN', 'CARD', "
     "'DPD', '2019-12-31', 'kod 1234', 'Ala Lis', 'Krótka 5', '00-950', 'Warszawa', '601 234 567')",
+    "INSERT INTO order_invoices (id, order_id, number, buyer_name, total, currency, issued_at) VALUES "
+    "(910001, 910001, 'F-1', 'Ala Lis', 20, 'PLN', '1999-12-31 23:59'), "
+    "(910002, 900001, 'F-2', 'Ala Lis', NULL, 'PLN', '1999-12-31')",
     "INSERT INTO order_status_log (id, order_id, status_code, changed_by, note, changed_at) VALUES "
     "(910001, 910001, 'PAID', 'anna', 'Ala Lis', '2019-12-31')",
     "INSERT INTO order_items (id, order_id, name, quantity, unit_price) VALUES "
@@ -105,6 +108,7 @@ def test_changes_that_the_stream_brings_break_none_either(moved: Pair) -> None:
         "DELETE FROM order_items WHERE id % 7 = 0",
         "UPDATE order_status_log SET order_id = order_id + 1 WHERE id % 11 = 0",
         "UPDATE customers SET deleted = 'T' WHERE id % 13 = 0",
+        "UPDATE order_invoices SET total = total + 1, order_id = order_id + 1 WHERE id % 11 = 0",
         "UPDATE customers SET email = 'odd@example.com' WHERE id % 29 = 0",
         "UPDATE loyalty_accounts SET points = points + 5 WHERE id % 2 = 0",
         "UPDATE customers SET newsletter = 'N', newsletter_date = '2024-01-01' WHERE id % 17 = 0",
@@ -349,6 +353,25 @@ def keys(pair: Pair, expression: str) -> set[str]:
             "UPDATE shop.order_event SET actor = 'anna' WHERE id = 910001",
             "orders_of_deleted",
             "shop.order_event",
+            "910001",
+        ),
+        ("DELETE FROM shop.order_invoice WHERE id = 910001", "orders_invoices", "shop.order_invoice", "PLN 1999"),
+        (
+            "UPDATE shop.order_invoice SET total = 7 WHERE id = 910001",
+            "orders_invoices",
+            "shop.order_invoice",
+            "PLN 1999",
+        ),
+        (
+            "UPDATE shop.order_invoice SET keep_until = '2003-12-31' WHERE id = 910001",
+            "orders_invoices",
+            "shop.order_invoice",
+            "910001",
+        ),
+        (
+            "UPDATE shop.order_invoice SET order_id = 99999999 WHERE id = 910001",
+            "orders_orphans",
+            "shop.order_invoice",
             "910001",
         ),
         (

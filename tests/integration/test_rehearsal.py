@@ -106,6 +106,7 @@ def test_a_sample_is_whole_in_itself(filled: Pair, make_db: object) -> None:
         for child, parent, key in (
             ("order_items", "orders", "order_id"),
             ("order_status_log", "orders", "order_id"),
+            ("order_invoices", "orders", "order_id"),
             ("loyalty_log", "loyalty_accounts", "account_id"),
         ):
             parents = [r[0] for r in scratch.execute(f"SELECT id FROM {parent}".encode()).fetchall()]
@@ -149,6 +150,7 @@ def test_no_persons_data_is_in_a_pseudonymised_sample_and_what_belonged_together
             ("ship_phone", "orders"),
             ("email", "orders"),
             ("street", "addresses"),
+            ("tax_number", "order_invoices"),
             ("ip", "consents"),
             ("pass_hash", "customers"),
             ("card_number", "loyalty_accounts"),

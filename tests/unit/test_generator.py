@@ -28,6 +28,7 @@ def test_size_and_shape(legacy: db.Connection) -> None:
     assert rows["customers"] == 2_000
     assert 2.5 < rows["orders"] / rows["customers"] < 3.5
     assert 2.5 < rows["order_items"] / rows["orders"] < 3.5
+    assert 0.85 < rows["order_invoices"] / rows["orders"] < 0.97
     for table in generator.TABLES:
         count, top = legacy.execute(f"SELECT count(*), max(id) FROM {table}").fetchone() or (0, 0)
         assert count == rows[table]
@@ -85,6 +86,15 @@ def test_seeding_twice_adds(legacy: db.Connection) -> None:
         ("dates in the future", "SELECT 1 FROM orders WHERE created_at > '2100-01-01'"),
         ("over-long names", "SELECT 1 FROM customers WHERE length(full_name) > 200"),
         ("NUL-like junk", r"SELECT 1 FROM customers WHERE full_name LIKE '%\\x00'"),
+        (
+            "invoices without order",
+            "SELECT 1 FROM order_invoices v WHERE NOT EXISTS (SELECT FROM orders o WHERE o.id = v.order_id)",
+        ),
+        (
+            "tax numbers in many spellings",
+            """SELECT 1 FROM order_invoices WHERE tax_number LIKE 'NIP: %'
+                                     AND EXISTS (SELECT FROM order_invoices WHERE tax_number ~ '^[0-9]{3}-')""",
+        ),
         (
             "points that differ",
             """SELECT 1 FROM loyalty_accounts a JOIN loyalty_log l ON l.account_id = a.id GROUP BY a.id

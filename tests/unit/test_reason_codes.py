@@ -9,12 +9,13 @@ from shopferry.settings import PROJECT
 
 ENGINE = PROJECT / "include" / "shopferry" / "engine"
 STANDARDIZERS = [
-    ENGINE / f"{name}.py" for name in ("standardize", "countries", "names", "phones", "postcodes", "texts")
+    ENGINE / f"{name}.py"
+    for name in ("standardize", "countries", "names", "phones", "postcodes", "tax_numbers", "texts")
 ]
 PAGE = PROJECT / "docs" / "reference" / "reason-codes.md"
 SUFFIXES = (
     "missing|invalid|unknown|negative|implausible|future|quarantined|positive|deleted|duplicate|long|customer|empty|superseded|"
-    "several|ambiguous|undivided|padded|repaired|placeholder|log"
+    "several|ambiguous|undivided|padded|repaired|unchecked|placeholder|log"
 )
 
 

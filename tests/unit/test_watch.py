@@ -24,6 +24,7 @@ TABLES = (
     "loyalty_redemptions",
     "order_items",
     "order_status_log",
+    "order_invoices",
     "orders",
 )
 TOPICS = (*(Topic(f"demo.public.{t}", 0, 0.0, 0) for t in TABLES), Topic("demo.shopferry.marker", 0, 0.0, 0))

@@ -22,6 +22,10 @@ _VERDICT = re.compile(
 )
 _CODES = re.compile(r"\b([a-z_]\w*)\s*\(([a-z_]\w*)(?:\s*,\s*[a-z_]\w*)*\)\s+AS\s+\(VALUES")
 _NAMED = re.compile(r"^(?P<expression>.+?)\s+AS\s+(?P<name>[a-z_][a-z0-9_]*)$", re.DOTALL)
+_EMPTIED = re.compile(  # the same, or nothing: what it may hold comes from the ELSE
+    r"^CASE\s+WHEN\b(?:(?!\b(?:THEN|CASE)\b).)+\bTHEN\s+NULL\s+ELSE\s+(?P<expression>(?:(?!\b(?:CASE|WHEN|ELSE)\b).)+?)\s+END$",
+    re.DOTALL,
+)
 _PLAIN = re.compile(r"^[a-z]\w*\.(?P<name>[a-z_][a-z0-9_]*)$")
 
 
@@ -72,6 +76,8 @@ def find_origins(mapping: EntityMapping) -> Iterator[Origin]:
             continue
         name = (named or plain)["name"]  # type: ignore[index]
         expression, kind = (named["expression"].strip() if named else item), None
+        if emptied := _EMPTIED.match(expression):
+            expression = emptied["expression"]
         used = _find_aliases(expression)
         if len(used) == 1 and (alias := used.copy().pop()) in verdicts and expression == f"{alias}.value":
             kind, expression = verdicts[alias]

@@ -51,6 +51,9 @@ class Rates:
     payment_unknown: float = 0.001
     line_orphan: float = 0.0005
     quantity_not_positive: float = 0.0005
+    invoice_orphan: float = 0.0005
+    invoice_total_missing: float = 0.0002
+    tax_number_invalid: float = 0.02  # of companies' invoices
     points_differ: float = 0.03
     points_negative: float = 0.001
     tier_unknown: float = 0.002
@@ -105,6 +108,30 @@ def draw_phone(rng: Random, rates: Rates, country: str) -> str | None:
         f"48{a}{b:03d}{c:03d}",
         f"tel. {a} {b:03d} {c:03d}",
     )[shape]
+
+
+_NIP_WEIGHTS = (6, 5, 7, 2, 3, 4, 5, 6, 7)
+
+
+def draw_tax_number(rng: Random, rates: Rates, country: str) -> str:
+    """Draw a company's tax number in one of the spellings that invoices carry."""
+    if rng.random() < rates.tax_number_invalid:
+        return rng.choice(("brak", "0000000000", "526-000-12-47", "123-45-67-89"))
+    if country != "PL":
+        return f"{country}{rng.randrange(10**8, 10**9)}"
+    check = 10
+    while check == 10:  # such numbers are not given out
+        digits = [rng.randrange(1, 10), *(rng.randrange(10) for _ in range(8))]
+        check = sum(w * d for w, d in zip(_NIP_WEIGHTS, digits, strict=True)) % 11
+    nip = "".join(map(str, (*digits, check)))
+    return (
+        nip,
+        f"{nip[:3]}-{nip[3:6]}-{nip[6:8]}-{nip[8:]}",
+        f"{nip[:3]}-{nip[3:5]}-{nip[5:7]}-{nip[7:]}",
+        f"PL{nip}",
+        f"NIP: {nip[:3]} {nip[3:6]} {nip[6:8]} {nip[8:]}",
+        f"NIP {nip}",
+    )[rng.randrange(6)]
 
 
 def write_date(rng: Random, day: date) -> str | None:

@@ -50,6 +50,8 @@ _COLUMNS: Final = {
     "ship_street ship_postcode ship_city ship_country ship_phone note created_at",
     "order_items": "id order_id sku name quantity unit_price vat_rate line_total",
     "order_status_log": "id order_id status_code changed_by note changed_at",
+    "order_invoices": "id order_id number buyer_name buyer_street buyer_postcode buyer_city buyer_country tax_number total "
+    "currency issued_at",
     "loyalty_accounts": "id customer_id card_number points tier created_at",
     "loyalty_log": "id account_id kind points order_id note created_at",
     "loyalty_redemptions": "id account_id order_id reward points status created_at",
@@ -71,7 +73,7 @@ def seed(conn: Connection, *, customers: int, seed: int = 7, rates: Rates | None
     with conn.transaction():
         if not exists(conn, "public.customers"):
             create(conn)
-        shop = _Shop(Random(seed), rates or Rates(), _make_pools(seed))  # noqa: S311
+        shop = _Shop(Random(seed), Random(seed + 1), rates or Rates(), _make_pools(seed))  # noqa: S311
         for table in TABLES:
             row = conn.execute(SQL("SELECT coalesce(max(id), 0) FROM {}").format(Identifier(table))).fetchone()
             shop.last[table] = int(row[0]) if row else 0
@@ -142,6 +144,7 @@ class _Shop:
     """The shop as it grows, customer by customer; rows wait in `rows` for the next COPY."""
 
     rng: Random
+    of_invoices: Random  # of their own: the rest of the shop is the same with and without them
     rates: Rates
     pools: dict[str, _Pools]
     last: dict[str, int] = field(default_factory=dict)
@@ -157,9 +160,9 @@ class _Shop:
         span = int((LAST_DAY - after).total_seconds())
         return after + timedelta(seconds=self.rng.randrange(max(span, 1)))
 
-    def record(self, when: datetime) -> datetime | None:
+    def record(self, when: datetime, rng: Random | None = None) -> datetime | None:
         """Return a time as it was recorded: now and then wrong or missing."""
-        dice = self.rng.random()
+        dice = (rng or self.rng).random()
         if dice < self.rates.date_in_future:
             return when.replace(year=when.year + 100, day=min(when.day, 28))
         return None if dice < self.rates.date_in_future + self.rates.date_missing else when
@@ -296,6 +299,7 @@ class _Shop:
         elif rng.random() < rates.order_orphan:
             owner = customer + 50_000_000
         path = list(rng.choices(_STATUS_PATHS, _PATH_WEIGHTS)[0])
+        is_paid = "PAID" in path or "DONE" in path
         if rng.random() < rates.status_old_code:
             path = [_WORDS["old_codes"][code] for code in path]
         currency = self.draw_currency(country)
@@ -321,12 +325,44 @@ class _Shop:
             rng.choice(_WORDS["deliveries"]),
             delivery,
             name,
-            *self.draw_place(country),
+            *(place := self.draw_place(country)),
             defects.draw_phone(rng, rates, country),
             "Proszę dzwonić przed dostawą" if rng.random() < 0.05 else None,
             self.record(placed),
         )
+        if is_paid:
+            self.add_invoice(order, name, place, country, total, currency, placed)
         return (order, placed, total) if owner == customer else None
+
+    def add_invoice(
+        self,
+        order: int,
+        name: str,
+        place: tuple[str, str | None, str, str],
+        country: str,
+        total: float,
+        currency: str,
+        placed: datetime,
+    ) -> None:
+        """Add the invoice of a paid order: its buyer, address and amount as they were printed."""
+        rng, rates = self.of_invoices, self.rates
+        number, company = None, rng.random() < 0.15
+        if company:
+            number = defects.draw_tax_number(rng, rates, country)
+            name = defects.damage(rng, rates, f"{name.split(' ')[-1][:_NAME_CHARS]} Spółka z o.o.")
+        issued = placed + timedelta(minutes=rng.randrange(10, 4000))
+        serial = self.last["order_invoices"] + 1
+        self.add(
+            "order_invoices",
+            order + 5_000_000_000 if rng.random() < rates.invoice_orphan else order,
+            f"FV/{issued:%Y/%m}/{serial}",
+            name,
+            *place,
+            number,
+            None if rng.random() < rates.invoice_total_missing else f"{total:.2f}",
+            currency,
+            self.record(issued, rng),
+        )
 
     def draw_currency(self, country: str) -> str:
         """Draw the country's currency as somebody typed it."""

@@ -25,6 +25,7 @@ _CARRIED_BY: Final = {
     "orders": "customer_order",
     "order_items": "order_line",
     "order_status_log": "order_event",
+    "order_invoices": "order_invoice",
     "loyalty_accounts": "loyalty_account",
     "loyalty_log": "loyalty_entry",
     "loyalty_redemptions": "loyalty_redemption",

@@ -1,9 +1,9 @@
 """What libraries make of one raw value: pure functions, one per kind, gathered in KINDS.
 
 A `Standard` has a value, or a problem that says why there is none, or both: then the problem is a note on what was
-put right beyond doubt-free tidying. Names stand in `names`, what depends on a country in `countries`, `phones` and
-`postcodes`, the repair of texts in `texts`. A guess is never carried: it would be somebody else's value. The same raw value
-gets the same answer, always.
+put right beyond doubt-free tidying. Names stand in `names`, what depends on a country in `countries`, `phones`,
+`postcodes` and `tax_numbers`, the repair of texts in `texts`. A guess is never carried: it would be somebody else's value.
+The same raw value gets the same answer, always.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from shopferry.engine.countries import country
 from shopferry.engine.names import family_name, given_name, name_words
 from shopferry.engine.phones import phone
 from shopferry.engine.postcodes import postcode
+from shopferry.engine.tax_numbers import tax_number
 from shopferry.engine.texts import CONTROL, JUNK, Standard, repair, text
 
 VERSION = 2  # raise it when a raw value may get another result: the next run of a phase then judges its values again
@@ -146,6 +147,7 @@ KINDS: Final[dict[str, Callable[[str], Standard]]] = {
     "name_words": name_words,
     "phone": phone,
     "postcode": postcode,
+    "tax_number": tax_number,
     "text": text,
     "email_mark": lambda raw: _mark(email(raw)),
     "phone_mark": lambda raw: _mark(phone(raw)),

@@ -33,6 +33,9 @@ SELECT id, jsonb_build_object('status', CASE status_code
     WHEN 'CANC' THEN 'cancelled' END)
 FROM order_status_log WHERE id = ANY(%(ids)s)
 
+-- name: legacy.order_invoices
+SELECT id, jsonb_build_object('number', number, 'total', round(total, 2)::text) FROM order_invoices WHERE id = ANY(%(ids)s)
+
 -- name: legacy.loyalty_accounts
 SELECT id, jsonb_build_object('points', points) FROM loyalty_accounts WHERE id = ANY(%(ids)s)
 
@@ -59,6 +62,9 @@ SELECT id, id FROM shop.order_line WHERE id = ANY(%(ids)s)
 
 -- name: carried.order_status_log
 SELECT id, id FROM shop.order_event WHERE id = ANY(%(ids)s)
+
+-- name: carried.order_invoices
+SELECT id, id FROM shop.order_invoice WHERE id = ANY(%(ids)s)
 
 -- name: carried.loyalty_accounts
 SELECT id, id FROM shop.loyalty_account WHERE id = ANY(%(ids)s)
@@ -113,6 +119,9 @@ SELECT id, jsonb_build_object('quantity', quantity) FROM shop.order_line WHERE i
 
 -- name: shop.order_event
 SELECT id, jsonb_build_object('status', status) FROM shop.order_event WHERE id = ANY(%(ids)s)
+
+-- name: shop.order_invoice
+SELECT id, jsonb_build_object('number', number, 'total', total::text) FROM shop.order_invoice WHERE id = ANY(%(ids)s)
 
 -- name: shop.loyalty_account
 SELECT id, jsonb_build_object('points', balance) FROM shop.loyalty_account WHERE id = ANY(%(ids)s)

@@ -135,6 +135,22 @@ CREATE TABLE order_status_log (
 );
 CREATE INDEX order_status_log_order ON order_status_log (order_id);
 
+CREATE TABLE order_invoices (
+    id             bigserial PRIMARY KEY,
+    order_id       bigint NOT NULL DEFAULT 0,
+    number         varchar(32),
+    buyer_name     varchar(255),           -- the buyer as printed, whatever the account says today
+    buyer_street   varchar(255),
+    buyer_postcode varchar(20),
+    buyer_city     varchar(128),
+    buyer_country  varchar(64),
+    tax_number     varchar(32),            -- of a company: "526-000-12-46", "PL5260001246", "NIP: 526 000 12 46", …
+    total          numeric(14,4),
+    currency       varchar(8),
+    issued_at      timestamp
+);
+CREATE INDEX order_invoices_order ON order_invoices (order_id);
+
 CREATE TABLE loyalty_accounts (
     id          serial PRIMARY KEY,
     customer_id integer NOT NULL DEFAULT 0,

@@ -105,6 +105,11 @@ SELECT id FROM order_status_log WHERE order_id IN (SELECT id FROM sample_orders)
 UNION
 (SELECT t.id FROM order_status_log t WHERE NOT EXISTS (SELECT FROM orders p WHERE p.id = t.order_id) ORDER BY t.id LIMIT 20);
 
+-- name: order_invoices
+SELECT id FROM order_invoices WHERE order_id IN (SELECT id FROM sample_orders)
+UNION
+(SELECT t.id FROM order_invoices t WHERE NOT EXISTS (SELECT FROM orders p WHERE p.id = t.order_id) ORDER BY t.id LIMIT 20);
+
 -- name: loyalty_accounts
 SELECT id FROM loyalty_accounts WHERE customer_id IN (SELECT id FROM chosen);
 

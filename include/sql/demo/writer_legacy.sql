@@ -115,15 +115,22 @@ WITH o AS (
                                 WHERE id >= (SELECT max(id) - %(dice)s * least(max(id), 20000) FROM orders)::bigint
                                 AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 500) r
                 WHERE status_code IN ('NEW', 'PAID', 'SENT') ORDER BY id LIMIT 1)
-    RETURNING id, status_code,
+    RETURNING id, status_code, ship_name, ship_street, ship_postcode, ship_city, ship_country, total, currency,
               CASE status_code WHEN 'CANC' THEN 'cancelled' WHEN 'PAID' THEN 'paid' WHEN 'SENT' THEN 'shipped'
                                ELSE 'delivered' END AS status
 ), s AS (
     INSERT INTO order_status_log (order_id, status_code, changed_by, changed_at)
     SELECT o.id, o.status_code, 'anna', now() AT TIME ZONE 'Europe/Warsaw' FROM o RETURNING id, status_code
+), v AS (
+    INSERT INTO order_invoices (order_id, number, buyer_name, buyer_street, buyer_postcode, buyer_city, buyer_country, total,
+                                currency, issued_at)
+    SELECT o.id, 'W/' || o.id, o.ship_name, o.ship_street, o.ship_postcode, o.ship_city, o.ship_country, o.total, o.currency,
+           now() AT TIME ZONE 'Europe/Warsaw'
+    FROM o WHERE o.status_code = 'PAID' RETURNING id, number, total
 )
 SELECT jsonb_build_array('orders', id, jsonb_build_object('status', status)) FROM o
 UNION ALL SELECT jsonb_build_array('order_status_log', s.id, jsonb_build_object('status', o.status)) FROM s, o
+UNION ALL SELECT jsonb_build_array('order_invoices', id, jsonb_build_object('number', number, 'total', round(total, 2)::text)) FROM v
 
 -- name: delete_order
 WITH o AS (
@@ -132,6 +139,7 @@ WITH o AS (
                                 WHERE id >= (SELECT max(id) - %(dice)s * least(max(id), 20000) FROM orders)::bigint
                                 AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 500) r
                 WHERE status_code = 'CANC'
+                AND NOT EXISTS (SELECT FROM order_invoices v WHERE v.order_id = r.id)
                 AND (SELECT count(*) FROM loyalty_accounts a JOIN loyalty_log l ON l.account_id = a.id
                      WHERE a.customer_id = r.customer_id AND l.order_id = r.id) = 0 ORDER BY id LIMIT 1)
     RETURNING id

@@ -134,16 +134,23 @@ WITH o AS (
                                 WHERE id >= (SELECT max(id) - %(dice)s * least(max(id), 20000) FROM shop.customer_order)::bigint
                                 AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 500) r
                 WHERE status IN ('pending', 'paid', 'shipped') ORDER BY id LIMIT 1)
-    RETURNING id, status
+    RETURNING id, status, total, currency
 ), s AS (
     INSERT INTO shop.order_event (order_id, status, happened_at, actor)
     SELECT o.id, o.status, now(), 'anna' FROM o RETURNING id, status
 ), p AS (
     UPDATE shop.payment SET state = CASE WHEN o.status = 'cancelled' THEN 'cancelled' ELSE 'paid' END::shop.payment_state
     FROM o WHERE payment.order_id = o.id
+), v AS (
+    INSERT INTO shop.order_invoice (order_id, number, buyer_name, buyer_street, buyer_postcode, buyer_city, buyer_country, total,
+                                    currency, issued_at, keep_until)
+    SELECT o.id, 'N/' || o.id, d.recipient, d.street, d.postcode, d.city, d.country_code, o.total, o.currency, now(),
+           make_date(extract(year FROM now() AT TIME ZONE 'Europe/Warsaw')::integer + 5, 12, 31)
+    FROM o LEFT JOIN shop.delivery d ON d.order_id = o.id WHERE o.status = 'paid' RETURNING id, number, total
 )
 SELECT jsonb_build_array('customer_order', id, jsonb_build_object('status', status)) FROM o
 UNION ALL SELECT jsonb_build_array('order_event', id, jsonb_build_object('status', status)) FROM s
+UNION ALL SELECT jsonb_build_array('order_invoice', id, jsonb_build_object('number', number, 'total', total::text)) FROM v
 
 -- name: delete_order
 WITH o AS (
@@ -152,6 +159,7 @@ WITH o AS (
                                 WHERE id >= (SELECT max(id) - %(dice)s * least(max(id), 20000) FROM shop.customer_order)::bigint
                                 AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 500) r
                 WHERE status = 'cancelled'
+                AND NOT EXISTS (SELECT FROM shop.order_invoice v WHERE v.order_id = r.id)
                 AND NOT EXISTS (SELECT FROM shop.loyalty_entry e WHERE e.order_id = r.id)
                 AND NOT EXISTS (SELECT FROM shop.loyalty_redemption e WHERE e.order_id = r.id) ORDER BY id LIMIT 1)
     RETURNING id

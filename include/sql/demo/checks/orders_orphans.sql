@@ -1,4 +1,4 @@
--- check:    no order without its customer; no line, event, payment or delivery without its order
+-- check:    no order without its customer; no line, event, invoice, payment or delivery without its order
 -- severity: error
 -- phase:    orders
 -- target:   shop.customer_order
@@ -12,6 +12,8 @@ SELECT x.target, x.key, 'order ' || x.order_id || ' is missing'
 FROM (SELECT 'shop.order_line' AS target, id::text AS key, order_id FROM shop.order_line
       UNION ALL
       SELECT 'shop.order_event', id::text, order_id FROM shop.order_event
+      UNION ALL
+      SELECT 'shop.order_invoice', id::text, order_id FROM shop.order_invoice
       UNION ALL
       SELECT 'shop.payment', order_id::text, order_id FROM shop.payment
       UNION ALL

@@ -1,4 +1,4 @@
--- check:    once the shop is open, the sequences of orders, lines and events are ahead of every key in use
+-- check:    once the shop is open, the sequences of orders, lines, events and invoices are ahead of every key in use
 -- severity: error
 -- phase:    orders
 -- target:   shop.customer_order
@@ -16,6 +16,10 @@ WITH used AS (
     SELECT 'shop.order_event', 'shop.order_event_id_seq', s.last_value + s.is_called::integer,
            (SELECT max(id) FROM shop.order_event)
     FROM shop.order_event_id_seq s
+    UNION ALL
+    SELECT 'shop.order_invoice', 'shop.order_invoice_id_seq', s.last_value + s.is_called::integer,
+           (SELECT max(id) FROM shop.order_invoice)
+    FROM shop.order_invoice_id_seq s
 )
 SELECT u.target, u.sequence AS key, format('next %s, largest key %s', u.next, u.largest) AS found
 FROM used u

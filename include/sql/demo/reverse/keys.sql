@@ -4,12 +4,13 @@
 -- numbers: public.addresses(id) as ferry.legacy_addresses_id
 -- numbers: public.consents(id) as ferry.legacy_consents_id
 -- numbers: public.loyalty_log(id) as ferry.legacy_loyalty_log_id
--- Texts of consents, orders, lines, events, loyalty accounts and redemptions have the same keys in both stores. Their numbers go on where
--- legacy's stand as well: the newest may be in quarantine, and must not be given out again.
+-- Texts of consents, orders, lines, events, invoices, loyalty accounts and redemptions have the same keys in both stores. Their
+-- numbers go on where legacy's stand as well: the newest may be in quarantine, and must not be given out again.
 -- numbers: public.consent_texts(id) as shop.consent_text_id_seq
 -- numbers: public.orders(id) as shop.customer_order_id_seq
 -- numbers: public.order_items(id) as shop.order_line_id_seq
 -- numbers: public.order_status_log(id) as shop.order_event_id_seq
+-- numbers: public.order_invoices(id) as shop.order_invoice_id_seq
 -- numbers: public.loyalty_accounts(id) as shop.loyalty_account_id_seq
 -- numbers: public.loyalty_redemptions(id) as shop.loyalty_redemption_id_seq
 -- Where a trigger finds that our own flow writes, it leaves the row as it is. The functions run with the rights of who

@@ -1,0 +1,1 @@
+UPDATE customers SET deleted = 'T' WHERE id = 3;

@@ -1,0 +1,7 @@
+INSERT INTO customers (id, email, full_name, deleted) VALUES (1, 'a@example.com', 'Anna Nowak', 'N'), (2, 'b@example.com', 'Bogdan Lis', 'T'), (3, 'c@example.com', 'Celina Kos', 'N');
+INSERT INTO orders (id, number, customer_id, email, status_code, total, currency, payment_code, delivery_code, created_at, ship_name) VALUES
+(100, 'Z/100', 2, NULL, 'DONE', 10, 'PLN', 'BLIK', 'DPD', '2020-01-15 12:00', 'Osoba'),
+(101, 'Z/101', 3, NULL, 'DONE', 10, 'PLN', 'BLIK', 'DPD', '2020-01-15 12:00', 'Osoba');
+INSERT INTO order_invoices (id, order_id, number, buyer_name, buyer_street, buyer_postcode, buyer_city, buyer_country, tax_number, total, currency, issued_at) VALUES
+(1, 100, 'FV/1', 'Lis Sp. z o.o.', 'Krótka 5/7', '00-950', 'Warszawa', 'PL', 'PL5260001246', '10', 'PLN', '2020-03-01 10:00'),
+(2, 101, 'FV/2', 'Lis Sp. z o.o.', 'Krótka 5/7', '00-950', 'Warszawa', 'PL', 'PL5260001246', '10', 'PLN', '2020-03-01 10:00');
