@@ -1,7 +1,7 @@
 -- entity: shop.consent
 -- key:    customer_id, purpose, channel
 -- scope:  customer_id
--- source: identity.customer(shop_key), legacy.consents, legacy.customers, shop.customer(id)
+-- source: identity.customer(shop_key), legacy.consents, legacy.customers, shop.customer(id), ferry.optout
 -- counts: legacy.consents(id) as legacy_consent_id
 -- standardize: text legacy.consents (wording)
 -- standardize: ip legacy.consents (ip)
@@ -9,6 +9,8 @@
 -- standardize: date legacy.customers (newsletter_date)
 -- standardize: email legacy.customers (email)
 -- standardize: phone legacy.customers (coalesce(bill_country, '') || '|' || phone)
+-- standardize: email_mark legacy.customers (email)
+-- standardize: phone_mark legacy.customers (coalesce(bill_country, '') || '|' || phone)
 -- index:  legacy.customers(email)
 -- index:  legacy.customers(phone)
 -- index:  legacy.consents(email)
@@ -112,6 +114,15 @@ WITH spelling(written, channel) AS (VALUES
     FROM sharing h
     JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = h.newsletter_date
     WHERE h.by_email AND h.newsletter IN ('N', '0') AND d.problem IS DISTINCT FROM 'date_missing'
+    UNION ALL  -- opt-outs kept elsewhere: of each account that has the address
+    SELECT h.key, h.account_id, o.channel, coalesce(o.at AT TIME ZONE 'Europe/Warsaw', 'infinity'),
+           jsonb_build_object('refusal', o.source, 'of_account', h.account_id, 'channel', o.channel,
+                              'at', o.at AT TIME ZONE 'Europe/Warsaw', 'reason', o.reason)
+    FROM sharing h
+    JOIN legacy.customers c ON c.id = h.account_id
+    JOIN ferry.standardized m ON m.kind = CASE WHEN h.by_email THEN 'email_mark' ELSE 'phone_mark' END
+        AND m.raw = CASE WHEN h.by_email THEN c.email ELSE coalesce(c.bill_country, '') || '|' || c.phone END
+    JOIN ferry.optout o ON o.mark = m.value
 ), final AS (
     SELECT d.*, r.by_address AND d.state <> 1 AS overruled, r.at AS refused_at, r.evidence AS refusals
     FROM decided d
@@ -211,4 +222,17 @@ UNION
 SELECT sc.id
 FROM changed c
 JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(c.bill_country, '') || '|' || c.phone
+JOIN shop.customer sc ON sc.phone = p.value;
+
+-- lineage: ferry.optout
+SELECT i.shop_key
+FROM changed c
+JOIN ferry.standardized m ON m.kind = 'email_mark' AND m.value = c.mark
+JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = m.raw
+JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+UNION
+SELECT sc.id
+FROM changed c
+JOIN ferry.standardized m ON m.kind = 'phone_mark' AND m.value = c.mark
+JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = m.raw
 JOIN shop.customer sc ON sc.phone = p.value;
