@@ -18,11 +18,15 @@ from pair import ROUTE, Pair, prepare
 from psycopg.conninfo import make_conninfo
 from shopferry.control import differences, gates, rehearsals
 from shopferry.control.gates import Gate
+from shopferry.control.optouts import Import
+from shopferry.control.optouts import begin as begin_import
 from shopferry.cutover import gates as judging
 from shopferry.cutover import sequences, servers
 from shopferry.demo.generator import seed
 from shopferry.engine.pair import Stores
 from shopferry.errors import GateError
+from shopferry.privacy import optouts
+from shopferry.privacy.optout_files import OptOutFile
 from shopferry.route.settings import Allowance, Terms, Window
 from shopferry.stack import postgres
 from shopferry.stack.state import choose_port
@@ -103,6 +107,28 @@ def lacks(gate: Gate, *texts: str) -> None:
 
 
 # What the control tables tell.
+
+
+def test_each_list_of_opt_outs_was_imported_in_the_last_day_or_is_waived_by_name(moved: Pair) -> None:
+    def judged(*sources: str, **waived: str) -> Gate:
+        return judging._optouts(moved.stores, Terms(optout_sources=sources, optout_waived_by=waived))
+
+    assert judged().met and judged().evidence == "route.toml names no list"
+    assert (judged("mailchimp").met, judged("mailchimp").evidence) == (False, "mailchimp: never imported")
+    assert "shopferry optout import" in judged("mailchimp").remedy
+    file = OptOutFile("0" * 64, 0, ())
+    optouts.take(moved.stores, file, "mailchimp", "mailchimp", "test")
+    assert (judged("mailchimp").met, judged("mailchimp").evidence) == (True, "mailchimp: 0.0 h old")
+    moved.shop.execute("UPDATE ferry.optout_import SET imported_at = now() - interval '25 hours'")
+    assert (judged("mailchimp").met, judged("mailchimp").evidence) == (False, "mailchimp: 25.0 h old")
+    waived = judged("mailchimp", mailchimp="Anna")
+    assert (waived.met, waived.evidence) == (True, "mailchimp: 25.0 h old, waived by Anna")
+    broken_off = Import(moved.route.name, "mailchimp", "mailchimp", "0" * 64, "test")
+    begin_import(moved.shop, broken_off)
+    assert not judged("mailchimp").met
+    optouts.take(moved.stores, file, "klaviyo", "klaviyo", "test")
+    both = judged("mailchimp", "klaviyo")
+    assert (both.met, both.evidence) == (False, "mailchimp: 25.0 h old")
 
 
 def test_a_shop_that_moved_meets_what_its_tables_tell(moved: Pair) -> None:

@@ -1,8 +1,9 @@
 """Every case folder below demo/: legacy rows in, shop rows out, through the real engine.
 
-`legacy.sql` fills the legacy store, `changes.sql` (optional) changes it later, `expected.json` says what the shop, the
-quarantine and the left-out rows must hold in the end. Cases with changes run twice: with the changes there from the
-start, and coming after everything was merged; both must end alike, since the same mapping made them.
+`legacy.sql` fills the legacy store, `changes.sql` (optional) changes it later, `optouts.csv` (optional) is imported,
+`expected.json` says what the shop, the quarantine and the left-out rows must hold in the end. Cases with changes or
+opt-outs run twice: with them there from the start, and coming after everything was merged, the opt-outs first; both
+must end alike, since the same mapping made them.
 
 In expected.json "shop.<table>" lists rows, each with the columns that matter; "@7" is the shop key of legacy customer 7.
 "quarantine" and "left_out" list the case's own entity completely; other entities are looked at when they are named.
@@ -21,9 +22,15 @@ from shopferry.control import phases
 from shopferry.control.phases import State
 from shopferry.engine.backfill import begin_merge, copy_next, merge_next, plan_copy, resync, standardize
 from shopferry.engine.pair import Stores
+from shopferry.privacy import optout_files, optouts
+
+
+def comes_later(case: Path) -> bool:
+    return (case / "changes.sql").exists() or (case / "optouts.csv").exists()
+
 
 CASES = sorted(p.parent for p in Path(__file__).parent.glob("demo/*/*/*/expected.json"))
-RUNS = [(c, way) for c in CASES for way in (("batch", "changes") if (c / "changes.sql").exists() else ("batch",))]
+RUNS = [(c, way) for c in CASES for way in (("batch", "changes") if comes_later(c) else ("batch",))]
 
 
 def ferry(stores: Stores, last: str) -> None:
@@ -41,13 +48,24 @@ def ferry(stores: Stores, last: str) -> None:
         phases.move(stores.target, ROUTE.name, phase, State.VERIFIED)
 
 
+def import_optouts(stores: Stores, case: Path) -> None:
+    """The case's opt-outs, if it has any, as `optout import` takes them."""
+    file = case / "optouts.csv"
+    if file.exists():
+        optouts.take(stores, optout_files.read(file.read_bytes(), file.name, "csv"), "list", "csv", "test")
+
+
 @pytest.mark.parametrize(("case", "way"), RUNS, ids=lambda v: "-".join(v.parts[-3:]) if isinstance(v, Path) else v)
 def test_case(case: Path, way: str, pair: Pair) -> None:
     pair.legacy.execute((case / "legacy.sql").read_bytes())
     changes = (case / "changes.sql").read_bytes() if (case / "changes.sql").exists() else None
+    if way == "batch":
+        import_optouts(pair.stores, case)
     if changes and way == "batch":
         pair.legacy.execute(changes)
     ferry(pair.stores, case.parts[-3])
+    if way == "changes":
+        import_optouts(pair.stores, case)
     if changes and way == "changes":
         pair.legacy.execute(changes)
         resync(pair.stores, "test")

@@ -38,6 +38,12 @@ who = "Anna of customer care"
 reason = "refused_by_type"
 rows = 3
 who = "Jan"
+
+[optout]
+sources = ["mailchimp", "klaviyo"]
+
+[optout.waived_by]
+klaviyo = "Anna"
 """
 
 
@@ -69,6 +75,7 @@ def test_everything_that_may_be_said(tmp_path: Path) -> None:
     assert terms.disk_gib == {"legacy": 200}
     assert terms.quarantine == {"email_missing": Allowance("email_missing", 1200, "Anna of customer care")}
     assert terms.way_back_quarantine == {"refused_by_type": Allowance("refused_by_type", 3, "Jan")}
+    assert (terms.optout_sources, terms.optout_waived_by) == (("mailchimp", "klaviyo"), {"klaviyo": "Anna"})
     assert str(terms.window) == "from 22:00 to 04:30 Europe/Warsaw"
     assert read(tmp_path, WHO).cutover == Terms()
 
@@ -122,9 +129,14 @@ def test_a_window_of_moments(tmp_path: Path) -> None:
         ('owner = 5\ncontact = "x"\n', "demo/route.toml: owner is missing or no text"),
         (
             WHO + 'phone = "1"\n',
-            "demo/route.toml: unknown key 'phone', known are owner, contact, way_back_days and cutover",
+            "demo/route.toml: unknown key 'phone', known are owner, contact, way_back_days, cutover and optout",
         ),
         (WHO + "cutover = 5\n", r"demo/route.toml: cutover: it is a table: write it as `\[cutover\]`"),
+        (WHO + "[optout]\nlists = []\n", "unknown key 'optout.lists', known are sources and waived_by"),
+        (WHO + '[optout]\nsources = "klaviyo"\n', "optout.sources: it is a list of texts"),
+        (WHO + '[optout]\nsources = ["a", "a"]\n', "optout.sources: 'a' stands there twice"),
+        (WHO + '[optout.waived_by]\nklaviyo = "Anna"\n', "optout.waived_by.klaviyo: sources names no such list"),
+        (WHO + '[optout]\nsources = ["a"]\nwaived_by = { a = "" }\n', "optout.waived_by.a is missing or no text"),
         (TERMS + "lag = 5\n", "unknown key 'cutover.lag', known are window, "),
         (TERMS + "verified_hours = 0\n", "cutover.verified_hours: write a number from 0.25 to 168, as `verified"),
         (TERMS + "verified_hours = nan\n", "cutover.verified_hours: write a number from 0.25 to 168"),

@@ -16,7 +16,7 @@ import psycopg
 
 from shopferry import logs
 from shopferry.cli import check, embedded, move, privacy
-from shopferry.control import backups, differences
+from shopferry.control import backups, differences, optouts
 from shopferry.errors import ShopferryError
 from shopferry.retry import describe
 
@@ -60,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_sync,
         _add_verification,
         _add_quarantine,
+        _add_optouts,
         _add_backup,
         _add_switch,
     ):
@@ -206,6 +207,15 @@ def _add_quarantine(verbs: Any) -> None:
         made.add_argument("--reverse", action="store_true", help="what legacy does not take of the way back")
 
 
+def _add_optouts(verbs: Any) -> None:
+    lists = _add_group(verbs, "optout", "Opt-outs that other tools and registers keep.")
+    one = _add_verb(lists, "import", move.optout_import)
+    one.add_argument("file", help="the file; `-`: standard input")
+    one.add_argument("--from", dest="form", required=True, choices=optouts.FORMATS, help="whose export it is")
+    one.add_argument("--source", type=_parse_source, help="whose list it is, as route.toml names it (as --from)")
+    one.add_argument("--who", help="who imports it (the account that runs this)")
+
+
 def _add_backup(verbs: Any) -> None:
     saved = _add_verb(verbs, "backup", move.backup_take)
     saved.add_argument("--store", choices=backups.STORES, help="only this store (both)")
@@ -227,6 +237,12 @@ def _add_switch(verbs: Any) -> None:
     ending = _add_verb(verbs, "finish", move.finish)
     ending.add_argument("route", help="the route's name, so that nobody ends another one")
     ending.add_argument("--approved-by", nargs=2, required=True, metavar="NAME", help="the two people who approved it")
+
+
+def _parse_source(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", text):
+        raise argparse.ArgumentTypeError("write it in small letters, digits, - and _, at most 40")
+    return text
 
 
 def _parse_count(text: str) -> int:

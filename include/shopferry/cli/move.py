@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import psycopg
 
@@ -17,7 +18,7 @@ from shopferry import db, signals
 from shopferry.cli.output import name_who, publish_report, show
 from shopferry.control import backups, chunks, phases, routes
 from shopferry.control.gates import Gate
-from shopferry.errors import GapError, ShopferryError
+from shopferry.errors import ConfigError, GapError, ShopferryError
 from shopferry.retry import describe, is_transient, retrying
 from shopferry.route.route import Route
 from shopferry.settings import Settings
@@ -84,6 +85,24 @@ def phase_run(args: argparse.Namespace) -> int:
     else:
         show(args, outcome.accounts)
         publish_report(f"after phase {args.phase}")
+    return 0
+
+
+def optout_import(args: argparse.Namespace) -> int:
+    """Take opt-outs from a file, before the cutover; only their marks are kept. The same file twice changes nothing."""
+    from shopferry.engine import pair
+    from shopferry.privacy import optout_files, optouts
+
+    name = "standard input" if args.file == "-" else args.file
+    with pair.open_stores(Settings.load(), "opt-outs") as s:
+        optouts.require_wanted(s)
+        try:
+            content = sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes()
+        except OSError as error:
+            raise ConfigError(f"cannot read {name}: {error.strerror}") from None
+        file = optout_files.read(content, name, args.form)
+        done = optouts.take(s, file, args.source or args.form, args.form, name_who(args))
+    show(args, [{"lines": file.lines} | asdict(done)])
     return 0
 
 

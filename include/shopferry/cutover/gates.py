@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from shopferry.cdc.proof import await_applied, broker_ends
-from shopferry.control import backups, differences, gates, offsets, phases, quarantine, rehearsals, routes
+from shopferry.control import backups, differences, gates, offsets, optouts, phases, quarantine, rehearsals, routes
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
 from shopferry.cutover import losses, sequences, servers, way_back
@@ -30,6 +30,7 @@ _STEADY_MS = 1_000  # a lag below needs no direction: it goes up and down with e
 # Of a phase's source rows, or so many, for each reason that route.toml allows no more for: a person can look at twenty.
 QUARANTINE_SHARE, QUARANTINE_ROWS = 0.02, 20
 _NAMED = 5
+_OPTOUTS_HOURS = 24  # who opts out after that is written to by the new shop: a day is what its mail tool can catch up
 
 
 def judge(settings: Settings) -> list[Gate]:
@@ -50,6 +51,7 @@ def _judge(s: Stores, settings: Settings, terms: Terms) -> list[Gate]:
         _unlogged(s),
         _differences(s),
         _quarantine(s, terms),
+        _optouts(s, terms),
         _backups(s),
         # In this order: the first waits, and meanwhile the consumer may have stopped.
         _lag(s, settings),
@@ -231,6 +233,27 @@ def _quarantine(s: Stores, terms: Terms) -> Gate:
         evidence or "empty",
         "`shopferry quarantine list`, correct the cause, `shopferry quarantine release`; or allow the reason more rows, by "
         "name: [[cutover.quarantine]] in route.toml",
+    )
+
+
+def _optouts(s: Stores, terms: Terms) -> Gate:
+    """Judge whether each list of opt-outs that route.toml names was imported in the last day, but for those waived by name."""
+    ages = optouts.load_ages(s.target, s.route.name)
+    late, told = [], []
+    for source in terms.optout_sources:
+        age = f"{source}: {ages[source]:.1f} h old" if source in ages else f"{source}: never imported"
+        if ages.get(source, _OPTOUTS_HOURS + 1) > _OPTOUTS_HOURS:
+            if who := terms.optout_waived_by.get(source):
+                age += f", waived by {who}"
+            else:
+                late.append(age)
+        told.append(age)
+    return Gate(
+        "opt-outs imported",
+        not late,
+        "; ".join(late or told) or "route.toml names no list",
+        f"`shopferry optout import` a new export, no older than {_OPTOUTS_HOURS} h; or waive the list by name: "
+        "[optout.waived_by] in route.toml",
     )
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from shopferry.route.identifiers import shorten_name
 
+OPTOUT = "ferry.optout"  # the one table of ours that a mapping may name as a source
 _SLUG, _CUT = 50, 41  # bytes: with what stands before it, a temp table's name has at most 63
 
 
 def name_changed_table(relation: str) -> str:
-    """Return the temp table of a captured table's or an identity's images: of `legacy.orders` it is `changed_orders`."""
+    """Return the temp table of the images of a captured table, an identity or ours: of `legacy.orders` it is `changed_orders`."""
     schema, _, name = relation.partition(".")
-    return shorten_name(f"changed_identity_{name}" if schema == "identity" else f"changed_{name}")
+    return shorten_name(f"changed_{schema}_{name}" if schema in {"identity", "ferry"} else f"changed_{name}")
 
 
 def name_changed_entity(entity: str) -> str:
@@ -32,9 +33,12 @@ def name_witness(table: str) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """What makes an entity's key affected, by column or by a lineage SELECT: a captured table, an identity, or another entity."""
+    """What makes an entity's key affected, by column or by a lineage SELECT.
 
-    relation: str  # 'legacy.orders', 'identity.customer' or 'shop.customer_order'
+    It is a captured table, an identity, another entity, or the opt-outs kept elsewhere.
+    """
+
+    relation: str  # 'legacy.orders', 'identity.customer', 'shop.customer_order' or 'ferry.optout'
     column: str | None  # the column that is the key; None: `lineage` says
     lineage: str | None
     line: int = field(default=1, compare=False)  # where the lineage's SELECT begins, or the header names the source
@@ -58,7 +62,12 @@ class Source:
     @property
     def is_captured(self) -> bool:
         """Whether it is a table of the store that is read."""
-        return not self.is_identity and not self.is_entity
+        return not self.is_identity and not self.is_entity and not self.is_optout
+
+    @property
+    def is_optout(self) -> bool:
+        """Whether it is the opt-outs kept elsewhere, which imports change."""
+        return self.relation == OPTOUT
 
 
 @dataclass(frozen=True)

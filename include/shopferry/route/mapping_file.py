@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shopferry.route import headed
-from shopferry.route.entities import Counts, EntityMapping, IdentityMapping, Source, Standardize, Unit
+from shopferry.route.entities import OPTOUT, Counts, EntityMapping, IdentityMapping, Source, Standardize, Unit
 from shopferry.route.headed import HeadedFile
 
 # The schema of a mirror's views is named for the store that they show; what is captured there lies in that schema, but for
@@ -52,6 +52,11 @@ def read(file: Path, where: Path) -> Unit:
     for wanted in unit.standardize:
         if wanted.of_witness and wanted.table not in {table for table, _ in unit.witness}:
             raise text.error(wanted.line, f"ferry.witness_{wanted.table}: no `-- witness:` line here names that table")
+    if not any(s.is_optout for s in sources) and any(OPTOUT in s.text for s in text.sections):
+        raise text.error(
+            body.line,
+            f"reads {OPTOUT}, which is no source: an import would go unnoticed; name it in a `-- source:` line",
+        )
     unread = unit.tables - {s.name for s in sources if s.is_captured}
     if unread:
         raise text.error(
@@ -87,13 +92,14 @@ def _read_sources(text: HeadedFile, own: str | None) -> tuple[Source, ...]:
     sources = []
     for number, item in _split_items(text, "source"):
         match = _SOURCE.match(item)
-        if not match or match[1] not in {"legacy", "shop", "identity", own}:
+        if item != OPTOUT and (not match or match[1] not in {"legacy", "shop", "identity", own}):
             _refuse_odd_names(text, number, item)
             raise text.error(
                 number,
                 f"source {item!r} is not legacy.<table>(<column>) (or shop.…), identity.<name>(<column>), "
-                "an entity, or one of them without column and with a lineage section",
+                f"an entity, {OPTOUT}, or one of them without column and with a lineage section",
             )
+        assert match
         relation, is_entity = f"{match[1]}.{match[2]}", match[1] == own
         if match[3]:
             sources.append(Source(relation, match[3], None, number, is_entity))

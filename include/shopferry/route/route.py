@@ -59,6 +59,10 @@ class Route:
         schema = "shop" if name.endswith(REVERSE) else "legacy"
         for unit in ordered:
             for source in unit.sources:
+                if source.is_optout and schema == "shop":
+                    raise MappingError(
+                        f"{unit.file}:{source.line}: {source.relation} is no source of a mapping that leads back"
+                    )
                 if source.is_captured and not source.relation.startswith(f"{schema}."):
                     raise MappingError(
                         f"{unit.file}:{source.line}: source {source.relation!r} is not of the store that route {name} reads, "
@@ -146,7 +150,7 @@ def _find_needs(units: list[Unit]) -> dict[str, set[str]]:
         for missing in sorted(needed[unit.name] - names):
             raise MappingError(f"{unit.file}:1: after {missing!r}: there is no such mapping in this route")
         for source in unit.sources:
-            if source.is_captured:
+            if source.is_captured or source.is_optout:
                 continue
             if made.get(source.relation, unit.name) == unit.name:
                 fills = (

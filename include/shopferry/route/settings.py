@@ -81,6 +81,8 @@ class Terms:
     way_back_quarantine: Mapping[str, Allowance] = field(
         default_factory=dict
     )  # what a rollback may leave behind, by reason
+    optout_sources: tuple[str, ...] = ()  # lists of opt-outs that must have been imported lately
+    optout_waived_by: Mapping[str, str] = field(default_factory=dict)  # by source, who has said that it need not be
 
 
 @dataclass(frozen=True)
@@ -103,15 +105,21 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f'{where} is no TOML: {error}; it wants `owner = "…"` and `contact = "…"`') from None
     top = _Table(where, "", found)
-    top.require_known("owner", "contact", "way_back_days", "cutover")
+    top.require_known("owner", "contact", "way_back_days", "cutover", "optout")
     return RouteSettings(
         Responsible(top.read_text("owner"), top.read_text("contact")),
-        _read_terms(top.read_table("cutover")),
+        _read_terms(top.read_table("cutover"), top.read_table("optout")),
         top.read_number("way_back_days", RouteSettings.way_back_days, 0),
     )
 
 
-def _read_terms(given: _Table) -> Terms:
+def _read_terms(given: _Table, optout: _Table) -> Terms:
+    optout.require_known("sources", "waived_by")
+    sources = optout.read_texts("sources")
+    waived = optout.read_table("waived_by")
+    for source in waived.held:
+        if source not in sources:
+            raise waived.make_error(source, "sources names no such list: waive only what is asked for")
     given.require_known(
         "window",
         "verified_hours",
@@ -135,6 +143,8 @@ def _read_terms(given: _Table) -> Terms:
             given.read_text("way_back_losses_accepted_by") if "way_back_losses_accepted_by" in given.held else None
         ),
         way_back_quarantine=_read_allowances(given, "way_back_quarantine"),
+        optout_sources=sources,
+        optout_waived_by={source: waived.read_text(source) for source in waived.held},
     )
 
 
@@ -209,6 +219,15 @@ class _Table:
                 f"{self.where}: {self._name(key)} is missing or no text: write " + (wants or f'`{key} = "…"`')
             )
         return value.strip()
+
+    def read_texts(self, key: str) -> tuple[str, ...]:
+        """Read a list of texts, each once; empty where there is none."""
+        value = self.held.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
+            raise self.make_error(key, f'it is a list of texts: write `{key} = ["…", "…"]`')
+        if twice := [v for n, v in enumerate(value) if v in value[:n]]:
+            raise self.make_error(key, f"{twice[0]!r} stands there twice: leave one")
+        return tuple(value)
 
     def read_number(
         self, key: str, default: float | None, least: float, most: float = _ENDLESS, *, whole: bool = False

@@ -158,6 +158,36 @@ CREATE TABLE IF NOT EXISTS ferry.mark_key (
     fingerprint text NOT NULL
 );
 
+-- Imports of opt-outs that are kept elsewhere.
+CREATE TABLE IF NOT EXISTS ferry.optout_import (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route       text NOT NULL,
+    source      text NOT NULL,               -- whose list it is, as route.toml names it
+    format      text NOT NULL,
+    file_sha256 text NOT NULL CONSTRAINT optout_import_has_a_checksum CHECK (file_sha256 ~ '^[0-9a-f]{64}$'),
+    imported_at timestamptz,                 -- NULL: not through yet, or broken off
+    imported_by text NOT NULL,
+    rows_taken  bigint NOT NULL DEFAULT 0,   -- new, or of a later time than was known
+    rows_known  bigint NOT NULL DEFAULT 0    -- known already
+);
+
+-- Who refuses a channel by what other tools and registers say; an address stands here only as its mark.
+CREATE TABLE IF NOT EXISTS ferry.optout (
+    route    text NOT NULL,
+    source   text NOT NULL,
+    mark     text NOT NULL CONSTRAINT optout_mark_is_a_mark CHECK (mark ~ '^[0-9a-f]{32}$'),
+    kind     text NOT NULL CONSTRAINT optout_kind_is_known CHECK (kind IN ('email', 'phone')),  -- of what the mark is
+    channel  text NOT NULL CONSTRAINT optout_channel_is_known CHECK (channel IN ('email', 'sms', 'phone', 'post')),
+    reason   text NOT NULL CONSTRAINT optout_reason_is_known CHECK (reason IN (
+        'unsubscribed',
+        'bounced',       -- mail to it came back for good
+        'complained',    -- reported as spam
+        'register')),    -- stands in a register of those who want no calls or mail
+    at       timestamptz,                    -- NULL: nobody knows when
+    imported bigint NOT NULL REFERENCES ferry.optout_import,
+    PRIMARY KEY (mark, channel, source, reason, route)
+);
+
 -- Rows that may not enter the shop yet. Replaced whenever their key is merged again.
 CREATE TABLE IF NOT EXISTS ferry.quarantine (
     entity          text NOT NULL,

@@ -4,8 +4,8 @@
 -- target:   shop.consent
 -- remedy:   see which consents differ (`shopferry verify contacts`), merge them anew
 -- First one by one, by the declaration that decides: a yes needs proof, and a no is carried. Where a yes was declared and the new
--- shop says no, an account or guest with that e-mail or number must have refused. Then in numbers, per purpose. Consents given in
--- the new shop are not looked at.
+-- shop says no, an account or guest with that e-mail or number must have refused, or a list of opt-outs must have it. Then in
+-- numbers, per purpose. Consents given in the new shop are not looked at.
 WITH declared AS (
     SELECT s.id, s.customer_id,
            s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F') IS TRUE AS no,
@@ -54,6 +54,12 @@ WITH declared AS (
     FROM legacy.consents s
     JOIN declared d ON d.id = s.id AND d.no AND d.customer_id <= 0
     JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = s.email
+    UNION
+    SELECT e.value, p.value  -- opt-outs kept elsewhere
+    FROM ferry.optout o
+    JOIN ferry.standardized m ON m.kind IN ('email_mark', 'phone_mark') AND m.value = o.mark
+    LEFT JOIN ferry.standardized e ON m.kind = 'email_mark' AND e.kind = 'email' AND e.raw = m.raw
+    LEFT JOIN ferry.standardized p ON m.kind = 'phone_mark' AND p.kind = 'phone' AND p.raw = m.raw
 ), told AS (
     SELECT s.customer_id, s.purpose, s.channel, s.state, s.legacy_consent_id, c.email, c.phone
     FROM shop.consent s

@@ -1,4 +1,4 @@
--- check:    no address that has refused in legacy is addressed by the new shop
+-- check:    no address that has refused, in legacy or elsewhere, is addressed by the new shop
 -- severity: error
 -- phase:    contacts
 -- target:   legacy.consents
@@ -6,7 +6,8 @@
 -- By address, over all accounts, living or not, and guests: a refusal by e-mail holds for whoever has that e-mail, one by SMS
 -- or telephone for whoever has that number, too. One whose channel cannot be read holds for every channel. It is answered only
 -- by a later yes with a wording, of the same account and channel. What legacy has overwritten or deleted holds like the rest.
--- Without a date it is from when it was first seen.
+-- Without a date it is from when it was first seen. An opt-out kept elsewhere is of no account, so a later yes of any account
+-- with its address answers it here; the mapping is stricter.
 WITH answer AS (
     SELECT s.id::text AS id, s.customer_id AS account, coalesce(nullif(btrim(s.email), ''), c.email) AS mail,
            coalesce(c.bill_country, '') || '|' || c.phone AS number,
@@ -45,6 +46,16 @@ WITH answer AS (
     WHERE n.no
       AND NOT EXISTS (SELECT FROM answer y WHERE y.account = n.account AND y.account > 0 AND y.yes AND y.channel = n.channel
                                              AND y.at > n.at AND n.at >= '1995-01-01' AND y.at < '2035-01-01')
+    UNION
+    SELECT o.source || ' ' || o.mark, o.channel, e.value, p.value
+    FROM ferry.optout o
+    JOIN ferry.standardized k ON k.kind IN ('email_mark', 'phone_mark') AND k.value = o.mark
+    LEFT JOIN ferry.standardized e ON k.kind = 'email_mark' AND e.kind = 'email' AND e.raw = k.raw
+    LEFT JOIN ferry.standardized p ON k.kind = 'phone_mark' AND p.kind = 'phone' AND p.raw = k.raw
+    WHERE NOT EXISTS (SELECT FROM answer y WHERE y.mail = k.raw AND y.yes AND y.channel = o.channel
+                                             AND y.at > o.at AT TIME ZONE 'Europe/Warsaw' AND y.at < '2035-01-01')
+      AND NOT EXISTS (SELECT FROM answer y WHERE y.number = k.raw AND y.yes AND y.channel = o.channel
+                                             AND y.at > o.at AT TIME ZONE 'Europe/Warsaw' AND y.at < '2035-01-01')
 ), spoken AS (  -- how the new shop would address whom, and with which right
     SELECT c.id, c.email, c.phone, s.channel::text AS channel, 'consent to ' || s.purpose || ' by ' || s.channel AS how
     FROM shop.consent s

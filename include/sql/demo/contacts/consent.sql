@@ -1,7 +1,7 @@
 -- entity: shop.consent
 -- key:    customer_id, purpose, channel
 -- scope:  customer_id
--- source: identity.customer(shop_key), legacy.consents, legacy.customers, shop.customer(id), shop.consent_text
+-- source: identity.customer(shop_key), legacy.consents, legacy.customers, shop.customer(id), shop.consent_text, ferry.optout
 -- counts: legacy.consents(id) as legacy_consent_id
 -- standardize: text legacy.consents (wording)
 -- standardize: ip legacy.consents (ip)
@@ -9,6 +9,8 @@
 -- standardize: date legacy.customers (newsletter_date)
 -- standardize: email legacy.customers (email)
 -- standardize: phone legacy.customers (coalesce(bill_country, '') || '|' || phone)
+-- standardize: email_mark legacy.customers (email)
+-- standardize: phone_mark legacy.customers (coalesce(bill_country, '') || '|' || phone)
 -- index:  legacy.customers(email)
 -- index:  legacy.customers(phone)
 -- index:  legacy.consents(email)
@@ -190,6 +192,16 @@ WITH spelling(written, channel) AS (VALUES
     FROM sharing h
     JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = h.newsletter_date
     WHERE h.by_email AND h.newsletter IN ('N', '0') AND d.problem IS DISTINCT FROM 'date_missing'
+    UNION ALL  -- opt-outs kept elsewhere: of each account that has the address
+    SELECT h.key, h.account_id, o.channel, coalesce(o.at AT TIME ZONE 'Europe/Warsaw', 'infinity'),
+           o.at AT TIME ZONE 'Europe/Warsaw',
+           jsonb_build_object('refusal', o.source, 'of_account', h.account_id, 'channel', o.channel,
+                              'at', o.at AT TIME ZONE 'Europe/Warsaw', 'reason', o.reason)
+    FROM sharing h
+    JOIN legacy.customers c ON c.id = h.account_id
+    JOIN ferry.standardized m ON m.kind = CASE WHEN h.by_email THEN 'email_mark' ELSE 'phone_mark' END
+        AND m.raw = CASE WHEN h.by_email THEN c.email ELSE coalesce(c.bill_country, '') || '|' || c.phone END
+    JOIN ferry.optout o ON o.mark = m.value
 ), final AS (
     SELECT d.*, r.by_address AND d.state <> 1 AS overruled, r.at AS refused_at, r.evidence AS refusals
     FROM decided d
@@ -225,7 +237,8 @@ SELECT d.key AS customer_id,
        d.confirmed_at AT TIME ZONE 'Europe/Warsaw' AS confirmed_at,
        d.address_mark,
        'consent' AS basis,
-       CASE WHEN d.overruled THEN 'refused_for_address' ELSE d.why END AS why,
+       CASE WHEN d.overruled AND jsonb_path_exists(d.refusals, '$[*].reason') THEN 'opted_out'
+            WHEN d.overruled THEN 'refused_for_address' ELSE d.why END AS why,
        d.evidence || CASE WHEN d.overruled THEN d.refusals ELSE '[]' END AS evidence,
        d.id::bigint AS legacy_consent_id,
        d.legacy_key AS legacy_customer_id,
@@ -306,3 +319,16 @@ FROM changed t
 JOIN ferry.standardized w ON w.kind = 'text' AND w.value = t.version
 JOIN legacy.consents c ON c.wording = w.raw
 JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.customer_id;
+
+-- lineage: ferry.optout
+SELECT i.shop_key
+FROM changed c
+JOIN ferry.standardized m ON m.kind = 'email_mark' AND m.value = c.mark
+JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = m.raw
+JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+UNION
+SELECT sc.id
+FROM changed c
+JOIN ferry.standardized m ON m.kind = 'phone_mark' AND m.value = c.mark
+JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = m.raw
+JOIN shop.customer sc ON sc.phone = p.value;

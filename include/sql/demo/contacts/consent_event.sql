@@ -1,7 +1,7 @@
 -- entity: shop.consent_event
 -- key:    source_key
 -- scope:  customer_id
--- source: identity.customer(shop_key), legacy.consents, legacy.customers
+-- source: identity.customer(shop_key), legacy.consents, legacy.customers, ferry.optout
 -- standardize: text ferry.witness_consents (wording)
 -- standardize: ip   ferry.witness_consents (ip)
 -- standardize: email_mark ferry.witness_consents (email)
@@ -11,7 +11,7 @@
 -- witness: legacy.consents (customer_id, email, channel, granted, granted_at, withdrawn_at, confirmed_at, wording, ip)
 -- witness: legacy.customers (email, phone, bill_country, newsletter, newsletter_date)
 -- The chain: each act that a declaration or a newsletter flag has ever told of, once, with the first time it was seen and the
--- address that the account had then. What legacy says no more is marked as overwritten. Deleted accounts and guests have their
+-- address that the account had then; and what other tools report of that address. What legacy says no more is marked as overwritten. Deleted accounts and guests have their
 -- acts, too: a refusal is never nobody's. A flag without a date is no act: it was there from the beginning.
 WITH spelling(written, channel) AS (VALUES
     ('email', 'email'), ('e-mail', 'email'), ('e', 'email'), ('mail', 'email'),
@@ -47,6 +47,14 @@ WITH spelling(written, channel) AS (VALUES
     JOIN ferry.witness_customers w ON w.id = m.legacy_key AND NOT w._gone
     JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = w.newsletter_date AND d.value IS NOT NULL
     WHERE upper(w.newsletter) IN ('T', 'Y', '1', 'N', '0')
+), reported AS (
+    SELECT DISTINCT m.key, m.legacy_key, o.source, o.channel, o.mark, o.at, i.imported_at
+    FROM member m
+    JOIN legacy.customers c ON c.id = m.legacy_key
+    JOIN ferry.standardized s ON (s.kind = 'email_mark' AND s.raw = c.email)
+                              OR (s.kind = 'phone_mark' AND s.raw = coalesce(c.bill_country, '') || '|' || c.phone)
+    JOIN ferry.optout o ON o.mark = s.value
+    JOIN ferry.optout_import i ON i.id = o.imported
 ), act AS (
     SELECT d.key, d.legacy_key, 'marketing' AS purpose, d.channel, d.act, d.at, d._known, d.email, d.wording, d.ip, d.overwritten,
            concat('consents:', d.id, '/', d.legacy_key, ':', d.act, ':', to_char(d.at, 'YYYY-MM-DD HH24:MI:SS.US')) AS source_key
@@ -56,6 +64,10 @@ WITH spelling(written, channel) AS (VALUES
            NULL, f.overwritten,
            concat('newsletter:', f.legacy_key, ':', CASE WHEN f.no THEN 'withdrawn' ELSE 'granted' END, ':', f.at::date)
     FROM flagged f
+    UNION ALL
+    SELECT r.key, r.legacy_key, 'marketing', r.channel, 'objected', r.at AT TIME ZONE 'Europe/Warsaw', r.imported_at, NULL, NULL,
+           NULL, false, concat('optout:', r.source, '/', r.legacy_key, ':', r.channel, ':', r.mark)
+    FROM reported r
 ), first AS (
     SELECT DISTINCT ON (a.source_key) a.*,
            bool_and(a.overwritten) OVER (PARTITION BY a.source_key) AS gone
@@ -95,3 +107,16 @@ SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' 
 
 -- lineage: legacy.customers
 SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.id;
+
+-- lineage: ferry.optout
+SELECT i.shop_key
+FROM changed c
+JOIN ferry.standardized m ON m.kind = 'email_mark' AND m.value = c.mark
+JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = m.raw
+JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+UNION
+SELECT sc.id
+FROM changed c
+JOIN ferry.standardized m ON m.kind = 'phone_mark' AND m.value = c.mark
+JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = m.raw
+JOIN shop.customer sc ON sc.phone = p.value;
