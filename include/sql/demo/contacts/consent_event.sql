@@ -11,8 +11,9 @@
 -- witness: legacy.consents (customer_id, email, channel, granted, granted_at, withdrawn_at, confirmed_at, wording, ip)
 -- witness: legacy.customers (email, phone, bill_country, newsletter, newsletter_date)
 -- The chain: each act that a declaration or a newsletter flag has ever told of, once, with the first time it was seen and the
--- address that the account had then; and what other tools report of that address. What legacy says no more is marked as overwritten. Deleted accounts and guests have their
--- acts, too: a refusal is never nobody's. A flag without a date is no act: it was there from the beginning.
+-- address that the account had then; and what other tools report of that address. What legacy says no more is marked as
+-- overwritten. Deleted accounts and guests have their acts, too: their refusals count for others with that address. A flag without
+-- a date is no act: it was there from the beginning.
 WITH spelling(written, channel) AS (VALUES
     ('email', 'email'), ('e-mail', 'email'), ('e', 'email'), ('mail', 'email'),
     ('sms', 'sms'), ('s', 'sms'), ('mms', 'sms'),
@@ -21,7 +22,7 @@ WITH spelling(written, channel) AS (VALUES
 ), member AS (
     SELECT a.key, i.legacy_key FROM affected a JOIN ferry.identity i ON i.entity = 'customer' AND i.shop_key = a.key
 ), declared AS (
-    SELECT m.key, m.legacy_key, w.id, k.channel, w.email, w.wording, w.ip, w._known, x.act, x.at,
+    SELECT m.key, m.legacy_key, w.id, k.channel, w.email, w.wording, w.ip, w._known, w._lsn, x.act, x.at,
            NOT EXISTS (SELECT FROM legacy.consents c
                        WHERE c.id = w.id AND c.customer_id = w.customer_id AND CASE x.act
                            WHEN 'confirmed' THEN c.confirmed_at = w.confirmed_at
@@ -40,7 +41,7 @@ WITH spelling(written, channel) AS (VALUES
     ) x
     LEFT JOIN spelling k ON k.written = lower(btrim(w.channel))
 ), flagged AS (
-    SELECT m.key, m.legacy_key, w._known, d.value::timestamp AS at, upper(w.newsletter) IN ('N', '0') AS no,
+    SELECT m.key, m.legacy_key, w._known, w._lsn, d.value::timestamp AS at, upper(w.newsletter) IN ('N', '0') AS no,
            NOT EXISTS (SELECT FROM legacy.customers c WHERE c.id = w.id AND upper(c.newsletter) = upper(w.newsletter)
                                                         AND c.newsletter_date = w.newsletter_date) AS overwritten
     FROM member m
@@ -48,38 +49,38 @@ WITH spelling(written, channel) AS (VALUES
     JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = w.newsletter_date AND d.value IS NOT NULL
     WHERE upper(w.newsletter) IN ('T', 'Y', '1', 'N', '0')
 ), reported AS (
-    SELECT DISTINCT m.key, m.legacy_key, o.source, o.channel, o.mark, o.at, i.imported_at
+    SELECT DISTINCT m.key, m.legacy_key, o.source, o.channel, o.mark, o.at
     FROM member m
     JOIN legacy.customers c ON c.id = m.legacy_key
     JOIN ferry.standardized s ON (s.kind = 'email_mark' AND s.raw = c.email)
                               OR (s.kind = 'phone_mark' AND s.raw = coalesce(c.bill_country, '') || '|' || c.phone)
     JOIN ferry.optout o ON o.mark = s.value
-    JOIN ferry.optout_import i ON i.id = o.imported
 ), act AS (
-    SELECT d.key, d.legacy_key, 'marketing' AS purpose, d.channel, d.act, d.at, d._known, d.email, d.wording, d.ip, d.overwritten,
-           concat('consents:', d.id, '/', d.legacy_key, ':', d.act, ':', to_char(d.at, 'YYYY-MM-DD HH24:MI:SS.US')) AS source_key
+    SELECT d.key, d.legacy_key, 'marketing' AS purpose, d.channel, d.act, d.at, d._known, d._lsn, d.email, d.wording, d.ip, d.overwritten,
+           concat('consents:', d.id, '/', d.legacy_key, ':', coalesce(d.channel, '?'), ':', d.act, ':',
+                  to_char(d.at, 'YYYY-MM-DD HH24:MI:SS.US')) AS source_key
     FROM declared d
     UNION ALL
-    SELECT f.key, f.legacy_key, 'newsletter', 'email', CASE WHEN f.no THEN 'withdrawn' ELSE 'granted' END, f.at, f._known, NULL, NULL,
-           NULL, f.overwritten,
+    SELECT f.key, f.legacy_key, 'newsletter', 'email', CASE WHEN f.no THEN 'withdrawn' ELSE 'granted' END, f.at, f._known, f._lsn,
+           NULL, NULL, NULL, f.overwritten,
            concat('newsletter:', f.legacy_key, ':', CASE WHEN f.no THEN 'withdrawn' ELSE 'granted' END, ':', f.at::date)
     FROM flagged f
     UNION ALL
-    SELECT r.key, r.legacy_key, 'marketing', r.channel, 'objected', r.at AT TIME ZONE 'Europe/Warsaw', r.imported_at, NULL, NULL,
+    SELECT r.key, r.legacy_key, 'marketing', r.channel, 'objected', r.at AT TIME ZONE 'Europe/Warsaw', r.at, NULL, NULL, NULL,
            NULL, false, concat('optout:', r.source, '/', r.legacy_key, ':', r.channel, ':', r.mark)
     FROM reported r
 ), first AS (
     SELECT DISTINCT ON (a.source_key) a.*,
            bool_and(a.overwritten) OVER (PARTITION BY a.source_key) AS gone
     FROM act a
-    ORDER BY a.source_key, a._known, a.wording, a.ip, a.email
+    ORDER BY a.source_key, a._known, a._lsn, a.wording, a.ip
 )
 SELECT f.source_key,
        f.key AS customer_id,
        f.purpose::shop.consent_purpose AS purpose,
        f.channel::shop.contact_channel AS channel,
        f.act::shop.consent_act_kind AS act,
-       CASE WHEN f.at >= '1995-01-01' AND f.at AT TIME ZONE 'Europe/Warsaw' <= f._known + interval '1 day' THEN f.at END
+       CASE WHEN f.at >= '1995-01-01' AND (f.at AT TIME ZONE 'Europe/Warsaw' <= f._known + interval '1 day') IS NOT FALSE THEN f.at END
            AT TIME ZONE 'Europe/Warsaw' AS happened_at,
        f._known AS known_at,
        coalesce(g.value, CASE WHEN f.channel = 'email' THEN em.value WHEN f.channel IN ('sms', 'phone') THEN pm.value END)
