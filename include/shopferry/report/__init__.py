@@ -13,7 +13,8 @@ from shopferry.control import gates, routes
 from shopferry.control.gates import Gate
 from shopferry.db import Connection
 from shopferry.errors import ConfigError
-from shopferry.report import standing, sums
+from shopferry.report import audience, standing, sums
+from shopferry.report.audience import Audience
 from shopferry.report.standing import DifferenceSegment, Moment, PhaseStanding, Reason, Step
 from shopferry.report.sums import Sum
 from shopferry.route import settings as route_settings
@@ -38,6 +39,7 @@ class Report:
     responsible: Responsible
     phases: tuple[PhaseStanding, ...]
     sums: tuple[Sum, ...]
+    audience: tuple[Audience, ...]
     legacy_asked: bool
     waiting: int  # rows in quarantine; one with two reasons counts in both of these
     reasons: tuple[Reason, ...]
@@ -60,6 +62,11 @@ class Report:
     def unbalanced(self) -> tuple[Sum, ...]:
         """The sums that do not meet."""
         return tuple(s for s in self.sums if s.balanced is False)
+
+    @property
+    def odd_audience(self) -> tuple[Audience, ...]:
+        """The channels whose steps do not add up to the person."""
+        return tuple(a for a in self.audience if not a.balanced)
 
     @property
     def rules(self) -> list[tuple[str, str, int]]:
@@ -89,6 +96,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
         raise ConfigError(f"an occasion is a few plain words, not {occasion!r}")
     route = Route.load(settings.route)
     who, questions = route_settings.load(settings.route).responsible, sums.load(route)
+    addressed = audience.load(route)
     legacy = _open_legacy(settings)
     try:
         with db.connect(settings.target_dsn, "report") as shop:
@@ -115,6 +123,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
                 who,
                 phases,
                 tuple(answers),
+                audience.answer(shop, addressed[1], route.name) if addressed and addressed[0] in seen else (),
                 legacy is not None,
                 waiting,
                 standing.count_reasons(shop),

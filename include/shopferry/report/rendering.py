@@ -90,6 +90,18 @@ def show(report: Report, console: Console) -> None:
                 *("–" if v is None else _render_number(v) for v in (x.legacy, x.shop, x.held, x.unexplained)),
             )
         console.print(sums)
+    for a in report.audience:
+        addressed = Table(f"audience by {a.channel}", box=SIMPLE_HEAD, pad_edge=False)
+        addressed.add_column("people", justify="right")
+        for what, people in (
+            ("said yes in legacy", a.said),
+            *((s.what, s.people) for s in a.steps),
+            ("may be written to", a.may),
+        ):
+            addressed.add_row(Text(what), f"{people:,}")
+        console.print(addressed)
+        if not a.balanced:
+            console.print(Text("these steps do not add up: something changed meanwhile, or audience.sql is wrong"))
     if report.closed_ms is not None:
         console.print(
             f"writes go to {report.active}; the cutover kept both stores from writes for {report.closed_ms:,.0f} ms"

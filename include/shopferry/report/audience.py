@@ -1,0 +1,80 @@
+"""The audience: how many people may be written to by each channel, and what has taken out the others.
+
+The route says it in `audience.sql`, one SELECT in the new shop of (channel, step, what, people): step 1 is who said yes in the
+old shop, 9 who may be written to now; the steps between are taken away, but 8, which adds. A person counts once per channel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import psycopg
+
+from shopferry import db
+from shopferry.db import Connection
+from shopferry.errors import MappingError
+from shopferry.route import headed
+from shopferry.route.route import Route, find_folder
+
+FILE = "audience.sql"
+_SAID, _ADDED, _MAY = 1, 8, 9
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a channel; `people` is negative where they are taken out."""
+
+    what: str
+    people: int
+
+
+@dataclass(frozen=True)
+class Audience:
+    """One channel: who said yes in legacy, what changes that number, and who may be written to."""
+
+    channel: str
+    said: int
+    steps: tuple[Step, ...]
+    may: int
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the steps lead from the one number to the other, to the person."""
+        return self.said + sum(s.people for s in self.steps) == self.may
+
+
+def load(route: Route) -> tuple[str, str] | None:
+    """Read the route's question as (phase, SELECT); None where the route has none. Raises MappingError with file and line."""
+    file = find_folder(route.name) / FILE
+    if not file.exists():
+        return None
+    text = headed.read(file, Path(route.name, FILE), ("phase",))
+    phase = text.first("phase").value
+    if phase not in route.phases:
+        raise text.error(1, f"there is no phase {phase!r} in this route")
+    return phase, text.body.text
+
+
+def answer(shop: Connection, query: str, route: str) -> tuple[Audience, ...]:
+    """Ask the new shop. Raises MappingError where the SELECT does not run or yields something else."""
+    try:
+        with shop.cursor() as cursor:
+            cursor.execute(query.encode())
+            names, rows = [c.name for c in cursor.description or ()], cursor.fetchall()
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+        raise MappingError(f"{route}/{FILE}: {db.describe_error(error)}") from None
+    if names != ["channel", "step", "what", "people"]:
+        raise MappingError(f"{route}/{FILE}: wants the columns channel, step, what and people, not {', '.join(names)}")
+    found = []
+    for channel, of in groupby(sorted(rows, key=lambda r: (r[0], r[1])), key=lambda r: r[0]):
+        lines = list(of)
+        steps = [
+            Step(what, people if step == _ADDED else -people)
+            for _, step, what, people in lines
+            if step not in {_SAID, _MAY}
+        ]
+        said, may = (sum(people for _, step, _, people in lines if step == which) for which in (_SAID, _MAY))
+        found.append(Audience(channel, said, tuple(steps), may))
+    return tuple(found)
