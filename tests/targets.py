@@ -125,6 +125,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "include/shopferry/health/": (*_ON_STACK, *_AIRFLOW),
     "include/shopferry/orchestration/": _AIRFLOW,
     "include/shopferry/pages/": _AIRFLOW,
+    "include/shopferry/privacy/": _AIRFLOW,
     "include/shopferry/rehearsal/": _AIRFLOW,
     "include/shopferry/report/": ("test-switch", *_AIRFLOW),
     "include/shopferry/stack/": (*_STREAM, *_ON_STACK, *_AIRFLOW),

@@ -86,7 +86,7 @@ def test_a_question_that_cannot_be_answered_is_named(pair: Pair, query: str, say
 def test_steps_that_do_not_add_up_are_told(pair: Pair) -> None:
     [found] = audience.answer(
         pair.shop,
-        "SELECT * FROM (VALUES ('sms', 1, 'yes', 5), ('sms', 3, 'lost', 1), ('sms', 9, 'may', 3)) x (channel, step, what, people)",
+        "SELECT * FROM (VALUES ('sms', 1, 'yes', 5), ('sms', 3, 'no', 1), ('sms', 9, 'may', 3)) x (channel, step, what, people)",
         "demo",
     )
     assert not found.balanced

@@ -148,7 +148,7 @@ def make_columns(seed: int, count: int) -> list[Column]:
     return [(name, ordinary, planted.get(name, [])) for name, ordinary in make_ordinary(chance, count)]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_all_that_is_planted_is_found_and_next_to_nothing_else(seed: int) -> None:
     columns = make_columns(seed, 5_000)
     assert sum(len(ordinary) for _, ordinary, _ in columns) >= 100_000

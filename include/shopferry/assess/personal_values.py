@@ -70,7 +70,7 @@ def find_in_free_text(legacy: Connection, kept: Mapping[str, MirrorTable], data_
                     f"legacy {table.name}.{column.name}",
                     Severity.WARNING,
                     f"free texts with {kind}",
-                    "they are carried whole, to whoever may see the column, and nobody looks for them there",
+                    "they are carried whole, to all who may see the column, and nobody looks for them there",
                     "leave such notes out, or cut them, in the mapping; or know that they arrive",
                     found.rows,
                     examples=_show(found, table, column),

@@ -141,7 +141,7 @@ def _say_erasure(line: Line) -> str:
 
 
 def _list(values: Iterable[str]) -> tuple[str, ...]:
-    """Each value once, in the order in which it came."""
+    """Return each value once, in the order in which it came."""
     return tuple(dict.fromkeys(values))
 
 
