@@ -305,7 +305,9 @@ def test_a_sample_is_merged_and_lets_go(stores: stack.State) -> None:
     form = json.dumps({"sample": 50, "chunk_size": 100})
     ran = subprocess.run(
         [sys.executable, "-m", "airflow", "dags", "test", "contacts", "-c", form],
-        env=embedded.make_clean_environment() | embedded.make_environment(stores),
+        env=embedded.make_clean_environment()
+        | embedded.make_environment(stores)
+        | {"SHOPFERRY_DATA": str(data_dir())},  # where the key of marks is
         capture_output=True,
         text=True,
     )
