@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_embedded,
         _add_reports,
         _add_privacy,
+        _add_consents,
         _add_phases,
         _add_sync,
         _add_verification,
@@ -128,6 +129,15 @@ def _add_privacy(verbs: Any) -> None:
     _add_verb(people, "record", privacy.record).add_argument(
         "--html", metavar="FILE", help="write the record as one HTML page as well"
     )
+
+
+def _add_consents(verbs: Any) -> None:
+    """Add what can be asked of one person's consents."""
+    whose = _add_group(verbs, "consent", "What one person has agreed to or refused.")
+    shown = _add_verb(whose, "show", privacy.consent_show)
+    shown.add_argument("--values", action="store_true", help="show IP addresses as they are")
+    for made in (shown, _add_verb(whose, "receipt", privacy.consent_receipt)):
+        made.add_argument("key", help="the new shop's number of the person; `legacy:7`: of account 7 of legacy")
 
 
 def _add_phases(verbs: Any) -> None:

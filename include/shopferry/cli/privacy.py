@@ -1,17 +1,33 @@
-"""Verbs of the data map: what the route holds of people."""
+"""Verbs of the data map, and of one person's consents: what the route holds of people."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 from shopferry import db
+from shopferry.cli.output import show
 from shopferry.errors import ConfigError
+from shopferry.privacy import consents
 from shopferry.route import personal
 from shopferry.route.route import Route
 from shopferry.settings import Settings, find_route
+
+_ACT_COLUMNS = (
+    "happened_at",
+    "known_at",
+    "purpose",
+    "channel",
+    "act",
+    "text_version",
+    "source",
+    "ip",
+    "overwritten",
+)
 
 
 def draft(args: argparse.Namespace) -> int:
@@ -53,3 +69,36 @@ def record(args: argparse.Namespace) -> int:
 
         records.show(made, Console(width=None if sys.stdout.isatty() else 160, highlight=False))
     return 0
+
+
+def consent_show(args: argparse.Namespace) -> int:
+    """Show one person's consents, and the acts that led to them, oldest first; IP addresses as shapes, unless --values."""
+    found = consents.conceal(_read_consents(args.key), values=args.values)
+    if args.json:
+        told = {"person": found.person, "state": found.state, "chain": found.chain}
+        print(json.dumps(told, indent=2, default=_make_plain, ensure_ascii=False))
+        return 0
+    print(f"consents of person {found.person} now")
+    show(args, found.state)
+    print("acts, oldest first")
+    show(args, found.chain, _ACT_COLUMNS)
+    return 0
+
+
+def consent_receipt(args: argparse.Namespace) -> int:
+    """Print one person's consents as a receipt, after ISO/IEC TS 27560:2023: JSON, with no address but its mark."""
+    from shopferry.privacy import receipt
+
+    print(json.dumps(receipt.make(_read_consents(args.key)), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _read_consents(key: str) -> consents.Consents:
+    settings = Settings.load()
+    with db.connect(settings.target_dsn, "consents") as shop, shop.transaction():
+        shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return consents.read(shop, Route.load(settings.route), key)
+
+
+def _make_plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else asdict(value)  # type: ignore[call-overload]

@@ -32,3 +32,9 @@ def has_left(conn: Connection, entity: str, changed: str) -> bool:
         sql.SQL(_Q["left"].rstrip(";")).format(entity=sql.Literal(entity), changed=sql.Identifier("pg_temp", changed))
     ).fetchone()
     return bool(row and row[0])
+
+
+def find_shop_key(conn: Connection, entity: str, legacy_key: int) -> int | None:
+    """Find the shop key of one legacy row; None where it has none."""
+    row = conn.execute(_Q["find"], {"entity": entity, "legacy_key": legacy_key}).fetchone()
+    return int(row[0]) if row else None

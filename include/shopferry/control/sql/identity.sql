@@ -1,4 +1,4 @@
--- Every query works on temp tables: affected(key) holds legacy keys, wanted(legacy_key, cluster) what the mapping yields,
+-- Every query but the last works on temp tables: affected(key) holds legacy keys, wanted(legacy_key, cluster) what the mapping yields,
 -- changed(legacy_key, shop_key, cluster) what moved, as it was before and as it is after.
 
 -- name: lock
@@ -68,3 +68,7 @@ INSERT INTO {changed} (legacy_key, shop_key, cluster) SELECT legacy_key, shop_ke
 SELECT EXISTS (SELECT FROM {changed} c
                WHERE NOT EXISTS (SELECT FROM ferry.identity i
                                  WHERE i.entity = {entity} AND i.legacy_key = c.legacy_key AND i.shop_key = c.shop_key));
+
+-- name: find
+-- The shop key of one legacy row.
+SELECT shop_key FROM ferry.identity WHERE entity = %(entity)s AND legacy_key = %(legacy_key)s;
