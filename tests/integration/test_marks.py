@@ -63,6 +63,7 @@ def test_each_value_of_a_column_gets_its_mark(pair: Pair, marked: Settings) -> N
         ("email_mark", " Ewa@X.pl", ewa, None),
         ("email_mark", "ewa@x.pl", ewa, None),
         ("phone_mark", "PL|brak", None, "phone_invalid"),
+        ("phone_mark", "|PL|brak", None, "phone_invalid"),
     ]
     assert KEY not in str(pair.ask("SELECT * FROM ferry.mark_key"))
 

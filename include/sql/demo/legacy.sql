@@ -84,7 +84,7 @@ VALUES ('v0', 'pl', '1999-01-01', '2011-12-31', 'Chcę otrzymywać informacje ha
         'Sklep Demo sp. z o.o.', 'marketing, newsletter', 'email, sms, phone, post', 'N', 'T', NULL),
        ('v5', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty Sklepu Demo. Administratorem danych jest Sklep Demo sp. z o.o.',
         'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL),
-       ('v6', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty Sklepu Demo. Administratorem jest Sklep Demo sp. z o.o., kontakt: iod@example.com.',
+       ('v6', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty Sklepu Demo. Administratorem jest Sklep Demo sp. z o.o., który wyznaczył inspektora ochrony danych.',
         'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL),
        ('v7', 'pl', '2024-11-10', NULL, 'Zgadzam się na oferty Sklepu Demo. Zgoda działa po kliknięciu linku potwierdzającego.',
         'Sklep Demo sp. z o.o.', 'marketing', 'email', 'T', 'T', NULL);

@@ -14,7 +14,7 @@
 -- index:  legacy.customers(email)
 -- index:  legacy.customers(phone)
 -- index:  legacy.consents(email)
--- index:  legacy.consents(wording)
+-- index:  legacy.consents(btrim(wording))
 -- standardize: email ferry.witness_customers (email)
 -- standardize: phone ferry.witness_customers (coalesce(bill_country, '') || '|' || phone)
 -- standardize: email_mark ferry.witness_customers (email)
@@ -64,7 +64,7 @@ WITH spelling(written, channel) AS (VALUES
            b.known IS NOT NULL AND CASE k.channel
                WHEN 'email' THEN m.raw IS NOT NULL AND me.value IS DISTINCT FROM le.value
                WHEN 'post' THEN false
-               ELSE btrim(m.number) <> '' AND (mp.raw IS NULL OR mp.value IS NOT NULL) AND mp.value IS DISTINCT FROM lp.value
+               ELSE btrim(m.number) <> '' AND mp.value IS DISTINCT FROM lp.value
            END IS TRUE OR (k.channel IN ('sms', 'phone') AND t.own_phone <> p.phone) IS TRUE AS moved,
            CASE WHEN b.known IS NOT NULL AND k.channel = 'email' THEN em.value
                 WHEN b.known IS NOT NULL AND k.channel IN ('sms', 'phone') THEN pm.value END AS address_mark
@@ -74,7 +74,7 @@ WITH spelling(written, channel) AS (VALUES
     LEFT JOIN ferry.standardized w ON w.kind = 'text' AND w.raw = s.wording
     LEFT JOIN ferry.standardized n ON n.kind = 'ip' AND n.raw = s.ip
     LEFT JOIN ferry.standardized g ON g.kind = 'email' AND g.raw = s.email
-    LEFT JOIN shop.consent_text x ON x.version = w.value
+    LEFT JOIN shop.consent_text x ON x.version = btrim(s.wording)
     LEFT JOIN person p ON p.key = t.key
     LEFT JOIN LATERAL (  -- by when it has stood there as it stands now
         SELECT min(b._known) AS known
@@ -316,8 +316,7 @@ JOIN shop.customer sc ON sc.phone = p.value;
 -- lineage: shop.consent_text
 SELECT i.shop_key
 FROM changed t
-JOIN ferry.standardized w ON w.kind = 'text' AND w.value = t.version
-JOIN legacy.consents c ON c.wording = w.raw
+JOIN legacy.consents c ON btrim(c.wording) = t.version
 JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.customer_id;
 
 -- lineage: ferry.optout

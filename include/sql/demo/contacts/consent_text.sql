@@ -3,11 +3,10 @@
 -- scope:  id
 -- source: legacy.consent_texts(id), legacy.consent_texts
 -- counts: legacy.consent_texts(id) as id
--- standardize: text legacy.consent_texts (version)
 -- Every wording, once. Two texts of one version contradict each other: none of them counts until one is gone. What a text is
 -- for and by which channels must be known, for a consent to it is a consent to that.
 SELECT t.id,
-       v.value AS version,
+       btrim(t.version) AS version,
        lower(nullif(btrim(t.language), '')) AS language,
        t.valid_from,
        t.valid_to,
@@ -20,7 +19,7 @@ SELECT t.id,
        CASE WHEN upper(t.usable) IN ('T', 'Y', '1') IS NOT TRUE
             THEN coalesce(nullif(btrim(t.why_not), ''), 'counsel has not decided') END AS why_not,
        array_remove(ARRAY[
-           CASE WHEN v.value IS NULL THEN 'version_missing' END,
+           CASE WHEN btrim(coalesce(t.version, '')) = '' THEN 'version_missing' END,
            CASE WHEN btrim(coalesce(t.body, '')) = '' THEN 'text_missing' END,
            CASE WHEN o.others THEN 'text_contradicts' END,
            CASE WHEN p.unknown > 0 OR p.known = '{}' THEN 'purpose_unknown' END,
@@ -29,7 +28,6 @@ SELECT t.id,
        ], NULL) AS problems
 FROM affected a
 JOIN legacy.consent_texts t ON t.id = a.key
-LEFT JOIN ferry.standardized v ON v.kind = 'text' AND v.raw = t.version
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(w.word ORDER BY w.word) FILTER (WHERE w.word IN ('marketing', 'newsletter')), '{}') AS known,
            count(*) FILTER (WHERE w.word NOT IN ('marketing', 'newsletter')) AS unknown
