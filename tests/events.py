@@ -22,6 +22,7 @@ from shopferry.db import Connection
 
 UNCHANGED = "__debezium_unavailable_value"
 _NUMBERS = {20, 21, 23, 26, 700, 701}  # int8, int2, int4, oid, float4, float8
+_EPOCH_MS = 946_684_800_000  # PostgreSQL counts from 2000
 _BOOL, _BYTEA, _TIMESTAMP, _NUMERIC = 16, 17, 1114, 1700
 # Years that there are none of, as the connector words them: docs/reference/hard-cases.md.
 _ENDLESS = {"infinity": "+294247-01-10T04:00:25.2Z", "-infinity": "-290308-12-21T19:59:27.6Z"}
@@ -107,6 +108,7 @@ class Tap:
     prefix: str = "demo"
     _origin: str | None = None
     _xid: int = 0
+    _committed_ms: int = 0
     _relations: dict[int, _Relation] = field(default_factory=dict)
 
     def open(self) -> Tap:
@@ -134,7 +136,8 @@ class Tap:
         reader = _Reader(data)
         kind = reader.letter()
         if kind == "B":
-            reader.at += 16  # the commit's position and time
+            reader.at += 8  # the commit's position
+            self._committed_ms = _EPOCH_MS + reader.take("q") // 1000
             self._origin, self._xid = None, reader.take("I")
         elif kind == "O":
             reader.take("Q")
@@ -178,7 +181,9 @@ class Tap:
         return self._topic(relation), _key(relation, row), self._envelope(relation, op, lsn, None if op == "d" else row)
 
     def _envelope(self, relation: _Relation, op: str, lsn: int, after: dict[str, object] | None) -> dict[str, object]:
-        return envelope(relation.schema, relation.table, op, lsn, after, self._origin, self._xid)
+        return envelope(
+            relation.schema, relation.table, op, lsn, after, self._origin, self._xid, committed_ms=self._committed_ms
+        )
 
     def _topic(self, relation: _Relation) -> str:
         return f"{self.prefix}.{relation.schema}.{relation.table}"
@@ -201,6 +206,7 @@ def envelope(
     after: dict[str, object] | None,
     origin: str | None = None,
     xid: int = 7,
+    committed_ms: int | None = None,
 ) -> dict[str, object]:
     """One event as the connector writes it: JSON without schemas, the parts that nobody reads among them."""
     now = int(time.time() * 1000)
@@ -211,7 +217,7 @@ def envelope(
             "version": "3.6.3.Final",
             "connector": "postgresql",
             "name": "demo",
-            "ts_ms": now,
+            "ts_ms": now if committed_ms is None else committed_ms,
             "snapshot": "false",
             "db": "legacy",
             "sequence": '[null,"0"]',

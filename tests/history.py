@@ -351,6 +351,8 @@ def empty(pair: Pair, *, tidy: bool) -> None:
         pair.empty_shop()
         for table in TABLES:
             pair.shop.execute(f"DELETE FROM mirror.{table}".encode())
+        for table in pair.route.witnessed:
+            pair.shop.execute(f"DELETE FROM ferry.witness_{table}".encode())
         for table in ("chunk", "kafka_offset", "replay_batch", "difference", "verification"):
             pair.shop.execute(f"DELETE FROM ferry.{table}".encode())
         pair.shop.execute("UPDATE ferry.phase SET state = 'new', generation = 1")

@@ -55,6 +55,7 @@ _TWO_STACKS = ("-n", "logical", "--maxprocesses", "2", "--dist", "loadscope")
 # What needs PostgreSQL alone goes side by side, one more at a time than there are cores: each waits a third of its time for its
 # server, or the server for it.
 _SIDE_BY_SIDE = ("-n", str(min((os.cpu_count() or 1) + 1, 8)), "--dist", "loadscope")
+_HISTORIES = ("tests/integration/test_properties.py", "tests/integration/test_consent_histories.py")
 # A whole stack wants the machine for itself, so the move comes after it.
 QUICK = Target(
     "test",
@@ -81,7 +82,7 @@ TESTS = (
 LONG = (
     Target(
         "test-long",
-        (("pytest", "-n", "4", "--dist", "load", "tests/integration/test_properties.py"),),
+        (("pytest", "-n", "4", "--dist", "load", *_HISTORIES),),
         environment=(("SHOPFERRY_PROFILE", "long"),),
         shortened_by="SHOPFERRY_EXAMPLES",
     ),
@@ -159,6 +160,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "tests/unit/": (),
     "tests/airflow_api.py": _AIRFLOW,
     "tests/book.py": (),
+    "tests/consents.py": (),
     "tests/book.tsv": (),
     "tests/guardian.py": ("test-stack",),
     "tests/history.py": (),
@@ -166,6 +168,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "tests/live.py": (*_STREAM, *_ON_STACK),
     "tests/looks.py": ("test-stack",),
     "tests/pool.py": (),
+    "tests/profiles.py": (),
     "tests/shops.py": (*_STREAM, *_ON_STACK),
     "tests/stacks.py": (*_STREAM, *_ON_STACK, *_AIRFLOW),
     "tests/targets.py": (),

@@ -1,35 +1,27 @@
 """Invariants 1 to 4 over random histories: whatever legacy does, whenever chunks and batches come, whatever dies.
 
-The short profile runs with the other tests; a failure prints its seed and the history that led there.
-`SHOPFERRY_SEED=<number>` repeats a run and `SHOPFERRY_SHRINK=1` then finds the shortest such history, which may take
-minutes. `SHOPFERRY_PROFILE=long` runs thousands of longer histories and shrinks; `SHOPFERRY_EXAMPLES=<number>` says how many.
-
-The histories are shared out to several tests, each with a seed of its own (the number that is given, and the next ones), so
-that as many workers play them side by side.
-Each test of the long profile adds its line to docs/reference/histories.csv.
+A failure prints its seed and the history that led there; how many histories, how long, and how a run is repeated: see
+tests/profiles.py. The histories are shared out to several tests, each with a seed of its own (the number that is given, and
+the next ones), so that as many workers play them side by side.
 """
 
 from __future__ import annotations
 
-import csv
-import os
-import random
-import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from datetime import date
 from typing import ClassVar
 
 import history
+import profiles
 import psycopg
 import pytest
 from history import Operation
-from hypothesis import HealthCheck, Phase, note, seed, settings
+from hypothesis import note, seed
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from pair import ROUTE, KilledError, Late, Pair, connect, open_more
+from profiles import LONG
 from shopferry.cdc.envelope import Change
 from shopferry.cdc.replay import Replay
 from shopferry.control import chunks, offsets, phases
@@ -40,25 +32,10 @@ from shopferry.engine import backfill
 from shopferry.engine.pair import Stores
 from shopferry.errors import FencedError, ReplayError
 from shopferry.retry import retrying
-from shopferry.settings import PROJECT
 
-_LONG = os.environ.get("SHOPFERRY_PROFILE") == "long"
-_SHRINK = _LONG or bool(os.environ.get("SHOPFERRY_SHRINK"))
-_SHARES = 4 if _LONG else 3  # one waits for its server a quarter of its time
-_EXAMPLES = int(os.environ.get("SHOPFERRY_EXAMPLES") or (2_000 if _LONG else 24))
-_CHOSEN = random.SystemRandom().randrange(2**31) if _LONG else 2026  # the short profile is the same for everybody
-_BOOK = PROJECT / "docs" / "reference" / "histories.csv"
+_SHARES = 4 if LONG else 3  # one waits for its server a quarter of its time
 _TIDY_EVERY = 5  # histories
-_PROFILE = settings(
-    max_examples=-(-_EXAMPLES // _SHARES),
-    stateful_step_count=60 if _LONG else 20,
-    deadline=None,
-    print_blob=True,
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.generate, Phase.shrink) if _SHRINK else (Phase.generate,),
-    database=None,
-)
+_PROFILE = profiles.choose(short=24, long=2_000, shares=_SHARES)
 _crash = st.one_of(st.none(), st.none(), st.integers(1, 60))  # the statement before which the process dies
 
 
@@ -377,40 +354,22 @@ class Ferry(RuleBasedStateMachine):
         return False
 
 
-def _enter(number: int, histories: int, seconds: float, found: str) -> None:
-    """Add a run to the book of histories."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=PROJECT, capture_output=True, text=True, check=False
-    )
-    line = (date.today(), commit.stdout.strip(), number, histories, round(seconds), "long", found)
-    with _BOOK.open("a", newline="") as book:
-        csv.writer(book, lineterminator="\n").writerow(line)
-
-
 @pytest.mark.fresh
 @pytest.mark.parametrize("share", range(_SHARES))
 def test_invariants_hold_whatever_happens(
     share: int, make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backfill, "MERGE_KEYS", 2)
-    number = int(os.environ.get("SHOPFERRY_SEED") or _CHOSEN) + share
-    print(f"SHOPFERRY_SEED={number - share}, share {share}: seed {number}")
     pair = make_pair()
     dsns = [f"{c.info.dsn} password={c.info.password}" for c in (pair.legacy, pair.shop)]
 
     class Machine(Ferry):
         begun = 0
 
-    started, found = time.monotonic(), "broken off"
     with connect(dsns[0]) as legacy, connect(dsns[1]) as shop, open_more(dsns[0], dsns[1]) as slow:
         Machine.pair, Machine.second, Machine.slow = pair, Replay(shop, legacy, ROUTE), slow
-        try:
-            run_state_machine_as_test(seed(number)(Machine), settings=_PROFILE)
-            found = "nothing"
-        except Exception as error:
-            found = type(error).__name__
-            raise
-        finally:
-            print(f"{Machine.begun} histories")
-            if _LONG:
-                _enter(number, Machine.begun, time.monotonic() - started, found)
+        with profiles.book(share) as run:
+            try:
+                run_state_machine_as_test(seed(run.seed)(Machine), settings=_PROFILE)
+            finally:
+                run.begun = Machine.begun

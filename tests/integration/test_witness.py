@@ -41,6 +41,19 @@ def test_a_copied_row_is_the_first_state(pair: Pair) -> None:
     assert pair.one("SELECT count(*) FROM ferry.witness_consents") == 1
 
 
+def test_events_of_before_the_copy_tell_when_and_what_was_before(pair: Pair) -> None:
+    pair.write(EWA, YES)
+    pair.write("UPDATE consents SET withdrawn_at = '2024-05-01' WHERE id = 5")
+    pair.write("UPDATE consents SET withdrawn_at = NULL WHERE id = 5")
+    pair.start("contacts")
+    pair.copy("contacts")
+    pair.merge("contacts")
+    assert state(pair) == ("granted", "proven")
+    pair.finish("contacts")
+    assert state(pair) == ("withdrawn", "refused_for_address")
+    pair.check()
+
+
 def test_a_refusal_that_is_overwritten_within_a_batch_counts(pair: Pair) -> None:
     begin(pair)
     pair.write("UPDATE consents SET withdrawn_at = '2024-05-01' WHERE id = 5")
@@ -76,6 +89,86 @@ def test_a_refusal_that_is_deleted_counts(pair: Pair) -> None:
     )
     pair.sync()
     assert state(pair) == ("withdrawn", "refused_for_address")
+
+
+def test_a_refusal_without_a_date_is_from_when_it_was_made_last(pair: Pair) -> None:
+    begin(pair)
+    refuse = "UPDATE consents SET granted = 'N', granted_at = NULL WHERE id = 5"
+    pair.write(refuse)
+    pair.write(
+        "UPDATE consents SET granted = NULL WHERE id = 5",
+        "INSERT INTO consents (id, customer_id, channel, granted, granted_at, wording) "
+        "VALUES (6, 1, 'email', 'T', now() AT TIME ZONE 'Europe/Warsaw', 'v1')",
+    )
+    pair.sync()
+    assert state(pair) == ("granted", "proven")
+    pair.write(refuse)
+    pair.sync()
+    assert state(pair) == ("withdrawn", "withdrawn")
+    pair.check()
+
+
+def test_a_refusal_stays_with_the_address_that_its_account_had(pair: Pair) -> None:
+    begin(pair)
+    pair.write("INSERT INTO consents VALUES (6, 1, NULL, 'sms', 'T', '2019-03-01', NULL, 'v1', NULL, NULL)")
+    pair.write(
+        "INSERT INTO customers (id, email, full_name, phone, bill_country) "
+        "VALUES (2, 'Ewa@Example.com', 'Ewa Lis', NULL, 'PL'), (3, 'jan@example.com', 'Jan Lis', '601 234 567', 'PL')",
+        "INSERT INTO consents (id, customer_id, channel, granted, granted_at) "
+        "VALUES (7, 2, 'email', 'N', '2020-01-01'), (8, 3, 'sms', 'N', '2020-01-01')",
+    )
+    pair.sync()
+    of_ewa = "SELECT state::text, why FROM shop.consent WHERE legacy_consent_id IN (5, 6)"
+    assert pair.ask(of_ewa) == [("withdrawn", "refused_for_address")]  # the other account declared the no by e-mail
+    pair.write("UPDATE customers SET email = 'ola@example.com' WHERE id = 2", "DELETE FROM customers WHERE id = 3")
+    pair.sync()
+    assert pair.ask(of_ewa) == [("withdrawn", "refused_for_address")] * 2
+    pair.check()
+
+
+def test_a_guests_refusal_counts_when_it_is_gone(pair: Pair) -> None:
+    begin(pair)
+    pair.write(
+        "INSERT INTO consents (id, customer_id, email, channel, granted, granted_at) "
+        "VALUES (6, 0, 'EWA@example.com', 'email', 'N', '2020-01-01 12:00')"
+    )
+    pair.write("DELETE FROM consents WHERE id = 6")
+    pair.sync()
+    assert state(pair) == ("withdrawn", "refused_for_address")
+    assert ("marketing", "email", "withdrawn", "2020-01-01", True) in chain(pair)
+    pair.check()
+
+
+def test_a_newsletter_refused_counts_when_the_flag_says_yes_again(pair: Pair) -> None:
+    begin(pair)
+    pair.write("UPDATE customers SET newsletter_date = '2020-02-02' WHERE id = 1")
+    pair.write("UPDATE customers SET newsletter = 'T', newsletter_date = '2021-02-02' WHERE id = 1")
+    pair.sync()
+    assert state(pair) == ("withdrawn", "refused_for_address")
+    pair.check()
+
+
+def test_a_declaration_leaves_an_act_with_each_account_that_it_was_of(pair: Pair) -> None:
+    begin(pair)
+    pair.write("UPDATE consents SET granted = 'N', customer_id = 0 WHERE id = 5")
+    pair.write("UPDATE consents SET granted = 'T', customer_id = 1 WHERE id = 5")
+    pair.sync()
+    assert (
+        pair.one("SELECT count(*) FROM shop.consent_event WHERE source_key LIKE 'consents:5/0:email:withdrawn:%'") == 1
+    )
+    pair.check()
+
+
+def test_a_number_that_came_later_was_not_consented_to(pair: Pair) -> None:
+    pair.write(EWA.replace("'601234567'", "NULL"))
+    pair.write("INSERT INTO consents VALUES (6, 1, NULL, 'sms', 'T', '2019-03-01', NULL, 'v1', NULL, NULL)")
+    pair.sync()
+    pair.pass_phases()
+    assert state(pair, "sms") == ("granted", "proven")  # there is nothing to write to
+    pair.write("UPDATE customers SET phone = '601234567' WHERE id = 1")
+    pair.sync()
+    assert state(pair, "sms") == ("unproven", "address_changed")
+    pair.check()
 
 
 def test_events_that_come_again_book_nothing(pair: Pair) -> None:

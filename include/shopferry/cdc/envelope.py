@@ -72,7 +72,7 @@ class Change:
     xid: int  # the lower half of the number of the transaction in legacy
     torn: bool = False  # leaves out a value that may have come in this very batch: the mirror does not have it yet
     echo: bool = False  # written by the flow in the other direction: it came from where it would be carried to
-    mixed: bool = False  # stands for several changes that must all be carried on, whatever the mirror shows of them
+    mixed: bool = False  # among what it stands for is an echo: the target is not what the mirror made of it
 
     @property
     def partial(self) -> bool:
@@ -145,11 +145,8 @@ def read_committed_ms(value: bytes | None) -> int | None:
         return None
 
 
-def collapse(changes: Iterable[Change], witnessed: Collection[str] = ()) -> dict[str, dict[bytes, Change]]:
+def collapse(changes: Iterable[Change]) -> dict[str, dict[bytes, Change]]:
     """Keep the newest state per table and key, by log position: an old event may come again behind or between newer ones.
-
-    Several changes of a key are mixed if some are an echo and some are not: the target is not what the mirror made of it.
-    They are in a `witnessed` table, too: a mapping reads the states between, of which the mirror shows nothing.
 
     For the same reason what a placeholder leaves out is not taken from the event before it: that one may have come again,
     and be older than what the mirror holds. Such a change is torn.
@@ -161,7 +158,7 @@ def collapse(changes: Iterable[Change], witnessed: Collection[str] = ()) -> dict
         if before is not None:
             newer, older = (before, change) if change.lsn < before.lsn else (change, before)
             torn = newer.torn if newer is before else newer.partial
-            mixed = newer.mixed or older.mixed or newer.echo != older.echo or change.table in witnessed
+            mixed = newer.mixed or older.mixed or newer.echo != older.echo
             if torn != newer.torn or mixed != newer.mixed:
                 # What anybody else has written among it must be carried on.
                 newer = replace(newer, torn=torn, echo=newer.echo and older.echo, mixed=mixed)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -83,7 +82,7 @@ class Replay:
         errors go up for the caller's retry. In every case nothing of the batch stays.
         """
         started = time.monotonic()
-        collapsed = collapse(changes, self.route.witnessed)
+        collapsed = collapse(changes)
         tallies, lags = _count(changes), list[int]()
         self.merger.stage(self.route.units)
         with self.target.transaction():
@@ -91,7 +90,7 @@ class Replay:
             if routes.find_installed(self.target, self.route.name) != self.installed:
                 raise FencedError("other mappings were installed since this consumer read its own")
             offsets.advance(self.target, self.route.name, steps)
-            self._book_witnessed(changes)
+            booked = self._book_witnessed(changes)
             units = [u for phase, state, _ in states if state.live for u in self.route.of(phase)]
             generations = {t: g for phase, _, g in states for t in self.route.tables_of(phase)}
             whole = {
@@ -100,9 +99,9 @@ class Replay:
             }
             # An echo changes the mirror, and who is who by it; the rows it was made of stand in the target already.
             written, _ = self._carry(
-                [u for u in units if isinstance(u, IdentityMapping)], whole, generations, echo=True
+                [u for u in units if isinstance(u, IdentityMapping)], whole, generations, {}, echo=True
             )
-            count, merged = self._carry(units, whole, generations, echo=False)
+            count, merged = self._carry(units, whole, generations, booked, echo=False)
             written += count
             if changes:
                 now = time.time() * 1000
@@ -119,10 +118,14 @@ class Replay:
         units: Sequence[Unit],
         whole: Mapping[str, Sequence[Change]],
         generations: Mapping[str, int],
+        booked: dict[str, list[bytes]],
         *,
         echo: bool,
     ) -> tuple[int, dict[str, Merged]]:
-        """Bring the changes that are an echo, or those that are none, into the mirror, and merge what they affect."""
+        """Bring the changes that are an echo, or those that are none, into the mirror, and merge what they affect.
+
+        `booked` are the states that are new in witnesses, by table.
+        """
         # Of an echo nothing is merged, but when its keys are merged another time its values must have been judged.
         looked_at = self.route.units if echo else units
         read = {s.relation for u in looked_at for s in u.sources}
@@ -135,20 +138,28 @@ class Replay:
         if not parts:
             return 0, {}
         written, changed = self._mirror(parts), {p.table.relation for p in parts}
+        for table in (p.table for p in parts if p.noted and p.table.name in booked):
+            columns = self.route.witnessed[table.name]
+            if passed := witness.note_passed(self.target, table, columns, booked.pop(table.name)):
+                wanted = {w for u in self.route.units for w in u.standardize if w.of_witness and w.table == table.name}
+                witness.judge(self.target, table, wanted, passed)
         if echo:
             self.merger.judge(looked_at, changed)
         return written, self.merger.propagate(units, changed)
 
-    def _book_witnessed(self, changes: Sequence[Change]) -> None:
-        """Book every state of the columns that mappings name, before a batch is collapsed to its rows' last."""
+    def _book_witnessed(self, changes: Sequence[Change]) -> dict[str, list[bytes]]:
+        """Book every state of the columns that mappings name, before a batch is collapsed to its rows' last.
+
+        Returns the new ones by table.
+        """
+        booked = {}
         for name, columns in self.route.witnessed.items():
             own = [c for c in changes if c.table == name and not c.echo]
             if not own:
                 continue
-            witness.book_events(self.target, self.tables[name], columns, [cut(c, columns) for c in own])
-            wanted = {w for u in self.route.units for w in u.standardize if w.of_witness and w.table == name}
-            if several := [key for key, n in Counter(c.key for c in own).items() if n > 1]:
-                witness.judge(self.target, self.tables[name], wanted, several)
+            states = [cut(c, columns) for c in own]
+            booked[name] = witness.book_events(self.target, self.tables[name], columns, states)
+        return booked
 
     def _whole(self, table: MirrorTable, changes: Sequence[Change], generation: int) -> list[Change]:
         """The changes with every value, exactly: what events leave out or get wrong comes from the mirror or from legacy."""

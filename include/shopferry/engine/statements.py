@@ -210,7 +210,7 @@ def _keys_of(source: Source, reads: list[str] | None) -> Composed:
 
 
 def select_keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
-    """Compose a SELECT of the aggregate keys in a range, from every source whose column is the key."""
+    """Compose a SELECT of the aggregate keys in a range, from every source whose column is the key, and its witness."""
     selects = []
     for source in unit.simple_sources:
         column = str(source.column)
@@ -220,7 +220,10 @@ def select_keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence
             relation = Identifier("ferry", "identity")
         else:
             relation = Identifier(unit.schema, source.name)
-        selects.append(SQL("SELECT {} AS key FROM {} WHERE {}").format(Identifier(column), relation, within))
+        relations = [relation]
+        if any(table == source.name and column in names for table, names in unit.witness):
+            relations.append(Identifier("ferry", name_witness(source.name)))
+        selects += [SQL("SELECT {} AS key FROM {} WHERE {}").format(Identifier(column), r, within) for r in relations]
     return SQL(" UNION ALL ").join(selects)
 
 

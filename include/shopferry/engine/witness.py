@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 import psycopg
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from shopferry.db import Connection
 from shopferry.engine import verdicts
@@ -25,6 +25,7 @@ from shopferry.engine.mirror import Column, MirrorTable
 from shopferry.engine.refusals import is_refusal
 from shopferry.errors import MappingError
 from shopferry.route.entities import Standardize, name_witness
+from shopferry.route.identifiers import shorten_name
 from shopferry.route.route import Route
 
 
@@ -50,29 +51,64 @@ def create(target: Connection, route: Route, tables: dict[str, MirrorTable]) -> 
                     _base(name), Identifier(column), SQL(own[column].type)
                 )
             )
-        # By the first column that is named a mapping finds the states of rows that are gone.
-        target.execute(
-            SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(
-                Identifier(f"{name_witness(name)}_of"[:63]), _base(name), Identifier(columns[0])
+        # By the first column of each line a mapping finds the states of rows that are gone, or are others' now.
+        for column in sorted({names[0] for unit in route.units for of, names in unit.witness if of == name}):
+            target.execute(
+                SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(
+                    Identifier(shorten_name(f"{name_witness(name)}_{column}")), _base(name), Identifier(column)
+                )
             )
-        )
 
 
-def book_events(target: Connection, table: MirrorTable, columns: Sequence[str], states: Sequence[bytes]) -> None:
+def book_events(target: Connection, table: MirrorTable, columns: Sequence[str], states: Sequence[bytes]) -> list[bytes]:
     """Book states of one table's rows: JSON objects of its columns beside _lsn, _known and _gone, as events carry them.
 
-    A state that no type of the table can hold is left out: the event itself is quarantined by the mirror.
+    Returns those that are new, as JSON objects of the key and _lsn. A state that no type of the table can hold is left out:
+    the event itself is quarantined by the mirror.
     """
     try:
         with target.transaction():
-            target.execute(_compose_booking(table, tuple(columns)), ((b"[" + b",".join(states) + b"]").decode(),))
+            found = target.execute(
+                _compose_booking(table, tuple(columns)), ((b"[" + b",".join(states) + b"]").decode(),)
+            ).fetchall()
+            return [new.encode() for (new,) in found]
     except psycopg.Error as error:
         if not is_refusal(error):
             raise
-        if len(states) > 1:
-            half = len(states) // 2
-            book_events(target, table, columns, states[:half])
-            book_events(target, table, columns, states[half:])
+        if len(states) == 1:
+            return []
+        half = len(states) // 2
+        return [new for part in (states[:half], states[half:]) for new in book_events(target, table, columns, part)]
+
+
+def note_passed(target: Connection, table: MirrorTable, columns: Sequence[str], booked: Sequence[bytes]) -> list[bytes]:
+    """Note the keys of booked states that are not the newest as changed: the mirror tells nothing of those.
+
+    They are states between two others of a batch, and those from before a copy that come after it. To be called when the
+    batch is in the mirror. Of the rows in the table's `changed` temp table the key alone is filled; returns them as JSON.
+    """
+    if not booked:
+        return []
+    own = {c.name: c for c in table.columns}
+    found = target.execute(
+        SQL(
+            "INSERT INTO {changed} ({key}, _touched) SELECT DISTINCT {key}, {columns}::text[] "
+            "FROM json_to_recordset(%s::json) AS b ({shape}, _lsn pg_lsn) "
+            "WHERE NOT EXISTS (SELECT FROM {base} m WHERE {same} AND m._lsn = b._lsn) "
+            "OR EXISTS (SELECT FROM {witness} m WHERE {same} AND m._lsn > b._lsn) RETURNING json_build_object({parts})::text"
+        ).format(
+            parts=SQL(", ").join(SQL("{}, {}").format(Literal(k), Identifier(k)) for k in table.key),
+            changed=Identifier("pg_temp", table.changed),
+            key=SQL(", ").join(map(Identifier, table.key)),
+            columns=Literal(list(columns)),
+            shape=SQL(", ").join(SQL("{} {}").format(Identifier(k), SQL(own[k].type)) for k in table.key),
+            base=table.base,
+            witness=_base(table.name),
+            same=SQL(" AND ").join(SQL("m.{0} = b.{0}").format(Identifier(k)) for k in table.key),
+        ),
+        ((b"[" + b",".join(booked) + b"]").decode(),),
+    ).fetchall()
+    return [key.encode() for (key,) in found]
 
 
 def judge(target: Connection, table: MirrorTable, wanted: Iterable[Standardize], keys: Sequence[bytes]) -> None:
@@ -131,8 +167,9 @@ def _compose_new(table: MirrorTable, columns: Sequence[str], states: Composed) -
         "LEFT JOIN LATERAL (SELECT ROW({own}) AS said FROM {base} b WHERE {same} AND b._lsn < s._lsn "
         "ORDER BY b._lsn DESC LIMIT 1) b ON s._n = 1 "
         "WHERE (coalesce(b.said, s._before) *= ROW({said})) IS NOT TRUE "
-        "ON CONFLICT DO NOTHING"
+        "ON CONFLICT DO NOTHING RETURNING json_build_object({parts}, '_lsn', w._lsn)::text"
     ).format(
+        parts=SQL(", ").join(SQL("{}, w.{}").format(Literal(k), Identifier(k)) for k in table.key),
         base=_base(table.name),
         listed=SQL(", ").join(map(Identifier, names)),
         said=said,

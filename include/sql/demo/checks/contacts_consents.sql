@@ -23,7 +23,7 @@ WITH declared AS (
             WHERE b.id = s.id AND b.granted_at IS NOT DISTINCT FROM s.granted_at) AS known, s.granted_at
     FROM legacy.consents s
 ), lived AS (  -- the e-mails and numbers that accounts have had, and until when
-    SELECT w.id AS account, e.value AS email, p.value AS phone, btrim(w.phone) <> '' AS called, w._known AS since,
+    SELECT w.id AS account, e.value AS email, p.value AS phone, w._known AS since,
            lead(w._known, 1, 'infinity') OVER (PARTITION BY w.id ORDER BY w._known, w._lsn) AS until,
            first_value(e.value) OVER (PARTITION BY w.id ORDER BY w._known DESC, w._lsn DESC) AS email_now,
            first_value(p.value) OVER (PARTITION BY w.id ORDER BY w._known DESC, w._lsn DESC) AS phone_now,
@@ -40,19 +40,31 @@ WITH declared AS (
     WHERE upper(a.newsletter) IN ('T', 'Y', '1')
        OR (upper(a.newsletter) IN ('N', '0') AND btrim(a.newsletter_date, ' 0-/.:T') <> '')
     GROUP BY 1
-), refusing AS (  -- every e-mail and number that anything was refused for
+), refusing AS (  -- every e-mail and number that anything was refused for: all that a refusing account has ever had
     SELECT e.value AS email, p.value AS phone
-    FROM legacy.customers c
+    FROM (
+        SELECT c.id, c.email, coalesce(c.bill_country, '') || '|' || c.phone AS number, c.newsletter, c.newsletter_date
+        FROM legacy.customers c
+        UNION
+        SELECT w.id, w.email, coalesce(w.bill_country, '') || '|' || w.phone, w.newsletter, w.newsletter_date
+        FROM ferry.witness_customers w
+    ) c
     LEFT JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = c.email
-    LEFT JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(c.bill_country, '') || '|' || c.phone
+    LEFT JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = c.number
     WHERE EXISTS (SELECT FROM declared d WHERE d.customer_id = c.id AND d.no)
        OR EXISTS (SELECT FROM ferry.witness_consents w WHERE w.customer_id = c.id
                   AND (w.withdrawn_at IS NOT NULL OR upper(w.granted) IN ('N', '0', 'F')))
+       OR EXISTS (SELECT FROM ferry.witness_customers w WHERE w.id = c.id
+                  AND upper(w.newsletter) IN ('N', '0') AND btrim(w.newsletter_date, ' 0-/.:T') <> '')
        OR (upper(c.newsletter) IN ('N', '0') AND btrim(c.newsletter_date, ' 0-/.:T') <> '')
     UNION
     SELECT e.value, NULL
-    FROM legacy.consents s
-    JOIN declared d ON d.id = s.id AND d.no AND d.customer_id <= 0
+    FROM (
+        SELECT s.email FROM legacy.consents s JOIN declared d ON d.id = s.id AND d.no AND d.customer_id <= 0
+        UNION
+        SELECT w.email FROM ferry.witness_consents w
+        WHERE w.customer_id <= 0 AND (w.withdrawn_at IS NOT NULL OR upper(w.granted) IN ('N', '0', 'F'))
+    ) s
     JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = s.email
     UNION
     SELECT e.value, p.value  -- opt-outs kept elsewhere
@@ -85,7 +97,8 @@ WITH declared AS (
     LEFT JOIN declared d ON d.id = t.legacy_consent_id
     LEFT JOIN LATERAL (
         SELECT coalesce(bool_or(CASE t.channel WHEN 'email' THEN v.email IS DISTINCT FROM v.email_now WHEN 'post' THEN false
-                                ELSE (v.called AND v.phone IS DISTINCT FROM v.phone_now) OR u.phone <> t.phone END), false) AS moved
+                                ELSE v.phone IS DISTINCT FROM v.phone_now
+                                     OR (t.phone IS NOT NULL AND u.phone IS DISTINCT FROM t.phone) END), false) AS moved
         FROM lived v
         LEFT JOIN legacy.customers c ON c.id = v.account
         LEFT JOIN ferry.standardized u2 ON u2.kind = 'phone' AND u2.raw = coalesce(c.bill_country, '') || '|' || c.phone

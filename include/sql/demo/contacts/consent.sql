@@ -15,19 +15,23 @@
 -- index:  legacy.customers(phone)
 -- index:  legacy.consents(email)
 -- index:  legacy.consents(btrim(wording))
+-- standardize: email ferry.witness_consents (email)
+-- standardize: date ferry.witness_customers (newsletter_date)
 -- standardize: email ferry.witness_customers (email)
 -- standardize: phone ferry.witness_customers (coalesce(bill_country, '') || '|' || phone)
 -- standardize: email_mark ferry.witness_customers (email)
 -- standardize: phone_mark ferry.witness_customers (coalesce(bill_country, '') || '|' || phone)
--- witness: legacy.consents (customer_id, email, channel, granted, granted_at, withdrawn_at)
--- witness: legacy.customers (email, phone, bill_country)
+-- witness: legacy.consents (customer_id, channel, granted, granted_at, withdrawn_at)
+-- witness: legacy.consents (email)
+-- witness: legacy.customers (email, bill_country, newsletter, newsletter_date)
+-- witness: legacy.customers (phone)
 -- One state per person, purpose and channel, decided by one old declaration; the others are left out as
 -- consent_superseded but stay in the evidence. What lacks proof is unproven, never granted, and `why` says what it lacks. Proof is
 -- a time that is not after the row's own commit, a wording whose text is known, may be used and asks for this; a confirmation
 -- where the text wants one; and the e-mail or number for which it was given. A refusal that legacy has overwritten counts, by
--- its witness; one without a date is from when it was first seen, at the latest.
+-- its witness; one without a date is from when it was last seen anew, at the latest.
 -- A refusal counts for its address, whoever declared it there: any account that has the e-mail, or for SMS and telephone the
--- number, be it deleted, unusable or another's, and guests. One with a channel that nobody knows refuses all of them, and a
+-- number, or had it then, be it deleted, unusable or another's, and guests. One with a channel that nobody knows refuses all of them, and a
 -- newsletter refused is e-mail refused. Only a later grant with proof, in the account that refused, opens a channel again.
 -- The newsletter flag has no proof, so it is never more than unproven.
 WITH spelling(written, channel) AS (VALUES
@@ -51,6 +55,7 @@ WITH spelling(written, channel) AS (VALUES
 ), declared AS (
     SELECT t.*, s.id, s.granted_at, s.wording, s.ip, s.withdrawn_at, s.confirmed_at,
            k.channel, b.known AT TIME ZONE 'Europe/Warsaw' AS known,
+           b.last AT TIME ZONE 'Europe/Warsaw' AS last,
            -- Shops' clocks are a little wrong; no clock is wrong by a day.
            s.granted_at AT TIME ZONE 'Europe/Warsaw' > b.known + interval '1 day' IS TRUE AS after_commit,
            CASE WHEN s.granted_at >= '1995-01-01' AND s.granted_at < '2035-01-01' THEN s.granted_at END AS given,
@@ -62,10 +67,11 @@ WITH spelling(written, channel) AS (VALUES
            -- The account has another address now, or the person is called by another account's number. What the way back has
            -- written was never seen here: the new shop has judged it.
            b.known IS NOT NULL AND CASE k.channel
-               WHEN 'email' THEN m.raw IS NOT NULL AND me.value IS DISTINCT FROM le.value
+               WHEN 'email' THEN me.value IS DISTINCT FROM le.value
                WHEN 'post' THEN false
-               ELSE btrim(m.number) <> '' AND mp.value IS DISTINCT FROM lp.value
-           END IS TRUE OR (k.channel IN ('sms', 'phone') AND t.own_phone <> p.phone) IS TRUE AS moved,
+               ELSE mp.value IS DISTINCT FROM lp.value
+           END IS TRUE OR (k.channel IN ('sms', 'phone') AND p.phone IS NOT NULL AND t.own_phone IS DISTINCT FROM p.phone)
+               IS TRUE AS moved,
            CASE WHEN b.known IS NOT NULL AND k.channel = 'email' THEN em.value
                 WHEN b.known IS NOT NULL AND k.channel IN ('sms', 'phone') THEN pm.value END AS address_mark
     FROM account t
@@ -77,15 +83,16 @@ WITH spelling(written, channel) AS (VALUES
     LEFT JOIN shop.consent_text x ON x.version = btrim(s.wording)
     LEFT JOIN person p ON p.key = t.key
     LEFT JOIN LATERAL (  -- by when it has stood there as it stands now
-        SELECT min(b._known) AS known
+        SELECT min(b._known) AS known, max(b._known) AS last
         FROM ferry.witness_consents b
         WHERE b.id = s.id AND (b.granted, b.granted_at, b.withdrawn_at) IS NOT DISTINCT FROM (s.granted, s.granted_at, s.withdrawn_at)
     ) b ON true
     LEFT JOIN LATERAL (  -- the e-mail and number that the account had then; where none was seen yet, the first that was
-        SELECT a.email AS raw, coalesce(a.bill_country, '') || '|' || a.phone AS called, a.phone AS number
+        SELECT a.email AS raw, coalesce(a.bill_country, '') || '|' || a.phone AS called
         FROM ferry.witness_customers a
         WHERE a.id = t.legacy_key AND NOT a._gone
-        ORDER BY a._known <= b.known DESC NULLS LAST, CASE WHEN a._known <= b.known THEN a._known END DESC, a._known, a._lsn
+        ORDER BY a._known <= b.known DESC NULLS LAST, CASE WHEN a._known <= b.known THEN a._known END DESC,
+                 CASE WHEN a._known <= b.known THEN a._lsn END DESC, a._known, a._lsn
         LIMIT 1
     ) m ON true
     LEFT JOIN LATERAL (  -- and those it had last
@@ -121,8 +128,8 @@ WITH spelling(written, channel) AS (VALUES
     SELECT d.*,
            -- 1 withdrawn, 2 granted, 3 unproven: the order in which they win
            CASE d.why WHEN 'withdrawn' THEN 1 WHEN 'proven' THEN 2 ELSE 3 END AS state,
-           CASE WHEN d.withdrawn_at IS NOT NULL THEN coalesce(least(d.taken, d.known), 'infinity')
-                WHEN d.said IN ('N', '0', 'F') THEN coalesce(least(d.given, d.known), 'infinity')
+           CASE WHEN d.withdrawn_at IS NOT NULL THEN coalesce(least(d.taken, d.last), 'infinity')
+                WHEN d.said IN ('N', '0', 'F') THEN coalesce(least(d.given, d.last), 'infinity')
                 WHEN d.after_commit THEN '-infinity'
                 ELSE coalesce(d.given, '-infinity') END AS at,
            d.wording_version IS NULL AS proofless  -- of those withdrawn at once, that decides which did before
@@ -144,34 +151,66 @@ WITH spelling(written, channel) AS (VALUES
                      ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS evidence
     FROM within_account w
 ), sharing AS (  -- who has the person's address, by e-mail or by telephone
-    SELECT p.key, c.id AS account_id, true AS by_email, upper(c.newsletter) AS newsletter, c.newsletter_date
+    SELECT p.key, c.id AS account_id, true AS by_email, c.email AS raw
     FROM person p
     JOIN ferry.standardized s ON s.kind = 'email' AND s.value = p.email
     JOIN legacy.customers c ON c.email = s.raw
     UNION
-    SELECT p.key, c.id, false, NULL, NULL
+    SELECT p.key, c.id, false, s.raw
     FROM person p
     JOIN ferry.standardized s ON s.kind = 'phone' AND s.value = p.phone
     JOIN legacy.customers c ON c.phone = substr(s.raw, strpos(s.raw, '|') + 1)
                            AND coalesce(c.bill_country, '') || '|' || c.phone = s.raw
-), said_no AS (  -- what stands in legacy, and what has ever stood there
-    SELECT h.key, h.account_id, h.by_email, s.id, s.channel, s.granted_at, s.withdrawn_at, min(s.known) AS known
-    FROM sharing h
-    CROSS JOIN LATERAL (
-        SELECT c.id, c.channel, c.granted, c.granted_at, c.withdrawn_at, NULL::timestamptz AS known
-        FROM legacy.consents c WHERE c.customer_id = h.account_id
+), shared AS (  -- and who had it, from when to when; the first that is known of an account was so before
+    SELECT a.key, a.account_id, a.by_email, a.newsletter, a.newsletter_date,
+           CASE WHEN EXISTS (SELECT FROM ferry.witness_customers f WHERE f.id = a.account_id AND NOT f._gone AND f._lsn < a._lsn)
+                THEN a._known ELSE '-infinity' END AS since,
+           coalesce((SELECT f._known FROM ferry.witness_customers f WHERE f.id = a.account_id AND f._lsn > a._lsn
+                     ORDER BY f._lsn LIMIT 1), 'infinity') AS until
+    FROM (
+        SELECT p.key, w.id AS account_id, true AS by_email, w.newsletter, w.newsletter_date, w._known, w._lsn
+        FROM person p
+        JOIN ferry.standardized s ON s.kind = 'email' AND s.value = p.email
+        JOIN ferry.witness_customers w ON w.email = s.raw
         UNION ALL
-        SELECT w.id, w.channel, w.granted, w.granted_at, w.withdrawn_at, w._known
-        FROM ferry.witness_consents w WHERE w.customer_id = h.account_id
-    ) s
-    WHERE s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F')
-    GROUP BY h.key, h.account_id, h.by_email, s.id, s.channel, s.granted_at, s.withdrawn_at
+        SELECT p.key, w.id, false, NULL, NULL, w._known, w._lsn
+        FROM person p
+        JOIN ferry.standardized s ON s.kind = 'phone' AND s.value = p.phone
+        JOIN ferry.witness_customers w ON w.phone = substr(s.raw, strpos(s.raw, '|') + 1)
+                                      AND coalesce(w.bill_country, '') || '|' || w.phone = s.raw
+    ) a
+), declared_no AS (  -- what stands in legacy, and what has ever stood there
+    SELECT h.key, h.account_id, h.by_email, c.id, c.channel, c.granted, c.granted_at, c.withdrawn_at, NULL::timestamptz AS known
+    FROM sharing h JOIN legacy.consents c ON c.customer_id = h.account_id
     UNION ALL
-    SELECT p.key, NULL, true, s.id, s.channel, s.granted_at, s.withdrawn_at, NULL
+    SELECT h.key, h.account_id, h.by_email, w.id, w.channel, w.granted, w.granted_at, w.withdrawn_at, w._known
+    FROM sharing h JOIN ferry.witness_consents w ON w.customer_id = h.account_id
+    UNION ALL
+    SELECT h.key, h.account_id, h.by_email, w.id, w.channel, w.granted, w.granted_at, w.withdrawn_at, w._known
+    FROM shared h JOIN ferry.witness_consents w ON w.customer_id = h.account_id AND w._known >= h.since AND w._known < h.until
+    UNION ALL
+    SELECT p.key, NULL, true, s.id, s.channel, s.granted, s.granted_at, s.withdrawn_at, NULL
     FROM person p
     JOIN ferry.standardized e ON e.kind = 'email' AND e.value = p.email
     JOIN legacy.consents s ON s.email = e.raw AND s.customer_id <= 0
+    UNION ALL
+    SELECT p.key, NULL, true, w.id, w.channel, w.granted, w.granted_at, w.withdrawn_at, w._known
+    FROM person p
+    JOIN ferry.standardized e ON e.kind = 'email' AND e.value = p.email
+    JOIN ferry.witness_consents w ON w.email = e.raw AND w.customer_id <= 0
+), said_no AS (
+    SELECT s.key, s.account_id, s.by_email, s.id, s.channel, s.granted_at, s.withdrawn_at, max(s.known) AS known
+    FROM declared_no s
     WHERE s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F')
+    GROUP BY s.key, s.account_id, s.by_email, s.id, s.channel, s.granted_at, s.withdrawn_at
+), flag_no AS (  -- flags of the newsletter: those that stand, all of who has the e-mail now, and those from when one had it
+    SELECT h.key, h.account_id, c.newsletter, c.newsletter_date
+    FROM sharing h JOIN legacy.customers c ON c.id = h.account_id WHERE h.by_email
+    UNION
+    SELECT h.key, h.account_id, w.newsletter, w.newsletter_date
+    FROM sharing h JOIN ferry.witness_customers w ON w.id = h.account_id WHERE h.by_email
+    UNION
+    SELECT h.key, h.account_id, h.newsletter, h.newsletter_date FROM shared h WHERE h.by_email
 ), refusal AS (  -- `at` is when it was made, at the latest; `said` is what it says itself
     SELECT n.key, n.account_id, k.channel,
            coalesce(least(d.said, n.known AT TIME ZONE 'Europe/Warsaw'), 'infinity') AS at, d.said,
@@ -189,18 +228,16 @@ WITH spelling(written, channel) AS (VALUES
     UNION ALL
     SELECT h.key, h.account_id, 'email', coalesce(d.value::timestamp, 'infinity'), d.value::timestamp,
            jsonb_build_object('refusal', 'newsletter', 'of_account', h.account_id, 'at', h.newsletter_date)
-    FROM sharing h
+    FROM flag_no h
     JOIN ferry.standardized d ON d.kind = 'date' AND d.raw = h.newsletter_date
-    WHERE h.by_email AND h.newsletter IN ('N', '0') AND d.problem IS DISTINCT FROM 'date_missing'
+    WHERE upper(h.newsletter) IN ('N', '0') AND d.problem IS DISTINCT FROM 'date_missing'
     UNION ALL  -- opt-outs kept elsewhere: of each account that has the address
     SELECT h.key, h.account_id, o.channel, coalesce(o.at AT TIME ZONE 'Europe/Warsaw', 'infinity'),
            o.at AT TIME ZONE 'Europe/Warsaw',
            jsonb_build_object('refusal', o.source, 'of_account', h.account_id, 'channel', o.channel,
                               'at', o.at AT TIME ZONE 'Europe/Warsaw', 'reason', o.reason)
     FROM sharing h
-    JOIN legacy.customers c ON c.id = h.account_id
-    JOIN ferry.standardized m ON m.kind = CASE WHEN h.by_email THEN 'email_mark' ELSE 'phone_mark' END
-        AND m.raw = CASE WHEN h.by_email THEN c.email ELSE coalesce(c.bill_country, '') || '|' || c.phone END
+    JOIN ferry.standardized m ON m.kind = CASE WHEN h.by_email THEN 'email_mark' ELSE 'phone_mark' END AND m.raw = h.raw
     JOIN ferry.optout o ON o.mark = m.value
 ), final AS (
     SELECT d.*, r.by_address AND d.state <> 1 AS overruled, r.at AS refused_at, r.evidence AS refusals
@@ -281,37 +318,51 @@ CROSS JOIN LATERAL (
 ) r;
 
 -- lineage: legacy.consents
-SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.customer_id
-UNION
-SELECT i.shop_key
-FROM changed c
-JOIN legacy.customers o ON o.id = c.customer_id
-JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = o.email
-JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
-UNION
-SELECT i.shop_key
-FROM changed c
-JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = c.email
-JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
-UNION
-SELECT sc.id
-FROM changed c
-JOIN legacy.customers o ON o.id = c.customer_id
-JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(o.bill_country, '') || '|' || o.phone
-JOIN shop.customer sc ON sc.phone = p.value;
+SELECT a.key FROM (
+    WITH said AS (
+        SELECT c.customer_id, c.email FROM changed c
+        UNION
+        SELECT w.customer_id, w.email FROM changed c JOIN ferry.witness_consents w ON w.id = c.id
+    ), address AS (
+        SELECT s.email, NULL AS called FROM said s
+        UNION
+        SELECT o.email, coalesce(o.bill_country, '') || '|' || o.phone FROM said s JOIN legacy.customers o ON o.id = s.customer_id
+        UNION
+        SELECT o.email, coalesce(o.bill_country, '') || '|' || o.phone
+        FROM said s JOIN ferry.witness_customers o ON o.id = s.customer_id
+    )
+    SELECT i.shop_key AS key FROM said s JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = s.customer_id
+    UNION
+    SELECT i.shop_key
+    FROM address d
+    JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = d.email
+    JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+    UNION
+    SELECT sc.id
+    FROM address d
+    JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = d.called
+    JOIN shop.customer sc ON sc.phone = p.value
+) a
 
 -- lineage: legacy.customers
-SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.id
-UNION
-SELECT i.shop_key
-FROM changed c
-JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = c.email
-JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
-UNION
-SELECT sc.id
-FROM changed c
-JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(c.bill_country, '') || '|' || c.phone
-JOIN shop.customer sc ON sc.phone = p.value;
+SELECT a.key FROM (
+    WITH address AS (
+        SELECT c.email, coalesce(c.bill_country, '') || '|' || c.phone AS called FROM changed c
+        UNION
+        SELECT w.email, coalesce(w.bill_country, '') || '|' || w.phone FROM changed c JOIN ferry.witness_customers w ON w.id = c.id
+    )
+    SELECT i.shop_key AS key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.id
+    UNION
+    SELECT i.shop_key
+    FROM address d
+    JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = d.email
+    JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+    UNION
+    SELECT sc.id
+    FROM address d
+    JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = d.called
+    JOIN shop.customer sc ON sc.phone = p.value
+) a
 
 -- lineage: shop.consent_text
 SELECT i.shop_key

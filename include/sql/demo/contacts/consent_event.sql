@@ -94,7 +94,8 @@ LEFT JOIN LATERAL (
     SELECT a.email AS raw, coalesce(a.bill_country, '') || '|' || a.phone AS called
     FROM ferry.witness_customers a
     WHERE a.id = f.legacy_key AND NOT a._gone
-    ORDER BY a._known <= f._known DESC, CASE WHEN a._known <= f._known THEN a._known END DESC, a._known, a._lsn
+    ORDER BY a._known <= f._known DESC, CASE WHEN a._known <= f._known THEN a._known END DESC,
+             CASE WHEN a._known <= f._known THEN a._lsn END DESC, a._known, a._lsn
     LIMIT 1
 ) m ON true
 LEFT JOIN ferry.standardized g ON g.kind = 'email_mark' AND g.raw = f.email
@@ -104,7 +105,12 @@ LEFT JOIN ferry.standardized v ON v.kind = 'text' AND v.raw = f.wording
 LEFT JOIN ferry.standardized n ON n.kind = 'ip' AND n.raw = f.ip;
 
 -- lineage: legacy.consents
-SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.customer_id;
+SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.customer_id
+UNION
+SELECT i.shop_key
+FROM changed c
+JOIN ferry.witness_consents w ON w.id = c.id
+JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = w.customer_id;
 
 -- lineage: legacy.customers
 SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.id;

@@ -1,6 +1,7 @@
 -- identity: customer
 -- sequence: shop.customer_id_seq
--- source: legacy.customers(id), legacy.customers, legacy.consents(customer_id)
+-- source: legacy.customers(id), legacy.customers, legacy.consents(customer_id), legacy.consents
+-- witness: legacy.consents (customer_id)
 -- index:  legacy.customers(email)
 -- standardize: email legacy.customers (email)
 -- standardize: given_name legacy.customers (full_name)
@@ -8,7 +9,8 @@
 -- standardize: name_words legacy.customers (full_name)
 -- Accounts with the same e-mail are one person, unless their names are far apart: who registered first has the address, and
 -- the other waits. An account that cannot be used stays alone, and its cluster says why.
--- Customers of whom only a consent is left have an identity too, so that this consent is found and quarantined.
+-- Customers of whom only a consent is left, or was, have an identity too: it is found and quarantined, and its acts stand in
+-- the chain.
 SELECT a.key AS legacy_key,
        CASE WHEN c.id IS NULL THEN '#' || a.key || ' missing'
             WHEN upper(c.deleted) IN ('T', 'Y', '1') THEN '#' || a.key || ' deleted'
@@ -37,7 +39,11 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) first ON true
 WHERE c.id IS NOT NULL
-   OR EXISTS (SELECT FROM legacy.consents s WHERE s.customer_id = a.key);
+   OR EXISTS (SELECT FROM legacy.consents s WHERE s.customer_id = a.key)
+   OR EXISTS (SELECT FROM ferry.witness_consents s WHERE s.customer_id = a.key);
+
+-- lineage: legacy.consents
+SELECT w.customer_id FROM changed c JOIN ferry.witness_consents w ON w.id = c.id
 
 -- lineage: legacy.customers
 SELECT o.id

@@ -1,1 +1,0 @@
-UPDATE customers SET phone = '602 234 567' WHERE id = 2;
