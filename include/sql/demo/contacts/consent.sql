@@ -31,9 +31,9 @@
 -- where the text wants one; and the e-mail or number for which it was given. A refusal that legacy has overwritten counts, by
 -- its witness; one without a date is from when it was last seen anew, at the latest.
 -- A refusal counts for its address, whoever declared it there: any account that has the e-mail, or for SMS and telephone the
--- number, or had it then, be it deleted, unusable or another's, and guests. One with a channel that nobody knows refuses all of them, and a
--- newsletter refused is e-mail refused. Only a later grant with proof, in the account that refused, opens a channel again.
--- The newsletter flag has no proof, so it is never more than unproven.
+-- number, or had it then, be it deleted, unusable or another's, and guests. One with a channel that nobody knows refuses all of
+-- them, and a newsletter refused is e-mail refused. Only a later grant with proof, in the account that refused, opens a channel
+-- again. The newsletter flag has no proof, so it is never more than unproven.
 WITH spelling(written, channel) AS (VALUES
     ('email', 'email'), ('e-mail', 'email'), ('e', 'email'), ('mail', 'email'),
     ('sms', 'sms'), ('s', 'sms'), ('mms', 'sms'),

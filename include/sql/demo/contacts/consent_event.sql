@@ -56,7 +56,8 @@ WITH spelling(written, channel) AS (VALUES
                               OR (s.kind = 'phone_mark' AND s.raw = coalesce(c.bill_country, '') || '|' || c.phone)
     JOIN ferry.optout o ON o.mark = s.value
 ), act AS (
-    SELECT d.key, d.legacy_key, 'marketing' AS purpose, d.channel, d.act, d.at, d._known, d._lsn, d.email, d.wording, d.ip, d.overwritten,
+    SELECT d.key, d.legacy_key, 'marketing' AS purpose, d.channel, d.act, d.at, d._known, d._lsn, d.email, d.wording, d.ip,
+           d.overwritten,
            concat('consents:', d.id, '/', d.legacy_key, ':', coalesce(d.channel, '?'), ':', d.act, ':',
                   to_char(d.at, 'YYYY-MM-DD HH24:MI:SS.US')) AS source_key
     FROM declared d
