@@ -109,7 +109,10 @@ FROM shop.customer WHERE id = ANY(%(ids)s)
 SELECT id, jsonb_build_object('street', street, 'city', city) FROM shop.customer_address WHERE id = ANY(%(ids)s)
 
 -- name: shop.consent
-SELECT id, jsonb_build_object('state', state) FROM shop.consent WHERE id = ANY(%(ids)s)
+-- A yes that a refusal for its address overrules, or that was for another address, was not lost.
+SELECT id, jsonb_build_object('state', state, 'overruled', (state, why) IN (
+    ('withdrawn', 'refused_for_address'), ('withdrawn', 'opted_out'), ('unproven', 'address_changed')) IS TRUE)
+FROM shop.consent WHERE id = ANY(%(ids)s)
 
 -- name: shop.customer_order
 SELECT id, jsonb_build_object('status', status, 'total', total::text) FROM shop.customer_order WHERE id = ANY(%(ids)s)
