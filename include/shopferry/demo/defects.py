@@ -40,6 +40,11 @@ class Rates:
     consent_withdrawn: float = 0.15
     consent_orphan: float = 0.001
     channel_unknown: float = 0.001
+    consent_of_guest: float = 0.01  # per account
+    consent_refuses_all: float = 0.003  # per account: a refusal by a channel that nobody knows
+    consent_text_unusable: float = 0.1  # of accounts before 2012
+    consent_to_confirm: float = 0.06  # per account: by a link in an e-mail, which a third never follow
+    consent_in_future: float = 0.002  # per account
     guest: float = 0.12  # orders
     guest_with_account: float = 0.3  # guests whose e-mail is that of an account
     order_orphan: float = 0.002

@@ -24,6 +24,8 @@ from shopferry.settings import SQL_ROOT
 
 FIRST_DAY = datetime(2005, 3, 1)
 LAST_DAY = datetime(2025, 12, 31, 20)
+_OLD_TEXT_ENDS = datetime(2011, 12, 31)  # v0, which counsel lets nobody use
+_CONFIRMED_FROM = datetime(2024, 11, 10)  # v7, which wants a confirmation
 _SECONDS = int((LAST_DAY - FIRST_DAY).total_seconds())
 _CUSTOMERS_AT_ONCE = 5_000
 _WORDS: Final = tomllib.loads((Path(__file__).with_name("words.toml")).read_text(encoding="utf-8"))
@@ -45,7 +47,7 @@ _COLUMNS: Final = {
     "customers": "id login email full_name phone pass_hash salt bill_company bill_street bill_postcode bill_city bill_country "
     "newsletter newsletter_date active deleted last_ip last_login created_at",
     "addresses": "id customer_id full_name company street postcode city country phone is_default deleted created_at",
-    "consents": "id customer_id channel granted granted_at ip wording withdrawn_at",
+    "consents": "id customer_id channel granted granted_at ip wording withdrawn_at email confirmed_at",
     "orders": "id number customer_id email status_code total currency payment_code delivery_code delivery_cost ship_name "
     "ship_street ship_postcode ship_city ship_country ship_phone note created_at",
     "order_items": "id order_id sku name quantity unit_price vat_rate line_total",
@@ -73,7 +75,8 @@ def seed(conn: Connection, *, customers: int, seed: int = 7, rates: Rates | None
     with conn.transaction():
         if not exists(conn, "public.customers"):
             create(conn)
-        shop = _Shop(Random(seed), Random(seed + 1), rates or Rates(), _make_pools(seed))  # noqa: S311
+        streams = Random(seed), Random(seed + 1), Random(seed + 2)  # noqa: S311
+        shop = _Shop(*streams, rates or Rates(), _make_pools(seed))
         for table in TABLES:
             row = conn.execute(SQL("SELECT coalesce(max(id), 0) FROM {}").format(Identifier(table))).fetchone()
             shop.last[table] = int(row[0]) if row else 0
@@ -81,6 +84,8 @@ def seed(conn: Connection, *, customers: int, seed: int = 7, rates: Rates | None
         for start in range(0, customers, _CUSTOMERS_AT_ONCE):
             for _ in range(min(_CUSTOMERS_AT_ONCE, customers - start)):
                 shop.add_customer()
+            if start + _CUSTOMERS_AT_ONCE >= customers:
+                shop.add_declared_later()
             for table in TABLES:
                 _copy(conn, table, shop.rows[table])
                 shop.rows[table].clear()
@@ -145,10 +150,12 @@ class _Shop:
 
     rng: Random
     of_invoices: Random  # of their own: the rest of the shop is the same with and without them
+    of_consents: Random  # those of `later`, too
     rates: Rates
     pools: dict[str, _Pools]
     last: dict[str, int] = field(default_factory=dict)
     rows: dict[str, list[str]] = field(default_factory=lambda: {table: [] for table in TABLES})
+    later: list[tuple[object, ...]] = field(default_factory=list)  # consents that come after all others
     known: list[tuple[str, str, str]] = field(default_factory=list)  # (e-mail, name, country) of recent accounts
 
     def add(self, table: str, *values: object) -> int:
@@ -243,6 +250,7 @@ class _Shop:
         )
         self.add_addresses(key, full_name, country, created)
         self.add_consents(key, created)
+        self.declare_later(key, email, created)
         orders = [self.add_order(key, email, full_name, country, created) for _ in range(int(rng.expovariate(1 / 3.5)))]
         if rng.random() < 0.4:
             self.add_loyalty(key, created, [o for o in orders if o])
@@ -281,7 +289,50 @@ class _Shop:
             if rng.random() < rates.consent_withdrawn:
                 withdrawn = self.draw_moment(granted or created)
             owner = customer + 50_000_000 if rng.random() < rates.consent_orphan else customer
-            self.add("consents", owner, channel, "T" if rng.random() < 0.9 else "N", granted, ip, wording, withdrawn)
+            self.add(
+                "consents",
+                owner,
+                channel,
+                "T" if rng.random() < 0.9 else "N",
+                granted,
+                ip,
+                wording,
+                withdrawn,
+                None,
+                None,
+            )
+
+    def declare_later(self, customer: int, email: str, created: datetime) -> None:
+        """Keep what is wrong with consents themselves for later: of guests, to texts that prove nothing alone, in the future."""
+        rng, rates = self.of_consents, self.rates
+
+        def draw(first: datetime, last: datetime = LAST_DAY) -> datetime:
+            return first + timedelta(seconds=rng.randrange(max(int((last - first).total_seconds()), 1)))
+
+        def keep(owner: int, channel: str, said: str, at: datetime, wording: str, **rest: object) -> None:
+            row = (owner, channel, said, at, None, wording, None, rest.get("email"), rest.get("confirmed_at"))
+            self.later.append(row)
+
+        if rng.random() < rates.consent_of_guest:
+            of_guest = f"gosc.news{customer}@{rng.choice(_WORDS['domains'])}"
+            whose = defects.vary_email(rng, email) if rng.random() < rates.guest_with_account and email else of_guest
+            keep(0, "email", rng.choice("TTN"), draw(created), "v4", email=whose)
+        if rng.random() < rates.consent_refuses_all:
+            keep(customer, rng.choice(("all", "*")), "N", draw(created), "v5")
+        if created < _OLD_TEXT_ENDS and rng.random() < rates.consent_text_unusable:
+            keep(customer, rng.choice(("email", "sms")), "T", draw(created, _OLD_TEXT_ENDS), "v0")
+        if rng.random() < rates.consent_to_confirm:
+            at = draw(max(created, _CONFIRMED_FROM))
+            confirmed = at + timedelta(minutes=rng.randrange(1, 600)) if rng.random() < 2 / 3 else None
+            keep(customer, "email", "T", at, "v7", confirmed_at=confirmed)
+        if rng.random() < rates.consent_in_future:
+            keep(customer, rng.choice(("email", "sms", "phone")), "T", created.replace(year=2031, day=1), "v6")
+
+    def add_declared_later(self) -> None:
+        """Add the consents that were kept."""
+        for row in self.later:
+            self.add("consents", *row)
+        self.later.clear()
 
     def add_order(
         self, customer: int, email: str, name: str, country: str, since: datetime

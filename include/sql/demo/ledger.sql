@@ -109,9 +109,9 @@ FROM shop.customer WHERE id = ANY(%(ids)s)
 SELECT id, jsonb_build_object('street', street, 'city', city) FROM shop.customer_address WHERE id = ANY(%(ids)s)
 
 -- name: shop.consent
--- A yes is there as such, too, where somebody else's refusal or a changed address overrules it: the checks look after that.
-SELECT id, jsonb_build_object('state', CASE WHEN why IN ('refused_for_address', 'opted_out', 'address_changed') THEN 'granted'
-                                            ELSE state::text END)
+-- A yes that a refusal for its address overrules, or that was for another address, was not lost.
+SELECT id, jsonb_build_object('state', state, 'overruled', (state, why) IN (
+    ('withdrawn', 'refused_for_address'), ('withdrawn', 'opted_out'), ('unproven', 'address_changed')) IS TRUE)
 FROM shop.consent WHERE id = ANY(%(ids)s)
 
 -- name: shop.customer_order
