@@ -142,6 +142,7 @@ class Replay:
             columns = self.route.witnessed[table.name]
             if passed := witness.note_passed(self.target, table, columns, booked.pop(table.name)):
                 wanted = {w for u in self.route.units for w in u.standardize if w.of_witness and w.table == table.name}
+                self.merger.hold()  # as the merge does it: this lock comes before that of the verdicts
                 witness.judge(self.target, table, wanted, passed)
         if echo:
             self.merger.judge(looked_at, changed)
