@@ -239,16 +239,18 @@ WITH spelling(written, channel) AS (VALUES
     FROM sharing h
     JOIN ferry.standardized m ON m.kind = CASE WHEN h.by_email THEN 'email_mark' ELSE 'phone_mark' END AND m.raw = h.raw
     JOIN ferry.optout o ON o.mark = m.value
-), final AS (
-    SELECT d.*, r.by_address AND d.state <> 1 AS overruled, r.at AS refused_at, r.evidence AS refusals
+), overruled AS (  -- by joins and no subqueries: verification asks for all people at once
+    SELECT d.key, d.id, max(f.said) AS at, jsonb_agg(f.evidence ORDER BY f.evidence) AS evidence
     FROM decided d
-    CROSS JOIN LATERAL (
-        SELECT count(*) > 0 AS by_address, max(f.said) AS at,
-               jsonb_agg(f.evidence ORDER BY f.evidence) AS evidence
-        FROM refusal f
-        WHERE f.key = d.key AND f.channel = d.channel
-          AND (d.state = 3 OR f.account_id IS DISTINCT FROM d.legacy_key OR f.at >= d.at)
-    ) r
+    JOIN refusal f ON f.key = d.key AND f.channel = d.channel
+                  AND (d.state = 3 OR f.account_id IS DISTINCT FROM d.legacy_key OR f.at >= d.at)
+    GROUP BY d.key, d.id
+), by_email AS (
+    SELECT f.key, max(f.said) AS at FROM refusal f WHERE f.channel = 'email' GROUP BY f.key
+), final AS (
+    SELECT d.*, r.key IS NOT NULL AND d.state <> 1 AS overruled, r.at AS refused_at, r.evidence AS refusals
+    FROM decided d
+    LEFT JOIN overruled r ON r.key = d.key AND r.id = d.id
 ), flag AS (
     SELECT t.key, t.customer_id,
            bool_or(t.newsletter IN ('N', '0') AND t.flag_dated) AS refused,
@@ -261,6 +263,22 @@ WITH spelling(written, channel) AS (VALUES
     WHERE t.customer_id IS NOT NULL AND NOT t.deleted
       AND (t.newsletter IN ('T', 'Y', '1') OR (t.newsletter IN ('N', '0') AND t.flag_dated))
     GROUP BY t.key, t.customer_id
+), newsletter AS (  -- the flag, what decides for e-mail, and refusals there: grouped, for joins of so deep a query are planned badly
+    SELECT x.key, max(x.customer_id) AS customer_id, bool_or(x.refused) AS refused, max(x.since) AS since, max(x.until) AS until,
+           max(x.account_id) AS account_id, (array_agg(x.evidence) FILTER (WHERE x.flagged))[1] AS evidence,
+           bool_or(x.decided) IS TRUE AS decided, bool_or(x.says_no) IS TRUE AS says_no, bool_or(x.told) IS TRUE AS told, max(x.at) AS at
+    FROM (
+        SELECT f.key, f.customer_id, f.refused, f.since, f.until, f.account_id, f.evidence, true AS flagged, NULL::boolean AS decided,
+               NULL::boolean AS says_no, NULL::boolean AS told, NULL::timestamp AS at
+        FROM flag f
+        UNION ALL
+        SELECT m.key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, true, m.state = 1 OR m.overruled, NULL, NULL
+        FROM final m WHERE m.channel = 'email' AND m.rank = 1
+        UNION ALL
+        SELECT r.key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, true, r.at FROM by_email r
+    ) x
+    GROUP BY x.key
+    HAVING bool_or(x.flagged)
 )
 SELECT d.key AS customer_id,
        'marketing'::shop.consent_purpose AS purpose,
@@ -293,29 +311,24 @@ UNION ALL
 SELECT f.customer_id,
        'newsletter',
        'email',
-       CASE WHEN f.refused OR m.state = 1 OR m.overruled OR (m.key IS NULL AND r.said)
+       CASE WHEN f.refused OR f.says_no OR (NOT f.decided AND f.told)
             THEN 'withdrawn' ELSE 'unproven' END::shop.consent_state,
        f.since::timestamp AT TIME ZONE 'Europe/Warsaw',
        NULL,
        NULL,
        CASE WHEN f.refused THEN f.until::timestamp
-            WHEN m.state = 1 OR m.overruled OR m.key IS NULL THEN r.at END AT TIME ZONE 'Europe/Warsaw',
+            WHEN f.says_no OR NOT f.decided THEN f.at END AT TIME ZONE 'Europe/Warsaw',
        NULL,
        NULL,
        'consent',
-       CASE WHEN f.refused THEN 'withdrawn' WHEN m.state = 1 OR m.overruled OR (m.key IS NULL AND r.said)
+       CASE WHEN f.refused THEN 'withdrawn' WHEN f.says_no OR (NOT f.decided AND f.told)
             THEN 'refused_for_address' ELSE 'flag_only' END,
        f.evidence,
        NULL,
        f.account_id::bigint,
        '{}',
        NULL
-FROM flag f
-LEFT JOIN final m ON m.key = f.key AND m.channel = 'email' AND m.rank = 1
-CROSS JOIN LATERAL (
-    SELECT count(*) > 0 AS said, max(x.said) AS at
-    FROM refusal x WHERE x.key = f.key AND x.channel = 'email'
-) r;
+FROM newsletter f;
 
 -- lineage: legacy.consents
 SELECT a.key FROM (
