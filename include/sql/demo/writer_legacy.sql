@@ -71,24 +71,12 @@ WHERE id = (SELECT id FROM addresses WHERE id >= (%(dice)s * (SELECT max(id) FRO
 RETURNING jsonb_build_array('addresses', id, NULL)
 
 -- name: consent
--- Who has withdrawn and says yes again has the old declaration written over, and the withdrawal is gone from it.
-WITH c AS (
-    SELECT id FROM customers
-    WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint AND id %% %(workers)s = %(worker)s AND deleted = 'N'
-    ORDER BY id LIMIT 1
-), again AS (
-    UPDATE consents SET granted = 'T', granted_at = now() AT TIME ZONE 'Europe/Warsaw', ip = '10.0.0.2', wording = 'v6',
-                        withdrawn_at = NULL
-    WHERE id = (SELECT max(o.id) FROM consents o JOIN c ON c.id = o.customer_id
-                WHERE o.channel = %(channel)s AND o.withdrawn_at IS NOT NULL AND o.id %% %(workers)s = %(worker)s)
-    RETURNING id
-), first AS (
-    INSERT INTO consents (customer_id, channel, granted, granted_at, ip, wording)
-    SELECT id, %(channel)s, 'T', now() AT TIME ZONE 'Europe/Warsaw', '10.0.0.2', 'v6' FROM c WHERE NOT EXISTS (SELECT FROM again)
-    RETURNING id
-)
-SELECT jsonb_build_array('consents', id, jsonb_build_object('state', 'granted')) FROM again
-UNION ALL SELECT jsonb_build_array('consents', id, jsonb_build_object('state', 'granted')) FROM first
+INSERT INTO consents (customer_id, channel, granted, granted_at, ip, wording)
+SELECT id, %(channel)s, 'T', now() AT TIME ZONE 'Europe/Warsaw', '10.0.0.2', 'v6'
+FROM customers
+WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint AND id %% %(workers)s = %(worker)s AND deleted = 'N'
+ORDER BY id LIMIT 1
+RETURNING jsonb_build_array('consents', id, jsonb_build_object('state', 'granted'))
 
 -- name: withdraw
 UPDATE consents SET withdrawn_at = now() AT TIME ZONE 'Europe/Warsaw'
