@@ -266,6 +266,8 @@ def follows(route: Route, row: tuple[str, str], differing: list[Difference], dam
     unit = next((m for m in route.mappings if m.entity == row[0]), None)
     if unit is None:
         return False
+    if row[0] == "shop.consent" and any(target == "shop.consent_text" for target, _ in damaged):
+        return True  # a text is of no aggregate: the consents of many people hang on it
     read = {m.entity for m in route.mappings if re.search(rf"\b{re.escape(m.entity)}\b", unit.body)}
     parents = {key for target, key in damaged if target in read}
     parents |= {d.aggregate for d in differing if d.target in read and (d.target, d.key) in damaged and d.aggregate}
