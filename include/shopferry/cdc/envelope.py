@@ -80,6 +80,11 @@ class Change:
         return self.row is not None and any(p in self.row for p in _PLACEHOLDERS)
 
     @property
+    def position(self) -> str:
+        """The log position as PostgreSQL writes it."""
+        return f"{self.lsn >> 32:X}/{self.lsn & 0xFFFFFFFF:X}"
+
+    @property
     def where(self) -> str:
         """Topic, partition and offset, as error texts name it."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
@@ -186,8 +191,9 @@ def cut(change: Change, columns: Collection[str]) -> bytes:
         for name, value in row.items()
         if (name in columns or name in keys) and bytes(value) not in _PLACEHOLDERS
     }
-    lsn = f"{change.lsn >> 32:X}/{change.lsn & 0xFFFFFFFF:X}"
-    return msgspec.json.encode(state | {"_lsn": lsn, "_known": change.committed_ms, "_gone": change.row is None})
+    return msgspec.json.encode(
+        state | {"_lsn": change.position, "_known": change.committed_ms, "_gone": change.row is None}
+    )
 
 
 def find_drift(row: bytes, columns: Iterable[str]) -> list[str]:

@@ -251,10 +251,9 @@ def _write_array(rows: Sequence[Change], generation: int) -> bytes:
     """The batch as one JSON array: each row's bytes as they came, our three columns put in front."""
     parts = []
     for change in rows:
-        lsn = b"%X/%X" % (change.lsn >> 32, change.lsn & 0xFFFFFFFF)
         gone = b"true" if change.row is None else b"false"
         parts.append(
-            b'{"_lsn":"%s","_gone":%s,"_generation":%d,' % (lsn, gone, generation)
+            b'{"_lsn":"%s","_gone":%s,"_generation":%d,' % (change.position.encode(), gone, generation)
             + (change.key if change.row is None else change.row).lstrip()[1:]
         )
     return b"[" + b",".join(parts) + b"]"
