@@ -32,7 +32,7 @@
 -- its witness; one without a date is from when it was last seen anew, at the latest.
 -- A refusal counts for its address, whoever declared it there: any account that has the e-mail, or for SMS and telephone the
 -- number, or had it then, be it deleted, unusable or another's, and guests. One with a channel that nobody knows refuses all of
--- them, and a newsletter refused is e-mail refused. Only a later grant with proof, in the account that refused, opens a channel
+-- them, and a newsletter refused is e-mail refused. Only later grants with proof, in each account that refused, open a channel
 -- again. The newsletter flag has no proof, so it is never more than unproven.
 WITH spelling(written, channel) AS (VALUES
     ('email', 'email'), ('e-mail', 'email'), ('e', 'email'), ('mail', 'email'),
@@ -64,14 +64,14 @@ WITH spelling(written, channel) AS (VALUES
            t.legacy_key <= 0 AND g.value IS NOT NULL AS of_guest,
            x.id AS text_id, x.usable, x.valid_from, x.valid_to, x.confirmation_needed,
            'marketing' = ANY(x.purposes) AND k.channel = ANY(x.channels::text[]) AS asks_for_this,
-           -- The account has another address now, or the person is called by another account's number. What the way back has
-           -- written was never seen here: the new shop has judged it.
+           -- The account has another address now. What the way back has written was never seen here: the new shop has judged it.
            b.known IS NOT NULL AND CASE k.channel
                WHEN 'email' THEN me.value IS DISTINCT FROM le.value
                WHEN 'post' THEN false
                ELSE mp.value IS DISTINCT FROM lp.value
-           END IS TRUE OR (k.channel IN ('sms', 'phone') AND p.phone IS NOT NULL AND t.own_phone IS DISTINCT FROM p.phone)
-               IS TRUE AS moved,
+           END IS TRUE AS moved,
+           -- The person is called by another account's number.
+           (k.channel IN ('sms', 'phone') AND p.phone IS NOT NULL AND t.own_phone IS DISTINCT FROM p.phone) IS TRUE AS other_number,
            CASE WHEN b.known IS NOT NULL AND k.channel = 'email' THEN em.value
                 WHEN b.known IS NOT NULL AND k.channel IN ('sms', 'phone') THEN pm.value END AS address_mark
     FROM account t
@@ -122,12 +122,13 @@ WITH spelling(written, channel) AS (VALUES
                 WHEN d.given::date < d.valid_from OR d.given::date > d.valid_to THEN 'wording_not_valid_then'
                 WHEN d.confirmation_needed AND d.confirmed_at IS NULL THEN 'consent_not_confirmed'
                 WHEN d.moved THEN 'address_changed'
-                ELSE 'proven' END AS why
+                ELSE 'proven' END AS account_why
     FROM declared d
 ), judged AS (
     SELECT d.*,
+           CASE WHEN d.account_why = 'proven' AND d.other_number THEN 'address_changed' ELSE d.account_why END AS why,
            -- 1 withdrawn, 2 granted, 3 unproven: the order in which they win
-           CASE d.why WHEN 'withdrawn' THEN 1 WHEN 'proven' THEN 2 ELSE 3 END AS state,
+           CASE WHEN d.account_why = 'withdrawn' THEN 1 WHEN d.account_why <> 'proven' OR d.other_number THEN 3 ELSE 2 END AS state,
            CASE WHEN d.withdrawn_at IS NOT NULL THEN coalesce(least(d.taken, d.last), 'infinity')
                 WHEN d.said IN ('N', '0', 'F') THEN coalesce(least(d.given, d.last), 'infinity')
                 WHEN d.after_commit THEN '-infinity'
@@ -136,7 +137,7 @@ WITH spelling(written, channel) AS (VALUES
     FROM reasoned d
 ), within_account AS (
     SELECT j.*, row_number() OVER (PARTITION BY j.key, j.channel, j.legacy_key
-                                   ORDER BY j.state = 3, j.at DESC, j.state, j.proofless, j.given DESC NULLS LAST,
+                                   ORDER BY j.account_why NOT IN ('withdrawn', 'proven'), j.at DESC, j.state, j.proofless, j.given DESC NULLS LAST,
                                             j.id DESC) AS account_rank
     FROM judged j
 ), decided AS (
@@ -239,11 +240,16 @@ WITH spelling(written, channel) AS (VALUES
     FROM sharing h
     JOIN ferry.standardized m ON m.kind = CASE WHEN h.by_email THEN 'email_mark' ELSE 'phone_mark' END AND m.raw = h.raw
     JOIN ferry.optout o ON o.mark = m.value
+), answer AS (  -- the last grant with proof of each account, be it for another number than the person's
+    SELECT j.key, j.channel, j.legacy_key, max(j.at) AS at
+    FROM judged j WHERE j.account_why = 'proven' AND NOT j.deleted
+    GROUP BY j.key, j.channel, j.legacy_key
 ), overruled AS (  -- by joins and no subqueries: verification asks for all people at once
     SELECT d.key, d.id, max(f.said) AS at, jsonb_agg(f.evidence ORDER BY f.evidence) AS evidence
     FROM decided d
     JOIN refusal f ON f.key = d.key AND f.channel = d.channel
-                  AND (d.state = 3 OR f.account_id IS DISTINCT FROM d.legacy_key OR f.at >= d.at)
+    LEFT JOIN answer w ON w.key = f.key AND w.channel = f.channel AND w.legacy_key = f.account_id
+    WHERE d.state = 3 OR f.at >= d.at OR (f.account_id IS DISTINCT FROM d.legacy_key AND (f.at < w.at) IS NOT TRUE)
     GROUP BY d.key, d.id
 ), by_email AS (
     SELECT f.key, max(f.said) AS at FROM refusal f WHERE f.channel = 'email' GROUP BY f.key
