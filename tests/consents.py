@@ -197,11 +197,9 @@ class Model:
         for _, known, row in self.declared_refusals():
             channel = CHANNELS[str(row["channel"])]
             account = int(str(row["customer_id"]))
-            addresses = (
-                {*self._find_addresses(account, known), *self._find_addresses(account, None)}
-                if account
-                else {EMAILS.get(_text(row.get("email")))}
-            )
+            addresses = {EMAILS.get(_text(row.get("email")))}
+            if account:
+                addresses |= {*self._find_addresses(account, known), *self._find_addresses(account, None)}
             at = _find_told(row, known) or known
             yield Refusal((channel,) if channel else _EVERY, at, frozenset(a for a in addresses if a))
         for (table, key), states in self.states.items():
@@ -234,7 +232,8 @@ class Model:
                 continue
             wanted = email if channel == "email" else phone
             place = 0 if channel == "email" else 1
-            if channel != "post" and not any(
+            named = EMAILS[_text(row.get("email"))]
+            if (channel == "email" and named not in {None, email}) or channel != "post" and not any(
                 self._find_addresses(int(str(row["customer_id"])), known)[place] == wanted for known in runs
             ):
                 found = f"declaration {key} was for another address"

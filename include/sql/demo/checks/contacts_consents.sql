@@ -60,10 +60,10 @@ WITH declared AS (
     UNION
     SELECT e.value, NULL
     FROM (
-        SELECT s.email FROM legacy.consents s JOIN declared d ON d.id = s.id AND d.no AND d.customer_id <= 0
+        SELECT s.email FROM legacy.consents s JOIN declared d ON d.id = s.id AND d.no
         UNION
         SELECT w.email FROM ferry.witness_consents w
-        WHERE w.customer_id <= 0 AND (w.withdrawn_at IS NOT NULL OR upper(w.granted) IN ('N', '0', 'F'))
+        WHERE w.withdrawn_at IS NOT NULL OR upper(w.granted) IN ('N', '0', 'F')
     ) s
     JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = s.email
     UNION

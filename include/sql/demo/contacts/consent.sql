@@ -30,10 +30,11 @@
 -- a time that is not after the row's own commit, a wording whose text is known, may be used and asks for this; a confirmation
 -- where the text wants one; and the e-mail or number for which it was given. A refusal that legacy has overwritten counts, by
 -- its witness; one without a date is from when it was last seen anew, at the latest.
--- A refusal counts for its address, whoever declared it there: any account that has the e-mail, or for SMS and telephone the
--- number, or had it then, be it deleted, unusable or another's, and guests. One with a channel that nobody knows refuses all of
--- them, and a newsletter refused is e-mail refused. Only later grants with proof, in each account that refused, open a channel
--- again. The newsletter flag has no proof, so it is never more than unproven.
+-- A refusal counts for its address, whoever declared it there: the e-mail that it names itself, and any account that has the
+-- e-mail, or for SMS and telephone the number, or had it then, be it deleted, unusable or another's, and guests. One with a
+-- channel that nobody knows refuses all of them, and a newsletter refused is e-mail refused. Only later grants with proof, in
+-- each account that refused, open a channel again. The newsletter flag has no proof, so it is never
+-- more than unproven.
 WITH spelling(written, channel) AS (VALUES
     ('email', 'email'), ('e-mail', 'email'), ('e', 'email'), ('mail', 'email'),
     ('sms', 'sms'), ('s', 'sms'), ('mms', 'sms'),
@@ -64,8 +65,9 @@ WITH spelling(written, channel) AS (VALUES
            t.legacy_key <= 0 AND g.value IS NOT NULL AS of_guest,
            x.id AS text_id, x.usable, x.valid_from, x.valid_to, x.confirmation_needed,
            'marketing' = ANY(x.purposes) AND k.channel = ANY(x.channels::text[]) AS asks_for_this,
-           -- The account has another address now. What the way back has written was never seen here: the new shop has judged it.
-           b.known IS NOT NULL AND CASE k.channel
+           -- It was given for another e-mail, or the account has another address now. What the way back has written was never
+           -- seen here: the new shop has judged it.
+           (k.channel = 'email' AND g.value <> p.email) IS TRUE OR b.known IS NOT NULL AND CASE k.channel
                WHEN 'email' THEN me.value IS DISTINCT FROM le.value
                WHEN 'post' THEN false
                ELSE mp.value IS DISTINCT FROM lp.value
@@ -190,15 +192,15 @@ WITH spelling(written, channel) AS (VALUES
     SELECT h.key, h.account_id, h.by_email, w.id, w.channel, w.granted, w.granted_at, w.withdrawn_at, w._known
     FROM shared h JOIN ferry.witness_consents w ON w.customer_id = h.account_id AND w._known >= h.since AND w._known < h.until
     UNION ALL
-    SELECT p.key, NULL, true, s.id, s.channel, s.granted, s.granted_at, s.withdrawn_at, NULL
+    SELECT p.key, nullif(greatest(s.customer_id, 0), 0), true, s.id, s.channel, s.granted, s.granted_at, s.withdrawn_at, NULL
     FROM person p
     JOIN ferry.standardized e ON e.kind = 'email' AND e.value = p.email
-    JOIN legacy.consents s ON s.email = e.raw AND s.customer_id <= 0
+    JOIN legacy.consents s ON s.email = e.raw
     UNION ALL
-    SELECT p.key, NULL, true, w.id, w.channel, w.granted, w.granted_at, w.withdrawn_at, w._known
+    SELECT p.key, nullif(greatest(w.customer_id, 0), 0), true, w.id, w.channel, w.granted, w.granted_at, w.withdrawn_at, w._known
     FROM person p
     JOIN ferry.standardized e ON e.kind = 'email' AND e.value = p.email
-    JOIN ferry.witness_consents w ON w.email = e.raw AND w.customer_id <= 0
+    JOIN ferry.witness_consents w ON w.email = e.raw
 ), said_no AS (
     SELECT s.key, s.account_id, s.by_email, s.id, s.channel, s.granted_at, s.withdrawn_at, max(s.known) AS known
     FROM declared_no s
