@@ -20,7 +20,8 @@ WITH declared AS (
                                      WHEN 'mm' THEN 'sms' WHEN 'ph' THEN 'phone' WHEN 'te' THEN 'phone' WHEN 't' THEN 'phone'
                                      WHEN 'p' THEN 'post' WHEN 'po' THEN 'post' ELSE 'email' END) AS proven,
            (SELECT min(b._known) FROM ferry.witness_consents b
-            WHERE b.id = s.id AND b.granted_at IS NOT DISTINCT FROM s.granted_at) AS known, s.granted_at
+            WHERE b.id = s.id AND b.granted_at IS NOT DISTINCT FROM s.granted_at) AS known, s.granted_at,
+           (SELECT e.value FROM ferry.standardized e WHERE e.kind = 'email' AND e.raw = s.email) AS named
     FROM legacy.consents s
 ), lived AS (  -- the e-mails and numbers that accounts have had, and until when
     SELECT w.id AS account, e.value AS email, p.value AS phone, w._known AS since,
@@ -96,7 +97,8 @@ WITH declared AS (
     FROM told t
     LEFT JOIN declared d ON d.id = t.legacy_consent_id
     LEFT JOIN LATERAL (
-        SELECT coalesce(bool_or(CASE t.channel WHEN 'email' THEN v.email IS DISTINCT FROM v.email_now WHEN 'post' THEN false
+        SELECT coalesce(bool_or(CASE t.channel WHEN 'email' THEN v.email IS DISTINCT FROM v.email_now OR d.named <> t.email
+                                               WHEN 'post' THEN false
                                 ELSE v.phone IS DISTINCT FROM v.phone_now
                                      OR (t.phone IS NOT NULL AND u.phone IS DISTINCT FROM t.phone) END), false) AS moved
         FROM lived v
