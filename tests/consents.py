@@ -233,8 +233,11 @@ class Model:
             wanted = email if channel == "email" else phone
             place = 0 if channel == "email" else 1
             named = EMAILS[_text(row.get("email"))]
-            if (channel == "email" and named not in {None, email}) or channel != "post" and not any(
-                self._find_addresses(int(str(row["customer_id"])), known)[place] == wanted for known in runs
+            if (channel == "email" and named not in {None, email}) or (
+                channel != "post"
+                and not any(
+                    self._find_addresses(int(str(row["customer_id"])), known)[place] == wanted for known in runs
+                )
             ):
                 found = f"declaration {key} was for another address"
                 continue

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from pathlib import Path
+
 import pytest
 from pair import ROUTE, Pair
 from shopferry.errors import MappingError
 from shopferry.report import audience
 from shopferry.report.audience import Audience
+from shopferry.route.route import Route
+from shopferry.settings import SQL_ROOT
 
 PEOPLE = """
 INSERT INTO customers (id, email, full_name, phone, bill_country, newsletter, newsletter_date, active, deleted, created_at) VALUES
@@ -31,8 +37,8 @@ INSERT INTO consents (id, customer_id, channel, granted, granted_at, wording, wi
 
 def ask(pair: Pair) -> dict[str, Audience]:
     loaded = audience.load(ROUTE)
-    assert loaded and loaded[0] == "contacts"
-    return {a.channel: a for a in audience.answer(pair.shop, loaded[1], ROUTE.name)}
+    assert loaded and loaded.phase == "contacts"
+    return {a.channel: a for a in audience.answer(pair.shop, loaded.query, ROUTE.name)}
 
 
 def test_each_person_is_lost_by_one_step_and_the_steps_add_up(pair: Pair) -> None:
@@ -69,6 +75,24 @@ def test_it_adds_up_for_a_whole_shop_with_its_defects(filled: Pair) -> None:
             channel,
         )
         assert a.may <= granted
+
+
+def test_the_rules_are_those_by_which_the_mapping_judges() -> None:
+    loaded = audience.load(ROUTE)
+    assert loaded
+    reasons = [rule.reason for rule in loaded.rules]
+    [mapping] = [u for u in ROUTE.units if u.name == "contacts/consent"]
+    judged = mapping.body.partition("reasoned AS (")[2].partition("AS account_why")[0]
+    assert reasons == re.findall(r"THEN '([a-z_]+)'", judged)
+    assert len(reasons) > 10 and all(rule.wants for rule in loaded.rules)
+
+
+def test_rules_of_no_mapping_are_refused(tmp_path: Path) -> None:
+    route = shutil.copytree(Path(SQL_ROOT) / "demo", tmp_path / "demo")
+    file = route / "audience.sql"
+    file.write_text(file.read_text().replace("-- rules: contacts/consent", "-- rules: contacts/none"))
+    with pytest.raises(MappingError, match=r"demo/audience\.sql:2: rules: contacts/none: wants <phase>/<mapping>"):
+        audience.load(Route.load("demo", tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize(

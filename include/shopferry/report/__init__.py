@@ -14,7 +14,7 @@ from shopferry.control.gates import Gate
 from shopferry.db import Connection
 from shopferry.errors import ConfigError
 from shopferry.report import audience, standing, sums
-from shopferry.report.audience import Audience
+from shopferry.report.audience import Audience, Rule
 from shopferry.report.standing import DifferenceSegment, Moment, PhaseStanding, Reason, Step
 from shopferry.report.sums import Sum
 from shopferry.route import settings as route_settings
@@ -40,6 +40,7 @@ class Report:
     phases: tuple[PhaseStanding, ...]
     sums: tuple[Sum, ...]
     audience: tuple[Audience, ...]
+    audience_rules: tuple[Rule, ...]
     legacy_asked: bool
     waiting: int  # rows in quarantine; one with two reasons counts in both of these
     reasons: tuple[Reason, ...]
@@ -123,7 +124,8 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
                 who,
                 phases,
                 tuple(answers),
-                audience.answer(shop, addressed[1], route.name) if addressed and addressed[0] in seen else (),
+                audience.answer(shop, addressed.query, route.name) if addressed and addressed.phase in seen else (),
+                addressed.rules if addressed else (),
                 legacy is not None,
                 waiting,
                 standing.count_reasons(shop),

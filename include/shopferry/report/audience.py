@@ -6,6 +6,7 @@ old shop, 9 who may be written to now; the steps between are taken away, but 8, 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +21,24 @@ from shopferry.route.route import Route, find_folder
 
 FILE = "audience.sql"
 _SAID, _ADDED, _MAY = 1, 8, 9
+_RULE = re.compile(r"THEN '([a-z_]+)'\s+-- (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a yes must be to count, and the reason code of one that is not."""
+
+    reason: str
+    wants: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the route asks, from which phase on, and the rules of the mapping that judges a yes."""
+
+    phase: str
+    query: str
+    rules: tuple[Rule, ...]
 
 
 @dataclass(frozen=True)
@@ -45,16 +64,25 @@ class Audience:
         return self.said + sum(s.people for s in self.steps) == self.may
 
 
-def load(route: Route) -> tuple[str, str] | None:
-    """Read the route's question as (phase, SELECT); None where the route has none. Raises MappingError with file and line."""
-    file = find_folder(route.name) / FILE
+def load(route: Route, root: Path | None = None) -> Question | None:
+    """Read the route's question; None where the route has none. Raises MappingError with file and line."""
+    file = find_folder(route.name, root) / FILE
     if not file.exists():
         return None
-    text = headed.read(file, Path(route.name, FILE), ("phase",))
+    text = headed.read(file, Path(route.name, FILE), ("phase", "rules"))
     phase = text.first("phase").value
     if phase not in route.phases:
         raise text.error(1, f"there is no phase {phase!r} in this route")
-    return phase, text.body.text
+    rules: list[Rule] = []
+    for header in text.all("rules"):
+        judging = [u for u in route.units if u.name == header.value]
+        rules += [Rule(*found) for unit in judging for found in _RULE.findall(unit.body)]
+        if not rules:
+            raise text.error(
+                header.line,
+                f"rules: {header.value}: wants <phase>/<mapping> of a mapping with lines `THEN '<reason>'  -- <what it wants>`",
+            )
+    return Question(phase, text.body.text, tuple(rules))
 
 
 def answer(shop: Connection, query: str, route: str) -> tuple[Audience, ...]:

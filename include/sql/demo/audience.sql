@@ -1,4 +1,5 @@
 -- phase: contacts
+-- rules: contacts/consent
 -- Who may be written to, by channel: how many said yes in the old shop, what takes them out, and how many are left. Runs in the
 -- new shop. Each person counts once for a channel, and is lost by the first of the steps that takes them out. Steps are numbered:
 -- 1 is who said yes, 9 who may be written to; what lies between is taken away, but 8, which adds who said yes here.

@@ -112,18 +112,19 @@ WITH spelling(written, channel) AS (VALUES
     LEFT JOIN ferry.standardized pm ON pm.kind = 'phone_mark' AND pm.raw = m.called
 ), reasoned AS (
     SELECT d.*,
-           CASE WHEN d.withdrawn_at IS NOT NULL OR d.said IN ('N', '0', 'F') THEN 'withdrawn'
-                WHEN d.said IN ('T', 'Y', '1') IS NOT TRUE THEN 'consent_unclear'
-                WHEN d.granted_at IS NULL THEN 'consent_time_missing'
-                WHEN d.given IS NULL THEN 'consent_time_implausible'
-                WHEN d.after_commit THEN 'consent_time_after_commit'
-                WHEN d.wording_version IS NULL THEN 'wording_missing'
-                WHEN d.text_id IS NULL THEN 'wording_unknown'
-                WHEN NOT d.usable THEN 'wording_unusable'
-                WHEN d.channel IS NOT NULL AND NOT d.asks_for_this THEN 'wording_asks_for_other'
-                WHEN d.given::date < d.valid_from OR d.given::date > d.valid_to THEN 'wording_not_valid_then'
-                WHEN d.confirmation_needed AND d.confirmed_at IS NULL THEN 'consent_not_confirmed'
-                WHEN d.moved THEN 'address_changed'
+           -- The rules of a yes; the report prints the lines with their remarks.
+           CASE WHEN d.withdrawn_at IS NOT NULL OR d.said IN ('N', '0', 'F') THEN 'withdrawn'  -- it was not taken back
+                WHEN d.said IN ('T', 'Y', '1') IS NOT TRUE THEN 'consent_unclear'  -- it says yes in so many words
+                WHEN d.granted_at IS NULL THEN 'consent_time_missing'  -- it has a time
+                WHEN d.given IS NULL THEN 'consent_time_implausible'  -- from 1995 to 2034
+                WHEN d.after_commit THEN 'consent_time_after_commit'  -- and at most a day after it was written
+                WHEN d.wording_version IS NULL THEN 'wording_missing'  -- it names what was asked
+                WHEN d.text_id IS NULL THEN 'wording_unknown'  -- of which the text is kept
+                WHEN NOT d.usable THEN 'wording_unusable'  -- and may still be used, as counsel has decided
+                WHEN d.channel IS NOT NULL AND NOT d.asks_for_this THEN 'wording_asks_for_other'  -- and asks for this channel
+                WHEN d.given::date < d.valid_from OR d.given::date > d.valid_to THEN 'wording_not_valid_then'  -- on that day
+                WHEN d.confirmation_needed AND d.confirmed_at IS NULL THEN 'consent_not_confirmed'  -- confirmed, where the text asks it
+                WHEN d.moved THEN 'address_changed'  -- for the address or number that the person has now
                 ELSE 'proven' END AS account_why
     FROM declared d
 ), judged AS (
