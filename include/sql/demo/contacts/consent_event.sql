@@ -120,11 +120,11 @@ SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' 
 SELECT i.shop_key
 FROM changed c
 JOIN ferry.standardized m ON m.kind = 'email_mark' AND m.value = c.mark
-JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = m.raw
-JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+JOIN legacy.customers o ON o.email = m.raw
+JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = o.id
 UNION
-SELECT sc.id
+SELECT i.shop_key
 FROM changed c
 JOIN ferry.standardized m ON m.kind = 'phone_mark' AND m.value = c.mark
-JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = m.raw
-JOIN shop.customer sc ON sc.phone = p.value;
+JOIN legacy.customers o ON o.phone = substr(m.raw, strpos(m.raw, '|') + 1) AND coalesce(o.bill_country, '') || '|' || o.phone = m.raw
+JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = o.id;
