@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from shopferry.control import mark_key, phases, preexisting, routes, schema
 from shopferry.db import Connection
-from shopferry.engine import captured, marks, mirror, witness
+from shopferry.engine import captured, clean, marks, mirror, witness
 from shopferry.engine.mirror import MirrorTable
 from shopferry.route.route import Route
 from shopferry.stores import fence
@@ -38,9 +38,13 @@ def install(source: Connection, target: Connection, route: Route) -> None:
         schema.install_control(target)
         _record_mark_key(target, route)
         phases.register(target, route.name, route.phases)
-        tables = captured.cut_to_read(target, route, mirror.reflect(source, route.tables, route.schema))
+        tables = captured.cut_to_read(
+            target, route, mirror.reflect(source, route.tables, route.schema, route.captured_schema)
+        )
+        clean.create_functions(target, route)
         mirror.create(target, route, tables)
         witness.create(target, route, tables)
+        clean.create_tables(target, route, tables)
         if not route.reverse and routes.find_active(target, route.name) == "legacy":
             _close(target, route)
         schema.install_markers(source)

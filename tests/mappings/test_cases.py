@@ -121,7 +121,7 @@ def unaccounted(shop: db.Connection, phase: str) -> list[str]:
             continue
         total, parts = shop.execute(
             f"""SELECT (SELECT count(*) FROM legacy.{unit.counts.table}),
-                       (SELECT count({unit.counts.target_column}) FROM {unit.entity})
+                       (SELECT count({unit.counts.expression}) FROM {unit.entity})
                      + (SELECT count(*) FROM ferry.quarantine WHERE entity = %(e)s)
                      + (SELECT count(*) FROM ferry.left_out WHERE entity = %(e)s)""",
             {"e": unit.entity},

@@ -46,7 +46,7 @@ def test_a_file_is_read_whole(tmp_path: Path) -> None:
         "id",
     )
     assert unit.line == 7 and unit.body.startswith("SELECT") and not unit.body.endswith(";")
-    assert unit.counts and (unit.counts.table, unit.counts.column, unit.counts.target_column) == ("things", "id", "id")
+    assert unit.counts and (unit.counts.table, unit.counts.column, unit.counts.expression) == ("things", "id", "id")
     assert route.phases == ("one",) and route.tables == ("things",)
 
 
@@ -71,7 +71,7 @@ def test_a_file_is_read_whole(tmp_path: Path) -> None:
             4,
             "no other mapping .* fills it",
         ),
-        ("legacy.things(id)\n-- counts", "crm.things(id)\n-- counts", 4, "source 'crm.things\\(id\\)' is not"),
+        ("legacy.things(id)\n-- counts", "crm things(id)\n-- counts", 4, "source 'crm things\\(id\\)' is not"),
         ("legacy.things(id)\n-- counts", "legacy.things\n-- counts", 4, "neither a column nor a `-- lineage"),
         (
             "legacy.things(id)\n-- counts",

@@ -8,7 +8,6 @@ import psycopg
 
 from shopferry.assess.findings import Finding, Severity, read_value
 from shopferry.db import Connection
-from shopferry.engine import mirror
 from shopferry.route.route import Route
 from shopferry.stores import origin
 
@@ -98,7 +97,7 @@ def _check_way_back(shop: Connection, back: Route) -> Iterator[Finding]:
             "the way back cannot read the new shop's changes from its log",
             "ALTER SYSTEM SET wal_level = logical, then restart; or take away the route's folder reverse/",
         )
-    keyed = shop.execute(_KEYED, (mirror.captured_schema(back.schema), list(back.tables))).fetchall()
+    keyed = shop.execute(_KEYED, (back.captured_schema, list(back.tables))).fetchall()
     if missing := sorted(set(back.tables) - {name for (name,) in keyed}):
         yield Finding(
             SHOP,

@@ -13,7 +13,6 @@ from kafka.errors import KafkaError
 from shopferry.cdc.envelope import read_committed_ms
 from shopferry.cdc.positions import Held
 from shopferry.control.offsets import Partition
-from shopferry.engine.mirror import captured_schema
 from shopferry.errors import TransientError
 from shopferry.route.route import Route
 
@@ -26,7 +25,7 @@ _GLANCE_MS = 3_000
 def topics(route: Route, tables: Iterable[str]) -> list[str]:
     """The topics that carry the route's captured tables, its markers and its beats."""
     own = [f"{route.name}.shopferry.marker", beats(route)]
-    return [f"{route.name}.{captured_schema(route.schema)}.{t}" for t in sorted(tables)] + own
+    return [f"{route.name}.{route.captured_schema}.{t}" for t in sorted(tables)] + own
 
 
 def beats(route: Route) -> str:

@@ -106,7 +106,7 @@ class Flow:
         shop, route = replay.target, replay.route
         seen, looked, most = float("-inf"), float("-inf"), _SMALLEST
         goal: dict[Partition, int] = {}
-        with BatchReader(stream, beats_of(route), frozenset(tables), mirror.captured_schema(route.schema)) as reader:
+        with BatchReader(stream, beats_of(route), frozenset(tables), route.captured_schema) as reader:
             while not self.stop.is_set():
                 if time.monotonic() - looked > _LOOK_EVERY_S:
                     slot.require_sound(replay.source, shop, route.name, route.publication, tables)

@@ -80,9 +80,9 @@ def find_withheld(source: Connection, name: str, tables: Mapping[str, MirrorTabl
         (name,),
     ).fetchall()
     published = {table: (frozenset(columns), rowfilter) for table, columns, rowfilter in rows}
-    schema = next((t.schema for t in tables.values()), "legacy")  # a mirror shows one store
-    types = mirror.load_types(source, tables, schema)
-    held_by = {f"{mirror.captured_schema(t.schema)}.{t.name}": t for t in tables.values()}
+    within = next((t.within for t in tables.values()), "public")  # a mirror shows one store
+    types = mirror.load_types(source, tables, within)
+    held_by = {f"{t.within}.{t.name}": t for t in tables.values()}
     for table in (*OWN, *held_by):
         columns, rowfilter = published.get(table, (frozenset(), None))
         if table not in published:

@@ -8,18 +8,34 @@ from shopferry.control.schema import SQL
 from shopferry.db import Connection, load_queries
 
 _Q = load_queries(SQL / "identity.sql")
-_STEPS = ("lock", "before", "leave", "join")
+_STEPS = ("lock", "before", "leave", "join", "collide")
+COLUMNS = sql.SQL("legacy_key, shop_key, cluster, shop_id")
+_KEPT = (
+    "coalesce((SELECT min(i.shop_id) FROM ferry.identity i WHERE i.entity = {} AND i.shop_key = assigned.shop_key), {})"
+)
 
 
 def compose_resolution(
-    entity: str, sequence: str, *, affected: sql.Identifier, wanted: sql.Identifier, changed: sql.Identifier
+    entity: str,
+    sequence: str | None,
+    text: str | None,
+    *,
+    affected: sql.Identifier,
+    wanted: sql.Identifier,
+    changed: sql.Identifier,
 ) -> list[sql.Composed]:
     """Compose the statements that bring ferry.identity to what `wanted` says of `affected`, to be run in this order.
 
-    `wanted(legacy_key, cluster)` and `affected(key)` are temp tables; `changed(legacy_key, shop_key, cluster)`, another
-    one, receives what moved, as it was before and as it is after.
+    `wanted(legacy_key, cluster)` and `affected(key)` are temp tables; `changed`, another one of the identity's columns,
+    receives what moved, as it was before and as it is after. Without a sequence a new key is the first legacy key;
+    `text` is the expression that makes a text of `shop_key`.
     """
-    given = {"entity": sql.Literal(entity), "sequence": sql.Literal(sequence)}
+    given: dict[str, sql.Composable] = {"entity": sql.Literal(entity), "number": sql.SQL("c.first")}
+    if sequence:
+        given["number"] = sql.SQL("nextval({}::regclass)").format(sql.Literal(sequence))
+    given["text"] = sql.SQL("NULL::text")
+    if text:
+        given["text"] = sql.SQL(_KEPT).format(sql.Literal(entity), sql.SQL(text))
     return [
         sql.SQL(_Q[step].rstrip(";")).format(affected=affected, wanted=wanted, changed=changed, **given)
         for step in _STEPS

@@ -22,6 +22,7 @@ from shopferry.cdc.broker import forget, topics
 from shopferry.control import quarantine, routes
 from shopferry.cutover.turn import require_as_approved
 from shopferry.db import Connection
+from shopferry.engine import clean
 from shopferry.errors import GateError, PhaseError, ShopferryError, TransientError
 from shopferry.retry import retrying
 from shopferry.route import settings as route_settings
@@ -132,6 +133,7 @@ def _finish_shop(shop: Connection, route: Route, who: str, done: Finished) -> No
             shop.execute(_Q["gather"], given)
             shop.execute(_Q["note"], given)
             standing = _find_left(shop, route)
+            clean.drop(shop)
             _drop_schemas(
                 shop, "legacy", "mirror", "ferry"
             )  # with ferry go the triggers that give legacy's keys at birth
@@ -173,6 +175,7 @@ def _finish_legacy(legacy: Connection, route: Route, done: Finished) -> None:
             fence.drop_fence(legacy, table)
         _drop_schemas(legacy, "shopferry")
         if routes.is_installed(legacy):
+            clean.drop(legacy)
             _drop_schemas(legacy, "shop", "mirror", "ferry")
     origin.drop(legacy, name_reverse(route.name), _ORIGINS_S)
     done.dropped += [f"legacy: {what}" for what in standing]

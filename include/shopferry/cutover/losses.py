@@ -37,7 +37,7 @@ def judge_covered(s: Stores) -> Gate:
     name, back = "way back covers all", s.route.back
     if back is None:
         return Gate(name, True, "the route has no mappings that lead back", "")
-    read = {(f"shop.{t.name}", c) for t in mirror.load(s.source).values() for c in t.names}
+    read = {(f"{t.within}.{t.name}", c) for t in mirror.load(s.source).values() for c in t.names}
     if not read:
         return Gate(name, False, "it is not installed, so nobody knows what it reads", "run `shopferry arm`")
     settled, tables = load_decisions(back), s.route.shop_tables

@@ -24,7 +24,8 @@ from shopferry.db import Connection
 from shopferry.engine import mirror, mirror_rows, verdicts, witness
 from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.pair import Stores
-from shopferry.engine.statements import select_keys_between, target_of
+from shopferry.engine.statements import select_keys_between
+from shopferry.engine.writes import target_of
 from shopferry.errors import MappingError, TransientError
 from shopferry.keys import key_range, key_ranges
 from shopferry.route.entities import EntityMapping, IdentityMapping, Unit

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from shopferry.db import Connection
-from shopferry.engine import changes, witness
+from shopferry.engine import changes, clean, witness
 from shopferry.engine.mirror import MirrorTable, key_type_of
 from shopferry.errors import MappingError
 from shopferry.route.entities import EntityMapping, Unit, name_witness
@@ -36,11 +36,15 @@ def cut_to_read(target: Connection, route: Route, full: Mapping[str, MirrorTable
             )
             target.execute(SQL("CREATE TABLE {} ({})").format(table.view, body))
         witness.create(target, route, dict(full))
+        clean.create_functions(target, route)
+        clean.create_tables(target, route, full)
         for unit, select, line in _selects(route):
             for name, column in _probe(target, unit, full, select, line):
                 used[name].add(column)
     return {
-        name: MirrorTable(name, table.key, tuple(c for c in table.columns if c.name in used[name]), table.schema)
+        name: MirrorTable(
+            name, table.key, tuple(c for c in table.columns if c.name in used[name]), table.schema, table.within
+        )
         for name, table in full.items()
     }
 
@@ -75,7 +79,7 @@ def _probe(
 ) -> list[tuple[str, str]]:
     """Make one SELECT a view and ask which (table, column) it depends on."""
     lineage = next((s for s in unit.sources if s.lineage == select), None)
-    changed = "(legacy_key bigint, shop_key bigint, cluster text)"
+    changed = "(legacy_key bigint, shop_key bigint, cluster text, shop_id text)"
     if lineage and not lineage.is_identity:  # an entity stands in the new shop as it is
         changed = f"(LIKE {lineage.relation})"
     prefix = "CREATE TEMP VIEW probe AS "

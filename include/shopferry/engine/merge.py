@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from shopferry.control import locks, quarantine
+from shopferry.control import identity, locks, quarantine
 from shopferry.db import Connection
 from shopferry.engine import changes, statements, verdicts
 from shopferry.engine.outcome import Merged
@@ -129,18 +129,22 @@ class Merger:
     def _merge_at_once(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
         """Merge all units without waiting for each statement's answer. Raises the first refusal of any unit."""
         sent: list[tuple[Unit, _Written]] = []
+        following: set[str] = set()
         with self.conn.pipeline():
             for unit in units:
-                if touched.isdisjoint(s.relation for s in unit.sources):
-                    continue
                 own = self._statements(unit)
-                row = self._do(own.take).fetchone()
-                if count := int(row[0]) if row else 0:
+                count = 0
+                if not touched.isdisjoint(s.relation for s in unit.sources):
+                    count = self._count(own.take)
+                if unit.name in following:
+                    count += self._take_followed(own)
+                if count:
                     self._note(own.before)
                     sent.append((unit, self._write(unit, count)))
                     self._note(own.after)
                     self._do(own.empty)
                     touched.add(unit.relation)
+                    following |= own.followers
             self._check_deferred()
         for _, written in sent:
             if written.refused is not None and (row := written.refused.fetchone()) and row[0]:
@@ -151,10 +155,15 @@ class Merger:
     def _merge_one_by_one(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
         """Merge unit by unit, each as far as the shop lets its rows in."""
         done: dict[str, Merged] = {}
+        following: set[str] = set()
         for unit in units:
-            if touched.isdisjoint(s.relation for s in unit.sources):
-                continue
-            if count := self._take(unit, self._statements(unit).take):
+            own, count = self._statements(unit), 0
+            if not touched.isdisjoint(s.relation for s in unit.sources):
+                count = self._take(unit, own.take)
+            if unit.name in following:
+                count += self._take_followed(own)
+            if count:
+                following |= own.followers
                 # A refusal changes who stands in the shop without a change of the keys' own sources; and what the shop
                 # refused may be that a parent went without its children. So all that read these keys are merged again.
                 keys = self._read_keys(unit)
@@ -170,9 +179,16 @@ class Merger:
         """
         self.hold(alone=not disjoint)
         take = statements.compose_take(self._statements(unit).affected, keys).as_string(self.conn)
-        count = self._take(unit, take)
+        if not (count := self._take(unit, take)):
+            return None
         # When a unit's chunks are planned, the units that read its entity are merged afterwards.
-        return self._merge_taken(unit, count, note=not disjoint) if count else None
+        merged = self._merge_taken(unit, count, note=not disjoint)
+        for other in self.route.units if self._statements(unit).followers else ():
+            if other.name in self._statements(unit).followers and (
+                count := self._take_followed(self._statements(other))
+            ):
+                self._merge_taken(other, count, note=False)
+        return merged
 
     def merge_again(self, unit: Unit, keys: Sequence[str]) -> set[str]:
         """Merge these keys of a unit once more, and have them count as changed; returns the relations to `propagate`.
@@ -211,7 +227,17 @@ class Merger:
     def _take(self, unit: Unit, take: str) -> int:
         """Put the keys that a statement finds into `affected`; returns how many."""
         self.conn.execute(_SESSION)
-        row = self.conn.execute(take.encode()).fetchone()
+        return self._count(take)
+
+    def _take_followed(self, own: Statements) -> int:
+        """Put the keys that a foreign key of the target has touched into `affected` too; returns how many came."""
+        count = self._count(own.take_followed) if own.take_followed else 0
+        if own.forget_followed:
+            self._do(own.forget_followed)
+        return count
+
+    def _count(self, take: str) -> int:
+        row = self._do(take).fetchone()
         return int(row[0]) if row else 0
 
     def _merge_taken(self, unit: Unit, count: int, *, note: bool = True) -> Merged:
@@ -243,8 +269,8 @@ class Merger:
         for source in unit.simple_sources if keys else ():
             relation: Composable = Identifier(unit.schema, source.name)
             if source.is_identity:
-                relation = SQL("(SELECT legacy_key, shop_key, cluster FROM ferry.identity WHERE entity = {})").format(
-                    Literal(source.name)
+                relation = SQL("(SELECT {} FROM ferry.identity WHERE entity = {})").format(
+                    identity.COLUMNS, Literal(source.name)
                 )
             self.conn.execute(
                 SQL("INSERT INTO {} SELECT * FROM {} r WHERE r.{} = ANY({}::{}[])").format(
@@ -297,4 +323,5 @@ class Merger:
         own, few = self._statements(unit), count < _MANY
         self._do(own.fill, prepare=few)
         refused = None if isinstance(unit, IdentityMapping) else self._do(own.settle, prepare=few)
+        self._note(own.follow)
         return _Written(count, refused, [self._do(write, prepare=few) for write in own.writes])

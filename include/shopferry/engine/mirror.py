@@ -84,6 +84,7 @@ _CARRIED = frozenset(
 )
 
 _OWN = ("_lsn", "_gone", "_generation")  # the mirror's columns beside legacy's
+_WITHIN = {"legacy": "public", "shop": "shop"}  # of mirrors that were made before it was noted
 
 # Each column's type in legacy: that of a domain is what it is made of, and an enum says that it is one.
 _TYPES = """
@@ -133,12 +134,16 @@ class Column:
 
 @dataclass(frozen=True)
 class MirrorTable:
-    """One captured table: key and columns in its store's order; `schema` is that of the mirror's view."""
+    """One captured table: key and columns in its store's order.
+
+    `schema` is that of the mirror's view, named for the store; `within` is where the table lies there.
+    """
 
     name: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     schema: str = "legacy"
+    within: str = "public"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -163,7 +168,7 @@ class MirrorTable:
     @property
     def captured(self) -> Identifier:
         """The table itself, in the store that is read."""
-        return Identifier(captured_schema(self.schema), self.name)
+        return Identifier(self.within, self.name)
 
     @property
     def changed(self) -> str:
@@ -171,13 +176,12 @@ class MirrorTable:
         return name_changed_table(self.relation)
 
 
-def captured_schema(schema: str) -> str:
-    """Where the tables lie that a mirror's schema shows: a legacy store's in `public`, the new shop's in one of that name."""
-    return "public" if schema == "legacy" else schema
+def reflect(
+    source: Connection, tables: Iterable[str], schema: str = "legacy", within: str = "public"
+) -> dict[str, MirrorTable]:
+    """Read the source's catalogue: every column of each table.
 
-
-def reflect(source: Connection, tables: Iterable[str], schema: str = "legacy") -> dict[str, MirrorTable]:
-    """Read the source's catalogue: every column of each table; `schema` is that of the mirror's views.
+    The tables lie in schema `within`; `schema` is that of the mirror's views.
 
     Raises ConfigError for a table that is missing, has no primary key, or one whose type events do not carry.
     """
@@ -189,10 +193,9 @@ def reflect(source: Connection, tables: Iterable[str], schema: str = "legacy") -
     )
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     inspector = sa.inspect(engine)
-    within = captured_schema(schema)
     present = set(inspector.get_table_names(schema=within))
     found = {}
-    types = load_types(source, tables, schema)
+    types = load_types(source, tables, within)
     for table in sorted(tables):
         if table not in present:
             raise ConfigError(
@@ -212,7 +215,7 @@ def reflect(source: Connection, tables: Iterable[str], schema: str = "legacy") -
             columns.append(
                 Column(column["name"], kind.compile(dialect=dialect) if kind else "text", types[table, column["name"]])
             )
-        found[table] = MirrorTable(table, key, tuple(columns), schema)
+        found[table] = MirrorTable(table, key, tuple(columns), schema, within)
         if unfit := [c for c in columns if c.name in key and not c.carried]:
             raise ConfigError(
                 f"legacy table {table}: change events do not carry its key {unfit[0].name} ({unfit[0].legacy}) exactly: "
@@ -251,9 +254,9 @@ def _mirrored(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any] | None
     return kind if isinstance(kind, _PLAIN) and not isinstance(kind, sa.Enum) else None
 
 
-def load_types(source: Connection, tables: Iterable[str], schema: str = "legacy") -> dict[tuple[str, str], str]:
-    """Load the type of every column of these tables, by (table, column), as the source's catalogue has it now."""
-    rows = source.execute(_TYPES, (captured_schema(schema), sorted(tables))).fetchall()
+def load_types(source: Connection, tables: Iterable[str], within: str = "public") -> dict[tuple[str, str], str]:
+    """Load the type of every column of a schema's tables, by (table, column), as the source's catalogue has it now."""
+    rows = source.execute(_TYPES, (within, sorted(tables))).fetchall()
     return {(table, column): kind for table, column, kind in rows}
 
 
@@ -261,7 +264,7 @@ def key_type_of(unit: Unit, tables: Mapping[str, MirrorTable]) -> str:
     """The type of a unit's aggregate key, from its first simple source."""
     for source in unit.simple_sources:
         if source.is_identity:
-            return "bigint"
+            return "text" if source.column in {"cluster", "shop_id"} else "bigint"
         table = tables[source.name]
         for column in table.columns:
             if column.name == source.column:
@@ -308,7 +311,7 @@ def create(target: Connection, route: Route, tables: Mapping[str, MirrorTable]) 
         names = SQL(", ").join(map(Identifier, table.names))
         view = SQL("CREATE VIEW {} AS SELECT {} FROM {} WHERE NOT _gone")
         target.execute(view.format(table.view, names, table.base))
-        target.execute(SQL("COMMENT ON TABLE {} IS {}").format(table.base, Literal(table.schema)))
+        target.execute(SQL("COMMENT ON TABLE {} IS {}").format(table.base, Literal(f"{table.schema} {table.within}")))
     for name, table in tables.items():
         # The last look before a switch asks for what moved last, and writers wait for it. Copied rows have position 0/0.
         target.execute(
@@ -345,7 +348,7 @@ def load(target: Connection, only: str | None = None) -> dict[str, MirrorTable]:
     rows = target.execute(
         """SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
                   coalesce(array_position(i.indkey::int2[], a.attnum), -1), coalesce(d.description, ''),
-                  coalesce(o.description, 'legacy')
+                  coalesce(o.description, 'legacy public')
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
            JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
@@ -359,7 +362,10 @@ def load(target: Connection, only: str | None = None) -> dict[str, MirrorTable]:
     for name in sorted({r[0] for r in rows}):
         mine = [r for r in rows if r[0] == name]
         key = tuple(r[1] for r in sorted((r for r in mine if r[3] >= 0), key=lambda r: r[3]))
-        found[name] = MirrorTable(name, key, tuple(Column(r[1], r[2], r[4]) for r in mine), mine[0][5])
+        schema, _, within = mine[0][5].partition(" ")
+        found[name] = MirrorTable(
+            name, key, tuple(Column(r[1], r[2], r[4]) for r in mine), schema, within or _WITHIN[schema]
+        )
     return found
 
 

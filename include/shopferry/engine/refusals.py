@@ -11,8 +11,11 @@ from psycopg.sql import SQL, Composed, Identifier
 from shopferry.control import quarantine
 from shopferry.db import Connection
 from shopferry.engine.outcome import Merged
-from shopferry.engine.statements import Statements, row_key, target_of
+from shopferry.engine.statements import Statements, row_key
+from shopferry.engine.writes import target_of
 from shopferry.route.entities import EntityMapping
+
+_NOT_UNIQUE = "23505"
 
 
 def is_refusal(error: psycopg.Error) -> bool:
@@ -54,6 +57,9 @@ class Bisection:
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
+            parking = error.sqlstate == _NOT_UNIQUE and bool(self.own.park)
+        if parking and (moved := self._change_places(count)):
+            return moved
         keys = [
             r[0] for r in self.conn.execute(SQL("SELECT key FROM {} ORDER BY key").format(self.own.affected)).fetchall()
         ]
@@ -61,6 +67,8 @@ class Bisection:
         # another half has still to bring.
         try:
             with self.conn.transaction():
+                if parking and not self.unit.reverse:
+                    self._park()  # each of these rows is written, or leaves
                 merged = self._halve(keys, compare=False)
                 self._compare_rows()
         except psycopg.Error as error:
@@ -106,10 +114,32 @@ class Bisection:
             self.conn.execute(SQL("SET CONSTRAINTS {} IMMEDIATE").format(names))
             self.conn.execute(SQL("SET CONSTRAINTS {} DEFERRED").format(names))
 
+    def _change_places(self, count: int) -> Merged | None:
+        """Merge all affected keys at once where rows swap unique values; None where that is not all that is refused."""
+        try:
+            with self.conn.transaction():
+                self._park()
+                merged = self.write(count)
+                self._compare_rows()
+            return merged
+        except psycopg.Error as error:
+            if not is_refusal(error):
+                raise
+        return None
+
+    def _park(self) -> None:
+        """Give rows whose unique values change others that nobody has."""
+        self.conn.execute(self.own.fill.encode())
+        for statement in self.own.park:
+            self.conn.execute(statement.encode())
+        self.conn.execute(SQL("DELETE FROM {}").format(self.own.yielded))
+
     def _take_out(self) -> None:
         """Delete the affected keys' rows from the new shop; legacy's stay as they are: no mapping could make them whole again."""
         if self.unit.reverse:
             return
+        if self.own.follow_all:
+            self.conn.execute(self.own.follow_all.encode())
         self.conn.execute(
             SQL("DELETE FROM {} t USING {} a WHERE t.{} = a.key").format(
                 target_of(self.unit), self.own.affected, Identifier(self.unit.scope)

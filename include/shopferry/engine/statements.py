@@ -14,29 +14,19 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from shopferry.control import identity, quarantine
 from shopferry.db import Connection
-from shopferry.engine import changes
+from shopferry.engine import changes, constraints
+from shopferry.engine.writes import (
+    RESERVED,
+    Writes,
+    find_numbered,
+    good_rows,
+    load_casts,
+    target_of,
+)
 from shopferry.errors import MappingError
 from shopferry.keys import key_range, key_text
-from shopferry.route.entities import EntityMapping, IdentityMapping, Source, Unit, name_witness
+from shopferry.route.entities import Counts, EntityMapping, IdentityMapping, Source, Unit, name_witness
 from shopferry.route.route import Route
-
-RESERVED = ("problems", "left_out")
-# A value as its column's type. A cast to `varchar(32)` cuts what is longer, and an assignment refuses it: so texts and bits
-# are cast to types without a length, and are checked when they are written; `char(n)` is padded, which is no loss.
-_FITTED = """
-SELECT a.attname, CASE
-    WHEN b.typname IN ('varchar', 'text') THEN '{0}::text'
-    WHEN b.typname = 'bpchar' AND m.typmod > 4 THEN format(
-        '(CASE WHEN length({0}::text) < %%1$s THEN rpad({0}::text, %%1$s) ELSE {0}::text END)::bpchar', m.typmod - 4)
-    WHEN b.typname IN ('bit', 'varbit') THEN '{0}::varbit'
-    WHEN b.typname IN ('_varchar', '_text') THEN '{0}::text[]'
-    WHEN b.typname = '_varbit' THEN '{0}::varbit[]'
-    ELSE '{0}::' || replace(replace(format_type(a.atttypid, a.atttypmod), '{', '{{'), '}', '}}') END
-FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-JOIN pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
-CROSS JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS typmod) m
-WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
-"""
 
 
 @dataclass(frozen=True)
@@ -55,6 +45,12 @@ class Statements:
     held: Identifier | None = None  # where others read the entity: its rows as they were before a merge
     before: str | None = None  # note its rows under the affected keys there
     after: str | None = None  # and note as changed those that are not as they were
+    park: tuple[str, ...] = ()  # let go of unique values that change: where two rows change places
+    follow: str | None = None  # note the aggregates that a foreign key touches when rows are deleted
+    follow_all: str | None = None  # the same where all rows of the affected keys are
+    followers: frozenset[str] = frozenset()  # the units whose aggregates these are
+    take_followed: str | None = None  # where it follows others: those of its own that were noted into `affected`
+    forget_followed: str | None = None
 
 
 def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
@@ -78,13 +74,15 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
     take = compose_take(affected, _select_changed_keys(unit, reads))
     settle: Composable = SQL("SELECT 0")
     deferrable: tuple[Identifier, ...] = ()
-    held = before = after = None
+    held = before = after = follow = follow_all = take_followed = forget_followed = None
+    park: list[Composed] = []
+    followers: frozenset[str] = frozenset()
     if isinstance(unit, IdentityMapping):
         _require_whole_keys(conn, unit)
         stage_changed(conn, unit.relation, unit.changed)
         changed = Identifier("pg_temp", unit.changed)
         writes = identity.compose_resolution(
-            unit.identity, unit.sequence, affected=affected, wanted=yielded, changed=changed
+            unit.identity, unit.sequence, unit.text, affected=affected, wanted=yielded, changed=changed
         )
     else:
         assert isinstance(unit, EntityMapping)
@@ -97,8 +95,27 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
             loose=key_type if changes.find_loose(conn, f"pg_temp.affected_{unit.slug}", ["key"]) else None,
         )
         loose = changes.find_loose(conn, unit.entity, unit.key)
-        writes = _compose_writes(unit, affected, yielded, names, casts, loose)
+        rows = Writes(
+            unit, yielded, casts, tuple(names), tuple(loose), tuple(find_numbered(conn, unit.entity, unit.key))
+        )
+        writes = rows.compose(affected)
         deferrable = _find_deferrable(conn, unit)
+        park = constraints.compose_parking(conn, rows)
+        following = constraints.find_followers(conn, route, unit)
+        constraints.stage(conn, following)
+        followers = frozenset(u.name for u in constraints.list_followers(following))
+        follow, follow_all = (
+            s.as_string(conn) if s else None
+            for s in (
+                constraints.compose_following(unit, affected, condition, following)
+                for condition in (rows.compose_leaving(), SQL("true"))
+            )
+        )
+        if unit.name in _find_following(conn, route):
+            followed = constraints.name_followed(unit)
+            noted = SQL("SELECT key FROM {} EXCEPT SELECT key FROM {}").format(followed, affected)
+            take_followed = compose_take(affected, noted).as_string(conn)
+            forget_followed = SQL("DELETE FROM {}").format(followed).as_string(conn)
         if any(s.relation == unit.entity for u in route.units for s in u.sources):
             held = Identifier("pg_temp", f"before_{unit.slug}")
             before, after = (s.as_string(conn) for s in _compose_notes(conn, unit, affected, held))
@@ -115,7 +132,20 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
         held,
         before,
         after,
+        tuple(p.as_string(conn) for p in park),
+        follow,
+        follow_all,
+        followers,
+        take_followed,
+        forget_followed,
     )
+
+
+def _find_following(conn: Connection, route: Route) -> set[str]:
+    """Find the units whose rows a foreign key of the target may delete or empty."""
+    return {
+        u.name for m in route.mappings for u in constraints.list_followers(constraints.find_followers(conn, route, m))
+    }
 
 
 def _require_whole_keys(conn: Connection, unit: IdentityMapping) -> None:
@@ -163,7 +193,7 @@ def _compose_notes(
 
 def stage_changed(conn: Connection, relation: str, name: str) -> None:
     """Make sure of the temp table that holds a relation's changed rows as they were before and as they are after."""
-    rows: Composable = SQL("SELECT legacy_key, shop_key, cluster FROM ferry.identity")
+    rows: Composable = SQL("SELECT {} FROM ferry.identity").format(identity.COLUMNS)
     if not relation.startswith("identity."):
         rows = SQL("SELECT * FROM {}").format(Identifier(*relation.split(".")))
     changes.stage(conn, name, rows)
@@ -178,14 +208,6 @@ def load_columns(conn: Connection, relation: str) -> dict[str, str]:
             (relation,),
         ).fetchall()
     )
-
-
-def load_casts(conn: Connection, entity: str) -> dict[str, SQL]:
-    """Load the casts to the types of an entity's columns, each with a place `{}` for the value; empty without such a table.
-
-    What is too long for its column stays so, and is refused when it is written.
-    """
-    return {name: SQL(cast) for name, cast in conn.execute(_FITTED, (entity,)).fetchall()}
 
 
 def compose_take(affected: Identifier, keys: Composable) -> Composed:
@@ -227,23 +249,18 @@ def select_keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence
     return SQL(" UNION ALL ").join(selects)
 
 
-def target_of(unit: EntityMapping) -> Identifier:
-    """The entity's table."""
-    return Identifier(*unit.entity.split("."))
-
-
-def good_rows(yielded: Sequence[str]) -> SQL:
-    """The condition on `yielded y` that a row may enter the shop, given the columns the mapping yields."""
-    if "left_out" in yielded:
-        return SQL("cardinality(y.problems) = 0 AND y.left_out IS NULL")
-    return SQL("cardinality(y.problems) = 0")
-
-
 def row_key(unit: EntityMapping) -> Composed:
     """What names a row of `yielded y` in quarantine: the legacy id where the entity counts one, else its key."""
     if unit.counts:
-        return SQL("y.{}").format(Identifier(unit.counts.target_column))
+        return counted_key(unit.counts, "y")
     return key_text(unit.key, "y")
+
+
+def counted_key(counts: Counts, alias: str) -> Composed:
+    """Compose the legacy key that a row of the target, or one that its mapping yields, accounts for."""
+    if counts.expression.isidentifier():
+        return SQL("{}.{}").format(SQL(alias), Identifier(counts.expression))
+    return SQL("(SELECT {} FROM (SELECT {}.*) AS counted)").format(SQL(counts.expression), SQL(alias))
 
 
 def compose_passing_over(unit: EntityMapping, yielded: Identifier) -> Composed:
@@ -299,88 +316,3 @@ def _find_deferrable(conn: Connection, unit: EntityMapping) -> tuple[Identifier,
         (unit.entity,),
     ).fetchall()
     return tuple(Identifier(unit.entity.split(".")[0], r[0]) for r in rows)
-
-
-def _compose_writes(
-    unit: EntityMapping,
-    affected: Identifier,
-    yielded: Identifier,
-    names: Sequence[str],
-    casts: dict[str, SQL],
-    loose: Sequence[str],
-) -> list[Composed]:
-    """Compose three statements: delete what is not yielded any more, update what differs, insert what is not there.
-
-    Of the key only its `loose` columns are updated, in which an equal value may be another one.
-
-    Not one upsert for both: `ON CONFLICT DO UPDATE` locks each row as if its keys changed, and would so stand in the way
-    of everybody who checks a foreign key on it; `UPDATE` looks at what really changes.
-    """
-    table, good = target_of(unit), good_rows(names)
-    # Of the way back a row that may not be written is left as legacy has it: it holds columns that no mapping makes again.
-    stays = SQL("true") if unit.reverse else good
-    cast = {c: casts[c].format(Identifier("y", c)) for c in names if c not in RESERVED}
-    key, theirs = _row(unit.key, "t"), SQL(", ").join(cast[k] for k in unit.key)
-    same = SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in unit.key)
-    known = SQL(" AND ").join(SQL("y.{} IS NOT NULL").format(Identifier(k)) for k in unit.key)
-    rest = [c for c in cast if c not in unit.key or c in loose]
-    # NOT IN is hashed however large the planner believes the temp tables to be; a row without a key is not yielded.
-    statements = [
-        SQL(
-            "DELETE FROM {} t USING {} a WHERE t.{} = a.key "
-            "AND ({} NOT IN (SELECT {} FROM {} y WHERE {} AND {})) IS NOT FALSE"
-        ).format(table, affected, Identifier(unit.scope), key, theirs, yielded, stays, known)
-    ]
-    if rest:
-        statements.append(
-            SQL("UPDATE {} t SET {} FROM {} y WHERE {} AND {} AND {}").format(
-                table,
-                SQL(", ").join(SQL("{} = {}").format(Identifier(c), cast[c]) for c in rest),
-                yielded,
-                same,
-                good,
-                compose_difference(rest, casts, "t", "y"),
-            )
-        )
-    return [*statements, _compose_insert(unit, yielded, cast, good, same)]
-
-
-def _compose_insert(
-    unit: EntityMapping, yielded: Identifier, cast: dict[str, Composed], good: SQL, same: Composed
-) -> Composed:
-    """Compose the INSERT of the good rows that do not stand in the target yet; one that came meanwhile is updated."""
-    table, listed = target_of(unit), SQL(", ").join(map(Identifier, unit.key))
-    action: Composable = SQL("DO NOTHING")
-    if rest := [c for c in cast if c not in unit.key]:
-        action = SQL("DO UPDATE SET {}").format(
-            SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(c)) for c in rest)
-        )
-    # A key that the shop else numbers by itself (GENERATED ALWAYS) is the mapping's to say.
-    return SQL(
-        "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} y WHERE {} "
-        "AND NOT EXISTS (SELECT FROM {} t WHERE {}) ORDER BY {} ON CONFLICT ({}) {}"
-    ).format(
-        table,
-        SQL(", ").join(map(Identifier, cast)),
-        SQL(", ").join(cast.values()),
-        yielded,
-        good,
-        table,
-        same,
-        listed,
-        listed,
-        action,
-    )
-
-
-def compose_difference(names: Sequence[str], casts: dict[str, SQL], one: str, other: str) -> Composed:
-    """Compose the condition that two rows of an entity differ in these columns, bit by bit (`*<>`).
-
-    To `=` a month is thirty days, 1.10 is 1.1, and a citext is itself in capitals; json has none at all.
-    """
-    rows = (SQL(", ").join(casts[n].format(Identifier(alias, n)) for n in names) for alias in (one, other))
-    return SQL("ROW({})::record *<> ROW({})::record").format(*rows)
-
-
-def _row(names: Sequence[str], alias: str) -> Composed:
-    return SQL("ROW({})").format(SQL(", ").join(SQL("{}.{}").format(SQL(alias), Identifier(c)) for c in names))

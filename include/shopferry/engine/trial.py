@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import psycopg
 
 from shopferry.db import Connection
-from shopferry.engine import mirror, statements, witness
+from shopferry.engine import clean, mirror, statements, witness
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import MappingError
 from shopferry.route.entities import IdentityMapping, Unit
@@ -20,8 +20,10 @@ def try_merge(target: Connection, route: Route, tables: Mapping[str, MirrorTable
 
     Raises MappingError with file and line, ConfigError for a table that the mirror cannot hold.
     """
+    clean.create_functions(target, route)
     mirror.create(target, route, tables)
     witness.create(target, route, dict(tables))
+    clean.create_tables(target, route, tables)
     target.execute(f"SELECT {origin.WRITER}".encode())
     for unit in route.units:
         try:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from shopferry.route.identifiers import shorten_name
 
-OPTOUT = "ferry.optout"  # the one table of ours that a mapping may name as a source
+OPTOUT = "ferry.optout"  # opt-outs kept elsewhere
+SETTING = "ferry.setting"  # the installation's settings
+CLEAN = "clean"  # the schema of a route's own functions, and of entities that are there for other mappings
 _SLUG, _CUT = 50, 41  # bytes: with what stands before it, a temp table's name has at most 63
 
 
@@ -83,11 +85,12 @@ class Standardize:
 
 @dataclass(frozen=True)
 class Counts:
-    """Which legacy row is accounted for by which target column."""
+    """Which legacy row is accounted for by which row of the target: `expression` says its key of a row's columns."""
 
     table: str
     column: str
-    target_column: str
+    expression: str
+    line: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True)
@@ -175,10 +178,14 @@ class EntityMapping(Unit):
 
 @dataclass(frozen=True)
 class IdentityMapping(Unit):
-    """One identity: which legacy rows are the same shop row, and where new shop keys come from."""
+    """One identity: which legacy rows are the same shop row, and where new shop keys come from.
+
+    They are drawn from a sequence, or are the first legacy key; `text` makes of `shop_key` what the target has for a key.
+    """
 
     identity: str
-    sequence: str
+    sequence: str | None
+    text: str | None
 
     @property
     def target(self) -> str:

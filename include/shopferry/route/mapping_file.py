@@ -14,15 +14,14 @@ from shopferry.route import headed
 from shopferry.route.entities import OPTOUT, Counts, EntityMapping, IdentityMapping, Source, Standardize, Unit
 from shopferry.route.headed import HeadedFile
 
-# The schema of a mirror's views is named for the store that they show; what is captured there lies in that schema, but for
-# a legacy store, which has its tables in `public`.
+# The schema of a mirror's views is named for the store that they show; a file in `reverse` reads the new shop.
 _SOURCE = re.compile(r"^([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)(?:\(([a-z_][a-z0-9_]*)\))?$")
-_COUNTS = re.compile(r"^(?:legacy|shop)\.([a-z_][a-z0-9_]*)\(([a-z_][a-z0-9_]*)\)\s+as\s+([a-z_][a-z0-9_]*)$")
+_COUNTS = re.compile(r"^(?:legacy|shop)\.([a-z_][a-z0-9_]*)\(([a-z_][a-z0-9_]*)\)\s+as\s+(\S.*)$")
 _COLUMN_OF = re.compile(r"^([a-z_]+)?\s*(?:legacy|shop)\.([a-z_][a-z0-9_]*)\s*\((.+)\)$")
 _OF_WITNESS = re.compile(r"^([a-z_]+)\s+ferry\.witness_([a-z_][a-z0-9_]*)\s*\((.+)\)$")
 _WITNESS = re.compile(r"^(?:legacy|shop)\.([a-z_][a-z0-9_]*)\s*\((.+)\)$")
 _ENTITY_WORDS = {"entity", "key", "scope", "source", "counts", "standardize", "index", "after", "witness", "lineage"}
-_IDENTITY_WORDS = {"identity", "sequence", "source", "standardize", "index", "after", "witness", "lineage"}
+_IDENTITY_WORDS = {"identity", "sequence", "text", "source", "standardize", "index", "after", "witness", "lineage"}
 
 
 def read(file: Path, where: Path) -> Unit:
@@ -34,8 +33,8 @@ def read(file: Path, where: Path) -> Unit:
         if header.word not in (_IDENTITY_WORDS if is_identity else _ENTITY_WORDS):
             raise text.error(header.line, f"header {header.word!r} does not belong into this kind of file")
     body = text.body
-    sources = _read_sources(text, None if is_identity else text.first("entity").value.partition(".")[0])
-    schema = _find_schema(text, sources)
+    schema = "shop" if file.parent.parent.name == "reverse" else "legacy"
+    sources = _read_sources(text, schema)
     shared: dict[str, Any] = {
         "name": name,
         "schema": schema,
@@ -75,7 +74,8 @@ def _make_entity(text: HeadedFile, shared: dict[str, Any]) -> EntityMapping:
 
 
 def _make_identity(text: HeadedFile, shared: dict[str, Any]) -> IdentityMapping:
-    return IdentityMapping(**shared, identity=text.first("identity").value, sequence=text.first("sequence").value)
+    sequence, expression = (text.first(word).value if text.all(word) else None for word in ("sequence", "text"))
+    return IdentityMapping(**shared, identity=text.first("identity").value, sequence=sequence, text=expression)
 
 
 def _split_items(text: HeadedFile, word: str) -> Iterator[tuple[int, str]]:
@@ -86,13 +86,13 @@ def _split_items(text: HeadedFile, word: str) -> Iterator[tuple[int, str]]:
                 yield header.line, item.strip()
 
 
-def _read_sources(text: HeadedFile, own: str | None) -> tuple[Source, ...]:
-    """Read the sources with their lineage; `own` is the schema of the entities that the route itself fills."""
+def _read_sources(text: HeadedFile, captured: str) -> tuple[Source, ...]:
+    """Read the sources with their lineage; what is in neither the `captured` schema nor an identity is an entity."""
     lineage = {section.name: section for section in text.sections[1:]}
     sources = []
     for number, item in _split_items(text, "source"):
         match = _SOURCE.match(item)
-        if item != OPTOUT and (not match or match[1] not in {"legacy", "shop", "identity", own}):
+        if item != OPTOUT and (not match or match[1] == "ferry"):
             _refuse_odd_names(text, number, item)
             raise text.error(
                 number,
@@ -100,7 +100,7 @@ def _read_sources(text: HeadedFile, own: str | None) -> tuple[Source, ...]:
                 f"an entity, {OPTOUT}, or one of them without column and with a lineage section",
             )
         assert match
-        relation, is_entity = f"{match[1]}.{match[2]}", match[1] == own
+        relation, is_entity = f"{match[1]}.{match[2]}", match[1] not in {captured, "identity", "ferry"}
         if match[3]:
             sources.append(Source(relation, match[3], None, number, is_entity))
         elif relation in lineage:
@@ -108,6 +108,9 @@ def _read_sources(text: HeadedFile, own: str | None) -> tuple[Source, ...]:
         else:
             raise text.error(number, f"source {relation} has neither a column nor a `-- lineage: {relation}` section")
     text.first("source")
+    for section in text.sections[1:]:
+        if section.name not in {s.relation for s in sources if s.lineage}:
+            raise text.error(section.line, f"lineage of {section.name}, which is no source without column here")
     return tuple(sources)
 
 
@@ -126,21 +129,6 @@ def _refuse_odd_names(text: HeadedFile, line: int, item: str) -> None:
             f"{item!r} names a schema: legacy's tables are those of `public`, and are written legacy.<table>: "
             "move it there, and leave its application a view of the old name (docs/howto/own-stores.md)",
         )
-
-
-def _find_schema(text: HeadedFile, sources: tuple[Source, ...]) -> str:
-    """Find the schema of the store that is read."""
-    schemas = sorted({s.relation.partition(".")[0] for s in sources if s.is_captured})
-    if len(schemas) > 1:
-        raise text.error(
-            1,
-            "sources of both stores: a mapping reads one and makes rows of the other. "
-            "An entity of the route that is a source has the schema of this file's own entity",
-        )
-    for section in text.sections[1:]:
-        if section.name not in {s.relation for s in sources if s.lineage}:
-            raise text.error(section.line, f"lineage of {section.name}, which is no source without column here")
-    return schemas[0] if schemas else "legacy"
 
 
 def _read_standardize(text: HeadedFile) -> Iterator[Standardize]:
@@ -182,7 +170,9 @@ def _read_counts(text: HeadedFile) -> Counts | None:
         if not match:
             _refuse_odd_names(text, header.line, header.value)
             raise text.error(
-                header.line, f"counts wants `legacy.<table>(<column>) as <target column>`, not {header.value!r}"
+                header.line,
+                "counts wants `legacy.<table>(<column>) as <target column, or an expression over them>`, "
+                f"not {header.value!r}",
             )
-        return Counts(match[1], match[2], match[3])
+        return Counts(match[1], match[2], match[3], header.line)
     return None

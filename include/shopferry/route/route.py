@@ -12,9 +12,11 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from shopferry.errors import MappingError
-from shopferry.route import mapping_file
-from shopferry.route.entities import EntityMapping, Unit
+from shopferry.route import mapping_file, settings
+from shopferry.route.entities import CLEAN, EntityMapping, Unit
 from shopferry.settings import REVERSE, routes_dir
+
+FUNCTIONS = "functions.sql"
 
 
 def find_folder(name: str, root: Path | None = None) -> Path:
@@ -36,6 +38,8 @@ class Route:
     units: tuple[Unit, ...]
     phases: tuple[str, ...]
     schema: str = "legacy"  # of the mirror's views: the store that is read
+    shop_schema: str = "shop"  # where the new shop has its tables
+    functions: str = ""  # what makes its own functions
 
     @classmethod
     def load(cls, name: str, root: Path | None = None) -> Route:
@@ -68,7 +72,21 @@ class Route:
                         f"{unit.file}:{source.line}: source {source.relation!r} is not of the store that route {name} reads, "
                         f"which is {schema}"
                     )
-        return cls(name, tuple(sorted(ordered, key=lambda u: phases.index(u.phase))), phases, schema)
+        shop_schema = settings.load(name.removesuffix(REVERSE), root).shop_schema
+        functions = folder / FUNCTIONS
+        return cls(
+            name,
+            tuple(sorted(ordered, key=lambda u: phases.index(u.phase))),
+            phases,
+            schema,
+            shop_schema,
+            functions.read_text() if functions.exists() else "",
+        )
+
+    @property
+    def captured_schema(self) -> str:
+        """Where the captured tables lie in the store that is read."""
+        return self.shop_schema if self.reverse else "public"
 
     @property
     def reverse(self) -> bool:
@@ -83,7 +101,8 @@ class Route:
     @property
     def fingerprint(self) -> str:
         """The same for the same mappings, wherever they lie: whether what is installed is what the files say."""
-        return hashlib.sha256(repr([replace(u, file=Path(u.file.name)) for u in self.units]).encode()).hexdigest()
+        said = repr([replace(u, file=Path(u.file.name)) for u in self.units])
+        return hashlib.sha256(f"{said}{self.functions}{self.shop_schema}".encode()).hexdigest()
 
     @property
     def publication(self) -> str:
@@ -97,8 +116,13 @@ class Route:
 
     @property
     def entities(self) -> list[str]:
-        """The target's tables that it fills, schema-qualified, each once."""
-        return sorted({m.entity for m in self.mappings})
+        """The target's tables that it fills, schema-qualified, each once; not those of its own schema."""
+        return sorted({m.entity for m in self.mappings if not m.entity.startswith(f"{CLEAN}.")})
+
+    @property
+    def has_clean(self) -> bool:
+        """Whether it has functions, or entities of its own between its mappings."""
+        return bool(self.functions) or any(m.entity.startswith(f"{CLEAN}.") for m in self.mappings)
 
     @property
     def legacy_tables(self) -> list[str]:
@@ -108,7 +132,7 @@ class Route:
     @property
     def shop_tables(self) -> list[str]:
         """The new shop's tables that a switch closes or opens: all that it fills, and all that the way back reads."""
-        return sorted(set(self.entities) | {f"shop.{t}" for t in (self.back.tables if self.back else ())})
+        return sorted(set(self.entities) | {f"{self.shop_schema}.{t}" for t in (self.back.tables if self.back else ())})
 
     def of(self, phase: str) -> tuple[Unit, ...]:
         """Return the units of one phase, in merge order. Raises MappingError for an unknown phase."""

@@ -92,6 +92,7 @@ class RouteSettings:
     responsible: Responsible = field(default_factory=Responsible)
     cutover: Terms = field(default_factory=Terms)
     way_back_days: float = 14  # how long after the switch the way back is promised
+    shop_schema: str = "shop"  # where the new shop has its tables
 
 
 def load(route: str, root: Path | None = None) -> RouteSettings:
@@ -105,11 +106,12 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f'{where} is no TOML: {error}; it wants `owner = "…"` and `contact = "…"`') from None
     top = _Table(where, "", found)
-    top.require_known("owner", "contact", "way_back_days", "cutover", "optout")
+    top.require_known("owner", "contact", "way_back_days", "shop_schema", "cutover", "optout")
     return RouteSettings(
         Responsible(top.read_text("owner"), top.read_text("contact")),
         _read_terms(top.read_table("cutover"), top.read_table("optout")),
         top.read_number("way_back_days", RouteSettings.way_back_days, 0),
+        top.read_text("shop_schema") if "shop_schema" in top.held else RouteSettings.shop_schema,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from shopferry.db import Connection
-from shopferry.engine.statements import target_of
-from shopferry.route.entities import EntityMapping
+from shopferry.engine.statements import counted_key
+from shopferry.engine.writes import target_of
+from shopferry.route.entities import Counts, EntityMapping
 from shopferry.route.route import Route
 
 
@@ -39,15 +40,14 @@ def account(target: Connection, mapping: EntityMapping) -> Account:
                            WHEN t.found IS NULL AND q.row_key IS NULL AND l.row_key IS NOT NULL THEN 'left_out'
                            ELSE 'unaccounted' END AS outcome, l.reason, count(*)
                FROM {table} m
-               LEFT JOIN LATERAL (SELECT true AS found FROM {target} t WHERE t.{target_column} = m.{column}) t ON true
+               {found}
                LEFT JOIN ferry.quarantine q ON q.entity = {entity} AND q.row_key = m.{column}::text
                LEFT JOIN ferry.left_out l ON l.entity = {entity} AND l.row_key = m.{column}::text
                GROUP BY 1, 2"""
         ).format(
             table=Identifier(mapping.schema, mapping.counts.table),
-            target=target_of(mapping),
+            found=_find(mapping, mapping.counts),
             entity=Literal(mapping.entity),
-            target_column=Identifier(mapping.counts.target_column),
             column=Identifier(mapping.counts.column),
         )
     ).fetchall()
@@ -63,4 +63,18 @@ def account(target: Connection, mapping: EntityMapping) -> Account:
         total("quarantined"),
         dict(sorted(left_out.items())),
         total("unaccounted"),
+    )
+
+
+def _find(mapping: EntityMapping, counts: Counts) -> Composed:
+    """Compose the join of legacy's rows `m` with the rows of the target that account for them.
+
+    A column is looked up row by row, for it may have an index; an expression is computed once for each row.
+    """
+    column = SQL("m.{}").format(Identifier(counts.column))
+    if counts.expression.isidentifier():
+        select = SQL("LEFT JOIN LATERAL (SELECT true AS found FROM {} t WHERE {} = {}) t ON true")
+        return select.format(target_of(mapping), counted_key(counts, "t"), column)
+    return SQL("LEFT JOIN (SELECT {} AS key, true AS found FROM {} t) t ON t.key = {}").format(
+        counted_key(counts, "t"), target_of(mapping), column
     )

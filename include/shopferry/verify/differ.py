@@ -10,16 +10,8 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from shopferry.control.differences import Difference
 from shopferry.control.preexisting import is_prior
 from shopferry.db import Connection
-from shopferry.engine.statements import (
-    RESERVED,
-    compose_difference,
-    good_rows,
-    load_casts,
-    load_columns,
-    row_key,
-    select_keys_between,
-    target_of,
-)
+from shopferry.engine.statements import load_columns, row_key, select_keys_between
+from shopferry.engine.writes import RESERVED, compose_difference, good_rows, load_casts, target_of
 from shopferry.keys import key_range, key_ranges, key_text
 from shopferry.route.entities import EntityMapping
 from shopferry.verify.checksums import Part

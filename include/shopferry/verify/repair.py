@@ -21,7 +21,7 @@ from shopferry.control.differences import Difference
 from shopferry.engine import backfill, merge, mirror, mirror_rows
 from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.pair import Stores
-from shopferry.engine.statements import target_of
+from shopferry.engine.writes import target_of
 from shopferry.errors import PhaseError
 from shopferry.keys import key_text
 from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
@@ -235,7 +235,7 @@ def _forget_shop_keys(stores: Stores, unit: IdentityMapping, keys: Sequence[str]
     stores.target.execute(
         SQL(
             "WITH gone AS (DELETE FROM ferry.identity WHERE entity = {} AND legacy_key = ANY({}::bigint[]) "
-            "RETURNING legacy_key, shop_key, cluster) INSERT INTO {} SELECT * FROM gone"
+            "RETURNING legacy_key, shop_key, cluster, shop_id) INSERT INTO {} SELECT * FROM gone"
         ).format(Literal(unit.identity), Literal(list(keys)), Identifier("pg_temp", unit.changed))
     )
 

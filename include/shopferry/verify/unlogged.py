@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 from shopferry.control import differences
 from shopferry.db import Connection
-from shopferry.engine.mirror import captured_schema
 from shopferry.route.route import Route
 
 _FILES = """
@@ -25,7 +24,7 @@ FROM part JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamesp
 
 def load_files(source: Connection, route: Route, tables: Sequence[str]) -> dict[str, int]:
     """Load the numbers of the files that hold these captured tables, by table; of a partitioned one, by partition."""
-    return dict(source.execute(_FILES, (captured_schema(route.schema), list(tables))).fetchall())
+    return dict(source.execute(_FILES, (route.captured_schema, list(tables))).fetchall())
 
 
 def find_unlogged(source: Connection, target: Connection, route: Route) -> list[str]:

@@ -1,5 +1,5 @@
 -- Every query but the last works on temp tables: affected(key) holds legacy keys, wanted(legacy_key, cluster) what the mapping yields,
--- changed(legacy_key, shop_key, cluster) what moved, as it was before and as it is after.
+-- changed(legacy_key, shop_key, cluster, shop_id) what moved, as it was before and as it is after.
 
 -- name: lock
 -- No other session may join or leave these clusters until we commit. Buckets keep the lock table small; sorted against deadlock.
@@ -12,8 +12,8 @@ FROM (SELECT DISTINCT hashtext(cluster) & 1023 AS bucket
 
 -- name: before
 -- Only what will really change: rows that leave, and rows whose cluster becomes another.
-INSERT INTO {changed} (legacy_key, shop_key, cluster)
-SELECT i.legacy_key, i.shop_key, i.cluster
+INSERT INTO {changed} (legacy_key, shop_key, cluster, shop_id)
+SELECT i.legacy_key, i.shop_key, i.cluster, i.shop_id
 FROM ferry.identity i
 JOIN {affected} a ON a.key = i.legacy_key
 LEFT JOIN {wanted} w ON w.legacy_key = i.legacy_key
@@ -26,7 +26,8 @@ WHERE i.entity = {entity} AND i.legacy_key = a.key
 
 -- name: join
 -- A cluster keeps its shop key while a member stays; a key that nobody stays with goes along with the member that
--- leaves; all others get a new one from the shop's own sequence.
+-- leaves; all others get a new one: {number} says which, of `first`, the cluster's first legacy key. {text} makes the text
+-- that the target has for a key of `shop_key`; a key that has one keeps it.
 WITH moved AS MATERIALIZED (
     SELECT w.legacy_key, w.cluster, i.shop_key AS old
     FROM {wanted} w
@@ -51,17 +52,32 @@ WITH moved AS MATERIALIZED (
 ), taken_along AS (
     SELECT cluster, min(shop_key) AS shop_key FROM free GROUP BY cluster
 ), assigned AS MATERIALIZED (
-    SELECT c.cluster, coalesce(s.shop_key, t.shop_key, nextval({sequence}::regclass)) AS shop_key
-    FROM (SELECT cluster FROM clusters ORDER BY first) c
+    SELECT c.cluster, coalesce(s.shop_key, t.shop_key, {number}) AS shop_key
+    FROM (SELECT cluster, first FROM clusters ORDER BY first) c
     LEFT JOIN stays s USING (cluster) LEFT JOIN taken_along t USING (cluster)
+), named AS MATERIALIZED (
+    SELECT cluster, shop_key, {text} AS shop_id FROM assigned
 ), joined AS (
-    INSERT INTO ferry.identity AS i (entity, legacy_key, shop_key, cluster)
-    SELECT {entity}, m.legacy_key, a.shop_key, m.cluster
-    FROM moved m JOIN assigned a USING (cluster)
-    ON CONFLICT (entity, legacy_key) DO UPDATE SET shop_key = excluded.shop_key, cluster = excluded.cluster
-    RETURNING i.legacy_key, i.shop_key, i.cluster
+    INSERT INTO ferry.identity AS i (entity, legacy_key, shop_key, cluster, shop_id)
+    SELECT {entity}, m.legacy_key, a.shop_key, m.cluster, a.shop_id
+    FROM moved m JOIN named a USING (cluster)
+    ON CONFLICT (entity, legacy_key) DO UPDATE
+    SET shop_key = excluded.shop_key, cluster = excluded.cluster, shop_id = excluded.shop_id
+    RETURNING i.legacy_key, i.shop_key, i.cluster, i.shop_id
 )
-INSERT INTO {changed} (legacy_key, shop_key, cluster) SELECT legacy_key, shop_key, cluster FROM joined;
+INSERT INTO {changed} (legacy_key, shop_key, cluster, shop_id) SELECT legacy_key, shop_key, cluster, shop_id FROM joined;
+
+-- name: collide
+-- Refuse two keys of one text, and two clusters of one key: one row of the shop would be two persons or two orders.
+SELECT ferry.refuse_keys({entity}, min(i.shop_key), max(i.shop_key))
+FROM ferry.identity i
+WHERE i.entity = {entity} AND i.shop_id IN (SELECT c.shop_id FROM {changed} c)
+GROUP BY i.shop_id HAVING min(i.shop_key) <> max(i.shop_key)
+UNION ALL
+SELECT ferry.refuse_keys({entity}, min(i.legacy_key), max(i.legacy_key))
+FROM ferry.identity i
+WHERE i.entity = {entity} AND i.shop_key IN (SELECT c.shop_key FROM {changed} c)
+GROUP BY i.shop_key HAVING min(i.cluster) <> max(i.cluster);
 
 -- name: left
 -- Whether a legacy row stood under a shop key that it has no more.

@@ -131,6 +131,16 @@ CREATE TABLE IF NOT EXISTS ferry.identity (
 );
 CREATE INDEX IF NOT EXISTS identity_shop_key ON ferry.identity (entity, shop_key);
 CREATE INDEX IF NOT EXISTS identity_cluster ON ferry.identity USING hash (cluster);
+ALTER TABLE ferry.identity ADD COLUMN IF NOT EXISTS shop_id text;  -- the key as the target writes it, where that is a text
+CREATE INDEX IF NOT EXISTS identity_shop_id ON ferry.identity (entity, shop_id) WHERE shop_id IS NOT NULL;
+CREATE OR REPLACE FUNCTION ferry.refuse_keys(entity text, one bigint, other bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'identity %: the keys % and % would be one key in the new shop', entity, one, other
+        USING ERRCODE = 'SF002',
+              HINT = 'A function that makes texts of keys must make another text of each. Without a sequence, each row '
+                     'must be a cluster of its own.';
+END $$;
 
 -- What the libraries made of each distinct raw value: the audit trail of every correction.
 CREATE TABLE IF NOT EXISTS ferry.standardized (
