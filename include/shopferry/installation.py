@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from psycopg.sql import SQL, Composable, Identifier
 
-from shopferry.control import mark_key, phases, preexisting, routes, schema
+from shopferry.control import installed_settings, mark_key, phases, preexisting, routes, schema
 from shopferry.db import Connection
 from shopferry.engine import captured, clean, marks, mirror, witness
 from shopferry.engine.mirror import MirrorTable
+from shopferry.errors import ConfigError
 from shopferry.route.route import Route
 from shopferry.stores import fence
 
@@ -24,6 +25,8 @@ def install(source: Connection, target: Connection, route: Route) -> None:
     """
     if routes.is_current(target, route.name, route.fingerprint):
         _record_mark_key(target, route)
+        with target.transaction():
+            _store_settings(target, route)
         if (
             not route.reverse
             and routes.find_active(target, route.name) == "legacy"
@@ -38,6 +41,7 @@ def install(source: Connection, target: Connection, route: Route) -> None:
         schema.install_control(target)
         _record_mark_key(target, route)
         phases.register(target, route.name, route.phases)
+        _store_settings(target, route)
         tables = captured.cut_to_read(
             target, route, mirror.reflect(source, route.tables, route.schema, route.captured_schema)
         )
@@ -55,6 +59,20 @@ def install(source: Connection, target: Connection, route: Route) -> None:
 def _record_mark_key(target: Connection, route: Route) -> None:
     if marks.is_used(route):
         mark_key.record(target, marks.require_same(target))
+
+
+def _store_settings(target: Connection, route: Route) -> None:
+    """Store what route.toml says of the installation. Raises ConfigError for a secret that is not there, or is another one."""
+    known = installed_settings.load(target)
+    values = {s.name: (s.read(), s.secret) for s in route.settings}
+    begun = any(phases.State(p.state) is not phases.State.NEW for p in phases.load_all(target, route.name))
+    for name, (value, secret) in values.items():
+        if secret and begun and known.get(name, value) != value:
+            raise ConfigError(
+                f"setting {name} is another secret than the one that keys were made with: give back the old one, "
+                "or every key would change under the shop's customers"
+            )
+    installed_settings.store(target, values)
 
 
 def _close(target: Connection, route: Route) -> None:

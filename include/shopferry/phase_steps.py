@@ -18,7 +18,7 @@ from shopferry.control import chunks, continuity, differences, locks, phases, re
 from shopferry.control.chunks import Span
 from shopferry.control.differences import Difference
 from shopferry.control.phases import State
-from shopferry.engine import backfill, mirror
+from shopferry.engine import backfill, changed_settings, mirror
 from shopferry.engine.pair import open_stores
 from shopferry.errors import VerificationError
 from shopferry.retry import retrying
@@ -46,9 +46,13 @@ class Options:
 
 
 def install(settings: Settings) -> None:
-    """Make both stores ready: control tables, mirror, publication, fence. Idempotent."""
+    """Make both stores ready: control tables, mirror, publication, fence. Idempotent.
+
+    What reads a setting that was changed is merged again.
+    """
     with open_stores(settings, "install") as s:
         installation.install(s.source, s.target, s.route)
+        changed_settings.merge_readers(s)
 
 
 def begin(settings: Settings, phase: str, holder: str, options: Options) -> None:

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from own_shop import own_pair
 from pair import Pair
+from shopferry import installation
+from shopferry.engine import changed_settings
+from shopferry.engine.pair import Stores
+from shopferry.errors import ConfigError, MappingError
+from shopferry.route.route import Route
 
 MakeDb = Callable[..., str]
 
 LEGACY = """
 CREATE TABLE person (id integer PRIMARY KEY, email text, name text);
 CREATE TABLE place (id integer PRIMARY KEY, person_id integer, street text);
-CREATE TABLE purchase (id integer PRIMARY KEY, person_id integer, place_id integer, total numeric(12, 2), note text, number integer);
+CREATE TABLE purchase (id integer PRIMARY KEY, person_id integer, place_id integer, total numeric(12, 2), note text,
+    number integer);
 CREATE TABLE line (id integer PRIMARY KEY, purchase_id integer, title text, quantity integer);
 INSERT INTO person SELECT i, 'p' || i || '@example.com', 'Name ' || i FROM generate_series(1, 40) i;
 INSERT INTO place SELECT i, i, 'Street ' || i FROM generate_series(1, 40) i;
@@ -36,10 +43,19 @@ CREATE TABLE note (id text PRIMARY KEY, line_id text NOT NULL REFERENCES order_l
 """
 FUNCTIONS = """-- Texts of keys, as the target's application would make them.
 CREATE OR REPLACE FUNCTION clean.make_id(prefix text, number bigint) RETURNS text LANGUAGE sql IMMUTABLE
-RETURN prefix || '_' || lpad(number::text, 10, '0') || upper(left(md5(prefix || number), 16));
+RETURN prefix || '_' || lpad(number::text, 10, '0')
+    || upper(left(md5(prefix || number || (SELECT value FROM ferry.setting WHERE name = 'id_secret')),
+                  16));
 """
 FILES = {
-    "route.toml": 'owner = "a"\ncontact = "b"\nshop_schema = "public"\n',
+    "route.toml": """owner = "a"
+contact = "b"
+shop_schema = "public"
+
+[settings]
+currency = "pln"
+id_secret = { env = "ID_SECRET" }
+""",
     "functions.sql": FUNCTIONS,
     "contacts/customer.identity.sql": """-- identity: customer
 -- sequence: customer_numbers
@@ -95,12 +111,13 @@ SELECT p.id AS legacy_key, p.id::text AS cluster FROM affected a JOIN legacy.pla
     "orders/order.sql": """-- entity: public.order
 -- key: id
 -- scope: id
--- source: identity.order(shop_id), legacy.purchase, identity.customer, public.customer
+-- source: identity.order(shop_id), legacy.purchase, identity.customer, public.customer, ferry.setting
 -- counts: legacy.purchase(id) as (metadata->>'legacy_id')::integer
 -- index: legacy.purchase(person_id)
 -- after: contacts/customer, orders/order_address
 SELECT i.shop_id AS id, p.number AS display_id, 'legacy' AS "user", cu.id AS customer_id, ad.id AS address_id,
-       'pln' AS currency_code, p.total, jsonb_build_object('value', p.total::text, 'precision', 20) AS raw_total,
+       (SELECT value FROM ferry.setting WHERE name = 'currency') AS currency_code, p.total,
+       jsonb_build_object('value', p.total::text, 'precision', 20) AS raw_total,
        jsonb_build_object('legacy_id', p.id, 'note', p.note) AS metadata, '{}'::text[] AS problems
 FROM affected a
 JOIN ferry.identity i ON i.entity = 'order' AND i.shop_id = a.key
@@ -156,6 +173,11 @@ SELECT i.shop_id FROM changed c JOIN ferry.identity i ON i.entity = 'line' AND i
 SELECT p.id AS legacy_key, p.id::text AS cluster FROM affected a JOIN legacy.line p ON p.id = a.key
 """,
 }
+
+
+@pytest.fixture(autouse=True)
+def secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ID_SECRET", "one")
 
 
 @pytest.fixture
@@ -214,3 +236,87 @@ def test_what_a_cascade_takes_along_is_merged_again(real: Pair) -> None:
     clean(real)
     assert real.one("SELECT count(*) FROM note") == notes
     assert real.one('SELECT min(display_id) FROM "order" WHERE display_id > 90') == 1001
+
+
+def reload(pair: Pair, folder: Path) -> None:
+    """Install the route as its files are now."""
+    pair.route = Route.load("own", folder)
+    installation.install(pair.legacy, pair.shop, pair.route)
+
+
+def test_a_setting_that_changes_merges_what_reads_it(real: Pair, tmp_path: Path) -> None:
+    toml = tmp_path / "own" / "route.toml"
+    toml.write_text(toml.read_text().replace("pln", "eur"))
+    reload(real, tmp_path)
+    assert changed_settings.merge_readers(Stores(real.legacy, real.shop, real.route)) == ["currency"]
+    assert changed_settings.merge_readers(Stores(real.legacy, real.shop, real.route)) == []
+    assert real.ask('SELECT DISTINCT currency_code FROM "order"') == [("eur",)]
+    clean(real)
+
+
+def test_a_secret_stays_and_a_setting_that_is_missing_is_named(
+    real: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ID_SECRET", "two")
+    with pytest.raises(ConfigError, match="setting id_secret is another secret than the one that keys were made with"):
+        reload(real, tmp_path)
+    monkeypatch.delenv("ID_SECRET")
+    with pytest.raises(ConfigError, match="setting id_secret: environment variable ID_SECRET is empty or not there"):
+        reload(real, tmp_path)
+    toml = tmp_path / "own" / "route.toml"
+    toml.write_text(toml.read_text().replace("currency", "money"))
+    with pytest.raises(
+        MappingError, match=r"own/orders/order.sql:\d+: reads setting 'currency', which route.toml does not"
+    ):
+        reload(real, tmp_path)
+
+
+def test_texts_that_collide_are_named_with_both_keys(make_db: MakeDb, tmp_path: Path) -> None:
+    files = FILES | {
+        "functions.sql": FUNCTIONS.replace("number::text, 10", "(number % 7)::text, 10").replace("|| number", "")
+    }
+    says = r"identity customer: the keys 10\d\d and 10\d\d would be one key"
+    with own_pair(make_db, tmp_path, LEGACY, SHOP, files) as pair, pytest.raises(psycopg.Error, match=says):
+        pair.pass_phases()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        (
+            "functions.sql",
+            "IMMUTABLE",
+            "STABLE",
+            r"own/functions.sql:2: function clean.make_id\(text,bigint\) is not IMMUTABLE",
+        ),
+        (
+            "functions.sql",
+            "clean.make_id",
+            "public.make_id",
+            r"own/functions.sql:2: function make_id.* is in schema public",
+        ),
+        (
+            "functions.sql",
+            "lpad",
+            "lpaid",
+            r"own/functions.sql:3: function lpaid\(text, integer, unknown\) does not exist",
+        ),
+        (
+            "contacts/person.sql",
+            "lower(p.email) AS email, ",
+            "lower(p.mail) AS email, ",
+            r"contacts/person.sql:6: column p.mail",
+        ),
+        (
+            "orders/order.sql",
+            ", ferry.setting\n",
+            "\n",
+            r"order.sql:\d+: reads ferry.setting, which is no source",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(make_db: MakeDb, tmp_path: Path, file: str, old: str, new: str, says: str) -> None:
+    assert old in FILES[file]
+    with pytest.raises(MappingError, match=says):  # noqa: SIM117
+        with own_pair(make_db, tmp_path, LEGACY, SHOP, FILES | {file: FILES[file].replace(old, new)}):
+            pass

@@ -25,7 +25,7 @@ from shopferry.engine.writes import (
 )
 from shopferry.errors import MappingError
 from shopferry.keys import key_range, key_text
-from shopferry.route.entities import Counts, EntityMapping, IdentityMapping, Source, Unit, name_witness
+from shopferry.route.entities import SETTING, Counts, EntityMapping, IdentityMapping, Source, Unit, name_witness
 from shopferry.route.route import Route
 
 
@@ -64,7 +64,7 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
     key_type = load_columns(conn, f"pg_temp.affected_{unit.slug}")["key"]
     fill = SQL("INSERT INTO {} {}").format(yielded, select)
     empty = SQL("WITH a AS (DELETE FROM {}) DELETE FROM {}").format(affected, yielded)
-    known = {"ferry.identity" if s.is_identity else s.relation for s in unit.sources} | {"ferry.standardized"}
+    known = {"ferry.identity" if s.is_identity else s.relation for s in unit.sources} | {"ferry.standardized", SETTING}
     witnesses = {f"ferry.{name_witness(table)}": f"{unit.schema}.{table}" for table, _ in unit.witness}
     known |= set(witnesses)
     reads = changes.find_columns_read(conn, select, frozenset(known), frozenset(m.entity for m in route.mappings))

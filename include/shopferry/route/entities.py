@@ -107,6 +107,7 @@ class Unit(ABC):
     indexes: tuple[tuple[str, str], ...]  # (legacy table, column list)
     after: tuple[str, ...]
     witness: tuple[tuple[str, tuple[str, ...]], ...]  # (captured table, columns whose every state is kept)
+    reads_settings: bool
 
     @property
     @abstractmethod

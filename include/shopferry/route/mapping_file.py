@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from shopferry.route import headed
-from shopferry.route.entities import OPTOUT, Counts, EntityMapping, IdentityMapping, Source, Standardize, Unit
+from shopferry.route.entities import (
+    OPTOUT,
+    SETTING,
+    Counts,
+    EntityMapping,
+    IdentityMapping,
+    Source,
+    Standardize,
+    Unit,
+)
 from shopferry.route.headed import HeadedFile
 
 # The schema of a mirror's views is named for the store that they show; a file in `reverse` reads the new shop.
@@ -46,16 +55,19 @@ def read(file: Path, where: Path) -> Unit:
         "indexes": tuple(_read_indexes(text)),
         "after": tuple(item for _, item in _split_items(text, "after")),
         "witness": tuple(_read_witnesses(text)),
+        "reads_settings": any(item == SETTING for _, item in _split_items(text, "source")),
     }
     unit = _make_identity(text, shared) if is_identity else _make_entity(text, shared)
     for wanted in unit.standardize:
         if wanted.of_witness and wanted.table not in {table for table, _ in unit.witness}:
             raise text.error(wanted.line, f"ferry.witness_{wanted.table}: no `-- witness:` line here names that table")
-    if not any(s.is_optout for s in sources) and any(OPTOUT in s.text for s in text.sections):
-        raise text.error(
-            body.line,
-            f"reads {OPTOUT}, which is no source: an import would go unnoticed; name it in a `-- source:` line",
-        )
+    named = {item for _, item in _split_items(text, "source")}
+    for ours, change in ((OPTOUT, "an import"), (SETTING, "another value")):
+        if ours not in named and any(ours in s.text for s in text.sections):
+            raise text.error(
+                body.line,
+                f"reads {ours}, which is no source: {change} would go unnoticed; name it in a `-- source:` line",
+            )
     unread = unit.tables - {s.name for s in sources if s.is_captured}
     if unread:
         raise text.error(
@@ -91,13 +103,15 @@ def _read_sources(text: HeadedFile, captured: str) -> tuple[Source, ...]:
     lineage = {section.name: section for section in text.sections[1:]}
     sources = []
     for number, item in _split_items(text, "source"):
+        if item == SETTING:
+            continue
         match = _SOURCE.match(item)
         if item != OPTOUT and (not match or match[1] == "ferry"):
             _refuse_odd_names(text, number, item)
             raise text.error(
                 number,
                 f"source {item!r} is not legacy.<table>(<column>) (or shop.…), identity.<name>(<column>), "
-                f"an entity, {OPTOUT}, or one of them without column and with a lineage section",
+                f"an entity, {OPTOUT}, {SETTING}, or one of them without column and with a lineage section",
             )
         assert match
         relation, is_entity = f"{match[1]}.{match[2]}", match[1] not in {captured, "identity", "ferry"}

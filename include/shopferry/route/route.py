@@ -6,6 +6,7 @@ A mapping is data here; running it is the part of `engine.merge`.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -13,10 +14,12 @@ from pathlib import Path
 
 from shopferry.errors import MappingError
 from shopferry.route import mapping_file, settings
-from shopferry.route.entities import CLEAN, EntityMapping, Unit
+from shopferry.route.entities import CLEAN, SETTING, EntityMapping, Unit
+from shopferry.route.settings import Setting
 from shopferry.settings import REVERSE, routes_dir
 
 FUNCTIONS = "functions.sql"
+_SETTING = re.compile(rf"{re.escape(SETTING)}\b[^;]{{0,40}}?\bname\s*=\s*'([^']+)'", re.IGNORECASE)
 
 
 def find_folder(name: str, root: Path | None = None) -> Path:
@@ -40,6 +43,7 @@ class Route:
     schema: str = "legacy"  # of the mirror's views: the store that is read
     shop_schema: str = "shop"  # where the new shop has its tables
     functions: str = ""  # what makes its own functions
+    settings: tuple[Setting, ...] = ()  # of the installation
 
     @classmethod
     def load(cls, name: str, root: Path | None = None) -> Route:
@@ -72,16 +76,32 @@ class Route:
                         f"{unit.file}:{source.line}: source {source.relation!r} is not of the store that route {name} reads, "
                         f"which is {schema}"
                     )
-        shop_schema = settings.load(name.removesuffix(REVERSE), root).shop_schema
+        said = settings.load(name.removesuffix(REVERSE), root)
         functions = folder / FUNCTIONS
         return cls(
             name,
             tuple(sorted(ordered, key=lambda u: phases.index(u.phase))),
             phases,
             schema,
-            shop_schema,
+            said.shop_schema,
             functions.read_text() if functions.exists() else "",
-        )
+            said.settings,
+        ).require_settings()
+
+    def require_settings(self) -> Route:
+        """Return the route itself. Raises MappingError where a file reads a setting that route.toml does not have."""
+        known = {s.name for s in self.settings}
+        texts = [(f"{u.file}", u.line, t) for u in self.units for t in (u.body, *(s.lineage or "" for s in u.sources))]
+        texts.append((f"{self.name}/{FUNCTIONS}", 1, self.functions))
+        for where, line, text in texts:
+            for found in _SETTING.finditer(text):
+                if found[1] not in known:
+                    at = line + text[: found.start(1)].count("\n")
+                    raise MappingError(
+                        f"{where}:{at}: reads setting {found[1]!r}, which route.toml does not have: "
+                        f'write `{found[1]} = "…"` under [settings]'
+                    )
+        return self
 
     @property
     def captured_schema(self) -> str:

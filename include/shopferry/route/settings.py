@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -86,6 +87,38 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """One setting of the installation: a value, or for a secret where it is kept, an environment variable or a file."""
+
+    name: str
+    value: str = ""
+    env: str = ""
+    file: str = ""
+
+    @property
+    def secret(self) -> bool:
+        """Whether its value must not be shown."""
+        return bool(self.env or self.file)
+
+    def read(self) -> str:
+        """Read its value. Raises ConfigError where it is kept nowhere."""
+        if not self.secret:
+            return self.value
+        found = os.environ.get(self.env, "") if self.env else ""
+        if self.file:
+            try:
+                found = Path(self.file).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                found = ""
+        if not found.strip():
+            place = f"environment variable {self.env}" if self.env else f"file {self.file}"
+            raise ConfigError(
+                f"setting {self.name}: {place} is empty or not there: route.toml says that it is kept there"
+            )
+        return found.strip()
+
+
+@dataclass(frozen=True)
 class RouteSettings:
     """All that the file says."""
 
@@ -93,6 +126,7 @@ class RouteSettings:
     cutover: Terms = field(default_factory=Terms)
     way_back_days: float = 14  # how long after the switch the way back is promised
     shop_schema: str = "shop"  # where the new shop has its tables
+    settings: tuple[Setting, ...] = ()  # of the installation, for mappings and functions
 
 
 def load(route: str, root: Path | None = None) -> RouteSettings:
@@ -106,13 +140,25 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f'{where} is no TOML: {error}; it wants `owner = "…"` and `contact = "…"`') from None
     top = _Table(where, "", found)
-    top.require_known("owner", "contact", "way_back_days", "shop_schema", "cutover", "optout")
+    top.require_known("owner", "contact", "way_back_days", "shop_schema", "settings", "cutover", "optout")
     return RouteSettings(
         Responsible(top.read_text("owner"), top.read_text("contact")),
         _read_terms(top.read_table("cutover"), top.read_table("optout")),
         top.read_number("way_back_days", RouteSettings.way_back_days, 0),
         top.read_text("shop_schema") if "shop_schema" in top.held else RouteSettings.shop_schema,
+        tuple(_read_setting(top.read_table("settings"), name) for name in top.read_table("settings").held),
     )
+
+
+def _read_setting(given: _Table, name: str) -> Setting:
+    value = given.held[name]
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        return Setting(name, str(value))
+    kept = given.read_table(name)
+    kept.require_known("env", "file")
+    if len(kept.held) != 1:
+        raise given.make_error(name, f'a secret is kept in one place: `{name} = {{ env = "…" }}` or `{{ file = "…" }}`')
+    return Setting(name, **{word: kept.read_text(word) for word in kept.held})
 
 
 def _read_terms(given: _Table, optout: _Table) -> Terms:

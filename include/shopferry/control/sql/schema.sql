@@ -168,6 +168,14 @@ CREATE TABLE IF NOT EXISTS ferry.mark_key (
     fingerprint text NOT NULL
 );
 
+-- What the installation is like, by [settings] in route.toml: mappings and the route's functions read it.
+CREATE TABLE IF NOT EXISTS ferry.setting (
+    name   text PRIMARY KEY,
+    value  text NOT NULL,
+    secret boolean NOT NULL,
+    merged boolean NOT NULL DEFAULT true     -- false: changed, and what reads it was not merged again yet
+);
+
 -- Imports of opt-outs that are kept elsewhere.
 CREATE TABLE IF NOT EXISTS ferry.optout_import (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
