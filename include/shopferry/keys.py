@@ -26,9 +26,14 @@ def key_parts(names: Sequence[str], text: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")]
 
 
+def name_or_expression(text: str) -> Composable:
+    """Compose a column, or an expression over columns that a mapping's header has in place of one."""
+    return Identifier(text) if text.isidentifier() else SQL("({})").format(SQL(text))
+
+
 def key_range(table_key: Sequence[str], low: Sequence[object] | None, high: Sequence[object] | None) -> Composed:
     """The WHERE condition of a key range, `low` exclusive and `high` inclusive; open where None."""
-    key = SQL("({})").format(SQL(", ").join(map(Identifier, table_key)))
+    key = SQL("({})").format(SQL(", ").join(map(name_or_expression, table_key)))
     parts = []
     if low is not None:
         parts.append(SQL("{} > ({})").format(key, SQL(", ").join(map(Literal, low))))

@@ -8,7 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from own_shop import own_pair
-from pair import Pair
+from pair import Pair, connect
+from psycopg.conninfo import make_conninfo
 from shopferry import installation
 from shopferry.engine import changed_settings
 from shopferry.engine.pair import Stores
@@ -172,6 +173,18 @@ SELECT i.shop_id FROM changed c JOIN ferry.identity i ON i.entity = 'line' AND i
 -- source: legacy.line(id)
 SELECT p.id AS legacy_key, p.id::text AS cluster FROM affected a JOIN legacy.line p ON p.id = a.key
 """,
+    "reverse/functions.sql": """CREATE OR REPLACE FUNCTION clean.number_of(id text) RETURNS integer LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN id ~ '_[0-9]{10}[0-9A-F]{16}$' THEN substr(id, strpos(id, '_') + 1, 10)::integer END;
+""",
+    "reverse/all/purchase.sql": """-- entity: public.purchase
+-- key: id
+-- scope: id
+-- source: shop.order(clean.number_of(coalesce(id, '')))
+SELECT clean.number_of(o.id) AS id, l.person_id, l.place_id, o.total, o.metadata->>'note' AS note, o.display_id AS number,
+       '{}'::text[] AS problems
+FROM affected a JOIN shop."order" o ON clean.number_of(coalesce(o.id, '')) = a.key
+LEFT JOIN public.purchase l ON l.id = a.key
+""",
 }
 
 
@@ -320,3 +333,30 @@ def test_what_is_wrong_is_named(make_db: MakeDb, tmp_path: Path, file: str, old:
     with pytest.raises(MappingError, match=says):  # noqa: SIM117
         with own_pair(make_db, tmp_path, LEGACY, SHOP, FILES | {file: FILES[file].replace(old, new)}):
             pass
+
+
+def test_the_way_back_reads_any_schema_and_keys_by_an_expression(real: Pair, tmp_path: Path) -> None:
+    route = Route.load("own_reverse", tmp_path)
+    assert (route.captured_schema, route.entities) == ("public", ["public.purchase"])
+    assert real.route.shop_tables[:2] == ["public.customer", "public.note"]
+    installation.install(real.shop, real.legacy, route)
+    dsns = [make_conninfo(**c.info.get_parameters(), password=c.info.password) for c in (real.shop, real.legacy)]
+    back = Pair.open(*dsns, route)
+    try:
+        back.pass_phases()
+        assert back.verify("all").clean
+        indexed = back.one(
+            "SELECT indexdef FROM pg_indexes WHERE schemaname = 'mirror' AND indexdef LIKE '%number_of%'"
+        )
+        assert indexed
+        with connect(dsns[0]) as application, application.transaction():
+            application.execute("SET LOCAL shopferry.writer = 'ferry'")  # past the fence, which is up still
+            application.execute('UPDATE "order" SET total = 77 WHERE display_id = 5')
+            application.execute('DELETE FROM "order" WHERE display_id = 6')
+        back.sync()
+        assert back.one("SELECT total FROM purchase WHERE id = 5") == 77
+        assert back.one("SELECT count(*) FROM purchase WHERE id = 6") == 0
+        assert back.verify("all").clean
+    finally:
+        back.close_tap(back.legacy)
+        back.close()

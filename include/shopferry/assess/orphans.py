@@ -79,7 +79,7 @@ def _find_by_sources(route: Route, tables: Mapping[str, MirrorTable]) -> Iterato
     """Find two sources of one mapping with the same key, one of them as its own: the other names it."""
     for unit in route.units:
         columns = [(s.name, str(s.column)) for s in unit.simple_sources]
-        columns = [(t, c) for t, c in columns if t in tables]
+        columns = [(t, c) for t, c in columns if t in tables and c.isidentifier()]
         parents = [(t, c) for t, c in columns if tables[t].key == (c,)]
         for table, column in columns:
             if tables[table].key == (column,):

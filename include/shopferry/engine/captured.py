@@ -11,6 +11,7 @@ from shopferry.db import Connection
 from shopferry.engine import changes, clean, witness
 from shopferry.engine.mirror import MirrorTable, key_type_of
 from shopferry.errors import MappingError
+from shopferry.keys import name_or_expression
 from shopferry.route.entities import EntityMapping, Unit, name_witness
 from shopferry.route.route import Route
 
@@ -62,7 +63,7 @@ def _selects(route: Route) -> Iterable[tuple[Unit, str, int]]:
             if source.lineage:
                 yield unit, source.lineage, source.line
             elif not source.is_identity:
-                yield unit, f'SELECT "{source.column}" FROM {source.relation}', source.line
+                yield unit, f"SELECT {_write(str(source.column))} FROM {source.relation}", source.line
         for wanted in unit.standardize:
             relation = f"ferry.{name_witness(wanted.table)}" if wanted.of_witness else f"{unit.schema}.{wanted.table}"
             yield unit, f"SELECT ({wanted.expression})::text FROM {relation}", wanted.line
@@ -72,6 +73,10 @@ def _selects(route: Route) -> Iterable[tuple[Unit, str, int]]:
             yield unit, f"SELECT {', '.join(named)} FROM {unit.schema}.{table}", 0
         if isinstance(unit, EntityMapping) and unit.counts:
             yield unit, f'SELECT "{unit.counts.column}" FROM {unit.schema}.{unit.counts.table}', 0
+
+
+def _write(column: str) -> str:
+    return name_or_expression(column).as_string(None)
 
 
 def _probe(
@@ -85,7 +90,7 @@ def _probe(
     prefix = "CREATE TEMP VIEW probe AS "
     try:
         with target.transaction():
-            target.execute(f"CREATE TEMP TABLE affected (key {key_type_of(unit, full)})".encode())
+            target.execute(f"CREATE TEMP TABLE affected (key {key_type_of(target, unit, full)})".encode())
             target.execute(f"CREATE TEMP TABLE changed {changed}".encode())
             target.execute((prefix + select).encode())
             read = changes.find_dependencies(target, "probe")

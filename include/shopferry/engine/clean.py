@@ -72,7 +72,7 @@ def create_tables(target: Connection, route: Route, tables: Mapping[str, MirrorT
             continue
         table = Identifier(*unit.entity.split("."))
         select = SQL("WITH affected AS (SELECT NULL::{} AS key WHERE false) SELECT * FROM ({}) y").format(
-            SQL(key_type_of(unit, tables)), SQL(unit.body)
+            SQL(key_type_of(target, unit, tables)), SQL(unit.body)
         )
         try:
             with target.transaction():

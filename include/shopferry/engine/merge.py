@@ -19,6 +19,7 @@ from shopferry.engine import changes, statements, verdicts
 from shopferry.engine.outcome import Merged
 from shopferry.engine.refusals import Bisection, find_reason, is_refusal
 from shopferry.engine.statements import Statements
+from shopferry.keys import name_or_expression
 from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
 from shopferry.route.route import Route
 from shopferry.stores import origin
@@ -273,10 +274,10 @@ class Merger:
                     identity.COLUMNS, Literal(source.name)
                 )
             self.conn.execute(
-                SQL("INSERT INTO {} SELECT * FROM {} r WHERE r.{} = ANY({}::{}[])").format(
+                SQL("INSERT INTO {} SELECT * FROM {} r WHERE {} = ANY({}::{}[])").format(
                     Identifier("pg_temp", source.changed),
                     relation,
-                    Identifier(str(source.column)),
+                    name_or_expression(str(source.column)),
                     Literal(sorted(keys)),
                     SQL(key_type),
                 )

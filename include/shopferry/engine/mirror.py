@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from psycopg.sql import SQL, Composable, Identifier, Literal
 from sqlalchemy.dialects import postgresql
@@ -23,7 +24,8 @@ from shopferry import db
 from shopferry.control.schema import require_free
 from shopferry.db import Connection, blaming
 from shopferry.errors import ConfigError, MappingError
-from shopferry.route.entities import Unit, name_changed_table
+from shopferry.keys import name_or_expression
+from shopferry.route.entities import Source, Unit, name_changed_table
 from shopferry.route.identifiers import shorten_name
 from shopferry.route.route import Route
 
@@ -260,8 +262,8 @@ def load_types(source: Connection, tables: Iterable[str], within: str = "public"
     return {(table, column): kind for table, column, kind in rows}
 
 
-def key_type_of(unit: Unit, tables: Mapping[str, MirrorTable]) -> str:
-    """The type of a unit's aggregate key, from its first simple source."""
+def key_type_of(target: Connection, unit: Unit, tables: Mapping[str, MirrorTable]) -> str:
+    """Find the type of a unit's aggregate key, from its first simple source."""
     for source in unit.simple_sources:
         if source.is_identity:
             return "text" if source.column in {"cluster", "shop_id"} else "bigint"
@@ -269,8 +271,24 @@ def key_type_of(unit: Unit, tables: Mapping[str, MirrorTable]) -> str:
         for column in table.columns:
             if column.name == source.column:
                 return column.type
-        raise MappingError(f"{unit.file}:1: source {source.relation} has no column {source.column}")
+        if str(source.column).isidentifier():
+            raise MappingError(f"{unit.file}:1: source {source.relation} has no column {source.column}")
+        return _find_type(target, unit, source, table)
     raise MappingError(f"{unit.file}:1: no source with a column: the backfill would not know which keys there are")
+
+
+def _find_type(target: Connection, unit: Unit, source: Source, table: MirrorTable) -> str:
+    """Find the type of an expression that a source has in place of a column."""
+    row = SQL(", ").join(SQL("NULL::{} AS {}").format(SQL(c.type), Identifier(c.name)) for c in table.columns)
+    try:
+        with target.transaction():
+            found = target.execute(
+                SQL("SELECT pg_typeof({})::text FROM (SELECT {}) r").format(name_or_expression(str(source.column)), row)
+            ).fetchone()
+    except psycopg.Error as error:
+        raise MappingError(f"{unit.file}:{source.line}: {source.relation}: {error.diag.message_primary}") from None
+    assert found
+    return str(found[0])
 
 
 def create(target: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> None:
@@ -339,7 +357,8 @@ def _find_indexes(route: Route, tables: Mapping[str, MirrorTable]) -> set[tuple[
         wanted |= {(table, columns, columns) for table, columns in unit.indexes}
         for source in unit.simple_sources:
             if not source.is_identity and (source.column,) != tables[source.name].key[:1]:
-                wanted.add((source.name, str(source.column), f'"{source.column}"'))
+                column = str(source.column)
+                wanted.add((source.name, column, name_or_expression(column).as_string(None)))
     return wanted
 
 

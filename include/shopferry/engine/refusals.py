@@ -13,6 +13,7 @@ from shopferry.db import Connection
 from shopferry.engine.outcome import Merged
 from shopferry.engine.statements import Statements, row_key
 from shopferry.engine.writes import target_of
+from shopferry.keys import name_or_expression
 from shopferry.route.entities import EntityMapping
 
 _NOT_UNIQUE = "23505"
@@ -180,7 +181,7 @@ class Bisection:
         )
         if counts is None or source is None:
             return [key]
-        lineage = SQL("SELECT changed.{} FROM changed").format(Identifier(source.column or ""))
+        lineage = SQL("SELECT {} FROM changed").format(name_or_expression(source.column or "key"))
         if source.lineage:
             lineage = Composed([SQL(source.lineage)])
         counted = SQL(

@@ -24,7 +24,7 @@ from shopferry.engine.writes import (
     target_of,
 )
 from shopferry.errors import MappingError
-from shopferry.keys import key_range, key_text
+from shopferry.keys import key_range, key_text, name_or_expression
 from shopferry.route.entities import SETTING, Counts, EntityMapping, IdentityMapping, Source, Unit, name_witness
 from shopferry.route.route import Route
 
@@ -227,7 +227,7 @@ def _select_changed_keys(unit: Unit, reads: dict[str, list[str]] | None) -> Comp
 def _keys_of(source: Source, reads: list[str] | None) -> Composed:
     changed = changes.select_touching(Identifier("pg_temp", source.changed), reads)
     if source.column:
-        return SQL("SELECT {} AS key FROM ({}) c").format(Identifier(source.column), changed)
+        return SQL("SELECT {} AS key FROM ({}) c").format(name_or_expression(source.column), changed)
     return SQL("SELECT key FROM (WITH changed AS ({}) {}) AS lineage (key)").format(changed, SQL(str(source.lineage)))
 
 
@@ -245,7 +245,9 @@ def select_keys_between(unit: Unit, low: Sequence[object] | None, high: Sequence
         relations = [relation]
         if any(table == source.name and column in names for table, names in unit.witness):
             relations.append(Identifier("ferry", name_witness(source.name)))
-        selects += [SQL("SELECT {} AS key FROM {} WHERE {}").format(Identifier(column), r, within) for r in relations]
+        selects += [
+            SQL("SELECT {} AS key FROM {} WHERE {}").format(name_or_expression(column), r, within) for r in relations
+        ]
     return SQL(" UNION ALL ").join(selects)
 
 

@@ -24,7 +24,7 @@ from shopferry.route.entities import (
 from shopferry.route.headed import HeadedFile
 
 # The schema of a mirror's views is named for the store that they show; a file in `reverse` reads the new shop.
-_SOURCE = re.compile(r"^([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)(?:\(([a-z_][a-z0-9_]*)\))?$")
+_SOURCE = re.compile(r"^([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)(?:\((\S.*)\))?$")
 _COUNTS = re.compile(r"^(?:legacy|shop)\.([a-z_][a-z0-9_]*)\(([a-z_][a-z0-9_]*)\)\s+as\s+(\S.*)$")
 _COLUMN_OF = re.compile(r"^([a-z_]+)?\s*(?:legacy|shop)\.([a-z_][a-z0-9_]*)\s*\((.+)\)$")
 _OF_WITNESS = re.compile(r"^([a-z_]+)\s+ferry\.witness_([a-z_][a-z0-9_]*)\s*\((.+)\)$")
@@ -93,9 +93,16 @@ def _make_identity(text: HeadedFile, shared: dict[str, Any]) -> IdentityMapping:
 def _split_items(text: HeadedFile, word: str) -> Iterator[tuple[int, str]]:
     """Yield line and item of each comma-separated item of a word, whose brackets may hold commas of their own."""
     for header in text.all(word):
-        for item in re.split(r",\s*(?![^()]*\))", header.value):
-            if item:
+        depth, item = 0, ""
+        for sign in header.value:
+            depth += (sign == "(") - (sign == ")")
+            if sign == "," and depth == 0:
                 yield header.line, item.strip()
+                item = ""
+            else:
+                item += sign
+        if item.strip():
+            yield header.line, item.strip()
 
 
 def _read_sources(text: HeadedFile, captured: str) -> tuple[Source, ...]:
