@@ -299,3 +299,17 @@ def test_refusals_of_a_deleted_account_and_a_guest_stand_in_the_chain(pair: Pair
     marks = pair.ask("SELECT DISTINCT address_mark FROM shop.consent_event WHERE channel = 'email'")
     assert len(marks) == 1 and marks[0][0]  # one address, however it is written
     assert marks == pair.ask("SELECT address_mark FROM shop.consent WHERE purpose = 'marketing'")
+
+
+def test_an_address_that_is_another_stands_in_the_chain(pair: Pair) -> None:
+    begin(pair)
+    pair.write("UPDATE customers SET email = ' EWA@example.com' WHERE id = 1")  # written otherwise, and the same
+    pair.write("UPDATE customers SET phone = '602345678' WHERE id = 1")  # nothing was declared for it
+    pair.sync()
+    moved = "SELECT channel::text, happened_at = known_at, address_mark FROM shop.consent_event WHERE act = 'moved'"
+    assert pair.ask(moved) == []
+    pair.write("UPDATE customers SET email = 'ewa.lis@example.com' WHERE id = 1")
+    pair.sync()
+    mark = pair.one("SELECT value FROM ferry.standardized WHERE kind = 'email_mark' AND raw = 'ewa.lis@example.com'")
+    assert pair.ask(moved) == [("email", True, mark)]
+    pair.check()

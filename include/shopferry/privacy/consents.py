@@ -25,7 +25,7 @@ from shopferry.route.route import Route, find_folder
 
 FILE = "consents.sql"
 LEGACY = "legacy:"  # before a key: the number of a legacy account
-ACTS = ("asked", "granted", "confirmed", "withdrawn", "objected", "expired")
+ACTS = ("asked", "granted", "confirmed", "withdrawn", "objected", "expired", "moved")
 STATES = ("granted", "withdrawn", "unproven", "pending", "expired")
 BASES = ("consent", "soft_opt_in")
 _QUERIES = ("person", "state", "chain", "texts")

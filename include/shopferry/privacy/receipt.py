@@ -21,6 +21,7 @@ _EVENT_STATES = {
     "confirmed": "dpv:ConsentGiven",
     "withdrawn": "dpv:ConsentWithdrawn",
     "objected": "dpv:ConsentRefused",
+    "moved": "dpv:ConsentInvalidated",
     "expired": "dpv:ConsentExpired",
 }
 _STATES = {

@@ -234,8 +234,8 @@ COMMENT ON COLUMN shop.consent.evidence IS 'Every old declaration that led to th
 COMMENT ON COLUMN shop.consent.legacy_consent_id IS 'Old declaration that decides the state; NULL when derived from the newsletter flag or given here.';
 COMMENT ON COLUMN shop.consent.legacy_customer_id IS 'Old account that made it.';
 
-CREATE TYPE shop.consent_act_kind AS ENUM ('granted', 'confirmed', 'withdrawn', 'objected');
-COMMENT ON TYPE shop.consent_act_kind IS 'What somebody did: objected is a refusal told to somebody else than the shop.';
+CREATE TYPE shop.consent_act_kind AS ENUM ('granted', 'confirmed', 'withdrawn', 'objected', 'moved');
+COMMENT ON TYPE shop.consent_act_kind IS 'What somebody did: objected is a refusal told to somebody else than the shop; moved, that the address is another one from then on.';
 
 CREATE TABLE shop.consent_event (
     source_key      text PRIMARY KEY,

@@ -55,6 +55,17 @@ WITH spelling(written, channel) AS (VALUES
     JOIN ferry.standardized s ON (s.kind = 'email_mark' AND s.raw = c.email)
                               OR (s.kind = 'phone_mark' AND s.raw = coalesce(c.bill_country, '') || '|' || c.phone)
     JOIN ferry.optout o ON o.mark = s.value
+), moved AS (  -- another e-mail, or for SMS and telephone another number, in an account that had declared something for it
+    SELECT m.key, m.legacy_key, k.channel, w._known, w._lsn,
+           CASE k.channel WHEN 'email' THEN e.value ELSE p.value END AS mark,
+           lag(CASE k.channel WHEN 'email' THEN e.value ELSE p.value END)
+               OVER (PARTITION BY m.key, m.legacy_key, k.channel ORDER BY w._lsn) AS mark_before
+    FROM member m
+    JOIN ferry.witness_customers w ON w.id = m.legacy_key AND NOT w._gone
+    JOIN (SELECT DISTINCT d.legacy_key, d.channel FROM declared d WHERE d.channel IN ('email', 'sms', 'phone')) k
+        ON k.legacy_key = m.legacy_key
+    LEFT JOIN ferry.standardized e ON e.kind = 'email_mark' AND e.raw = w.email
+    LEFT JOIN ferry.standardized p ON p.kind = 'phone_mark' AND p.raw = coalesce(w.bill_country, '') || '|' || w.phone
 ), act AS (
     SELECT d.key, d.legacy_key, 'marketing' AS purpose, d.channel, d.act, d.at, d._known, d._lsn, d.email, d.wording, d.ip,
            d.overwritten,
@@ -70,6 +81,10 @@ WITH spelling(written, channel) AS (VALUES
     SELECT r.key, r.legacy_key, 'marketing', r.channel, 'objected', r.at AT TIME ZONE 'Europe/Warsaw', r.at, NULL, NULL, NULL,
            NULL, false, concat('optout:', r.source, '/', r.legacy_key, ':', r.channel, ':', r.mark)
     FROM reported r
+    UNION ALL
+    SELECT v.key, v.legacy_key, 'marketing', v.channel, 'moved', v._known AT TIME ZONE 'Europe/Warsaw', v._known, v._lsn,
+           NULL, NULL, NULL, false, concat('moved:', v.legacy_key, ':', v.channel, ':', v._lsn)
+    FROM moved v WHERE v.mark <> v.mark_before
 ), first AS (
     SELECT DISTINCT ON (a.source_key) a.*,
            bool_and(a.overwritten) OVER (PARTITION BY a.source_key) AS gone
