@@ -146,6 +146,7 @@ class SharedStack:
         with here(self._environment(self._last)):
             try:
                 if self._compared:
+                    self._end_airflow()  # no shop was made with it
                     self.reset(self._last)
                     self.compare(self._last)
             finally:
