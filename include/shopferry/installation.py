@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from psycopg.sql import SQL, Composable, Identifier
 
-from shopferry.control import installed_settings, mark_key, phases, preexisting, routes, schema
+from shopferry.control import installed_settings, mark_key, phases, preexisting, routes, schema, target_shape
 from shopferry.db import Connection
 from shopferry.engine import captured, clean, marks, mirror, witness
 from shopferry.engine.mirror import MirrorTable
@@ -53,6 +53,7 @@ def install(source: Connection, target: Connection, route: Route) -> None:
             _close(target, route)
         schema.install_markers(source)
         publish(source, route, tables)
+        target_shape.record(target, route.name, route.entities)
         routes.record_installed(target, route.name, route.fingerprint)
 
 

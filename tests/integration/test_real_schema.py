@@ -11,9 +11,10 @@ from own_shop import own_pair
 from pair import Pair, connect
 from psycopg.conninfo import make_conninfo
 from shopferry import installation
+from shopferry.control import target_shape
 from shopferry.engine import changed_settings
 from shopferry.engine.pair import Stores
-from shopferry.errors import ConfigError, MappingError
+from shopferry.errors import ConfigError, MappingError, PhaseError
 from shopferry.route.route import Route
 
 MakeDb = Callable[..., str]
@@ -360,3 +361,21 @@ def test_the_way_back_reads_any_schema_and_keys_by_an_expression(real: Pair, tmp
     finally:
         back.close_tap(back.legacy)
         back.close()
+
+
+def test_tables_that_the_application_changes_are_named(real: Pair) -> None:
+    entities = real.route.entities
+    assert target_shape.find_lost(real.shop, "own", entities) == []
+    real.shop.execute("ALTER TABLE note ADD COLUMN kind text, ADD COLUMN rank integer NOT NULL DEFAULT 1")
+    assert target_shape.find_added(real.shop, "own", entities, required=True) == []
+    assert target_shape.find_added(real.shop, "own", entities, required=False) == [
+        "public.note.kind has come",
+        "public.note.rank has come",
+    ]
+    assert real.verify("orders").clean
+    real.shop.execute("ALTER TABLE note ALTER COLUMN rank DROP DEFAULT; ALTER TABLE note RENAME COLUMN text TO body")
+    [required] = target_shape.find_added(real.shop, "own", [*entities], required=True)
+    assert required == "public.note.rank has come, is NOT NULL and has no default: every new row is refused"
+    with pytest.raises(PhaseError, match=r"phase orders fills are others .*: public.note.text is gone or renamed"):
+        real.verify("orders")
+    assert real.verify("contacts").clean

@@ -91,6 +91,11 @@ WRONG = [
         Code.BESIDE_LOG,
         "since the verification: public.orders_2019 is gone: run `shopferry verify`",
     ),
+    (
+        replace(WELL, target_changed=("shop.customer.phone is gone or renamed",)),
+        Code.TARGET_CHANGED,
+        "since the route was installed: shop.customer.phone is gone or renamed: mend the mapping",
+    ),
     (replace(WELL, lost="table public.orders is not in publication x"), Code.CHANGES_LOST, "public.orders"),
     (replace(WELL, topics=(*TOPICS[1:], Topic("demo.public.x"))), Code.TOPIC_MISSING, "no topic demo.public.x"),
     (

@@ -16,7 +16,7 @@ import psycopg
 
 from shopferry import db, signals
 from shopferry.cli.output import name_who, publish_report, show
-from shopferry.control import backups, chunks, phases, routes
+from shopferry.control import backups, chunks, phases, routes, target_shape
 from shopferry.control.gates import Gate
 from shopferry.errors import ConfigError, GapError, ShopferryError
 from shopferry.retry import describe, is_transient, retrying
@@ -59,13 +59,15 @@ def phase_init(args: argparse.Namespace) -> int:
     settings = Settings.load()
     phase_steps.install(settings)
     route = Route.load(settings.route)
-    show(
-        args,
-        [
-            {"installed": "captured tables of legacy", "names": route.tables},
-            {"installed": "tables of the new shop that the route fills", "names": route.entities},
-        ],
-    )
+    with db.connect(settings.target_dsn, "init") as shop:
+        added = target_shape.find_added(shop, route.name, route.entities, required=False)
+    listed = [
+        {"installed": "captured tables of legacy", "names": route.tables},
+        {"installed": "tables of the new shop that the route fills", "names": route.entities},
+    ]
+    if added:
+        listed.append({"installed": "columns of these that have come since, and no mapping fills", "names": added})
+    show(args, listed)
     return 0
 
 

@@ -18,7 +18,7 @@ from shopferry.cdc.broker import read_held, topics
 from shopferry.cdc.identities import find_refused
 from shopferry.cdc.positions import Gap, Held
 from shopferry.cdc.slot import find_withheld
-from shopferry.control import chunks, continuity, offsets, phases, quarantine, routes
+from shopferry.control import chunks, continuity, offsets, phases, quarantine, routes, target_shape
 from shopferry.control.offsets import Consumer, Partition, Position
 from shopferry.control.phases import State
 from shopferry.db import Connection
@@ -100,6 +100,7 @@ class SyncHealth:
         str, ...
     ] = ()  # why the application of the store that is read cannot change rows there, one clause each
     unlogged: tuple[str, ...] = ()  # what was done to whole tables of it since the verification, one clause each
+    target_changed: tuple[str, ...] = ()  # columns that are gone, or that refuse every new row, one clause each
     lost: str | None = None  # what changes were lost by, until a resync brings them
     position: Position | None = None
     applied_lag_s: float = 0.0  # commit to application, of the newest batches
@@ -207,6 +208,7 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
         withheld=tuple(withheld),
         refused=tuple(refused),
         unlogged=tuple(missed),
+        target_changed=tuple(_find_changed_columns(shop, route)) if begun and active == "legacy" else (),
         lost=continuity.load(shop, name).lost,
         position=offsets.load_position(shop, name),
         applied_lag_s=backfill.measure_lag(shop, name),
@@ -265,6 +267,11 @@ def _read_phases(shop: Connection, route: Route) -> tuple[PhaseProgress, ...]:
         )
         for p in phases.load_all(shop, route.name)
     )
+
+
+def _find_changed_columns(shop: Connection, route: Route) -> list[str]:
+    known = route.name, route.entities
+    return [*target_shape.find_lost(shop, *known), *target_shape.find_added(shop, *known, required=True)]
 
 
 def _read_slot(legacy: Connection, route: Route) -> Slot | None:

@@ -40,6 +40,7 @@ class Code(StrEnum):
     UNPUBLISHED = "unpublished"
     WRITES_REFUSED = "writes-refused"
     BESIDE_LOG = "beside-the-log"
+    TARGET_CHANGED = "target-changed"
     CHANGES_LOST = "changes-lost"
     TOPIC_MISSING = "topic-missing"
     EVENTS_MISSING = "events-missing"
@@ -105,6 +106,15 @@ def _find_all(health: SyncHealth, limits: Limits) -> list[Problem]:
                 Code.BESIDE_LOG,
                 f"{health.read} has changed beside its log since the verification: {_join_some(list(health.unlogged))}: run "
                 "`shopferry verify`, then `shopferry repair` of what differs",
+            )
+        )
+    if health.target_changed:
+        found.append(
+            Problem(
+                Code.TARGET_CHANGED,
+                f"the application of {health.written} has changed its tables since the route was installed: "
+                f"{_join_some(list(health.target_changed))}: mend the mapping and `shopferry phase init`, "
+                "or give the column back",
             )
         )
     if health.unfenced:

@@ -20,10 +20,11 @@ from typing import TypeVar
 from psycopg.sql import SQL, Literal
 
 from shopferry import db
-from shopferry.control import differences, locks
+from shopferry.control import differences, locks, target_shape
 from shopferry.control.differences import Difference, Run
 from shopferry.db import Connection
 from shopferry.engine import mirror
+from shopferry.errors import PhaseError
 from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
 from shopferry.route.route import Route
 from shopferry.verify import checks, checksums, differ, identities, unlogged
@@ -76,6 +77,11 @@ def verify(
     Commits what it books itself, as the comparison spans several snapshots. One of a phase at a time: a second one waits.
     """
     with locks.verifying(target, route.name, phase):
+        if lost := target_shape.find_lost(target, route.name, [u.target for u in route.of(phase)]):
+            raise PhaseError(
+                f"the tables that phase {phase} fills are others than when it was installed: {'; '.join(lost)}. Mend the "
+                "mapping and `shopferry phase init`, or give the column back"
+            )
         files = unlogged.load_files(source, route, route.tables_of(phase))
         with target.transaction():
             run = differences.begin(target, route.name, phase, files)

@@ -176,6 +176,15 @@ CREATE TABLE IF NOT EXISTS ferry.setting (
     merged boolean NOT NULL DEFAULT true     -- false: changed, and what reads it was not merged again yet
 );
 
+-- The columns of the tables that a route fills, as they were when it was installed.
+CREATE TABLE IF NOT EXISTS ferry.target_column (
+    route  text NOT NULL,
+    entity text NOT NULL,
+    name   text NOT NULL,
+    type   text NOT NULL,
+    PRIMARY KEY (route, entity, name)
+);
+
 -- Imports of opt-outs that are kept elsewhere.
 CREATE TABLE IF NOT EXISTS ferry.optout_import (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
