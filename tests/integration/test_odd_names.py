@@ -116,13 +116,32 @@ SELECT c.id, c."Name" AS name, '{}'::text[] AS problems FROM affected a JOIN leg
             pair.write("""UPDATE sales."Customer" SET "Name" = 'x'""")
 
 
+@pytest.mark.parametrize("source", ["ownerId", '"ownerId"'])
+def test_a_source_may_be_a_column_with_capitals(make_db: Callable[..., str], tmp_path: Path, source: str) -> None:
+    legacy = (
+        'CREATE TABLE thing (id bigint PRIMARY KEY, "ownerId" integer); INSERT INTO thing VALUES (1, 7), (2, 7), (3, 8)'
+    )
+    mapping = f"""-- entity: shop.owner
+-- key: id
+-- scope: id
+-- source: legacy.thing({source})
+SELECT a.key AS id, count(t.id) AS things, '{{}}'::text[] AS problems
+FROM affected a JOIN legacy.thing t ON t."ownerId" = a.key GROUP BY a.key
+"""
+    shop = "CREATE SCHEMA shop; CREATE TABLE shop.owner (id integer PRIMARY KEY, things bigint)"
+    with own_pair(make_db, tmp_path, legacy, shop, {"all/owner.sql": mapping}) as pair:
+        pair.pass_phases()
+        pair.write('UPDATE thing SET "ownerId" = 8 WHERE id = 2')
+        pair.sync()
+        assert pair.ask("SELECT id, things FROM shop.owner ORDER BY id") == [(7, 1), (8, 2)]
+        assert pair.verify("all").clean
+
+
 @pytest.mark.parametrize(
     "header",
     [
         '-- source: legacy."Customer"("Id")',
         "-- source: legacy.Customer(Id)",
-        "-- source: legacy.orders(customerId)",
-        '-- source: legacy.orders("customerId")',
         "-- source: legacy.größen(id)",
         '-- source: legacy.orders(id)\n-- counts: legacy."Orders"(id) as id',
         '-- source: legacy.orders(id)\n-- index: legacy."Orders"(id)',

@@ -1,7 +1,7 @@
 """The columns of the tables that a route fills, as they were when it was installed: what the application changes is named.
 
-A shop's application migrates its own tables while it is moved. A column that is gone, or of another type, stops what writes it;
-one that has come is noted, for no mapping fills it.
+A shop's application migrates its own tables while it is moved. A column that is gone stops what writes it; one that has come is
+noted, for no mapping fills it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from shopferry.db import Connection
 
 _COLUMNS = """
-SELECT e.name AS entity, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
+SELECT e.name AS entity, a.attname AS name,
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '' AS required
 FROM unnest(%(entities)s::text[]) AS e (name)
 JOIN pg_class c ON c.oid = to_regclass(quote_ident(split_part(e.name, '.', 1)) || '.' || quote_ident(split_part(e.name, '.', 2)))
@@ -23,19 +23,18 @@ def record(conn: Connection, route: str, entities: Sequence[str]) -> None:
     """Record the columns of these tables as they are now."""
     conn.execute("DELETE FROM ferry.target_column WHERE route = %s", (route,))
     conn.execute(
-        f"""INSERT INTO ferry.target_column (route, entity, name, type)
-            SELECT %(route)s, entity, name, type FROM ({_COLUMNS}) c""".encode(),
+        f"""INSERT INTO ferry.target_column (route, entity, name)
+            SELECT %(route)s, entity, name FROM ({_COLUMNS}) c""".encode(),
         {"route": route, "entities": list(entities)},
     )
 
 
 def find_lost(conn: Connection, route: str, entities: Sequence[str]) -> list[str]:
-    """Find the columns that are gone or of another type since, one clause each."""
+    """Find the columns that are gone since, one clause each."""
     rows = conn.execute(
-        f"""SELECT t.entity || '.' || t.name || CASE WHEN c.name IS NULL THEN ' is gone or renamed'
-                   ELSE ' is now ' || c.type || ', it was ' || t.type END
+        f"""SELECT t.entity || '.' || t.name || ' is gone or renamed'
             FROM ferry.target_column t LEFT JOIN ({_COLUMNS}) c ON (c.entity, c.name) = (t.entity, t.name)
-            WHERE t.route = %(route)s AND t.entity = ANY(%(entities)s) AND c.type IS DISTINCT FROM t.type ORDER BY 1""".encode(),
+            WHERE t.route = %(route)s AND t.entity = ANY(%(entities)s) AND c.name IS NULL ORDER BY 1""".encode(),
         {"route": route, "entities": list(entities)},
     ).fetchall()
     return [clause for (clause,) in rows]

@@ -181,7 +181,6 @@ CREATE TABLE IF NOT EXISTS ferry.target_column (
     route  text NOT NULL,
     entity text NOT NULL,
     name   text NOT NULL,
-    type   text NOT NULL,
     PRIMARY KEY (route, entity, name)
 );
 
