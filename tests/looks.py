@@ -93,9 +93,10 @@ def look(flow: Flow) -> Look:
 
 
 def files(flow: Flow) -> list[str]:
-    """The files of the data directory by name, but for logs and for what PostgreSQL keeps in its own directories."""
+    """The files of the data directory by name, but for logs, Airflow's, and what PostgreSQL keeps in its own directories."""
     found = sorted(str(f.relative_to(flow.directory)) for f in flow.directory.rglob("*") if f.is_file())
-    return [f for f in found if not f.endswith(".log") and (not f.startswith("pg/") or f.count("/") == 1)]
+    found = [f for f in found if not f.endswith(".log") and not f.startswith("airflow/")]
+    return [f for f in found if not f.startswith("pg/") or f.count("/") == 1]
 
 
 def differing(made: Look, now: Look) -> dict[str, list[object]]:
