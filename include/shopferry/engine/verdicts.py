@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from shopferry.control import locks
 from shopferry.db import Connection
@@ -25,7 +25,7 @@ def ensure(conn: Connection, column: Standardize, schema: str) -> int:
     # A column may have millions: they stay at the server, and outlive the commits in between.
     with conn.cursor("raw_values", withhold=True) as found:
         of = ("ferry", name_witness(column.table)) if column.of_witness else (schema, column.table)
-        found.execute(_select_missing((column,), of))
+        found.execute(select_missing((column,), Identifier(*of), VERSION))
         while raws := found.fetchmany(_BATCH):
             judge(conn, raws)
             new += len(raws)
@@ -37,29 +37,26 @@ def find_missing(conn: Connection, wanted: Iterable[Standardize]) -> list[Raw]:
 
     One of an older version stands until a phase is run: other rows, which have not changed, were merged by it.
     """
-    return conn.execute(
-        _select_missing(tuple(sorted(set(wanted), key=repr))) + b" ORDER BY 1, 2", prepare=True
-    ).fetchall()
+    return conn.execute(_find_in_changed(tuple(sorted(set(wanted), key=repr))), prepare=True).fetchall()
 
 
 @cache
-def _select_missing(columns: tuple[Standardize, ...], relation: tuple[str, str] | None = None) -> bytes:
-    """Compose the query for raw values without a verdict, in a relation or else among the tables' changed rows."""
+def _find_in_changed(columns: tuple[Standardize, ...]) -> bytes:
+    return select_missing(columns).as_string(None).encode() + b" ORDER BY 1, 2"
+
+
+def select_missing(columns: Sequence[Standardize], relation: Composable | None = None, version: int = 0) -> Composed:
+    """Compose the query for raw values without a verdict of this version, in a relation or else among the changed rows."""
     raws = SQL(" UNION ALL ").join(
         SQL("SELECT {} AS kind, ({})::text AS raw FROM {}").format(
-            Literal(c.kind), SQL(c.expression), Identifier(*relation or ("pg_temp", name_changed_table(f".{c.table}")))
+            Literal(c.kind), SQL(c.expression), relation or Identifier("pg_temp", name_changed_table(f".{c.table}"))
         )
         for c in columns
     )
-    return (
-        SQL(
-            "SELECT DISTINCT v.kind, v.raw FROM ({}) v WHERE v.raw IS NOT NULL "
-            "AND NOT EXISTS (SELECT FROM ferry.standardized s WHERE s.kind = v.kind AND s.raw = v.raw AND s.judged_by >= {})"
-        )
-        .format(raws, Literal(VERSION if relation else 0))
-        .as_string(None)
-        .encode()
-    )
+    return SQL(
+        "SELECT DISTINCT v.kind, v.raw FROM ({}) v WHERE v.raw IS NOT NULL "
+        "AND NOT EXISTS (SELECT FROM ferry.standardized s WHERE s.kind = v.kind AND s.raw = v.raw AND s.judged_by >= {})"
+    ).format(raws, Literal(version))
 
 
 def judge(conn: Connection, raws: Sequence[Raw]) -> None:

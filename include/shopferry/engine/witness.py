@@ -113,18 +113,22 @@ def note_passed(target: Connection, table: MirrorTable, columns: Sequence[str], 
 
 def judge(target: Connection, table: MirrorTable, wanted: Iterable[Standardize], keys: Sequence[bytes]) -> None:
     """Judge the raw values of all states of these keys, JSON objects: no changed row of the mirror shows those between."""
+    found = target.execute(
+        _compose_unjudged(table, tuple(sorted(set(wanted), key=repr))), ((b"[" + b",".join(keys) + b"]").decode(),)
+    ).fetchall()
+    verdicts.judge(target, found)
+
+
+@cache
+def _compose_unjudged(table: MirrorTable, wanted: tuple[Standardize, ...]) -> bytes:
+    """Compose the query for the raw values of these keys' states that have no verdict yet."""
     own = {c.name: c for c in table.columns}
     shape = SQL(", ").join(SQL("{} {}").format(Identifier(k), SQL(own[k].type)) for k in table.key)
-    listed = SQL(", ").join(map(Identifier, table.key))
-    given = (b"[" + b",".join(keys) + b"]").decode()
-    for column in sorted(set(wanted), key=repr):
-        found = target.execute(
-            SQL("SELECT DISTINCT ({})::text FROM {} JOIN json_to_recordset(%s::json) AS k ({}) USING ({})").format(
-                SQL(column.expression.replace("%", "%%")), _base(table.name), shape, listed
-            ),
-            (given,),
-        ).fetchall()
-        verdicts.judge(target, [(column.kind, raw) for (raw,) in found if raw is not None])
+    states = SQL("WITH state AS (SELECT w.* FROM {} w JOIN json_to_recordset(%s::json) AS k ({}) USING ({})) ").format(
+        _base(table.name), shape, SQL(", ").join(map(Identifier, table.key))
+    )
+    missing = verdicts.select_missing(wanted, SQL("state")).as_string(None).replace("%", "%%")
+    return (states.as_string(None) + missing).encode()
 
 
 def book_copied(target: Connection, table: MirrorTable, columns: Sequence[str], lsn: str, known: str) -> None:
