@@ -38,14 +38,16 @@ FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_type b ON b.oid
 WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
 """
 _FOREIGN = """
-SELECT c.confdeltype = 'c',
+SELECT pn.nspname || '.' || p.relname, c.confdeltype = 'c',
        (SELECT array_agg(a.attname ORDER BY k.n) FROM unnest(c.conkey) WITH ORDINALITY k (attnum, n)
         JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum),
        (SELECT array_agg(a.attname ORDER BY k.n) FROM unnest(c.confkey) WITH ORDINALITY k (attnum, n)
         JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.attnum),
        n.nspname || '.' || t.relname
 FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-WHERE c.contype = 'f' AND c.confrelid = to_regclass(%s) AND c.confdeltype IN ('c', 'n', 'd') AND c.conparentid = 0
+JOIN pg_class p ON p.oid = c.confrelid JOIN pg_namespace pn ON pn.oid = p.relnamespace
+WHERE c.contype = 'f' AND c.confdeltype IN ('c', 'n', 'd') AND c.conparentid = 0
+  AND pn.nspname || '.' || p.relname = ANY(%(entities)s) AND n.nspname || '.' || t.relname = ANY(%(entities)s)
 ORDER BY c.conname
 """
 
@@ -110,20 +112,20 @@ def name_followed(unit: EntityMapping) -> Identifier:
     return Identifier("pg_temp", f"followed_{unit.slug}")
 
 
-def find_followers(
-    conn: Connection, route: Route, unit: EntityMapping, seen: Sequence[str] = ()
-) -> tuple[Follower, ...]:
-    """Find what a foreign key of the target makes follow when a row of this unit's entity is deleted."""
-    units: dict[str, list[EntityMapping]] = {}
-    for other in route.mappings:
-        units.setdefault(other.entity, []).append(other)
-    found = []
-    table = quote(conn, Identifier(*unit.entity.split(".")))
-    for goes, columns, referenced, entity in conn.execute(_FOREIGN, (table,)).fetchall():
-        for other in units.get(entity, ()) if entity not in {*seen, unit.entity} else ():
-            own = find_followers(conn, route, other, (*seen, unit.entity)) if goes else ()
-            found.append(Follower(other, goes, tuple(columns), tuple(referenced), own))
-    return tuple(found)
+def find_followers(conn: Connection, route: Route) -> dict[str, tuple[Follower, ...]]:
+    """Find for each entity of the route what a foreign key of the target makes follow when one of its rows is deleted."""
+    keys = conn.execute(_FOREIGN, {"entities": route.entities}).fetchall()
+
+    def follow(parent: str, seen: tuple[str, ...]) -> tuple[Follower, ...]:
+        return tuple(
+            Follower(unit, goes, tuple(columns), tuple(referenced), follow(child, (*seen, child)) if goes else ())
+            for of, goes, columns, referenced, child in keys
+            if of == parent and child not in seen
+            for unit in route.mappings
+            if unit.entity == child
+        )
+
+    return {entity: follow(entity, (entity,)) for entity in route.entities}
 
 
 def list_followers(followers: Sequence[Follower]) -> list[EntityMapping]:

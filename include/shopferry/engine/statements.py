@@ -101,7 +101,8 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
         writes = rows.compose(affected)
         deferrable = _find_deferrable(conn, unit)
         park = constraints.compose_parking(conn, rows)
-        following = constraints.find_followers(conn, route, unit)
+        followers_of = constraints.find_followers(conn, route)
+        following = followers_of.get(unit.entity, ())
         constraints.stage(conn, following)
         followers = frozenset(u.name for u in constraints.list_followers(following))
         follow, follow_all = (
@@ -111,7 +112,7 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
                 for condition in (rows.compose_leaving(), SQL("true"))
             )
         )
-        if unit.name in _find_following(conn, route):
+        if any(unit in constraints.list_followers(f) for f in followers_of.values()):
             followed = constraints.name_followed(unit)
             noted = SQL("SELECT key FROM {} EXCEPT SELECT key FROM {}").format(followed, affected)
             take_followed = compose_take(affected, noted).as_string(conn)
@@ -139,13 +140,6 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
         take_followed,
         forget_followed,
     )
-
-
-def _find_following(conn: Connection, route: Route) -> set[str]:
-    """Find the units whose rows a foreign key of the target may delete or empty."""
-    return {
-        u.name for m in route.mappings for u in constraints.list_followers(constraints.find_followers(conn, route, m))
-    }
 
 
 def _require_whole_keys(conn: Connection, unit: IdentityMapping) -> None:
