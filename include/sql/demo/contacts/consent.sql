@@ -114,17 +114,17 @@ WITH spelling(written, channel) AS (VALUES
     SELECT d.*,
            -- The rules of a yes; the report prints the lines with their remarks.
            CASE WHEN d.withdrawn_at IS NOT NULL OR d.said IN ('N', '0', 'F') THEN 'withdrawn'  -- it was not taken back
-                WHEN d.said IN ('T', 'Y', '1') IS NOT TRUE THEN 'consent_unclear'  -- it says yes in so many words
+                WHEN d.said IN ('T', 'Y', '1') IS NOT TRUE THEN 'consent_unclear'  -- it says yes
                 WHEN d.granted_at IS NULL THEN 'consent_time_missing'  -- it has a time
-                WHEN d.given IS NULL THEN 'consent_time_implausible'  -- from 1995 to 2034
-                WHEN d.after_commit THEN 'consent_time_after_commit'  -- and at most a day after it was written
-                WHEN d.wording_version IS NULL THEN 'wording_missing'  -- it names what was asked
-                WHEN d.text_id IS NULL THEN 'wording_unknown'  -- of which the text is kept
-                WHEN NOT d.usable THEN 'wording_unusable'  -- and may still be used, as counsel has decided
-                WHEN d.channel IS NOT NULL AND NOT d.asks_for_this THEN 'wording_asks_for_other'  -- and asks for this channel
-                WHEN d.given::date < d.valid_from OR d.given::date > d.valid_to THEN 'wording_not_valid_then'  -- on that day
-                WHEN d.confirmation_needed AND d.confirmed_at IS NULL THEN 'consent_not_confirmed'  -- confirmed, where the text asks it
-                WHEN d.moved THEN 'address_changed'  -- for the address or number that the person has now
+                WHEN d.given IS NULL THEN 'consent_time_implausible'  -- its time lies between 1995 and 2034
+                WHEN d.after_commit THEN 'consent_time_after_commit'  -- it was written no more than a day before its time
+                WHEN d.wording_version IS NULL THEN 'wording_missing'  -- it names the wording
+                WHEN d.text_id IS NULL THEN 'wording_unknown'  -- the text of that wording is kept
+                WHEN NOT d.usable THEN 'wording_unusable'  -- counsel lets that text be used
+                WHEN d.channel IS NOT NULL AND NOT d.asks_for_this THEN 'wording_asks_for_other'  -- the text asks for this channel
+                WHEN d.given::date < d.valid_from OR d.given::date > d.valid_to THEN 'wording_not_valid_then'  -- it was valid that day
+                WHEN d.confirmation_needed AND d.confirmed_at IS NULL THEN 'consent_not_confirmed'  -- it was confirmed, if asked
+                WHEN d.moved THEN 'address_changed'  -- it is for the address or number of now
                 ELSE 'proven' END AS account_why
     FROM declared d
 ), judged AS (
