@@ -11,6 +11,7 @@ from shopferry.db import Connection
 from shopferry.engine import captured, clean, marks, mirror, witness
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ConfigError
+from shopferry.route import target_file
 from shopferry.route.route import Route
 from shopferry.stores import fence
 
@@ -53,6 +54,7 @@ def install(source: Connection, target: Connection, route: Route) -> None:
             _close(target, route)
         schema.install_markers(source)
         publish(source, route, tables)
+        _require_version(target, route)
         target_shape.record(target, route.name, route.entities)
         routes.record_installed(target, route.name, route.fingerprint)
 
@@ -74,6 +76,23 @@ def _store_settings(target: Connection, route: Route) -> None:
                 "or every key would change under the shop's customers"
             )
     installed_settings.store(target, values)
+
+
+def _require_version(target: Connection, route: Route) -> None:
+    """Raise ConfigError where the target's tables are not those of the version for which the route was written."""
+    if (written_for := target_file.load(route)) is None:
+        return
+    there = target_shape.load_columns(target, route.entities)
+    filled = {m.entity for m in route.mappings}
+    missing = [c for c in written_for.columns if c not in there and c.rpartition(".")[0] in filled]
+    wanting = [c for c, required in there.items() if required and c not in written_for.columns]
+    if missing or wanting:
+        line = written_for.columns[missing[0]] if missing else 1
+        told = [f"{c} is not there" for c in missing] + [f"{c} is new and wants a value" for c in sorted(wanting)]
+        raise ConfigError(
+            f"{route.name}/{target_file.FILE}:{line}: the route was written for {written_for.version}, and the tables of "
+            f"{target.info.dbname} are of another version: {'; '.join(told)}. Take a route for that version, or mend this one"
+        )
 
 
 def _close(target: Connection, route: Route) -> None:

@@ -379,3 +379,33 @@ def test_tables_that_the_application_changes_are_named(real: Pair) -> None:
     with pytest.raises(PhaseError, match=r"phase orders fills are others .*: public.note.text is gone or renamed"):
         real.verify("orders")
     assert real.verify("contacts").clean
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            "ALTER TABLE note DROP COLUMN text",
+            r"own/target.txt:4: the route was written for Shop 2.21, and .* public.note.text is not",
+        ),
+        (
+            "ALTER TABLE note ADD COLUMN kind text NOT NULL",
+            r"another version: public.note.kind is new and wants a value. Take",
+        ),
+    ],
+)
+def test_a_target_of_another_version_is_refused(
+    make_db: MakeDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, says: str
+) -> None:
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
+    listed = "Shop 2.21\npublic.note.id\npublic.note.line_id\npublic.note.text\n"
+    required = ["customer.id", "customer.email", "order_address.id", "order.id", "order.currency_code", "order.total"]
+    required += ["order.raw_total", "order_line.id", "order_line.order_id", "order_line.title", "order_line.quantity"]
+    listed += "".join(f"public.{c}\n" for c in required)
+    note = FILES["orders/note.sql"].replace("'x' AS text, ", "")  # else it is the mapping that fails first
+    files = FILES | {"orders/note.sql": note, "target.txt": listed}
+    with own_pair(make_db, tmp_path, LEGACY, SHOP, files):
+        pass
+    with pytest.raises(ConfigError, match=says):  # noqa: SIM117
+        with own_pair(make_db, tmp_path, LEGACY, f"{SHOP};{change}", files):
+            pass

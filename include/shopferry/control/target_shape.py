@@ -54,3 +54,11 @@ def find_added(conn: Connection, route: str, entities: Sequence[str], *, require
         {"route": route, "entities": list(entities), "required": required},
     ).fetchall()
     return [clause for (clause,) in rows]
+
+
+def load_columns(conn: Connection, entities: Sequence[str]) -> dict[str, bool]:
+    """Load the columns of these tables as `schema.table.column`, each with whether it refuses a row without a value."""
+    rows = conn.execute(
+        f"SELECT c.entity || '.' || c.name, c.required FROM ({_COLUMNS}) c".encode(), {"entities": list(entities)}
+    ).fetchall()
+    return dict(rows)
