@@ -49,7 +49,7 @@ def main() -> None:
                 if turn % 2:
                     rate = events / applied(settings)
                 else:
-                    with mock.patch.object(Replay, "_book_witnessed", lambda *_: None):
+                    with mock.patch.object(Replay, "_book_witnessed", lambda *_: {}):
                         rate = events / applied(settings)
                 if turn:  # the first one fills caches
                     rates["with" if turn % 2 else "without"].append(round(rate))
