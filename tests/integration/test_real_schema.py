@@ -24,8 +24,10 @@ CREATE TABLE person (id integer PRIMARY KEY, email text, name text);
 CREATE TABLE place (id integer PRIMARY KEY, person_id integer, street text);
 CREATE TABLE purchase (id integer PRIMARY KEY, person_id integer, place_id integer, total numeric(12, 2), note text,
     number integer);
+CREATE TABLE phone (id integer PRIMARY KEY, person_id integer, preferred boolean);
 CREATE TABLE line (id integer PRIMARY KEY, purchase_id integer, title text, quantity integer);
 INSERT INTO person SELECT i, 'p' || i || '@example.com', 'Name ' || i FROM generate_series(1, 40) i;
+INSERT INTO phone SELECT i, 1 + i % 40, i > 40 FROM generate_series(1, 80) i;
 INSERT INTO place SELECT i, i, 'Street ' || i FROM generate_series(1, 40) i;
 INSERT INTO purchase SELECT i, 1 + i % 40, 1 + i % 40, i, NULLIF(i % 3, 0)::text, i FROM generate_series(1, 90) i;
 INSERT INTO line SELECT i, 1 + i % 90, 'Thing ' || i, 1 + i % 4 FROM generate_series(1, 200) i;
@@ -41,6 +43,9 @@ CREATE TABLE "order" (id text PRIMARY KEY, display_id integer GENERATED ALWAYS A
     doubled numeric GENERATED ALWAYS AS (total * 2) STORED);
 CREATE TABLE order_line (id text PRIMARY KEY, order_id text NOT NULL REFERENCES "order" ON DELETE CASCADE, title text NOT NULL,
     quantity integer NOT NULL, metadata jsonb);
+CREATE TABLE telephone (id text PRIMARY KEY, preferred boolean NOT NULL,
+    customer_id text NOT NULL REFERENCES customer ON DELETE CASCADE);
+CREATE UNIQUE INDEX telephone_preferred ON telephone (customer_id) WHERE preferred = true;
 CREATE TABLE note (id text PRIMARY KEY, line_id text NOT NULL REFERENCES order_line ON DELETE CASCADE, text text);
 """
 FUNCTIONS = """-- Texts of keys, as the target's application would make them.
@@ -87,6 +92,18 @@ JOIN clean.person p ON p.id = i.legacy_key
 
 -- lineage: clean.person
 SELECT i.shop_id FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.id
+""",
+    "contacts/telephone.sql": """-- entity: public.telephone
+-- key: id
+-- scope: customer_id
+-- source: identity.customer(shop_id), legacy.phone, public.customer(id)
+-- index: legacy.phone(person_id)
+SELECT clean.make_id('tel', p.id) AS id, c.id AS customer_id, p.preferred, '{}'::text[] AS problems
+FROM affected a JOIN public.customer c ON c.id = a.key JOIN ferry.identity i ON i.entity = 'customer' AND i.shop_id = a.key
+JOIN legacy.phone p ON p.person_id = i.legacy_key
+
+-- lineage: legacy.phone
+SELECT i.shop_id FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.person_id
 """,
     "orders/order.identity.sql": """-- identity: order
 -- text: clean.make_id('order', shop_key)
@@ -238,6 +255,13 @@ def test_two_keys_that_change_places_arrive(real: Pair) -> None:
     ]
     assert real.quarantine("public.customer") == {"3": ["name_missing"]}
     assert len(before) == 40
+
+
+def test_a_place_in_a_partial_index_goes_from_row_to_row(real: Pair) -> None:
+    real.write("UPDATE phone SET preferred = NOT preferred WHERE person_id <= 30")
+    clean(real)
+    assert real.ask("SELECT preferred, count(*) FROM telephone GROUP BY 1 ORDER BY 1") == [(False, 40), (True, 40)]
+    assert real.quarantine("public.telephone") == {}
 
 
 def test_what_a_cascade_takes_along_is_merged_again(real: Pair) -> None:
@@ -401,6 +425,7 @@ def test_a_target_of_another_version_is_refused(
     listed = "Shop 2.21\npublic.note.id\npublic.note.line_id\npublic.note.text\n"
     required = ["customer.id", "customer.email", "order_address.id", "order.id", "order.currency_code", "order.total"]
     required += ["order.raw_total", "order_line.id", "order_line.order_id", "order_line.title", "order_line.quantity"]
+    required += ["telephone.id", "telephone.customer_id", "telephone.preferred"]
     listed += "".join(f"public.{c}\n" for c in required)
     note = FILES["orders/note.sql"].replace("'x' AS text, ", "")  # else it is the mapping that fails first
     files = FILES | {"orders/note.sql": note, "target.txt": listed}

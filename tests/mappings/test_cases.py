@@ -5,7 +5,8 @@
 opt-outs run twice: with them there from the start, and coming after everything was merged, the opt-outs first; both
 must end alike, since the same mapping made them.
 
-In expected.json "shop.<table>" lists rows, each with the columns that matter; "@7" is the shop key of legacy customer 7.
+In expected.json "shop.<table>" lists rows, each with the columns that matter; "@7" is the shop key of legacy customer 7, and
+"@order:7" that of another identity.
 "quarantine" and "left_out" list the case's own entity completely; other entities are looked at when they are named.
 """
 
@@ -16,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pair import ROUTE, Pair
+from pair import Pair
 from shopferry import db
 from shopferry.control import phases
 from shopferry.control.phases import State
 from shopferry.engine.backfill import begin_merge, copy_next, merge_next, plan_copy, resync, standardize
 from shopferry.engine.pair import Stores
 from shopferry.privacy import optout_files, optouts
+from shopferry.route.route import Route
 
 
 def comes_later(case: Path) -> bool:
@@ -35,8 +37,9 @@ RUNS = [(c, way) for c in CASES for way in (("batch", "changes") if comes_later(
 
 def ferry(stores: Stores, last: str) -> None:
     """All phases up to the last, one after the other, as the CLI would run them."""
-    for phase in ROUTE.phases[: ROUTE.phases.index(last) + 1]:
-        phases.move(stores.target, ROUTE.name, phase, State.COPYING)
+    route = stores.route
+    for phase in route.phases[: route.phases.index(last) + 1]:
+        phases.move(stores.target, route.name, phase, State.COPYING)
         plan_copy(stores, phase)
         while copy_next(stores, phase, "test"):
             pass
@@ -44,8 +47,8 @@ def ferry(stores: Stores, last: str) -> None:
         begin_merge(stores, phase)
         while merge_next(stores, phase, "test"):
             pass
-        phases.move(stores.target, ROUTE.name, phase, State.IN_SYNC)
-        phases.move(stores.target, ROUTE.name, phase, State.VERIFIED)
+        phases.move(stores.target, route.name, phase, State.IN_SYNC)
+        phases.move(stores.target, route.name, phase, State.VERIFIED)
 
 
 def import_optouts(stores: Stores, case: Path) -> None:
@@ -57,6 +60,11 @@ def import_optouts(stores: Stores, case: Path) -> None:
 
 @pytest.mark.parametrize(("case", "way"), RUNS, ids=lambda v: "-".join(v.parts[-3:]) if isinstance(v, Path) else v)
 def test_case(case: Path, way: str, pair: Pair) -> None:
+    run_case(case, way, pair)
+
+
+def run_case(case: Path, way: str, pair: Pair) -> None:
+    """One case, with its changes there from the start or coming later; its folder is <phase>/<entity>/<case>."""
     pair.legacy.execute((case / "legacy.sql").read_bytes())
     changes = (case / "changes.sql").read_bytes() if (case / "changes.sql").exists() else None
     if way == "batch":
@@ -70,9 +78,9 @@ def test_case(case: Path, way: str, pair: Pair) -> None:
         pair.legacy.execute(changes)
         resync(pair.stores, "test")
     expected = json.loads((case / "expected.json").read_text())
-    entity = f"shop.{case.parent.name}"
+    entity = f"{pair.route.shop_schema}.{case.parent.name}"
     assert outcome(pair.shop, entity, expected) == fill(expected, entity, pair.shop)
-    assert unaccounted(pair.shop, case.parts[-3]) == []
+    assert unaccounted(pair.shop, pair.route, case.parts[-3]) == []
 
 
 def outcome(shop: db.Connection, entity: str, expected: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +88,7 @@ def outcome(shop: db.Connection, entity: str, expected: dict[str, Any]) -> dict[
     shop.execute("SET timezone TO 'UTC'")
     held: dict[str, Any] = {}
     for table, rows in expected.items():
-        if table.startswith("shop."):
+        if "." in table:
             named = sorted({column for row in rows for column in row})
             found = [r[0] for r in shop.execute(f"SELECT to_jsonb(t) FROM {table} t").fetchall()]
             held[table] = in_order([{column: row[column] for column in named} for row in found])
@@ -92,19 +100,20 @@ def outcome(shop: db.Connection, entity: str, expected: dict[str, Any]) -> dict[
     return held
 
 
-def fill(expected: dict[str, Any], entity: str, shop: db.Connection) -> dict[str, Any]:
-    """The expectation with shop keys in place of "@<legacy customer>", and with what was left to be empty."""
-    keys = {
-        f"@{legacy_key}": shop_key
-        for legacy_key, shop_key in shop.execute("SELECT legacy_key, shop_key FROM ferry.identity").fetchall()
-    }
+def fill(expected: dict[str, Any], own: str, shop: db.Connection) -> dict[str, Any]:
+    """The expectation with shop keys in place of "@<legacy customer>" or "@<identity>:<legacy key>", the rest empty."""
+    keys = {}
+    for entity, legacy_key, key in shop.execute(
+        "SELECT entity, legacy_key, coalesce(to_jsonb(shop_id), to_jsonb(shop_key)) FROM ferry.identity"
+    ).fetchall():
+        keys |= {f"@{legacy_key}": key, f"@{entity}:{legacy_key}": key}
     filled: dict[str, Any] = {
         table: in_order([{c: keys.get(v, v) if isinstance(v, str) else v for c, v in row.items()} for row in rows])
         for table, rows in expected.items()
-        if table.startswith("shop.")
+        if "." in table
     }
     for table in ("quarantine", "left_out"):
-        named = {entity: {}, **expected.get(table, {})}
+        named = {own: {}, **expected.get(table, {})}
         filled[table] = {e: {str(keys.get(k, k)): why for k, why in rows.items()} for e, rows in named.items()}
     return filled
 
@@ -113,15 +122,15 @@ def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True, default=str))
 
 
-def unaccounted(shop: db.Connection, phase: str) -> list[str]:
+def unaccounted(shop: db.Connection, route: Route, phase: str) -> list[str]:
     """The phase's tables whose live rows are not exactly those migrated, quarantined or left out."""
     wrong = []
-    for unit in ROUTE.mappings:
+    for unit in route.mappings:
         if unit.counts is None or unit.phase != phase:
             continue
         total, parts = shop.execute(
             f"""SELECT (SELECT count(*) FROM legacy.{unit.counts.table}),
-                       (SELECT count({unit.counts.expression}) FROM {unit.entity})
+                       (SELECT count({unit.counts.expression}) FROM {unit.entity} t)
                      + (SELECT count(*) FROM ferry.quarantine WHERE entity = %(e)s)
                      + (SELECT count(*) FROM ferry.left_out WHERE entity = %(e)s)""",
             {"e": unit.entity},

@@ -32,6 +32,16 @@ CROSS JOIN LATERAL (
 WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indimmediate AND NOT i.indisprimary AND i.indisvalid
 GROUP BY 1, 2 ORDER BY 1
 """
+# The condition of each of these that has one, and the columns that stand in it alone.
+_CONDITIONS = """
+SELECT pg_get_expr(i.indpred, i.indrelid), array_agg(DISTINCT d.refobjsubid ORDER BY d.refobjsubid)
+FROM pg_index i
+JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass
+                AND d.refobjid = i.indrelid AND d.refobjsubid > 0 AND d.refobjsubid <> ALL(i.indkey::int2[])
+WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indimmediate AND i.indisvalid
+  AND i.indpred IS NOT NULL AND i.indexprs IS NULL
+GROUP BY i.indexrelid, i.indpred, i.indrelid ORDER BY i.indexrelid
+"""
 _COLUMNS = """
 SELECT a.attnum, a.attname, a.attnotnull, b.typname, CASE WHEN a.atttypmod > 4 THEN a.atttypmod - 4 END
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
@@ -83,6 +93,32 @@ def compose_parking(conn: Connection, rows: Writes) -> list[Composed]:
                 SQL(", ").join(cast[n] for n in names),
             )
         )
+    return found
+
+
+def compose_leaving_first(conn: Connection, rows: Writes) -> list[Composed]:
+    """Compose what takes rows out of a unique index whose condition they no longer meet, before others come into it.
+
+    The columns of the condition get their new values early: a row in the index leaves it so, or stays with its key.
+    """
+    cast, target = rows.cast, Identifier(*rows.unit.entity.split("."))
+    columns = {number: name for number, name, *_ in conn.execute(_COLUMNS, (quote(conn, target),)).fetchall()}
+    found = []
+    for condition, numbers in conn.execute(_CONDITIONS, (quote(conn, target),)).fetchall():
+        names = [columns[n] for n in numbers if columns[n] in cast and columns[n] not in rows.numbered]
+        if names:
+            found.append(
+                SQL("UPDATE {} t SET {} FROM {} y WHERE {} AND {} AND ROW({}) IS DISTINCT FROM ROW({}) ").format(
+                    target,
+                    SQL(", ").join(SQL("{} = {}").format(Identifier(n), cast[n]) for n in names),
+                    rows.yielded,
+                    rows.same,
+                    rows.good,
+                    SQL(", ").join(SQL("t.{}").format(Identifier(n)) for n in names),
+                    SQL(", ").join(cast[n] for n in names),
+                )
+                + SQL("AND EXISTS (SELECT FROM (SELECT t.*) held WHERE {})").format(SQL(condition))
+            )
     return found
 
 

@@ -100,7 +100,7 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
         )
         writes = rows.compose(affected)
         deferrable = _find_deferrable(conn, unit)
-        park = constraints.compose_parking(conn, rows)
+        park = constraints.compose_parking(conn, rows) + constraints.compose_leaving_first(conn, rows)
         followers_of = constraints.find_followers(conn, route)
         following = followers_of.get(unit.entity, ())
         constraints.stage(conn, following)

@@ -1,0 +1,1 @@
+UPDATE auth_user SET email = 'adam@example.com' WHERE id = 2;

@@ -1,0 +1,1 @@
+UPDATE auth_user SET email = CASE id WHEN 1 THEN 'b@example.com' ELSE 'a@example.com' END;

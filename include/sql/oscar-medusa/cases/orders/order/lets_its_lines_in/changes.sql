@@ -1,0 +1,1 @@
+UPDATE order_order SET status = 'Pending' WHERE id = 1;

@@ -1,0 +1,7 @@
+-- What the lines do not account for is named, and never made up.
+INSERT INTO auth_user (id, password, is_superuser, username, first_name, last_name, email, is_staff, is_active,
+    date_joined) VALUES
+(1, 'pbkdf2_sha256$1000$salt$c3Vt', false, 'u1', 'Jan', 'Kowalski', 'jan@example.com', false, true, '2020-01-01 12:00+01');
+INSERT INTO order_order (id, number, currency, total_incl_tax, total_excl_tax, shipping_incl_tax, shipping_excl_tax,
+    shipping_method, shipping_code, status, guest_email, date_placed, user_id, analytics_tracked) VALUES
+(1, '100001', 'PLN', 25, 20.33, 15, 12.2, 'Kurier', '', 'Pending', '', '2020-02-02 12:00+01', 1, false);

@@ -1,0 +1,24 @@
+-- A payment that came in twice and went back in part.
+INSERT INTO address_country (iso_3166_1_a2, iso_3166_1_a3, iso_3166_1_numeric, printable_name, name, display_order,
+    is_shipping_country) VALUES
+('PL', 'POL', '616', 'Poland', 'POLAND', 0, true);
+INSERT INTO auth_user (id, password, is_superuser, username, first_name, last_name, email, is_staff, is_active,
+    date_joined) VALUES
+(1, 'pbkdf2_sha256$1000$salt$c3Vt', false, 'u1', 'Jan', 'Kowalski', 'jan@example.com', false, true, '2020-01-01 12:00+01');
+INSERT INTO order_order (id, number, currency, total_incl_tax, total_excl_tax, shipping_incl_tax, shipping_excl_tax,
+    shipping_method, shipping_code, status, guest_email, date_placed, user_id, analytics_tracked) VALUES
+(1, '100001', 'PLN', 10, 8.13, 0, 0, '', '', 'Pending', '', '2020-02-02 12:00+01', 1, false);
+INSERT INTO order_line (id, partner_name, partner_sku, partner_line_reference, partner_line_notes, title, quantity,
+    line_price_incl_tax, line_price_excl_tax, line_price_before_discounts_incl_tax,
+    line_price_before_discounts_excl_tax, status, order_id, allocation_cancelled, num_allocated) VALUES
+(1, '', 'KUB-1', '', '', 'Kubek', 1, 10, 8.13, 10, 8.13, 'Pending', 1, false, 0);
+INSERT INTO payment_sourcetype (id, name, code) VALUES
+(1, 'Przelew', 'przelew');
+INSERT INTO payment_source (id, currency, amount_allocated, amount_debited, amount_refunded, reference, label,
+    order_id, source_type_id) VALUES
+(1, 'PLN', 10, 10, 4, 'R-1', 'xx-1234', 1, 1);
+INSERT INTO payment_transaction (id, txn_type, amount, reference, status, date_created, source_id) VALUES
+(1, 'Allocate', 10, '', '', '2020-02-02 12:30+01', 1),
+(2, 'Debit', 7, 'T-1', '', '2020-02-02 12:30+01', 1),
+(3, 'Debit', 3, '', '', '2020-02-03 12:00+01', 1),
+(4, 'Refund', 4, '', '', '2020-02-09 12:00+01', 1);
