@@ -118,6 +118,7 @@ EVERY = tuple(target.name for target in TESTS[1:])
 # Which of them, beside `make test`, a change below a path touches: the longest prefix counts. All of them, if none fits.
 TOUCHES: dict[str, tuple[str, ...]] = {
     "include/shopferry/assess/": _AIRFLOW,
+    "include/shopferry/authoring/": (),
     "include/shopferry/backup/": ("test-switch", *_AIRFLOW),
     "include/shopferry/cdc/": (*_STREAM, *_ON_STACK, *_KAFKA),
     "include/shopferry/cli/": _ON_STACK,
