@@ -173,6 +173,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "tests/shops.py": (*_STREAM, *_ON_STACK),
     "tests/stacks.py": (*_STREAM, *_ON_STACK, *_AIRFLOW),
     "tests/targets.py": (),
+    "tests/trips.py": (),
 }
 
 

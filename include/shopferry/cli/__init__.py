@@ -120,6 +120,8 @@ def _add_route(verbs: Any) -> None:
         "--sample", type=_parse_count, default=5, help="how many to show of 200 at random, the odd ones first (5)"
     )
     one.add_argument("--explain", action="store_true", help="print PostgreSQL's plan for these keys as well")
+    tested = _add_verb(those, "test", authoring.route_test)
+    tested.add_argument("case", nargs="*", help="only these: a phase, phase/entity or phase/entity/case (all)")
 
 
 def _add_reports(verbs: Any) -> None:

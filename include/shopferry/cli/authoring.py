@@ -42,6 +42,23 @@ def route_try(args: argparse.Namespace) -> int:
     return 0 if tried.tried else 1
 
 
+def route_test(args: argparse.Namespace) -> int:
+    """Run the route's cases, from legacy's rows to the rows expected of the new shop, in scratch databases that are dropped.
+    Exit 1 when one ends otherwise."""
+    from shopferry.authoring import cases
+
+    ended = [(case, outcome.list_differences()) for case, outcome in cases.run_all(Settings.load(), args.case)]
+    show(
+        args,
+        [{"case": c.name, "way": c.way, "right": not told, "differences": told} for c, told in ended],
+        ("case", "way", "right"),
+    )
+    for case, told in ended if not args.json else ():
+        if told:
+            print("\n  ".join([f"{case.name}, {case.way}:", *told]))
+    return 1 if any(told for _, told in ended) else 0
+
+
 def _render(tried: Tried) -> Iterator[str]:
     for key in tried.keys:
         yield from _render_key(tried.target, key)
