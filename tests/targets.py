@@ -129,6 +129,7 @@ EVERY = tuple(target.name for target in TESTS[1:])
 TOUCHES: dict[str, tuple[str, ...]] = {
     "include/sql/oscar-medusa/": ("test-platforms",),
     "include/shopferry/assess/": _AIRFLOW,
+    "include/shopferry/authoring/": (),
     "include/shopferry/backup/": ("test-switch", *_AIRFLOW),
     "include/shopferry/cdc/": (*_STREAM, *_ON_STACK, *_KAFKA),
     "include/shopferry/cli/": _ON_STACK,
@@ -184,6 +185,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "tests/shops.py": (*_STREAM, *_ON_STACK),
     "tests/stacks.py": (*_STREAM, *_ON_STACK, *_AIRFLOW),
     "tests/targets.py": (),
+    "tests/trips.py": (),
 }
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from pair import Pair, connect
 from shopferry import installation
+from shopferry.authoring import cases
+from shopferry.authoring.cases import Case
 from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT
-from test_cases import comes_later, run_case
 
 MakeDb = Callable[..., str]
 FOLDER = SQL_ROOT / "oscar-medusa"
-CASES = sorted(p.parent for p in FOLDER.glob("cases/*/*/*/expected.json"))
-RUNS = [(c, way) for c in CASES for way in (("batch", "changes") if comes_later(c) else ("batch",))]
+CASES = cases.find(FOLDER / cases.FOLDER)
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +31,10 @@ def installed(make_template: MakeDb) -> tuple[Route, str, str]:
     return route, *dsns
 
 
-@pytest.mark.parametrize(("case", "way"), RUNS, ids=lambda v: "-".join(v.parts[-3:]) if isinstance(v, Path) else v)
-def test_case(case: Path, way: str, installed: tuple[Route, str, str], make_db: MakeDb) -> None:
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.name}-{c.way}")
+def test_case(case: Case, installed: tuple[Route, str, str], make_db: MakeDb) -> None:
     route, legacy, shop = installed
     with connect(make_db("oscar", legacy)) as source, connect(make_db("medusa", shop)) as target:
-        run_case(case, way, Pair(source, target, route=route))
+        outcome = cases.run(Pair(source, target, route=route).stores, case)
+    assert outcome.found == outcome.expected
+    assert outcome.unaccounted == ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import psycopg
@@ -30,14 +30,14 @@ _SETTLED = "a column nobody has decided about does not arrive, and is gone with 
 def reflect_mapped(legacy: Connection, route: Route) -> tuple[dict[str, MirrorTable], list[Finding]]:
     """Read the mapped tables with all their columns, and find what is wrong with those that cannot be followed."""
     try:
-        return mirror.reflect(legacy, route.tables), []
+        return mirror.reflect(legacy, route.tables, route.schema, route.captured_schema), []
     except ShopferryError:
         pass  # which of them is the trouble, one by one
     full: dict[str, MirrorTable] = {}
     found = []
     for wanted in route.tables:
         try:
-            full |= mirror.reflect(legacy, [wanted])
+            full |= mirror.reflect(legacy, [wanted], route.schema, route.captured_schema)
         except ShopferryError as error:
             text, _, remedy = str(error).partition(": ")
             found.append(
@@ -243,10 +243,9 @@ def find_unmapped(
     yield from _find_large_objects(legacy, full, lines)
 
 
-def _find_unmapped_tables(
-    legacy: Connection, full: Mapping[str, MirrorTable], lines: tuple[signed_off.SignedOff, ...]
-) -> Iterator[Finding]:
-    others = legacy.execute(
+def list_unmapped_tables(legacy: Connection, full: Collection[str]) -> list[tuple[str, str]]:
+    """List the tables of legacy beside these, which are mapped: (schema, table), those of `public` first."""
+    return legacy.execute(
         """SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            WHERE n.nspname !~ '^pg_' AND n.nspname <> ALL(%s) AND c.relkind IN ('r', 'p', 'm')
            AND NOT c.relispartition AND NOT (n.nspname = 'public' AND c.relname = ANY(%s))
@@ -254,7 +253,12 @@ def _find_unmapped_tables(
            ORDER BY n.nspname <> 'public', 1, 2""",
         (_NOT_THEIRS, list(full)),
     ).fetchall()
-    for schema_, name in others:
+
+
+def _find_unmapped_tables(
+    legacy: Connection, full: Mapping[str, MirrorTable], lines: tuple[signed_off.SignedOff, ...]
+) -> Iterator[Finding]:
+    for schema_, name in list_unmapped_tables(legacy, full):
         if any(s.covers(name, None, schema_) for s in lines):
             continue
         within = "" if schema_ == "public" else f"{schema_}."

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from shopferry import logs
-from shopferry.cli import check, embedded, move, privacy
+from shopferry.cli import authoring, check, embedded, move, privacy
 from shopferry.control import backups, differences, optouts
 from shopferry.errors import ShopferryError
 from shopferry.retry import describe
@@ -54,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     for add in (
         _add_embedded,
+        _add_route,
         _add_reports,
         _add_privacy,
         _add_consents,
@@ -70,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_verb(under: Any, name: str, run: Verb) -> argparse.ArgumentParser:
-    text = (run.__doc__ or "").strip()
+    text = " ".join((run.__doc__ or "").split())
     made: argparse.ArgumentParser = under.add_parser(name, help=text, description=text)
     made.add_argument("--json", action="store_true", help="print JSON instead of a table")
     made.set_defaults(run=run)
@@ -101,6 +102,26 @@ def _add_embedded(verbs: Any) -> None:
     fill = _add_verb(verbs, "seed", embedded.seed)
     fill.add_argument("--customers", type=_parse_count, default=20_000, help="size of the shop (20000)")
     fill.add_argument("--seed", type=int, default=7, help="the same seed gives the same shop (7)")
+
+
+def _add_route(verbs: Any) -> None:
+    """Add what helps a route's author before anything moves."""
+    those = _add_group(verbs, "route", "A route's files: check them, try a mapping, run its cases, draft a new one.")
+    _add_verb(those, "check", authoring.route_check)
+    one = _add_verb(those, "try", authoring.route_try)
+    one.add_argument("entity", help="the mapping: shop.customer, identity.customer, or its file contacts/customer")
+    one.add_argument(
+        "--keys",
+        type=lambda text: text.split(","),
+        metavar="A,B",
+        help="these keys, as legacy has them (a few at random)",
+    )
+    one.add_argument(
+        "--sample", type=_parse_count, default=5, help="how many to show of 200 at random, the odd ones first (5)"
+    )
+    one.add_argument("--explain", action="store_true", help="print PostgreSQL's plan for these keys as well")
+    tested = _add_verb(those, "test", authoring.route_test)
+    tested.add_argument("case", nargs="*", help="only these: a phase, phase/entity or phase/entity/case (all)")
 
 
 def _add_reports(verbs: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from shopferry.control.gates import Gate
 from shopferry.db import Connection
 from shopferry.engine import mirror
 from shopferry.engine.pair import Stores
-from shopferry.route.losses import FILE, load_decisions
+from shopferry.route.losses import FILE, Decision, load_decisions
 from shopferry.route.route import Route
 
 _NAMED = 5
@@ -41,11 +41,7 @@ def judge_covered(s: Stores) -> Gate:
     if not read:
         return Gate(name, False, "it is not installed, so nobody knows what it reads", "run `shopferry arm`")
     settled, tables = load_decisions(back), s.route.shop_tables
-    left = [
-        f"{table}.{column}"
-        for table, column in _columns(s.target, tables)
-        if (table, column) not in read and not any(d.settles(table, column) for d in settled)
-    ]
+    left = [f"{table}.{column}" for table, column in find_undecided(list_columns(s.target, tables), read, settled)]
     if left:
         return Gate(
             name,
@@ -59,8 +55,16 @@ def judge_covered(s: Stores) -> Gate:
     return Gate(name, True, f"every column of {len(tables)} tables is read or decided{told}", "")
 
 
-def _columns(shop: Connection, tables: Iterable[str]) -> list[tuple[str, str]]:
-    """(table, column) of all that hold what somebody has written."""
+def find_undecided(
+    columns: Iterable[tuple[str, str]], read: Collection[tuple[str, str]], settled: Iterable[Decision]
+) -> list[tuple[str, str]]:
+    """Find those of the columns that are not read on the way back, and about which no line decides."""
+    lines = tuple(settled)
+    return [c for c in columns if c not in read and not any(d.settles(*c) for d in lines)]
+
+
+def list_columns(shop: Connection, tables: Iterable[str]) -> list[tuple[str, str]]:
+    """List (table, column) of all that hold what somebody has written."""
     return shop.execute(
         """SELECT t.name, a.attname::text FROM unnest(%s::text[]) AS t (name)
            JOIN pg_attribute a ON a.attrelid = to_regclass(t.name) AND a.attnum > 0 AND NOT a.attisdropped

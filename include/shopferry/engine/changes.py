@@ -126,6 +126,12 @@ def find_dependencies(conn: Connection, view: str) -> list[tuple[str, str, str |
     return conn.execute(_DEPENDS, (view,)).fetchall()
 
 
+def reads_hidden(conn: Connection) -> bool:
+    """Tell whether the temp view `reading` reads what no catalogue names: a row as a whole, or by a function."""
+    [(hidden,)] = conn.execute(_HIDDEN).fetchall()
+    return bool(hidden)
+
+
 def find_columns_read(
     conn: Connection, select: Composed, known: frozenset[str], filled: frozenset[str]
 ) -> dict[str, list[str]] | None:
@@ -137,7 +143,7 @@ def find_columns_read(
     """
     with conn.transaction(force_rollback=True):
         conn.execute(SQL("CREATE TEMP VIEW reading AS {}").format(select))
-        [(hidden,)] = conn.execute(_HIDDEN).fetchall()
+        hidden = reads_hidden(conn)
         rows = find_dependencies(conn, "reading")
     found: dict[str, list[str]] = {name: [] for name in known}
     for schema, name, column, plain, temporary in rows:

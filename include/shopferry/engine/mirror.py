@@ -194,25 +194,24 @@ def reflect(
         poolclass=sa.pool.NullPool,
     )
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    inspector = sa.inspect(engine)
-    present = set(inspector.get_table_names(schema=within))
+    wanted = sorted(tables)
+    with engine.connect() as connection, warnings.catch_warnings():
+        warnings.simplefilter("ignore", sa.exc.SAWarning)  # a type that SQLAlchemy does not know is mirrored as text
+        inspector = sa.inspect(connection)
+        listed = inspector.get_multi_columns(within, filter_names=wanted)
+        keys = inspector.get_multi_pk_constraint(within, filter_names=wanted)
     found = {}
-    types = load_types(source, tables, within)
-    for table in sorted(tables):
-        if table not in present:
+    types = load_types(source, wanted, within)
+    for table in wanted:
+        if (within, table) not in listed:
             raise ConfigError(
                 f"{schema} store has no table {within}.{table}, which the route maps: {_advise_on_missing(source, table, within)}"
             )
-        key = tuple(inspector.get_pk_constraint(table, schema=within)["constrained_columns"])
+        key = tuple(keys[within, table]["constrained_columns"])
         if not key:
             raise ConfigError(f"legacy table {table} has no primary key: add one, chunks and replay need it")
         columns = []
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", sa.exc.SAWarning
-            )  # a type that SQLAlchemy does not know is mirrored as text
-            listed = inspector.get_columns(table, schema=within)
-        for column in listed:
+        for column in listed[within, table]:
             kind = _mirrored(column["type"])
             columns.append(
                 Column(column["name"], kind.compile(dialect=dialect) if kind else "text", types[table, column["name"]])

@@ -20,10 +20,7 @@ def try_merge(target: Connection, route: Route, tables: Mapping[str, MirrorTable
 
     Raises MappingError with file and line, ConfigError for a table that the mirror cannot hold.
     """
-    clean.create_functions(target, route)
-    mirror.create(target, route, tables)
-    witness.create(target, route, dict(tables))
-    clean.create_tables(target, route, tables)
+    create_relations(target, route, tables)
     target.execute(f"SELECT {origin.WRITER}".encode())
     for unit in route.units:
         try:
@@ -33,6 +30,14 @@ def try_merge(target: Connection, route: Route, tables: Mapping[str, MirrorTable
             said = [error.diag.message_primary, error.diag.message_detail, error.diag.message_hint]
             told = "; ".join(" ".join(text.split()) for text in said if text)
             raise MappingError(f"{unit.file}:{unit.line}: {unit.target}: {told}") from None
+
+
+def create_relations(target: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> None:
+    """Make what the mappings read in the store that is written: functions, mirror, witnesses, entities of the route's own."""
+    clean.create_functions(target, route)
+    mirror.create(target, route, tables)
+    witness.create(target, route, dict(tables))
+    clean.create_tables(target, route, tables)
 
 
 def _try_unit(target: Connection, route: Route, unit: Unit) -> None:

@@ -103,7 +103,7 @@ def _run(
     ):
         there = replace(settings, source_dsn=old, target_dsn=new, kafka="")
         say("making the new shop's structure anew")
-        _copy_structure(settings, there)
+        copy_structure(settings.target_dsn, there.target_dsn)
         say(f"choosing {form.customers} customers and the oddest ones, with all that is theirs")
         rows, sizes = _fill(settings, there, route, plan, form)
         say(f"{sum(rows.values()):,} rows in {len(rows)} tables")
@@ -114,15 +114,15 @@ def _run(
             done.append(_rehearse_phase(there, phase, sum(rows[t] for t in own), sum(sizes[t] for t in own)))
 
 
-def _copy_structure(settings: Settings, there: Settings) -> None:
-    """Copy the new shop's tables, types, functions and fences, without a row, beside control tables of their own."""
-    with db.connect(there.target_dsn, "rehearsal") as new, new.transaction():
-        schema.install_control(new)  # fences call its function
-    with db.connect(settings.target_dsn, "rehearsal") as shop, tempfile.TemporaryDirectory() as folder:
+def copy_structure(dsn: str, there: str, install: Callable[[db.Connection], None] = schema.install_control) -> None:
+    """Copy a store's tables, types, functions and fences, without a row, beside tables of ours that `install` makes."""
+    with db.connect(there, "rehearsal") as new, new.transaction():
+        install(new)  # fences call its function
+    with db.connect(dsn, "rehearsal") as store, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "structure.dump"
-        server = shop.info.server_version
-        dump.dump(settings.target_dsn, file, server, "--schema-only", *(f"--exclude-schema={s}" for s in _OURS))
-        dump.restore(there.target_dsn, file, server)
+        server = store.info.server_version
+        dump.dump(dsn, file, server, "--schema-only", *(f"--exclude-schema={s}" for s in _OURS))
+        dump.restore(there, file, server)
 
 
 def _fill(

@@ -93,11 +93,10 @@ def find_kinds(data_map: DataMap, tables: Mapping[str, MirrorTable]) -> dict[Col
     return kinds
 
 
-def choose(legacy: Connection, plan: Plan, tables: Mapping[str, MirrorTable], customers: int) -> int:
-    """Choose customers, and the keys of all that is theirs, into temp tables; returns how many customers were chosen.
+def make_chosen(legacy: Connection, plan: Plan) -> None:
+    """Make the empty temp table `chosen` of customers' keys, which the route's queries read; until the transaction ends.
 
-    To be called in the repeatable-read transaction in which `carry` then reads. Raises ConfigError where temp tables are
-    not allowed, MappingError for a query that does not run.
+    Raises ConfigError where temp tables are not allowed, MappingError where `everybody` does not run.
     """
     everybody = SQL(plan.queries["everybody"])
     try:
@@ -111,6 +110,16 @@ def choose(legacy: Connection, plan: Plan, tables: Mapping[str, MirrorTable], cu
     made = SQL("CREATE TEMP TABLE chosen ON COMMIT DROP AS SELECT id FROM ({}) e WITH NO DATA").format(everybody)
     _run(legacy, plan, "everybody", made)
     legacy.execute("ALTER TABLE pg_temp.chosen ADD PRIMARY KEY (id)")
+
+
+def choose(legacy: Connection, plan: Plan, tables: Mapping[str, MirrorTable], customers: int) -> int:
+    """Choose customers, and the keys of all that is theirs, into temp tables; returns how many customers were chosen.
+
+    To be called in the repeatable-read transaction in which `carry` then reads. Raises ConfigError where temp tables are
+    not allowed, MappingError for a query that does not run.
+    """
+    make_chosen(legacy, plan)
+    everybody = SQL(plan.queries["everybody"])
     add = SQL("INSERT INTO pg_temp.chosen SELECT DISTINCT id FROM ({}) c WHERE id IS NOT NULL ON CONFLICT DO NOTHING")
     _run(
         legacy,
