@@ -5,7 +5,7 @@
 -- remedy:   stop mailings to them at once, then merge the customers named anew
 -- By address, over all accounts, living or not, and guests: a refusal by e-mail holds for whoever has that e-mail, one by SMS
 -- or telephone for whoever has that number, too; also those that the account had then. One whose channel cannot be read holds
--- for every channel. It is answered only by a later yes to a usable wording, of the same account and channel, confirmed where the
+-- for every channel. It is answered only by a later yes with a time, to a usable wording, of the same account and channel, confirmed where the
 -- wording wants that, and not of a time to come. What legacy has overwritten or deleted holds like the rest. Without a date it
 -- is from when it was seen. An opt-out kept elsewhere is of no account, so a later yes of any account with its address answers
 -- it here; the mapping is stricter.
@@ -17,7 +17,8 @@ WITH answer AS (
                 WHEN lower(btrim(s.channel)) IN ('phone', 'tel', 't') THEN 'phone'
                 WHEN lower(btrim(s.channel)) IN ('post', 'p', 'poczta') THEN 'post' ELSE 'any' END AS channel,
            s.withdrawn_at IS NOT NULL OR upper(s.granted) IN ('N', '0', 'F') IS TRUE AS no,
-           s.withdrawn_at IS NULL AND upper(s.granted) IN ('T', 'Y', '1') AND (s.granted_at > b.known + interval '1 day') IS NOT TRUE
+           s.withdrawn_at IS NULL AND upper(s.granted) IN ('T', 'Y', '1') AND s.granted_at BETWEEN '1995-01-01' AND '2034-12-31'
+               AND (s.granted_at > b.known + interval '1 day') IS NOT TRUE
                AND EXISTS (SELECT FROM legacy.consent_texts x
                            JOIN ferry.standardized v ON v.kind = 'text' AND v.raw = s.wording AND v.value = btrim(x.version)
                            WHERE upper(x.usable) IN ('T', 'Y', '1')
