@@ -5,10 +5,10 @@
 -- remedy:   stop mailings to them at once, then merge the customers named anew
 -- By address, over all accounts, living or not, and guests: a refusal by e-mail holds for whoever has that e-mail, one by SMS
 -- or telephone for whoever has that number, too; also those that the account had then. One whose channel cannot be read holds
--- for every channel. It is answered only by a later yes with a time, to a usable wording, of the same account and channel, confirmed where the
--- wording wants that, and not of a time to come. What legacy has overwritten or deleted holds like the rest. Without a date it
--- is from when it was seen. An opt-out kept elsewhere is of no account, so a later yes of any account with its address answers
--- it here; the mapping is stricter.
+-- for every channel. It is answered only by a later yes with a time, to a usable wording, of the same account and channel,
+-- confirmed where the wording wants that, and not of a time to come. What legacy has overwritten or deleted holds like the
+-- rest. Without a date it is from when it was seen. An opt-out kept elsewhere is of no account, so a later yes of any account
+-- with its address answers it here; the mapping is stricter.
 WITH answer AS (
     SELECT s.id::text AS id, s.customer_id AS account, coalesce(nullif(btrim(s.email), ''), c.email) AS mail,
            coalesce(c.bill_country, '') || '|' || c.phone AS number,
