@@ -152,7 +152,7 @@ def write(pair: TablePair, parents: Mapping[str, TablePair], values: Values, sch
 
 
 def _code(column: Field) -> str:
-    return re.sub(r"\W+", "_", "_".join(split_words(column.name)))
+    return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column.name)).lower()
 
 
 def _write_pointer(

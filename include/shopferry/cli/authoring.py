@@ -61,12 +61,10 @@ def route_new(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(asdict(drafted), indent=2, default=str, ensure_ascii=False))
     else:
-        print(
-            "\n".join(f"wrote {drafted.folder / name}" for name in drafted.files)
-            or "every file is there, and somebody has changed it"
-        )
-        print("\n".join(f"open: {sentence}" for sentence in drafted.open))
-        print(f"next: SHOPFERRY_ROUTE={args.name} shopferry route check")
+        said = [f"wrote {drafted.folder / name}" for name in drafted.files] or ["all files are there, and were changed"]
+        said += [f"open: {sentence}" for sentence in drafted.open]
+        said += [f"next: SHOPFERRY_ROUTE={args.name} shopferry route check"] * (drafted.mappings > 0)
+        print("\n".join(said))
     return 0 if drafted.mappings else 1
 
 
