@@ -122,8 +122,8 @@ def run_all(settings: Settings, names: Sequence[str]) -> Iterator[tuple[Case, Ou
         with open_stores(replace(settings, source_dsn=old, target_dsn=new), "cases") as stores:
             installation.install(stores.source, stores.target, route)
             stores.merger.stage(route.units)
-            with db.connect(settings.target_dsn, "cases") as standing:
-                lookups.copy(standing, stores.target, route)
+            with db.connect(settings.target_dsn, "cases") as real:
+                lookups.copy(real, stores.target, route)
         for case in chosen:
             with (
                 scratch.create(settings.target_dsn, f"{name}_case_legacy", old) as legacy,

@@ -86,7 +86,7 @@ def find_unindexed(legacy: Connection, shop: Connection, planned: Planned) -> It
             )
         for text in read_texts(unit):
             ways: dict[tuple[str, str], tuple[set[str], int]] = {}
-            for join in text.find_joins():
+            for join in (j for j in text.find_joins() if j.plain):
                 columns, line = ways.setdefault((join.alias, join.to[0]), (set(), join.line))
                 columns.add(join.to[1])
             for (_, relation), (columns, line) in ways.items():

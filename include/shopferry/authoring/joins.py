@@ -7,7 +7,7 @@ columns that they are made of. What is not a plain equality of two columns is no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -23,7 +23,9 @@ _DEFINED = re.compile(
     r"(?:\s+(?:AS\s+)?(?!(?:ON|WHERE|USING|LEFT|RIGHT|INNER|CROSS|FULL|JOIN|GROUP|ORDER|LIMIT|UNION|WINDOW|HAVING)\b)([a-z]\w*))?",
     re.IGNORECASE,
 )
-_EQUAL = re.compile(rf"\b([a-z]\w*)\.({_NAME})(?:::\w+)?\s*=\s*([a-z]\w*)\.({_NAME})")
+# A column, or a function of one: keys of the new shop are made so.
+_SIDE = rf"((?:\b[a-z_][\w.]*\((?:'[^']*'\s*,\s*)*)?)\b([a-z]\w*)\.({_NAME})(?:::\w+)*\)?"
+_EQUAL = re.compile(rf"{_SIDE}\s*=\s*{_SIDE}")
 _SUBQUERY = re.compile(r"\b([a-z_]\w*)\s*(?:\([^()]*\))?\s+AS\s+(?:NOT\s+)?(?:MATERIALIZED\s+)?\(", re.IGNORECASE)
 _DEEP = 4  # subqueries within each other
 
@@ -36,6 +38,7 @@ class Join:
     to: Column
     alias: str
     line: int
+    plain: bool  # whether both sides are columns themselves
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class Text:
     def _find_judged(self, alias: str, position: int, deep: int) -> tuple[int, Column] | None:
         """Find the column whose raw value a verdict is about, as an equality before or at its definition says it."""
         for match in _EQUAL.finditer(self.sql):
-            pairs = ((match[1], match[2], match[3], match[4]), (match[3], match[4], match[1], match[2]))
+            pairs = ((match[2], match[3], match[5], match[6]), (match[5], match[6], match[2], match[3]))
             for mine, own, other, column in pairs:
                 found = self.find_relation(other, match.start()) if mine == alias and own in {"raw", "value"} else None
                 if found and found[0] < position:
@@ -120,7 +123,7 @@ class Text:
     def find_joins(self) -> Iterator[Join]:
         """Find the equalities of two columns, each from what is defined first to what is defined later."""
         for match in _EQUAL.finditer(self.sql):
-            sides = [(self.find_column(match[n], match[n + 1].strip('"'), match.start()), match[n]) for n in (1, 3)]
+            sides = [(self.find_column(match[n], match[n + 1].strip('"'), match.start()), match[n]) for n in (2, 5)]
             (one, first), (other, second) = sides
             if not one or not other or (one[1] == other[1] and first == second):
                 continue
@@ -128,7 +131,7 @@ class Text:
             of, to, alias = (one[1], other[1], second) if one[0] <= other[0] else (other[1], one[1], first)
             meant = self.find_relation(alias, match.start())
             if meant and meant[1] != "ferry.standardized":
-                yield Join(of, to, alias, line)
+                yield Join(of, to, alias, line, not match[1] and not match[4])
 
 
 def read_texts(unit: Unit) -> list[Text]:
@@ -148,6 +151,7 @@ class Ways:
     """The ways between legacy's columns that some units of a route use."""
 
     route: Route
+    columns: Mapping[str, Collection[str]] = field(default_factory=dict)  # of legacy's tables, where they are known
     _made: dict[Column, frozenset[Column]] = field(default_factory=dict)
 
     def find_units(self, unit: Unit) -> tuple[Unit, ...]:
@@ -185,7 +189,12 @@ class Ways:
     def _find_source(self, source: Source) -> frozenset[Column]:
         column = str(source.column)
         if source.is_captured:
-            return frozenset({(source.name, column)} if column.isidentifier() else ())
+            known = self.columns.get(source.name, ())
+            named = re.findall(_NAME, re.sub(r"'[^']*'", "", column))
+            used = {n.strip('"') for n in named if n.strip('"') in known}
+            if column.isidentifier():
+                return frozenset({(source.name, column)})
+            return frozenset({(source.name, used.pop())} if len(used) == 1 else ())
         return self.find_origins((source.relation, column), None)
 
     def find_origins(self, column: Column, unit: Unit | None) -> frozenset[Column]:

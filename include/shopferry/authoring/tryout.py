@@ -90,8 +90,7 @@ def try_mapping(settings: Settings, wanted: Wanted) -> Tried:
     """Run one mapping on some keys. Raises MappingError with file and line for one that does not run."""
     route = Route.load(settings.route)
     unit = find_unit(route, wanted.name)
-    ways = Ways(route)
-    units = ways.find_units(unit)
+    units = Ways(route).find_units(unit)
     part = replace(route, units=units)
     with (
         scratch.create(settings.target_dsn, f"shopferry_{route.name}"[:40] + "_try") as there,
@@ -102,13 +101,14 @@ def try_mapping(settings: Settings, wanted: Wanted) -> Tried:
         with db.connect(there, "try") as target:
             marks.require_key(target, part)
             tables = _make_relations(legacy, target, part)
+            ways = Ways(route, {name: table.names for name, table in tables.items()})
             with legacy.transaction():
                 legacy.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                 keys = wanted.keys or reach.choose_keys(
                     legacy, tables, ways.find_key(unit), max(wanted.shown, _AT_RANDOM)
                 )
                 reached = reach.read(legacy, ways, units, tables, keys, _find_plan(route))
-            return _run(shop, target, part, reached, keys, wanted)
+            return _run(shop, target, part, ways, reached, keys, wanted)
 
 
 def _find_plan(route: Route) -> sample.Plan | None:
@@ -132,6 +132,7 @@ def _run(
     shop: Connection,
     target: Connection,
     route: Route,
+    ways: Ways,
     reached: Reached,
     keys: Sequence[str],
     wanted: Wanted,
@@ -147,7 +148,7 @@ def _run(
     for before in route.units[:-1]:
         with target.transaction():
             merger.merge(before, statements.select_keys_between(before, None, None), disjoint=False)
-    own = _find_own_keys(target, unit, keys)
+    own = _find_own_keys(target, ways, unit, keys)
     if missing := len(keys) - len(own):
         notes.append(f"{missing} of the keys are of no row that the mapping reads, or are one with another")
     plan = _explain(target, unit, own) if wanted.explain else ()
@@ -217,7 +218,7 @@ def _load(target: Connection, route: Route, reached: Reached) -> None:
         target.execute(SQL("ANALYZE {}").format(table.base))
 
 
-def _find_own_keys(target: Connection, unit: Unit, keys: Sequence[str]) -> list[str]:
+def _find_own_keys(target: Connection, ways: Ways, unit: Unit, keys: Sequence[str]) -> list[str]:
     """Find the unit's own keys, as text: those of legacy themselves, or what its identity has made of them."""
     found: list[Composed] = []
     for source in unit.simple_sources:
@@ -228,12 +229,17 @@ def _find_own_keys(target: Connection, unit: Unit, keys: Sequence[str]) -> list[
                 ).format(Identifier(str(source.column)), Literal(source.name))
             )
         else:
-            column = name_or_expression(str(source.column))
-            found.append(
-                SQL("SELECT {0}::text AS key FROM {1} WHERE {0}::text = ANY(%(keys)s)").format(
-                    column, Identifier(unit.schema, source.name)
+            of = [column for table, column in ways.find_key(unit) if table == source.name]
+            found += [
+                SQL("SELECT {}::text AS key FROM {} WHERE {}::text = ANY(%(keys)s)").format(
+                    name_or_expression(str(source.column)), Identifier(unit.schema, source.name), Identifier(column)
                 )
-            )
+                for column in of
+            ]
+    if not found:
+        raise ConfigError(
+            f"{unit.file}: no `-- source:` has a column of legacy, or an expression over one, by which to try it"
+        )
     rows = target.execute(
         SQL("SELECT DISTINCT key FROM ({}) k WHERE key IS NOT NULL").format(SQL(" UNION ALL ").join(found)),
         {"keys": list(keys)},

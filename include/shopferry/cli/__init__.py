@@ -122,6 +122,10 @@ def _add_route(verbs: Any) -> None:
     one.add_argument("--explain", action="store_true", help="print PostgreSQL's plan for these keys as well")
     tested = _add_verb(those, "test", authoring.route_test)
     tested.add_argument("case", nargs="*", help="only these: a phase, phase/entity or phase/entity/case (all)")
+    drafted = _add_verb(those, "new", authoring.route_new)
+    drafted.add_argument("name", help="the route's name, which is its folder's")
+    drafted.add_argument("--legacy", metavar="DSN", help="the legacy store (SHOPFERRY_LEGACY_DSN)")
+    drafted.add_argument("--shop", metavar="DSN", help="the new shop (SHOPFERRY_SHOP_DSN)")
 
 
 def _add_reports(verbs: Any) -> None:

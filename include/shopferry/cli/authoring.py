@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from shopferry.cli.output import show
+from shopferry.errors import ConfigError
 from shopferry.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,6 +42,30 @@ def route_try(args: argparse.Namespace) -> int:
     else:
         print("\n".join(_render(tried)))
     return 0 if tried.tried else 1
+
+
+def route_new(args: argparse.Namespace) -> int:
+    """Draft a route's folder from both stores: mappings, lists and sample, each guess marked as one; changes no store, and leaves
+    files alone that somebody has changed. Exit 1 when no mapping could be drafted."""
+    from shopferry.authoring import new_route
+
+    dsns = [
+        given or os.environ.get(name, "")
+        for given, name in ((args.legacy, "SHOPFERRY_LEGACY_DSN"), (args.shop, "SHOPFERRY_SHOP_DSN"))
+    ]
+    if not all(dsns):
+        raise ConfigError(
+            "say where both stores are: --legacy and --shop, or SHOPFERRY_LEGACY_DSN and SHOPFERRY_SHOP_DSN"
+        )
+    drafted = new_route.draft(args.name, *dsns)
+    if args.json:
+        print(json.dumps(asdict(drafted), indent=2, default=str, ensure_ascii=False))
+    else:
+        said = [f"wrote {drafted.folder / name}" for name in drafted.files] or ["all files are there, and were changed"]
+        said += [f"open: {sentence}" for sentence in drafted.open]
+        said += [f"next: SHOPFERRY_ROUTE={args.name} shopferry route check"] * (drafted.mappings > 0)
+        print("\n".join(said))
+    return 0 if drafted.mappings else 1
 
 
 def route_test(args: argparse.Namespace) -> int:
