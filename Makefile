@@ -7,8 +7,8 @@ STAMP := $(VENV)/.installed
 RUN := @exec $(VENV)/bin/python tests/book.py run
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-stream test-switch test-stack test-airflow test-kafka test-all test-long crash-matrix death-table \
-  cutover-drill mutation lint install clean
+.PHONY: help demo test test-stream test-switch test-stack test-airflow test-kafka test-platforms test-all test-long \
+  crash-matrix death-table cutover-drill mutation lint install clean
 
 help: ## this list, and when each target was last green
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test-airflow: install ## the DAGs, and a move through the real Airflow
 
 test-kafka: install ## on Apache Kafka and Kafka Connect; says that it was skipped without java and mvn
 	$(RUN) test-kafka $(ARGS)
+
+test-platforms: install ## django-oscar becomes Medusa, both in use; says that it was skipped without node and npm
+	$(RUN) test-platforms $(ARGS)
 
 test-all: install ## every test once: all of the above
 	@exec $(VENV)/bin/python tests/book.py run-all

@@ -172,7 +172,12 @@ def _is_touched(name: str, green: Entry | None, paths: Callable[[Entry], list[st
 
 def is_able(name: str) -> bool:
     """Whether what the target needs is on this machine, as far as can be told without trying."""
-    return not TARGETS[name].needs or all(shutil.which(program) for program in ("java", "mvn"))
+    return not find_missing(TARGETS[name])
+
+
+def find_missing(target: Target) -> list[str]:
+    """The programs that the target needs and this machine does not have."""
+    return [program for program in target.programs if not shutil.which(program)]
 
 
 @dataclass
@@ -244,8 +249,11 @@ class Runner:
     def run(self, target: Target, arguments: Sequence[str]) -> int:
         """Run a target and book it if it was run as a whole; returns 0 if it is green or cannot run on this machine."""
         environment, part = dict(target.environment), bool(arguments or os.environ.get(target.shortened_by))
-        if target.needs and self.call(target.needs, {}):
-            print(f"{target.name}: skipped", flush=True)
+        missing = find_missing(target)
+        if missing or (target.needs and self.call(target.needs, {})):
+            print(
+                f"{target.name}: skipped{': ' + ' and '.join(missing) + ' missing here' if missing else ''}", flush=True
+            )
             return 128 + self.ended_by if self.ended_by else 0
         if target.results:
             target.results.unlink(missing_ok=True)

@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 KAFKA_JARS = BUILD / "kafka"
+_CACHES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+PLATFORMS = os.environ.get("SHOPFERRY_PLATFORMS") or str(_CACHES / "shopferry" / "platforms")
 CRASH_BOOK = BUILD / "crash-matrix.jsonl"
 DEATH_BOOK = BUILD / "death-table.jsonl"
 
@@ -18,12 +20,12 @@ DEATH_BOOK = BUILD / "death-table.jsonl"
 class Target:
     """One target: `commands` run one after the other, all of them, and it is green if each of them ends with 0.
 
-    A command begins with `pytest` or with a Python file of the repository; arguments of the caller are added to each, and
-    then it is a part of the target that runs, as it is if the variable `shortened_by` is set. `page` is a command that runs
-    after them whatever their outcome, with `--part` if it is a part; it writes the page of results from `results`, which is
-    removed at the beginning. `environment` is added to ours. If the command `needs` fails, the target cannot run on this
-    machine: it is skipped, and not booked. One that goes `beside` leaves half of the machine idle: a run of all the targets
-    starts it together with the one after it.
+    A command begins with `pytest` or with a Python file of the repository; arguments of the caller are added to each,
+    and then it is a part of the target that runs, as it is if the variable `shortened_by` is set. `page` is a command
+    that runs after them whatever their outcome, with `--part` if it is a part; it writes the page of results from
+    `results`, which is removed at the beginning. `environment` is added to ours. Without the `programs`, or if the
+    command `needs` fails, the target cannot run on this machine: it is skipped, and not booked. One that goes
+    `beside` leaves half of the machine idle: a run of all the targets starts it together with the one after it.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Target:
     page: tuple[str, ...] = ()
     results: Path | None = None
     environment: tuple[tuple[str, str], ...] = ()
+    programs: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     beside: bool = False
     shortened_by: str = ""
@@ -74,10 +77,17 @@ TESTS = (
         "test-kafka",
         (_selected("test-kafka"),),
         environment=(("SHOPFERRY_KAFKA_JARS", str(KAFKA_JARS)),),
+        programs=("java", "mvn"),
         needs=("tests/kafka/jars.sh", str(KAFKA_JARS)),
         beside=True,
     ),
     Target("test-airflow", (_selected("test-airflow"),)),
+    Target(
+        "test-platforms",
+        (_selected("test-platforms"),),
+        environment=(("SHOPFERRY_PLATFORMS", PLATFORMS),),
+        programs=("node", "npm"),
+    ),
 )
 LONG = (
     Target(
@@ -97,8 +107,8 @@ _OF_SWITCH = "test_deaths.py"  # though it lies beside the crash matrix
 
 def target_of(path: PurePosixPath, markers: Collection[str]) -> str:
     """The one target that runs a test; `path` is its file below tests/, `markers` are the names of its markers."""
-    if path.parts[0] == "kafka":
-        return "test-kafka"
+    if path.parts[0] in {"kafka", "platforms"}:
+        return f"test-{path.parts[0]}"
     if "airflow" in markers:
         return "test-airflow"
     if "move" in markers or "stack" not in markers:
@@ -117,6 +127,7 @@ _STREAM, _ON_STACK, _AIRFLOW, _KAFKA = (
 EVERY = tuple(target.name for target in TESTS[1:])
 # Which of them, beside `make test`, a change below a path touches: the longest prefix counts. All of them, if none fits.
 TOUCHES: dict[str, tuple[str, ...]] = {
+    "include/sql/oscar-medusa/": ("test-platforms",),
     "include/shopferry/assess/": _AIRFLOW,
     "include/shopferry/backup/": ("test-switch", *_AIRFLOW),
     "include/shopferry/cdc/": (*_STREAM, *_ON_STACK, *_KAFKA),
@@ -154,6 +165,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "tests/kafka/": _KAFKA,
     "tests/mappings/": (),
     "tests/mutation/": (),
+    "tests/platforms/": ("test-platforms",),
     "tests/stack/": ("test-stack",),
     "tests/stream/": _STREAM,
     "tests/switch/": ("test-switch",),

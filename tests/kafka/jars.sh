@@ -3,10 +3,6 @@
 set -eu
 folder=$1
 mkdir -p "$folder"
-if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then
-    echo "java or mvn is missing here"
-    exit 1
-fi
 if ! mvn -q -B -f tests/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory="$folder" >build/mvn.log 2>&1 </dev/null; then
     echo "mvn cannot resolve the servers here (build/mvn.log says why)"
     exit 1

@@ -70,7 +70,8 @@ def test_what_does_not_fit_into_the_time_is_left_out_and_said() -> None:
     entries = [replace(e, seconds=500) if e.target == EVERY[1] else e for e in all_green()]
     chosen, left_out = choose(entries, 350, paths=lambda _: None)
     assert chosen == [EVERY[0], *EVERY[2:4]]
-    assert left_out == [f"{EVERY[1]}: 500 s, and 250 s are left", f"{EVERY[4]}: 100 s, and 50 s are left"]
+    not_fitting = [f"{name}: 100 s, and 50 s are left" for name in EVERY[4:]]
+    assert left_out == [f"{EVERY[1]}: 500 s, and 250 s are left", *not_fitting]
 
 
 def test_a_slow_machine_is_allowed_for() -> None:

@@ -62,6 +62,7 @@ def test_every_test_belongs_to_exactly_one_target_and_every_target_has_tests() -
         ("dags/test_dags.py", {"stack", "airflow"}, "test-airflow"),
         ("a/folder/of/later/test_it.py", {"stack", "usefixtures"}, "test-stack"),
         ("kafka/test_kafka.py", {"kafka", "stack"}, "test-kafka"),
+        ("platforms/test_oscar_to_medusa.py", {"platforms", "stack"}, "test-platforms"),
     ],
 )
 def test_the_target_of_a_test(path: str, markers: set[str], target: str) -> None:

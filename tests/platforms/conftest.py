@@ -1,0 +1,30 @@
+"""Two real applications, made ready once and kept; without Node all tests are skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from provision import CACHE, PROGRAMS, Platforms, provide
+from shopferry.stack import postgres
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this directory, and skip it where it cannot run or nobody asked for two shops to be installed."""
+    missing = [name for name in PROGRAMS if not shutil.which(name)]
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.platforms)
+            if missing:
+                item.add_marker(pytest.mark.skip(reason=f"{' and '.join(missing)} missing here: Medusa runs on Node"))
+            elif not os.environ.get(CACHE):
+                item.add_marker(pytest.mark.skip(reason="needs two shops: `make test-platforms` installs them"))
+
+
+@pytest.fixture(scope="session")
+def platforms(cluster: postgres.Cluster, pytestconfig: pytest.Config) -> Platforms:
+    """Oscar and Medusa, installed, with a dump of an empty shop of each."""
+    reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+    return provide(cluster, reporter.write_line)
