@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -99,6 +100,14 @@ class Settings:
 def name_sync(route: str) -> str:
     """Return the name of a route's flow, for its command and its sessions: `sync forward`, of a way back `sync reverse`."""
     return "sync reverse" if route.endswith(REVERSE) else "sync forward"
+
+
+def name_slot(route: str) -> str:
+    """Return the name of a route's replication slot, which is also its publication's.
+
+    PostgreSQL takes small letters, digits and `_` alone for a slot; a route may have a hyphen.
+    """
+    return f"shopferry_{re.sub(r'[^a-z0-9_]', '_', route.lower())}"
 
 
 def read_own_commands() -> dict[str, str]:

@@ -163,15 +163,10 @@ def set_up(medusa: Medusa) -> Installed:
     ask = medusa.admin()
     channel = ask("POST", "/sales-channels", {"name": "Web"})["sales_channel"]["id"]
     store = ask("GET", "/stores")["stores"][0]["id"]
-    currencies = [{"currency_code": "pln", "is_default": True}, {"currency_code": "eur"}]
+    # Prices include tax, as shop fronts in Poland must show them.
+    currencies = [{"currency_code": "pln", "is_default": True, "is_tax_inclusive": True}, {"currency_code": "eur"}]
     ask("POST", f"/stores/{store}", {"supported_currencies": currencies, "default_sales_channel_id": channel})
-    region = {
-        "name": "Polska",
-        "currency_code": "pln",
-        "countries": ["pl"],
-        "payment_providers": ["pp_system_default"],
-        "is_tax_inclusive": True,  # as shop fronts in Poland must show prices
-    }
+    region = {"name": "Polska", "currency_code": "pln", "countries": ["pl"], "payment_providers": ["pp_system_default"]}
     vat = {"rate": 23, "name": "VAT 23%", "code": "vat23"}
     ask("POST", "/tax-regions", {"country_code": "pl", "provider_id": "tp_system", "default_tax_rate": vat})
     location, zone = _set_up_stock(ask, channel)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from shopferry.health.measure import Slot, SyncHealth
+from shopferry.settings import name_slot
 
 MIB = 1024 * 1024
 RUNBOOK = "docs/runbooks/watch_sync.md"
@@ -141,7 +142,7 @@ def _find_of_slot(health: SyncHealth, limits: Limits) -> Iterator[Problem]:
     if health.slot is None:
         yield Problem(
             Code.SLOT_GONE,
-            f"replication slot shopferry_{health.route} is gone, and with it every change since: run `shopferry sync resync`",
+            f"replication slot {name_slot(health.route)} is gone, and with it every change since: run `shopferry sync resync`",
         )
     elif health.slot.wal_status == "lost":
         yield Problem(

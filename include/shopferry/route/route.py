@@ -16,7 +16,7 @@ from shopferry.errors import MappingError
 from shopferry.route import mapping_file, settings
 from shopferry.route.entities import CLEAN, SETTING, EntityMapping, Unit
 from shopferry.route.settings import Setting
-from shopferry.settings import REVERSE, routes_dir
+from shopferry.settings import REVERSE, name_slot, routes_dir
 
 FUNCTIONS = "functions.sql"
 _SETTING = re.compile(rf"{re.escape(SETTING)}\b[^;]{{0,40}}?\bname\s*=\s*'([^']+)'", re.IGNORECASE)
@@ -127,7 +127,7 @@ class Route:
     @property
     def publication(self) -> str:
         """The name of its publication, which is also its replication slot's."""
-        return f"shopferry_{self.name}"
+        return name_slot(self.name)
 
     @cached_property
     def back(self) -> Route | None:

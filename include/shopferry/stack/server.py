@@ -21,7 +21,7 @@ from kafka.errors import KafkaError
 
 from shopferry.errors import StackError
 from shopferry.route.route import leads_back
-from shopferry.settings import REVERSE, data_dir, read_announcing, read_own_commands, routes_dir, stack_state
+from shopferry.settings import REVERSE, data_dir, name_slot, read_announcing, read_own_commands, routes_dir, stack_state
 from shopferry.stack import airflow, postgres, state, supervisor
 from shopferry.stack.state import CLUSTERS, State
 from shopferry.stack.supervisor import Program
@@ -267,7 +267,7 @@ def _answers(servers: str) -> bool:
 
 def _streams(now: State) -> bool:
     """Tell whether the connector reads its slot, or has nothing to read yet because no phase has begun."""
-    name = f"shopferry_{now['route']}"
+    name = name_slot(now["route"])
     with psycopg.connect(now["legacy_dsn"]) as conn:
         if not conn.execute("SELECT FROM pg_publication WHERE pubname = %s", [name]).fetchall():
             return _is_up(now, "connector")
