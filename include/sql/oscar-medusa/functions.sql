@@ -1,14 +1,17 @@
 -- Functions of the route, in schema clean. IMMUTABLE, for the same row must always map the same way.
 
--- What Medusa has for an id: prefix, ten digits of Oscar's number, sixteen hex digits that nobody can guess without the secret.
+-- Customers, guests and log-ins are numbered anew: accounts with one e-mail are one, and may part again.
+CREATE SEQUENCE IF NOT EXISTS clean.person_number;
+
+-- What Medusa has for an id: prefix, ten digits of a number (Oscar's own where it can be), sixteen hex digits that nobody can guess
+-- without the secret.
 -- It is spelled as a ULID, comes before all that the application gives out, and leads back to its row by clean.number_of.
 CREATE OR REPLACE FUNCTION clean.make_id(prefix text, number bigint) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN prefix || '_' || lpad(number::text, 10, '0')
     || upper(left(encode(sha256(convert_to((SELECT value FROM ferry.setting WHERE name = 'id_secret')
                                            || '/' || prefix || '/' || number, 'UTF8')), 'hex'), 16));
 
--- The number that an id was made of; NULL of an id that the application has given out: a ULID's tenth sign is never that far
--- behind only digits.
+-- The number that an id was made of; NULL of an id that the application has given out: those begin with letters among the digits.
 CREATE OR REPLACE FUNCTION clean.number_of(id text) RETURNS bigint LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN id ~ '(^|_)[0-9]{10}[0-9A-F]{16}$' THEN left(right(id, 26), 10)::bigint END;
 

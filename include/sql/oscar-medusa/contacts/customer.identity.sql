@@ -1,4 +1,5 @@
 -- identity: customer
+-- sequence: clean.person_number
 -- text:     clean.make_id('cus', shop_key)
 -- source:   legacy.auth_user(id)
 -- standardize: email legacy.auth_user (email)

@@ -1,5 +1,6 @@
 -- identity: guest
--- text:     clean.make_id('cus', clean.second(shop_key))
+-- sequence: clean.person_number
+-- text:     clean.make_id('cus', shop_key)
 -- source:   legacy.order_order(id)
 -- standardize: email legacy.order_order (guest_email)
 -- All orders of guests with one e-mail are one guest: Medusa has room for one. A guest with the e-mail of an account stays a guest,

@@ -1,4 +1,5 @@
 -- identity: login
+-- sequence: clean.person_number
 -- text:     clean.make_id('authid', shop_key)
 -- source:   identity.customer(legacy_key)
 -- What a customer logs in with has an id of its own in Medusa: the same accounts, another text.
