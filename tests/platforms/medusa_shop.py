@@ -17,7 +17,7 @@ from waiting import until
 ADMIN = ("admin@example.com", "a password of the admin")
 _BOOT_S = 180.0  # ten seconds on an idle machine
 _ORDER_FIELDS = (
-    "+total,+payment_status,+fulfillment_status,+email,+items.*,+shipping_methods.*,*shipping_address,"
+    "+total,+currency_code,+payment_status,+fulfillment_status,+email,+items.*,+shipping_methods.*,*shipping_address,"
     "*payment_collections,*payment_collections.payments,+summary.*"
 )
 

@@ -21,13 +21,14 @@ from medusa_shop import Customer, Installed, Medusa, serve
 from provision import Platforms
 from shopferry import phase_steps
 from shopferry.backup import backup
+from shopferry.cdc import slot
 from shopferry.cutover import gates, switch, way_back
 from shopferry.route.route import leads_back
 from shopferry.settings import SQL_ROOT
 from shopferry.stack.state import choose_port
 from stacks import SharedStack, Shop
 from trading import Booked, read_ledger, trading
-from waiting import until
+from waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.stack
 ROUTE = "oscar-medusa"
@@ -80,6 +81,8 @@ def story(
         sizes = ("--accounts", str(ACCOUNTS), "--orders", str(ORDERS))
         platforms.run_oscar(flow.settings.source_dsn, "seed", *sizes, "--ledger", str(ledger))
         phase_steps.install(flow.settings)
+        streams = slot.await_reader(flow.legacy, flow.route.publication, patience_s=PATIENCE_S)
+        assert streams, flow.log("connector")[-3000:]
 
     environment = {"SHOPFERRY_ROUTE": ROUTE, "SHOPFERRY_ROUTES": str(run_home / "routes")}
     with shared_stack.lent(Shop("oscar", fill, environment)) as flow:

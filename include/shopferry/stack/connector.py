@@ -28,7 +28,7 @@ from shopferry import db, logs, signals
 from shopferry.cdc import slot
 from shopferry.errors import ShopferryError, StackError
 from shopferry.retry import describe, retrying
-from shopferry.settings import PROJECT, Settings, data_dir
+from shopferry.settings import PROJECT, Settings, data_dir, name_slot
 from shopferry.stack.publisher import Publisher
 from shopferry.stack.wire import describe_way
 
@@ -40,7 +40,8 @@ _POLL = 0.2
 def build_properties(settings: Settings) -> dict[str, str]:
     """Build the connector's settings: the route's values filled in, and the way to the store that is read."""
     raw: dict[str, str] = json.loads((FOLDER / "connector.json").read_text())
-    filled = {n: string.Template(v).safe_substitute(SHOPFERRY_ROUTE=settings.route) for n, v in raw.items()}
+    values = {"SHOPFERRY_ROUTE": settings.route, "SHOPFERRY_SLOT": name_slot(settings.route)}
+    filled = {n: string.Template(v).safe_substitute(values) for n, v in raw.items()}
     way = describe_way(settings.source_dsn)
     # The last of two counts: ours, on which the result depends.
     options = f"{way.pop('driver.options', '')} {filled['driver.options']}".strip()
