@@ -79,6 +79,7 @@ def test_what_ends_otherwise_is_told_row_by_row(
     assert 'shop.client has {"email": "a@example.com"}, which is not expected' in out
     assert 'quarantine of shop.client: {"9": ["email_invalid"]}, expected is {}' in out
     assert run(capsys, "people/client/right")[0] == 0
+    assert run(capsys, "people/client/ri")[0] == 1  # a part of a name names nothing
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,7 @@ def test_a_mapping_is_tried_with_all_that_it_needs_and_nothing_stays(stores: Set
     assert tried.tried == len(keys) == 6
     assert tried.reasons == {"state_unknown": 1, "client_missing": 1, "refused_by_constraint": 1}
     assert tried.rows == 3
+    assert tried.read == {"booking": 6, "member": 5, "state": 2}  # by the joins, and no row more
     good = [k for k in tried.keys if k.rows]
     assert {r["state"] for k in good for r in k.rows} == {"new", "done"}
     assert all(k.sources["legacy.booking"][0]["price"] == k.rows[0]["price"] for k in good)

@@ -152,7 +152,7 @@ def test_the_verb_says_what_it_wrote_and_what_is_open(
 
 
 def test_a_wrong_name_and_an_empty_shop_get_one_clear_error(stores: Settings, make_db: MakeDb) -> None:
-    with pytest.raises(ConfigError, match="small letters"):
+    with pytest.raises(ConfigError, match="in small letters"):
         new_route.draft("Mine!", stores.source_dsn, stores.target_dsn)
     with pytest.raises(ConfigError, match="has no table"):
         new_route.draft("mine", stores.source_dsn, make_db("empty"))

@@ -97,14 +97,14 @@ def find(folder: Path) -> list[Case]:
 
 
 def run_all(settings: Settings, names: Sequence[str]) -> Iterator[tuple[Case, Outcome]]:
-    """Run the route's cases whose name begins with one of these, or all of them, each in scratch databases of its own.
+    """Run the route's cases that these name, or the phase or entity of, or all of them, each in scratch databases of its own.
 
     Raises ConfigError where there is none, MappingError for a file of a case that does not run.
     """
     route = Route.load(settings.route)
     folder = routes_dir() / route.name / FOLDER
     every = find(folder)
-    chosen = [c for c in every if not names or any(c.name.startswith(n.strip("/")) for n in names)]
+    chosen = [c for c in every if not names or any(f"{c.name}/".startswith(f"{n.strip('/')}/") for n in names)]
     if not chosen:
         there = (
             f"it has {', '.join(dict.fromkeys(c.name for c in every))}"

@@ -17,6 +17,7 @@ from shopferry.settings import routes_dir
 from shopferry.verify import checks
 
 _WHERE = re.compile(r"^(?P<where>\S+?(?::\d+)?): (?P<what>.*)$", re.DOTALL)
+_TOLD = re.compile(r"^(?P<what>(?:`[^`]*`|(?!: )[^`])+): (?P<remedy>.*)$", re.DOTALL)  # a colon in code parts nothing
 _GUESS = "the draft's guess"
 _NO_MAPPINGS = {"checks", "reverse", "assess", "report", "cases"}
 
@@ -25,8 +26,9 @@ def blame(error: Exception, otherwise: str = "") -> Finding:
     """Make a finding of an error that names file and line; `otherwise` is where it is if it does not."""
     match = _WHERE.match(str(error))
     where, text = (match["where"], match["what"]) if match else (otherwise, str(error))
-    what, _, remedy = text.partition(": ")
-    return Finding(where, Severity.BLOCKING, what, "", remedy or "correct it")
+    told = _TOLD.match(text)
+    what, remedy = (told["what"], told["remedy"]) if told else (text, "correct it")
+    return Finding(where, Severity.BLOCKING, what, "", remedy)
 
 
 def load(name: str) -> tuple[Route | None, list[Finding]]:

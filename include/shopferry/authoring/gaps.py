@@ -80,7 +80,7 @@ def find_unindexed(legacy: Connection, shop: Connection, planned: Planned) -> It
             yield Finding(
                 locate(unit.file, "scope"),
                 Severity.WARNING,
-                f"{unit.entity} has no index that begins with {unit.scope}, so each merge reads the whole table",
+                f"{unit.entity} has no index that begins with {unit.scope} and has all rows, so each merge reads the whole table",
                 "",
                 f"CREATE INDEX ON {unit.entity} ({unit.scope}) in the new shop",
             )

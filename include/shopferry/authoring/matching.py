@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -10,6 +11,7 @@ from difflib import SequenceMatcher
 from shopferry.authoring.catalogue import Field, Table
 
 _ALIKE = 0.55  # of two tables' names and columns
+_WITHOUT_PREFIX = 0.95  # of a likeness that shows only so
 _SAME = 0.82  # of two columns' names
 _SYNONYMS = (
     {"customer", "client", "user", "member", "person", "account", "buyer", "klient", "kunde"},
@@ -90,9 +92,13 @@ def compare_names(one: str, other: str) -> float:
 def pair_tables(legacy: Sequence[Table], shop: Sequence[Table]) -> list[TablePair]:
     """Pair tables, the most alike first; each is in one pair at most."""
     scored = []
+    begun = Counter(t.name.partition("_")[0] for t in legacy)
     for target in shop:
         for source in legacy:
             named = compare_names(source.name, target.name)
+            prefix, _, rest = source.name.partition("_")
+            if rest and begun[prefix] > 1:  # some frameworks begin a table's name with its module's
+                named = max(named, compare_names(rest, target.name) * _WITHOUT_PREFIX)
             columns = pair_columns(source, target)
             share = len(columns) / max(min(len(source.fields), len(target.fields)), 1)
             scored.append((0.6 * named + 0.4 * share, named, source, target, columns))

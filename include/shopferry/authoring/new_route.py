@@ -32,7 +32,7 @@ from shopferry.settings import routes_dir
 NAMES = "legacy-names.sql"
 _LOOKED_AT = 200  # rows of each table whose values are looked at
 _EMAIL = re.compile(r"^\s*[^@\s]+@[^@\s]+\.[^@\s]+\s*$")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class _Plan:
 def draft(name: str, legacy_dsn: str, shop_dsn: str) -> Drafted:
     """Draft a route. Raises ConfigError for a name that no route can have, or a new shop without a table."""
     if not _NAME.fullmatch(name) or name.endswith("_reverse"):
-        raise ConfigError(f"route {name!r}: write its name in small letters, digits and _, at most 40")
+        raise ConfigError(f"route {name!r}: write its name in small letters, digits, - and _, at most 40")
     folder = routes_dir() / name
     with db.connect(legacy_dsn, "route new") as legacy, db.connect(shop_dsn, "route new") as shop:
         tables = catalogue.read(legacy)
