@@ -14,6 +14,7 @@
 -- standardize: email legacy.order_order (guest_email)
 -- Orders as they were. An order whose account its owner has deleted is nobody's: it stays, without customer and e-mail. An order of
 -- staff stays without customer too, for staff are no customers here.
+-- A number that begins with M- was Medusa's own before a rollback.
 -- Medusa has no place for the history of states and the notes: they stand in metadata, and so does what Oscar's total has beyond
 -- what Medusa makes of the lines.
 SELECT i.shop_id AS id,
@@ -64,7 +65,7 @@ CROSS JOIN (
 CROSS JOIN LATERAL (SELECT clean.look_up(s.states, o.status) AS state) t
 CROSS JOIN LATERAL (
     SELECT CASE WHEN s.numbered_by = 'id' THEN o.id
-                WHEN o.number ~ '^[1-9][0-9]{0,8}$' THEN o.number::integer END AS display_id
+                WHEN o.number ~ '^(M-)?[1-9][0-9]{0,8}$' THEN replace(o.number, 'M-', '')::integer END AS display_id
 ) n
 LEFT JOIN legacy.auth_user u ON u.id = o.user_id
 LEFT JOIN ferry.standardized ue ON ue.kind = 'email' AND ue.raw = u.email
