@@ -1,9 +1,10 @@
 -- entity: public.capture
 -- key:    id
--- scope:  payment_id
--- source: legacy.payment_source(clean.make_id('pay', id)), clean.movement(clean.make_id('pay', source_id)), public.payment(id)
+-- scope:  id
+-- source: legacy.payment_transaction(clean.make_id('capt', id)), legacy.payment_source(clean.make_id('capt', clean.second(id)))
+-- source: clean.movement(CASE kind WHEN 'capture' THEN clean.make_id('capt', number) END), public.payment
 -- What came in.
-SELECT clean.make_id('capt', m.number) AS id,
+SELECT a.key AS id,
        p.id AS payment_id,
        m.amount,
        clean.big(m.amount) AS raw_amount,
@@ -12,6 +13,11 @@ SELECT clean.make_id('capt', m.number) AS id,
        m.moved_at AS updated_at,
        '{}'::text[] AS problems
 FROM affected a
-JOIN public.payment p ON p.id = a.key
-JOIN legacy.payment_source s ON s.id = clean.number_of(a.key)
+JOIN clean.movement m ON m.kind = 'capture' AND m.number = clean.number_of(a.key)
+JOIN public.payment p ON p.id = clean.make_id('pay', m.source_id);
+
+-- lineage: public.payment
+SELECT clean.make_id('capt', m.number)
+FROM changed c
+JOIN legacy.payment_source s ON s.id = clean.number_of(c.id)
 JOIN clean.movement m ON m.order_id = s.order_id AND m.source_id = s.id AND m.kind = 'capture';

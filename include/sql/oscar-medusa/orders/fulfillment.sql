@@ -1,7 +1,7 @@
 -- entity: public.fulfillment
 -- key:    id
 -- scope:  id
--- source: legacy.order_shippingevent(clean.make_id('ful', id)), clean.sent, public.order, public.fulfillment_address, ferry.setting
+-- source: legacy.order_shippingevent(clean.make_id('ful', id)), clean.sent, identity.order, public.order, public.fulfillment_address, ferry.setting
 -- One parcel for each event by which pieces were sent. All of an order's parcels have arrived once as many pieces have as were sent:
 -- Oscar does not say in which of them.
 SELECT a.key AS id,
@@ -39,3 +39,6 @@ JOIN legacy.order_shippingevent e ON e.order_id = i.legacy_key;
 
 -- lineage: public.fulfillment_address
 SELECT clean.make_id('ful', clean.number_of(c.id)) FROM changed c;
+
+-- lineage: identity.order
+SELECT clean.make_id('ful', e.id) FROM changed c JOIN legacy.order_shippingevent e ON e.order_id = c.legacy_key;

@@ -2,7 +2,7 @@
 -- key:    id
 -- scope:  id
 -- source: legacy.order_shippingevent(clean.make_id('fuladdr', id)), clean.sent(clean.make_id('fuladdr', event_id)), legacy.order_order
--- source: public.order_address, public.order
+-- source: public.order_address, identity.order, public.order
 -- Where a parcel went: the order's address of delivery, once for each parcel.
 SELECT a.key AS id,
        d.first_name, d.last_name, d.address_1, d.address_2, d.city, d.country_code, d.province, d.postal_code, d.phone,
@@ -31,3 +31,6 @@ SELECT clean.make_id('fuladdr', e.id)
 FROM changed c
 JOIN ferry.identity i ON i.entity = 'order' AND i.shop_id = c.id
 JOIN legacy.order_shippingevent e ON e.order_id = i.legacy_key;
+
+-- lineage: identity.order
+SELECT clean.make_id('fuladdr', e.id) FROM changed c JOIN legacy.order_shippingevent e ON e.order_id = c.legacy_key;

@@ -1,9 +1,9 @@
 -- entity: public.fulfillment_label
 -- key:    id
--- scope:  fulfillment_id
--- source: legacy.order_shippingevent(clean.make_id('ful', id)), public.fulfillment(id)
+-- scope:  id
+-- source: legacy.order_shippingevent(clean.make_id('fulla', id)), public.fulfillment(clean.make_id('fulla', clean.number_of(id)))
 -- Oscar has no column for the number of a parcel: it belongs into the event's notes, where one word is taken for it.
-SELECT clean.make_id('fulla', e.id) AS id,
+SELECT a.key AS id,
        f.id AS fulfillment_id,
        btrim(e.notes) AS tracking_number,
        '' AS tracking_url,
@@ -12,6 +12,6 @@ SELECT clean.make_id('fulla', e.id) AS id,
        f.created_at AS updated_at,
        '{}'::text[] AS problems
 FROM affected a
-JOIN public.fulfillment f ON f.id = a.key
 JOIN legacy.order_shippingevent e ON e.id = clean.number_of(a.key)
+JOIN public.fulfillment f ON f.id = clean.make_id('ful', e.id)
 WHERE btrim(e.notes) ~ '^[A-Za-z0-9-]*[0-9][A-Za-z0-9-]*$';

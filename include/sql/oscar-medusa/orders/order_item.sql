@@ -1,9 +1,11 @@
 -- entity: public.order_item
 -- key:    id
--- scope:  order_id
--- source: identity.order(shop_id), clean.charge, clean.sent, public.order_line_item, public.order(id)
+-- scope:  id
+-- source: legacy.order_line(clean.make_id('orditem', id)), legacy.order_surcharge(clean.make_id('orditem', clean.second(id)))
+-- source: clean.charge(clean.make_id('orditem', number)), clean.sent(clean.make_id('orditem', number))
+-- source: public.order_line_item(clean.make_id('orditem', clean.number_of(id))), identity.order, public.order
 -- How much of each line there is, was sent and has arrived. Only rows of the order's own version are seen; old orders are at 1.
-SELECT clean.make_id('orditem', g.number) AS id,
+SELECT a.key AS id,
        o.id AS order_id,
        o.version,
        li.id AS item_id,
@@ -16,9 +18,9 @@ SELECT clean.make_id('orditem', g.number) AS id,
        li.updated_at,
        '{}'::text[] AS problems
 FROM affected a
-JOIN public."order" o ON o.id = a.key
-JOIN ferry.identity i ON i.entity = 'order' AND i.shop_id = a.key
-JOIN clean.charge g ON g.order_id = i.legacy_key
+JOIN clean.charge g ON g.number = clean.number_of(a.key)
+JOIN ferry.identity i ON i.entity = 'order' AND i.legacy_key = g.order_id
+JOIN public."order" o ON o.id = i.shop_id
 JOIN public.order_line_item li ON li.id = clean.make_id('ordli', g.number)
 CROSS JOIN LATERAL (
     SELECT least(g.quantity, coalesce(sum(s.sent), 0)) AS sent, least(g.quantity, coalesce(sum(s.arrived), 0)) AS arrived
@@ -26,14 +28,11 @@ CROSS JOIN LATERAL (
     WHERE s.order_id = g.order_id AND s.number = g.number
 ) q;
 
--- lineage: clean.charge
-SELECT i.shop_id FROM changed c JOIN ferry.identity i ON i.entity = 'order' AND i.legacy_key = c.order_id;
+-- lineage: identity.order
+SELECT clean.make_id('orditem', g.number) FROM changed c JOIN clean.charge g ON g.order_id = c.legacy_key;
 
--- lineage: clean.sent
-SELECT i.shop_id FROM changed c JOIN ferry.identity i ON i.entity = 'order' AND i.legacy_key = c.order_id;
-
--- lineage: public.order_line_item
-SELECT i.shop_id
+-- lineage: public.order
+SELECT clean.make_id('orditem', g.number)
 FROM changed c
-JOIN clean.charge g ON g.number = clean.number_of(c.id)
-JOIN ferry.identity i ON i.entity = 'order' AND i.legacy_key = g.order_id;
+JOIN ferry.identity i ON i.entity = 'order' AND i.shop_id = c.id
+JOIN clean.charge g ON g.order_id = i.legacy_key;

@@ -1,9 +1,10 @@
 -- entity: public.order_summary
 -- key:    id
--- scope:  order_id
--- source: identity.order(shop_id), public.order(id), clean.bill, clean.movement
+-- scope:  id
+-- source: legacy.order_order(clean.make_id('ordsum', id)), identity.order, public.order
+-- source: clean.bill(clean.make_id('ordsum', id)), clean.movement(clean.make_id('ordsum', order_id))
 -- What was paid, went back and is due, in the names that Medusa reads, each as number and as text.
-SELECT clean.make_id('ordsum', i.legacy_key) AS id,
+SELECT a.key AS id,
        o.id AS order_id,
        o.version,
        (SELECT jsonb_object_agg(t.name, trim_scale(t.amount)) || jsonb_object_agg('raw_' || t.name, clean.big(t.amount))
@@ -14,8 +15,8 @@ SELECT clean.make_id('ordsum', i.legacy_key) AS id,
        greatest(o.created_at, m.last) AS updated_at,
        '{}'::text[] AS problems
 FROM affected a
-JOIN public."order" o ON o.id = a.key
-JOIN ferry.identity i ON i.entity = 'order' AND i.shop_id = a.key
+JOIN ferry.identity i ON i.entity = 'order' AND i.legacy_key = clean.number_of(a.key)
+JOIN public."order" o ON o.id = i.shop_id
 JOIN clean.bill b ON b.id = i.legacy_key
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(x.amount) FILTER (WHERE x.kind = 'capture'), 0) AS paid,
@@ -25,8 +26,8 @@ CROSS JOIN LATERAL (
     WHERE x.order_id = i.legacy_key
 ) m;
 
--- lineage: clean.bill
-SELECT i.shop_id FROM changed c JOIN ferry.identity i ON i.entity = 'order' AND i.legacy_key = c.id;
+-- lineage: identity.order
+SELECT clean.make_id('ordsum', c.legacy_key) FROM changed c;
 
--- lineage: clean.movement
-SELECT i.shop_id FROM changed c JOIN ferry.identity i ON i.entity = 'order' AND i.legacy_key = c.order_id;
+-- lineage: public.order
+SELECT clean.make_id('ordsum', i.legacy_key) FROM changed c JOIN ferry.identity i ON i.entity = 'order' AND i.shop_id = c.id;

@@ -1,13 +1,14 @@
 -- entity: public.payment
 -- key:    id
--- scope:  payment_collection_id
--- source: legacy.payment_source(clean.make_id('pay_col', order_id)), legacy.payment_sourcetype, clean.movement(clean.make_id('pay_col', order_id))
--- source: public.payment_collection(id), public.payment_session(payment_collection_id), ferry.setting
+-- scope:  id
+-- source: legacy.payment_source(clean.make_id('pay', id)), legacy.payment_sourcetype, clean.movement(clean.make_id('pay', source_id))
+-- source: public.payment_collection, public.payment_session(clean.make_id('pay', clean.number_of(id))), ferry.setting
+-- index:  legacy.payment_source(order_id)
 -- counts: legacy.payment_source(id) as clean.number_of(id)::integer
 -- index:  legacy.payment_source(source_type_id)
 -- How an order was paid. The provider moves no money: what Oscar calls the source, and its reference, stand in metadata.
-SELECT clean.make_id('pay', s.id) AS id,
-       a.key AS payment_collection_id,
+SELECT a.key AS id,
+       p.id AS payment_collection_id,
        z.id AS payment_session_id,
        lower(btrim(s.currency)) AS currency_code,
        greatest(s.amount_allocated, s.amount_debited) AS amount,
@@ -21,9 +22,9 @@ SELECT clean.make_id('pay', s.id) AS id,
        greatest(p.created_at, m.last) AS updated_at,
        CASE WHEN p.id IS NULL THEN ARRAY['order_quarantined'] ELSE '{}' END AS problems
 FROM affected a
-JOIN legacy.payment_source s ON s.order_id = clean.number_of(a.key)
+JOIN legacy.payment_source s ON s.id = clean.number_of(a.key)
 LEFT JOIN legacy.payment_sourcetype t ON t.id = s.source_type_id
-LEFT JOIN public.payment_collection p ON p.id = a.key
+LEFT JOIN public.payment_collection p ON p.id = clean.make_id('pay_col', s.order_id)
 LEFT JOIN public.payment_session z ON z.id = clean.make_id('payses', s.id)
 CROSS JOIN LATERAL (
     SELECT min(x.moved_at) FILTER (WHERE x.kind = 'capture') AS first, max(x.moved_at) AS last
@@ -32,4 +33,7 @@ CROSS JOIN LATERAL (
 ) m;
 
 -- lineage: legacy.payment_sourcetype
-SELECT clean.make_id('pay_col', s.order_id) FROM changed c JOIN legacy.payment_source s ON s.source_type_id = c.id;
+SELECT clean.make_id('pay', s.id) FROM changed c JOIN legacy.payment_source s ON s.source_type_id = c.id;
+
+-- lineage: public.payment_collection
+SELECT clean.make_id('pay', s.id) FROM changed c JOIN legacy.payment_source s ON s.order_id = clean.number_of(c.id);

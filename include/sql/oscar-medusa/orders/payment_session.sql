@@ -1,9 +1,10 @@
 -- entity: public.payment_session
 -- key:    id
--- scope:  payment_collection_id
--- source: legacy.payment_source(clean.make_id('pay_col', order_id)), public.payment_collection(id), ferry.setting
+-- scope:  id
+-- source: legacy.payment_source(clean.make_id('payses', id)), public.payment_collection, ferry.setting
+-- index:  legacy.payment_source(order_id)
 -- A payment needs a session in Medusa; nothing else is known of it.
-SELECT clean.make_id('payses', s.id) AS id,
+SELECT a.key AS id,
        p.id AS payment_collection_id,
        lower(btrim(s.currency)) AS currency_code,
        greatest(s.amount_allocated, s.amount_debited) AS amount,
@@ -17,5 +18,8 @@ SELECT clean.make_id('payses', s.id) AS id,
        p.created_at AS updated_at,
        '{}'::text[] AS problems
 FROM affected a
-JOIN public.payment_collection p ON p.id = a.key
-JOIN legacy.payment_source s ON s.order_id = clean.number_of(a.key);
+JOIN legacy.payment_source s ON s.id = clean.number_of(a.key)
+JOIN public.payment_collection p ON p.id = clean.make_id('pay_col', s.order_id);
+
+-- lineage: public.payment_collection
+SELECT clean.make_id('payses', s.id) FROM changed c JOIN legacy.payment_source s ON s.order_id = clean.number_of(c.id);
