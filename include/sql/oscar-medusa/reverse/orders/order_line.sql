@@ -8,16 +8,25 @@
 -- index:  shop.order_line_item_tax_line(item_id)
 -- index:  shop.order_line_item_adjustment(item_id)
 -- after:  orders/order_order
--- Lines of the order's newest version. A line whose price and pieces are as they were keeps all its amounts.
+-- Lines of the order's newest version. A line whose price and pieces are as they were keeps all its amounts. One that was taken out
+-- of the order stays with no piece, for Oscar's discounts and deliveries hang on it.
 WITH line AS (
     SELECT a.key, i.title, i.variant_sku, i.variant_barcode, q.quantity, clean.legacy_id(o.metadata) AS order_id,
            round(p.gross, 2) AS before_incl, round(p.gross / (1 + r.rate / 100), 2) AS before_excl,
-           round(p.gross - j.gross, 2) AS incl, round((p.gross - j.gross) / (1 + r.rate / 100), 2) AS excl,
+           round(w.gross, 2) AS incl, round(w.gross / (1 + r.rate / 100), 2) AS excl,
            round(u.gross, 2) AS unit_incl, round(u.gross / (1 + r.rate / 100), 2) AS unit_excl
     FROM affected a
     JOIN shop.order_line_item i ON clean.legacy_id(i.metadata) = a.key
-    JOIN shop.order_item q ON q.item_id = i.id AND q.deleted_at IS NULL
-    JOIN shop."order" o ON o.id = q.order_id AND o.version = q.version AND NOT o.is_draft_order
+    CROSS JOIN LATERAL (
+        SELECT n.order_id, n.unit_price,
+               CASE WHEN n.version = d.version AND n.deleted_at IS NULL THEN n.quantity ELSE 0 END AS quantity
+        FROM shop.order_item n
+        JOIN shop."order" d ON d.id = n.order_id AND NOT d.is_draft_order
+        WHERE n.item_id = i.id
+        ORDER BY (n.deleted_at IS NULL AND n.version = d.version) DESC, n.version DESC, n.id
+        LIMIT 1
+    ) q
+    JOIN shop."order" o ON o.id = q.order_id
     CROSS JOIN LATERAL (SELECT coalesce(sum(x.rate), 0) AS rate FROM shop.order_line_item_tax_line x WHERE x.item_id = i.id AND x.deleted_at IS NULL) r
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(CASE WHEN x.is_tax_inclusive THEN x.amount ELSE x.amount * (1 + r.rate / 100) END), 0) AS gross
@@ -28,6 +37,7 @@ WITH line AS (
         SELECT coalesce(q.unit_price, i.unit_price) * CASE WHEN i.is_tax_inclusive THEN 1 ELSE 1 + r.rate / 100 END AS gross
     ) u
     CROSS JOIN LATERAL (SELECT u.gross * q.quantity AS gross) p
+    CROSS JOIN LATERAL (SELECT CASE WHEN q.quantity = 0 THEN 0 ELSE p.gross - j.gross END AS gross) w
 )
 SELECT t.key AS id,
        coalesce(l.partner_name, '') AS partner_name,
