@@ -3,11 +3,14 @@
 -- scope:  id
 -- source: shop.order(clean.legacy_id(metadata)), shop.customer, shop.order_address, shop.order_summary, shop.order_shipping
 -- source: shop.order_shipping_method, shop.order_shipping_method_tax_line, shop.order_shipping_method_adjustment
--- source: ferry.setting
+-- source: shop.order_item, shop.order_fulfillment, shop.fulfillment, ferry.setting
 -- index:  shop.order(customer_id)
 -- index:  shop.order(shipping_address_id)
 -- index:  shop.order(billing_address_id)
 -- index:  shop.order_summary(order_id)
+-- index:  shop.order_item(order_id)
+-- index:  shop.order_fulfillment(order_id)
+-- index:  shop.order_fulfillment(fulfillment_id)
 -- index:  shop.order_shipping(order_id)
 -- index:  shop.order_shipping(shipping_method_id)
 -- index:  shop.order_shipping_method_tax_line(shipping_method_id)
@@ -15,6 +18,8 @@
 -- after:  contacts/auth_user, orders/order_shippingaddress, orders/order_billingaddress
 -- Orders. What an old order's customer and number were stays, for Medusa changes neither. A new one's number begins with M-, so that
 -- Oscar, which counts on, never gives it out again. Its totals are what Medusa says is due, rounded to the minor unit.
+-- Medusa's state of an order says nothing of parcels. What was sent from there, all of it, must not be sent again: it has the state
+-- that route.toml names for that.
 SELECT a.key AS id,
        coalesce(l.number, 'M-' || o.display_id) AS number,
        CASE WHEN lower(btrim(l.currency)) = o.currency_code THEN l.currency ELSE upper(o.currency_code) END AS currency,
@@ -24,7 +29,8 @@ SELECT a.key AS id,
        CASE WHEN m.gross = l.shipping_incl_tax THEN l.shipping_excl_tax ELSE m.net END AS shipping_excl_tax,
        coalesce(l.shipping_method, left(m.name, 128), '') AS shipping_method,
        coalesce(l.shipping_code, '') AS shipping_code,
-       CASE WHEN clean.look_up(s.states, l.status) = o.status::text THEN l.status
+       CASE WHEN o.status::text = 'pending' AND f.sent THEN s.sent
+            WHEN clean.look_up(s.states, l.status) = o.status::text THEN l.status
             ELSE coalesce(clean.look_back(s.states, o.status::text), o.status::text) END AS status,
        CASE WHEN l.id IS NOT NULL THEN l.guest_email WHEN c.has_account THEN '' ELSE coalesce(o.email, '') END AS guest_email,
        coalesce(l.date_placed, o.created_at) AS date_placed,
@@ -42,7 +48,18 @@ LEFT JOIN public.order_order l ON l.id = a.key
 LEFT JOIN shop.customer c ON c.id = o.customer_id
 LEFT JOIN shop.order_address sa ON sa.id = o.shipping_address_id
 LEFT JOIN shop.order_address ba ON ba.id = o.billing_address_id
-CROSS JOIN (SELECT (SELECT value FROM ferry.setting WHERE name = 'order_states') AS states) s
+CROSS JOIN (
+    SELECT (SELECT value FROM ferry.setting WHERE name = 'order_states') AS states,
+           (SELECT value FROM ferry.setting WHERE name = 'sent_state') AS sent
+) s
+CROSS JOIN LATERAL (
+    SELECT EXISTS (SELECT FROM shop.order_fulfillment k JOIN shop.fulfillment p ON p.id = k.fulfillment_id
+                   WHERE k.order_id = o.id AND clean.number_of(p.id) IS NULL AND p.shipped_at IS NOT NULL
+                     AND p.canceled_at IS NULL AND p.deleted_at IS NULL)
+           AND NOT EXISTS (SELECT FROM shop.order_item n
+                           WHERE n.order_id = o.id AND n.version = o.version AND n.deleted_at IS NULL
+                             AND n.shipped_quantity < n.quantity) AS sent
+) f
 CROSS JOIN LATERAL (
     SELECT w.total, l.id IS NOT NULL AND w.total = l.total_incl_tax AS stays
     FROM (SELECT round(coalesce((SELECT (y.totals->>'current_order_total')::numeric FROM shop.order_summary y
@@ -88,3 +105,13 @@ FROM changed c JOIN shop.order_shipping p ON p.shipping_method_id = c.shipping_m
 -- lineage: shop.order_shipping_method_adjustment
 SELECT clean.legacy_id(o.metadata)
 FROM changed c JOIN shop.order_shipping p ON p.shipping_method_id = c.shipping_method_id JOIN shop."order" o ON o.id = p.order_id;
+
+-- lineage: shop.order_item
+SELECT clean.legacy_id(o.metadata) FROM changed c JOIN shop."order" o ON o.id = c.order_id;
+
+-- lineage: shop.order_fulfillment
+SELECT clean.legacy_id(o.metadata) FROM changed c JOIN shop."order" o ON o.id = c.order_id;
+
+-- lineage: shop.fulfillment
+SELECT clean.legacy_id(o.metadata)
+FROM changed c JOIN shop.order_fulfillment k ON k.fulfillment_id = c.id JOIN shop."order" o ON o.id = k.order_id;
