@@ -91,8 +91,10 @@ def _of_medusa(order: Order) -> dict[str, Any]:
     }
 
 
-def find_missing(booked: Booked, orders: dict[str, Order], customers: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Yield each acknowledged write of the ledger that Medusa does not show."""
+def find_missing(
+    booked: Booked, orders: dict[str, Order], customers: Iterable[dict[str, Any]], staff: set[str]
+) -> Iterator[str]:
+    """Yield each acknowledged write of the ledger that Medusa does not show; accounts of staff stay behind."""
     shown = {number: _of_medusa(order) for number, order in orders.items() if number in booked.orders}
     for number, values in booked.orders.items():
         if number not in shown:
@@ -103,12 +105,12 @@ def find_missing(booked: Booked, orders: dict[str, Order], customers: Iterable[d
         yield from _missing_of_order(number, booked, shown[number], orders[number])
     accounts = {c["email"]: c for c in customers if c["has_account"]}
     for account in booked.accounts.values():
-        if account["email"].lower() not in accounts and not account.get("staff"):
+        if account["email"].lower() not in accounts and account["email"] not in staff:
             yield f"account {account['email']}"
     for email in booked.deleted - {a["email"] for a in booked.accounts.values()}:
         if email.lower() in accounts:
             yield f"deletion of {email}"
-    for address in booked.addresses.values():
+    for address in (a for a in booked.addresses.values() if a["email"] not in staff):
         held = accounts.get(address["email"].lower(), {"addresses": []})["addresses"]
         wanted = (address["line1"], address["town"], address["postcode"])
         if wanted not in [(a["address_1"], a["city"], a["postal_code"]) for a in held]:

@@ -33,6 +33,7 @@ def _describe(order: Any) -> dict[str, Any]:
     return {
         "number": order.number,
         "email": order.email or "",
+        "guest": order.user_id is None,
         "currency": order.currency,
         "total": str(order.total_incl_tax),
         # Oscar rounds the order and each line from four decimals, each by itself: they may differ by a grosz.

@@ -9,13 +9,15 @@ from oscar.test.factories import create_product
 from oscar.test.factories.offer import BenefitFactory, ConditionalOfferFactory, ConditionFactory, RangeFactory
 
 VOUCHER = "WIOSNA10"
-# Title, class, supplier, net price. The last one's price with tax has four decimals: Oscar multiplies first and rounds the line.
+# Title, class, supplier, net price. The wholesaler's prices with tax have four decimals: Oscar adds them up before it rounds the
+# total, and rounds each line by itself.
 _GOODS = (
     ("Kubek biały", "Mugs", "Warehouse", "24.31"),
     ("Kubek „Łoś”", "Mugs", "Warehouse", "32.52"),
     ("Książka kucharska", "Books", "Warehouse", "42.86"),
     ("Ołówek HB", "Stationery", "Warehouse", "0.81"),
     ("Notes A5", "Stationery", "Wholesale", "9.99"),
+    ("Długopis", "Stationery", "Wholesale", "3.33"),
 )
 
 
