@@ -1,4 +1,4 @@
--- check:    no password is carried in plain text, nor one of a blocked account
+-- check:    no password is carried in plain text, nor one of several accounts or of a blocked one
 -- severity: error
 -- phase:    contacts
 -- target:   public.provider_identity
@@ -7,7 +7,6 @@ SELECT p.id AS key, 'scheme ' || coalesce(p.provider_metadata->'legacy'->>'schem
 FROM public.provider_identity p
 JOIN public.auth_identity t ON t.id = p.auth_identity_id
 JOIN public.customer c ON c.id = t.app_metadata->>'customer_id'
-CROSS JOIN LATERAL (
-    SELECT bool_and(h #>> '{}' ~ '^[a-z0-9_]+\$') AS hashed FROM jsonb_path_query(p.provider_metadata, '$.legacy.hash[*]') h
-) x
-WHERE NOT x.hashed OR x.hashed AND c.metadata->'legacy'->'notes' ? 'inactive';
+WHERE p.provider_metadata->'legacy'->>'hash' IS NOT NULL
+  AND (p.provider_metadata->'legacy'->>'hash' !~ '^[a-z0-9_]+\$'
+       OR c.metadata->'legacy'->'notes' ?| ARRAY['password_of_several', 'inactive']);

@@ -3,13 +3,12 @@
 -- scope:  auth_identity_id
 -- source: identity.login(shop_id), identity.customer, public.customer, legacy.auth_user, public.auth_identity(id)
 -- The e-mail that is typed at log-in, in lower case, and Django's hash for a log-in provider that can verify it (scheme django).
--- Who has several accounts that may sign in has a list of hashes: Oscar takes the password of each of them, and so does the provider.
--- Who has none, or a hash of another kind, has no password here, and sets a new one by e-mail. A plain password is never carried: it
--- looks like no scheme.
+-- Who has several accounts that may sign in, none, or a hash of another kind has no password here, and sets a new one by e-mail.
+-- A plain password is never carried: it looks like no scheme.
 WITH held AS (
     SELECT t.id AS auth_identity_id, min(l.shop_key) AS number, c.id AS customer_id, c.email, c.created_at, c.updated_at,
-           jsonb_agg(u.password ORDER BY u.date_joined, u.id) FILTER (
-               WHERE u.is_active AND u.password ~ '^(pbkdf2_sha256|pbkdf2_sha1|bcrypt|bcrypt_sha256|md5)\$.+') AS hashes
+           count(*) FILTER (WHERE u.is_active) AS active,
+           min(u.password) FILTER (WHERE u.is_active) AS hash
     FROM affected a
     JOIN public.auth_identity t ON t.id = a.key
     JOIN ferry.identity l ON l.entity = 'login' AND l.shop_id = a.key
@@ -22,10 +21,9 @@ SELECT right(clean.make_id('provider', h.number), 26) AS id,
        h.email AS entity_id,
        'emailpass' AS provider,
        h.auth_identity_id,
-       CASE WHEN h.hashes IS NULL THEN '{}'::jsonb
-            ELSE jsonb_build_object('legacy', jsonb_build_object(
-                'scheme', 'django',
-                'hash', CASE jsonb_array_length(h.hashes) WHEN 1 THEN h.hashes->0 ELSE h.hashes END)) END AS provider_metadata,
+       CASE WHEN h.active = 1 AND h.hash ~ '^(pbkdf2_sha256|pbkdf2_sha1|bcrypt|bcrypt_sha256|md5)\$.+'
+            THEN jsonb_build_object('legacy', jsonb_build_object('scheme', 'django', 'hash', h.hash))
+            ELSE '{}'::jsonb END AS provider_metadata,
        h.created_at,
        h.updated_at,
        '{}'::text[] AS problems
