@@ -232,5 +232,7 @@ def test_after_the_rollback_oscars_own_pages_show_what_was_sold_meanwhile(
     assert kept.keys() <= {order["number"] for order in facts["orders"]}
     with suppress(VerificationError):
         phase_steps.run_again(settings, "test", lambda _: None)
-    # What Medusa has made beside its orders comes of no row of Oscar's.
-    assert {difference.kind for difference in story.flow.differences()} <= {"extra"}
+    # What Medusa has made beside its orders comes of no row of Oscar's, and a refund is there twice: Medusa's and Oscar's own.
+    for phase in story.flow.route.phases:
+        phase_steps.repair(settings, phase, "test")
+    assert [str(d) for d in story.flow.differences()] == []
