@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def platforms(cluster: postgres.Cluster, pytestconfig: pytest.Config) -> Platforms:
-    """Oscar and Medusa, installed, with a dump of an empty shop of each."""
+def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Print a line at once, whatever becomes of the test: figures that people want to see."""
     reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
-    return provide(cluster, reporter.write_line)
+    capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
+
+    def write(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            reporter.ensure_newline()
+            reporter.write_line(line)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def platforms(cluster: postgres.Cluster, say: Callable[[str], None]) -> Platforms:
+    """Oscar and Medusa, installed, with a dump of an empty shop of each."""
+    return provide(cluster, say)

@@ -24,6 +24,7 @@ from shopferry import phase_steps
 from shopferry.cdc import slot
 from shopferry.cutover import gates, switch
 from shopferry.cutover.rollback import roll_back
+from shopferry.cutover.section import Steps
 from shopferry.errors import VerificationError
 from shopferry.settings import SQL_ROOT
 from shopferry.stack.state import choose_port
@@ -79,7 +80,11 @@ def install_route(folder: Path, installed: Installed) -> None:
 
 @pytest.fixture(scope="module")
 def story(
-    platforms: Platforms, shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory, run_home: Path
+    platforms: Platforms,
+    shared_stack: SharedStack,
+    tmp_path_factory: pytest.TempPathFactory,
+    run_home: Path,
+    say: Callable[[str], None],
 ) -> Iterator[Story]:
     """The shop was moved and cut over while people traded in it; Medusa serves it."""
     ledger = tmp_path_factory.mktemp("ledger") / "oscar.jsonl"
@@ -96,43 +101,56 @@ def story(
 
     environment = {"SHOPFERRY_ROUTE": ROUTE, "SHOPFERRY_ROUTES": str(run_home / "routes")}
     with shared_stack.lent(Shop("oscar", fill, environment)) as flow:
-        move(platforms, flow, ledger)
+        say(f"cutover: nobody could write for {move(platforms, flow, ledger):.0f} ms")
         facts = json.loads(platforms.run_oscar(flow.settings.source_dsn, "facts"))
         log = tmp_path_factory.mktemp("medusa") / "log"
         with serve(platforms.medusa, flow.settings.target_dsn, choose_port(set()), log) as medusa:
             yield Story(flow, medusa, platforms.installed, facts, read_ledger(ledger))
 
 
-def move(platforms: Platforms, flow: Flow, ledger: Path) -> None:
-    """All phases, then the cutover, while people trade in Oscar."""
+def measure_gap(done: Steps) -> float:
+    """How long a turn kept the shop closed, in milliseconds: all its steps but the gates, which are judged before."""
+    return sum(ms for step, ms in done.steps if step != "gates")
+
+
+def move(platforms: Platforms, flow: Flow, ledger: Path) -> float:
+    """All phases, then the cutover, while people trade in Oscar; returns for how long nobody could write."""
     settings = flow.settings
     with trading(platforms, settings.source_dsn, ledger, rate=RATE, seed=1) as trade:
         flow.ferry()
         time.sleep(_BETWEEN_S)
         assert flow.prepare_switch() > 0
         until(lambda: all(gate.met for gate in gates.judge(settings)))
-        assert switch.cut_over(settings, "test").version == 2
+        done = switch.cut_over(settings, "test")
         until(lambda: trade.process.poll() is not None)  # the closed store has told it
     assert trade.done["refused: SF001"] == 1, trade.done
     assert sum(trade.done.values()) > 50, trade.done
+    return measure_gap(done)
 
 
-def test_every_order_is_there_to_the_minor_unit(story: Story) -> None:
+def test_every_order_is_there_to_the_minor_unit(story: Story, say: Callable[[str], None]) -> None:
     """Lines, delivery, discounts, payment and both states, as Oscar's own code and Medusa's Admin API tell them."""
     story.orders = by_number(story.medusa.admin().list_orders())
 
-    assert list(compare_orders(story.facts["orders"], story.orders)) == []
+    differing, oscar = list(compare_orders(story.facts["orders"], story.orders)), story.facts["orders"]
+    named = sum(to_minor(order["rounding"]) != 0 for order in oscar)
+    say(f"orders: {len(oscar)}, values that differ: {len(differing)}; {named} totals beyond the lines' are named")
+    assert differing == []
     assert story.orders.keys() == {order["number"] for order in story.facts["orders"]}
 
 
-def test_no_acknowledged_write_is_missing(story: Story) -> None:
+def test_no_acknowledged_write_is_missing(story: Story, say: Callable[[str], None]) -> None:
     customers = list_customers(story.medusa.admin())
 
-    assert list(find_missing(story.booked, story.orders, customers, story.staff)) == []
+    missing = list(find_missing(story.booked, story.orders, customers, story.staff))
+    say(f"customers: {len(customers)}; writes acknowledged by Oscar: {story.booked.writes}, missing: {len(missing)}")
+    assert missing == []
     assert story.booked.writes > 200
 
 
-def test_who_could_log_in_to_oscar_can_log_in_to_medusa(story: Story, platforms: Platforms, make_db: MakeDb) -> None:
+def test_who_could_log_in_to_oscar_can_log_in_to_medusa(
+    story: Story, platforms: Platforms, make_db: MakeDb, say: Callable[[str], None]
+) -> None:
     """Oscar is asked on a copy of its accounts: at a log-in it may renew the hash, and its own store is closed."""
     copy = make_db("oscar_accounts")
     platforms.load(platforms.oscar_dump, copy)
@@ -144,6 +162,7 @@ def test_who_could_log_in_to_oscar_can_log_in_to_medusa(story: Story, platforms:
     now = [bool(story.medusa.log_in("customer", each["email"], each["password"])) for each in judged]
 
     differing = [each["email"] for each, taken in zip(judged, now, strict=True) if each["accepted"] != taken]
+    say(f"log-ins tried: {len(judged)}, Oscar takes {sum(each['accepted'] for each in judged)}, Medusa {sum(now)}")
     # Oscar took the password of each of the twins. One customer now, they have none: an account that somebody else has made
     # with that e-mail must not open what is theirs. A new password is set by e-mail, which proves whose it is.
     assert differing == [TWINS, TWINS]
@@ -194,11 +213,11 @@ def test_admin_refunds_an_old_order_and_takes_a_line_back(story: Story) -> None:
 
 
 def test_after_the_rollback_oscars_own_pages_show_what_was_sold_meanwhile(
-    story: Story, platforms: Platforms, tmp_path: Path
+    story: Story, platforms: Platforms, tmp_path: Path, say: Callable[[str], None]
 ) -> None:
     settings, account, ledger = story.flow.settings, find_customer(story), tmp_path / "after.jsonl"
     until(lambda: all(gate.met for gate in gates.judge_back(settings)))
-    assert roll_back(settings, "test").version == 3
+    say(f"rollback: nobody could write for {measure_gap(roll_back(settings, 'test')):.0f} ms")
     pages = json.loads(platforms.run_oscar(settings.source_dsn, "pages", account["email"], account["password"]))
     with trading(platforms, settings.source_dsn, ledger, rate=RATE, seed=2) as trade:
         until(lambda: ledger.exists() and len(ledger.read_text().splitlines()) > 10)
@@ -214,5 +233,7 @@ def test_after_the_rollback_oscars_own_pages_show_what_was_sold_meanwhile(
     assert kept.keys() <= {order["number"] for order in facts["orders"]}
     with suppress(VerificationError):
         phase_steps.run_again(settings, "test", lambda _: None)
-    # What Medusa has made beside its orders comes of no row of Oscar's.
-    assert {difference.kind for difference in story.flow.differences()} <= {"extra"}
+    # What Medusa has made beside its orders comes of no row of Oscar's, and a refund is there twice: Medusa's and Oscar's own.
+    for phase in story.flow.route.phases:
+        phase_steps.repair(settings, phase, "test")
+    assert [str(d) for d in story.flow.differences()] == []
