@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from shopferry.control import installed_settings, mark_key, phases, preexisting, routes, schema, target_shape
 from shopferry.db import Connection
-from shopferry.engine import captured, clean, marks, mirror, witness
+from shopferry.engine import captured, marks, mirror
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ConfigError
 from shopferry.route import target_file
@@ -46,10 +46,7 @@ def install(source: Connection, target: Connection, route: Route) -> None:
         tables = captured.cut_to_read(
             target, route, mirror.reflect(source, route.tables, route.schema, route.captured_schema)
         )
-        clean.create_functions(target, route)
-        mirror.create(target, route, tables)
-        witness.create(target, route, tables)
-        clean.create_tables(target, route, tables)
+        captured.create_relations(target, route, tables)
         if not route.reverse and routes.find_active(target, route.name) == "legacy":
             _close(target, route)
         schema.install_markers(source)

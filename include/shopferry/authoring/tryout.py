@@ -21,7 +21,7 @@ from shopferry.authoring.joins import Ways
 from shopferry.authoring.reach import Reached
 from shopferry.control import installed_settings, schema
 from shopferry.db import Connection
-from shopferry.engine import captured, marks, mirror, statements, trial, verdicts, witness
+from shopferry.engine import captured, marks, mirror, statements, verdicts, witness
 from shopferry.engine.merge import Merger
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ConfigError
@@ -124,7 +124,7 @@ def _make_relations(legacy: Connection, target: Connection, route: Route) -> dic
         schema.install_control(target)
         installed_settings.store(target, {s.name: (s.read(), s.secret) for s in route.settings})
         tables = captured.cut_to_read(target, route, mirror.reflect(legacy, route.tables, within=route.captured_schema))
-        trial.create_relations(target, route, tables)
+        captured.create_relations(target, route, tables)
     return tables
 
 

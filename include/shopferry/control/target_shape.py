@@ -14,7 +14,7 @@ _COLUMNS = """
 SELECT e.name AS entity, a.attname AS name,
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '' AS required
 FROM unnest(%(entities)s::text[]) AS e (name)
-JOIN pg_class c ON c.oid = to_regclass(quote_ident(split_part(e.name, '.', 1)) || '.' || quote_ident(split_part(e.name, '.', 2)))
+JOIN pg_class c ON c.oid = to_regclass(e.name)
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 """
 

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from shopferry.db import Connection
-from shopferry.engine import changes, clean, witness
+from shopferry.engine import changes, clean, mirror, witness
 from shopferry.engine.mirror import MirrorTable, key_type_of
 from shopferry.errors import MappingError
 from shopferry.keys import name_or_expression
@@ -50,6 +50,14 @@ def cut_to_read(target: Connection, route: Route, full: Mapping[str, MirrorTable
     }
 
 
+def create_relations(target: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> None:
+    """Make what the mappings read in the store that is written: functions, mirror, witnesses, entities of the route's own."""
+    clean.create_functions(target, route)
+    mirror.create(target, route, tables)
+    witness.create(target, route, dict(tables))
+    clean.create_tables(target, route, tables)
+
+
 def _find_unknown_types(target: Connection, tables: Mapping[str, MirrorTable]) -> set[str]:
     types = sorted({c.type for table in tables.values() for c in table.columns})
     rows = target.execute("SELECT t FROM unnest(%s::text[]) t WHERE to_regtype(t) IS NULL", (types,)).fetchall()
@@ -63,7 +71,11 @@ def _selects(route: Route) -> Iterable[tuple[Unit, str, int]]:
             if source.lineage:
                 yield unit, source.lineage, source.line
             elif not source.is_identity:
-                yield unit, f"SELECT {_write(str(source.column))} FROM {source.relation}", source.line
+                yield (
+                    unit,
+                    f"SELECT {name_or_expression(str(source.column)).as_string(None)} FROM {source.relation}",
+                    source.line,
+                )
         for wanted in unit.standardize:
             relation = f"ferry.{name_witness(wanted.table)}" if wanted.of_witness else f"{unit.schema}.{wanted.table}"
             yield unit, f"SELECT ({wanted.expression})::text FROM {relation}", wanted.line
@@ -73,10 +85,6 @@ def _selects(route: Route) -> Iterable[tuple[Unit, str, int]]:
             yield unit, f"SELECT {', '.join(named)} FROM {unit.schema}.{table}", 0
         if isinstance(unit, EntityMapping) and unit.counts:
             yield unit, f'SELECT "{unit.counts.column}" FROM {unit.schema}.{unit.counts.table}', 0
-
-
-def _write(column: str) -> str:
-    return name_or_expression(column).as_string(None)
 
 
 def _probe(

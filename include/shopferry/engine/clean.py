@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import psycopg
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from shopferry.db import Connection
 from shopferry.engine.mirror import MirrorTable, key_type_of
-from shopferry.engine.writes import RESERVED
+from shopferry.engine.statements import load_columns
+from shopferry.engine.writes import RESERVED, target_of
 from shopferry.errors import ConfigError, MappingError
-from shopferry.route.entities import CLEAN, EntityMapping
+from shopferry.route.entities import CLEAN
 from shopferry.route.route import FUNCTIONS, Route
 
 _OURS = "Functions and tables of a shopferry route; dropped at the end of the migration."
@@ -29,9 +30,7 @@ def create_functions(target: Connection, route: Route) -> None:
     """
     if not route.has_clean:
         return
-    standing = target.execute("SELECT obj_description(to_regnamespace(%s), 'pg_namespace')", (CLEAN,)).fetchone()
-    exists = target.execute("SELECT to_regnamespace(%s) IS NOT NULL", (CLEAN,)).fetchone()
-    if exists and exists[0] and (standing is None or standing[0] != _OURS):
+    if _is_ours(target) is False:
         raise ConfigError(
             f"schema {CLEAN} stands in {target.info.dbname} already and is not of shopferry: "
             "rename it, for the route needs that name"
@@ -70,7 +69,7 @@ def create_tables(target: Connection, route: Route, tables: Mapping[str, MirrorT
     for unit in route.mappings:
         if not unit.entity.startswith(f"{CLEAN}."):
             continue
-        table = Identifier(*unit.entity.split("."))
+        table = target_of(unit)
         select = SQL("WITH affected AS (SELECT NULL::{} AS key WHERE false) SELECT * FROM ({}) y").format(
             SQL(key_type_of(target, unit, tables)), SQL(unit.body)
         )
@@ -82,8 +81,8 @@ def create_tables(target: Connection, route: Route, tables: Mapping[str, MirrorT
         for column in (unit.scope, *unit.key):
             if column not in wanted:
                 raise MappingError(f"{unit.file}:{unit.line}: the SELECT yields no column {column!r}")
-        standing = _read_shape(target, SQL("SELECT * FROM {}").format(table)) if _stands(target, unit) else None
-        if standing is None:
+        standing = load_columns(target, unit.entity)
+        if not standing:
             columns = SQL(", ").join(SQL("{} {}").format(Identifier(c), SQL(t)) for c, t in wanted.items())
             key = SQL(", ").join(map(Identifier, unit.key))
             target.execute(SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(table, columns, key))
@@ -98,22 +97,22 @@ def create_tables(target: Connection, route: Route, tables: Mapping[str, MirrorT
 
 def drop(target: Connection) -> None:
     """Drop the schema with all that is in it, where it is ours."""
-    row = target.execute("SELECT obj_description(to_regnamespace(%s), 'pg_namespace')", (CLEAN,)).fetchone()
-    if row and row[0] == _OURS:
+    if _is_ours(target):
         target.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(CLEAN)))
 
 
-def _stands(target: Connection, unit: EntityMapping) -> bool:
-    row = target.execute("SELECT to_regclass(%s) IS NOT NULL", (unit.entity,)).fetchone()
-    return bool(row and row[0])
+def _is_ours(target: Connection) -> bool | None:
+    """Tell whether the schema is shopferry's; None where there is none."""
+    row = target.execute(
+        "SELECT obj_description(oid, 'pg_namespace') IS NOT DISTINCT FROM %s FROM pg_namespace WHERE nspname = %s",
+        (_OURS, CLEAN),
+    ).fetchone()
+    return bool(row[0]) if row else None
 
 
-def _read_shape(target: Connection, select: SQL | psycopg.sql.Composed) -> dict[str, str]:
+def _read_shape(target: Connection, select: Composed) -> dict[str, str]:
     """Read the columns that a SELECT yields, each with its type, without those that say why a row may not enter."""
     target.execute(SQL("CREATE TEMP VIEW shape AS {}").format(select))
-    rows = target.execute(
-        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-        "WHERE attrelid = 'pg_temp.shape'::regclass AND attnum > 0 ORDER BY attnum"
-    ).fetchall()
+    found = load_columns(target, "pg_temp.shape")
     target.execute("DROP VIEW pg_temp.shape")
-    return {name: kind for name, kind in rows if name not in RESERVED}
+    return {name: kind for name, kind in found.items() if name not in RESERVED}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from shopferry.db import Connection
-from shopferry.engine.writes import Writes
+from shopferry.engine.writes import Writes, target_of
 from shopferry.route.entities import EntityMapping
 from shopferry.route.route import Route
 
@@ -64,10 +64,10 @@ ORDER BY c.conname
 
 def compose_parking(conn: Connection, rows: Writes) -> list[Composed]:
     """Compose what gives rows whose unique values change others that nobody has; an index that allows none is passed over."""
-    unit, cast, target = rows.unit, rows.cast, Identifier(*rows.unit.entity.split("."))
-    columns = {number: rest for number, *rest in conn.execute(_COLUMNS, (quote(conn, target),)).fetchall()}
+    unit, cast, target = rows.unit, rows.cast, target_of(rows.unit)
+    columns = {number: rest for number, *rest in conn.execute(_COLUMNS, (rows.unit.entity,)).fetchall()}
     found = []
-    for _, nulls_collide, numbers in conn.execute(_UNIQUE, (quote(conn, target),)).fetchall():
+    for _, nulls_collide, numbers in conn.execute(_UNIQUE, (rows.unit.entity,)).fetchall():
         listed = [columns[n] for n in numbers if columns[n][0] in cast]
         names = [name for name, *_ in listed]
         if set(names) <= set(unit.key):
@@ -101,10 +101,10 @@ def compose_leaving_first(conn: Connection, rows: Writes) -> list[Composed]:
 
     The columns of the condition get their new values early: a row in the index leaves it so, or stays with its key.
     """
-    cast, target = rows.cast, Identifier(*rows.unit.entity.split("."))
-    columns = {number: name for number, name, *_ in conn.execute(_COLUMNS, (quote(conn, target),)).fetchall()}
+    cast, target = rows.cast, target_of(rows.unit)
+    columns = {number: name for number, name, *_ in conn.execute(_COLUMNS, (rows.unit.entity,)).fetchall()}
     found = []
-    for condition, numbers in conn.execute(_CONDITIONS, (quote(conn, target),)).fetchall():
+    for condition, numbers in conn.execute(_CONDITIONS, (rows.unit.entity,)).fetchall():
         names = [columns[n] for n in numbers if columns[n] in cast and columns[n] not in rows.numbered]
         if names:
             found.append(
@@ -120,11 +120,6 @@ def compose_leaving_first(conn: Connection, rows: Writes) -> list[Composed]:
                 + SQL("AND EXISTS (SELECT FROM (SELECT t.*) held WHERE {})").format(SQL(condition))
             )
     return found
-
-
-def quote(conn: Connection, table: Identifier) -> str:
-    """Return a table's name as the catalogue's functions read it."""
-    return table.as_string(conn)
 
 
 @dataclass(frozen=True)
@@ -174,7 +169,7 @@ def stage(conn: Connection, followers: Sequence[Follower]) -> None:
     for unit in list_followers(followers):
         conn.execute(
             SQL("CREATE TEMP TABLE IF NOT EXISTS {} AS SELECT {} AS key FROM {} WITH NO DATA").format(
-                Identifier(f"followed_{unit.slug}"), Identifier(unit.scope), Identifier(*unit.entity.split("."))
+                Identifier(f"followed_{unit.slug}"), Identifier(unit.scope), target_of(unit)
             )
         )
 
@@ -187,7 +182,7 @@ def compose_following(
         return None
     parts = [
         SQL("l AS MATERIALIZED (SELECT t.* FROM {} t JOIN {} a ON t.{} = a.key WHERE {})").format(
-            Identifier(*unit.entity.split(".")), affected, Identifier(unit.scope), leaves
+            target_of(unit), affected, Identifier(unit.scope), leaves
         )
     ]
     _add_following(parts, "l", followers)
@@ -203,7 +198,7 @@ def _add_following(parts: list[Composed], leaving: str, followers: Sequence[Foll
         )
         parts.append(
             SQL("{} AS MATERIALIZED (SELECT c.* FROM {} c JOIN {} p ON {})").format(
-                Identifier(name), Identifier(*f.unit.entity.split(".")), Identifier(leaving), joined
+                Identifier(name), target_of(f.unit), Identifier(leaving), joined
             )
         )
         parts.append(

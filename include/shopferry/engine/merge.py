@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from shopferry.control import identity, locks, quarantine
 from shopferry.db import Connection
-from shopferry.engine import changes, statements, verdicts
+from shopferry.engine import changes, constraints, statements, verdicts
 from shopferry.engine.outcome import Merged
 from shopferry.engine.refusals import Bisection, find_reason, is_refusal
 from shopferry.engine.statements import Statements
@@ -75,8 +75,9 @@ class Merger:
         assert not fresh or self.conn.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
         if fresh:
             origin.take(self.conn, self.route.name)
+        followers = constraints.find_followers(self.conn, self.route) if fresh else {}
         for unit in fresh:
-            self._staged[unit.name] = statements.stage(self.conn, self.route, unit)
+            self._staged[unit.name] = statements.stage(self.conn, self.route, unit, followers)
         if fresh or self._rows > _TIDY_AFTER:
             self._rows = 0
             tables = [t for s in self._staged.values() for t in (s.affected, s.yielded, s.held) if t]
@@ -134,12 +135,7 @@ class Merger:
         with self.conn.pipeline():
             for unit in units:
                 own = self._statements(unit)
-                count = 0
-                if not touched.isdisjoint(s.relation for s in unit.sources):
-                    count = self._count(own.take)
-                if unit.name in following:
-                    count += self._take_followed(own)
-                if count:
+                if count := self._take_changed(unit, touched, following):
                     self._note(own.before)
                     sent.append((unit, self._write(unit, count)))
                     self._note(own.after)
@@ -158,13 +154,8 @@ class Merger:
         done: dict[str, Merged] = {}
         following: set[str] = set()
         for unit in units:
-            own, count = self._statements(unit), 0
-            if not touched.isdisjoint(s.relation for s in unit.sources):
-                count = self._take(unit, own.take)
-            if unit.name in following:
-                count += self._take_followed(own)
-            if count:
-                following |= own.followers
+            if count := self._take_changed(unit, touched, following):
+                following |= self._statements(unit).followers
                 # A refusal changes who stands in the shop without a change of the keys' own sources; and what the shop
                 # refused may be that a parent went without its children. So all that read these keys are merged again.
                 keys = self._read_keys(unit)
@@ -184,10 +175,9 @@ class Merger:
             return None
         # When a unit's chunks are planned, the units that read its entity are merged afterwards.
         merged = self._merge_taken(unit, count, note=not disjoint)
-        for other in self.route.units if self._statements(unit).followers else ():
-            if other.name in self._statements(unit).followers and (
-                count := self._take_followed(self._statements(other))
-            ):
+        followers = self._statements(unit).followers
+        for other in [u for u in self.route.units if u.name in followers]:
+            if count := self._take_followed(self._statements(other)):
                 self._merge_taken(other, count, note=False)
         return merged
 
@@ -229,6 +219,13 @@ class Merger:
         """Put the keys that a statement finds into `affected`; returns how many."""
         self.conn.execute(_SESSION)
         return self._count(take)
+
+    def _take_changed(self, unit: Unit, touched: set[str], following: set[str]) -> int:
+        """Put the keys that changed relations affect, and those that a foreign key has touched, into `affected`."""
+        own = self._statements(unit)
+        by_sources = not touched.isdisjoint(s.relation for s in unit.sources)
+        count = self._count(own.take) if by_sources else 0
+        return count + (self._take_followed(own) if unit.name in following else 0)
 
     def _take_followed(self, own: Statements) -> int:
         """Put the keys that a foreign key of the target has touched into `affected` too; returns how many came."""

@@ -7,7 +7,7 @@ because making them for each batch again cost more than all merging, and because
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from shopferry.control import identity, quarantine
 from shopferry.db import Connection
 from shopferry.engine import changes, constraints
+from shopferry.engine.constraints import Follower
 from shopferry.engine.writes import (
     RESERVED,
     Writes,
@@ -53,8 +54,8 @@ class Statements:
     forget_followed: str | None = None
 
 
-def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
-    """Make sure of the unit's temp tables in this session and compose its statements.
+def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str, tuple[Follower, ...]]) -> Statements:
+    """Make sure of the unit's temp tables in this session and compose its statements; `followers_of` is of each entity.
 
     Raises MappingError where the SELECT does not yield what its header or its target needs.
     """
@@ -101,7 +102,6 @@ def stage(conn: Connection, route: Route, unit: Unit) -> Statements:
         writes = rows.compose(affected)
         deferrable = _find_deferrable(conn, unit)
         park = constraints.compose_parking(conn, rows) + constraints.compose_leaving_first(conn, rows)
-        followers_of = constraints.find_followers(conn, route)
         following = followers_of.get(unit.entity, ())
         constraints.stage(conn, following)
         followers = frozenset(u.name for u in constraints.list_followers(following))

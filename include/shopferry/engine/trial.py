@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import psycopg
 
 from shopferry.db import Connection
-from shopferry.engine import clean, mirror, statements, witness
+from shopferry.engine import captured, constraints, statements
+from shopferry.engine.constraints import Follower
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import MappingError
 from shopferry.route.entities import IdentityMapping, Unit
@@ -20,11 +21,12 @@ def try_merge(target: Connection, route: Route, tables: Mapping[str, MirrorTable
 
     Raises MappingError with file and line, ConfigError for a table that the mirror cannot hold.
     """
-    create_relations(target, route, tables)
+    captured.create_relations(target, route, tables)
     target.execute(f"SELECT {origin.WRITER}".encode())
+    followers = constraints.find_followers(target, route)
     for unit in route.units:
         try:
-            _try_unit(target, route, unit)
+            _try_unit(target, route, unit, followers)
         except psycopg.Error as error:
             # About rows it cannot be: there are none.
             said = [error.diag.message_primary, error.diag.message_detail, error.diag.message_hint]
@@ -32,15 +34,7 @@ def try_merge(target: Connection, route: Route, tables: Mapping[str, MirrorTable
             raise MappingError(f"{unit.file}:{unit.line}: {unit.target}: {told}") from None
 
 
-def create_relations(target: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> None:
-    """Make what the mappings read in the store that is written: functions, mirror, witnesses, entities of the route's own."""
-    clean.create_functions(target, route)
-    mirror.create(target, route, tables)
-    witness.create(target, route, dict(tables))
-    clean.create_tables(target, route, tables)
-
-
-def _try_unit(target: Connection, route: Route, unit: Unit) -> None:
-    own = statements.stage(target, route, unit)
+def _try_unit(target: Connection, route: Route, unit: Unit, followers: Mapping[str, tuple[Follower, ...]]) -> None:
+    own = statements.stage(target, route, unit, followers)
     for statement in (own.take, own.fill, *([] if isinstance(unit, IdentityMapping) else [own.settle]), *own.writes):
         target.execute(statement.encode())

@@ -53,7 +53,7 @@ def find_numbered(conn: Connection, entity: str, key: Sequence[str]) -> list[str
     """Find the columns beside the key that the target numbers itself (GENERATED ALWAYS AS IDENTITY): no UPDATE may set them."""
     rows = conn.execute(
         "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attidentity = 'a' AND attname <> ALL(%s)",
-        (Identifier(*entity.split(".")).as_string(conn), list(key)),
+        (entity, list(key)),
     ).fetchall()
     return [name for (name,) in rows]
 

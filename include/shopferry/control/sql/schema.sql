@@ -168,6 +168,10 @@ CREATE TABLE IF NOT EXISTS ferry.mark_key (
     fingerprint text NOT NULL
 );
 
+-- Whether our own flow writes: a route's triggers that give keys at birth leave its rows as they are.
+CREATE OR REPLACE FUNCTION ferry.is_ours() RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+RETURN coalesce(current_setting('shopferry.writer', true) = 'ferry', false);
+
 -- What the installation is like, by [settings] in route.toml: mappings and the route's functions read it.
 CREATE TABLE IF NOT EXISTS ferry.setting (
     name   text PRIMARY KEY,

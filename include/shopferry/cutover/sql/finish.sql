@@ -50,7 +50,7 @@ VALUES (%(route)s, now(), 'finish', %(who)s, jsonb_build_object('approved', %(wh
 -- What is not ours and would go with ours: relations in the schema of the mirror's views, views and foreign keys over ours.
 WITH shown AS (  -- the schema of the mirror's views is named for the store that they show
     SELECT m.relname, n.oid AS schema FROM pg_class m
-    JOIN pg_namespace n ON n.nspname = split_part(split_part(coalesce(obj_description(m.oid, 'pg_class'), 'legacy'), ' ', 1), ' ', 1)
+    JOIN pg_namespace n ON n.nspname = split_part(coalesce(obj_description(m.oid, 'pg_class'), 'legacy'), ' ', 1)
     WHERE m.relnamespace = to_regnamespace('mirror') AND m.relkind = 'r'
 ), ours AS (
     SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname IN ('ferry', 'mirror', 'shopferry')

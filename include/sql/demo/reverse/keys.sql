@@ -21,9 +21,6 @@ CREATE SEQUENCE IF NOT EXISTS ferry.legacy_addresses_id;
 CREATE SEQUENCE IF NOT EXISTS ferry.legacy_consents_id;
 CREATE SEQUENCE IF NOT EXISTS ferry.legacy_loyalty_log_id;
 
-CREATE OR REPLACE FUNCTION ferry.is_ours() RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-RETURN coalesce(current_setting('shopferry.writer', true) = 'ferry', false);
-
 -- A new customer is an account of its own in legacy.
 CREATE OR REPLACE FUNCTION ferry.customer_is_born() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -20,9 +20,6 @@ CREATE SEQUENCE IF NOT EXISTS ferry.legacy_order_shippingaddress_id;
 CREATE SEQUENCE IF NOT EXISTS ferry.legacy_order_billingaddress_id;
 CREATE SEQUENCE IF NOT EXISTS ferry.legacy_payment_source_id;
 
-CREATE OR REPLACE FUNCTION ferry.is_ours() RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-RETURN coalesce(current_setting('shopferry.writer', true) = 'ferry', false);
-
 -- The arguments are pairs of a name below `legacy` and the sequence of its numbers. A guest is no account in Oscar, and has none.
 CREATE OR REPLACE FUNCTION ferry.number_for_legacy() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
