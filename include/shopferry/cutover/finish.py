@@ -206,7 +206,7 @@ def _drop_schemas(conn: Connection, *names: str) -> None:
 def _find_left(conn: Connection, route: Route) -> list[str]:
     """Find every object of ours in this store, but for the audit log. Legacy may have a schema called `legacy` itself."""
     of_shop = conn.execute("SELECT to_regnamespace('shopferry_audit') IS NOT NULL").fetchone()
-    given = {"route": route.name, "shop": bool(of_shop and of_shop[0])}
+    given = {"route": route.name, "slot": route.publication, "shop": bool(of_shop and of_shop[0])}
     return [str(row[0]) for row in conn.execute(_Q["standing"], given).fetchall()]
 
 
