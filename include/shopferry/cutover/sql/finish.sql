@@ -77,10 +77,10 @@ WHERE nspname IN ('ferry', 'shopferry') OR (nspname = 'clean' AND obj_descriptio
 UNION ALL
 SELECT 'fence on ' || tgrelid::regclass FROM pg_trigger WHERE tgname = 'shopferry_fence'
 UNION ALL
-SELECT 'publication ' || pubname FROM pg_publication WHERE pubname IN (%(slot)s, %(slot)s || '_reverse')
+SELECT 'publication ' || pubname FROM pg_publication WHERE pubname IN (%(slot)s::text, %(slot)s::text || '_reverse')
 UNION ALL
 SELECT 'replication slot ' || slot_name FROM pg_replication_slots
-WHERE slot_name IN (%(slot)s, %(slot)s || '_reverse') AND database = current_database()
+WHERE slot_name IN (%(slot)s::text, %(slot)s::text || '_reverse') AND database = current_database()
 UNION ALL
 SELECT 'replication origin ' || roname FROM pg_replication_origin
 WHERE roname ~ ('^shopferry_' || %(route)s || '(_reverse)?_[0-9]+$')
