@@ -261,6 +261,37 @@ def test_what_the_shop_wrote_to_one_account_goes_with_the_customer_it_was_led_ba
         ]
 
 
+def test_what_the_shop_wrote_to_a_consent_is_followed_to_who_has_it_when_the_account_that_gave_the_number_has_left(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Two accounts were one customer; the shop wrote to a consent that the other declared, and then the first one left."""
+    path = tmp_path / "ledger.jsonl"
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as shop:
+        _, stays = (
+            row[0]
+            for row in legacy.execute(
+                "INSERT INTO customers (login, full_name, email, active, deleted, created_at) VALUES "
+                "('leaves', 'Ada One', 'ada@writer.example.com', 'T', 'T', '2020-01-01'), "
+                "('stays', 'Ada One', 'ada@writer.example.com', 'T', 'N', '2020-01-02') RETURNING id"
+            ).fetchall()
+        )
+        [(declared,)] = legacy.execute(
+            "INSERT INTO consents (customer_id, channel, granted, granted_at, ip, wording) "
+            "VALUES (%s, 'email', 'T', '2024-01-02', '10.0.0.1', 'v6') RETURNING id",
+            (stays,),
+        ).fetchall()
+        ferry(Stores(legacy, shop, ROUTE))
+        [(now,)] = shop.execute("SELECT id FROM shop.consent WHERE legacy_consent_id = %s", (declared,)).fetchall()
+        write = ("shop", 2, ["consent", 1_000_000, {"state": "granted"}, declared])
+        acknowledge(path, {"write": write})
+        assert ledger.check(path, legacy, shop).missing == []
+        fence.lift_fence(shop, ROUTE.entities)
+        shop.execute("UPDATE shop.consent SET state = 'unproven' WHERE id = %s", (now,))
+        assert ledger.check(path, legacy, shop).missing == [f"write:shop.consent/{now} state differs"]
+        acknowledge(path, {"write": write, "later": ("shop", 4, ["consent", now, {"state": "unproven"}, declared])})
+        assert ledger.check(path, legacy, shop).missing == [f"later:legacy.consents/{declared} state differs"]
+
+
 def test_a_fenced_store_is_waited_for_and_giving_up_is_a_failure(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
