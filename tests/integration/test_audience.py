@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pair import ROUTE, Pair
 from shopferry.errors import MappingError
+from shopferry.privacy import consents
 from shopferry.report import audience
 from shopferry.report.audience import Audience
 from shopferry.route.route import Route
@@ -60,6 +61,26 @@ def test_each_person_is_lost_by_one_step_and_the_steps_add_up(pair: Pair) -> Non
     assert pair.ask("SELECT email FROM shop.audience JOIN shop.customer c ON c.id = customer_id") == [
         ("ewa@example.com",)
     ]
+
+
+def test_who_gave_a_consent_for_a_period_is_written_to_until_it_ends(pair: Pair) -> None:
+    pair.write(
+        "INSERT INTO customers (id, email, full_name, newsletter, created_at) VALUES "
+        "(1, 'ewa@example.com', 'Ewa Lis', NULL, '2015-01-01'), (2, 'iza@example.com', 'Iza Sowa', NULL, '2015-01-01')",
+        "UPDATE consent_texts SET keep_months = 24 WHERE version = 'v1'",
+        "INSERT INTO consents (customer_id, channel, granted, granted_at, wording) VALUES "
+        "(1, 'email', 'T', now() - interval '23 months', 'v1'), (2, 'email', 'T', now() - interval '25 months', 'v1')",
+    )
+    pair.pass_phases()
+    [email] = ask(pair).values()
+    assert email.balanced and (email.said, email.may) == (2, 1)
+    assert [(s.what, s.people) for s in email.steps] == [("expired: its text gave it a period", -1)]
+    shown = []
+    for account in (1, 2):
+        with pair.shop.transaction():
+            shown.append(consents.read(pair.shop, ROUTE, f"legacy:{account}"))
+    assert [c.state[0].state for c in shown] == ["granted", "expired"]
+    assert [[a.act for a in c.chain] for c in shown] == [["granted"], ["granted", "expired"]]
 
 
 def test_it_adds_up_for_a_whole_shop_with_its_defects(filled: Pair) -> None:

@@ -26,7 +26,8 @@ WITH spelling(written, channel) AS (VALUES
     SELECT coalesce(s.channel, m.channel) AS channel, s.person IS NOT NULL AS said, m.person IS NOT NULL AS may,
            c.id IS NOT NULL AS carried, c.status::text AS status, coalesce(g.state, n.state)::text AS state, coalesce(g.why, n.why) AS why,
            EXISTS (SELECT FROM shop.communication_preference w
-                   WHERE w.customer_id = c.id AND w.channel::text = s.channel AND NOT w.wanted) AS unwanted
+                   WHERE w.customer_id = c.id AND w.channel::text = s.channel AND NOT w.wanted) AS unwanted,
+           (g.expires_at <= now()) IS TRUE AS expired
     FROM said s
     FULL JOIN may m ON m.person = s.person AND m.channel = s.channel
     LEFT JOIN shop.customer c ON c.id = s.person
@@ -35,12 +36,13 @@ WITH spelling(written, channel) AS (VALUES
 ), lost AS (
     SELECT channel,
            CASE WHEN NOT carried THEN 2 WHEN state = 'unproven' AND why <> 'consent_not_confirmed' THEN 3
-                WHEN state = 'withdrawn' THEN 4 WHEN state = 'unproven' THEN 5 WHEN unwanted THEN 4 ELSE 6 END AS step,
+                WHEN state = 'withdrawn' THEN 4 WHEN state = 'unproven' THEN 5 WHEN unwanted THEN 4 WHEN expired THEN 6 ELSE 7 END AS step,
            CASE WHEN NOT carried THEN 'no customer here: in quarantine, or left out'
                 WHEN state = 'unproven' AND why <> 'consent_not_confirmed' THEN 'not proven: ' || why
                 WHEN state = 'withdrawn' THEN 'refused: ' || why
                 WHEN state = 'unproven' THEN 'not confirmed'
                 WHEN unwanted THEN 'refused: for another purpose'
+                WHEN expired THEN 'expired: its text gave it a period'
                 WHEN status <> 'active' THEN 'not reachable: blocked'
                 WHEN state IS NULL THEN 'not proven: consent_missing'
                 ELSE 'not reachable: no address' END AS what

@@ -9,7 +9,8 @@ UNION
 SELECT customer_id FROM shop.consent_chain WHERE source NOT LIKE 'consents:%/0:%';
 
 -- name: state
-SELECT s.purpose, s.channel, s.state, s.why, s.basis, s.address_mark
+SELECT s.purpose, s.channel, CASE WHEN s.state = 'granted' AND s.expires_at <= now() THEN 'expired' ELSE s.state::text END AS state,
+       s.why, s.basis, s.address_mark
 FROM shop.consent s
 JOIN person p ON p.id = s.customer_id
 ORDER BY s.purpose, s.channel;

@@ -68,26 +68,28 @@ CREATE TABLE consent_texts (
     channels      varchar(255),            -- "email, sms"
     double_opt_in char(1) DEFAULT 'N',     -- whether it asks for a confirmation
     usable        char(1) DEFAULT 'T',     -- what counsel has decided
-    why_not       varchar(255)
+    why_not       varchar(255),
+    keep_months   integer                  -- how long a consent to it counts; NULL: until it is taken back
 );
 
-INSERT INTO consent_texts (version, language, valid_from, valid_to, body, controller, purposes, channels, double_opt_in, usable, why_not)
+INSERT INTO consent_texts (version, language, valid_from, valid_to, body, controller, purposes, channels, double_opt_in, usable, why_not,
+                           keep_months)
 VALUES ('v0', 'pl', '1999-01-01', '2011-12-31', 'Chcę otrzymywać informacje handlowe.', NULL, 'marketing',
-        'email, sms, phone, post', 'N', 'N', 'names nobody who asks, and no right to withdraw'),
+        'email, sms, phone, post', 'N', 'N', 'names nobody who asks, and no right to withdraw', NULL),
        ('v1', 'pl', '1995-01-01', NULL, 'Zgadzam się na otrzymywanie od Sklepu Demo ofert marketingowych. Zgodę mogę cofnąć.',
-        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL),
-       ('v2', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty marketingowe Sklepu Demo wybranym kanałem. Zgodę mogę cofnąć.',
-        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL),
+        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL, NULL),
+       ('v2', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty marketingowe Sklepu Demo wybranym kanałem przez pięć lat.',
+        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL, 60),
        ('v3', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty Sklepu Demo. Zgodę mogę cofnąć w każdej chwili, bez podania przyczyny.',
-        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL),
+        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL, NULL),
        ('v4', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty i newsletter Sklepu Demo. Zgodę mogę cofnąć w każdej chwili.',
-        'Sklep Demo sp. z o.o.', 'marketing, newsletter', 'email, sms, phone, post', 'N', 'T', NULL),
+        'Sklep Demo sp. z o.o.', 'marketing, newsletter', 'email, sms, phone, post', 'N', 'T', NULL, NULL),
        ('v5', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty Sklepu Demo. Administratorem danych jest Sklep Demo sp. z o.o.',
-        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL),
+        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL, NULL),
        ('v6', 'pl', '1995-01-01', NULL, 'Zgadzam się na oferty Sklepu Demo. Administratorem jest Sklep Demo sp. z o.o., który wyznaczył inspektora ochrony danych.',
-        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL),
+        'Sklep Demo sp. z o.o.', 'marketing', 'email, sms, phone, post', 'N', 'T', NULL, NULL),
        ('v7', 'pl', '2024-11-10', NULL, 'Zgadzam się na oferty Sklepu Demo. Zgoda działa po kliknięciu linku potwierdzającego.',
-        'Sklep Demo sp. z o.o.', 'marketing', 'email', 'T', 'T', NULL);
+        'Sklep Demo sp. z o.o.', 'marketing', 'email', 'T', 'T', NULL, NULL);
 
 CREATE TABLE orders (
     id            bigserial PRIMARY KEY,

@@ -63,7 +63,7 @@ WITH spelling(written, channel) AS (VALUES
            CASE WHEN s.withdrawn_at >= '1995-01-01' AND s.withdrawn_at < '2035-01-01' THEN s.withdrawn_at END AS taken,
            upper(s.granted) AS said, w.value AS wording_version, n.value AS address,
            t.legacy_key <= 0 AND g.value IS NOT NULL AS of_guest,
-           x.id AS text_id, x.usable, x.valid_from, x.valid_to, x.confirmation_needed,
+           x.id AS text_id, x.usable, x.valid_from, x.valid_to, x.confirmation_needed, x.keep_months,
            'marketing' = ANY(x.purposes) AND k.channel = ANY(x.channels::text[]) AS asks_for_this,
            -- It was given for another e-mail, or the account has another address now. What the way back has written was never
            -- seen here: the new shop has judged it.
@@ -299,6 +299,8 @@ SELECT d.key AS customer_id,
        CASE WHEN d.overruled THEN d.refused_at WHEN d.state <> 1 THEN NULL
             WHEN d.withdrawn_at IS NOT NULL THEN d.taken ELSE d.given END AT TIME ZONE 'Europe/Warsaw' AS withdrawn_at,
        d.confirmed_at AT TIME ZONE 'Europe/Warsaw' AS confirmed_at,
+       CASE WHEN NOT d.overruled AND d.state = 2
+            THEN d.given + make_interval(months => d.keep_months) END AT TIME ZONE 'Europe/Warsaw' AS expires_at,
        d.address_mark,
        'consent' AS basis,
        CASE WHEN d.overruled AND jsonb_path_exists(d.refusals, '$[*].reason') THEN 'opted_out'
@@ -327,6 +329,7 @@ SELECT f.customer_id,
        NULL,
        CASE WHEN f.refused THEN f.until::timestamp
             WHEN f.says_no OR NOT f.decided THEN f.at END AT TIME ZONE 'Europe/Warsaw',
+       NULL,
        NULL,
        NULL,
        'consent',

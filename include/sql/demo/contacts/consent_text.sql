@@ -18,13 +18,15 @@ SELECT t.id,
        upper(t.usable) IN ('T', 'Y', '1') IS TRUE AS usable,
        CASE WHEN upper(t.usable) IN ('T', 'Y', '1') IS NOT TRUE
             THEN coalesce(nullif(btrim(t.why_not), ''), 'counsel has not decided') END AS why_not,
+       t.keep_months,
        array_remove(ARRAY[
            CASE WHEN btrim(coalesce(t.version, '')) = '' THEN 'version_missing' END,
            CASE WHEN btrim(coalesce(t.body, '')) = '' THEN 'text_missing' END,
            CASE WHEN o.others THEN 'text_contradicts' END,
            CASE WHEN p.unknown > 0 OR p.known = '{}' THEN 'purpose_unknown' END,
            CASE WHEN c.unknown > 0 OR c.known = '{}' THEN 'channel_unknown' END,
-           CASE WHEN t.valid_to < t.valid_from THEN 'validity_backwards' END
+           CASE WHEN t.valid_to < t.valid_from THEN 'validity_backwards' END,
+           CASE WHEN t.keep_months <= 0 THEN 'period_not_positive' END
        ], NULL) AS problems
 FROM affected a
 JOIN legacy.consent_texts t ON t.id = a.key

@@ -22,6 +22,7 @@ SELECT t.id,
             WHEN t.usable THEN 'T' ELSE 'N' END AS usable,
        CASE WHEN t.why_not IS NULL OR t.why_not = coalesce(nullif(btrim(l.why_not), ''), 'counsel has not decided')
             THEN l.why_not ELSE left(t.why_not, 255) END AS why_not,
+       t.keep_months,
        '{}'::text[] AS problems
 FROM affected a
 JOIN shop.consent_text t ON t.id = a.key
