@@ -81,23 +81,22 @@ def book_events(target: Connection, table: MirrorTable, columns: Sequence[str], 
         return [new for part in (states[:half], states[half:]) for new in book_events(target, table, columns, part)]
 
 
-def note_passed(target: Connection, table: MirrorTable, columns: Sequence[str], booked: Sequence[bytes]) -> list[bytes]:
+def note_passed(target: Connection, table: MirrorTable, columns: Sequence[str], booked: Sequence[bytes]) -> bool:
     """Note the keys of booked states that are not the newest as changed: the mirror tells nothing of those.
 
     They are states between two others of a batch, and those from before a copy that come after it. To be called when the
-    batch is in the mirror. Of the rows in the table's `changed` temp table the key alone is filled; returns them as JSON.
+    batch is in the mirror. Of the rows in the table's `changed` temp table the key alone is filled; returns whether any was.
     """
     if not booked:
-        return []
+        return False
     own = {c.name: c for c in table.columns}
     found = target.execute(
         SQL(
             "INSERT INTO {changed} ({key}, _touched) SELECT DISTINCT {key}, {columns}::text[] "
             "FROM json_to_recordset(%s::json) AS b ({shape}, _lsn pg_lsn) "
             "WHERE NOT EXISTS (SELECT FROM {base} m WHERE {same} AND m._lsn = b._lsn) "
-            "OR EXISTS (SELECT FROM {witness} m WHERE {same} AND m._lsn > b._lsn) RETURNING json_build_object({parts})::text"
+            "OR EXISTS (SELECT FROM {witness} m WHERE {same} AND m._lsn > b._lsn)"
         ).format(
-            parts=SQL(", ").join(SQL("{}, {}").format(Literal(k), Identifier(k)) for k in table.key),
             changed=Identifier("pg_temp", table.changed),
             key=SQL(", ").join(map(Identifier, table.key)),
             columns=Literal(list(columns)),
@@ -107,26 +106,26 @@ def note_passed(target: Connection, table: MirrorTable, columns: Sequence[str], 
             same=SQL(" AND ").join(SQL("m.{0} = b.{0}").format(Identifier(k)) for k in table.key),
         ),
         ((b"[" + b",".join(booked) + b"]").decode(),),
-    ).fetchall()
-    return [key.encode() for (key,) in found]
+    ).rowcount
+    return found > 0
 
 
-def judge(target: Connection, table: MirrorTable, wanted: Iterable[Standardize], keys: Sequence[bytes]) -> None:
-    """Judge the raw values of all states of these keys, JSON objects: no changed row of the mirror shows those between."""
+def judge(target: Connection, table: MirrorTable, wanted: Iterable[Standardize], booked: Sequence[bytes]) -> None:
+    """Judge the raw values of booked states: no changed row of the mirror shows those between two others."""
     found = target.execute(
-        _compose_unjudged(table, tuple(sorted(set(wanted), key=repr))), ((b"[" + b",".join(keys) + b"]").decode(),)
+        _compose_unjudged(table, tuple(sorted(set(wanted), key=repr))), ((b"[" + b",".join(booked) + b"]").decode(),)
     ).fetchall()
     verdicts.judge(target, found)
 
 
 @cache
 def _compose_unjudged(table: MirrorTable, wanted: tuple[Standardize, ...]) -> bytes:
-    """Compose the query for the raw values of these keys' states that have no verdict yet."""
+    """Compose the query for the raw values of these states that have no verdict yet."""
     own = {c.name: c for c in table.columns}
     shape = SQL(", ").join(SQL("{} {}").format(Identifier(k), SQL(own[k].type)) for k in table.key)
-    states = SQL("WITH state AS (SELECT w.* FROM {} w JOIN json_to_recordset(%s::json) AS k ({}) USING ({})) ").format(
-        _base(table.name), shape, SQL(", ").join(map(Identifier, table.key))
-    )
+    states = SQL(
+        "WITH state AS (SELECT w.* FROM {} w JOIN json_to_recordset(%s::json) AS k ({}, _lsn pg_lsn) USING ({}, _lsn)) "
+    ).format(_base(table.name), shape, SQL(", ").join(map(Identifier, table.key)))
     missing = verdicts.select_missing(wanted, SQL("state")).as_string(None).replace("%", "%%")
     return (states.as_string(None) + missing).encode()
 
