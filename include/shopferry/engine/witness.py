@@ -81,21 +81,22 @@ def book_events(target: Connection, table: MirrorTable, columns: Sequence[str], 
         return [new for part in (states[:half], states[half:]) for new in book_events(target, table, columns, part)]
 
 
-def note_passed(target: Connection, table: MirrorTable, columns: Sequence[str], booked: Sequence[bytes]) -> bool:
+def note_passed(target: Connection, table: MirrorTable, columns: Sequence[str], booked: Sequence[bytes]) -> list[bytes]:
     """Note the keys of booked states that are not the newest as changed: the mirror tells nothing of those.
 
     They are states between two others of a batch, and those from before a copy that come after it. To be called when the
-    batch is in the mirror. Of the rows in the table's `changed` temp table the key alone is filled; returns whether any was.
+    batch is in the mirror. Of the rows in the table's `changed` temp table the key alone is filled; returns those states, as JSON.
     """
     if not booked:
-        return False
+        return []
     own = {c.name: c for c in table.columns}
     found = target.execute(
         SQL(
-            "INSERT INTO {changed} ({key}, _touched) SELECT DISTINCT {key}, {columns}::text[] "
-            "FROM json_to_recordset(%s::json) AS b ({shape}, _lsn pg_lsn) "
+            "WITH passed AS MATERIALIZED (SELECT b.* FROM json_to_recordset(%s::json) AS b ({shape}, _lsn pg_lsn) "
             "WHERE NOT EXISTS (SELECT FROM {base} m WHERE {same} AND m._lsn = b._lsn) "
-            "OR EXISTS (SELECT FROM {witness} m WHERE {same} AND m._lsn > b._lsn)"
+            "OR EXISTS (SELECT FROM {witness} m WHERE {same} AND m._lsn > b._lsn)), "
+            "noted AS (INSERT INTO {changed} ({key}, _touched) SELECT DISTINCT {key}, {columns}::text[] FROM passed) "
+            "SELECT to_json(passed)::text FROM passed"
         ).format(
             changed=Identifier("pg_temp", table.changed),
             key=SQL(", ").join(map(Identifier, table.key)),
@@ -106,14 +107,14 @@ def note_passed(target: Connection, table: MirrorTable, columns: Sequence[str], 
             same=SQL(" AND ").join(SQL("m.{0} = b.{0}").format(Identifier(k)) for k in table.key),
         ),
         ((b"[" + b",".join(booked) + b"]").decode(),),
-    ).rowcount
-    return found > 0
+    ).fetchall()
+    return [state.encode() for (state,) in found]
 
 
-def judge(target: Connection, table: MirrorTable, wanted: Iterable[Standardize], booked: Sequence[bytes]) -> None:
-    """Judge the raw values of booked states: no changed row of the mirror shows those between two others."""
+def judge(target: Connection, table: MirrorTable, wanted: Iterable[Standardize], passed: Sequence[bytes]) -> None:
+    """Judge the raw values of states that have passed: no changed row of the mirror shows those."""
     found = target.execute(
-        _compose_unjudged(table, tuple(sorted(set(wanted), key=repr))), ((b"[" + b",".join(booked) + b"]").decode(),)
+        _compose_unjudged(table, tuple(sorted(set(wanted), key=repr))), ((b"[" + b",".join(passed) + b"]").decode(),)
     ).fetchall()
     verdicts.judge(target, found)
 
