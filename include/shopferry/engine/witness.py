@@ -85,7 +85,7 @@ def note_passed(target: Connection, table: MirrorTable, columns: Sequence[str], 
     """Note the keys of booked states that are not the newest as changed: the mirror tells nothing of those.
 
     They are states between two others of a batch, and those from before a copy that come after it. To be called when the
-    batch is in the mirror. Of the rows in the table's `changed` temp table the key alone is filled; returns those states, as JSON.
+    batch is in the mirror. Of the rows in the table's `changed` temp table the key alone is filled; returns the states as JSON.
     """
     if not booked:
         return []
