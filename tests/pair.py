@@ -167,7 +167,7 @@ class Pair:
         for partition, count in take.items():
             at = stored.get(partition, 0)
             for held in self.log.partitions[partition][at : at + count]:
-                change = decode(held, captured)
+                change = decode(held, captured, self.route.captured_schema)
                 if change is not None:
                     changes.append(change)
             with self.shop.transaction():
@@ -266,8 +266,8 @@ class Pair:
         """A captured table as legacy has it and as the mirror has it, captured columns only."""
         names = SQL(", ").join(map(Identifier, mirror.load(self.shop)[table].names))
         query = SQL("SELECT ROW({})::text FROM {} ORDER BY 1")
-        theirs = self.legacy.execute(query.format(names, Identifier("public", table))).fetchall()
-        ours = self.shop.execute(query.format(names, Identifier("legacy", table))).fetchall()
+        theirs = self.legacy.execute(query.format(names, Identifier(self.route.captured_schema, table))).fetchall()
+        ours = self.shop.execute(query.format(names, Identifier(self.route.schema, table))).fetchall()
         return theirs, ours
 
     def exported(self, live: Sequence[str]) -> dict[str, list[str]]:
