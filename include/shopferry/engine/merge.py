@@ -17,7 +17,7 @@ from shopferry.control import identity, locks, quarantine
 from shopferry.db import Connection
 from shopferry.engine import changes, constraints, references, statements, verdicts
 from shopferry.engine.outcome import Merged
-from shopferry.engine.references import Stays, StillReferencedError
+from shopferry.engine.references import Stays
 from shopferry.engine.refusals import Bisection, find_reason, is_refusal
 from shopferry.engine.statements import Statements
 from shopferry.keys import name_or_expression
@@ -176,7 +176,7 @@ class Merger:
                     self._do(own.empty)
                     touched.add(unit.relation)
                     following |= own.followers
-            self._check_deferred()
+            constraints.check_deferred(self.conn)
         for _, written in sent:
             if written.refused is not None and (row := written.refused.fetchone()) and row[0]:
                 raise _RefusedBeforeError
@@ -196,37 +196,10 @@ class Merger:
         touched |= reached
         return done
 
-    def _let_stay(self, run: Callable[[Stays], _T], units: Sequence[Unit]) -> _T:
-        """Run a merge of these units; run it again without the rows that left and are missed, until none is.
-
-        Raises what the database refuses at the end for any other reason.
-        """
-        stays = Stays()
-        while True:
-            try:
-                with self.conn.transaction():
-                    done = run(stays)
-                    if stays.noting and self._find_missed(units, stays):
-                        raise StillReferencedError
-                    self._check_deferred()
-                return done
-            except StillReferencedError:
-                continue
-            except psycopg.Error as error:
-                if stays.noting or not references.is_held(error):
-                    raise
-                stays.noting = True
-
-    def _find_missed(self, units: Iterable[Unit], stays: Stays) -> bool:
-        """Find the rows that left and are missed, and add them to those that stay; returns whether one is new."""
-        found = False
-        for unit in units:
-            if unit.name in stays.noted:
-                assert isinstance(unit, EntityMapping)
-                missed = references.find_missed(self.conn, unit, self._statements(unit).references)
-                found |= stays.add(unit.name, missed)
-        stays.noted.clear()
-        return found
+    def _let_stay(self, run: Callable[[Stays], _T], units: Iterable[Unit]) -> _T:
+        """Run a merge of these units, and leave what others still reference: see `references.let_stay`."""
+        held = [(u, self._statements(u).references) for u in units if isinstance(u, EntityMapping)]
+        return references.let_stay(self.conn, run, held)
 
     def _merge_in_turn(
         self, units: Sequence[Unit], touched: set[str], again: Mapping[str, Sequence[str]], stays: Stays
@@ -285,7 +258,7 @@ class Merger:
                 self.conn.execute(statements.compose_passing_over(unit, own.yielded))
                 self._do(own.settle)
                 self._do(own.writes[-1])
-                self._check_deferred()
+                constraints.check_deferred(self.conn)
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
@@ -388,11 +361,6 @@ class Merger:
 
     def _do(self, statement: str, *, prepare: bool = True) -> psycopg.Cursor[Any]:
         return self.conn.execute(statement.encode(), prepare=prepare)
-
-    def _check_deferred(self) -> None:
-        """Check all that is checked at commit now, where there is still a way back."""
-        self._do("SET CONSTRAINTS ALL IMMEDIATE")
-        self._do("SET CONSTRAINTS ALL DEFERRED")
 
     def _changed_tables(self) -> dict[str, str]:
         """The temp tables of changed rows that the staged units read or fill, by relation."""

@@ -7,17 +7,20 @@ without these keys.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from shopferry.db import Connection
+from shopferry.engine import constraints
 from shopferry.engine.writes import target_of
 from shopferry.route.entities import EntityMapping
 from shopferry.route.route import Route
 
+_T = TypeVar("_T")
 STILL_REFERENCED = (
     "still_referenced"  # the reason of a row that should leave the target, and stands there for others' sake
 )
@@ -59,7 +62,7 @@ class Reference:
 class Stays:
     """Which keys a merge leaves as they stand: by unit, each with the foreign key that holds it.
 
-    With `noting` a merge notes how its rows stood before, so that `find_missed` can tell which of those that left are missed.
+    With `noting` a merge notes how its rows stood before, so that `let_stay` can tell which of those that left are missed.
     """
 
     noting: bool = False
@@ -74,8 +77,44 @@ class Stays:
         return bool(new)
 
 
-class StillReferencedError(Exception):
+class _MissedError(Exception):
     """Rows that left are missed: the merge is to be undone, and run again without them."""
+
+
+def let_stay(
+    conn: Connection, run: Callable[[Stays], _T], units: Sequence[tuple[EntityMapping, Sequence[Reference]]]
+) -> _T:
+    """Run a merge of these units, and again without the rows that left and are missed, until none is.
+
+    Raises what the database refuses at the end for any other reason.
+    """
+    stays = Stays()
+    while True:
+        try:
+            with conn.transaction():
+                done = run(stays)
+                if stays.noting and _find_all_missed(conn, stays, units):
+                    raise _MissedError
+                constraints.check_deferred(conn)
+            return done
+        except _MissedError:
+            continue
+        except psycopg.Error as error:
+            if stays.noting or not is_held(error):
+                raise
+            stays.noting = True
+
+
+def _find_all_missed(
+    conn: Connection, stays: Stays, units: Sequence[tuple[EntityMapping, Sequence[Reference]]]
+) -> bool:
+    """Find the rows of all units that left and are missed, and add them to those that stay; returns whether one is new."""
+    found = False
+    for unit, references in units:
+        if unit.name in stays.noted:
+            found |= stays.add(unit.name, _find_missed(conn, unit, references))
+    stays.noted.clear()
+    return found
 
 
 def find_references(conn: Connection, entity: str) -> tuple[Reference, ...]:
@@ -93,7 +132,7 @@ def is_held(error: psycopg.Error, entity: str | None = None) -> bool:
     return entity is None or f"{error.diag.schema_name}.{error.diag.table_name}" != entity
 
 
-def name_stood(unit: EntityMapping) -> Identifier:
+def _name_stood(unit: EntityMapping) -> Identifier:
     """Return the temp table of a unit's rows as they stood before a merge that notes them."""
     return Identifier("pg_temp", f"stood_{unit.slug}")
 
@@ -108,7 +147,7 @@ def note_stood(conn: Connection, unit: EntityMapping, affected: Identifier) -> N
     )
 
 
-def find_missed(conn: Connection, unit: EntityMapping, references: Sequence[Reference]) -> dict[str, str]:
+def _find_missed(conn: Connection, unit: EntityMapping, references: Sequence[Reference]) -> dict[str, str]:
     """Find the keys of noted rows that are gone and still referenced, each with the foreign key; forgets what was noted."""
     missed: dict[str, str] = {}
     for reference in references:
@@ -117,7 +156,7 @@ def find_missed(conn: Connection, unit: EntityMapping, references: Sequence[Refe
                 "SELECT DISTINCT s.stood_key FROM (SELECT stood_key, (stood).* FROM {stood}) s "
                 "WHERE EXISTS (SELECT FROM {child} c WHERE {match}) AND NOT EXISTS (SELECT FROM {target} t WHERE {same})"
             ).format(
-                stood=name_stood(unit),
+                stood=_name_stood(unit),
                 child=reference.table,
                 match=reference.compose_match("c", "s"),
                 target=target_of(unit),
@@ -125,7 +164,7 @@ def find_missed(conn: Connection, unit: EntityMapping, references: Sequence[Refe
             )
         ).fetchall()
         missed |= {key: reference.constraint for (key,) in rows}
-    conn.execute(SQL("DROP TABLE {}").format(name_stood(unit)))
+    conn.execute(SQL("DROP TABLE {}").format(_name_stood(unit)))
     return missed
 
 
