@@ -157,6 +157,10 @@ def test_a_row_that_may_not_enter_any_more_and_is_referenced_waits_once(pair: Pa
     pair.sync()
     assert waiting(pair) == [LINE, ("shop.line", "6", ["name_missing"])]
     require_clean(pair)
+    pair.merge("all")  # again, chunk by chunk
+    pair.finish("all")
+    assert waiting(pair) == [LINE, ("shop.line", "6", ["name_missing"])]
+    require_clean(pair)
     free(pair)
     pair.write("UPDATE line SET name = 'x' WHERE id = 5")
     pair.sync()
