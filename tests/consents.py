@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier, Literal
 from shopferry.db import Connection
+from steps import Again, Replay, Resync
 
 NOW = "now"  # the moment of the write, by the shop's clock
 TEXT = 1001  # of the one wording that is decided anew; those of the demo stay as they are
@@ -302,27 +303,6 @@ class Write:
 
     operations: list[Put | Delete]
     commit: bool = True
-
-
-@dataclass(frozen=True)
-class Replay:
-    """Apply what was captured: so much of each partition; everything, without a number."""
-
-    cuts: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Again:
-    """Deliver the last events once more."""
-
-    count: int
-
-
-@dataclass(frozen=True)
-class Resync:
-    """Copy everything again; what was written just before may be in no topic."""
-
-    lost: list[Put | Delete]
 
 
 Step = Write | Replay | Again | Resync | OptOut

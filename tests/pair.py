@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -23,7 +24,8 @@ from shopferry.control.phases import State
 from shopferry.db import NEVER_BY_ITSELF, Connection
 from shopferry.engine import backfill, mirror
 from shopferry.engine.pair import Stores
-from shopferry.engine.statements import select_keys_between
+from shopferry.engine.statements import load_columns, select_keys_between
+from shopferry.engine.writes import RESERVED
 from shopferry.route.entities import IdentityMapping
 from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT
@@ -89,6 +91,9 @@ class Pair:
     shop: Watched
     log: Log = field(default_factory=Log)
     route: Route = ROUTE
+    names: str = (
+        ""  # of another route than the demo's: a SELECT of (id, what it stands for), for ids that runs give differently
+    )
 
     @classmethod
     def open(cls, legacy_dsn: str, shop_dsn: str, route: Route = ROUTE) -> Pair:
@@ -167,7 +172,7 @@ class Pair:
         for partition, count in take.items():
             at = stored.get(partition, 0)
             for held in self.log.partitions[partition][at : at + count]:
-                change = decode(held, captured)
+                change = decode(held, captured, self.route.captured_schema)
                 if change is not None:
                     changes.append(change)
             with self.shop.transaction():
@@ -266,12 +271,14 @@ class Pair:
         """A captured table as legacy has it and as the mirror has it, captured columns only."""
         names = SQL(", ").join(map(Identifier, mirror.load(self.shop)[table].names))
         query = SQL("SELECT ROW({})::text FROM {} ORDER BY 1")
-        theirs = self.legacy.execute(query.format(names, Identifier("public", table))).fetchall()
-        ours = self.shop.execute(query.format(names, Identifier("legacy", table))).fetchall()
+        theirs = self.legacy.execute(query.format(names, Identifier(self.route.captured_schema, table))).fetchall()
+        ours = self.shop.execute(query.format(names, Identifier(self.route.schema, table))).fetchall()
         return theirs, ours
 
     def exported(self, live: Sequence[str]) -> dict[str, list[str]]:
         """Everything the live phases hold in the shop, with surrogate keys replaced by what they stand for."""
+        if self.names:
+            return self._exported_by_names(live)
         found = {}
         for phase in live:
             for unit in self.route.of(phase):
@@ -318,6 +325,30 @@ class Pair:
                 parts.append(f"t.{column}")
         return self._texts(f"SELECT ROW({', '.join(parts)})::text FROM {entity} t")
 
+    def _exported_by_names(self, live: Sequence[str]) -> dict[str, list[str]]:
+        """The columns that mappings yield, and what is held, with each id replaced by what it stands for."""
+        self.consumer.merger.stage(self.route.units)
+        names = dict(self.ask(self.names))
+        units = [u for phase in live for u in self.route.of(phase) if not isinstance(u, IdentityMapping)]
+        asked = {
+            u.entity: "SELECT ROW({})::text FROM {}".format(
+                ", ".join(f'"{c}"' for c in load_columns(self.shop, f"pg_temp.yielded_{u.slug}") if c not in RESERVED),
+                ".".join(f'"{part}"' for part in u.entity.split(".")),
+            )
+            for u in units
+        }
+        held = "SELECT entity || ' ' || row_key || ' ' || key || ' ' || {} FROM ferry.{} WHERE entity = ANY(%s)"
+        entities = list(asked)
+        found = {e: self._texts(query) for e, query in asked.items()}
+        found["quarantine"] = self._texts(
+            held.format("reasons::text || coalesce(sqlstate, '')", "quarantine"), entities
+        )
+        found["left_out"] = self._texts(held.format("reason", "left_out"), entities)
+        made = re.compile(r"(?:[a-z]+_)?[0-9]{10}[0-9A-F]{16}")
+        return {
+            what: sorted(made.sub(lambda m: names.get(m[0], m[0]), row) for row in rows) for what, rows in found.items()
+        }
+
     def _texts(self, query: str, *args: object) -> list[str]:
         return sorted(str(r[0]) for r in self.ask(query, *args))
 
@@ -337,7 +368,7 @@ class Pair:
         """Take everything out of the shop that mappings have put there, and forget who is who."""
         self.shop.execute("SET LOCAL shopferry.writer = 'ferry'")
         for unit in reversed(self.route.mappings):
-            self.shop.execute(f"DELETE FROM {unit.entity}".encode())
+            self.shop.execute(SQL("DELETE FROM {}").format(Identifier(*unit.entity.split("."))))
         for table in ("identity", "quarantine", "left_out", "standardized"):
             self.shop.execute(f"DELETE FROM ferry.{table}".encode())
 

@@ -58,7 +58,11 @@ _TWO_STACKS = ("-n", "logical", "--maxprocesses", "2", "--dist", "loadscope")
 # What needs PostgreSQL alone goes side by side, one more at a time than there are cores: each waits a third of its time for its
 # server, or the server for it.
 _SIDE_BY_SIDE = ("-n", str(min((os.cpu_count() or 1) + 1, 8)), "--dist", "loadscope")
-_HISTORIES = ("tests/integration/test_properties.py", "tests/integration/test_consent_histories.py")
+_HISTORIES = (
+    "tests/integration/test_properties.py",
+    "tests/integration/test_consent_histories.py",
+    "tests/integration/test_real_histories.py",
+)
 # A whole stack wants the machine for itself, so the move comes after it.
 QUICK = Target(
     "test",
@@ -175,6 +179,8 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "tests/airflow_api.py": _AIRFLOW,
     "tests/book.py": (),
     "tests/consents.py": (),
+    "tests/oscar_medusa.py": (),
+    "tests/steps.py": (),
     "tests/book.tsv": (),
     "tests/guardian.py": ("test-stack",),
     "tests/history.py": (),

@@ -288,10 +288,22 @@ def in_threads(work: Callable[[str, threading.Event], int], workers: int = WORKE
 
 
 def run_again(settings: Settings, holder: str, say: Callable[[str], None]) -> None:
-    """Merge and verify every phase again after a rollback, online. Raises what stopped it, after letting the phase go."""
-    for phase in Route.load(settings.route).phases:
+    """Merge and verify every phase again after a rollback, online. Raises what stopped it, after letting the phase go.
+
+    What differs then is not mended here: a row that no row of legacy makes may be one that the way back did not carry.
+    """
+    names = Route.load(settings.route).phases
+    for n, phase in enumerate(names):
         say(f"{phase} again")
-        run(settings, phase, holder, Options(), say)
+        try:
+            run(settings, phase, holder, Options(), say)
+        except VerificationError as error:
+            rest = ", ".join(f"`shopferry phase run {name}`" for name in names[n:])
+            raise VerificationError(
+                f"{error}. Legacy is open and the stream goes on. After a rollback `extra` are rows that were born in the new "
+                "shop and that legacy's rows make under another key: see by `shopferry difference list --rows` which, and that "
+                f"legacy has them; then `shopferry repair {phase}`, then {rest} (in Airflow clear `merge_again` instead)"
+            ) from None
 
 
 def run(

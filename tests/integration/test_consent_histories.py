@@ -7,12 +7,14 @@ from collections.abc import Callable
 import consents
 import profiles
 import pytest
-from consents import Again, Model, OptOut, Put, Replay, Resync, Step, Write
+import steps
+from consents import Model, OptOut, Put, Step, Write
 from hypothesis import given, note, seed
 from pair import ROUTE, Pair
 from profiles import LONG
 from shopferry.engine import backfill
 from shopferry.privacy import optout_files, optouts
+from steps import Replay, Resync
 
 _SHARES = 4 if LONG else 2
 _PROFILE = profiles.choose(short=40, long=1_000, shares=_SHARES)
@@ -46,25 +48,14 @@ def take(pair: Pair, step: Step, model: Model) -> None:
     if isinstance(step, Write):
         model.write(pair.legacy, step.operations, commit=step.commit)
         model.note()
-    elif isinstance(step, Replay):
-        pair.capture()
-        pending = pair.pending().items()
-        cuts = step.cuts
-        pair.replay({p: min(n, cuts[i % len(cuts)]) if cuts else n for i, (p, n) in enumerate(pending)})
-    elif isinstance(step, Again):
-        pair.capture()
-        pair.log.again(step.count)
-    elif isinstance(step, Resync):
-        pair.sync()
-        model.write(pair.legacy, step.lost, commit=True)
-        pair.tap.skip()
-        pair.log.order.clear()
-        backfill.resync(pair.stores, "test", pair.log.ends)
-        model.note()
-    else:
+    elif isinstance(step, OptOut):
         file = f"email,channel,reason,at\n{step.address},{step.channel},unsubscribed,{step.day or ''}\n"
         optouts.take(pair.stores, optout_files.read(file.encode(), "list", "csv"), "list", "csv", "test")
         model.optouts.append(step)
+    else:
+        steps.take(pair, step, lambda lost: model.write(pair.legacy, lost, commit=True))
+        if isinstance(step, Resync):
+            model.note()
 
 
 def look(pair: Pair, model: Model) -> None:

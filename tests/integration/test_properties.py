@@ -20,7 +20,7 @@ from history import Operation
 from hypothesis import note, seed
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from pair import ROUTE, KilledError, Late, Pair, connect, open_more
+from pair import ROUTE, Late, Pair, connect, open_more
 from profiles import LONG
 from shopferry.cdc.envelope import Change
 from shopferry.cdc.replay import Replay
@@ -32,6 +32,7 @@ from shopferry.engine import backfill
 from shopferry.engine.pair import Stores
 from shopferry.errors import FencedError, ReplayError
 from shopferry.retry import retrying
+from steps import dies
 
 _SHARES = 4 if LONG else 3  # one waits for its server a quarter of its time
 _TIDY_EVERY = 5  # histories
@@ -336,22 +337,7 @@ class Ferry(RuleBasedStateMachine):
 
     def _dies(self, crash: int | None, work: Callable[[], object]) -> bool:
         """Do the work, or die before its statement number `crash`; whether it died."""
-        left = crash or 0
-
-        def count(_: str) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                raise KilledError
-
-        self.pair.shop.before = count
-        try:
-            work()
-        except KilledError:
-            return True
-        finally:
-            self.pair.shop.before = None
-        return False
+        return dies(self.pair, crash, work)
 
 
 @pytest.mark.fresh

@@ -51,11 +51,43 @@ def test_one_fault_in_each_kind_of_file_is_named_where_it_is(
         file.write("adresses.full_name -- a slip of the pen\n")
     line = (tmp_path / "demo/signed_off.txt").read_text().count("\n")
     found = check()
-    assert "amounts does not exist" in found["blocking checks/orders_payments.sql:6"]
-    assert "numbers does not exist" in found["blocking assess/numbers_twice.sql:1"]
+    assert "amounts does not exist" in found["blocking checks/orders_payments.sql:7"]
+    assert "numbers does not exist" in found["blocking assess/numbers_twice.sql:6"]
     assert "old_customer_id does not exist" in found["blocking reverse/contacts/addresses.sql:7"]
     assert f"warning signed_off.txt:{line}" in found
     assert any("adresses" in text for where, text in found.items() if where.startswith("blocking personal.txt")), found
+
+
+QUERIES = (
+    ("report/orders.sql", "FROM shop.customer_order o", "FROM shop.customer_orders o", "query shop: relation"),
+    ("report/points.sql", "END AS segment", "END AS part", "query legacy: column q.segment does not exist"),
+    ("audience.sql", "LEFT JOIN shop.customer c", "LEFT JOIN shop.customers c", "shop.customers"),
+    ("consents.sql", "s.why", "s.reason", "query state: column s.reason"),
+    ("sample.sql", "FROM consents WHERE withdrawn_at", "FROM consent WHERE withdrawn_at", "query odd: relation"),
+    ("sample.sql", "SELECT id FROM sample_orders", "SELECT id FROM sample_order", "query order_items: relation"),
+)
+
+
+def test_a_query_that_does_not_run_is_named_with_its_line(check: Callable[[], dict[str, str]], tmp_path: Path) -> None:
+    lines = []
+    for file, old, new, _ in QUERIES:
+        before = (tmp_path / "demo" / file).read_text().partition(old)[0]
+        lines.append(before.count("\n") + 1)
+        rewrite(tmp_path, file, old, new)
+    found = check()
+    for line, (file, _, new, says) in zip(lines, QUERIES, strict=True):
+        at = line if " AS part" not in new else 7  # what a query lacks has no line: its first one is named
+        assert says in found.pop(f"blocking {file}:{at}", ""), found
+    assert found == {}
+
+
+def test_a_query_that_is_not_there_is_named(check: Callable[[], dict[str, str]], tmp_path: Path) -> None:
+    rewrite(tmp_path, "audience.sql", "-- phase: contacts", "-- phase: contact")
+    rewrite(tmp_path, "consents.sql", "-- name: texts", "-- name: wordings")
+    found = check()
+    assert "there is no phase 'contact'" in found.pop("blocking audience.sql:1")
+    assert "there is no query `-- name: texts`" in found.pop("blocking consents.sql:1")
+    assert found == {}
 
 
 def test_what_the_way_back_loses_and_no_line_decides_is_named(

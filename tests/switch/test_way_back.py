@@ -19,7 +19,7 @@ from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger
 from shopferry.demo.writer import run_beside
 from shopferry.engine import pair
-from shopferry.errors import GateError
+from shopferry.errors import GateError, VerificationError
 from shopferry.health import measure
 from shopferry.health.problems import find_problems
 from shopferry.phase_steps import Options
@@ -418,6 +418,15 @@ def test_there_and_back_and_there_again_loses_nothing(ready: Flow, settings: Set
     assert report.failed_for_the_user == 0
     assert [r["store"] for r in ledger.read(book) if r["acknowledged"]].count("shop") > 100
     roll_back(settings, "test")
+    with db.connect(settings.target_dsn, "test") as new, new.transaction():  # as a row of a table without an identity
+        new.execute("SET LOCAL shopferry.writer = 'ferry'")
+        new.execute(
+            "INSERT INTO shop.customer_address (customer_id, source_key, city) SELECT id, 'born', 'X' FROM shop.customer LIMIT 1"
+        )
+    says = "extra.*`shopferry repair contacts`, then `shopferry phase run contacts`, `shopferry phase run orders`"
+    with pytest.raises(VerificationError, match=says):
+        phase_steps.run_again(settings, "test", lambda _: None)
+    assert phase_steps.repair(settings, "contacts", "test").remaining == []
     phase_steps.run_again(settings, "test", lambda _: None)
     assert not ready.differences()
 

@@ -1,4 +1,4 @@
-"""Foreign keys of a store that is written: those that are checked at once stop the stream when parent and child change."""
+"""Foreign keys of a store that is written: those that are checked at once keep a parent when it goes before its children."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def find_immediate_keys(conn: Connection, tables: Sequence[str], subject: str, s
             subject,
             severity,
             f"foreign key {name} of {child} to {parent} is checked at once",
-            f"when a row of {parent} goes while rows of {child} still name it, the stream stops",
+            f"a row of {parent} that goes while rows of {child} still name it waits in quarantine, and they stay with it",
             f"ALTER TABLE {child} ALTER CONSTRAINT {name} DEFERRABLE INITIALLY DEFERRED",
         )

@@ -11,7 +11,7 @@ import psycopg
 from shopferry import db
 from shopferry.assess import coverage, data_map, rights, sign_offs
 from shopferry.assess.findings import Finding, Severity, sort_worst_first
-from shopferry.authoring import files, gaps, plans
+from shopferry.authoring import files, gaps, plans, queries
 from shopferry.authoring.plans import Planned
 from shopferry.db import Connection
 from shopferry.errors import ShopferryError
@@ -36,7 +36,7 @@ def _check_stores(legacy: Connection, shop: Connection, route: Route) -> Iterato
             planned, found = plans.plan(legacy, shop, route)
             yield from found
             if planned:
-                yield from plans.find_unplanned(legacy, shop, planned.route)
+                yield from queries.find_unplanned(legacy, shop, planned.route, planned.full)
                 yield from gaps.find_lineage_gaps(shop, planned.route)
                 yield from gaps.find_unindexed(legacy, shop, planned)
                 yield from _check_lists(legacy, shop, route, planned)

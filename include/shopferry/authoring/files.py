@@ -9,8 +9,9 @@ from pathlib import Path
 from shopferry.assess import own_checks
 from shopferry.assess.findings import Finding, Severity
 from shopferry.errors import ShopferryError
+from shopferry.privacy import consents
 from shopferry.rehearsal import sample
-from shopferry.report import sums
+from shopferry.report import audience, sums
 from shopferry.route import losses, mapping_file, personal, settings, signed_off
 from shopferry.route.route import Route, find_folder
 from shopferry.settings import routes_dir
@@ -45,10 +46,13 @@ def load(name: str) -> tuple[Route | None, list[Finding]]:
         "assess": lambda: own_checks.load(route),
         "checks": lambda: checks.load(route),
         "report": lambda: sums.load(route),
+        audience.FILE: lambda: audience.load(route),
         settings.FILE: lambda: settings.load(name),
     }
-    if (routes_dir() / name / "sample.sql").exists():
-        readers["sample.sql"] = lambda: sample.load(route)
+    if (routes_dir() / name / sample.FILE).exists():
+        readers[sample.FILE] = lambda: sample.load(route)
+    if (routes_dir() / name / consents.FILE).exists():
+        readers[consents.FILE] = lambda: consents.load(route)
     if route.back:
         back = route.back
         readers[f"reverse/{losses.FILE}"] = lambda: losses.load_decisions(back)

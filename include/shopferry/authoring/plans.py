@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from shopferry.assess import coverage, own_checks
+from shopferry.assess import coverage
 from shopferry.assess.findings import Finding, Severity
 from shopferry.authoring.files import blame
 from shopferry.control import installed_settings, schema
 from shopferry.db import Connection
 from shopferry.engine import captured, trial
 from shopferry.engine.mirror import MirrorTable
-from shopferry.errors import MappingError, ShopferryError
+from shopferry.errors import ShopferryError
 from shopferry.route.entities import Unit
 from shopferry.route.route import Route
-from shopferry.verify import checks
 
 _OURS = ("ferry", "mirror", "clean")
 
@@ -89,25 +88,6 @@ def _drop_needing(route: Route, gone: set[str]) -> Route:
         else:
             units = (*units, unit)
     return replace(route, units=units)
-
-
-def find_unplanned(legacy: Connection, shop: Connection, route: Route) -> Iterator[Finding]:
-    """Find the route's checks and questions that do not run; in the transaction in which the route was planned."""
-    for question in own_checks.load(route):
-        if error := _explain(legacy, question.select):
-            yield blame(MappingError(f"{question.file}:1: {error}"))
-    for check in checks.load(route):
-        if error := _explain(shop, check.body):
-            yield blame(MappingError(f"{check.file}:{check.line}: {error}"))
-
-
-def _explain(conn: Connection, select: str) -> str | None:
-    try:
-        with conn.transaction(force_rollback=True):
-            conn.execute(b"EXPLAIN " + select.encode())
-    except psycopg.ProgrammingError as error:
-        return error.diag.message_primary
-    return None
 
 
 def find_denied(error: psycopg.Error, store: str) -> Finding:

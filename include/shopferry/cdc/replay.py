@@ -232,7 +232,7 @@ class Replay:
             extra = {"where": change.where, "table": table.name, "sqlstate": error.sqlstate}
             log.warning("an event that the mirror cannot hold is quarantined", extra=extra)
             row_key = "/".join(str(v) for v in msgspec.json.decode(change.key).values())
-            quarantine.refuse(self.target, table.relation, row_key, row_key, "event_unreadable", error.sqlstate, None)
+            quarantine.refuse(self.target, table.relation, row_key, row_key, ["event_unreadable"], error.sqlstate, None)
             return 0
 
 

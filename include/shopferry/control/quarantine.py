@@ -51,7 +51,13 @@ def compose_settlement(
 
 
 def refuse(
-    conn: Connection, entity: str, row_key: str, key: str, reason: str, sqlstate: str | None, constraint: str | None
+    conn: Connection,
+    entity: str,
+    row_key: str,
+    key: str,
+    reasons: Sequence[str],
+    sqlstate: str | None,
+    constraint: str | None,
 ) -> None:
     """Put one row into quarantine because the database refused it."""
     conn.execute(
@@ -60,7 +66,7 @@ def refuse(
             "entity": entity,
             "row_key": row_key,
             "key": key,
-            "reasons": [reason],
+            "reasons": list(reasons),
             "sqlstate": sqlstate,
             "constraint_name": constraint,
         },
@@ -72,14 +78,14 @@ def refuse_key(
     entity: str,
     rows: Sequence[str],
     key: str,
-    reason: str,
+    reasons: Sequence[str],
     sqlstate: str | None,
     constraint: str | None,
 ) -> None:
     """Put all rows of one aggregate key into quarantine, in the place of what was known of them."""
     conn.execute(_Q["clear_key"], {"entity": entity, "key": key, "rows": list(rows)})
     for row in rows:
-        refuse(conn, entity, row, key, reason, sqlstate, constraint)
+        refuse(conn, entity, row, key, reasons, sqlstate, constraint)
 
 
 def restate(conn: Connection, entity: str, key: str, reason: str, sqlstate: str | None, constraint: str | None) -> None:
@@ -118,6 +124,11 @@ def find_refused(conn: Connection, entity: str, since: datetime, keys: Iterable[
     """Find the aggregate keys of an entity that the database itself refuses: all since that moment, and those among `keys`."""
     given = {"entity": entity, "since": since, "keys": list(keys)}
     return [r[0] for r in conn.execute(_Q["refused"], given).fetchall()]
+
+
+def holds_referenced(conn: Connection) -> bool:
+    """Whether any row waits in quarantine because others still reference it."""
+    return conn.execute(_Q["still_referenced"]).fetchone() is not None
 
 
 def count(conn: Connection, *, entity: str | None = None, reason: str | None = None) -> int:

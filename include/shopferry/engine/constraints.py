@@ -159,6 +159,12 @@ def find_followers(conn: Connection, route: Route) -> dict[str, tuple[Follower, 
     return {entity: follow(entity, (entity,)) for entity in route.entities}
 
 
+def check_deferred(conn: Connection) -> None:
+    """Check all that is checked at commit now, where there is still a way back. Raises what the database refuses."""
+    conn.execute(b"SET CONSTRAINTS ALL IMMEDIATE", prepare=True)
+    conn.execute(b"SET CONSTRAINTS ALL DEFERRED", prepare=True)
+
+
 def list_followers(followers: Sequence[Follower]) -> list[EntityMapping]:
     """List the units that follow, near and far."""
     return [u for f in followers for u in (f.unit, *list_followers(f.own))]

@@ -6,17 +6,18 @@ find the keys; the mapping's SELECT then says what the shop has to hold for thos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from shopferry.control import identity, locks, quarantine
 from shopferry.db import Connection
-from shopferry.engine import changes, constraints, statements, verdicts
+from shopferry.engine import changes, constraints, references, statements, verdicts
 from shopferry.engine.outcome import Merged
+from shopferry.engine.references import Stays
 from shopferry.engine.refusals import Bisection, find_reason, is_refusal
 from shopferry.engine.statements import Statements
 from shopferry.keys import name_or_expression
@@ -34,6 +35,8 @@ _TIDY_AFTER = (
 )
 SLICE = 1_000  # keys merged again in one transaction: what the stream may have to wait for, well under a second
 _MANY = 300  # keys: a plan made for few would join so many with each other, so these are planned for themselves
+
+_T = TypeVar("_T")
 
 
 class _RefusedBeforeError(Exception):
@@ -94,14 +97,17 @@ class Merger:
         """
         (locks.lock_propagation if alone else locks.share_propagation)(self.conn, self.route.name)
 
-    def propagate(self, units: Sequence[Unit], changed: Iterable[str]) -> dict[str, Merged]:
+    def propagate(
+        self, units: Sequence[Unit], changed: Iterable[str], again: Mapping[str, Sequence[str]] | None = None
+    ) -> dict[str, Merged]:
         """Merge what the changed relations affect, in dependency order.
 
         `changed` names relations ('legacy.orders') whose rows before and after stand in their `changed_…` temp
-        tables, which are empty afterwards. An identity that moves becomes a changed relation itself. Runs in the caller's
-        transaction: at first everything at once, and only if the data is refused unit by unit.
+        tables, which are empty afterwards. An identity that moves becomes a changed relation itself. `again` names keys, by
+        unit, that are merged whatever has changed, and count as changed. What waits as still referenced and is not any more
+        goes too. Runs in the caller's transaction: at first everything at once, and only if the data is refused unit by unit.
         """
-        touched = set(changed)
+        touched, named = set(changed), dict(again or {})
         if not units:  # nothing to merge: no reason to wait for others who propagate
             self._forget_changes(units, touched)
             return {}
@@ -110,17 +116,43 @@ class Merger:
         self.hold()
         self._do(_SESSION)
         self.judge(units, touched)
+        done = self._merge_all(units, touched, named)
+        tried: set[tuple[str, str]] = set()
+        while freed := self._find_freed(units, tried):
+            tried |= {(name, key) for name, keys in freed.items() for key in keys}
+            done |= self._merge_all(units, set(), freed)
+        return done
+
+    def _merge_all(
+        self, units: Sequence[Unit], touched: set[str], again: Mapping[str, Sequence[str]]
+    ) -> dict[str, Merged]:
+        """Merge what the changed relations affect and the keys that are named, and forget the changes."""
+        for unit in units:
+            if unit.name in again and not isinstance(unit, IdentityMapping):
+                touched |= self.ripple(unit, frozenset(again[unit.name]))
         try:
             with self.conn.transaction():
-                done = self._merge_at_once(units, set(touched))
+                done = self._merge_at_once(units, set(touched), again)
         except _RefusedBeforeError:
-            done = self._merge_one_by_one(units, touched)
+            done = self._merge_one_by_one(units, touched, again)
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
-            done = self._merge_one_by_one(units, touched)
+            done = self._merge_one_by_one(units, touched, again)
         self._forget_changes(units, touched)
         return done
+
+    def _find_freed(self, units: Iterable[Unit], tried: set[tuple[str, str]]) -> dict[str, list[str]]:
+        """Find the keys, by unit, that wait as still referenced, are not any more, and were not tried yet."""
+        holding = [u for u in units if self._statements(u).free]
+        if not holding or not quarantine.holds_referenced(self.conn):
+            return {}
+        freed = {}
+        for unit in holding:
+            keys = sorted(r[0] for r in self._do(str(self._statements(unit).free)).fetchall())
+            if new := [k for k in keys if (unit.name, k) not in tried][:SLICE]:
+                freed[unit.name] = new
+        return freed
 
     def judge(self, units: Iterable[Unit], changed: Iterable[str]) -> None:
         """Judge the raw values of the changed relations, as these units want it; see `propagate`."""
@@ -128,38 +160,59 @@ class Merger:
         if wanted := {w for u in units for w in u.standardize if f"{u.schema}.{w.table}" in touched}:
             verdicts.judge(self.conn, verdicts.find_missing(self.conn, wanted))
 
-    def _merge_at_once(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
+    def _merge_at_once(
+        self, units: Sequence[Unit], touched: set[str], again: Mapping[str, Sequence[str]]
+    ) -> dict[str, Merged]:
         """Merge all units without waiting for each statement's answer. Raises the first refusal of any unit."""
         sent: list[tuple[Unit, _Written]] = []
         following: set[str] = set()
         with self.conn.pipeline():
             for unit in units:
                 own = self._statements(unit)
-                if count := self._take_changed(unit, touched, following):
+                if count := self._take_changed(unit, touched, following, again):
                     self._note(own.before)
                     sent.append((unit, self._write(unit, count)))
                     self._note(own.after)
                     self._do(own.empty)
                     touched.add(unit.relation)
                     following |= own.followers
-            self._check_deferred()
+            constraints.check_deferred(self.conn)
         for _, written in sent:
             if written.refused is not None and (row := written.refused.fetchone()) and row[0]:
                 raise _RefusedBeforeError
         self._rows += sum(w.keys for _, w in sent)
         return {unit.name: written.result(unit) for unit, written in sent}
 
-    def _merge_one_by_one(self, units: Sequence[Unit], touched: set[str]) -> dict[str, Merged]:
-        """Merge unit by unit, each as far as the shop lets its rows in."""
+    def _merge_one_by_one(
+        self, units: Sequence[Unit], touched: set[str], again: Mapping[str, Sequence[str]]
+    ) -> dict[str, Merged]:
+        """Merge unit by unit, each as far as the shop lets its rows in, and go; adds to `touched` what it has changed."""
+
+        def run(stays: Stays) -> tuple[dict[str, Merged], set[str]]:
+            reached = set(touched)
+            return self._merge_in_turn(units, reached, again, stays), reached
+
+        done, reached = self._let_stay(run, units)
+        touched |= reached
+        return done
+
+    def _let_stay(self, run: Callable[[Stays], _T], units: Iterable[Unit]) -> _T:
+        """Run a merge of these units, and leave what others still reference: see `references.let_stay`."""
+        held = [(u, self._statements(u).references) for u in units if isinstance(u, EntityMapping)]
+        return references.let_stay(self.conn, run, held)
+
+    def _merge_in_turn(
+        self, units: Sequence[Unit], touched: set[str], again: Mapping[str, Sequence[str]], stays: Stays
+    ) -> dict[str, Merged]:
         done: dict[str, Merged] = {}
         following: set[str] = set()
         for unit in units:
-            if count := self._take_changed(unit, touched, following):
+            if count := self._take_changed(unit, touched, following, again):
                 following |= self._statements(unit).followers
                 # A refusal changes who stands in the shop without a change of the keys' own sources; and what the shop
                 # refused may be that a parent went without its children. So all that read these keys are merged again.
                 keys = self._read_keys(unit)
-                done[unit.name] = self._merge_taken(unit, count)
+                done[unit.name] = self._merge_taken(unit, count, stays)
                 touched |= {unit.relation, *self.ripple(unit, keys)}
         return done
 
@@ -173,23 +226,22 @@ class Merger:
         take = statements.compose_take(self._statements(unit).affected, keys).as_string(self.conn)
         if not (count := self._take(unit, take)):
             return None
+        if not disjoint:  # what refers to these rows is merged behind them, in this transaction
+            return self._merge_with_followers(unit, count, Stays(), note=True)
         # When a unit's chunks are planned, the units that read its entity are merged afterwards.
-        merged = self._merge_taken(unit, count, note=not disjoint)
+        followers = [u for u in self.route.units if u.name in self._statements(unit).followers]
+        return self._let_stay(
+            lambda stays: self._merge_with_followers(unit, count, stays, note=False), [unit, *followers]
+        )
+
+    def _merge_with_followers(self, unit: Unit, count: int, stays: Stays, *, note: bool) -> Merged:
+        """Merge the affected keys of a unit, and what foreign keys of the target have touched with them."""
+        merged = self._merge_taken(unit, count, stays, note=note)
         followers = self._statements(unit).followers
         for other in [u for u in self.route.units if u.name in followers]:
             if count := self._take_followed(self._statements(other)):
-                self._merge_taken(other, count, note=False)
+                self._merge_taken(other, count, stays, note=False)
         return merged
-
-    def merge_again(self, unit: Unit, keys: Sequence[str]) -> set[str]:
-        """Merge these keys of a unit once more, and have them count as changed; returns the relations to `propagate`.
-
-        Replay waits until the caller's transaction ends: so no more than `SLICE` keys in one, where they can be parted.
-        """
-        listed = SQL("SELECT unnest({}::{}[]) AS key").format(Literal(list(keys)), SQL(self._statements(unit).key_type))
-        self.merge(unit, listed, disjoint=False)
-        rippled = set() if isinstance(unit, IdentityMapping) else self.ripple(unit, frozenset(keys))
-        return {unit.relation} | rippled
 
     def enter(self, unit: EntityMapping, key: str) -> None:
         """Insert those of an aggregate's held rows that may enter now; all its other rows stay as they are.
@@ -206,7 +258,7 @@ class Merger:
                 self.conn.execute(statements.compose_passing_over(unit, own.yielded))
                 self._do(own.settle)
                 self._do(own.writes[-1])
-                self._check_deferred()
+                constraints.check_deferred(self.conn)
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
@@ -220,12 +272,21 @@ class Merger:
         self.conn.execute(_SESSION)
         return self._count(take)
 
-    def _take_changed(self, unit: Unit, touched: set[str], following: set[str]) -> int:
-        """Put the keys that changed relations affect, and those that a foreign key has touched, into `affected`."""
+    def _take_changed(
+        self, unit: Unit, touched: set[str], following: set[str], again: Mapping[str, Sequence[str]]
+    ) -> int:
+        """Put the keys that changed relations affect, that a foreign key has touched, and that are named into `affected`."""
         own = self._statements(unit)
         by_sources = not touched.isdisjoint(s.relation for s in unit.sources)
         count = self._count(own.take) if by_sources else 0
-        return count + (self._take_followed(own) if unit.name in following else 0)
+        if unit.name in following:
+            count += self._take_followed(own)
+        if unit.name in again:
+            named = SQL("SELECT unnest({}::{}[]) AS key EXCEPT SELECT key FROM {}").format(
+                Literal(list(again[unit.name])), SQL(own.key_type), own.affected
+            )
+            count += self._count(statements.compose_take(own.affected, named).as_string(self.conn))
+        return count
 
     def _take_followed(self, own: Statements) -> int:
         """Put the keys that a foreign key of the target has touched into `affected` too; returns how many came."""
@@ -238,15 +299,21 @@ class Merger:
         row = self._do(take).fetchone()
         return int(row[0]) if row else 0
 
-    def _merge_taken(self, unit: Unit, count: int, *, note: bool = True) -> Merged:
+    def _merge_taken(self, unit: Unit, count: int, stays: Stays, *, note: bool = True) -> Merged:
         """Merge the affected keys as far as the shop lets their rows in, and empty `affected`; `note` what that changes."""
         own = self._statements(unit)
-        self._note(own.before if note else None)
         if isinstance(unit, IdentityMapping):
+            self._note(own.before if note else None)
             merged = self._write(unit, count).result(unit)
         else:
             assert isinstance(unit, EntityMapping)
-            merged = Bisection(self.conn, unit, own, lambda keys: self._write(unit, keys).result(unit)).merge(count)
+            bisection = Bisection(self.conn, unit, own, lambda keys: self._write(unit, keys).result(unit))
+            others = bisection.let_stay(held) if (held := stays.keys.get(unit.name)) else count
+            if stays.noting and own.references:
+                references.note_stood(self.conn, unit, own.affected)
+                stays.noted.add(unit.name)
+            self._note(own.before if note else None)
+            merged = bisection.merge(others) if others else Merged(keys=count)
         self._note(own.after if note else None)
         self._do(own.empty)
         self._rows += count
@@ -294,11 +361,6 @@ class Merger:
 
     def _do(self, statement: str, *, prepare: bool = True) -> psycopg.Cursor[Any]:
         return self.conn.execute(statement.encode(), prepare=prepare)
-
-    def _check_deferred(self) -> None:
-        """Check all that is checked at commit now, where there is still a way back."""
-        self._do("SET CONSTRAINTS ALL IMMEDIATE")
-        self._do("SET CONSTRAINTS ALL DEFERRED")
 
     def _changed_tables(self) -> dict[str, str]:
         """The temp tables of changed rows that the staged units read or fill, by relation."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -11,6 +11,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from shopferry.control import quarantine
 from shopferry.db import Connection
 from shopferry.engine.outcome import Merged
+from shopferry.engine.references import STATE, STILL_REFERENCED, is_held
 from shopferry.engine.statements import Statements, row_key
 from shopferry.engine.writes import target_of
 from shopferry.keys import name_or_expression
@@ -135,33 +136,55 @@ class Bisection:
             self.conn.execute(statement.encode())
         self.conn.execute(SQL("DELETE FROM {}").format(self.own.yielded))
 
-    def _take_out(self) -> None:
-        """Delete the affected keys' rows from the new shop; legacy's stay as they are: no mapping could make them whole again."""
+    def _take_out(self) -> bool:
+        """Delete the affected keys' rows from the new shop; returns whether none stands for the sake of others' references.
+
+        Legacy's stay as they are: no mapping could make them whole again.
+        """
         if self.unit.reverse:
-            return
-        if self.own.follow_all:
-            self.conn.execute(self.own.follow_all.encode())
-        self.conn.execute(
-            SQL("DELETE FROM {} t USING {} a WHERE t.{} = a.key").format(
-                target_of(self.unit), self.own.affected, Identifier(self.unit.scope)
-            )
-        )
+            return True
+        try:
+            with self.conn.transaction():
+                if self.own.follow_all:
+                    self.conn.execute(self.own.follow_all.encode())
+                self.conn.execute(
+                    SQL("DELETE FROM {} t USING {} a WHERE t.{} = a.key").format(
+                        target_of(self.unit), self.own.affected, Identifier(self.unit.scope)
+                    )
+                )
+        except psycopg.Error as error:
+            if not is_held(error):
+                raise
+            return False
+        return True
 
     def _refuse(self, error: psycopg.Error) -> None:
-        """Quarantine the one affected key whose rows the database refused, and take its rows out of the shop."""
-        conn = self.conn
-        self._take_out()
-        row = conn.execute(SQL("SELECT key::text FROM {}").format(self.own.affected)).fetchone()
-        key = str(row[0]) if row else ""
-        quarantine.refuse_key(
-            conn,
-            self.unit.entity,
-            self._row_keys(key),
-            key,
-            find_reason(error),
-            error.sqlstate,
-            error.diag.constraint_name,
-        )
+        """Quarantine the one affected key whose rows the database refused, and take its rows out of the shop if they may go."""
+        gone, held = self._take_out(), is_held(error, self.unit.entity)
+        reasons = [] if held else [find_reason(error)]
+        if held or not gone:
+            reasons.append(STILL_REFERENCED)
+        row = self.conn.execute(SQL("SELECT key::text FROM {}").format(self.own.affected)).fetchone()
+        self._quarantine(str(row[0]) if row else "", reasons, error.sqlstate, error.diag.constraint_name)
+
+    def let_stay(self, held: Mapping[str, str]) -> int:
+        """Leave these keys' rows as they stand and quarantine them, each with the foreign key that holds it.
+
+        They are affected no more; returns how many others are.
+        """
+        taken = self.conn.execute(
+            SQL("SELECT key, key::text AS named FROM {} ORDER BY key").format(self.own.affected)
+        ).fetchall()
+        for key, text in taken:
+            if text in held:
+                self._affect([key])
+                self._quarantine(text, [STILL_REFERENCED], STATE, held[text])
+        others = [key for key, text in taken if text not in held]
+        self._affect(others)
+        return len(others)
+
+    def _quarantine(self, key: str, reasons: Sequence[str], sqlstate: str | None, constraint: str | None) -> None:
+        quarantine.refuse_key(self.conn, self.unit.entity, self._row_keys(key), key, reasons, sqlstate, constraint)
 
     def _row_keys(self, key: str) -> list[str]:
         """Find the rows that a refused key stands for: what the mapping yields, or where even that fails, what it counts."""

@@ -62,7 +62,7 @@ def _slice(stores: Stores, unit: EntityMapping, reason: str | None, after: str |
                 stores.merger.enter(unit, key)
         elif keys:
             live = [u for phase, state in states.items() if state.live for u in stores.route.of(phase)]
-            stores.merger.propagate(live[live.index(unit) + 1 :], stores.merger.merge_again(unit, keys))
+            stores.merger.propagate(live[live.index(unit) :], (), {unit.name: keys})
         return keys[-1] if keys else None
 
 

@@ -14,8 +14,9 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from shopferry.control import identity, quarantine
 from shopferry.db import Connection
-from shopferry.engine import changes, constraints
+from shopferry.engine import changes, constraints, references
 from shopferry.engine.constraints import Follower
+from shopferry.engine.references import Reference
 from shopferry.engine.writes import (
     RESERVED,
     Writes,
@@ -52,6 +53,8 @@ class Statements:
     followers: frozenset[str] = frozenset()  # the units whose aggregates these are
     take_followed: str | None = None  # where it follows others: those of its own that were noted into `affected`
     forget_followed: str | None = None
+    references: tuple[Reference, ...] = ()  # the foreign keys that hold rows of its target
+    free: str | None = None  # yields the keys that wait as still referenced and may go now
 
 
 def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str, tuple[Follower, ...]]) -> Statements:
@@ -75,9 +78,10 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
     take = compose_take(affected, _select_changed_keys(unit, reads))
     settle: Composable = SQL("SELECT 0")
     deferrable: tuple[Identifier, ...] = ()
-    held = before = after = follow = follow_all = take_followed = forget_followed = None
+    held = before = after = follow = follow_all = take_followed = forget_followed = free = None
     park: list[Composed] = []
     followers: frozenset[str] = frozenset()
+    holding: tuple[Reference, ...] = ()
     if isinstance(unit, IdentityMapping):
         _require_whole_keys(conn, unit)
         stage_changed(conn, unit.relation, unit.changed)
@@ -101,6 +105,8 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
         )
         writes = rows.compose(affected)
         deferrable = _find_deferrable(conn, unit)
+        holding = references.find_references(conn, unit.entity)
+        free = references.compose_free(unit, key_type, holding, route)
         park = constraints.compose_parking(conn, rows) + constraints.compose_leaving_first(conn, rows)
         following = followers_of.get(unit.entity, ())
         constraints.stage(conn, following)
@@ -139,6 +145,8 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
         followers,
         take_followed,
         forget_followed,
+        holding,
+        free.as_string(conn) if free else None,
     )
 
 

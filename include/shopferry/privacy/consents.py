@@ -78,6 +78,9 @@ class Text:
     body: str
 
 
+YIELDS: Mapping[str, type] = {"state": State, "chain": Act, "texts": Text}  # what each query yields, as fields
+
+
 @dataclass(frozen=True)
 class Consents:
     """All of one person; `chain` is oldest first, acts of unknown time last, and `texts` are those that it names."""
@@ -127,10 +130,10 @@ def read(shop: Connection, route: Route, key: str) -> Consents:
     """
     asked = load(route)
     person = _choose(shop, asked, _find_number(shop, asked, key))
-    state = tuple(State(**row) for row in _ask(shop, asked, "state", State))
-    chain = sorted((Act(**row) for row in _ask(shop, asked, "chain", Act)), key=_order)
+    state = tuple(State(**row) for row in _ask(shop, asked, "state"))
+    chain = sorted((Act(**row) for row in _ask(shop, asked, "chain")), key=_order)
     named = {act.text_version for act in chain} - {None}
-    texts = [Text(**row) for row in _ask(shop, asked, "texts", Text) if row["text_version"] in named]
+    texts = [Text(**row) for row in _ask(shop, asked, "texts") if row["text_version"] in named]
     return Consents(route.name, person, state, tuple(chain), tuple(sorted(texts, key=lambda t: t.text_version)))
 
 
@@ -202,9 +205,9 @@ def _run(
         raise MappingError(f"{asked.where}: query {name}: {db.describe_error(error)}") from None
 
 
-def _ask(shop: Connection, asked: Questions, name: str, wanted: type) -> list[dict[str, Any]]:
-    """Ask one query for the columns that `wanted` has as fields; others that it yields are left out."""
-    columns = [field.name for field in fields(wanted)]
+def _ask(shop: Connection, asked: Questions, name: str) -> list[dict[str, Any]]:
+    """Ask one query for the columns that it must yield; others are left out."""
+    columns = [field.name for field in fields(YIELDS[name])]
     names, rows = _run(shop, asked, name, SQL(asked.queries[name]))
     if missing := [column for column in columns if column not in names]:
         raise MappingError(

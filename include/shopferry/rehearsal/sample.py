@@ -17,12 +17,13 @@ from shopferry.db import Connection
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ConfigError, MappingError
 from shopferry.rehearsal.pseudonyms import Pseudonyms
-from shopferry.route import headed
+from shopferry.route import headed, personal
 from shopferry.route.identifiers import shorten_name, write_name
-from shopferry.route.personal import FILE, PLAIN, DataMap
+from shopferry.route.personal import PLAIN, DataMap
 from shopferry.route.route import Route
 from shopferry.settings import routes_dir
 
+FILE = "sample.sql"
 ODD_OF_EACH = 5  # customers of each reason
 # What can hold no words. Every other type counts as text: one that is not known here must not go to testers by oversight.
 _WORDLESS = re.compile(
@@ -56,7 +57,7 @@ def load(route: Route, root: Path | None = None) -> Plan:
     Raises ConfigError when the route has none, MappingError with file and line for what is wrong in it.
     """
     root = root or routes_dir()
-    file = root / route.name / "sample.sql"
+    file = root / route.name / FILE
     where = file.relative_to(root.parent)
     if not file.exists():
         raise ConfigError(
@@ -87,7 +88,7 @@ def find_kinds(data_map: DataMap, tables: Mapping[str, MirrorTable]) -> dict[Col
             unsaid.append(write_name("legacy", table.name, column.name))
     if unsaid:
         raise ConfigError(
-            f"{FILE}: {', '.join(unsaid)}: say what a rehearsal makes of each, `pseudonym KIND` or `pseudonym {PLAIN}`; "
+            f"{personal.FILE}: {', '.join(unsaid)}: say what a rehearsal makes of each, `pseudonym KIND` or `pseudonym {PLAIN}`; "
             f"nothing goes to testers by oversight (a column without a line: `shopferry privacy draft`)"
         )
     return kinds

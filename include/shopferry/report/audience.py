@@ -20,6 +20,7 @@ from shopferry.route import headed
 from shopferry.route.route import Route, find_folder
 
 FILE = "audience.sql"
+COLUMNS = ("channel", "step", "what", "people")
 _SAID, _ADDED, _MAY = 1, 8, 9
 _RULE = re.compile(r"THEN '([a-z_]+)'\s+-- (.+)$", re.MULTILINE)
 
@@ -93,7 +94,7 @@ def answer(shop: Connection, query: str, route: str) -> tuple[Audience, ...]:
             names, rows = [c.name for c in cursor.description or ()], cursor.fetchall()
     except (psycopg.ProgrammingError, psycopg.DataError) as error:
         raise MappingError(f"{route}/{FILE}: {db.describe_error(error)}") from None
-    if names != ["channel", "step", "what", "people"]:
+    if names != list(COLUMNS):
         raise MappingError(f"{route}/{FILE}: wants the columns channel, step, what and people, not {', '.join(names)}")
     found = []
     for channel, of in groupby(sorted(rows, key=lambda r: (r[0], r[1])), key=lambda r: r[0]):

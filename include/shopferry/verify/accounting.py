@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from shopferry.db import Connection
+from shopferry.engine.references import STILL_REFERENCED
 from shopferry.engine.statements import counted_key
 from shopferry.engine.writes import target_of
 from shopferry.route.entities import Counts, EntityMapping
@@ -36,7 +37,8 @@ def account(target: Connection, mapping: EntityMapping) -> Account:
     rows = target.execute(
         SQL(
             """SELECT CASE WHEN t.found AND q.row_key IS NULL AND l.row_key IS NULL THEN 'migrated'
-                           WHEN t.found IS NULL AND q.row_key IS NOT NULL AND l.row_key IS NULL THEN 'quarantined'
+                           WHEN (t.found IS NULL OR q.reasons @> {still}) AND q.row_key IS NOT NULL AND l.row_key IS NULL
+                           THEN 'quarantined'
                            WHEN t.found IS NULL AND q.row_key IS NULL AND l.row_key IS NOT NULL THEN 'left_out'
                            ELSE 'unaccounted' END AS outcome, l.reason, count(*)
                FROM {table} m
@@ -48,6 +50,7 @@ def account(target: Connection, mapping: EntityMapping) -> Account:
             table=Identifier(mapping.schema, mapping.counts.table),
             found=_find(mapping, mapping.counts),
             entity=Literal(mapping.entity),
+            still=Literal([STILL_REFERENCED]),
             column=Identifier(mapping.counts.column),
         )
     ).fetchall()

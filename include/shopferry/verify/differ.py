@@ -10,6 +10,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from shopferry.control.differences import Difference
 from shopferry.control.preexisting import is_prior
 from shopferry.db import Connection
+from shopferry.engine.references import STILL_REFERENCED
 from shopferry.engine.statements import load_columns, row_key, select_keys_between
 from shopferry.engine.writes import RESERVED, compose_difference, good_rows, load_casts, target_of
 from shopferry.keys import key_range, key_ranges, key_text
@@ -94,7 +95,7 @@ def _rows(target: Connection, mapping: EntityMapping, yields: Sequence[str], wit
             "coalesce(y.{scope}::text, t.{scope}::text), ARRAY[{wanted_texts}], ARRAY[{standing_texts}] "
             "FROM (SELECT * FROM pg_temp.yielded y WHERE {good}) y "
             "FULL JOIN (SELECT * FROM {target} WHERE {within}) t ON {same} "
-            "WHERE {differ} AND NOT (y.* IS NULL AND {prior})"
+            "WHERE {differ} AND NOT (y.* IS NULL AND ({prior} OR {held}))"
         ).format(
             key_y=key_text(mapping.key, "y"),
             key_t=key_text(mapping.key, "t"),
@@ -104,6 +105,7 @@ def _rows(target: Connection, mapping: EntityMapping, yields: Sequence[str], wit
             scope=Identifier(mapping.scope),
             differ=compose_difference(names, casts, "t", "y"),
             prior=is_prior(mapping.entity, key_text(mapping.key, "t")),
+            held=_is_held(mapping, SQL("t.{}::text").format(Identifier(mapping.scope))),
             same=SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in mapping.key),
             wanted_texts=SQL(", ").join(SQL("({})::text").format(casts[c].format(Identifier("y", c))) for c in names),
             standing_texts=SQL(", ").join(SQL("t.{}::text").format(Identifier(c)) for c in names),
@@ -120,6 +122,13 @@ def _rows(target: Connection, mapping: EntityMapping, yields: Sequence[str], wit
             if expected != stands
         ]
     return found
+
+
+def _is_held(mapping: EntityMapping, key: Composable) -> Composed:
+    """Compose the condition that the rows of an aggregate key stand in the target only because others reference them."""
+    return SQL("EXISTS (SELECT FROM ferry.quarantine w WHERE w.entity = {} AND w.key = {} AND w.reasons @> {})").format(
+        Literal(mapping.entity), key, Literal([STILL_REFERENCED])
+    )
 
 
 def _outcomes(target: Connection, mapping: EntityMapping, yields: Sequence[str]) -> list[Difference]:
@@ -172,7 +181,14 @@ def _strangers(target: Connection, mapping: EntityMapping) -> list[Difference]:
             "SELECT h.row_key, h.key, h.what FROM ("
             "  SELECT row_key, key, 'reasons' AS what FROM ferry.quarantine WHERE entity = {0} "
             "  UNION ALL SELECT row_key, key, 'left_out' FROM ferry.left_out WHERE entity = {0}) h "
-            "WHERE NOT EXISTS (SELECT FROM ({1}) k WHERE k.key::text = h.key)"  # NOT IN more keys than fit is quadratic
-        ).format(Literal(mapping.entity), select_keys_between(mapping, None, None))
+            "WHERE NOT EXISTS (SELECT FROM ({1}) k WHERE k.key::text = h.key) "  # NOT IN more keys than fit is quadratic
+            "AND NOT ({2} AND EXISTS (SELECT FROM {3} t WHERE t.{4}::text = h.key))"
+        ).format(
+            Literal(mapping.entity),
+            select_keys_between(mapping, None, None),
+            _is_held(mapping, SQL("h.key")),
+            target_of(mapping),
+            Identifier(mapping.scope),
+        )
     ).fetchall()
     return found + [Difference("quarantine", mapping.entity, row, "extra", what, key) for row, key, what in held]

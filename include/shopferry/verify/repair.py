@@ -216,7 +216,7 @@ def _merge(stores: Stores, phase: str, part: Sequence[_Work], moved: Container[s
     with shop.transaction():
         live = _lock_live(stores, phase)
         merger.hold()
-        touched: set[str] = set()
+        again: dict[str, list[str]] = {}
         for (_, strange), works in groupby(part, key=lambda w: (w.unit.name, w.strange)):
             some = list(works)
             unit, keys = some[0].unit, [key for w in some for key in w.keys]
@@ -226,8 +226,8 @@ def _merge(stores: Stores, phase: str, part: Sequence[_Work], moved: Container[s
                 continue
             if isinstance(unit, IdentityMapping):
                 _forget_shop_keys(stores, unit, [key for key in keys if key in moved])
-            touched |= merger.merge_again(unit, keys)
-        merger.propagate(live, touched)
+            again.setdefault(unit.name, []).extend(keys)
+        merger.propagate(live, (), again)
 
 
 def _forget_shop_keys(stores: Stores, unit: IdentityMapping, keys: Sequence[str]) -> None:

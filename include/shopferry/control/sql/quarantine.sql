@@ -80,6 +80,9 @@ SELECT DISTINCT key FROM ferry.quarantine
 WHERE entity = %(entity)s AND sqlstate IS NOT NULL AND (since >= %(since)s OR key = ANY(%(keys)s))
 ORDER BY key;
 
+-- name: still_referenced
+SELECT FROM ferry.quarantine WHERE reasons @> '{still_referenced}' LIMIT 1;
+
 -- name: count
 SELECT count(*) FROM ferry.quarantine
 WHERE (%(entity)s::text IS NULL OR entity = %(entity)s) AND (%(reason)s::text IS NULL OR %(reason)s = ANY(reasons));

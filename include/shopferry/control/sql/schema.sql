@@ -230,6 +230,8 @@ CREATE TABLE IF NOT EXISTS ferry.quarantine (
     PRIMARY KEY (entity, row_key)
 );
 CREATE INDEX IF NOT EXISTS quarantine_key ON ferry.quarantine (entity, key);
+CREATE INDEX IF NOT EXISTS quarantine_still_referenced ON ferry.quarantine (entity, key)
+    WHERE reasons @> '{still_referenced}';  -- each batch looks whether one of these may go now
 
 -- Rows that a named rule leaves out.
 CREATE TABLE IF NOT EXISTS ferry.left_out (
