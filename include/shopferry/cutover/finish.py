@@ -68,7 +68,7 @@ def finish(settings: Settings, typed: str, first: str, second: str, approved: da
                 _delete_connector(settings.connect, flow.publication, done)
         _finish_way_back(shop, route, done)
         _finish_legacy(legacy, route, done)
-        gone = [name for r in _flows(route) for name in forget(settings.kafka, r.name, topics(r, r.tables))]
+        gone = [name for r in _flows(route) for name in forget(settings, r.name, topics(r, r.tables))]
         done.dropped += [f"broker: topic {name}" for name in gone]
         left = [f"new shop: {what}" for what in _find_left(shop, route)]
         left += [f"legacy: {what}" for what in _find_left(legacy, route)]
