@@ -94,7 +94,7 @@ def own_stack(broker: str | None = None, connect: str | None = None) -> Iterator
 
 def ends(settings: Settings) -> dict[Partition, int]:
     """The broker's end offsets of the route's topics."""
-    asked = EndOffsets(settings.kafka, tuple(topics(Route.load(settings.route), Route.load(settings.route).tables)))
+    asked = EndOffsets(settings, tuple(topics(Route.load(settings.route), Route.load(settings.route).tables)))
     try:
         return asked()
     finally:

@@ -178,6 +178,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "tests/unit/": (),
     "tests/airflow_api.py": _AIRFLOW,
     "tests/book.py": (),
+    "tests/certificates.py": _KAFKA,
     "tests/consents.py": (),
     "tests/oscar_medusa.py": (),
     "tests/steps.py": (),

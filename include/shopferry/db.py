@@ -42,6 +42,20 @@ _REMEDIES = {
     "42704": "create its extension or type in the new shop too",
     "54011": "read fewer columns of it: what no mapping reads is not mirrored",
 }
+# What libpq says where the server answers, and its certificate or ours is not accepted: another try mends nothing.
+_UNPROVEN = (
+    "certificate verify failed",
+    "does not match host name",
+    "could not get server's host name",
+    "server does not support SSL",
+    "root certificate file",
+    "could not load client certificate",
+    "certificate present, but not private key",
+    "could not load private key file",
+    "private key file",
+    "alert unknown ca",
+    "requires a valid client certificate",
+)
 # And when a server is gone, we notice.
 _ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
 
@@ -50,7 +64,7 @@ def connect(dsn: str, role: str, **options: Any) -> Connection:
     """Open an autocommit connection; transactions are then the visible `with conn.transaction():` blocks.
 
     `role` becomes the application name `shopferry <role>`. Raises psycopg.OperationalError when the server cannot
-    be reached (transient), ConfigError when the DSN cannot be parsed or leads to a pooler.
+    be reached (transient), ConfigError when the DSN cannot be parsed or leads to a pooler, or a certificate is not accepted.
     """
     try:
         conn = psycopg.connect(
@@ -69,6 +83,14 @@ def connect(dsn: str, role: str, **options: Any) -> Connection:
         return conn
     except psycopg.ProgrammingError as error:
         raise ConfigError(f"the DSN of the {role} connection cannot be parsed: {error}") from None
+    except psycopg.OperationalError as error:
+        if not any(words in str(error) for words in _UNPROVEN):
+            raise
+        said = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"{said}: check sslmode, sslrootcert and host in the DSN (with verify-full the server's certificate must have the "
+            "name that the DSN calls it by), and sslcert and sslkey where the server asks for ours"
+        ) from None
 
 
 def _require_server(conn: Connection, role: str) -> None:

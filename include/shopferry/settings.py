@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shopferry.errors import ConfigError
+from shopferry.kafka_security import PLAIN_TEXT, KafkaSecurity
 
 PROJECT = Path(__file__).resolve().parents[2]
 METRICS = "127.0.0.1:9474"
@@ -59,6 +60,7 @@ class Settings:
     pgbouncer: str = ""  # DSN of PgBouncer's console, as one of its admin_users; empty: the application does without
     pgbouncer_databases: str = ""  # the file with its databases, a link that a switch turns round
     hook: str = ""  # URL that is told of every switch; empty: none
+    security: KafkaSecurity = PLAIN_TEXT  # of the way to the broker
 
     @property
     def reversed(self) -> Settings:
@@ -67,8 +69,8 @@ class Settings:
 
     @classmethod
     def load(cls) -> Settings:
-        """Read SHOPFERRY_LEGACY_DSN, _SHOP_DSN, _KAFKA, _ROUTE, _CONNECT, _METRICS, the team's own commands and
-        the ways to tell the application of a switch.
+        """Read SHOPFERRY_LEGACY_DSN, _SHOP_DSN, _KAFKA and its security, _ROUTE, _CONNECT, _METRICS, the team's own commands
+        and the ways to tell the application of a switch.
 
         What is not set is taken from the embedded stack's state. Raises ConfigError naming every value that is nowhere to
         be found.
@@ -92,6 +94,7 @@ class Settings:
             route=route,
             connect=connect,
             metrics=metrics,
+            security=KafkaSecurity.from_environment(),
             **read_own_commands(),
             **read_announcing(),
         )

@@ -240,7 +240,7 @@ class Ground:
             written.set()
 
         topic = f"{self.settings.route}.public.order_status_log"
-        ends = EndOffsets(self.settings.kafka, tuple(topics(Route.load(self.settings.route), ["order_status_log"])))
+        ends = EndOffsets(self.settings, tuple(topics(Route.load(self.settings.route), ["order_status_log"])))
         before = sum(n for (t, _), n in ends().items() if t == topic)
         thread = threading.Thread(target=lambda: retrying(write))
         thread.start()

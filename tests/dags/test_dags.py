@@ -25,6 +25,7 @@ from shopferry.control import rehearsals
 from shopferry.demo import leaks
 from shopferry.demo import shop as demo_shop
 from shopferry.errors import ConfigError, TransientError
+from shopferry.kafka_security import KafkaSecurity
 from shopferry.rehearsal import note
 from shopferry.route.route import Route
 from shopferry.settings import PROJECT, data_dir
@@ -263,7 +264,31 @@ def test_the_stores_are_airflows_connections(dags: dict[str, Any], monkeypatch: 
     }
     assert conninfo_to_dict(found.target_dsn) == {"host": "new", "user": "me", "dbname": "shop"}
     assert found.kafka == "broker:9094"
+    assert found.security == KafkaSecurity()
     assert found.route == "demo"
+
+
+def test_the_way_to_the_broker_is_secured_by_the_words_of_airflows_own_kafka_connections(
+    dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shopferry.orchestration.connections import load_settings
+
+    for name in ("LEGACY_DB", "SHOP_DB"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", "postgresql://me@here/db")
+    extra = {
+        "bootstrap.servers": "broker:9094",
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-256",
+        "sasl.username": "ferry",
+        "sasl.password": "s3cret",
+        "group.id": "of others",
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_KAFKA", json.dumps({"conn_type": "kafka", "extra": extra}))
+    assert load_settings().security == KafkaSecurity("SASL_SSL", "SCRAM-SHA-256", "ferry", "s3cret")
+    del extra["sasl.password"]
+    monkeypatch.setenv("AIRFLOW_CONN_KAFKA", json.dumps({"conn_type": "kafka", "extra": extra}))
+    with pytest.raises(ConfigError, match=r"set sasl\.password in the extra of Airflow connection 'kafka', too"):
+        load_settings()
 
 
 # The real thing, once.

@@ -21,6 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from own_shop import own_pair
 from pair import Pair
 from psycopg.conninfo import make_conninfo
+from shopferry import assess, cli, db
+from shopferry.assess import readiness
+from shopferry.errors import ConfigError
+from shopferry.retry import retrying
+from shopferry.settings import Settings
 from shopferry.stack import postgres
 from shopferry.stack.state import choose_port
 from waiting import until
@@ -128,6 +133,58 @@ def server(run_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield Server(port, files[0])
     finally:
         call("pg_ctl", "-w", "-s", "-m", "immediate", "stop")
+
+
+def test_a_store_is_reached_by_tls_where_the_certificate_proves_the_server(server: Server) -> None:
+    dsn = make_conninfo(server.dsn(), sslmode="verify-full", sslrootcert=str(server.certificate))
+    with db.connect(dsn, "test") as conn:
+        assert conn.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchall() == [(True,)]
+
+
+WRONG = {  # what is wrong of the DSN: what it says instead, and what libpq makes of it
+    "authority": ({}, "SSL error: certificate verify failed"),
+    "name": ({"host": "localhost", "hostaddr": "127.0.0.1"}, 'does not match host name "localhost"'),
+    "file": (
+        {"sslrootcert": "/nowhere/authority.pem"},
+        'root certificate file "/nowhere/authority.pem" does not exist',
+    ),
+}
+
+
+@pytest.mark.parametrize("store", ["legacy", "shop"])
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_server_that_does_not_prove_itself_is_one_error_and_is_not_tried_again(
+    server: Server,
+    wrong: str,
+    store: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    changes, said = WRONG[wrong]
+    known = certify("other", tmp_path)[0] if wrong == "authority" else server.certificate
+    good = make_conninfo(server.dsn(), sslmode="verify-full", sslrootcert=str(server.certificate))
+    bad = make_conninfo(good, **{"sslrootcert": str(known), **changes})
+    for name in ("legacy", "shop"):
+        monkeypatch.setenv(f"SHOPFERRY_{name.upper()}_DSN", bad if name == store else good)
+    monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
+    with pytest.raises(ConfigError) as caught:
+        retrying(lambda: db.connect(bad, "test"))
+    assert said in str(caught.value)
+    assert "check sslmode, sslrootcert and host in the DSN" in str(caught.value)
+    assert cli.main(["phase", "init"]) != 0
+    monkeypatch.setattr(
+        readiness, "check_broker", lambda _: iter(())
+    )  # there is none, and asking nobody takes its time
+    printed = capsys.readouterr().err
+    assert printed.count(said) == 1 and "secret" not in printed and "Traceback" not in printed
+    settings = Settings.load()
+    subject = {"legacy": "legacy store", "shop": "new shop"}[store]
+    assert any(said in f.text and f.blocking for f in assess.find_obstacles(settings) if f.subject == subject)
+    with db.connect(good, "test") as conn:
+        assert conn.execute("SELECT to_regnamespace('ferry'), to_regnamespace('shopferry')").fetchall() == [
+            (None, None)
+        ]
 
 
 FOLDING = "CREATE COLLATION folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"

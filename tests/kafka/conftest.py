@@ -26,6 +26,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="needs Apache Kafka: `make test-kafka` brings it"))
 
 
+@pytest.fixture(scope="session")
+def jars() -> str:
+    """The folder of the servers' jars."""
+    return JARS
+
+
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Connect]]:
     """A Kafka and a worker of Kafka Connect, which know of nothing."""

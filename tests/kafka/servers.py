@@ -75,16 +75,34 @@ class Server:
             raise AssertionError("".join((self.home / "log").read_text(errors="replace").splitlines(True)[-40:]))
 
 
+@dataclass(frozen=True)
+class Secured:
+    """What a listener with TLS and SCRAM needs: a PEM file with key and certificate, and users with their passwords.
+
+    The last user may do nothing, the others all.
+    """
+
+    pem: Path
+    users: Mapping[str, str]
+
+
 @dataclass
 class Broker(Server):
-    """One Kafka in KRaft mode."""
+    """One Kafka in KRaft mode; with `secured` it has a second listener, of SASL_SSL."""
 
     port: int = field(default_factory=lambda: choose_port(set()))
+    secured: Secured | None = None
+    secure_port: int = field(default_factory=lambda: choose_port(set()))
 
     @property
     def address(self) -> str:
         """host:port, for clients."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def secure_address(self) -> str:
+        """host:port of the listener of SASL_SSL."""
+        return f"127.0.0.1:{self.secure_port}"
 
     def start(self) -> None:
         """Start it; returns when it answers."""
@@ -93,7 +111,7 @@ class Broker(Server):
 
     def launch(self) -> None:
         """Start it without waiting, formatting its disk the first time."""
-        control = choose_port({self.port})
+        control = choose_port({self.port, self.secure_port})
         properties = composed("kafka", "KAFKA_") | {
             "controller.quorum.voters": f"1@127.0.0.1:{control}",
             "listeners": f"INSIDE://{self.address},CONTROLLER://127.0.0.1:{control}",
@@ -103,10 +121,33 @@ class Broker(Server):
             "offsets.topic.num.partitions": "1",
             "log.segment.delete.delay.ms": "0",
         }
+        users: list[str] = []
+        if self.secured:
+            users = [
+                f"--add-scram=SCRAM-SHA-{bits}=[name={name},password={password}]"
+                for name, password in self.secured.users.items()
+                for bits in (256, 512)
+            ]
+            properties["listeners"] += f",OUTSIDE://{self.secure_address}"
+            properties["advertised.listeners"] += f",OUTSIDE://{self.secure_address}"
+            properties["listener.security.protocol.map"] += ",OUTSIDE:SASL_SSL"
+            login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            own = {
+                "sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512",
+                "scram-sha-256.sasl.jaas.config": login,
+                "scram-sha-512.sasl.jaas.config": login,
+                "ssl.keystore.type": "PEM",
+                "ssl.keystore.location": str(self.secured.pem),
+            }
+            properties |= {f"listener.name.outside.{name}": value for name, value in own.items()}
+            properties["authorizer.class.name"] = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+            properties["super.users"] = ";".join(
+                f"User:{name}" for name in ("ANONYMOUS", *list(self.secured.users)[:-1])
+            )
         command = self._java("kafka.Kafka", "server.properties", properties)
         if not (self.home / "data").exists():
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().strip("=")
-            tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config"]
+            tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", *users, "--config"]
             with (self.home / "log").open("ab") as log:
                 subprocess.run([*command[:-2], *tool, command[-1]], check=True, stdout=log, stderr=log)
         self._run(*command)
@@ -142,6 +183,7 @@ class Connect(Server):
 
     kafka: str = ""
     port: int = field(default_factory=lambda: choose_port(set()))
+    own: Mapping[str, str] = field(default_factory=dict)  # what is not as in docker-compose.yml
 
     @property
     def url(self) -> str:
@@ -171,6 +213,7 @@ class Connect(Server):
                 "value.converter": converter,
                 "plugin.discovery": "service_load",
             }
+            | self.own
         )
         self._run(*self._java("org.apache.kafka.connect.cli.ConnectDistributed", "worker.properties", properties))
 
@@ -235,4 +278,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "SHOPFERRY_LEGACY_DSN": settings.source_dsn,
         "SHOPFERRY_SHOP_DSN": settings.target_dsn,
         "SHOPFERRY_KAFKA": settings.kafka,
+        "SHOPFERRY_KAFKA_SECURITY_PROTOCOL": settings.security.protocol,
+        "SHOPFERRY_KAFKA_SASL_MECHANISM": settings.security.mechanism,
+        "SHOPFERRY_KAFKA_SASL_USERNAME": settings.security.username,
+        "SHOPFERRY_KAFKA_SASL_PASSWORD": settings.security.password,
+        "SHOPFERRY_KAFKA_SSL_CAFILE": settings.security.cafile,
     }

@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 import yaml
 from shopferry.cdc.metrics import parse_address
+from shopferry.orchestration import connections
 from shopferry.settings import Settings
 from shopferry.stack import airflow, connector, postgres
 
@@ -228,3 +229,20 @@ def test_both_connectors_read_one_file_and_it_says_what_the_design_demands() -> 
     assert "shopferry.stack.registration" in SERVICES["connector-registration"]["command"][2]
     registration = importlib.import_module("shopferry.stack.registration")
     assert registration.build_properties is connector.build_properties
+
+
+def test_the_override_for_a_secured_kafka_fits_these_services_and_says_the_same_twice() -> None:
+    page = (ROOT / "docs" / "howto" / "secured-wire.md").read_text()
+    override = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    assert set(override["services"]) <= set(SERVICES)
+    speaking = {name for name, service in SERVICES.items() if "SHOPFERRY_KAFKA" in service.get("environment", {})}
+    assert speaking - {"airflow-init"} == set(override["services"]) - {"connect"}
+    told = {k: str(v) for k, v in override["services"]["sync"]["environment"].items()}
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in SERVICES["airflow-scheduler"]["environment"].items():
+            patch.setenv(key, filled(str(value)))
+        for key, value in told.items():
+            patch.setenv(key, re.sub(r"\$\{\w+[^}]*\}", "s3cret", value))
+        security = Settings.load().security
+        assert connections.load_settings().security == security
+    assert (security.protocol, security.username, security.password) == ("SASL_SSL", "shopferry", "s3cret")

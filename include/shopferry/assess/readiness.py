@@ -49,7 +49,7 @@ def reach(dsn: str, subject: str, setting: str) -> tuple[Connection | None, Find
 
 def check_broker(settings: Settings) -> Iterator[Finding]:
     """Check whether the broker answers."""
-    ends = EndOffsets(settings.kafka, ())
+    ends = EndOffsets(settings, ())
     try:
         ends.warm()
     except ShopferryError as error:

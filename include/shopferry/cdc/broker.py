@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from shopferry.cdc.clients import naming_broker, open_client
 from shopferry.cdc.envelope import read_committed_ms
 from shopferry.cdc.positions import Held
 from shopferry.control.offsets import Partition
 from shopferry.errors import TransientError
 from shopferry.route.route import Route
+from shopferry.settings import Settings
 
 _EMBEDDED = "tansu_cluster"  # how the embedded broker calls itself
 _PATIENCE_S = 10.0
@@ -37,7 +39,7 @@ def beats(route: Route) -> str:
 class EndOffsets:
     """Asks the broker for the end offset of every partition of the topics; warm it up, call it, close it."""
 
-    kafka: str
+    settings: Settings
     names: tuple[str, ...]
     _warm: list[KafkaConsumer] = field(default_factory=list)
 
@@ -45,19 +47,21 @@ class EndOffsets:
         """Connect now, so that the next call need not. Raises TransientError if the broker does not answer."""
         if self._warm:
             return
-        try:
-            consumer = KafkaConsumer(
-                bootstrap_servers=self.kafka.split(","),
+        with naming_broker(self.settings):
+            consumer = open_client(
+                KafkaConsumer,
+                self.settings,
                 enable_auto_commit=False,
                 fetch_max_wait_ms=10,
                 allow_auto_create_topics=False,
                 bootstrap_timeout_ms=_ANSWER_MS,
             )
             self._warm.append(consumer)
-            ask_offsets(consumer.end_offsets, _find_partitions(consumer, self.names))
-        except KafkaError as error:
-            self.close()
-            raise TransientError(f"broker {self.kafka} does not answer: {type(error).__name__}") from None
+            try:
+                ask_offsets(consumer.end_offsets, _find_partitions(consumer, self.names))
+            except KafkaError:
+                self.close()
+                raise
 
     def __call__(self) -> dict[Partition, int]:
         """The end offsets as the broker has them now. Raises TransientError if it cannot say.
@@ -68,7 +72,7 @@ class EndOffsets:
         """
         self.warm()
         consumer = self._warm.pop()
-        try:
+        with closing(consumer), naming_broker(self.settings):
             found = _find_partitions(consumer, self.names)
             listed = ask_offsets(consumer.end_offsets, found)
             consumer.assign(found)
@@ -77,13 +81,9 @@ class EndOffsets:
             deadline = time.monotonic() + _PATIENCE_S
             while any(consumer.highwater(source) is None for source in found):
                 if time.monotonic() > deadline:
-                    raise TransientError(f"broker {self.kafka} lists partitions but does not serve them")
+                    raise TransientError(f"broker {self.settings.kafka} lists partitions but does not serve them")
                 consumer.poll(timeout_ms=10)
             return {(s.topic, s.partition): max(listed[s], consumer.highwater(s)) for s in found}
-        except KafkaError as error:
-            raise TransientError(f"broker {self.kafka} does not answer: {type(error).__name__}") from None
-        finally:
-            consumer.close()
 
     def close(self) -> None:
         """Close the connection to the broker."""
@@ -91,23 +91,23 @@ class EndOffsets:
             self._warm.pop().close()
 
 
-def read_held(kafka: str, names: Sequence[str], stored: Mapping[Partition, int]) -> dict[Partition, Held]:
+def read_held(settings: Settings, names: Sequence[str], stored: Mapping[Partition, int]) -> dict[Partition, Held]:
     """Read what the broker holds of the topics, next to the stored positions, in one look from outside.
 
     The ids of topics are not asked for.
     A topic that the broker does not have is missing from the answer. Raises TransientError if the broker does not answer.
     """
-    ends = EndOffsets(kafka, tuple(names))
-    try:
-        consumer = KafkaConsumer(
-            bootstrap_servers=kafka.split(","),
+    with closing(EndOffsets(settings, tuple(names))) as ends, naming_broker(settings):
+        consumer = open_client(
+            KafkaConsumer,
+            settings,
             enable_auto_commit=False,
             auto_offset_reset="none",
             fetch_max_wait_ms=10,
             max_partition_fetch_bytes=64 * 1024,
             bootstrap_timeout_ms=_GLANCE_MS,
         )
-        try:
+        with closing(consumer):
             first = {
                 (s.topic, s.partition): o
                 for s, o in consumer.beginning_offsets(_find_partitions(consumer, names)).items()
@@ -115,12 +115,6 @@ def read_held(kafka: str, names: Sequence[str], stored: Mapping[Partition, int])
             end = ends()
             behind = {p: o for p, o in stored.items() if p in first and first[p] <= o < end.get(p, 0)}
             oldest = _find_oldest(consumer, behind)
-        finally:
-            consumer.close()
-    except KafkaError as error:
-        raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
-    finally:
-        ends.close()
     return {p: Held("", first[p], end[p], oldest.get(p)) for p in sorted(first) if p in end}
 
 
@@ -151,23 +145,23 @@ def group(route: str) -> str:
     return f"shopferry-{route}"
 
 
-def forget(kafka: str, route: str, names: Iterable[str]) -> list[str]:
+def forget(settings: Settings, route: str, names: Iterable[str]) -> list[str]:
     """Delete the route's topics, its connector's own, and the group; returns the topics that there were.
 
     Raises TransientError if the broker does not answer.
     """
     own = {*names, f"{route}.transaction", f"__debezium-heartbeat.{route}"}
-    try:
-        with closing(KafkaAdminClient(bootstrap_servers=kafka.split(","), request_timeout_ms=10_000)) as admin:
-            there = sorted(own & set(admin.list_topics()))
-            if there:
-                admin.delete_topics(there)
-            if divides_partitions(admin):
-                with suppress(KafkaError):  # a member that has not left yet, or no such group
-                    admin.delete_groups([group(route)])
-            return there
-    except KafkaError as error:
-        raise TransientError(f"broker {kafka} does not answer: {type(error).__name__}") from None
+    with (
+        naming_broker(settings),
+        closing(open_client(KafkaAdminClient, settings, request_timeout_ms=10_000)) as admin,
+    ):
+        there = sorted(own & set(admin.list_topics()))
+        if there:
+            admin.delete_topics(there)
+        if divides_partitions(admin):
+            with suppress(KafkaError):  # a member that has not left yet, or no such group
+                admin.delete_groups([group(route)])
+        return there
 
 
 def _find_partitions(consumer: KafkaConsumer, wanted: Iterable[str]) -> list[TopicPartition]:

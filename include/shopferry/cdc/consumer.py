@@ -20,13 +20,14 @@ from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import MemberToRemove
-from kafka.errors import FencedInstanceIdError, KafkaError
+from kafka.errors import FencedInstanceIdError, KafkaError, TopicAuthorizationFailedError
 from kafka.structs import OffsetAndMetadata
 
 from shopferry import db
 from shopferry.cdc import health, positions
 from shopferry.cdc.backlog import Backlog
 from shopferry.cdc.broker import EndOffsets, ask_offsets, divides_partitions, group
+from shopferry.cdc.clients import naming_broker, open_client
 from shopferry.cdc.positions import Gap, Held
 from shopferry.control import offsets
 from shopferry.control.offsets import Partition
@@ -238,7 +239,10 @@ class Stream:
         self._backlog.clear()
 
     def _read_held(self) -> dict[Partition, Held]:
-        described = {t["name"]: t for t in self.admin.describe_topics(list(self.names)) if not t["error_code"]}
+        told = self.admin.describe_topics(list(self.names))
+        if any(t["error_code"] == TopicAuthorizationFailedError.errno for t in told):
+            raise TopicAuthorizationFailedError
+        described = {t["name"]: t for t in told if not t["error_code"]}
         sources = [TopicPartition(name, p["partition_index"]) for name, t in described.items() for p in t["partitions"]]
         first, end = (
             ask_offsets(self.consumer.beginning_offsets, sources),
@@ -253,7 +257,7 @@ class Stream:
 
     def read_ends(self) -> dict[Partition, int]:
         """Read the end of every partition of the topics, ours or not."""
-        with closing(EndOffsets(self.settings.kafka, self.names)) as ends:
+        with closing(EndOffsets(self.settings, self.names)) as ends:
             return ends()
 
     def list_ends(self) -> dict[Partition, int | None]:
@@ -272,34 +276,31 @@ class Stream:
 def open_stream(settings: Settings, names: tuple[str, ...], target: db.Connection, member: str) -> Iterator[Stream]:
     """Open the route's topics at the broker. Leaves the group at the end, unless that was an error worth another try.
 
-    Raises TransientError for the broker's, ConfigError when another member has taken our name.
+    Raises TransientError for the broker's, ConfigError when another member has taken our name, or the broker refuses us.
     """
-    servers = settings.kafka.split(",")
-    try:
-        with (
-            closing(KafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=10_000)) as admin,
-            closing(
-                _consumer(settings, servers, member if (in_group := divides_partitions(admin)) else None)
-            ) as consumer,
-        ):
-            made = Stream(settings, names, target, member, in_group, admin, consumer)
-            try:
-                yield made
-            except ReplayError:
+    with naming_broker(settings):
+        try:
+            with (
+                closing(open_client(KafkaAdminClient, settings, request_timeout_ms=10_000)) as admin,
+                closing(_consumer(settings, member if (in_group := divides_partitions(admin)) else None)) as consumer,
+            ):
+                made = Stream(settings, names, target, member, in_group, admin, consumer)
+                try:
+                    yield made
+                except ReplayError:
+                    made.leave()
+                    raise
                 made.leave()
-                raise
-            made.leave()
-    except FencedInstanceIdError:
-        raise ConfigError(
-            f"another consumer has come by the name {member}: start each one with a --name of its own"
-        ) from None
-    except KafkaError as error:
-        raise TransientError(f"broker {settings.kafka}: {type(error).__name__}") from error
+        except FencedInstanceIdError:
+            raise ConfigError(
+                f"another consumer has come by the name {member}: start each one with a --name of its own"
+            ) from None
 
 
-def _consumer(settings: Settings, servers: list[str], member: str | None) -> KafkaConsumer:
-    return KafkaConsumer(
-        bootstrap_servers=servers,
+def _consumer(settings: Settings, member: str | None) -> KafkaConsumer:
+    return open_client(
+        KafkaConsumer,
+        settings,
         group_id=group(settings.route),
         group_instance_id=member,  # who comes back by this name goes on at once, without waiting for its own death
         session_timeout_ms=10_000,

@@ -158,7 +158,7 @@ def _require_in_time(started: float, timeout_s: float, what: str) -> None:
 @contextmanager
 def broker_ends(s: Stores, settings: Settings) -> Iterator[Callable[[], Mapping[Partition, int]]]:
     """A connection to the broker that tells the end offsets of the route's topics, already made."""
-    ends = EndOffsets(settings.kafka, tuple(topics(s.route, s.route.tables)))
+    ends = EndOffsets(settings, tuple(topics(s.route, s.route.tables)))
     try:
         ends.warm()
         yield ends

@@ -167,7 +167,10 @@ def _add_consents(verbs: Any) -> None:
 
 def _add_phases(verbs: Any) -> None:
     those = _add_group(verbs, "phase", "The phases of the migration.")
-    _add_verb(those, "init", move.phase_init)
+    init = _add_verb(those, "init", move.phase_init)
+    init.add_argument(
+        "--roles", action="store_true", help="also make the roles of those who look, and their masked views"
+    )
     one = _add_verb(those, "run", move.phase_run)
     one.add_argument("phase", help="contacts, orders, loyalty, …")
     one.add_argument("--chunk-size", type=_parse_count, default=10_000, help="rows per chunk (10000)")

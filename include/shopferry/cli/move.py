@@ -55,18 +55,21 @@ def rehearse(args: argparse.Namespace) -> int:
 def phase_init(args: argparse.Namespace) -> int:
     """Install control tables, mirror, publication and the new shop's fence; idempotent."""
     from shopferry import phase_steps
+    from shopferry.privacy import roles
 
     settings = Settings.load()
     phase_steps.install(settings)
     route = Route.load(settings.route)
     with db.connect(settings.target_dsn, "init") as shop:
         added = target_shape.find_added(shop, route.name, route.entities, required=False)
+        looking = roles.create(shop, route) if args.roles else []
     listed = [
         {"installed": "captured tables of legacy", "names": route.tables},
         {"installed": "tables of the new shop that the route fills", "names": route.entities},
     ]
     if added:
         listed.append({"installed": "columns of these that have come since, and no mapping fills", "names": added})
+    listed += [{"installed": f"role that {sees}", "names": [name]} for name, sees in looking]
     show(args, listed)
     return 0
 

@@ -24,6 +24,7 @@ from shopferry.cutover.turn import require_as_approved
 from shopferry.db import Connection
 from shopferry.engine import clean
 from shopferry.errors import GateError, PhaseError, ShopferryError, TransientError
+from shopferry.privacy import roles
 from shopferry.retry import retrying
 from shopferry.route import settings as route_settings
 from shopferry.route.route import Route, name_reverse
@@ -68,7 +69,7 @@ def finish(settings: Settings, typed: str, first: str, second: str, approved: da
                 _delete_connector(settings.connect, flow.publication, done)
         _finish_way_back(shop, route, done)
         _finish_legacy(legacy, route, done)
-        gone = [name for r in _flows(route) for name in forget(settings.kafka, r.name, topics(r, r.tables))]
+        gone = [name for r in _flows(route) for name in forget(settings, r.name, topics(r, r.tables))]
         done.dropped += [f"broker: topic {name}" for name in gone]
         left = [f"new shop: {what}" for what in _find_left(shop, route)]
         left += [f"legacy: {what}" for what in _find_left(legacy, route)]
@@ -133,6 +134,7 @@ def _finish_shop(shop: Connection, route: Route, who: str, done: Finished) -> No
             shop.execute(_Q["gather"], given)
             shop.execute(_Q["note"], given)
             standing = _find_left(shop, route)
+            looking = roles.drop(shop, route)
             clean.drop(shop)
             _drop_schemas(
                 shop, "legacy", "mirror", "ferry"
@@ -141,7 +143,8 @@ def _finish_shop(shop: Connection, route: Route, who: str, done: Finished) -> No
         raise TransientError(
             f"somebody has read the control tables for longer than {_LOCK_WAIT}: nothing was changed"
         ) from None
-    done.dropped += [f"new shop: {what}" for what in standing]
+    done.dropped += [f"new shop: {what}" for what in (*standing, *looking.dropped)]
+    done.warnings += [f"new shop: {what}" for what in looking.left]
 
 
 def _drop_fences(shop: Connection, route: Route) -> None:

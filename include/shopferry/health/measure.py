@@ -230,7 +230,7 @@ def _measure_broker(
     names, stored = topics(route, tables), offsets.load(shop, route.name)
     held: dict[Partition, Held] | None = None
     try:
-        held = read_held(settings.kafka, names, stored)
+        held = read_held(settings, names, stored)
     except ShopferryError as error:
         away["broker"] = describe(error)
     waiting = _measure_topics(names, held, stored, offsets.load_applied(shop, route.name))

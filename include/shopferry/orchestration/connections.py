@@ -10,7 +10,19 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 from psycopg.conninfo import make_conninfo
 
 from shopferry.errors import ConfigError
+from shopferry.kafka_security import KafkaSecurity
 from shopferry.settings import Settings, read_announcing, read_own_commands, require_route
+
+# The words of the extra, which are those of Airflow's own Kafka provider.
+_KAFKA_WORDS = {
+    "protocol": "security.protocol",
+    "mechanism": "sasl.mechanism",
+    "username": "sasl.username",
+    "password": "sasl.password",
+    "cafile": "ssl.ca.location",
+    "certfile": "ssl.certificate.location",
+    "keyfile": "ssl.key.location",
+}
 
 
 def name_route() -> str:
@@ -26,12 +38,14 @@ def load_settings() -> Settings:
     route = name_route()
     require_route(route)
     connect = os.environ.get("SHOPFERRY_CONNECT", "")
+    brokers, security = _read_brokers()
     return Settings(
         _read_dsn("legacy_db"),
         _read_dsn("shop_db"),
-        _read_brokers(),
+        brokers,
         route,
         connect,
+        security=security,
         **read_own_commands(),
         **read_announcing(),
     )
@@ -50,16 +64,21 @@ def _read_dsn(name: str) -> str:
     )
 
 
-def _read_brokers() -> str:
+def _read_brokers() -> tuple[str, KafkaSecurity]:
     try:
         found = Connection.get("kafka")
     except (AirflowNotFoundException, AirflowRuntimeError):
         raise _make_missing("kafka") from None
-    if servers := found.extra_dejson.get("bootstrap.servers"):
-        return str(servers)
+    extra = found.extra_dejson
+    values = {name: str(extra.get(word, "")) for name, word in _KAFKA_WORDS.items()}
+    security = KafkaSecurity.build(
+        values, {n: f"{word} in the extra of Airflow connection 'kafka'" for n, word in _KAFKA_WORDS.items()}
+    )
+    if servers := extra.get("bootstrap.servers"):
+        return str(servers), security
     if not found.host:
         raise ConfigError("Airflow connection 'kafka' has neither a host nor bootstrap.servers in its extra")
-    return f"{found.host}:{found.port or 9092}"
+    return f"{found.host}:{found.port or 9092}", security
 
 
 def _make_missing(name: str) -> ConfigError:

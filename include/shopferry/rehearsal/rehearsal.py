@@ -33,7 +33,7 @@ from shopferry.settings import Settings
 from shopferry.stores import scratch
 from shopferry.verify.verification import verify
 
-_OURS = ("ferry", "mirror", "legacy", "shopferry")
+_OURS = ("ferry", "ferry_masked", "mirror", "legacy", "shopferry")
 _HOLDER = "rehearsal"
 _EXAMPLES = 5  # of what was found, per phase
 

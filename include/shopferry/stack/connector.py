@@ -143,7 +143,7 @@ def run(settings: Settings) -> int:
     topics = retrying(lambda: _prepare(settings, wanted))
     stopping = signals.set_on_signals()
     publisher = Publisher(
-        settings.kafka,
+        settings,
         partitions=int(wanted["topic.creation.default.partitions"]),
         replication=int(wanted["topic.creation.default.replication.factor"]),
     )

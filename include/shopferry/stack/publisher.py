@@ -10,8 +10,10 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from shopferry.cdc.clients import open_client
 from shopferry.cdc.envelope import PLACEHOLDER
 from shopferry.errors import StackError
+from shopferry.settings import Settings
 
 log = logging.getLogger(__name__)
 _PATIENCE = 15  # seconds for the broker to acknowledge
@@ -36,10 +38,11 @@ def cut_to_fit(value: bytes) -> bytes:
 class Publisher:
     """Publishes to topics which it creates first; a key's events stay in one partition and in order."""
 
-    def __init__(self, servers: str, *, partitions: int, replication: int) -> None:
-        self._admin = KafkaAdminClient(bootstrap_servers=servers.split(","), client_id="shopferry-connector")
-        self._producer = KafkaProducer(
-            bootstrap_servers=servers.split(","),
+    def __init__(self, settings: Settings, *, partitions: int, replication: int) -> None:
+        self._admin = open_client(KafkaAdminClient, settings, client_id="shopferry-connector")
+        self._producer = open_client(
+            KafkaProducer,
+            settings,
             client_id="shopferry-connector",
             acks="all",
             # A topic the broker makes up has one partition, and its appearing would hide that the broker was

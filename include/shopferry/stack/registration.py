@@ -15,6 +15,7 @@ import urllib.request
 from typing import Any
 
 from shopferry import db, logs
+from shopferry.cdc.greeting import require_accepted
 from shopferry.errors import ConfigError, ShopferryError, StackError, TransientError
 from shopferry.retry import describe, retrying
 from shopferry.settings import Settings
@@ -42,15 +43,17 @@ def _ask(url: str, body: Any = None) -> Any:
 def register(settings: Settings) -> None:
     """Wait for the publication, register the connector, return when its task runs.
 
-    Raises ConfigError when Kafka Connect refuses the settings, StackError when the task fails.
+    Raises ConfigError when Kafka Connect refuses the settings, or the broker refuses us, whose user its producer gets;
+    StackError when the task fails.
     """
-    wanted = build_properties(settings)
+    wanted = build_properties(settings) | settings.security.connect_properties()
     name = wanted["slot.name"]
 
     def published() -> None:
         with db.connect(settings.source_dsn, "registration") as conn:
             await_publication(conn, wanted["publication.name"])
 
+    require_accepted(settings.kafka, settings.security)
     retrying(published)
     base = f"{settings.connect.rstrip('/')}/connectors/{name}"
     retrying(lambda: _ask(f"{base}/config", wanted))

@@ -53,7 +53,7 @@ WITH shown AS (  -- the schema of the mirror's views is named for the store that
     JOIN pg_namespace n ON n.nspname = split_part(coalesce(obj_description(m.oid, 'pg_class'), 'legacy'), ' ', 1)
     WHERE m.relnamespace = to_regnamespace('mirror') AND m.relkind = 'r'
 ), ours AS (
-    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname IN ('ferry', 'mirror', 'shopferry')
+    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname IN ('ferry', 'mirror', 'shopferry') OR obj_description(n.oid, 'pg_namespace') LIKE 'Views of shopferry %'
     UNION SELECT c.oid FROM pg_class c JOIN shown s ON s.schema = c.relnamespace AND s.relname = c.relname AND c.relkind = 'v'
 )
 SELECT 'relation ' || c.oid::regclass AS what FROM pg_class c

@@ -1,0 +1,17 @@
+-- Schema ferry_masked of the new shop: the same rows, as much of them as a role may see. `shopferry phase init --roles` makes it,
+-- `finish` drops it.
+
+CREATE SCHEMA ferry_masked;
+COMMENT ON SCHEMA ferry_masked IS 'Views of shopferry on the new shop, masked by personal.txt; dropped at the end of the migration.';
+
+-- What a text looks like, without what it says: a letter becomes x, a capital X, a digit 9; what is not ASCII becomes x. The locale
+-- of the database has no say.
+CREATE FUNCTION ferry_masked.mask(value text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN regexp_replace(
+           regexp_replace(
+               regexp_replace(
+                   regexp_replace(left(value, 60), '[a-z]' COLLATE "C", 'x', 'g'),
+                   '[A-Z]' COLLATE "C", 'X', 'g'),
+               '[0-9]' COLLATE "C", '9', 'g'),
+           '[^\x01-\x7f]' COLLATE "C", 'x', 'g')
+    || CASE WHEN length(value) > 60 THEN '… (' || length(value) || ' characters)' ELSE '' END;

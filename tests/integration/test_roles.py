@@ -1,0 +1,249 @@
+"""Who may see what in the new shop: every role, relation and verb, over all that the database has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from pair import ROUTE, Pair
+from psycopg.sql import SQL, Identifier
+from shopferry.cutover import finish
+from shopferry.errors import ConfigError
+from shopferry.privacy import columns, masked, roles
+from shopferry.route import personal
+from shopferry.route.personal import Category
+from shopferry.shapes import mask
+
+pytestmark = pytest.mark.fresh
+OURS = columns.load_ours()
+VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+NAMES = {kind: roles.name_role(ROUTE.name, kind) for kind in roles.KINDS}
+RELATIONS = """SELECT table_schema, table_name FROM information_schema.tables
+               WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2"""
+
+
+@pytest.fixture(scope="module")
+def moved_template(
+    make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]
+) -> tuple[str, str]:
+    """A generated shop of 150 customers that has moved."""
+    legacy, shop = pair_template(150)
+    dsns = make_template("moved_legacy", legacy), make_template("moved_shop", shop)
+    pair = Pair.open(*dsns)
+    pair.pass_phases()
+    pair.close()
+    return dsns
+
+
+@pytest.fixture
+def shown(moved: Pair) -> Iterator[Pair]:
+    """A moved shop with the four roles."""
+    try:
+        roles.create(moved.shop, ROUTE)
+        yield moved
+    finally:
+        for name in NAMES.values():
+            if moved.ask(f"SELECT FROM pg_roles WHERE rolname = '{name}'"):
+                moved.shop.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())
+
+
+def may(pair: Pair, role: str, relation: tuple[str, str], verb: str) -> bool:
+    """Try it, as somebody who has this role."""
+    name = SQL("{}.{}").format(*map(Identifier, relation))
+    [(column,)] = pair.ask(
+        "SELECT column_name FROM information_schema.columns "
+        f"WHERE (table_schema, table_name) = ('{relation[0]}', '{relation[1]}') ORDER BY ordinal_position LIMIT 1"
+    )
+    tried = {
+        "SELECT": SQL("SELECT * FROM {} LIMIT 1").format(name),
+        "INSERT": SQL("INSERT INTO {} DEFAULT VALUES").format(name),
+        "UPDATE": SQL("UPDATE {} SET {} = DEFAULT WHERE false").format(name, Identifier(str(column))),
+        "DELETE": SQL("DELETE FROM {} WHERE false").format(name),
+        "TRUNCATE": SQL("TRUNCATE {}").format(name),
+    }
+    if verb not in tried:
+        [(found,)] = pair.shop.execute(
+            "SELECT has_schema_privilege(%s, %s, 'USAGE') AND has_table_privilege(%s, format('%%I.%%I', %s::text, %s::text), %s)",
+            (role, relation[0], role, *relation, verb),
+        ).fetchall()
+        return bool(found)
+    try:
+        with pair.shop.transaction(force_rollback=True):
+            pair.shop.execute(SQL("SET LOCAL ROLE {}").format(Identifier(role)))
+            pair.shop.execute(tried[verb])
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    except (psycopg.errors.WrongObjectType, psycopg.errors.ObjectNotInPrerequisiteState):
+        return False  # a view cannot be truncated, and one over several tables not be written
+    except psycopg.Error:
+        return True  # a right that PostgreSQL has judged before what else is in the way
+    return True
+
+
+def columns_of(pair: Pair, relation: tuple[str, str]) -> list[str]:
+    """The columns of a relation."""
+    rows = pair.shop.execute(
+        "SELECT column_name FROM information_schema.columns WHERE (table_schema, table_name) = (%s, %s)", relation
+    ).fetchall()
+    return [str(name) for (name,) in rows]
+
+
+def expected(kind: str, relation: tuple[str, str], columns_: list[str]) -> set[str]:
+    """The columns that this role may read of this relation."""
+    schema, table = relation
+    if schema == masked.SCHEMA:
+        return set(columns_) if kind == ("market" if table == "market" else "care") else set()
+    if relation == ("ferry", "setting"):
+        return set()  # secrets of the installation
+    if kind == "dpo" and (schema in {"ferry", "mirror"} or f"{schema}.{table}" in ROUTE.entities):
+        return set(columns_)
+    if kind == "view" and schema == "ferry":
+        found = {c: OURS.find(schema, table, c) for c in columns_}
+        return {c for c, line in found.items() if line and line.category is Category.NONE}
+    return set()
+
+
+def test_every_role_may_read_of_every_relation_what_it_should_and_do_nothing_else(shown: Pair) -> None:
+    relations = [(str(s), str(t)) for s, t in shown.ask(RELATIONS)]
+    assert {s for s, _ in relations} >= {"ferry", "mirror", "shop", "legacy", masked.SCHEMA}
+    wrong, cells = [], 0
+    for kind, role in NAMES.items():
+        for relation in relations:
+            there = columns_of(shown, relation)
+            wanted = expected(kind, relation, there)
+            readable = shown.shop.execute(
+                "SELECT column_name FROM unnest(%s::text[]) AS c (column_name) WHERE has_schema_privilege(%s, %s, 'USAGE') "
+                "AND has_column_privilege(%s, format('%%I.%%I', %s::text, %s::text), column_name, 'SELECT')",
+                (there, role, relation[0], role, *relation),
+            ).fetchall()
+            if {str(c) for (c,) in readable} != wanted:
+                wrong.append((kind, relation, "columns"))
+            for verb in VERBS:
+                cells += 1
+                if may(shown, role, relation, verb) is not (verb == "SELECT" and wanted == set(there)):
+                    wrong.append((kind, relation, verb))
+    assert wrong == []
+    assert cells == 4 * len(relations) * len(VERBS) > 1_000
+
+
+def test_no_role_but_the_dpos_runs_a_function_with_the_rights_of_others(shown: Pair) -> None:
+    """A function that runs as its owner would be a way around every cell above; triggers cannot be called."""
+    found = shown.ask(
+        "SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
+        "WHERE p.prosecdef AND p.prorettype <> 'trigger'::regtype AND n.nspname NOT LIKE 'pg_%'"
+    )
+    assert found == []
+
+
+def test_care_sees_the_rows_and_no_value_of_people(shown: Pair) -> None:
+    plain = shown.ask("SELECT id, email, given_name, family_name, phone, registered_at FROM shop.customer ORDER BY id")
+    seen = shown.ask(
+        "SELECT id, email, given_name, family_name, phone, registered_at FROM ferry_masked.customer ORDER BY id"
+    )
+    assert len(seen) == len(plain) > 10
+    for (key, *texts, since), (key_seen, *masks, since_seen) in zip(plain, seen, strict=True):
+        assert (key, since) == (key_seen, since_seen)
+        for text, shape in zip(texts, masks, strict=True):
+            if text is not None:
+                ascii_only = "".join(c if c.isascii() else "x" for c in str(text))
+                assert shape == mask(ascii_only)
+    assert shown.ask("SELECT DISTINCT hash, salt, login FROM ferry_masked.customer_credential") == [(None, None, None)]
+    assert shown.ask("SELECT count(*) FROM ferry_masked.consent WHERE granted_ip IS NOT NULL") == [(0,)]
+    assert shown.ask("SELECT sum(total) FROM ferry_masked.customer_order") == shown.ask(
+        "SELECT sum(total) FROM shop.customer_order"
+    )
+
+
+def test_every_column_of_people_is_masked_or_of_what_they_have_bought_or_agreed_to(shown: Pair) -> None:
+    data_map = personal.load(ROUTE)
+    open_ = {Category.PURCHASE, Category.LOYALTY, Category.CONSENT}
+    for entity in ROUTE.entities:
+        schema, _, table = entity.partition(".")
+        text = shown.ask(f"SELECT pg_get_viewdef('ferry_masked.{table}'::regclass, true)")[0][0]
+        for column in columns_of(shown, (schema, table)):
+            line = data_map.find(schema, table, column)
+            assert line
+            shows = [s.strip(" ,") for s in str(text).partition("FROM")[0].removeprefix(" SELECT").splitlines()]
+            if line.category.of_people and line.category not in open_:
+                assert column not in shows, f"{entity}.{column}"
+
+
+def test_a_mask_says_nothing_in_any_locale(shown: Pair) -> None:
+    [(found,)] = shown.shop.execute(
+        "SELECT ferry_masked.mask(%s)", ("Żółta 7/9, ul. Dr. O'Neill <a.b+c@x.pl> " + "z" * 60,)
+    ).fetchall()
+    assert found == "xxxxx 9/9, xx. Xx. X'Xxxxx <x.x+x@x.xx> xxxxxxxxxxxxxxxxxxxx… (100 characters)"
+
+
+def test_market_sees_those_alone_who_may_be_written_to(shown: Pair) -> None:
+    seen = shown.ask("SELECT purpose::text, channel::text, customer_id FROM ferry_masked.market ORDER BY 1, 2, 3")
+    assert seen == shown.ask("SELECT purpose::text, channel::text, customer_id FROM shop.audience ORDER BY 1, 2, 3")
+    assert seen
+    shown.shop.execute("ALTER TABLE shop.consent DISABLE TRIGGER USER; UPDATE shop.consent SET state = 'withdrawn'")
+    assert shown.ask("SELECT count(*) FROM ferry_masked.market") == [(0,)]
+
+
+def test_made_twice_the_rights_are_the_same(shown: Pair) -> None:
+    acl = (
+        "SELECT c.oid::regclass::text, c.relacl::text, (SELECT string_agg(a.attname || a.attacl::text, ' ' ORDER BY attnum) "
+        "FROM pg_attribute a WHERE a.attrelid = c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname IN ('ferry', 'mirror', 'shop', 'ferry_masked') ORDER BY 1"
+    )
+    before = shown.ask(acl)
+    shown.shop.execute(f"GRANT SELECT, DELETE ON ferry.identity TO {NAMES['view']}".encode())
+    assert shown.ask(acl) != before
+    roles.create(shown.shop, ROUTE)
+    assert shown.ask(acl) == before
+
+
+def test_a_role_of_others_is_refused_and_nothing_is_made(pair: Pair) -> None:
+    pair.shop.execute(f"CREATE ROLE {NAMES['dpo']}".encode())
+    try:
+        with pytest.raises(ConfigError, match=f"role {NAMES['dpo']} exists and is not of shopferry: rename it"):
+            roles.create(pair.shop, ROUTE)
+        assert pair.ask("SELECT rolname FROM pg_roles WHERE rolname LIKE 'ferry\\_%'") == [(NAMES["dpo"],)]
+        assert pair.ask("SELECT to_regnamespace('ferry_masked')") == [(None,)]
+    finally:
+        pair.shop.execute(f"DROP ROLE {NAMES['dpo']}".encode())
+
+
+def test_what_others_have_built_on_the_views_is_named_and_kept(shown: Pair) -> None:
+    shown.shop.execute("CREATE VIEW public.theirs AS SELECT id FROM ferry_masked.customer")
+    with pytest.raises(ConfigError, match=r"drop it first: .*view theirs"):
+        roles.create(shown.shop, ROUTE)
+    assert any("view theirs" in what for what in finish.find_dependents(shown.shop))
+    shown.shop.execute("DROP VIEW public.theirs")
+    assert finish.find_dependents(shown.shop) == []
+
+
+def test_at_the_end_views_and_roles_go_and_a_role_that_owns_something_stays(shown: Pair) -> None:
+    shown.shop.execute(
+        f"CREATE TABLE public.list (id int); ALTER TABLE public.list OWNER TO {NAMES['market']}".encode()
+    )
+    with shown.shop.transaction():
+        done = roles.drop(shown.shop, ROUTE)
+    assert done.dropped == ["schema ferry_masked", *(f"role {NAMES[kind]}" for kind in ("view", "care", "dpo"))]
+    [left] = done.left
+    assert left.startswith(f"role {NAMES['market']} is left, for it is used elsewhere: owns something in ")
+    assert shown.ask("SELECT to_regclass('public.list') IS NOT NULL") == [(True,)]
+    with shown.shop.transaction():
+        assert roles.drop(shown.shop, ROUTE).dropped == []
+
+
+def test_our_role_need_not_make_roles_if_an_administrator_has(pair: Pair) -> None:
+    """The flows' role may not make roles; it says what is to be run, and goes on from there."""
+    pair.shop.execute("CREATE ROLE plain_flow; GRANT CREATE ON DATABASE " + pair.shop.info.dbname + " TO plain_flow")  # type: ignore[arg-type]
+    try:
+        with pair.shop.transaction():
+            pair.shop.execute("SET LOCAL ROLE plain_flow")
+            with pytest.raises(ConfigError) as caught:
+                roles.create(pair.shop, ROUTE)
+        statements = str(caught.value).partition("then try again: ")[2]
+        assert statements.count("CREATE ROLE") == statements.count("COMMENT ON ROLE") == 4
+        pair.shop.execute(statements.encode())
+        assert [name for name, _ in roles.create(pair.shop, ROUTE)] == list(NAMES.values())
+    finally:
+        pair.shop.execute("DROP OWNED BY plain_flow; DROP ROLE plain_flow")
+        with pair.shop.transaction():
+            roles.drop(pair.shop, ROUTE)
