@@ -33,6 +33,7 @@ from replay import own_stack
 from returns import Stay
 from shopferry import db, phase_steps
 from shopferry.backup import backup
+from shopferry.cdc import proof
 from shopferry.cutover import switch, way_back
 from shopferry.cutover.rollback import roll_back
 from shopferry.cutover.section import Steps
@@ -81,7 +82,7 @@ def as_soon_as_met(switched: Callable[[], Steps]) -> Steps:
 
 def settled(settings: Settings) -> int:
     """Wait for both flows, then compare all phases; returns how many rows differ."""
-    way_back.await_both(settings, 120.0)
+    proof.await_both(settings, 120.0)
     return sum(phase_steps.compare(settings, p).open for p in Route.load(settings.route).phases)
 
 

@@ -22,7 +22,7 @@ import psycopg
 from live import Flow
 from looks import Look, differing, look
 from shopferry import stack
-from shopferry.cutover import way_back
+from shopferry.cdc import proof
 from shopferry.settings import SQL_ROOT, Settings, stack_state
 from shopferry.stack import airflow, state, supervisor
 from waiting import until
@@ -188,7 +188,7 @@ class SharedStack:
         """Both flows, or the one that is installed, have applied all."""
         flow.applied()
         if flow.armed():
-            way_back.await_both(flow.settings)
+            proof.await_both(flow.settings)
 
     @staticmethod
     def _forget_positions(settings: Settings) -> None:

@@ -26,6 +26,13 @@ def key_parts(names: Sequence[str], text: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")]
 
 
+def write_key(values: Sequence[object]) -> str:
+    """Write a key as one text, as `key_text` does it in SQL; for numbers, texts and uuids, whose texts are the same here."""
+    if len(values) == 1:
+        return str(values[0])
+    return "/".join(str(v).replace("~", "~0").replace("/", "~1") for v in values)
+
+
 def name_or_expression(text: str) -> Composable:
     """Compose a column, or an expression over columns that a mapping's header has in place of one."""
     return Identifier(text) if text.isidentifier() else SQL("({})").format(SQL(text))

@@ -15,6 +15,7 @@ from cells import MORTAL, TASK, WIRES, Death
 from ground import Ground, Paused
 from shopferry import db, phase_steps
 from shopferry.backup import backup
+from shopferry.cdc import proof
 from shopferry.control import phases
 from shopferry.cutover import switch, way_back
 from shopferry.cutover.rollback import roll_back
@@ -179,7 +180,7 @@ class Bridge:
 
     def check(self, death: Death, book: Path) -> None:
         """Both flows are at their end, nothing differs where that can be said, no write is lost or has failed."""
-        retrying(lambda: way_back.await_both(self.settings))
+        retrying(lambda: proof.await_both(self.settings))
         if death.switch == "rollback":
             for phase in Route.load(self.settings.route).phases:
                 found = retrying(lambda p=phase: phase_steps.compare(self.settings, p))  # type: ignore[misc]

@@ -8,9 +8,10 @@ import pytest
 import real_input
 from live import OPTIONS, RATE, Flow, acknowledged
 from shopferry import db, phase_steps
+from shopferry.cdc import proof
 from shopferry.control import phases
 from shopferry.control.gates import Gate
-from shopferry.cutover import gates, switch, way_back
+from shopferry.cutover import gates, switch
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
 from shopferry.demo.writer import run_beside
@@ -60,7 +61,7 @@ def test_nothing_is_lost_whoever_is_killed(empty: Flow, tmp_path: Path) -> None:
         assert [step for step, _ in done.steps][-1] == "open the new shop"
         assert switch.cut_over(settings, "test").steps == []  # once more: nothing left to do
         until(lambda: acknowledged(book, "shop") >= 80)
-    way_back.await_both(settings)
+    proof.await_both(settings)
     assert not frozen_differences(settings)
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         report = ledger.check(book, legacy, new)
@@ -101,7 +102,7 @@ def test_real_shops_move_under_live_writes(empty: Flow, tmp_path: Path) -> None:
         empty.prepare_switch()
         switch.cut_over(settings, "test")
         until(lambda: acknowledged(book, "shop") >= 60)
-    way_back.await_both(settings)
+    proof.await_both(settings)
     assert not frozen_differences(settings)
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         report = ledger.check(book, legacy, new)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from live import Flow, acknowledged
 from shopferry import db, phase_steps
+from shopferry.cdc import proof
 from shopferry.control import phases
-from shopferry.cutover import gates, switch, way_back
+from shopferry.cutover import gates, switch
 from shopferry.cutover.rollback import roll_back
 from shopferry.demo import ledger, shop
 from shopferry.demo.writer import run_beside
@@ -44,7 +45,7 @@ def test_a_shop_moves_there_and_back_though_the_consumer_is_killed(empty: Flow, 
         until(lambda: acknowledged(book, "legacy") >= enough)
     phase_steps.run_again(settings, "test", lambda _: None)
     assert not empty.differences()
-    way_back.await_both(settings)
+    proof.await_both(settings)
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         report = ledger.check(book, legacy, new)
     assert report.acknowledged >= 30

@@ -22,7 +22,8 @@ import psycopg
 import pytest
 from bouncer import Bouncer, Clients, read, write
 from shopferry import db, phase_steps, stack
-from shopferry.cutover import deadline, locks, routing, section, switch, way_back
+from shopferry.cdc import proof
+from shopferry.cutover import deadline, locks, routing, section, switch
 from shopferry.cutover.rollback import roll_back
 from shopferry.cutover.turn import Turn
 from shopferry.errors import GateError, ShopferryError, TransientError
@@ -39,7 +40,7 @@ PAUSING = Path(__file__).resolve().parents[1] / "crash" / "pausing.py"
 @pytest.fixture(autouse=True)
 def begun_well(settings: Settings, proof_for_gates: None) -> None:
     """What the test before wrote is applied in both stores."""
-    way_back.await_both(settings)
+    proof.await_both(settings)
 
 
 @pytest.fixture

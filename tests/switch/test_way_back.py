@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from live import RATE, Flow, acknowledged
 from shopferry import cli, db, phase_steps, stack
+from shopferry.cdc import proof
 from shopferry.control import phases, quarantine
 from shopferry.control.gates import Gate
 from shopferry.cutover import gates, losses, rollback, switch, way_back
@@ -409,7 +410,7 @@ def test_there_and_back_and_there_again_loses_nothing(ready: Flow, settings: Set
         assert open_stores(settings) == ["shop"]
         enough = acknowledged(book, "shop") + 60
         until(lambda: acknowledged(book, "shop") >= enough)
-    way_back.await_both(settings)
+    proof.await_both(settings)
     with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as new:
         assert quarantine.count_by_reason(legacy) == []
         report = ledger.check(book, legacy, new)

@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import IncompatibleBrokerVersion, KafkaError, UnsupportedVersionError
 
 from shopferry.cdc.clients import naming_broker, open_client
 from shopferry.cdc.envelope import read_committed_ms
@@ -162,6 +162,25 @@ def forget(settings: Settings, route: str, names: Iterable[str]) -> list[str]:
             with suppress(KafkaError):  # a member that has not left yet, or no such group
                 admin.delete_groups([group(route)])
         return there
+
+
+def trim(settings: Settings, applied: Mapping[Partition, int]) -> bool:
+    """Delete what lies before these offsets, all of which was applied; False where the broker deletes no records.
+
+    Raises TransientError if the broker does not answer.
+    """
+    with (
+        naming_broker(settings),
+        closing(open_client(KafkaAdminClient, settings, request_timeout_ms=10_000)) as admin,
+    ):
+        there = set(admin.list_topics())
+        wanted = {TopicPartition(*p): offset for p, offset in applied.items() if p[0] in there and offset > 0}
+        try:
+            if wanted:
+                admin.delete_records(wanted)
+        except (UnsupportedVersionError, IncompatibleBrokerVersion):
+            return False
+    return True
 
 
 def _find_partitions(consumer: KafkaConsumer, wanted: Iterable[str]) -> list[TopicPartition]:

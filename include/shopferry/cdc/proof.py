@@ -17,7 +17,7 @@ from shopferry.cdc.slot import send_beat
 from shopferry.control import chunks, continuity, offsets
 from shopferry.control.offsets import Partition
 from shopferry.db import Connection
-from shopferry.engine.pair import Stores
+from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import GapError, TransientError
 from shopferry.settings import Settings
 
@@ -164,3 +164,14 @@ def broker_ends(s: Stores, settings: Settings) -> Iterator[Callable[[], Mapping[
         yield ends
     finally:
         ends.close()
+
+
+def await_both(settings: Settings, timeout_s: float = 60.0) -> None:
+    """Wait until each store has all that the other has committed by now, echo included; the way back is armed.
+
+    Raises TransientError when a flow takes longer than that.
+    """
+    back = settings.reversed
+    for one in (back, settings, back):  # whichever of them carries, the other mirrors what it has carried
+        with open_stores(one, "await both") as s, broker_ends(s, one) as ends:
+            await_applied(s, ends, timeout_s)

@@ -20,10 +20,10 @@ from shopferry.cdc import metrics
 from shopferry.cdc.applied import Applied
 from shopferry.cdc.envelope import Change, collapse, cut, fill, find_drift
 from shopferry.cdc.fidelity import Fidelity, Wanted, load_standing, read_again
-from shopferry.control import locks, offsets, phases, quarantine, routes
+from shopferry.control import erasures, locks, offsets, phases, quarantine, routes
 from shopferry.control.offsets import Partition, Tally
 from shopferry.db import Connection
-from shopferry.engine import mirror, mirror_rows, witness
+from shopferry.engine import erased, mirror, mirror_rows, witness
 from shopferry.engine.merge import Merger
 from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.outcome import Merged
@@ -82,7 +82,6 @@ class Replay:
         errors go up for the caller's retry. In every case nothing of the batch stays.
         """
         started = time.monotonic()
-        collapsed = collapse(changes)
         tallies, lags = _count(changes), list[int]()
         self.merger.stage(self.route.units)
         with self.target.transaction():
@@ -90,6 +89,8 @@ class Replay:
             if routes.find_installed(self.target, self.route.name) != self.installed:
                 raise FencedError("other mappings were installed since this consumer read its own")
             offsets.advance(self.target, self.route.name, steps)
+            changes = self._bar(changes)
+            collapsed = collapse(changes)
             booked = self._book_witnessed(changes)
             units = [u for phase, state, _ in states if state.live for u in self.route.of(phase)]
             generations = {t: g for phase, _, g in states for t in self.route.tables_of(phase)}
@@ -148,6 +149,16 @@ class Replay:
             self.merger.judge(looked_at, changed)
         return written, self.merger.propagate(units, changed)
 
+    def _bar(self, changes: Sequence[Change]) -> list[Change]:
+        """Bar rows that were erased: what they hold comes no further than here."""
+        if not erasures.has_any(self.target, self.route.base_name):
+            return list(changes)
+        given = [(c, self.tables[c.table]) for c in changes]
+        rows = [(t, erased.name_key(t, c.key), b"{}" if c.row is None else c.row) for c, t in given]
+        barred = erased.find_barred(self.target, self.route.base_name, rows)
+        left = {n: None if row is None else msgspec.json.encode(row) for n, row in barred.items()}
+        return [replace(c, row=left[n]) if n in left else c for n, c in enumerate(changes)]
+
     def _book_witnessed(self, changes: Sequence[Change]) -> dict[str, list[bytes]]:
         """Book every state of the columns that mappings name, before a batch is collapsed to its rows' last.
 
@@ -196,6 +207,8 @@ class Replay:
             read = read_again(self.source, table, [_wanted(changes[n]) for n in from_legacy])
             for n in from_legacy:
                 whole[n] = replace(changes[n], row=read.get(changes[n].key))
+            for n, change in zip(from_legacy, self._bar([whole[n] for n in from_legacy]), strict=True):
+                whole[n] = change
         return whole
 
     def _mirror(self, parts: Sequence[_Part]) -> int:

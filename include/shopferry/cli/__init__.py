@@ -10,13 +10,15 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any
 
 import psycopg
 
 from shopferry import logs
 from shopferry.cli import authoring, check, embedded, move, privacy
-from shopferry.control import backups, differences, optouts
+from shopferry.cli import requests as request_verbs
+from shopferry.control import backups, differences, optouts, requests
 from shopferry.errors import ShopferryError
 from shopferry.retry import describe
 
@@ -58,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_reports,
         _add_privacy,
         _add_consents,
+        _add_requests,
         _add_phases,
         _add_sync,
         _add_verification,
@@ -163,6 +166,33 @@ def _add_consents(verbs: Any) -> None:
     shown.add_argument("--values", action="store_true", help="show IP addresses as they are")
     for made in (shown, _add_verb(whose, "receipt", privacy.consent_receipt)):
         made.add_argument("key", help="the new shop's number of the person; `legacy:7`: of account 7 of legacy")
+
+
+def _add_requests(verbs: Any) -> None:
+    """Add what people ask of the data held on them."""
+    whose = _add_group(verbs, "person", "Who somebody is, in either store.")
+    _add_verb(whose, "find", request_verbs.person_find)
+    those = _add_group(verbs, "request", "What people ask of the data held on them.")
+    one = _add_verb(those, "open", request_verbs.request_open)
+    one.add_argument("kind", choices=requests.KINDS, help="what is asked for")
+    one.add_argument(
+        "keys", nargs="+", metavar="KEY", help="the accounts, as `person find` prints them: legacy:7, shop:103"
+    )
+    one.add_argument("--received", type=date.fromisoformat, help="the day on which it came in, as 2026-11-29 (today)")
+    one.add_argument("--how", required=True, help="how it was made sure that it is they who ask")
+    one.add_argument("--who", help="who made sure (the account that runs this)")
+    _add_verb(those, "list", request_verbs.request_list)
+    decided = _add_verb(those, "decide", request_verbs.request_decide)
+    either = decided.add_mutually_exclusive_group(required=True)
+    either.add_argument("--grant", action="store_true", help="it is granted")
+    either.add_argument("--refuse", metavar="WHY", help="it is refused, and why")
+    decided.add_argument("--despite", metavar="WHY", help="why it is granted although something stands in the way")
+    running = _add_verb(those, "run", request_verbs.request_run)
+    for made in (decided, running):
+        made.add_argument("--who", help="who decides or runs it (the account that runs this)")
+    for made in (_add_verb(those, "show", request_verbs.request_show), decided, running):
+        made.add_argument("number", type=int, help="the request's number")
+    _add_verb(those, "reapply", request_verbs.request_reapply)
 
 
 def _add_phases(verbs: Any) -> None:

@@ -8,7 +8,7 @@ from shopferry.control import locks
 from shopferry.db import Connection, exists
 from shopferry.errors import ConfigError
 
-VERSION = 9
+VERSION = 10
 SQL = Path(__file__).parent / "sql"
 
 
@@ -26,7 +26,7 @@ def install_control(conn: Connection) -> None:
         if row and row[0] > VERSION:
             raise ConfigError(f"control schema is version {row[0]}, this shopferry knows {VERSION}: upgrade shopferry")
     _require_fence_ours(conn)
-    for file in ("schema.sql", "fence.sql"):
+    for file in ("schema.sql", "fence.sql", "erased.sql"):
         conn.execute((SQL / file).read_bytes())
     conn.execute(
         "INSERT INTO ferry.meta (version) VALUES (%s) ON CONFLICT (singleton) DO UPDATE SET version = excluded.version",
@@ -49,7 +49,7 @@ def install_markers(conn: Connection) -> None:
     """
     locks.lock_schema(conn)
     _require_fence_ours(conn)
-    for file in ("markers.sql", "fence.sql"):
+    for file in ("markers.sql", "fence.sql", "erased.sql"):
         conn.execute((SQL / file).read_bytes())
 
 

@@ -110,17 +110,6 @@ def gate(s: Stores | None, settings: Settings) -> Gate:
     )
 
 
-def await_both(settings: Settings, timeout_s: float = 60.0) -> None:
-    """Wait until each store has all that the other has committed by now, echo included; the way back is armed.
-
-    Raises TransientError when a flow takes longer than that.
-    """
-    back = settings.reversed
-    for one in (back, settings, back):  # whichever of them carries, the other mirrors what it has carried
-        with open_stores(one, "await both") as s, broker_ends(s, one) as ends:
-            await_applied(s, ends, timeout_s)
-
-
 def turn(conn: Connection, route: Route | None, *, live: bool) -> None:
     """Have a route's phases be merged from this commit on, or no more; `conn` is to the store that the route writes.
 

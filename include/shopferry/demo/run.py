@@ -18,10 +18,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from shopferry import db, phase_steps, signals, stack
-from shopferry.cdc import slot
+from shopferry.cdc import proof, slot
 from shopferry.control import chunks, phases
 from shopferry.control.phases import State
-from shopferry.cutover import way_back
 from shopferry.demo import leaks, ledger, report, shop
 from shopferry.demo.airflow_client import AirflowClient
 from shopferry.demo.leaks import Personal
@@ -118,7 +117,7 @@ def _move(settings: Settings, airflow: AirflowClient, say: _Steps) -> dict[str, 
 def _check(settings: Settings, book: Path, known: Personal, compared: dict[str, int], say: _Steps) -> dict[str, Any]:
     """Look up every acknowledged write, and every customer in all logs; returns the report."""
     say("checking every write that was acknowledged, in both stores")
-    way_back.await_both(settings)
+    proof.await_both(settings)
     with db.connect(settings.source_dsn, "check") as legacy, db.connect(settings.target_dsn, "check") as new:
         frozen = _compare_frozen(settings, legacy, new)
         compared = {name: compared[name] + frozen[name] for name in compared}

@@ -21,7 +21,7 @@ from shopferry.control.chunks import Chunk, Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.db import Connection
-from shopferry.engine import mirror, mirror_rows, verdicts, witness
+from shopferry.engine import erased, mirror, mirror_rows, verdicts, witness
 from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.pair import Stores
 from shopferry.engine.statements import select_keys_between
@@ -181,6 +181,7 @@ def fetch(stores: Stores, table: MirrorTable, within: Composed) -> None:
             f"legacy table {table.name}: {error.diag.message_primary}, but a mapping reads it: mend the mapping, "
             "then copy the phase anew"
         ) from None
+    erased.bar_incoming(shop, stores.route.base_name, table)
 
 
 def relay(source: Connection, out: Composed, target: Connection, into: Composed) -> None:

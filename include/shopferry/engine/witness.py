@@ -134,7 +134,9 @@ def _compose_unjudged(table: MirrorTable, wanted: tuple[Standardize, ...]) -> by
 def book_copied(target: Connection, table: MirrorTable, columns: Sequence[str], lsn: str, known: str) -> None:
     """Book the rows that stand in the temp table `incoming` as a copy has read them after that position and time."""
     names = SQL(", ").join(map(Identifier, _names(table, columns)))
-    select = SQL("SELECT {}, %s::pg_lsn AS _lsn, %s::timestamptz AS _known, false AS _gone FROM pg_temp.incoming")
+    select = SQL(
+        "SELECT {}, %s::pg_lsn AS _lsn, %s::timestamptz AS _known, false AS _gone FROM pg_temp.incoming WHERE _gone IS NULL"
+    )
     target.execute(_compose_new(table, columns, select.format(names)), (lsn, known))
 
 

@@ -16,7 +16,7 @@ from shopferry.errors import MappingError
 from shopferry.route.headed import read_lines
 from shopferry.route.identifiers import NamePattern, read_pattern
 from shopferry.route.route import Route
-from shopferry.settings import REVERSE, routes_dir
+from shopferry.settings import routes_dir
 
 FILE = "personal.txt"
 BASES = (
@@ -146,9 +146,8 @@ def _say_nothing_named(line: Line, tables: Iterable[tuple[str, str]]) -> str:
 
 def load(route: Route, root: Path | None = None) -> DataMap:
     """Read the route's personal.txt; an empty map where there is none. Raises MappingError with file and line."""
-    name = route.name.removesuffix(REVERSE)
-    file = (root or routes_dir()) / name / FILE
-    return read(file, f"{name}/{FILE}")
+    file = (root or routes_dir()) / route.base_name / FILE
+    return read(file, f"{route.base_name}/{FILE}")
 
 
 def read(file: Path, where: str) -> DataMap:
@@ -216,7 +215,8 @@ def _read_fields(written: Iterable[str], refused: set[str]) -> dict[str, str]:
 
 def _make_line(parts: list[NamePattern], category: Category, fields: Mapping[str, str], where: str) -> Line:
     schema, table, column = parts
-    said = category.of_people or not fields.keys().isdisjoint(_REQUIRED)  # technical data and keys may be people's too
+    # Technical data and keys may be people's too; of them an erasure may take what names the person, and no more is said.
+    said = category.of_people or not fields.keys().isdisjoint({*_REQUIRED} - {"erase"})
     if said and category is not Category.NONE and (missing := [word for word in _REQUIRED if word not in fields]):
         raise ValueError(
             f"{category} wants {', '.join(_REQUIRED)}; {', '.join(missing)} is neither said here nor in a line `{category} -- …`"

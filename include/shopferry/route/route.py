@@ -114,6 +114,11 @@ class Route:
         return self.name.endswith(REVERSE)
 
     @property
+    def base_name(self) -> str:
+        """The name of the folder: that of the route itself, also of the one that leads back."""
+        return self.name.removesuffix(REVERSE)
+
+    @property
     def has_way_back(self) -> bool:
         """Whether there are mappings that lead back."""
         return leads_back(self.name)

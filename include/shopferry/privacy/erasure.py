@@ -1,0 +1,487 @@
+"""Erasing one person in the middle of a move: in the store that is open, then wherever the move has brought their data.
+
+The order of the steps: their rows are noted in the ledger of both stores, which bars them from the mirrors; they are erased
+in the open store, by one transaction, and the stream carries that like any other change; what no mapping reaches is erased in
+the other store; our own copies are swept, the topics trimmed; then everything is searched, and the certificate written. Each
+step may be broken off and is done again, or is found done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from shopferry import db
+from shopferry.cdc import broker, proof
+from shopferry.cdc.proof import await_applied, broker_ends
+from shopferry.control import backups, erasures, locks, mark_key, offsets, phases, requests, routes
+from shopferry.control.erasures import Erased
+from shopferry.control.phases import State
+from shopferry.db import Connection, exists
+from shopferry.engine import erased, marks, mirror
+from shopferry.engine.pair import Stores
+from shopferry.errors import PhaseError, VerificationError
+from shopferry.keys import key_text
+from shopferry.privacy import columns, erasure_plan, person, search
+from shopferry.privacy.erasure_plan import TableErasure
+from shopferry.privacy.person import Questions
+from shopferry.route import personal
+from shopferry.route.entities import name_changed_table, name_witness
+from shopferry.route.route import Route
+from shopferry.settings import Settings, data_dir
+from shopferry.stores import origin
+from shopferry.verify import checksums
+
+CONTACT = "contact"  # the kind of values that are searched for
+PATIENCE_S = 60.0
+_KEPT_UNTIL_CLOSED = [("ferry", "request_value")]
+_FOLDERS = ("log", "reports", "exports")
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """One request's erasure, on connections of its own; `open` is the store that the application writes to."""
+
+    settings: Settings
+    stores: Stores  # of the route itself: legacy is read, the new shop written
+    number: int
+    asked: Questions
+    open: str
+
+    @property
+    def route(self) -> str:
+        """The route's name, which the ledger has."""
+        return self.stores.route.base_name
+
+    @property
+    def other(self) -> str:
+        """The store that is closed."""
+        return "shop" if self.open == "legacy" else "legacy"
+
+    @cached_property
+    def persons(self) -> dict[str, list[str]]:
+        """The keys of the person in each store; what the identity adds is noted, for it forgets who is erased."""
+        given = requests.load_persons(self.stores.target, self.number)
+        found = person.follow(self.stores.target, self.asked, given)
+        for store, keys in found.items():
+            requests.name_persons(self.stores.target, self.number, store, keys)
+        return found
+
+    @cached_property
+    def plans(self) -> dict[str, list[TableErasure]]:
+        """What becomes of each table of each store, in order."""
+        data_map, route = personal.load(self.stores.route), self.stores.route
+        schemas = {"legacy": "public", "shop": route.shop_schema}
+        return {
+            store: erasure_plan.draw(self.connection(store), data_map, store, schemas[store], self.asked.tables(store))
+            for store in person.STORES
+        }
+
+    def connection(self, store: str) -> Connection:
+        """The connection to a store."""
+        return self.stores.source if store == "legacy" else self.stores.target
+
+    def note(self, rows: Sequence[Erased]) -> None:
+        """Note rows in the ledger of both stores."""
+        for store in person.STORES:
+            with self.connection(store).transaction():
+                erasures.note(self.connection(store), self.route, self.number, rows)
+
+
+def run(settings: Settings, number: int, who: str, say: Callable[[str], None] = lambda _: None) -> Mapping[str, Any]:
+    """Erase the person of a granted request, or go on where an earlier run was broken off; returns the certificate.
+
+    A request that is done changes nothing. Raises ConfigError for what is missing, PhaseError while a phase is copied,
+    VerificationError when values are still found in the end; the request goes on running then.
+    """
+    with ExitStack() as stack:
+        route = Route.load(settings.route)
+        source = stack.enter_context(db.connect(settings.source_dsn, "erasure"))
+        target = stack.enter_context(db.connect(settings.target_dsn, "erasure"))
+        request = requests.load(target, route.name, number)
+        if request.state == "done":
+            say(f"request {number} is done since {request.closed:%Y-%m-%d %H:%M}: nothing to do")
+            return request.certificate or {}
+        if request.kind != "erasure" or request.state not in {"granted", "running"}:
+            raise PhaseError(
+                f"request {number} is {request.kind}, {request.state}: only a granted erasure runs "
+                f"(`shopferry request decide {number} --grant`)"
+            )
+        if not locks.try_request(target, number):
+            raise PhaseError(f"request {number} is run by somebody else now")
+        _require_still(target, route.name)
+        for conn in (target, *([source] if exists(source, "ferry.mark_key") else [])):
+            mark_key.record(conn, marks.require_same(target))
+        one = Erasure(
+            settings, Stores(source, target, route), number, person.load(route), routes.find_active(target, route.name)
+        )
+        requests.begin(target, number)
+        done = requests.load_steps(target, number)
+        for name, step in STEPS.items():
+            if name in done:
+                continue
+            say(name)
+            done[name] = step(one)
+            requests.note_step(target, number, name, done[name])
+        certificate = _write_certificate(one, who, done)
+        with target.transaction():
+            requests.close(target, number, certificate)
+        return certificate
+
+
+def _require_still(target: Connection, route: str) -> None:
+    """Raise PhaseError while a phase is being copied or merged: its workers read what is erased meanwhile."""
+    for phase in phases.load_all(target, route):
+        if State(phase.state) in {State.COPYING, State.MERGING}:
+            raise PhaseError(f"phase {phase.phase} is {phase.state}: an erasure waits until it is in sync")
+
+
+def _note_rows(one: Erasure) -> dict[str, Any]:
+    """Note all their rows in both ledgers, and keep the values by which copies are found, until the request is closed."""
+    counts = {}
+    for store in person.STORES:
+        conn = one.connection(store)
+        with conn.transaction():
+            person.stage(conn, one.asked, store, one.persons[store])
+            rows, contacts = _read_rows(conn, one.plans[store])
+        requests.keep_values(one.stores.target, one.number, [(CONTACT, v) for v in sorted(contacts)])
+        one.note(rows)
+        counts[store] = len(rows)
+    for stores in _flows(one):
+        requests.keep_values(one.stores.target, one.number, _read_raws(one, stores))
+    return counts
+
+
+def _read_rows(conn: Connection, plans: Sequence[TableErasure]) -> tuple[list[Erased], set[str]]:
+    """Read the staged person's rows: as the ledger notes them, and the values of their contact columns."""
+    rows, contacts = [], set()
+    for plan in plans:
+        query = SQL("SELECT {}, to_jsonb(t) FROM {} t JOIN {} p ON {}").format(
+            key_text(plan.key, "t"), plan.name, plan.theirs, plan.matches
+        )
+        for key, row in conn.execute(query).fetchall():
+            contacts |= {str(row[c]) for c in plan.contacts if row[c]}
+            if plan.statement:
+                made = erased.mark_row(row, plan.texts, plan.contacts)
+                rows.append(Erased(plan.relation, key, made, None if plan.deletes else plan.clears))
+    return rows, contacts
+
+
+def _flows(one: Erasure) -> list[Stores]:
+    """List the flows that are installed, as pairs of stores: the way there, and the way back where it is armed."""
+    back = one.stores.back
+    return [one.stores, *([back] if back and exists(back.target, "ferry.standardized") else [])]
+
+
+def _read_raws(one: Erasure, s: Stores) -> list[tuple[str, str]]:
+    """Read the raw values of their rows that were judged, as (kind, raw), in a flow's mirror and its witnesses."""
+    tables, found = mirror.load(s.target), set[tuple[str, str]]()
+    keys = _keys_by_table(one)
+    for wanted in {w for unit in s.route.units for w in unit.standardize}:
+        table = tables.get(wanted.table)
+        mine = keys.get(table.relation) if table else None
+        if not table or not mine:
+            continue
+        held = Identifier("ferry", name_witness(table.name)) if wanted.of_witness else table.base
+        query = SQL("SELECT DISTINCT ({})::text FROM {} WHERE {}").format(
+            SQL(wanted.expression), held, checksums.match_keys(table, mine, in_source=False)
+        )
+        found |= {(wanted.kind, raw) for (raw,) in s.target.execute(query).fetchall() if raw is not None}
+    return sorted(found)
+
+
+def _keys_by_table(one: Erasure) -> dict[str, list[str]]:
+    """List the keys that the request has noted, by relation."""
+    found: dict[str, list[str]] = {}
+    for row, number in erasures.load_all(one.stores.target, one.route):
+        if number == one.number:
+            found.setdefault(row.relation, []).append(row.key)
+    return found
+
+
+def _erase_open(one: Erasure) -> dict[str, Any]:
+    """Erase them in the store that is open, in one transaction; what was born since they were noted, too."""
+    with db.connect(_dsn(one, one.open), "erasure of a person") as conn, conn.transaction():
+        person.stage(conn, one.asked, one.open, one.persons[one.open])
+        rows, contacts = _read_rows(conn, one.plans[one.open])
+        counts = _execute(conn, one.plans[one.open])
+    requests.keep_values(one.stores.target, one.number, [(CONTACT, v) for v in sorted(contacts)])
+    one.note(rows)
+    return counts
+
+
+def _erase_other(one: Erasure) -> dict[str, Any]:
+    """Erase in the closed store what no mapping reaches there; nothing of it is carried back."""
+    route, back = one.stores.route, one.stores.route.back
+    plans = one.plans[one.other]
+    if one.other == "shop":  # there all but this comes from mappings
+        plans = [p for p in plans if ".".join(p.table) not in route.entities]
+    if not plans:
+        return {}
+    with db.connect(_dsn(one, one.other), "erasure of a person") as conn:
+        if back:
+            origin.take(conn, (route if one.other == "shop" else back).name)
+        with conn.transaction():
+            conn.execute(f"SELECT {origin.WRITER}{', ' + origin.MARK if back else ''}".encode())
+            person.stage(conn, one.asked, one.other, one.persons[one.other])
+            return _execute(conn, plans)
+
+
+def _execute(conn: Connection, plans: Sequence[TableErasure]) -> dict[str, Any]:
+    """Execute the plans' statements; returns the rows that went or were emptied, and those that were kept, by table."""
+    counts: dict[str, Any] = {}
+    for plan in plans:
+        kept = conn.execute(SQL("SELECT count(*) FROM {}").format(plan.theirs)).fetchone() if plan.kept else None
+        if plan.statement:
+            counts[plan.relation] = {"deleted" if plan.deletes else "emptied": conn.execute(plan.statement).rowcount}
+        if kept and kept[0]:
+            why = [{"column": k.column, "why": k.why, "until": k.keep} for k in plan.kept]
+            counts.setdefault(plan.relation, {})["kept"] = {"rows": kept[0], "columns": why}
+    return counts
+
+
+def _await(one: Erasure) -> dict[str, Any]:
+    """Wait until the stream has carried the erasure, and what came of it."""
+    s = one.stores
+    states = {State(p.state) for p in phases.load_all(s.target, s.route.name)}
+    if states <= {State.NEW}:
+        return {}
+    if one.open == "shop" and s.route.back:
+        proof.await_both(one.settings, PATIENCE_S)
+        return {}
+    with broker_ends(s, one.settings) as ends:
+        return {"lsn": await_applied(s, ends, PATIENCE_S).lsn}
+
+
+def _sweep(one: Erasure) -> dict[str, Any]:
+    """Sweep our own copies: states that witnesses hold, verdicts on values that no live row holds, texts kept beside legacy."""
+    counts = {}
+    for s in _flows(one):
+        states = _forget_states(one, s)
+        counts[s.names[1]] = {
+            "states": states,
+            "verdicts": _forget_verdicts(one, s),
+            "overflow": _forget_overflow(one, s),
+        }
+    return counts
+
+
+def _forget_states(one: Erasure, s: Stores) -> int:
+    """Delete the states of their rows from the flow's witnesses, and merge what was made of them."""
+    tables, keys, count = mirror.load(s.target), _keys_by_table(one), 0
+    s.merger.stage(s.route.units)
+    for name in s.route.witnessed:
+        table = tables[name]
+        if not (mine := keys.get(table.relation)):
+            continue
+        names = SQL(", ").join(map(Identifier, table.key))
+        with s.target.transaction():
+            live = {p for p, state, _ in phases.lock(s.target, s.route.name) if state.live}
+            s.merger.hold()
+            count += s.target.execute(
+                SQL(
+                    "WITH gone AS (DELETE FROM {} WHERE {} RETURNING {keys}), noted AS (INSERT INTO {} ({keys}) "
+                    "SELECT DISTINCT {keys} FROM gone RETURNING 1) SELECT FROM gone"
+                ).format(
+                    Identifier("ferry", name_witness(name)),
+                    checksums.match_keys(table, mine, in_source=False),
+                    Identifier("pg_temp", name_changed_table(table.relation)),
+                    keys=names,
+                )
+            ).rowcount
+            s.merger.propagate([u for u in s.route.units if u.phase in live], {table.relation})
+    return count
+
+
+def _forget_verdicts(one: Erasure, s: Stores) -> int:
+    """Delete the verdicts on their raw values, but for those that somebody else's row holds as well."""
+    kinds: dict[str, list[Composed]] = {}
+    tables = mirror.load(s.target)
+    for wanted in {w for unit in s.route.units for w in unit.standardize}:
+        if wanted.table in tables:
+            held = Identifier("ferry", name_witness(wanted.table)) if wanted.of_witness else tables[wanted.table].view
+            kinds.setdefault(wanted.kind, []).append(
+                SQL("SELECT ({})::text AS raw FROM {}").format(SQL(wanted.expression), held)
+            )
+    count = 0
+    by_kind: dict[str, list[str]] = {}
+    for kind, value in requests.load_values(one.stores.target, one.number):
+        by_kind.setdefault(kind, []).append(value)
+    for kind, values in by_kind.items():
+        if kind == CONTACT:
+            continue
+        used = SQL(" UNION ALL ").join(kinds.get(kind, [])) if kinds.get(kind) else SQL("SELECT NULL AS raw")
+        with s.target.transaction():
+            locks.lock_verdicts(s.target)
+            count += s.target.execute(
+                SQL(
+                    "DELETE FROM ferry.standardized v WHERE v.kind = {} "
+                    "AND md5(v.raw) IN (SELECT md5(r) FROM unnest(%s::text[]) r) AND v.raw = ANY(%s) "
+                    "AND v.raw NOT IN (SELECT u.raw FROM ({}) u WHERE u.raw = ANY(%s))"
+                ).format(Literal(kind), used),
+                (values, values, values),
+            ).rowcount
+    return count
+
+
+def _forget_overflow(one: Erasure, s: Stores) -> int:
+    """Delete the texts of their rows that legacy is too short for."""
+    keys = _keys_by_table(one)
+    count = 0
+    for relation, mine in keys.items():
+        store, _, table = relation.partition(".")
+        if store == ("legacy" if s.route.reverse else "shop"):
+            entity = f"public.{table}" if s.route.reverse else f"{s.route.shop_schema}.{table}"
+            count += s.target.execute(
+                "DELETE FROM ferry.kept WHERE entity = %s AND array_to_string(key, '/') = ANY(%s)", (entity, mine)
+            ).rowcount
+    return count
+
+
+def _trim(one: Erasure) -> dict[str, Any]:
+    """Trim the topics to what both directions have applied."""
+    found = {}
+    for s in _flows(one):
+        settings = one.settings.reversed if s.route.reverse else one.settings
+        applied = offsets.load(s.target, s.route.name)
+        found[s.route.name] = len(applied) if broker.trim(settings, applied) else "the broker deletes no records"
+    return found
+
+
+def _search(one: Erasure) -> dict[str, Any]:
+    """Search both stores and our files. Raises VerificationError when a value stands where the map does not keep it."""
+    values = _find_searched(one)
+    ours, theirs = columns.load_ours(), personal.load(one.stores.route)
+    schema = one.stores.route.shop_schema
+
+    def keeps(store: str) -> Callable[[str, str, str], bool]:
+        def kept(within: str, table: str, column: str) -> bool:
+            named = {"public": "legacy", "mirror": "legacy" if store == "shop" else "shop"}.get(within, within)
+            if store == "shop" and within == "public" == schema:
+                named = schema
+            line = (ours if within == "ferry" else theirs).find(named, table, column)
+            return line is not None and line.erase == "keep"
+
+        return kept
+
+    found: dict[str, int] = {}
+    for store in person.STORES:
+        counts = search.search_store(one.connection(store), values, keeps(store), _KEPT_UNTIL_CLOSED)
+        found |= {f"{store}: {place}": n for place, n in counts.items()}
+    found |= search.search_files([data_dir() / folder for folder in _FOLDERS], values)
+    if found:
+        listed = ", ".join(f"{place} ({n})" for place, n in found.items())
+        raise VerificationError(
+            f"request {one.number}: values of the person still stand in {listed}; add what belongs to them to "
+            f"{one.asked.where}, or what the law keeps to {personal.FILE}, and run the request again"
+        )
+    return {"values": len(values), "found": 0}
+
+
+def _find_searched(one: Erasure) -> list[str]:
+    """Find the values to search for: contacts that nobody else has."""
+    values = {v for kind, v in requests.load_values(one.stores.target, one.number) if kind == CONTACT}
+    for store in person.STORES:
+        for plan in one.plans[store]:
+            for column in plan.contacts:
+                if column in {k.column for k in plan.kept}:
+                    continue
+                rows = one.connection(store).execute(
+                    SQL("SELECT DISTINCT {0}::text FROM {1} WHERE {0}::text = ANY(%s)").format(
+                        Identifier(column), plan.name
+                    ),
+                    (sorted(values),),
+                )
+                values -= {str(v) for (v,) in rows.fetchall()}
+    return sorted(values)
+
+
+def _write_certificate(one: Erasure, who: str, done: Mapping[str, Any]) -> dict[str, Any]:
+    """Write what was done, without a value: counts by table, what is kept till when, and which backups end later."""
+    return {
+        "request": one.number,
+        "route": one.route,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "by": who,
+        "open store": one.open,
+        "steps": dict(done),
+        "backups that still hold the person": [
+            {"store": b.store, "taken": b.taken.isoformat(timespec="seconds")}
+            for b in backups.list_all(one.stores.target, one.route)
+        ],
+    }
+
+
+def reapply(settings: Settings) -> dict[str, int]:
+    """Erase again what the ledgers name, in both stores, after one of them was restored from a backup; returns rows by store.
+
+    A row is erased when it holds what was erased there: a key that was given to somebody else is left alone. What a ledger
+    lost with its store is taken from the other.
+    """
+    counts = {}
+    with ExitStack() as stack:
+        route = Route.load(settings.route)
+        source = stack.enter_context(db.connect(settings.source_dsn, "erasure"))
+        target = stack.enter_context(db.connect(settings.target_dsn, "erasure"))
+        stores, asked = Stores(source, target, route), person.load(route)
+        one = Erasure(settings, stores, 0, asked, routes.find_active(target, route.name))
+        _join_ledgers(source, target, one.route)
+        noted = {(row.relation, row.key): row for row, _ in erasures.load_all(target, one.route)}
+        for store in person.STORES:
+            with db.connect(_dsn(one, store), "erasure of a person") as conn:
+                if store == one.other and route.back:
+                    origin.take(conn, (route if store == "shop" else route.back).name)
+                with conn.transaction():
+                    if store == one.other:
+                        conn.execute(f"SELECT {origin.WRITER}{', ' + origin.MARK if route.back else ''}".encode())
+                    counts[store] = sum(_erase_again(conn, plan, noted) for plan in one.plans[store])
+    return counts
+
+
+def _join_ledgers(source: Connection, target: Connection, route: str) -> None:
+    """Give each store's ledger what only the other has."""
+    for one, other in ((source, target), (target, source)):
+        for row, number in erasures.load_all(one, route):
+            erasures.note(other, route, number, [row])
+
+
+def _erase_again(conn: Connection, plan: TableErasure, noted: Mapping[tuple[str, str], Erased]) -> int:
+    """Erase the rows of one table that hold what was erased; returns how many."""
+    keys = [key for relation, key in noted if relation == plan.relation]
+    if not keys or not plan.statement:
+        return 0
+    rows = conn.execute(
+        SQL("SELECT {0}, to_jsonb(t) FROM {1} t WHERE {0} = ANY(%s)").format(key_text(plan.key, "t"), plan.name),
+        (keys,),
+    ).fetchall()
+    theirs = [key for key, row in rows if erased.is_same(noted[plan.relation, key], plan.texts, row)]
+    names = SQL(", ").join(SQL("t.{}").format(Identifier(k)) for k in plan.key)
+    conn.execute(
+        SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} t WHERE {} = ANY(%s)").format(
+            plan.theirs, names, plan.name, key_text(plan.key, "t")
+        ),
+        (theirs,),
+    )
+    return conn.execute(plan.statement).rowcount
+
+
+def _dsn(one: Erasure, store: str) -> str:
+    return one.settings.source_dsn if store == "legacy" else one.settings.target_dsn
+
+
+STEPS: Mapping[str, Callable[[Erasure], dict[str, Any]]] = {
+    "note their rows": _note_rows,
+    "erase in the open store": _erase_open,
+    "await the stream": _await,
+    "erase in the other store": _erase_other,
+    "await what came of it": _await,
+    "sweep our copies": _sweep,
+    "trim the topics": _trim,
+    "search": _search,
+}

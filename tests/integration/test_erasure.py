@@ -1,0 +1,150 @@
+"""Erasing a person in the middle of a move: nothing of them is left, nothing brings them back, all else stays as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+from pair import ROUTE, Pair
+from shopferry.control import erasures, requests
+from shopferry.control.requests import Opening
+from shopferry.engine import backfill
+from shopferry.privacy import erasure, person
+from shopferry.privacy.erasure import Erasure
+from shopferry.settings import Settings
+from shopferry.verify import repair
+
+PEOPLE = (
+    "INSERT INTO customers (id, login, email, full_name, phone, bill_street, bill_country, newsletter, created_at) VALUES "
+    "(1, 'ewalis', 'ewa.lis@example.com', 'Ewa Lisowska', '601234567', 'Jasna 7', 'PL', 'T', '2015-01-01'), "
+    "(2, 'jankot', 'jan.kot@example.com', 'Jan Kotarski', '601234568', 'Jasna 9', 'PL', 'N', '2015-01-01')",
+    "INSERT INTO addresses (id, customer_id, full_name, street, postcode, city, country, phone, deleted) VALUES "
+    "(5, 1, 'Ewa Lisowska', 'Krótka 3', '00-001', 'Warszawa', 'PL', '601234567', 'N'), "
+    "(6, 1, 'Ewa Lisowska', 'Długa 33', '00-001', 'Warszawa', 'PL', NULL, 'T'), "
+    "(7, 2, 'Jan Kotarski', 'Krótka 5', '00-001', 'Warszawa', 'PL', NULL, 'N')",
+    "INSERT INTO consents (id, customer_id, channel, granted, granted_at, wording, ip) VALUES "
+    "(8, 1, 'email', 'T', '2019-01-01', 'v1', '192.0.2.7'), (9, 2, 'email', 'T', '2019-01-01', 'v1', NULL)",
+    "INSERT INTO orders (id, number, customer_id, email, status_code, total, currency, payment_code, delivery_code, "
+    "delivery_cost, ship_name, ship_street, ship_postcode, ship_city, ship_country, ship_phone, note, created_at) VALUES "
+    "(20, 'A1', 1, 'ewa.lis@example.com', 'DONE', 10, 'PLN', 'BLIK', 'INPOST', 0, 'Ewa Lisowska', 'Krótka 3', '00-001', "
+    "'Warszawa', 'PL', '601234567', 'dzwonić do Ewy', '2020-01-01'), "
+    "(21, 'A2', 0, 'Ewa.Lis@example.com', 'DONE', 10, 'PLN', 'BLIK', 'INPOST', 0, 'Ewa Lisowska', 'Krótka 3', '00-001', "
+    "'Warszawa', 'PL', NULL, NULL, '2020-01-01'), "
+    "(22, 'A3', 2, 'jan.kot@example.com', 'DONE', 10, 'PLN', 'BLIK', 'INPOST', 0, 'Jan Kotarski', 'Krótka 5', '00-001', "
+    "'Warszawa', 'PL', NULL, NULL, '2020-01-01')",
+    "INSERT INTO order_items (id, order_id, sku, name, quantity, unit_price, vat_rate, line_total) VALUES "
+    "(30, 20, 'S', 'Rzecz', 1, 10, 23, 10), (31, 21, 'S', 'Rzecz', 1, 10, 23, 10), (32, 22, 'S', 'Rzecz', 1, 10, 23, 10)",
+    "INSERT INTO order_invoices (id, order_id, number, buyer_name, buyer_street, total, currency, issued_at) VALUES "
+    "(40, 20, 'F1', 'Ewa Lisowska', 'Jasna 7', 10, 'PLN', '2020-01-02')",
+    "INSERT INTO loyalty_accounts (id, customer_id, card_number, points, tier, created_at) VALUES "
+    "(50, 1, '2800000000001', 5, 'standard', '2020-01-01'), (51, 2, '2800000000002', 5, 'standard', '2020-01-01')",
+    "INSERT INTO loyalty_log (id, account_id, kind, points, note, created_at) VALUES "
+    "(60, 50, 'E', 5, 'dla Ewy', '2020-01-01'), (61, 51, 'E', 5, NULL, '2020-01-01')",
+)
+EWA = ("ewa.lis@example.com", "601234567", "Krótka 3", "Długa 33", "dla Ewy", "dzwonić do Ewy", "192.0.2.7")
+
+
+@pytest.fixture
+def moved(pair: Pair) -> Pair:
+    pair.write(*PEOPLE)
+    pair.sync()
+    pair.pass_phases()
+    return pair
+
+
+def open_erasure(pair: Pair, store: str = "legacy", key: str = "1") -> Erasure:
+    """A granted request to erase a person, as it begins to run."""
+    asked = person.load(ROUTE)
+    number = requests.open_request(
+        pair.shop, "demo", Opening("erasure", date(2026, 1, 2), "care", "passport"), {store: [key]}
+    )
+    requests.grant(pair.shop, number, "dpo", None)
+    settings = Settings(dsn(pair.legacy), dsn(pair.shop), kafka="127.0.0.1:1")
+    return Erasure(settings, pair.stores, number, asked, "legacy")
+
+
+def dsn(conn: object) -> str:
+    info = conn.info  # type: ignore[attr-defined]
+    return f"{info.dsn} password={info.password}"
+
+
+def erase(pair: Pair, one: Erasure) -> Iterator[str]:
+    """Run the steps one by one, with the tap in the place of the broker; yields each one's name before it runs."""
+    for name, step in erasure.STEPS.items():
+        yield name
+        if "await" in name:
+            pair.sync()
+        elif name != "trim the topics":
+            requests.note_step(pair.shop, one.number, name, step(one))
+
+
+def count_places(pair: Pair, *values: str) -> dict[str, int]:
+    """Where any of these values stands, the invoice aside."""
+    from shopferry.privacy import search
+
+    def keeps(_: str, table: str, column: str) -> bool:
+        return table == "order_invoices" or table == "order_invoice"
+
+    held = [("ferry", "request_value")]
+    return {
+        f"{store}: {place}": count
+        for store, conn in (("legacy", pair.legacy), ("shop", pair.shop))
+        for place, count in search.search_store(conn, values, keeps, held).items()
+    }
+
+
+def test_nothing_of_the_person_is_left_and_all_else_is_as_it_was(moved: Pair) -> None:
+    assert len(count_places(moved, *EWA)) > 10
+    jan = "jan.kot@example.com", "601234568", "Kotarski"
+    before = count_places(moved, *jan)
+    one = open_erasure(moved)
+    for _ in erase(moved, one):
+        pass
+    assert count_places(moved, *EWA) == {}
+    invoiced = moved.ask("SELECT DISTINCT raw FROM ferry.standardized WHERE raw LIKE '%Lisow%' OR raw LIKE '%Jasna 7%'")
+    assert sorted(invoiced) == [("Ewa Lisowska",), ("Jasna 7",)]
+    assert count_places(moved, *jan) == before
+    moved.check()
+    assert moved.ask("SELECT legacy_customer_id FROM shop.customer") == [(2,)]
+    assert moved.ask("SELECT number, customer_id IS NULL FROM shop.customer_order ORDER BY 1") == [
+        ("A1", True),
+        ("A2", True),
+        ("A3", False),
+    ]
+    assert moved.ask("SELECT buyer_name FROM shop.order_invoice") == [("Ewa Lisowska",)]
+    assert moved.ask("SELECT balance FROM shop.loyalty_account") == [(5,)]
+
+
+def test_an_old_backup_of_legacy_brings_nobody_back_and_a_number_given_out_again_is_let_in(moved: Pair) -> None:
+    old = moved.legacy.execute("SELECT * FROM customers WHERE id = 1").fetchall()[0]
+    one = open_erasure(moved)
+    for _ in erase(moved, one):
+        pass
+    columns = [c.name for c in moved.legacy.execute("SELECT * FROM customers LIMIT 0").description or ()]
+    moved.legacy.execute("DELETE FROM customers WHERE id = 1")
+    moved.legacy.execute(
+        f"INSERT INTO customers ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})".encode(), old
+    )
+    moved.legacy.execute(
+        "INSERT INTO addresses (id, customer_id, full_name, street, postcode, city, country, phone, deleted) VALUES "
+        "(5, 1, 'Ewa Lisowska', 'Krótka 3', '00-001', 'Warszawa', 'PL', '601234567', 'N'), "
+        "(6, 2, 'Jan Kotarski', 'Nowa 1', '00-001', 'Warszawa', 'PL', NULL, 'N')"
+    )
+    moved.sync()
+    places = count_places(moved, *EWA)
+    assert {p for p in places if p.startswith("shop")} == set()
+    assert moved.ask("SELECT street FROM shop.customer_address WHERE legacy_address_id IN (5, 6)") == [("Nowa 1",)]
+    backfill.resync(moved.stores, "test", moved.log.ends)
+    assert {p for p in count_places(moved, *EWA) if p.startswith("shop")} == set()
+    verification = moved.verify("contacts")  # legacy holds what it must not: that is told, and no repair carries it on
+    assert {d.target for d in verification.differences} == {"customers", "addresses"}
+    repair.repair(moved.stores, "contacts", lambda: None, "test")
+    assert {p for p in count_places(moved, *EWA) if p.startswith("shop")} == set()
+    moved.legacy.execute(
+        "INSERT INTO customers (id, email, full_name, newsletter, created_at) VALUES "
+        "(77, 'ewa.lis@example.com', 'Ewa Lisowska', 'N', now())"
+    )
+    moved.sync()
+    assert moved.ask("SELECT legacy_customer_id FROM shop.customer WHERE email = 'ewa.lis@example.com'") == [(77,)]
+    assert len(erasures.load_all(moved.shop, "demo")) == len(erasures.load_all(moved.legacy, "demo")) > 5
