@@ -1,7 +1,7 @@
 -- entity: public.address_useraddress
 -- key:    id
 -- scope:  id
--- source: shop.customer_address(clean.legacy_id(metadata)), shop.customer
+-- source: shop.customer_address(clean.legacy_id(metadata)), shop.customer_address, shop.customer
 -- index:  shop.customer_address(customer_id)
 -- after:  contacts/auth_user
 -- The address book. Oscar works out hash and search_text when it saves an address; until then a new one has its number for a hash.
@@ -47,3 +47,6 @@ CROSS JOIN LATERAL (
 
 -- lineage: shop.customer
 SELECT clean.legacy_id(d.metadata) FROM changed c JOIN shop.customer_address d ON d.customer_id = c.id;
+
+-- lineage: shop.customer_address
+SELECT clean.legacy_id(d.metadata) FROM changed c JOIN shop.customer_address d ON d.customer_id = c.customer_id;
