@@ -161,7 +161,8 @@ def test_what_is_born_in_medusa_goes_back_and_is_known_again(oscar: Pair) -> Non
     ]
 
 
-def test_of_several_default_addresses_all_follow_the_one_that_medusa_has(oscar: Pair) -> None:
+@pytest.mark.parametrize("change", ["is_default_shipping = false", "deleted_at = now()"])
+def test_of_several_default_addresses_all_follow_the_one_that_medusa_has(oscar: Pair, change: str) -> None:
     [(user,)] = oscar.legacy.execute(
         """SELECT d.user_id FROM address_useraddress d JOIN auth_user u ON u.id = d.user_id AND NOT u.is_staff
            WHERE d.line1 > '' GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 1"""
@@ -173,7 +174,7 @@ def test_of_several_default_addresses_all_follow_the_one_that_medusa_has(oscar: 
         back.pass_phases()
         fence.lift_fence(oscar.shop, oscar.route.shop_tables)
         assert (back.one(defaults) or 0) > 1
-        medusa.execute("UPDATE customer_address SET is_default_shipping = false WHERE is_default_shipping")
+        medusa.execute(f"UPDATE customer_address SET {change} WHERE is_default_shipping".encode())
         back.sync()
         assert back.one(defaults) == 0
         assert [d for d in back.verify("contacts").differences if d.kind != "extra"] == []

@@ -42,7 +42,7 @@ CROSS JOIN LATERAL (
            coalesce(bool_or(x.is_default_billing AND y.is_default_for_billing), false) AS billing
     FROM shop.customer_address x
     JOIN public.address_useraddress y ON y.id = clean.legacy_id(x.metadata)
-    WHERE x.customer_id = d.customer_id AND x.id <> d.id
+    WHERE x.customer_id = d.customer_id AND x.id <> d.id AND x.deleted_at IS NULL
 ) o;
 
 -- lineage: shop.customer
