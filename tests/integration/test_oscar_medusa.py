@@ -159,3 +159,22 @@ def test_what_is_born_in_medusa_goes_back_and_is_known_again(oscar: Pair) -> Non
     assert oscar.ask("SELECT id, first_name FROM customer WHERE email = 'nowa@example.com'") == [
         ("cus_01M8HF1RQG3R9J0YWEY3VYWC2E", "Nowsza")
     ]
+
+
+@pytest.mark.parametrize("change", ["is_default_shipping = false", "deleted_at = now()"])
+def test_of_several_default_addresses_all_follow_the_one_that_medusa_has(oscar: Pair, change: str) -> None:
+    [(user,)] = oscar.legacy.execute(
+        """SELECT d.user_id FROM address_useraddress d JOIN auth_user u ON u.id = d.user_id AND NOT u.is_staff
+           WHERE d.line1 > '' GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 1"""
+    ).fetchall()
+    oscar.write(f"UPDATE address_useraddress SET is_default_for_shipping = true WHERE user_id = {user}")
+    oscar.pass_phases()
+    defaults = f"SELECT count(*) FROM address_useraddress WHERE user_id = {user} AND is_default_for_shipping"
+    with armed(oscar) as back, connect(read_dsn(oscar.shop)) as medusa:
+        back.pass_phases()
+        fence.lift_fence(oscar.shop, oscar.route.shop_tables)
+        assert (back.one(defaults) or 0) > 1
+        medusa.execute(f"UPDATE customer_address SET {change} WHERE is_default_shipping".encode())
+        back.sync()
+        assert back.one(defaults) == 0
+        assert [d for d in back.verify("contacts").differences if d.kind != "extra"] == []

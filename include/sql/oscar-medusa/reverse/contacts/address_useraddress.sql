@@ -1,7 +1,7 @@
 -- entity: public.address_useraddress
 -- key:    id
 -- scope:  id
--- source: shop.customer_address(clean.legacy_id(metadata)), shop.customer
+-- source: shop.customer_address(clean.legacy_id(metadata)), shop.customer_address, shop.customer
 -- index:  shop.customer_address(customer_id)
 -- after:  contacts/auth_user
 -- The address book. Oscar works out hash and search_text when it saves an address; until then a new one has its number for a hash.
@@ -42,8 +42,11 @@ CROSS JOIN LATERAL (
            coalesce(bool_or(x.is_default_billing AND y.is_default_for_billing), false) AS billing
     FROM shop.customer_address x
     JOIN public.address_useraddress y ON y.id = clean.legacy_id(x.metadata)
-    WHERE x.customer_id = d.customer_id AND x.id <> d.id
+    WHERE x.customer_id = d.customer_id AND x.id <> d.id AND x.deleted_at IS NULL
 ) o;
 
 -- lineage: shop.customer
 SELECT clean.legacy_id(d.metadata) FROM changed c JOIN shop.customer_address d ON d.customer_id = c.id;
+
+-- lineage: shop.customer_address
+SELECT clean.legacy_id(d.metadata) FROM changed c JOIN shop.customer_address d ON d.customer_id = c.customer_id;
