@@ -103,7 +103,7 @@ def test_nobody_gets_in_without_a_password(server: Airflow) -> None:
 def test_all_see_the_page_and_a_viewer_starts_nothing(server: Airflow, user: str, may: bool) -> None:
     api = server.log_in(user, f"secret of {user}")
     assert api("GET", "/shopferry/")[0] == 200
-    assert api(*TRIGGER)[0] == (404 if may else 403)  # nobody has parsed the DAGs here, so whoever may asks for none
+    assert api(*TRIGGER)[0] == (404 if may else 403)  # no DAG is parsed here
 
 
 def test_the_script_run_again_gives_new_passwords(server: Airflow) -> None:

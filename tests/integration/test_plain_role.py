@@ -12,6 +12,8 @@ from psycopg.conninfo import make_conninfo
 from shopferry import assess, db
 from shopferry.assess import readiness
 from shopferry.demo.generator import seed
+from shopferry.errors import ConfigError
+from shopferry.privacy import roles
 from shopferry.settings import PROJECT, Settings
 from shopferry.stores import origin
 
@@ -64,6 +66,36 @@ def test_its_rights_are_enough_and_none_is_too_many(plain: tuple[str, str], monk
     finally:
         pair.close_tap(pair.legacy)
         pair.close()
+
+
+def test_it_gives_rights_to_roles_that_an_administrator_has_made_and_leaves_them_at_the_end(
+    plain: tuple[str, str], make_db: Callable[..., str]
+) -> None:
+    prepare(*plain, lambda conn: seed(conn, customers=10))
+    names = [roles.name_role(ROUTE.name, kind) for kind in roles.KINDS]
+    with db.connect(plain[1], "test") as shop, db.connect(make_db("admin"), "test") as admin:
+        with pytest.raises(ConfigError) as caught:
+            roles.create(shop, ROUTE)
+        statements = str(caught.value).partition("then try again: ")[2]
+        assert statements.count("CREATE ROLE") == statements.count("COMMENT ON ROLE") == 4
+        admin.execute(statements.encode())
+        try:
+            assert [name for name, _ in roles.create(shop, ROUTE)] == names
+            assert roles.create(shop, ROUTE)
+            assert shop.execute(
+                "SELECT has_table_privilege(%s, 'ferry_masked.customer', 'SELECT'), "
+                "has_table_privilege(%s, 'shop.customer', 'SELECT')",
+                (names[1], names[3]),
+            ).fetchall() == [(True, True)]
+            with shop.transaction():
+                done = roles.drop(shop, ROUTE)
+            assert done.dropped == ["schema ferry_masked"]
+            assert done.left == [
+                f"role {n} is left, for we may not drop it: an administrator can, by DROP ROLE {n}" for n in names
+            ]
+        finally:
+            for name in names:
+                admin.execute(f"DROP ROLE {name}".encode())
 
 
 def test_the_script_grants_what_marking_needs() -> None:

@@ -122,7 +122,7 @@ def _check_excess(conn: Connection, subject: str) -> Iterator[Finding]:
             f"role {role}",
             Severity.WARNING,
             f"role {role} has too many rights in the {subject}: {', '.join(too_many)}",
-            "whoever has its password, or a fault of ours, can do there what no move needs",
+            "with its password, or by a fault of ours, more can be read and changed there than the move's tables",
             f"ALTER ROLE {role} {' '.join(f'NO{word}' for word in too_many)}; what it needs instead is listed in "
             "docs/howto/secured-wire.md",
         )
