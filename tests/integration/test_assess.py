@@ -40,7 +40,12 @@ INSERT INTO loyalty_log (account_id, kind, points, order_id, created_at)
 SELECT n, 'E', 7, n, '2022-01-02' FROM generate_series(1, 5) n;
 INSERT INTO loyalty_redemptions (account_id, reward, points, status, created_at) VALUES (1, 'Bon', 5, 'done', '2023-01-01');
 """
-ORDINARY = {"legacy store", "legacy customers.pass_hash", "legacy orders.currency"}  # of a store without a defect
+ORDINARY = {
+    "legacy store",
+    "role shopferry",
+    "legacy customers.pass_hash",
+    "legacy orders.currency",
+}  # of a store without a defect
 
 
 @dataclass
@@ -454,6 +459,31 @@ def test_rights_that_are_missing_block(stores_: Stores) -> None:
     assert "role poor may not mark its writes by a replication origin" in said
     assert any(re.match("role poor does not own addresses, .*orders", text) for text in said)
     assert "role poor does not own shop.customer" in {text.split(",")[0] for text in said}
+
+
+@pytest.mark.parametrize(
+    ("rights", "said"),
+    [
+        ("SUPERUSER CREATEROLE BYPASSRLS", "SUPERUSER"),  # the first includes the others
+        ("CREATEROLE", "CREATEROLE"),
+        ("BYPASSRLS CREATEROLE", "CREATEROLE, BYPASSRLS"),
+        ("REPLICATION CREATEDB", None),
+    ],
+)
+@pytest.mark.parametrize("store", ["legacy store", "new shop"])
+def test_rights_that_no_move_needs_are_found(stores_: Stores, rights: str, said: str | None, store: str) -> None:
+    stores_.legacy.execute(f"CREATE ROLE rich LOGIN PASSWORD 'secret' {rights}".encode())
+    dsn = stores_.settings.source_dsn if store == "legacy store" else stores_.settings.target_dsn
+    try:
+        with db.connect(re.sub(r"//[^@]+@", "//rich:secret@", dsn), "test") as conn:
+            check = readiness.check_legacy if store == "legacy store" else readiness.check_shop
+            found = [f for f in check(conn, ROUTE) if f.subject == "role rich"]
+    finally:
+        stores_.legacy.execute("DROP ROLE rich")
+    assert [f.text for f in found] == ([f"role rich has too many rights in the {store}: {said}"] if said else [])
+    assert [(f.severity, f.blocking) for f in found] == ([(Severity.WARNING, False)] if said else [])
+    if said:
+        assert f"ALTER ROLE rich NO{said.replace(', ', ' NO')}; what it needs" in found[0].remedy
 
 
 def test_slots_that_are_all_taken_block(stores_: Stores) -> None:

@@ -229,21 +229,3 @@ def test_at_the_end_views_and_roles_go_and_a_role_that_owns_something_stays(show
     assert shown.ask("SELECT to_regclass('public.list') IS NOT NULL") == [(True,)]
     with shown.shop.transaction():
         assert roles.drop(shown.shop, ROUTE).dropped == []
-
-
-def test_our_role_need_not_make_roles_if_an_administrator_has(pair: Pair) -> None:
-    """The flows' role may not make roles; it says what is to be run, and goes on from there."""
-    pair.shop.execute("CREATE ROLE plain_flow; GRANT CREATE ON DATABASE " + pair.shop.info.dbname + " TO plain_flow")  # type: ignore[arg-type]
-    try:
-        with pair.shop.transaction():
-            pair.shop.execute("SET LOCAL ROLE plain_flow")
-            with pytest.raises(ConfigError) as caught:
-                roles.create(pair.shop, ROUTE)
-        statements = str(caught.value).partition("then try again: ")[2]
-        assert statements.count("CREATE ROLE") == statements.count("COMMENT ON ROLE") == 4
-        pair.shop.execute(statements.encode())
-        assert [name for name, _ in roles.create(pair.shop, ROUTE)] == list(NAMES.values())
-    finally:
-        pair.shop.execute("DROP OWNED BY plain_flow; DROP ROLE plain_flow")
-        with pair.shop.transaction():
-            roles.drop(pair.shop, ROUTE)

@@ -31,6 +31,7 @@ def check_legacy_rights(legacy: Connection, route: Route) -> Iterator[Finding]:
             "give the address of the primary, or one that follows it",
         )
         return
+    yield from _check_excess(legacy, LEGACY)
     yield from _check_replication(legacy, LEGACY, "no slot can be made, so no change be followed")
     if not _may_create(legacy):
         yield Finding(
@@ -69,6 +70,7 @@ def check_shop_rights(shop: Connection, route: Route) -> Iterator[Finding]:
             "give the address of the primary, or one that follows it",
         )
         return
+    yield from _check_excess(shop, SHOP)
     if not _may_create(shop):
         yield Finding(
             SHOP,
@@ -105,6 +107,24 @@ def _check_way_back(shop: Connection, back: Route) -> Iterator[Finding]:
             f"the way back reads tables that are not there or have no primary key: {', '.join(missing)}",
             "they cannot be followed, so there would be no rollback",
             "mend the mappings in the route's folder reverse/, or take the folder away",
+        )
+
+
+def _check_excess(conn: Connection, subject: str) -> Iterator[Finding]:
+    """Find rights of our role that nothing of ours needs: with them it could read and change what is not the move's."""
+    role, _ = read_names(conn)
+    [held] = conn.execute(
+        "SELECT rolsuper, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = current_user"
+    ).fetchall()
+    words = ("SUPERUSER", "CREATEROLE", "BYPASSRLS")
+    if too_many := ["SUPERUSER"] if held[0] else [word for word, has in zip(words, held, strict=True) if has]:
+        yield Finding(
+            f"role {role}",
+            Severity.WARNING,
+            f"role {role} has too many rights in the {subject}: {', '.join(too_many)}",
+            "with its password, or by a fault of ours, more can be read and changed there than the move's tables",
+            f"ALTER ROLE {role} {' '.join(f'NO{word}' for word in too_many)}; what it needs instead is listed in "
+            "docs/howto/secured-wire.md",
         )
 
 

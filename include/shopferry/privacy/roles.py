@@ -110,8 +110,8 @@ def _ensure_roles(shop: Connection, names: dict[str, str]) -> None:
         ours = _is_ours(shop, name)
         if ours is False:
             raise ConfigError(
-                f"role {name} exists and is not of shopferry: rename it (ALTER ROLE {name} RENAME TO …), since rights would "
-                "go to whoever has it"
+                f"role {name} exists and is not of shopferry: rename it (ALTER ROLE {name} RENAME TO …), since its "
+                "members would get rights"
             )
         if ours is None:
             missing += [
