@@ -51,11 +51,14 @@ class Medusa:
     url: str
 
     def call(self, method: str, path: str, body: object = None, *, token: str = "", key: str = "") -> dict[str, Any]:
-        """Ask and return the answer; raises StackError for any status but 2xx."""
+        """Ask and return the answer; raises StackError for any status but 2xx, and for none in two minutes."""
         headers = ({"authorization": f"Bearer {token}"} if token else {}) | (
             {"x-publishable-api-key": key} if key else {}
         )
-        answer = httpx.request(method, self.url + path, json=body, headers=headers, timeout=120.0)
+        try:
+            answer = httpx.request(method, self.url + path, json=body, headers=headers, timeout=120.0)
+        except httpx.TransportError as error:
+            raise StackError(f"Medusa does not answer {method} {path}: {type(error).__name__}") from None
         if not answer.is_success:
             raise StackError(f"Medusa refused {method} {path}: {answer.status_code} {answer.text[:500]}")
         return dict(answer.json())
