@@ -15,8 +15,8 @@ help: ## this list, and when each target was last green
 	@echo
 	@$(PYTHON) tests/book.py show
 
-demo: install ## everything from nothing: move a running shop, report; ARGS="--customers 2000 --exit"
-	@exec $(VENV)/bin/shopferry demo $(ARGS)
+demo: install ## everything from nothing: move a running shop, report; ARGS="--customers 2000 --exit"; ROUTE=oscar-medusa: real ones
+	@exec $(VENV)/bin/shopferry demo $(ROUTE) $(ARGS)
 
 ifdef ARGS
 test: install

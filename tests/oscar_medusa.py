@@ -88,7 +88,6 @@ BACK_WRITES = (
     ("order", """UPDATE "order" SET shipping_address_id = NULL WHERE id = %s"""),
     ("order", """UPDATE "order" SET version = 2 WHERE id = %s"""),
     ("order_address", "UPDATE order_address SET city = 'Gdańsk {0}', address_2 = 'm. {0}' WHERE id = %s"),
-    ("order_summary", """UPDATE order_summary SET totals = '{{"current_order_total": {0}.004}}' WHERE id = %s"""),
     ("order_item", "UPDATE order_item SET quantity = {0} WHERE id = %s"),
     ("order_item", "UPDATE order_item SET version = 2, unit_price = 7 WHERE id = %s"),
     ("order_line_item", "UPDATE order_line_item SET unit_price = {0}, metadata = '{{}}' WHERE id = %s"),

@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 KAFKA_JARS = BUILD / "kafka"
-_CACHES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-PLATFORMS = os.environ.get("SHOPFERRY_PLATFORMS") or str(_CACHES / "shopferry" / "platforms")
+PLATFORMS = os.environ.get("SHOPFERRY_PLATFORMS", "")  # empty: the package knows a folder
 CRASH_BOOK = BUILD / "crash-matrix.jsonl"
 DEATH_BOOK = BUILD / "death-table.jsonl"
 
@@ -132,6 +131,7 @@ _STREAM, _ON_STACK, _AIRFLOW, _KAFKA = (
 EVERY = tuple(target.name for target in TESTS[1:] if target.name != "test-platforms")
 # Which of them, beside `make test`, a change below a path touches: the longest prefix counts. All of them, if none fits.
 TOUCHES: dict[str, tuple[str, ...]] = {
+    "include/platforms/": (),
     "include/sql/oscar-medusa/": (),
     "include/shopferry/assess/": _AIRFLOW,
     "include/shopferry/authoring/": (),
@@ -139,6 +139,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "include/shopferry/cdc/": (*_STREAM, *_ON_STACK, *_KAFKA),
     "include/shopferry/cli/": _ON_STACK,
     "include/shopferry/cutover/": ("test-switch", *_AIRFLOW),
+    "include/shopferry/demo/platforms/": (),
     "include/shopferry/engine/": (*_STREAM, *_ON_STACK, *_KAFKA),
     "include/shopferry/health/": (*_ON_STACK, *_AIRFLOW),
     "include/shopferry/orchestration/": _AIRFLOW,

@@ -30,8 +30,9 @@ INSERT INTO order_shipping (id, order_id, version, shipping_method_id)
 VALUES ('ordspmv_01M8HF1VJZMBCWSAFDRJYNRV0J', 'order_01M8HF1VK0Z5R6EGJCQKJ7WGZF', 1, 'ordsm_01M8HF1VJYAAPPCG04H0G2NCK1');
 INSERT INTO order_shipping_method_tax_line (id, shipping_method_id, code, rate, raw_rate)
 VALUES ('ordsmtxl_01M8HF1VJYE3RVD162JNF0KNQE', 'ordsm_01M8HF1VJYAAPPCG04H0G2NCK1', 'vat23', 23, '{"value": "23", "precision": 20}');
+-- Of these 5.00 are given back below: Medusa takes them from the total by a credit line.
 INSERT INTO order_summary (id, order_id, version, totals)
-VALUES ('ordsum_01M8HF1VJT2ERH6JGZHBNESE1C', 'order_01M8HF1VK0Z5R6EGJCQKJ7WGZF', 1, '{"current_order_total": 92.004}');
+VALUES ('ordsum_01M8HF1VJT2ERH6JGZHBNESE1C', 'order_01M8HF1VK0Z5R6EGJCQKJ7WGZF', 1, '{"current_order_total": 87.004}');
 INSERT INTO payment_collection (id, currency_code, amount, raw_amount)
 VALUES ('pay_col_01M8HF1V7XH1D5H8BNPAP4PWMZ', 'pln', 92.004, '{"value": "92.004", "precision": 20}');
 INSERT INTO order_payment_collection (order_id, payment_collection_id, id)

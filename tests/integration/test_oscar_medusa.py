@@ -108,14 +108,26 @@ def test_what_is_born_in_medusa_goes_back_and_is_known_again(oscar: Pair) -> Non
             (user, "Prosta 1", "PL")
         ]
         orders = ask(
-            """SELECT o.number, o.user_id, o.guest_email, o.currency, o.total_incl_tax, o.shipping_incl_tax, o.shipping_excl_tax,
+            """SELECT o.number, o.user_id, o.guest_email, o.currency, o.total_incl_tax, o.total_excl_tax,
+                      o.shipping_incl_tax, o.shipping_excl_tax,
                       s.line1, b.line1
                FROM order_order o LEFT JOIN order_shippingaddress s ON s.id = o.shipping_address_id
                LEFT JOIN order_billingaddress b ON b.id = o.billing_address_id WHERE o.number LIKE 'M-%' ORDER BY o.number"""
         ).fetchall()
         assert [tuple(map(str, o)) for o in orders] == [
-            ("M-200001", str(user), "", "PLN", "92.00", "18.45", "15.00", "Prosta 1", "Prosta 2"),
-            ("M-200002", "None", "nowy.gosc@example.com", "PLN", "0.00", "0.00", "0.00", "Prosta 3", "Prosta 4"),
+            ("M-200001", str(user), "", "PLN", "92.00", "74.80", "18.45", "15.00", "Prosta 1", "Prosta 2"),
+            (
+                "M-200002",
+                "None",
+                "nowy.gosc@example.com",
+                "PLN",
+                "0.00",
+                "0.00",
+                "0.00",
+                "0.00",
+                "Prosta 3",
+                "Prosta 4",
+            ),
         ]
         lines = ask(
             "SELECT title, quantity, line_price_incl_tax, line_price_excl_tax FROM order_line WHERE id > 120"

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from provision import CACHE, PROGRAMS, Platforms, provide
+from shopferry.demo.platforms.provision import CACHE, Platforms, find_missing_programs, provide
 from shopferry.stack import postgres
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is in this directory, and skip it where it cannot run or nobody asked for two shops to be installed."""
-    missing = [name for name in PROGRAMS if not shutil.which(name)]
+    missing = find_missing_programs()
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.platforms)
             if missing:
                 item.add_marker(pytest.mark.skip(reason=f"{' and '.join(missing)} missing here: Medusa runs on Node"))
-            elif not os.environ.get(CACHE):
+            elif CACHE not in os.environ:
                 item.add_marker(pytest.mark.skip(reason="needs two shops: `make test-platforms` installs them"))
 
 

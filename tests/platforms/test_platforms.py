@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from medusa_shop import Customer, Medusa, serve
-from provision import PROVIDER, Platforms
+from shopferry.demo.platforms.medusa import Customer, Medusa, serve
+from shopferry.demo.platforms.provision import PROVIDER, Platforms
 from shopferry.stack.state import choose_port
 
 MakeDb = Callable[..., str]

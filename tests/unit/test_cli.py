@@ -40,6 +40,18 @@ def test_without_stores_one_line_says_what_to_set(
     assert "SHOPFERRY_LEGACY_DSN" in said[0] and "stack up" in said[0]
 
 
+def test_the_demo_of_real_applications_says_first_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHOPFERRY_DATA", str(tmp_path / "none"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cli.main(["demo", "oscar-medusa", "--exit"]) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert "node and npm not found" in said[0]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_assess_names_what_it_cannot_reach(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -98,10 +98,19 @@ def _add_embedded(verbs: Any) -> None:
     _add_verb(stacks, "status", embedded.stack_status)
 
     show_all = _add_verb(verbs, "demo", embedded.demo)
-    show_all.add_argument("--customers", type=_parse_count, default=20_000, help="size of the shop (20000)")
-    show_all.add_argument("--rate", type=_parse_count, default=50, help="writes per second of the running shop (50)")
+    show_all.add_argument(
+        "shop",
+        nargs="?",
+        choices=["generated", "oscar-medusa"],
+        default="generated",
+        help="oscar-medusa: the two real applications, which need node and npm (generated)",
+    )
+    show_all.add_argument("--customers", type=_parse_count, help="size of the shop (20000; of oscar-medusa 40)")
+    show_all.add_argument(
+        "--rate", type=_parse_count, help="writes per second of the running shop (50; of oscar-medusa 4)"
+    )
     show_all.add_argument("--exit", action="store_true", help="stop the stack at the end")
-    show_all.add_argument("--report", default="demo-report.json", help="where the report goes (demo-report.json)")
+    show_all.add_argument("--report", help="where the report of the generated shop goes (demo-report.json)")
     fill = _add_verb(verbs, "seed", embedded.seed)
     fill.add_argument("--customers", type=_parse_count, default=20_000, help="size of the shop (20000)")
     fill.add_argument("--seed", type=int, default=7, help="the same seed gives the same shop (7)")

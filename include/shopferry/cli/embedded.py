@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from shopferry.cli.output import show
+from shopferry.errors import ConfigError
 from shopferry.settings import Settings
 
 
@@ -40,10 +41,21 @@ def stack_status(args: argparse.Namespace) -> int:
 
 
 def demo(args: argparse.Namespace) -> int:
-    """Move a generated shop under live writes, cut it over, and prove that nothing was lost."""
+    """Move a running shop, cut it over, and prove that nothing was lost: a generated one, or django-oscar to Medusa."""
+    if args.shop == "oscar-medusa":
+        from shopferry.demo.platforms import run as platforms
+
+        if args.report:
+            raise ConfigError("--report is of the generated shop: the demo oscar-medusa prints its figures alone")
+        return platforms.run(accounts=args.customers or 40, rate=args.rate or 4, leave_up=not args.exit)
     from shopferry.demo import run
 
-    return run.run(customers=args.customers, rate=args.rate, leave_up=not args.exit, report_to=Path(args.report))
+    return run.run(
+        customers=args.customers or 20_000,
+        rate=args.rate or 50,
+        leave_up=not args.exit,
+        report_to=Path(args.report or "demo-report.json"),
+    )
 
 
 def seed(args: argparse.Namespace) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 import urllib.request
@@ -24,6 +23,7 @@ from shopferry.control.phases import State
 from shopferry.demo import leaks, ledger, report, shop
 from shopferry.demo.airflow_client import AirflowClient
 from shopferry.demo.leaks import Personal
+from shopferry.demo.steps import Steps
 from shopferry.demo.writer import run_beside
 from shopferry.engine import mirror
 from shopferry.errors import StackError
@@ -43,7 +43,10 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
     The stack stays up if `leave_up`, also after a failure, but not when a signal ends the demo.
     """
     signals.exit_on_signals([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-    say = _Steps(Console(highlight=False, width=None if sys.stdout.isatty() else 150))
+    say = Steps()
+    os.environ["SHOPFERRY_ROUTE"] = (
+        "demo"  # the stack remembers the route of its last start, which may be another demo's
+    )
     try:
         return _run(customers, rate, leave_up, report_to, say)
     except SystemExit:
@@ -55,7 +58,7 @@ def run(*, customers: int, rate: int, leave_up: bool, report_to: Path) -> int:
             stack.down()
 
 
-def _run(customers: int, rate: int, leave_up: bool, report_to: Path, say: _Steps) -> int:
+def _run(customers: int, rate: int, leave_up: bool, report_to: Path, say: Steps) -> int:
     before = stack_state()
     say("starting PostgreSQL ×3, broker, connector and sync")
     stack.up(without={"airflow"})
@@ -86,7 +89,7 @@ def _run(customers: int, rate: int, leave_up: bool, report_to: Path, say: _Steps
     return 1 if wrong else 0
 
 
-def _fill(settings: Settings, customers: int, say: _Steps) -> Personal:
+def _fill(settings: Settings, customers: int, say: Steps) -> Personal:
     """Fill the legacy store and let the connector read its log; returns what no log may hold of its customers."""
     say(f"filling the legacy store: {customers:,} customers")
     rows = shop.seed(settings, customers)
@@ -100,7 +103,7 @@ def _fill(settings: Settings, customers: int, say: _Steps) -> Personal:
     return known
 
 
-def _move(settings: Settings, airflow: AirflowClient, say: _Steps) -> dict[str, int]:
+def _move(settings: Settings, airflow: AirflowClient, say: Steps) -> dict[str, int]:
     """Take the shop through all phases and the cutover while it is open; returns what the last comparison counted."""
     say(f"the phases, through Airflow ({airflow.url}, user {airflow.user}, password {airflow.password})")
     _run_phases(settings, airflow, say.console)
@@ -114,7 +117,7 @@ def _move(settings: Settings, airflow: AirflowClient, say: _Steps) -> dict[str, 
     return compared
 
 
-def _check(settings: Settings, book: Path, known: Personal, compared: dict[str, int], say: _Steps) -> dict[str, Any]:
+def _check(settings: Settings, book: Path, known: Personal, compared: dict[str, int], say: Steps) -> dict[str, Any]:
     """Look up every acknowledged write, and every customer in all logs; returns the report."""
     say("checking every write that was acknowledged, in both stores")
     proof.await_both(settings)
@@ -128,27 +131,13 @@ def _check(settings: Settings, book: Path, known: Personal, compared: dict[str, 
     return made
 
 
-def _show(made: dict[str, Any], say: _Steps) -> list[str]:
+def _show(made: dict[str, Any], say: Steps) -> list[str]:
     """Print the report and its verdict; returns what is wrong."""
     say.console.print()
     report.show(made, say.console)
     wrong = report.judge(made)
-    for line in wrong:
-        say.console.print(f"[bold red]✗ {line}")
-    if not wrong:
-        say.console.print("[bold green]✓ nothing was lost")
+    say.judge(wrong)
     return wrong
-
-
-class _Steps:
-    """Prints each step with the time since the start."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.started = time.monotonic()
-
-    def __call__(self, text: str) -> None:
-        self.console.print(f"[cyan]{time.monotonic() - self.started:6.1f} s[/] {text}")
 
 
 class _InBackground:

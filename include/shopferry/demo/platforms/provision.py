@@ -1,7 +1,7 @@
 """Both applications, installed and ready: packages and databases' templates are made once and kept in a cache.
 
-The cache is the folder that SHOPFERRY_PLATFORMS names; `make test-platforms` names one in the user's folder for caches. What
-was made for other versions or other files stays there until somebody removes it.
+The cache is the folder that SHOPFERRY_PLATFORMS names, else one in the user's folder for caches. What was made for other
+versions or other files stays there until somebody removes it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import fcntl
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -19,26 +21,25 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from medusa_shop import ADMIN, Installed, environment, serve, set_up
+from shopferry.demo.platforms import medusa_setup
+from shopferry.demo.platforms.medusa import ADMIN, Installed, environment, serve
+from shopferry.errors import ConfigError, StackError
+from shopferry.settings import SQL_ROOT
 from shopferry.stack import postgres
 from shopferry.stack.state import choose_port
 
-HERE = Path(__file__).parent
-OSCAR = HERE / "oscar"
-MEDUSA = HERE / "medusa"
-PROVIDER = HERE.parents[1] / "include" / "sql" / "oscar-medusa" / "auth-provider"
+ROUTE = "oscar-medusa"
+OSCAR = SQL_ROOT.with_name("platforms") / "oscar"
+MEDUSA = SQL_ROOT.with_name("platforms") / "medusa"
+PROVIDER = SQL_ROOT / ROUTE / "auth-provider"
 CACHE = "SHOPFERRY_PLATFORMS"
 PROGRAMS = ("node", "npm")
 _DONE = ".done"  # written last: a folder without it is of a run that was interrupted
 
 
-class MissingError(Exception):
-    """Something that no package of ours brings is not here, or a registry does not answer."""
-
-
 @dataclass(frozen=True)
 class Platforms:
-    """What the tests work with: Oscar's Python, Medusa's project folder, and a dump of an empty shop of each."""
+    """What demo and tests work with: Oscar's Python, Medusa's project folder, and a dump of an empty shop of each."""
 
     oscar_python: Path
     medusa: Path
@@ -68,7 +69,8 @@ class Platforms:
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, done.stderr[-3000:]
+        if done.returncode:
+            raise StackError(f"Oscar's `{' '.join(arguments[:1])}` ended with {done.returncode}: {done.stderr[-3000:]}")
         return done.stdout
 
 
@@ -84,12 +86,26 @@ def oscar_environment(dsn: str) -> dict[str, str]:
     }
 
 
+def find_missing_programs() -> list[str]:
+    """Return which of the programs that no package of ours brings are not here."""
+    return [name for name in PROGRAMS if not shutil.which(name)]
+
+
+def require_programs() -> None:
+    """Raise ConfigError where one of them is not here."""
+    if missing := find_missing_programs():
+        raise ConfigError(
+            f"{' and '.join(missing)} not found: Medusa runs on Node.js 20 or newer; install it with its npm, and try again"
+        )
+
+
 def provide(cluster: postgres.Cluster, say: Callable[[str], None]) -> Platforms:
     """Return both applications, installed and migrated first where the cache has none for these versions and files.
 
-    Raises MissingError, with the log to look into, where a package cannot be had.
+    Raises StackError, with the log to look into, where a package cannot be had.
     """
-    cache = Path(os.environ[CACHE]).resolve()
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(os.environ.get(CACHE) or caches / "shopferry" / "platforms").resolve()
     cache.mkdir(parents=True, exist_ok=True)
 
     def program(name: str) -> str:
@@ -115,12 +131,12 @@ def provide(cluster: postgres.Cluster, say: Callable[[str], None]) -> Platforms:
             _run([tool, "db:migrate", *wanted], folder, environment(dsn), medusa)
             _run([tool, "user", "-e", ADMIN[0], "-p", ADMIN[1]], folder, environment(dsn), medusa)
             with serve(medusa, dsn, choose_port(set()), folder / "server.log") as server:
-                (folder / "installed.json").write_text(json.dumps(asdict(set_up(server))))
+                (folder / "installed.json").write_text(json.dumps(asdict(medusa_setup.set_up(server))))
             _dump(program("pg_dump"), dsn, folder / "dump.sql")
 
         settings = [OSCAR / "settings.py", OSCAR / "requirements.txt", *OSCAR.glob("forks/**/*.py")]
         empty_oscar = _make(cache, "oscar-empty", settings, migrate_oscar, say)
-        setting_up = [MEDUSA / "package-lock.json", MEDUSA / "medusa-config.js", HERE / "medusa_shop.py"]
+        setting_up = [MEDUSA / "package-lock.json", MEDUSA / "medusa-config.js", Path(medusa_setup.__file__)]
         empty_medusa = _make(cache, "medusa-empty", setting_up, migrate_medusa, say)
     return Platforms(
         oscar_python=oscar / "bin" / "python",
@@ -130,6 +146,27 @@ def provide(cluster: postgres.Cluster, say: Callable[[str], None]) -> Platforms:
         installed=Installed(**json.loads((empty_medusa / "installed.json").read_text())),
         program=program,
     )
+
+
+def install_route(folder: Path, installed: Installed, accepted_by: str) -> None:
+    """Copy the route into a folder of routes and put this installation's settings into it, as a team does."""
+    shutil.rmtree(folder / ROUTE, ignore_errors=True)
+    shutil.copytree(SQL_ROOT / ROUTE, folder / ROUTE)
+    secret = folder / "id_secret"
+    secret.touch(mode=0o600)
+    secret.write_text(secrets.token_hex(32))
+    settings = folder / ROUTE / "route.toml"
+    text = settings.read_text()
+    for name, value in {
+        "id_secret": f'{{ file = "{secret}" }}',
+        "regions": f'"pln={installed.region}"',
+        "sales_channel": f'"{installed.sales_channel}"',
+        "stock_location": f'"{installed.stock_location}"',
+    }.items():
+        text, replaced = re.subn(rf"^{name} = .*$", f"{name} = {value}", text, flags=re.MULTILINE)
+        if replaced != 1:
+            raise ConfigError(f"{settings} has {replaced} lines `{name} = …` in place of one")
+    settings.write_text(f'{text}\n[cutover]\nway_back_losses_accepted_by = "{accepted_by}"\n')
 
 
 def _make(
@@ -172,14 +209,14 @@ def _dump(pg_dump: str, dsn: str, file: Path) -> None:
 
 
 def _run(command: list[str], folder: Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
-    """Run a step, its output in the folder's log; raises MissingError if it fails."""
+    """Run a step, its output in the folder's log; raises StackError if it fails."""
     log = folder / "log.txt"
     with log.open("a") as output:
         done = subprocess.run(
             command, env=env, cwd=cwd or folder, stdout=output, stderr=output, stdin=subprocess.DEVNULL
         )
     if done.returncode:
-        raise MissingError(f"`{' '.join(command[:4])} …` ended with {done.returncode}: see {log}")
+        raise StackError(f"`{' '.join(command[:4])} …` ended with {done.returncode}: see {log}")
 
 
 @contextmanager

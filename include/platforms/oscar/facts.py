@@ -45,6 +45,7 @@ def _describe(order: Any) -> dict[str, Any]:
         "refunded": str(sum((s.amount_refunded for s in sources), Decimal(0))),
         "events": sorted({event.event_type.code for event in events}),
         "address": describe_address(order.shipping_address) if order.shipping_address else None,
+        "vouchers": sorted({used.voucher_code for used in order.discounts.all() if used.voucher_code}),
     }
 
 

@@ -1,4 +1,4 @@
-"""Oscar in use beside a test: a process that trades, and the ledger of what it was told is done."""
+"""Oscar in use beside the move: a process that trades, and the ledger of what it was told is done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from provision import OSCAR, Platforms, oscar_environment
+from shopferry.demo.platforms.provision import OSCAR, Platforms, oscar_environment
+from shopferry.errors import StackError
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,12 @@ class Booked:
             self.accounts[key] = self.accounts.get(key, {}) | values
         elif write.what == "address":
             self.addresses[key] = values
-        else:
-            assert write.what == "deletion", write
+        elif write.what == "deletion":
             gone = self.accounts.pop(key)["email"]
             self.deleted.add(gone)
             self.addresses = {k: a for k, a in self.addresses.items() if a["email"] != gone}
+        else:
+            raise ValueError(f"the ledger has a write of an unknown kind: {write.what}")
 
 
 def read_ledger(file: Path) -> Booked:
@@ -81,7 +83,8 @@ class Trade:
     def end(self) -> None:
         """Wait until it has ended: of itself where its store is closed."""
         output, errors = self.process.communicate(timeout=120)
-        assert self.process.returncode == 0, errors[-3000:]
+        if self.process.returncode:
+            raise StackError(f"Oscar ended with {self.process.returncode}: {errors[-3000:]}")
         self.done = json.loads(output)
 
 

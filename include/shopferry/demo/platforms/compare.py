@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from medusa_shop import Admin
-from trading import Booked
+from shopferry.demo.platforms.medusa import Admin, Medusa
+from shopferry.demo.platforms.provision import Platforms
+from shopferry.demo.platforms.trading import Booked
+from shopferry.errors import StackError
 
 _STATES = {"Pending": "pending", "Being processed": "pending", "Shipped": "pending"}
 _STATES |= {"Complete": "completed", "Returned": "completed", "Cancelled": "canceled"}
@@ -24,7 +28,8 @@ def to_minor(amount: object) -> int:
 def by_number(orders: list[Order]) -> dict[str, Order]:
     """Medusa's orders by the number that the customer knows; two of one number are an error."""
     found = {str(order["display_id"]): order for order in orders}
-    assert len(found) == len(orders), "two orders have one number"
+    if len(found) != len(orders):
+        raise StackError("two orders of Medusa have one number")
     return found
 
 
@@ -56,6 +61,7 @@ def _of_oscar(order: Order) -> dict[str, Any]:
         "payment": _payment_status(order),
         "delivery": _delivery_status(order),
         "address": order["address"],
+        "vouchers": order["vouchers"],
     }
 
 
@@ -74,6 +80,7 @@ def _delivery_status(order: Order) -> str:
 def _of_medusa(order: Order) -> dict[str, Any]:
     payments = order["payment_collections"]
     address = order["shipping_address"]
+    discounts = [a for n in (*order["items"], *order["shipping_methods"]) for a in n.get("adjustments") or []]
     return {
         "total": to_minor(order["total"]),
         "difference": to_minor(order["metadata"]["legacy"].get("total_difference", 0)),
@@ -88,6 +95,7 @@ def _of_medusa(order: Order) -> dict[str, Any]:
         "delivery": order["fulfillment_status"],
         "address": address
         and {"line1": address["address_1"], "town": address["city"], "postcode": address["postal_code"]},
+        "vouchers": sorted({discount["code"] for discount in discounts if discount["code"]}),
     }
 
 
@@ -126,6 +134,34 @@ def _missing_of_order(number: str, booked: Booked, shown: dict[str, Any], order:
     events = {e["event"].lower() for e in order["metadata"]["legacy"].get("shipping_events", [])}
     for event in booked.events.get(number, set()) - events:
         yield f"order {number}: {event}"
+
+
+@dataclass(frozen=True)
+class LogIn:
+    """An e-mail and password that were tried, and which application takes them."""
+
+    email: str
+    password: str
+    oscar: bool
+    medusa: bool
+
+
+def try_log_ins(platforms: Platforms, accounts: str, medusa: Medusa, tried: Iterable[tuple[str, str]]) -> list[LogIn]:
+    """Ask both applications of each e-mail and password.
+
+    Oscar is asked on the database `accounts`, a copy of its accounts: at a log-in it may renew the hash, and its store is closed.
+    """
+    given = [{"email": email, "password": password} for email, password in tried]
+    judged = json.loads(platforms.run_oscar(accounts, "log-ins", given=given))
+    return [
+        LogIn(
+            each["email"],
+            each["password"],
+            each["accepted"],
+            bool(medusa.log_in("customer", each["email"], each["password"])),
+        )
+        for each in judged
+    ]
 
 
 def list_customers(admin: Admin) -> list[dict[str, Any]]:
