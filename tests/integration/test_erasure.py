@@ -8,8 +8,10 @@ from datetime import date
 import pytest
 from pair import ROUTE, Pair
 from shopferry.control import erasures, requests
+from shopferry.control.erasures import Erased
 from shopferry.control.requests import Opening
-from shopferry.engine import backfill
+from shopferry.engine import backfill, erased, mirror
+from shopferry.engine.mirror import Column
 from shopferry.privacy import erasure, person
 from shopferry.privacy.erasure import Erasure
 from shopferry.settings import Settings
@@ -114,6 +116,12 @@ def test_nothing_of_the_person_is_left_and_all_else_is_as_it_was(moved: Pair) ->
     ]
     assert moved.ask("SELECT buyer_name FROM shop.order_invoice") == [("Ewa Lisowska",)]
     assert moved.ask("SELECT balance FROM shop.loyalty_account") == [(5,)]
+
+
+def test_values_that_are_no_texts_are_no_marks() -> None:
+    table = mirror.MirrorTable("t", ("id",), (Column("id", "bigint", "bigint"), Column("words", "text", "text[]")))
+    assert erased.mark_row({"id": 1, "words": ["a"]}, erased.list_texts(table), ["words"]) == frozenset()
+    assert not erased.is_same(Erased("t", "1", frozenset({"m"}), None), ["words"], {"id": 1, "words": ["a"]})
 
 
 def test_an_old_backup_of_legacy_brings_nobody_back_and_a_number_given_out_again_is_let_in(moved: Pair) -> None:

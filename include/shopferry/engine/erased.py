@@ -30,7 +30,7 @@ _TEXTS = ("text", "character varying", "character(")
 
 def mark_row(row: Mapping[str, Any], texts: Sequence[str], contacts: Iterable[str]) -> frozenset[str]:
     """Make the marks of a row: one of each e-mail, phone or the like, and one of all its texts together."""
-    found = {_mark(name, row[name]) for name in contacts if row.get(name)}
+    found = {_mark(name, value) for name, value in _read_texts(row, contacts).items()}
     if held := _hold(row, texts):
         found.add(marks.make(held))
     return frozenset(found)
@@ -87,15 +87,20 @@ def list_texts(table: MirrorTable) -> list[str]:
 
 def is_same(erased: Erased, texts: Sequence[str], row: Mapping[str, Any]) -> bool:
     """Tell whether the row holds what was erased: an e-mail or a number of it, or all of its texts."""
-    if any(_mark(name, row[name]) in erased.marks for name in texts if row.get(name)):
+    if any(_mark(name, value) in erased.marks for name, value in _read_texts(row, texts).items()):
         return True
     held = _hold(row, texts)
     return bool(held) and marks.make(held) in erased.marks
 
 
 def _hold(row: Mapping[str, Any], texts: Sequence[str]) -> str:
-    held = {name: row[name] for name in texts if row.get(name)}
+    held = _read_texts(row, texts)
     return json.dumps(held, sort_keys=True) if held else ""
+
+
+def _read_texts(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """Read the texts of a row under these names; what the mirror holds as text may come as a list or an object."""
+    return {name: value for name in names if isinstance(value := row.get(name), str) and value}
 
 
 def _mark(name: str, value: str) -> str:

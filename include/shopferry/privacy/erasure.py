@@ -252,7 +252,7 @@ def _await(one: Erasure) -> dict[str, Any]:
     states = {State(p.state) for p in phases.load_all(s.target, s.route.name)}
     if states <= {State.NEW}:
         return {}
-    if one.open == "shop" and s.route.back:
+    if len(_flows(one)) > 1:  # the way back is armed, and mirrors what the way there makes of it
         proof.await_both(one.settings, PATIENCE_S)
         return {}
     with broker_ends(s, one.settings) as ends:
