@@ -297,7 +297,7 @@ UNION ALL
 SELECT customer_id, purpose, channel, act, happened_at, happened_at, NULL, wording_version, ip, 'here:' || id
 FROM shop.consent_act
 UNION ALL
-SELECT customer_id, purpose, channel, 'expired', expires_at, expires_at, address_mark, wording_version, NULL, 'period:' || id
+SELECT customer_id, purpose, channel, 'expired', expires_at, expires_at, address_mark, wording_version, NULL, concat_ws('/', 'period:' || customer_id, purpose, channel)
 FROM shop.consent
 WHERE state = 'granted' AND expires_at <= now();
 COMMENT ON VIEW shop.consent_chain IS 'All that people did about consents, in the old shop and in this one.';

@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS shopferry.erased (
     relation text NOT NULL,                  -- legacy.customers, or the new shop's table
     key      text NOT NULL,
     marks    text[] NOT NULL,                -- of what it held: another row that gets this key later is let in
-    clears   jsonb,                          -- column → what an erasure leaves in it; NULL: the row goes
+    clears   jsonb,                          -- by column what an erasure leaves in it; NULL: the row goes
     request  bigint NOT NULL,
     at       timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (route, relation, key)
