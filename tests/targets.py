@@ -60,6 +60,7 @@ _SIDE_BY_SIDE = ("-n", str(min((os.cpu_count() or 1) + 1, 8)), "--dist", "loadsc
 _HISTORIES = (
     "tests/integration/test_properties.py",
     "tests/integration/test_consent_histories.py",
+    "tests/integration/test_erasure_histories.py",
     "tests/integration/test_real_histories.py",
 )
 # A whole stack wants the machine for itself, so the move comes after it.

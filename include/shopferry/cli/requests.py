@@ -14,7 +14,7 @@ from shopferry.control import requests
 from shopferry.control.requests import Opening
 from shopferry.engine.pair import open_stores
 from shopferry.errors import ConfigError
-from shopferry.privacy import erasure, reception
+from shopferry.privacy import erasure, reception, restored
 from shopferry.settings import Settings
 
 _LISTED = ("id", "kind", "received", "due", "days_left", "state", "decided_by")
@@ -80,6 +80,6 @@ def request_run(args: argparse.Namespace) -> int:
 
 def request_reapply(args: argparse.Namespace) -> int:
     """Erase again in a store that was restored from a backup whoever the ledger of either store names; prints the rows."""
-    for store, count in erasure.reapply(Settings.load()).items():
+    for store, count in restored.reapply(Settings.load()).items():
         print(f"{store}: {count} rows erased again")
     return 0

@@ -8,14 +8,14 @@ step may be broken off and is done again, or is found done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import SQL, Identifier
 
 from shopferry import db
 from shopferry.cdc import broker, proof
@@ -24,19 +24,17 @@ from shopferry.control import backups, erasures, locks, mark_key, offsets, phase
 from shopferry.control.erasures import Erased
 from shopferry.control.phases import State
 from shopferry.db import Connection, exists
-from shopferry.engine import erased, marks, mirror
+from shopferry.engine import erased, marks
 from shopferry.engine.pair import Stores
 from shopferry.errors import PhaseError, VerificationError
 from shopferry.keys import key_text
-from shopferry.privacy import columns, erasure_plan, person, search
+from shopferry.privacy import columns, copies, erasure_plan, person, search
 from shopferry.privacy.erasure_plan import TableErasure
 from shopferry.privacy.person import Questions
 from shopferry.route import personal
-from shopferry.route.entities import name_changed_table, name_witness
 from shopferry.route.route import Route
 from shopferry.settings import Settings, data_dir
 from shopferry.stores import origin
-from shopferry.verify import checksums
 
 CONTACT = "contact"  # the kind of values that are searched for
 PATIENCE_S = 60.0
@@ -66,12 +64,8 @@ class Erasure:
 
     @cached_property
     def persons(self) -> dict[str, list[str]]:
-        """The keys of the person in each store; what the identity adds is noted, for it forgets who is erased."""
-        given = requests.load_persons(self.stores.target, self.number)
-        found = person.follow(self.stores.target, self.asked, given)
-        for store, keys in found.items():
-            requests.name_persons(self.stores.target, self.number, store, keys)
-        return found
+        """The keys of the person in each store, as they were when the request came in."""
+        return requests.load_persons(self.stores.target, self.number)
 
     @cached_property
     def plans(self) -> dict[str, list[TableErasure]]:
@@ -154,7 +148,7 @@ def _note_rows(one: Erasure) -> dict[str, Any]:
         one.note(rows)
         counts[store] = len(rows)
     for stores in _flows(one):
-        requests.keep_values(one.stores.target, one.number, _read_raws(one, stores))
+        requests.keep_values(one.stores.target, one.number, copies.read_raws(stores, _keys_by_table(one)))
     return counts
 
 
@@ -179,23 +173,6 @@ def _flows(one: Erasure) -> list[Stores]:
     return [one.stores, *([back] if back and exists(back.target, "ferry.standardized") else [])]
 
 
-def _read_raws(one: Erasure, s: Stores) -> list[tuple[str, str]]:
-    """Read the raw values of their rows that were judged, as (kind, raw), in a flow's mirror and its witnesses."""
-    tables, found = mirror.load(s.target), set[tuple[str, str]]()
-    keys = _keys_by_table(one)
-    for wanted in {w for unit in s.route.units for w in unit.standardize}:
-        table = tables.get(wanted.table)
-        mine = keys.get(table.relation) if table else None
-        if not table or not mine:
-            continue
-        held = Identifier("ferry", name_witness(table.name)) if wanted.of_witness else table.base
-        query = SQL("SELECT DISTINCT ({})::text FROM {} WHERE {}").format(
-            SQL(wanted.expression), held, checksums.match_keys(table, mine, in_source=False)
-        )
-        found |= {(wanted.kind, raw) for (raw,) in s.target.execute(query).fetchall() if raw is not None}
-    return sorted(found)
-
-
 def _keys_by_table(one: Erasure) -> dict[str, list[str]]:
     """List the keys that the request has noted, by relation."""
     found: dict[str, list[str]] = {}
@@ -207,7 +184,7 @@ def _keys_by_table(one: Erasure) -> dict[str, list[str]]:
 
 def _erase_open(one: Erasure) -> dict[str, Any]:
     """Erase them in the store that is open, in one transaction; what was born since they were noted, too."""
-    with db.connect(_dsn(one, one.open), "erasure of a person") as conn, conn.transaction():
+    with writing(one, one.open) as conn:
         person.stage(conn, one.asked, one.open, one.persons[one.open])
         rows, contacts = _read_rows(conn, one.plans[one.open])
         counts = _execute(conn, one.plans[one.open])
@@ -218,19 +195,29 @@ def _erase_open(one: Erasure) -> dict[str, Any]:
 
 def _erase_other(one: Erasure) -> dict[str, Any]:
     """Erase in the closed store what no mapping reaches there; nothing of it is carried back."""
-    route, back = one.stores.route, one.stores.route.back
+    route = one.stores.route
     plans = one.plans[one.other]
     if one.other == "shop":  # there all but this comes from mappings
         plans = [p for p in plans if ".".join(p.table) not in route.entities]
     if not plans:
         return {}
-    with db.connect(_dsn(one, one.other), "erasure of a person") as conn:
-        if back:
-            origin.take(conn, (route if one.other == "shop" else back).name)
+    with writing(one, one.other) as conn:
+        person.stage(conn, one.asked, one.other, one.persons[one.other])
+        return _execute(conn, plans)
+
+
+@contextmanager
+def writing(one: Erasure, store: str) -> Iterator[Connection]:
+    """A connection in one transaction that writes a store: the open one as its application does, the closed one as the move."""
+    dsn = one.settings.source_dsn if store == "legacy" else one.settings.target_dsn
+    route = one.stores.route if store == "shop" else one.stores.route.back
+    with db.connect(dsn, "erasure of a person") as conn:
+        if store == one.other and route:
+            origin.take(conn, route.name)
         with conn.transaction():
-            conn.execute(f"SELECT {origin.WRITER}{', ' + origin.MARK if back else ''}".encode())
-            person.stage(conn, one.asked, one.other, one.persons[one.other])
-            return _execute(conn, plans)
+            if store == one.other:
+                conn.execute(f"SELECT {origin.WRITER}{', ' + origin.MARK if route else ''}".encode())
+            yield conn
 
 
 def _execute(conn: Connection, plans: Sequence[TableErasure]) -> dict[str, Any]:
@@ -261,87 +248,16 @@ def _await(one: Erasure) -> dict[str, Any]:
 
 def _sweep(one: Erasure) -> dict[str, Any]:
     """Sweep our own copies: states that witnesses hold, verdicts on values that no live row holds, texts kept beside legacy."""
-    counts = {}
+    counts, keys = {}, _keys_by_table(one)
+    raws = [v for v in requests.load_values(one.stores.target, one.number) if v[0] != CONTACT]
     for s in _flows(one):
-        states = _forget_states(one, s)
+        states = copies.forget_states(s, keys)
         counts[s.names[1]] = {
             "states": states,
-            "verdicts": _forget_verdicts(one, s),
-            "overflow": _forget_overflow(one, s),
+            "verdicts": copies.forget_verdicts(s, raws),
+            "overflow": copies.forget_overflow(s, keys),
         }
     return counts
-
-
-def _forget_states(one: Erasure, s: Stores) -> int:
-    """Delete the states of their rows from the flow's witnesses, and merge what was made of them."""
-    tables, keys, count = mirror.load(s.target), _keys_by_table(one), 0
-    s.merger.stage(s.route.units)
-    for name in s.route.witnessed:
-        table = tables[name]
-        if not (mine := keys.get(table.relation)):
-            continue
-        names = SQL(", ").join(map(Identifier, table.key))
-        with s.target.transaction():
-            live = {p for p, state, _ in phases.lock(s.target, s.route.name) if state.live}
-            s.merger.hold()
-            count += s.target.execute(
-                SQL(
-                    "WITH gone AS (DELETE FROM {} WHERE {} RETURNING {keys}), noted AS (INSERT INTO {} ({keys}) "
-                    "SELECT DISTINCT {keys} FROM gone RETURNING 1) SELECT FROM gone"
-                ).format(
-                    Identifier("ferry", name_witness(name)),
-                    checksums.match_keys(table, mine, in_source=False),
-                    Identifier("pg_temp", name_changed_table(table.relation)),
-                    keys=names,
-                )
-            ).rowcount
-            s.merger.propagate([u for u in s.route.units if u.phase in live], {table.relation})
-    return count
-
-
-def _forget_verdicts(one: Erasure, s: Stores) -> int:
-    """Delete the verdicts on their raw values, but for those that somebody else's row holds as well."""
-    kinds: dict[str, list[Composed]] = {}
-    tables = mirror.load(s.target)
-    for wanted in {w for unit in s.route.units for w in unit.standardize}:
-        if wanted.table in tables:
-            held = Identifier("ferry", name_witness(wanted.table)) if wanted.of_witness else tables[wanted.table].view
-            kinds.setdefault(wanted.kind, []).append(
-                SQL("SELECT ({})::text AS raw FROM {}").format(SQL(wanted.expression), held)
-            )
-    count = 0
-    by_kind: dict[str, list[str]] = {}
-    for kind, value in requests.load_values(one.stores.target, one.number):
-        by_kind.setdefault(kind, []).append(value)
-    for kind, values in by_kind.items():
-        if kind == CONTACT:
-            continue
-        used = SQL(" UNION ALL ").join(kinds.get(kind, [])) if kinds.get(kind) else SQL("SELECT NULL AS raw")
-        with s.target.transaction():
-            locks.lock_verdicts(s.target)
-            count += s.target.execute(
-                SQL(
-                    "DELETE FROM ferry.standardized v WHERE v.kind = {} "
-                    "AND md5(v.raw) IN (SELECT md5(r) FROM unnest(%s::text[]) r) AND v.raw = ANY(%s) "
-                    "AND v.raw NOT IN (SELECT u.raw FROM ({}) u WHERE u.raw = ANY(%s))"
-                ).format(Literal(kind), used),
-                (values, values, values),
-            ).rowcount
-    return count
-
-
-def _forget_overflow(one: Erasure, s: Stores) -> int:
-    """Delete the texts of their rows that legacy is too short for."""
-    keys = _keys_by_table(one)
-    count = 0
-    for relation, mine in keys.items():
-        store, _, table = relation.partition(".")
-        if store == ("legacy" if s.route.reverse else "shop"):
-            entity = f"public.{table}" if s.route.reverse else f"{s.route.shop_schema}.{table}"
-            count += s.target.execute(
-                "DELETE FROM ferry.kept WHERE entity = %s AND array_to_string(key, '/') = ANY(%s)", (entity, mine)
-            ).rowcount
-    return count
 
 
 def _trim(one: Erasure) -> dict[str, Any]:
@@ -356,7 +272,7 @@ def _trim(one: Erasure) -> dict[str, Any]:
 
 def _search(one: Erasure) -> dict[str, Any]:
     """Search both stores and our files. Raises VerificationError when a value stands where the map does not keep it."""
-    values = _find_searched(one)
+    values = find_searched(one)
     ours, theirs = columns.load_ours(), personal.load(one.stores.route)
     schema = one.stores.route.shop_schema
 
@@ -384,21 +300,21 @@ def _search(one: Erasure) -> dict[str, Any]:
     return {"values": len(values), "found": 0}
 
 
-def _find_searched(one: Erasure) -> list[str]:
-    """Find the values to search for: contacts that nobody else has."""
-    values = {v for kind, v in requests.load_values(one.stores.target, one.number) if kind == CONTACT}
+def find_searched(one: Erasure) -> list[str]:
+    """Find the values to search for: e-mails, numbers and the like that nobody else has."""
+    values = {v.strip() for kind, v in requests.load_values(one.stores.target, one.number) if kind == CONTACT}
     for store in person.STORES:
         for plan in one.plans[store]:
-            for column in plan.contacts:
-                if column in {k.column for k in plan.kept}:
-                    continue
+            kept = {k.column for k in plan.kept}
+            for column in (c for c in plan.contacts if c not in kept):
                 rows = one.connection(store).execute(
-                    SQL("SELECT DISTINCT {0}::text FROM {1} WHERE {0}::text = ANY(%s)").format(
-                        Identifier(column), plan.name
-                    ),
+                    SQL(
+                        "SELECT v FROM unnest(%s::text[]) v "
+                        "WHERE EXISTS (SELECT FROM {} t WHERE strpos(lower(t.{}::text), lower(v)) > 0)"
+                    ).format(plan.name, Identifier(column)),
                     (sorted(values),),
                 )
-                values -= {str(v) for (v,) in rows.fetchall()}
+                values -= {v for (v,) in rows.fetchall()}
     return sorted(values)
 
 
@@ -416,63 +332,6 @@ def _write_certificate(one: Erasure, who: str, done: Mapping[str, Any]) -> dict[
             for b in backups.list_all(one.stores.target, one.route)
         ],
     }
-
-
-def reapply(settings: Settings) -> dict[str, int]:
-    """Erase again what the ledgers name, in both stores, after one of them was restored from a backup; returns rows by store.
-
-    A row is erased when it holds what was erased there: a key that was given to somebody else is left alone. What a ledger
-    lost with its store is taken from the other.
-    """
-    counts = {}
-    with ExitStack() as stack:
-        route = Route.load(settings.route)
-        source = stack.enter_context(db.connect(settings.source_dsn, "erasure"))
-        target = stack.enter_context(db.connect(settings.target_dsn, "erasure"))
-        stores, asked = Stores(source, target, route), person.load(route)
-        one = Erasure(settings, stores, 0, asked, routes.find_active(target, route.name))
-        _join_ledgers(source, target, one.route)
-        noted = {(row.relation, row.key): row for row, _ in erasures.load_all(target, one.route)}
-        for store in person.STORES:
-            with db.connect(_dsn(one, store), "erasure of a person") as conn:
-                if store == one.other and route.back:
-                    origin.take(conn, (route if store == "shop" else route.back).name)
-                with conn.transaction():
-                    if store == one.other:
-                        conn.execute(f"SELECT {origin.WRITER}{', ' + origin.MARK if route.back else ''}".encode())
-                    counts[store] = sum(_erase_again(conn, plan, noted) for plan in one.plans[store])
-    return counts
-
-
-def _join_ledgers(source: Connection, target: Connection, route: str) -> None:
-    """Give each store's ledger what only the other has."""
-    for one, other in ((source, target), (target, source)):
-        for row, number in erasures.load_all(one, route):
-            erasures.note(other, route, number, [row])
-
-
-def _erase_again(conn: Connection, plan: TableErasure, noted: Mapping[tuple[str, str], Erased]) -> int:
-    """Erase the rows of one table that hold what was erased; returns how many."""
-    keys = [key for relation, key in noted if relation == plan.relation]
-    if not keys or not plan.statement:
-        return 0
-    rows = conn.execute(
-        SQL("SELECT {0}, to_jsonb(t) FROM {1} t WHERE {0} = ANY(%s)").format(key_text(plan.key, "t"), plan.name),
-        (keys,),
-    ).fetchall()
-    theirs = [key for key, row in rows if erased.is_same(noted[plan.relation, key], plan.texts, row)]
-    names = SQL(", ").join(SQL("t.{}").format(Identifier(k)) for k in plan.key)
-    conn.execute(
-        SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} t WHERE {} = ANY(%s)").format(
-            plan.theirs, names, plan.name, key_text(plan.key, "t")
-        ),
-        (theirs,),
-    )
-    return conn.execute(plan.statement).rowcount
-
-
-def _dsn(one: Erasure, store: str) -> str:
-    return one.settings.source_dsn if store == "legacy" else one.settings.target_dsn
 
 
 STEPS: Mapping[str, Callable[[Erasure], dict[str, Any]]] = {

@@ -1,0 +1,101 @@
+"""What the move itself has kept of people's rows: states in witnesses, verdicts on raw values, texts kept beside legacy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from shopferry.control import locks, phases
+from shopferry.engine import mirror
+from shopferry.engine.pair import Stores
+from shopferry.route.entities import name_changed_table, name_witness
+from shopferry.verify import checksums
+
+Keys = Mapping[str, Sequence[str]]  # the keys of somebody's rows, by the relation's name in the ledger
+
+
+def read_raws(s: Stores, keys: Keys) -> list[tuple[str, str]]:
+    """Read the raw values of their rows that were judged, as (kind, raw), in a flow's mirror and its witnesses."""
+    tables, found = mirror.load(s.target), set[tuple[str, str]]()
+    for wanted in {w for unit in s.route.units for w in unit.standardize}:
+        table = tables.get(wanted.table)
+        mine = keys.get(table.relation) if table else None
+        if not table or not mine:
+            continue
+        held = Identifier("ferry", name_witness(table.name)) if wanted.of_witness else table.base
+        query = SQL("SELECT DISTINCT ({})::text FROM {} WHERE {}").format(
+            SQL(wanted.expression), held, checksums.match_keys(table, mine, in_source=False)
+        )
+        found |= {(wanted.kind, raw) for (raw,) in s.target.execute(query).fetchall() if raw is not None}
+    return sorted(found)
+
+
+def forget_states(s: Stores, keys: Keys) -> int:
+    """Delete the states of their rows from the flow's witnesses, and merge what was made of them."""
+    tables, count = mirror.load(s.target), 0
+    s.merger.stage(s.route.units)
+    for name, columns in s.route.witnessed.items():
+        table = tables[name]
+        if not (mine := keys.get(table.relation)):
+            continue
+        # By what they said their changes are followed, for nothing else is left to follow.
+        names = SQL(", ").join(map(Identifier, dict.fromkeys((*table.key, *columns))))
+        with s.target.transaction():
+            live = {p for p, state, _ in phases.lock(s.target, s.route.name) if state.live}
+            s.merger.hold()
+            count += s.target.execute(
+                SQL(
+                    "WITH gone AS (DELETE FROM {} WHERE {} RETURNING {names}), noted AS (INSERT INTO {} ({names}) "
+                    "SELECT DISTINCT {names} FROM gone RETURNING 1) SELECT FROM gone"
+                ).format(
+                    Identifier("ferry", name_witness(name)),
+                    checksums.match_keys(table, mine, in_source=False),
+                    Identifier("pg_temp", name_changed_table(table.relation)),
+                    names=names,
+                )
+            ).rowcount
+            s.merger.propagate([u for u in s.route.units if u.phase in live], {table.relation})
+    return count
+
+
+def forget_verdicts(s: Stores, raws: Sequence[tuple[str, str]]) -> int:
+    """Delete the verdicts on their raw values, but for those that somebody else's row holds as well."""
+    kinds: dict[str, list[Composed]] = {}
+    tables = mirror.load(s.target)
+    for wanted in {w for unit in s.route.units for w in unit.standardize}:
+        if wanted.table in tables:
+            held = Identifier("ferry", name_witness(wanted.table)) if wanted.of_witness else tables[wanted.table].view
+            kinds.setdefault(wanted.kind, []).append(
+                SQL("SELECT ({})::text AS raw FROM {}").format(SQL(wanted.expression), held)
+            )
+    count = 0
+    by_kind: dict[str, list[str]] = {}
+    for kind, value in raws:
+        by_kind.setdefault(kind, []).append(value)
+    for kind, values in by_kind.items():
+        used = SQL(" UNION ALL ").join(kinds.get(kind, [])) if kinds.get(kind) else SQL("SELECT NULL AS raw")
+        with s.target.transaction():
+            locks.lock_verdicts(s.target)
+            count += s.target.execute(
+                SQL(
+                    "DELETE FROM ferry.standardized v WHERE v.kind = {} "
+                    "AND md5(v.raw) IN (SELECT md5(r) FROM unnest(%s::text[]) r) AND v.raw = ANY(%s) "
+                    "AND v.raw NOT IN (SELECT u.raw FROM ({}) u WHERE u.raw = ANY(%s))"
+                ).format(Literal(kind), used),
+                (values, values, values),
+            ).rowcount
+    return count
+
+
+def forget_overflow(s: Stores, keys: Keys) -> int:
+    """Delete the texts of their rows that legacy is too short for."""
+    count = 0
+    for relation, mine in keys.items():
+        store, _, table = relation.partition(".")
+        if store == ("legacy" if s.route.reverse else "shop"):
+            entity = f"public.{table}" if s.route.reverse else f"{s.route.shop_schema}.{table}"
+            count += s.target.execute(
+                "DELETE FROM ferry.kept WHERE entity = %s AND array_to_string(key, '/') = ANY(%s)", (entity, mine)
+            ).rowcount
+    return count
