@@ -41,6 +41,15 @@ def test_a_copied_row_is_the_first_state(pair: Pair) -> None:
     assert pair.one("SELECT count(*) FROM ferry.witness_consents") == 1
 
 
+def test_a_state_that_only_a_resync_has_brought_counts(pair: Pair) -> None:
+    """An event does not carry infinity exactly: the mirror's row is read again, and the witness gets that state by a copy."""
+    begin(pair)
+    pair.write("UPDATE consents SET granted_at = 'infinity' WHERE id = 5")
+    pair.sync()
+    resync(pair.stores, "test", pair.log.ends)
+    pair.check()
+
+
 def test_events_of_before_the_copy_tell_when_and_what_was_before(pair: Pair) -> None:
     pair.write(EWA, YES)
     pair.write("UPDATE consents SET withdrawn_at = '2024-05-01' WHERE id = 5")

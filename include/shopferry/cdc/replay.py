@@ -140,11 +140,7 @@ class Replay:
             return 0, {}
         written, changed = self._mirror(parts), {p.table.relation for p in parts}
         for table in (p.table for p in parts if p.noted and p.table.name in booked):
-            columns = self.route.witnessed[table.name]
-            if passed := witness.note_passed(self.target, table, columns, booked.pop(table.name)):
-                wanted = {w for u in self.route.units for w in u.standardize if w.of_witness and w.table == table.name}
-                self.merger.hold()  # as the merge does it: this lock comes before that of the verdicts
-                witness.judge(self.target, table, wanted, passed)
+            witness.follow(self.target, self.route, table, booked.pop(table.name), self.merger.hold)
         if echo:
             self.merger.judge(looked_at, changed)
         return written, self.merger.propagate(units, changed)

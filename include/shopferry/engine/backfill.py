@@ -141,8 +141,8 @@ def _copy(stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, liv
     within = key_range(table.key, chunk.low, chunk.high)
     [(lsn, known)] = stores.source.execute("SELECT pg_current_wal_lsn()::text, clock_timestamp()::text").fetchall()
     fetch(stores, table, within)
-    if columns := stores.route.witnessed.get(table.name):
-        witness.book_copied(shop, table, columns, lsn, known)
+    columns = stores.route.witnessed.get(table.name)
+    booked = witness.book_copied(shop, table, columns, lsn, known) if columns else []
     row = stores.source.execute("SELECT pg_current_wal_lsn()::text").fetchone()
     watermark = str(row[0]) if row else "0/0"
     shop.execute("ANALYZE pg_temp.incoming")
@@ -153,6 +153,8 @@ def _copy(stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, liv
         locks.lock_mirror(shop, table.name)
     mirror_rows.load_chunk(stores.source, shop, table, within, generation, noted=bool(affecting))
     if affecting:
+        if columns:  # a state may be new though the mirror's row is not: events do not carry every value exactly
+            witness.follow(shop, stores.route, table, booked, stores.merger.hold)
         stores.merger.propagate(live, {table.relation})
     return (int(count[0]) if count else 0), watermark
 

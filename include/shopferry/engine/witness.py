@@ -13,7 +13,7 @@ the other direction has written is not booked: it tells what the other store say
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 import psycopg
@@ -111,6 +111,20 @@ def note_passed(target: Connection, table: MirrorTable, columns: Sequence[str], 
     return [state.encode() for (state,) in found]
 
 
+def follow(
+    target: Connection, route: Route, table: MirrorTable, booked: Sequence[bytes], hold: Callable[[], None]
+) -> None:
+    """Note the booked states that the mirror tells nothing of, and judge their values; `hold` comes first, as in a merge."""
+    if passed := note_passed(target, table, route.witnessed[table.name], booked):
+        hold()  # this lock comes before that of the verdicts
+        judge(
+            target,
+            table,
+            {w for u in route.units for w in u.standardize if w.of_witness and w.table == table.name},
+            passed,
+        )
+
+
 def judge(target: Connection, table: MirrorTable, wanted: Iterable[Standardize], passed: Sequence[bytes]) -> None:
     """Judge the raw values of states that have passed: no changed row of the mirror shows those."""
     found = target.execute(
@@ -131,13 +145,17 @@ def _compose_unjudged(table: MirrorTable, wanted: tuple[Standardize, ...]) -> by
     return (states.as_string(None) + missing).encode()
 
 
-def book_copied(target: Connection, table: MirrorTable, columns: Sequence[str], lsn: str, known: str) -> None:
-    """Book the rows that stand in the temp table `incoming` as a copy has read them after that position and time."""
+def book_copied(target: Connection, table: MirrorTable, columns: Sequence[str], lsn: str, known: str) -> list[bytes]:
+    """Book the rows that stand in the temp table `incoming` as a copy has read them after that position and time.
+
+    Returns those that are new, as JSON objects of the key and _lsn.
+    """
     names = SQL(", ").join(map(Identifier, _names(table, columns)))
     select = SQL(
         "SELECT {}, %s::pg_lsn AS _lsn, %s::timestamptz AS _known, false AS _gone FROM pg_temp.incoming WHERE _gone IS NULL"
     )
-    target.execute(_compose_new(table, columns, select.format(names)), (lsn, known))
+    found = target.execute(_compose_new(table, columns, select.format(names)), (lsn, known)).fetchall()
+    return [new.encode() for (new,) in found]
 
 
 def _base(table: str) -> Identifier:
