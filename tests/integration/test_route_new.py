@@ -117,6 +117,27 @@ def test_with_names_mended_it_is_drafted_as_a_whole_and_what_was_changed_stays(
     assert not [f for f in checking.check(stores) if f.severity is Severity.BLOCKING]
 
 
+@pytest.mark.parametrize("name", ["Order", "order"])
+def test_a_table_whose_name_sql_reserves_is_drafted(stores: Settings, tmp_path: Path, name: str) -> None:
+    with connect(stores.source_dsn) as legacy:
+        legacy.execute(f'ALTER TABLE orders RENAME TO "{name}"'.encode())
+    draft(stores)
+    rename(stores, tmp_path)
+    assert draft(stores).mappings == 3
+    assert not [f for f in checking.check(stores) if f.severity is Severity.BLOCKING]
+
+
+def test_a_kind_that_is_none_is_named_with_those_that_there_are(stores: Settings, tmp_path: Path) -> None:
+    draft(stores)
+    rename(stores, tmp_path)
+    draft(stores)
+    file = tmp_path / "mine/contacts/client.sql"
+    file.write_text(file.read_text().replace("standardize: email ", "standardize: telephone "))
+    [found] = [f for f in checking.check(stores) if f.severity is Severity.BLOCKING]
+    told = " ".join((found.subject, found.text, found.consequence, found.remedy))
+    assert "client.sql:" in told and "'telephone' is none of country, currency" in told
+
+
 def test_a_drafted_mapping_can_be_tried_at_once(stores: Settings, tmp_path: Path) -> None:
     draft(stores)
     rename(stores, tmp_path)

@@ -24,7 +24,7 @@ from shopferry.errors import ConfigError
 from shopferry.privacy import columns
 from shopferry.privacy import draft as people
 from shopferry.route import losses, personal, settings, signed_off
-from shopferry.route.identifiers import write_name
+from shopferry.route.identifiers import is_reserved, write_name
 from shopferry.route.personal import DataMap
 from shopferry.route.route import FUNCTIONS, Route
 from shopferry.settings import routes_dir
@@ -247,6 +247,7 @@ def _compose_names(odd: Sequence[TablePair]) -> str:
     for pair in odd:
         source = pair.source
         new = "_".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", source.name)).lower() or "renamed"
+        new += "s" if is_reserved(new) else ""  # "Order" becomes orders
         old = write_name(source.schema, source.name)
         renamed = {
             f.name: re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", f.name)).lower() for f in source.key
@@ -305,17 +306,23 @@ def _compose_sample(pairs: Sequence[TablePair]) -> str:
     key = write_name(first.key[0].name)
     blocks = [
         "-- What a rehearsal takes of legacy. GUESSED from foreign keys and names: docs/howto/rehearse.md has the grammar.",
-        f"-- name: everybody\nSELECT {key} AS id FROM {first.name};",
-        f"-- name: {first.name}\nSELECT {key} FROM {first.name} WHERE {key} IN (SELECT id FROM chosen);",
+        f"-- name: everybody\nSELECT {key} AS id FROM {_name_table(first.name)};",
+        f"-- name: {first.name}\nSELECT {key} FROM {_name_table(first.name)} WHERE {key} IN (SELECT id FROM chosen);",
     ]
     done = [first.name]
     while missing := [n for n in sorted(by_name) if n not in done]:
         name = next((n for n in missing if _lead(n, pointers, done, by_name, first.name)), missing[0])
         own = write_name(by_name[name].source.key[0].name)
         where = _lead(name, pointers, done, by_name, first.name)
-        blocks.append(f"-- name: {name}\nSELECT {own} FROM {name} {f'WHERE {where}' if where else 'LIMIT 1000'};")
+        blocks.append(
+            f"-- name: {name}\nSELECT {own} FROM {_name_table(name)} {f'WHERE {where}' if where else 'LIMIT 1000'};"
+        )
         done.append(name)
     return "\n\n".join(blocks) + "\n"
+
+
+def _name_table(name: str) -> str:
+    return f"public.{name}" if is_reserved(name) else name
 
 
 def _find_pointers(source: Table, others: Mapping[str, TablePair]) -> dict[str, str]:
@@ -346,7 +353,7 @@ def _lead(
         for column, to in pointers[child].items():
             if to == name:
                 key = write_name(pairs[child].source.key[0].name)
-                return f"{own} IN (SELECT {write_name(column)} FROM {child} JOIN sample_{child} USING ({key}))"
+                return f"{own} IN (SELECT {write_name(column)} FROM {_name_table(child)} JOIN sample_{child} USING ({key}))"
     return ""
 
 

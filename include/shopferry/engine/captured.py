@@ -8,7 +8,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from shopferry.db import Connection
-from shopferry.engine import changes, clean, mirror, witness
+from shopferry.engine import changes, clean, mirror, standardize, witness
 from shopferry.engine.mirror import MirrorTable, key_type_of
 from shopferry.errors import MappingError
 from shopferry.keys import name_or_expression
@@ -52,6 +52,7 @@ def cut_to_read(target: Connection, route: Route, full: Mapping[str, MirrorTable
 
 def create_relations(target: Connection, route: Route, tables: Mapping[str, MirrorTable]) -> None:
     """Make what the mappings read in the store that is written: functions, mirror, witnesses, entities of the route's own."""
+    standardize.require_known(route)
     clean.create_functions(target, route)
     mirror.create(target, route, tables)
     witness.create(target, route, dict(tables))

@@ -26,6 +26,8 @@ from shopferry.engine.phones import phone
 from shopferry.engine.postcodes import postcode
 from shopferry.engine.tax_numbers import tax_number
 from shopferry.engine.texts import CONTROL, JUNK, Standard, repair, text
+from shopferry.errors import MappingError
+from shopferry.route.route import Route
 
 VERSION = 2  # raise it when a raw value may get another result: the next run of a phase then judges its values again
 
@@ -152,6 +154,16 @@ KINDS: Final[dict[str, Callable[[str], Standard]]] = {
     "email_mark": lambda raw: _mark(email(raw)),
     "phone_mark": lambda raw: _mark(phone(raw)),
 }
+
+
+def require_known(route: Route) -> None:
+    """Raise MappingError with file and line for a mapping that asks for a kind that is none."""
+    for unit in route.units:
+        for wanted in unit.standardize:
+            if wanted.kind not in KINDS:
+                raise MappingError(
+                    f"{unit.file}:{wanted.line}: standardize: kind {wanted.kind!r} is none of {', '.join(sorted(KINDS))}"
+                )
 
 
 def standardize(kind: str, raw: str) -> Standard:

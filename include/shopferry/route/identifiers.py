@@ -36,6 +36,21 @@ class NamePattern:
         return self.written == "*"
 
 
+# Reserved by PostgreSQL 18, also those that may be functions or types.
+_RESERVED = frozenset(
+    re.split(
+        " ",
+        "all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation "
+        "column concurrently constraint create cross current_catalog current_date current_role current_schema "
+        "current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch for "
+        "foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral "
+        "leading left like limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps "
+        "placing primary references returning right select session_user similar some symmetric system_user table "
+        "tablesample then to trailing true union unique user using variadic verbose when where window with",
+    )
+)
+
+
 def read_name(text: str) -> str:
     """Return the name that this text writes. Raises ValueError for one with capitals and no quotes."""
     if text.startswith('"'):
@@ -62,6 +77,11 @@ def read_pattern(text: str) -> list[NamePattern]:
             break
         at += 1
     raise ValueError(f"{text!r} is no name, nor names joined by dots; one with blanks or signs stands in quotes")
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether PostgreSQL reserves the word, so that a table of that name must be qualified or quoted."""
+    return name in _RESERVED
 
 
 def write_name(*parts: str) -> str:
