@@ -1,0 +1,97 @@
+"""Requests as people bring them: who is found, what is opened, what is refused, and that nothing of them is stored."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+from pair import Pair
+from shopferry import cli
+from test_erasure import PEOPLE, dsn
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(pair: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`run(*words, typed=…)` is `shopferry` on the pair: exit code, what it prints, what it complains of."""
+    monkeypatch.setenv("SHOPFERRY_LEGACY_DSN", dsn(pair.legacy))
+    monkeypatch.setenv("SHOPFERRY_SHOP_DSN", dsn(pair.shop))
+    monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
+    pair.write(*PEOPLE)
+    pair.write(
+        "INSERT INTO customers (id, email, full_name, newsletter, created_at) VALUES "
+        "(3, 'jan.kot@example.com', 'Jan Kotarski', 'N', '2016-01-01')"
+    )
+    pair.sync()
+    pair.pass_phases()
+
+    def run(*words: str, typed: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", io.StringIO(typed + "\n"))
+        code = cli.main([*words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def test_somebody_is_found_by_what_they_call_themselves_and_shown_as_a_shape(run: Run) -> None:
+    for typed in (" Ewa.Lis@Example.com", "+48 601 234 567"):
+        code, out, _ = run("person", "find", "--json", typed=typed)
+        assert code == 0
+        assert [(a["key"].partition(":")[0], a["called"]) for a in json.loads(out)] == [
+            ("legacy", "Xxx Xxxxxxxx"),
+            ("shop", "Xxx Xxxxxxxx"),
+        ]
+
+
+def test_who_is_not_there_is_one_sentence_and_nothing_is_stored(pair: Pair, run: Run) -> None:
+    for words, typed, says in (
+        (("person", "find"), "who@example.com", "no account has that e-mail or number"),
+        (("person", "find"), "", "nothing was typed"),
+        (("request", "open", "erasure", "legacy:99", "--how", "passport"), "", "there is no account legacy:99"),
+        (("request", "open", "erasure", "ewa", "--how", "passport"), "", "'ewa' is no key"),
+        (("request", "run", "7"), "", "there is no request 7"),
+    ):
+        code, out, err = run(*words, typed=typed)
+        assert (code, out) == (1, "") and says in err and len(err.splitlines()) == 1
+    assert pair.one("SELECT count(*) FROM ferry.request") == 0
+    assert pair.one("SELECT count(*) FROM shopferry.erased") == 0
+
+
+def test_accounts_that_are_one_customer_are_named_together(pair: Pair, run: Run) -> None:
+    code, _, err = run("request", "open", "erasure", "legacy:2", "--how", "passport")
+    assert code == 1 and "is one customer with legacy:3" in err
+    code, out, _ = run("request", "open", "erasure", "legacy:2", "legacy:3", "--how", "passport")
+    assert code == 0
+    assert pair.ask("SELECT store FROM ferry.request_person WHERE request = %s ORDER BY 1", int(out)) == [
+        ("legacy",),
+        ("legacy",),
+        ("shop",),
+    ]
+
+
+def test_what_stands_in_the_way_is_listed_until_somebody_says_why_not(pair: Pair, run: Run) -> None:
+    number = run("request", "open", "erasure", "legacy:1", "--how", "passport", "--who", "anna")[1].strip()
+    code, _, err = run("request", "run", number)
+    assert code == 1 and f"request {number} is erasure, open" in err
+    code, _, err = run("request", "decide", number, "--grant")
+    assert code == 1 and "card 50 has 5 points" in err
+    assert run("request", "decide", number, "--grant", "--despite", "she gives them up", "--who", "the-dpo")[0] == 0
+    code, _, err = run("request", "decide", number, "--refuse", "too late")
+    assert code == 1 and f"request {number} is granted already, by the-dpo" in err
+    [told] = json.loads(run("request", "list", "--json")[1])
+    assert (told["state"], told["despite"], told["verified_by"]) == ("granted", "she gives them up", "anna")
+    assert told["due"] > told["received"]
+
+
+def test_without_the_key_of_marks_nothing_begins(pair: Pair, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = run("request", "open", "erasure", "legacy:1", "--how", "passport")[1].strip()
+    run("request", "decide", number, "--grant", "--despite", "test")
+    monkeypatch.setenv("SHOPFERRY_MARK_KEY", "another key than before, long enough for marks")
+    code, _, err = run("request", "run", number)
+    assert code == 1 and "SHOPFERRY_MARK_KEY is not the key" in err
+    assert pair.one("SELECT count(*) FROM shopferry.erased") == 0
+    assert pair.one("SELECT email FROM shop.customer WHERE legacy_customer_id = 1") == "ewa.lis@example.com"
