@@ -87,7 +87,6 @@ def test_nobody_who_was_erased_comes_back(pair: Pair, share: int) -> None:
         @_PROFILE
         @given(
             opening=history.openings,
-            writes=st.lists(history.writes, max_size=3),
             account=st.sampled_from([1, 2, 3, 4]),
             crash=st.one_of(st.none(), st.integers(1, 80)),
             again=st.integers(0, 30),
@@ -95,7 +94,6 @@ def test_nobody_who_was_erased_comes_back(pair: Pair, share: int) -> None:
         )
         def play(
             opening: list[Operation],
-            writes: list[list[Operation]],
             account: int,
             crash: int | None,
             again: int,
@@ -105,9 +103,6 @@ def test_nobody_who_was_erased_comes_back(pair: Pair, share: int) -> None:
             empty(pair)
             write(pair, opening)
             pair.pass_phases()
-            for operations in writes:
-                write(pair, operations)
-                pair.sync()
             old = read_rows(pair, account)
             one = open_erasure(pair, "legacy", str(account))
             erase(pair, one, crash)

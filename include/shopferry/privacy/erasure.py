@@ -203,7 +203,15 @@ def _erase_other(one: Erasure) -> dict[str, Any]:
         return {}
     with writing(one, one.other) as conn:
         person.stage(conn, one.asked, one.other, one.persons[one.other])
-        return _execute(conn, plans)
+        counts = _execute(conn, plans)
+    # What led to a row may be gone by now: the stream has taken the customer from the order.
+    noted = {
+        (r.relation, r.key): r for r, number in erasures.load_all(one.stores.target, one.route) if number == one.number
+    }
+    with writing(one, one.other) as conn:
+        for plan in plans:
+            counts.setdefault(plan.relation, {})["found by the ledger"] = erase_noted(conn, plan, noted)
+    return counts
 
 
 @contextmanager
@@ -231,6 +239,26 @@ def _execute(conn: Connection, plans: Sequence[TableErasure]) -> dict[str, Any]:
             why = [{"column": k.column, "why": k.why, "until": k.keep} for k in plan.kept]
             counts.setdefault(plan.relation, {})["kept"] = {"rows": kept[0], "columns": why}
     return counts
+
+
+def erase_noted(conn: Connection, plan: TableErasure, noted: Mapping[tuple[str, str], Erased]) -> int:
+    """Erase the rows of one table that hold what was erased; returns how many."""
+    keys = [key for relation, key in noted if relation == plan.relation]
+    if not keys or not plan.statement:
+        return 0
+    rows = conn.execute(
+        SQL("SELECT {0}, to_jsonb(t) FROM {1} t WHERE {0} = ANY(%s)").format(key_text(plan.key, "t"), plan.name),
+        (keys,),
+    ).fetchall()
+    theirs = [key for key, row in rows if erased.is_same(noted[plan.relation, key], plan.texts, row)]
+    names = SQL(", ").join(SQL("t.{}").format(Identifier(k)) for k in plan.key)
+    conn.execute(
+        SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} t WHERE {} = ANY(%s)").format(
+            plan.theirs, names, plan.name, key_text(plan.key, "t")
+        ),
+        (theirs,),
+    )
+    return conn.execute(plan.statement).rowcount
 
 
 def _await(one: Erasure) -> dict[str, Any]:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
-
-from psycopg.sql import SQL, Identifier
 
 from shopferry import db
 from shopferry.control import erasures, routes
-from shopferry.control.erasures import Erased
 from shopferry.db import Connection
-from shopferry.engine import erased
 from shopferry.engine.pair import Stores
-from shopferry.keys import key_text
 from shopferry.privacy import person
-from shopferry.privacy.erasure import Erasure, writing
-from shopferry.privacy.erasure_plan import TableErasure
+from shopferry.privacy.erasure import Erasure, erase_noted, writing
 from shopferry.route.route import Route
 from shopferry.settings import Settings
 
@@ -38,7 +31,7 @@ def reapply(settings: Settings) -> dict[str, int]:
         noted = {(row.relation, row.key): row for row, _ in erasures.load_all(target, one.route)}
         for store in person.STORES:
             with writing(one, store) as conn:
-                counts[store] = sum(_erase_again(conn, plan, noted) for plan in one.plans[store])
+                counts[store] = sum(erase_noted(conn, plan, noted) for plan in one.plans[store])
     return counts
 
 
@@ -47,23 +40,3 @@ def _join_ledgers(source: Connection, target: Connection, route: str) -> None:
     for one, other in ((source, target), (target, source)):
         for row, number in erasures.load_all(one, route):
             erasures.note(other, route, number, [row])
-
-
-def _erase_again(conn: Connection, plan: TableErasure, noted: Mapping[tuple[str, str], Erased]) -> int:
-    """Erase the rows of one table that hold what was erased; returns how many."""
-    keys = [key for relation, key in noted if relation == plan.relation]
-    if not keys or not plan.statement:
-        return 0
-    rows = conn.execute(
-        SQL("SELECT {0}, to_jsonb(t) FROM {1} t WHERE {0} = ANY(%s)").format(key_text(plan.key, "t"), plan.name),
-        (keys,),
-    ).fetchall()
-    theirs = [key for key, row in rows if erased.is_same(noted[plan.relation, key], plan.texts, row)]
-    names = SQL(", ").join(SQL("t.{}").format(Identifier(k)) for k in plan.key)
-    conn.execute(
-        SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} t WHERE {} = ANY(%s)").format(
-            plan.theirs, names, plan.name, key_text(plan.key, "t")
-        ),
-        (theirs,),
-    )
-    return conn.execute(plan.statement).rowcount
