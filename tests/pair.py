@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import psycopg
 from events import Log, Tap
+from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 from shopferry import installation
 from shopferry.cdc.applied import Applied
@@ -56,6 +57,11 @@ def connect(dsn: str) -> Watched:
     """A connection as the engine makes them (shopferry.db.connect), with pause points."""
     # A slot shows only what is flushed, and the tests' cluster is in no hurry to flush.
     return Watched.connect(dsn, autocommit=True, prepare_threshold=NEVER_BY_ITSELF, options="-c synchronous_commit=on")
+
+
+def read_dsn(conn: Connection) -> str:
+    """The DSN of another connection to the same database."""
+    return make_conninfo(**conn.info.get_parameters(), password=conn.info.password)
 
 
 @contextmanager

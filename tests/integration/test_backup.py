@@ -13,6 +13,7 @@ from shopferry.backup import backup, dump
 from shopferry.control import backups
 from shopferry.cutover import gates
 from shopferry.errors import BackupError, ConfigError, TransientError
+from shopferry.route.settings import STORES
 from shopferry.settings import Settings
 from shopferry.stores import scratch
 from test_backfill import dsns
@@ -41,7 +42,7 @@ def gate(pair: Pair) -> bool:
 
 def test_a_backup_is_what_stood_in_the_store_and_only_for_us(filled: Pair, data: Path) -> None:
     filled.pass_phases(["contacts"])
-    made = [backup.take(settings_of(filled), "me", store, test_restore=True) for store in backups.STORES]
+    made = [backup.take(settings_of(filled), "me", store, test_restore=True) for store in STORES]
     assert files(data) == sorted(Path(m.file).name for m in made)
     for m in made:
         file = Path(m.file)
@@ -241,7 +242,7 @@ def test_rows_that_were_there_before_us_are_backed_up_before_the_first_merge(fil
 def test_the_gate_wants_a_fresh_backup_of_both_stores_that_was_restored(pair: Pair) -> None:
     settings = settings_of(pair)
     assert not gate(pair)
-    made = {store: backup.take(settings, "me", store) for store in backups.STORES}
+    made = {store: backup.take(settings, "me", store) for store in STORES}
     assert "never restored" in gates._backups(pair.stores).evidence
     assert not gate(pair)
     backup.test(settings, made["legacy"])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from pair import Pair
+from pair import Pair, read_dsn
 from shopferry import cli
-from test_erasure import PEOPLE, dsn
+from shopferry.settings import SQL_ROOT
+from test_erasure import PEOPLE
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -17,8 +21,8 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(pair: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """`run(*words, typed=…)` is `shopferry` on the pair: exit code, what it prints, what it complains of."""
-    monkeypatch.setenv("SHOPFERRY_LEGACY_DSN", dsn(pair.legacy))
-    monkeypatch.setenv("SHOPFERRY_SHOP_DSN", dsn(pair.shop))
+    monkeypatch.setenv("SHOPFERRY_LEGACY_DSN", read_dsn(pair.legacy))
+    monkeypatch.setenv("SHOPFERRY_SHOP_DSN", read_dsn(pair.shop))
     monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
     pair.write(*PEOPLE)
     pair.write(
@@ -95,3 +99,15 @@ def test_without_the_key_of_marks_nothing_begins(pair: Pair, run: Run, monkeypat
     assert code == 1 and "SHOPFERRY_MARK_KEY is not the key" in err
     assert pair.one("SELECT count(*) FROM shopferry.erased") == 0
     assert pair.one("SELECT email FROM shop.customer WHERE legacy_customer_id = 1") == "ewa.lis@example.com"
+
+
+def test_a_table_with_peoples_data_that_no_query_is_about_is_named(
+    pair: Pair, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo")
+    file = tmp_path / "demo" / "person.sql"
+    file.write_text(re.sub(r"-- name: legacy\.addresses\n.*?\n\n", "", file.read_text(), flags=re.DOTALL))
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
+    code, out, err = run("request", "open", "erasure", "legacy:1", "--how", "passport")
+    assert (code, out) == (1, "")
+    assert "demo/person.sql:1: there is no query about legacy.addresses" in err

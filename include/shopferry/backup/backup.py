@@ -17,10 +17,11 @@ from psycopg.sql import SQL, Identifier
 from shopferry import db
 from shopferry.backup import dump
 from shopferry.control import backups, preexisting
-from shopferry.control.backups import STORES, Backup
+from shopferry.control.backups import Backup
 from shopferry.db import Connection
 from shopferry.errors import BackupError, ConfigError
 from shopferry.route.route import Route
+from shopferry.route.settings import STORES
 from shopferry.settings import Settings, data_dir
 from shopferry.stores import scratch
 

@@ -18,9 +18,10 @@ import psycopg
 from shopferry import logs
 from shopferry.cli import authoring, check, embedded, move, privacy
 from shopferry.cli import requests as request_verbs
-from shopferry.control import backups, differences, optouts, requests
+from shopferry.control import differences, optouts, requests
 from shopferry.errors import ShopferryError
 from shopferry.retry import describe
+from shopferry.route.settings import STORES
 
 Verb = Callable[[argparse.Namespace], int]
 
@@ -295,7 +296,7 @@ def _add_optouts(verbs: Any) -> None:
 
 def _add_backup(verbs: Any) -> None:
     saved = _add_verb(verbs, "backup", move.backup_take)
-    saved.add_argument("--store", choices=backups.STORES, help="only this store (both)")
+    saved.add_argument("--store", choices=STORES, help="only this store (both)")
     saved.add_argument("--test-restore", action="store_true", help="restore into a scratch database and compare")
     saved.add_argument("--who", help="who takes it (the account that runs this)")
     _add_verb(saved.add_subparsers(dest="subverb", metavar="VERB"), "list", move.backup_list)

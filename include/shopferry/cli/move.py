@@ -21,6 +21,7 @@ from shopferry.control.gates import Gate
 from shopferry.errors import ConfigError, GapError, ShopferryError
 from shopferry.retry import describe, is_transient, retrying
 from shopferry.route.route import Route
+from shopferry.route.settings import STORES
 from shopferry.settings import Settings
 
 _ARMED_S = 0.5  # between two looks whether there is a way back already
@@ -181,7 +182,7 @@ def backup_take(args: argparse.Namespace) -> int:
     from shopferry.backup import backup
 
     settings = Settings.load()
-    stores = [args.store] if args.store else backups.STORES
+    stores = [args.store] if args.store else STORES
     made = [backup.take(settings, name_who(args), store, test_restore=args.test_restore) for store in stores]
     show(args, made, _BACKUP)
     return 0

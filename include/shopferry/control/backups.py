@@ -12,7 +12,6 @@ from shopferry.control.schema import SQL
 from shopferry.db import Connection, load_queries
 
 _Q = load_queries(SQL / "backups.sql")
-STORES = ("legacy", "shop")
 FRESH_HOURS = 24  # what is older misses a day of orders
 
 

@@ -41,7 +41,11 @@ def find(conn: Connection, route: str, rows: Sequence[tuple[str, str]]) -> dict[
     return {(r, k): Erased(r, k, frozenset(m), c) for r, k, m, c in conn.execute(_Q["find"], given, prepare=True)}
 
 
-def load_all(conn: Connection, route: str) -> list[tuple[Erased, int]]:
-    """Load all, each with the number of its request."""
-    rows = conn.execute(_Q["list"], {"route": route}).fetchall()
-    return [(Erased(r, k, frozenset(m), c), n) for r, k, m, c, n in rows]
+def load(conn: Connection, route: str, request: int | None = None) -> dict[int, list[Erased]]:
+    """Load what is noted, all or what one request has noted, by the number of the request."""
+    found: dict[int, list[Erased]] = {}
+    for relation, key, marks, clears, number in conn.execute(
+        _Q["list"], {"route": route, "request": request}
+    ).fetchall():
+        found.setdefault(number, []).append(Erased(relation, key, frozenset(marks), clears))
+    return found

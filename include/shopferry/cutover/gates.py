@@ -17,7 +17,7 @@ from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import GateError, ShopferryError
 from shopferry.route import settings as route_settings
 from shopferry.route.route import Route
-from shopferry.route.settings import Terms
+from shopferry.route.settings import STORES, Terms
 from shopferry.settings import Settings
 from shopferry.stores import fence
 from shopferry.verify import unlogged
@@ -280,7 +280,7 @@ def judge_held_back(s: Stores, terms: Terms) -> Gate:
 def _backups(s: Stores) -> Gate:
     taken = backups.list_all(s.target, s.route.name)
     told, met = [], True
-    for store in backups.STORES:
+    for store in STORES:
         of_store = [b for b in taken if b.store == store]
         best = next((b for b in of_store if b.proven), of_store[0] if of_store else None)
         met &= best is not None and best.proven

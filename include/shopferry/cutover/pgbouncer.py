@@ -22,9 +22,9 @@ from psycopg.rows import dict_row
 
 from shopferry.errors import AnnounceError, ConfigError, TransientError
 from shopferry.retry import describe
+from shopferry.route.settings import STORES
 from shopferry.settings import Settings
 
-STORES = ("legacy", "shop")
 _ANSWER_S = 5
 _LOGIN_S = 0.005
 _RETRY_S = 1.0  # see _await_logins: how long a login that slipped through it may cost

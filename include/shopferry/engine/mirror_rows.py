@@ -128,7 +128,7 @@ def _spare_standing(source: Connection, target: Connection, table: MirrorTable) 
     columns = {c.name: c for c in table.columns}
     shape = SQL(", ").join(SQL("{} {}").format(Identifier(k), SQL(columns[k].type)) for k in table.key)
     names = SQL(", ").join(map(Identifier, table.key))
-    gone = SQL(
+    gone = SQL(  # what is barred has a generation, and is gone although legacy has it
         "SELECT json_agg(_k)::text FROM (SELECT {} FROM pg_temp.incoming WHERE _gone AND _generation IS NULL) _k"
     ).format(names)
     [(keys,)] = target.execute(gone).fetchall()

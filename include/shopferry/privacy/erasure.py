@@ -9,7 +9,7 @@ step may be broken off and is done again, or is found done.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -25,14 +25,14 @@ from shopferry.control.erasures import Erased
 from shopferry.control.phases import State
 from shopferry.db import Connection, exists
 from shopferry.engine import erased, marks
-from shopferry.engine.pair import Stores
+from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import PhaseError, VerificationError
 from shopferry.keys import key_text
 from shopferry.privacy import columns, copies, erasure_plan, person, search
 from shopferry.privacy.erasure_plan import TableErasure
 from shopferry.privacy.person import Questions
 from shopferry.route import personal
-from shopferry.route.route import Route
+from shopferry.route.settings import STORES
 from shopferry.settings import Settings, data_dir
 from shopferry.stores import origin
 
@@ -74,16 +74,20 @@ class Erasure:
         schemas = {"legacy": "public", "shop": route.shop_schema}
         return {
             store: erasure_plan.draw(self.connection(store), data_map, store, schemas[store], self.asked.tables(store))
-            for store in person.STORES
+            for store in STORES
         }
 
     def connection(self, store: str) -> Connection:
         """The connection to a store."""
         return self.stores.source if store == "legacy" else self.stores.target
 
+    def load_noted(self) -> list[Erased]:
+        """Load the rows that the request has noted in the ledger."""
+        return erasures.load(self.stores.target, self.route, self.number).get(self.number, [])
+
     def note(self, rows: Sequence[Erased]) -> None:
         """Note rows in the ledger of both stores."""
-        for store in person.STORES:
+        for store in STORES:
             with self.connection(store).transaction():
                 erasures.note(self.connection(store), self.route, self.number, rows)
 
@@ -94,10 +98,8 @@ def run(settings: Settings, number: int, who: str, say: Callable[[str], None] = 
     A request that is done changes nothing. Raises ConfigError for what is missing, PhaseError while a phase is copied,
     VerificationError when values are still found in the end; the request goes on running then.
     """
-    with ExitStack() as stack:
-        route = Route.load(settings.route)
-        source = stack.enter_context(db.connect(settings.source_dsn, "erasure"))
-        target = stack.enter_context(db.connect(settings.target_dsn, "erasure"))
+    with open_stores(settings, "erasure") as stores:
+        source, target, route = stores.source, stores.target, stores.route
         request = requests.load(target, route.name, number)
         if request.state == "done":
             say(f"request {number} is done since {request.closed:%Y-%m-%d %H:%M}: nothing to do")
@@ -109,12 +111,10 @@ def run(settings: Settings, number: int, who: str, say: Callable[[str], None] = 
             )
         if not locks.try_request(target, number):
             raise PhaseError(f"request {number} is run by somebody else now")
-        _require_still(target, route.name)
+        _require_open(target, route.name, number)
         for conn in (target, *([source] if exists(source, "ferry.mark_key") else [])):
             mark_key.record(conn, marks.require_same(target))
-        one = Erasure(
-            settings, Stores(source, target, route), number, person.load(route), routes.find_active(target, route.name)
-        )
+        one = Erasure(settings, stores, number, person.load(route), routes.find_active(target, route.name))
         requests.begin(target, number)
         done = requests.load_steps(target, number)
         for name, step in STEPS.items():
@@ -129,8 +129,17 @@ def run(settings: Settings, number: int, who: str, say: Callable[[str], None] = 
         return certificate
 
 
-def _require_still(target: Connection, route: str) -> None:
-    """Raise PhaseError while a phase is being copied or merged: its workers read what is erased meanwhile."""
+def _require_open(target: Connection, route: str, number: int) -> None:
+    """Raise PhaseError while the new shop is open, or a phase is being copied or merged.
+
+    What an erasure in the new shop leaves in legacy, orders without their customer, does not add up once the shop goes back;
+    and a phase's workers read what is erased meanwhile.
+    """
+    if routes.find_active(target, route) == "shop":
+        raise PhaseError(
+            f"request {number}: an erasure after the cutover is not carried back yet: run it after `finish`, or after a "
+            "rollback; the new shop's own erasure is its application's until then"
+        )
     for phase in phases.load_all(target, route):
         if State(phase.state) in {State.COPYING, State.MERGING}:
             raise PhaseError(f"phase {phase.phase} is {phase.state}: an erasure waits until it is in sync")
@@ -139,7 +148,7 @@ def _require_still(target: Connection, route: str) -> None:
 def _note_rows(one: Erasure) -> dict[str, Any]:
     """Note all their rows in both ledgers, and keep the values by which copies are found, until the request is closed."""
     counts = {}
-    for store in person.STORES:
+    for store in STORES:
         conn = one.connection(store)
         with conn.transaction():
             person.stage(conn, one.asked, store, one.persons[store])
@@ -176,9 +185,8 @@ def _flows(one: Erasure) -> list[Stores]:
 def _keys_by_table(one: Erasure) -> dict[str, list[str]]:
     """List the keys that the request has noted, by relation."""
     found: dict[str, list[str]] = {}
-    for row, number in erasures.load_all(one.stores.target, one.route):
-        if number == one.number:
-            found.setdefault(row.relation, []).append(row.key)
+    for row in one.load_noted():
+        found.setdefault(row.relation, []).append(row.key)
     return found
 
 
@@ -205,9 +213,7 @@ def _erase_other(one: Erasure) -> dict[str, Any]:
         person.stage(conn, one.asked, one.other, one.persons[one.other])
         counts = _execute(conn, plans)
     # What led to a row may be gone by now: the stream has taken the customer from the order.
-    noted = {
-        (r.relation, r.key): r for r, number in erasures.load_all(one.stores.target, one.route) if number == one.number
-    }
+    noted = {(row.relation, row.key): row for row in one.load_noted()}
     with writing(one, one.other) as conn:
         for plan in plans:
             counts.setdefault(plan.relation, {})["found by the ledger"] = erase_noted(conn, plan, noted)
@@ -302,20 +308,18 @@ def _search(one: Erasure) -> dict[str, Any]:
     """Search both stores and our files. Raises VerificationError when a value stands where the map does not keep it."""
     values = find_searched(one)
     ours, theirs = columns.load_ours(), personal.load(one.stores.route)
-    schema = one.stores.route.shop_schema
+    # The data map calls legacy's tables so wherever they stand, and a mirror's columns by what it mirrors.
+    names = {"legacy": {"public": "legacy", "mirror": one.stores.route.shop_schema}, "shop": {"mirror": "legacy"}}
 
     def keeps(store: str) -> Callable[[str, str, str], bool]:
         def kept(within: str, table: str, column: str) -> bool:
-            named = {"public": "legacy", "mirror": "legacy" if store == "shop" else "shop"}.get(within, within)
-            if store == "shop" and within == "public" == schema:
-                named = schema
-            line = (ours if within == "ferry" else theirs).find(named, table, column)
+            line = (ours if within == "ferry" else theirs).find(names[store].get(within, within), table, column)
             return line is not None and line.erase == "keep"
 
         return kept
 
     found: dict[str, int] = {}
-    for store in person.STORES:
+    for store in STORES:
         counts = search.search_store(one.connection(store), values, keeps(store), _KEPT_UNTIL_CLOSED)
         found |= {f"{store}: {place}": n for place, n in counts.items()}
     found |= search.search_files([data_dir() / folder for folder in _FOLDERS], values)
@@ -331,7 +335,7 @@ def _search(one: Erasure) -> dict[str, Any]:
 def find_searched(one: Erasure) -> list[str]:
     """Find the values to search for: e-mails, numbers and the like that nobody else has."""
     values = {v.strip() for kind, v in requests.load_values(one.stores.target, one.number) if kind == CONTACT}
-    for store in person.STORES:
+    for store in STORES:
         for plan in one.plans[store]:
             kept = {k.column for k in plan.kept}
             for column in (c for c in plan.contacts if c not in kept):

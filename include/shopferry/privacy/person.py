@@ -20,10 +20,10 @@ from shopferry.errors import ConfigError, MappingError
 from shopferry.route import headed, personal
 from shopferry.route.entities import IdentityMapping
 from shopferry.route.route import Route, find_folder
+from shopferry.route.settings import STORES
 
 FILE = "person.sql"
 PERSON, OBSTACLES = "person", "obstacles"
-STORES = ("legacy", "shop")
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,21 @@ def load(route: Route) -> Questions:
     known = [unit.identity for unit in route.units if isinstance(unit, IdentityMapping)]
     if named.value not in known:
         raise text.error(named.line, f"identity {named.value!r} is none of this route's: {', '.join(known) or 'none'}")
-    return Questions(where, named.value, queries)
+    asked = Questions(where, named.value, queries)
+    if unasked := _find_unasked(asked, route):
+        raise text.error(1, f"there is no query about {', '.join(unasked)}: what it holds of people would be forgotten")
+    return asked
 
 
-def find_unasked(asked: Questions, route: Route) -> list[str]:
-    """List the tables with people's data that no query is about, as legacy.<table>: those would be forgotten."""
-    data_map = personal.load(route)
-    kept = set(asked.tables("legacy"))
-    of_people = {
-        line.table.written
-        for line in data_map.lines
+def _find_unasked(asked: Questions, route: Route) -> list[str]:
+    """List the mapped tables of legacy with people's data that no query is about, as legacy.<table>."""
+    of_people = [
+        line
+        for line in personal.load(route).lines
         if line.schema.covers("legacy") and line.category.of_people and line.people == "customers"
-    }
-    return sorted(f"legacy.{table}" for table in of_people if table in route.tables and table not in kept)
+    ]
+    left = set(route.tables) - set(asked.tables("legacy"))
+    return sorted(f"legacy.{table}" for table in left if any(line.table.covers(table) for line in of_people))
 
 
 def find(conn: Connection, asked: Questions, store: str, typed: str) -> list[Account]:

@@ -10,6 +10,7 @@ from shopferry.engine.pair import Stores
 from shopferry.errors import ConfigError, PhaseError
 from shopferry.privacy import person
 from shopferry.privacy.person import Account, Questions
+from shopferry.route.settings import STORES
 
 
 def find(s: Stores, typed: str) -> list[Account]:
@@ -29,7 +30,7 @@ def read_keys(written: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for text in written:
         store, _, key = text.partition(":")
-        if store not in person.STORES or not key:
+        if store not in STORES or not key:
             raise ConfigError(f"{text!r} is no key: write legacy:7 or shop:103, as `shopferry person find` prints it")
         found.setdefault(store, []).append(key)
     return found
@@ -60,12 +61,6 @@ def open_request(s: Stores, given: Opening, keys: Mapping[str, Sequence[str]]) -
 def grant(s: Stores, number: int, who: str, despite: str | None) -> None:
     """Grant a request. Raises PhaseError when something stands in the way, such as an open order, unless `despite` says why."""
     request = _require_open(s, number)
-    if request.kind == "erasure" and routes.find_active(s.target, s.route.name) == "shop":
-        # What it leaves in legacy of orders without a customer does not add up yet once the shop goes back.
-        raise PhaseError(
-            f"request {number}: an erasure after the cutover is not carried back yet: grant it after `finish`, "
-            "or after a rollback; the new shop's own erasure is its application's until then"
-        )
     asked, persons = person.load(s.route), requests.load_persons(s.target, number)
     if request.kind == "erasure" and not despite:
         store = routes.find_active(s.target, s.route.name)

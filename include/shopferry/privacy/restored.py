@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from itertools import chain
 
-from shopferry import db
 from shopferry.control import erasures, routes
-from shopferry.db import Connection
-from shopferry.engine.pair import Stores
+from shopferry.engine.pair import Stores, open_stores
 from shopferry.privacy import person
 from shopferry.privacy.erasure import Erasure, erase_noted, writing
-from shopferry.route.route import Route
+from shopferry.route.settings import STORES
 from shopferry.settings import Settings
 
 
@@ -21,22 +19,20 @@ def reapply(settings: Settings) -> dict[str, int]:
     lost with its store is taken from the other.
     """
     counts = {}
-    with ExitStack() as stack:
-        route = Route.load(settings.route)
-        source = stack.enter_context(db.connect(settings.source_dsn, "erasure"))
-        target = stack.enter_context(db.connect(settings.target_dsn, "erasure"))
-        stores, asked = Stores(source, target, route), person.load(route)
-        one = Erasure(settings, stores, 0, asked, routes.find_active(target, route.name))
-        _join_ledgers(source, target, one.route)
-        noted = {(row.relation, row.key): row for row, _ in erasures.load_all(target, one.route)}
-        for store in person.STORES:
+    with open_stores(settings, "erasure") as stores:
+        active = routes.find_active(stores.target, stores.route.name)
+        one = Erasure(settings, stores, 0, person.load(stores.route), active)
+        _join_ledgers(stores, one.route)
+        all_noted = chain.from_iterable(erasures.load(stores.target, one.route).values())
+        noted = {(row.relation, row.key): row for row in all_noted}
+        for store in STORES:
             with writing(one, store) as conn:
                 counts[store] = sum(erase_noted(conn, plan, noted) for plan in one.plans[store])
     return counts
 
 
-def _join_ledgers(source: Connection, target: Connection, route: str) -> None:
+def _join_ledgers(s: Stores, route: str) -> None:
     """Give each store's ledger what only the other has."""
-    for one, other in ((source, target), (target, source)):
-        for row, number in erasures.load_all(one, route):
-            erasures.note(other, route, number, [row])
+    for one, other in ((s.source, s.target), (s.target, s.source)):
+        for number, rows in erasures.load(one, route).items():
+            erasures.note(other, route, number, rows)

@@ -15,5 +15,6 @@ JOIN unnest(%(relations)s::text[], %(keys)s::text[]) AS g (relation, key) ON (e.
 WHERE e.route = %(route)s;
 
 -- name: list
--- All of them.
-SELECT relation, key, marks, clears, request FROM shopferry.erased WHERE route = %(route)s ORDER BY relation, key;
+-- All of them, or those of one request.
+SELECT relation, key, marks, clears, request FROM shopferry.erased
+WHERE route = %(route)s AND request = coalesce(%(request)s, request) ORDER BY request, relation, key;
