@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pair import Pair, connect
-from psycopg.conninfo import make_conninfo
+from pair import Pair, connect, read_dsn
 from shopferry import installation
 from shopferry.cutover import way_back
 from shopferry.db import Connection
@@ -146,11 +145,6 @@ TABLES = (
     "order_line",
     "payment_source",
 )
-
-
-def read_dsn(conn: Connection) -> str:
-    """The DSN of another connection to the same database."""
-    return make_conninfo(**conn.info.get_parameters(), password=conn.info.password)
 
 
 @contextmanager

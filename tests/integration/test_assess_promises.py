@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from pair import Pair
+from pair import Pair, read_dsn
 from rich.console import Console
 from shopferry import assess, cli, db
 from shopferry.assess import readiness, report
@@ -43,7 +43,7 @@ def _fingerprint(*stores_: db.Connection) -> list[object]:
 def test_nothing_is_changed_in_either_store(filled: Pair, stores_: Stores) -> None:
     for legacy, shop in ((filled.legacy, filled.shop), (stores_.legacy, stores_.shop)):  # installed, and before that
         before = _fingerprint(legacy, shop)
-        dsns = [f"{c.info.dsn} password={c.info.password}" for c in (legacy, shop)]
+        dsns = [read_dsn(c) for c in (legacy, shop)]
         assess.assess(Settings(*dsns, "127.0.0.1:1"))
         assert _fingerprint(legacy, shop) == before
 
@@ -59,7 +59,7 @@ def test_the_connections_cannot_write(stores_: Stores) -> None:
 def test_no_person_is_in_what_it_says(filled: Pair) -> None:
     known = leaks.collect_stored(filled.legacy, "public")
     assert len(known) > 200
-    dsns = [f"{c.info.dsn} password={c.info.password}" for c in (filled.legacy, filled.shop)]
+    dsns = [read_dsn(c) for c in (filled.legacy, filled.shop)]
     found = assess.assess(Settings(*dsns, "127.0.0.1:1"))
     assert sum(len(f.examples) for f in found.findings) > 30
     out = io.StringIO()

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from pair import ROUTE, KilledError, Late, Pair, connect, open_more
+from pair import ROUTE, KilledError, Late, Pair, connect, open_more, read_dsn
 from psycopg.sql import SQL
 from shopferry.control import chunks, offsets
 from shopferry.control.chunks import Span
@@ -28,7 +28,7 @@ def order(key: int, status: str = "NEW", total: str = "1.00") -> str:
 
 
 def dsns(pair: Pair) -> tuple[str, str]:
-    legacy, shop = (f"{c.info.dsn} password={c.info.password}" for c in (pair.legacy, pair.shop))
+    legacy, shop = (read_dsn(c) for c in (pair.legacy, pair.shop))
     return legacy, shop
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from pair import ROUTE, Pair
+from pair import ROUTE, Pair, read_dsn
 from shopferry import cli
 from shopferry.engine import marks
 from shopferry.privacy import consents, optout_files, optouts
@@ -33,7 +33,7 @@ PEOPLE = (
 def run(pair: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """`run(*words)` is `shopferry consent` on the pair: exit code, what it prints, what it complains of."""
     for name, conn in (("LEGACY", pair.legacy), ("SHOP", pair.shop)):
-        monkeypatch.setenv(f"SHOPFERRY_{name}_DSN", f"{conn.info.dsn} password={conn.info.password}")
+        monkeypatch.setenv(f"SHOPFERRY_{name}_DSN", read_dsn(conn))
     monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
 
     def run(*words: str) -> tuple[int, str, str]:

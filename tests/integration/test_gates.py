@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 from live import until
-from pair import ROUTE, Pair, prepare
+from pair import ROUTE, Pair, prepare, read_dsn
 from psycopg.conninfo import make_conninfo
 from shopferry.control import differences, gates, rehearsals
 from shopferry.control.gates import Gate
@@ -92,10 +92,6 @@ def as_role(dsn: str, name: str, *grants: str) -> Iterator[psycopg.Connection[An
                 yield limited
         finally:
             conn.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())
-
-
-def dsn_of(conn: psycopg.Connection[Any]) -> str:
-    return f"{conn.info.dsn} password={conn.info.password}"
 
 
 def lacks(gate: Gate, *texts: str) -> None:
@@ -294,7 +290,7 @@ def test_old_idle_and_prepared_transactions_are_in_the_locks_way(
     monkeypatch.setattr(servers, "IDLE_S", 1.0)
     gate = servers.old_transactions(narrow, Terms())
     assert gate.met and gate.evidence == "none older than 60 s"
-    with psycopg.connect(dsn_of(narrow.source)) as other:
+    with psycopg.connect(read_dsn(narrow.source)) as other:
         pid = other.info.backend_pid
         other.execute("SELECT count(*) FROM customers")
         assert servers.old_transactions(narrow, Terms()).met, "it is young"
@@ -321,7 +317,7 @@ def test_old_idle_and_prepared_transactions_are_in_the_locks_way(
 
 
 def test_what_we_may_not_see_is_not_taken_for_nothing(narrow: Stores) -> None:
-    with as_role(dsn_of(narrow.source), "short_sighted") as conn:
+    with as_role(read_dsn(narrow.source), "short_sighted") as conn:
         gate = servers.old_transactions(replace(narrow, source=conn), Terms())
         lacks(gate, "sessions of other roles may not be looked into")
         assert "GRANT pg_read_all_stats" in gate.remedy
@@ -342,15 +338,15 @@ def test_connections_are_there_for_the_switch_and_for_those_who_move(narrow: Sto
     assert gate.met and "of 27 free, 6 wanted and 0 for sessions that will move there" in gate.evidence
     with ExitStack() as opened:
         for _ in range(11):
-            opened.enter_context(psycopg.connect(dsn_of(narrow.source)))
+            opened.enter_context(psycopg.connect(read_dsn(narrow.source)))
         # 14 are free, which is less than 6 and the 11 that have to move.
         lacks(servers.connections(narrow), "legacy: 14 of 27 free", "new shop: 14 of 27 free, 6 wanted and 11 for")
         opened.close()
         until(lambda: connected(narrow) == alone)
         assert servers.connections(narrow).met
         for _ in range(11):
-            opened.enter_context(psycopg.connect(dsn_of(narrow.source)))
-            opened.enter_context(psycopg.connect(dsn_of(narrow.target)))
+            opened.enter_context(psycopg.connect(read_dsn(narrow.source)))
+            opened.enter_context(psycopg.connect(read_dsn(narrow.target)))
         lacks(servers.connections(narrow), "legacy: 3 of 27 free, 6 wanted", "6 wanted and 0 for")
     until(lambda: connected(narrow) == alone)
     narrow.target.execute("ALTER DATABASE shop CONNECTION LIMIT 4")
@@ -374,7 +370,7 @@ def test_replication_wants_its_slot_a_free_one_and_a_sender(narrow: Stores) -> N
     assert servers.replication(narrow).met, "the way back has its slot"
     with ExitStack() as opened:
         for _ in range(2):
-            sender = psycopg.pq.PGconn.connect(f"{dsn_of(narrow.source)} replication=database".encode())
+            sender = psycopg.pq.PGconn.connect(f"{read_dsn(narrow.source)} replication=database".encode())
             assert sender.status == psycopg.pq.ConnStatus.OK
             opened.callback(sender.finish)
         lacks(servers.replication(narrow), "legacy: no sender is free; the new shop: no sender is free")
@@ -404,7 +400,7 @@ def test_disk_is_looked_at_where_it_is_here_and_else_reckoned(narrow: Stores) ->
     gate = servers.disk(narrow, Terms(free_disk_gib=0.1))
     assert gate.met and gate.evidence.endswith("GiB free; 0.1 GiB wanted")
     lacks(servers.disk(narrow, Terms(free_disk_gib=1e8)), "legacy: ", "new shop: ", "1e+08 GiB wanted")
-    with as_role(dsn_of(narrow.target), "far_away") as conn:
+    with as_role(read_dsn(narrow.target), "far_away") as conn:
         far = replace(narrow, target=conn)
         gate = servers.disk(far, Terms(free_disk_gib=0.1))
         lacks(gate, "new shop: cannot be known from here")

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from pair import Pair
+from pair import Pair, read_dsn
 from shopferry import installation, phase_steps
 from shopferry.cdc.flow import Flow
 from shopferry.control import mark_key
@@ -34,7 +34,7 @@ def marked(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setti
     file.write_text(file.read_text().replace("-- standardize:", f"{asked}-- standardize:", 1))
     monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path / "routes"))
     monkeypatch.setenv("SHOPFERRY_DATA", str(tmp_path))
-    dsns = [f"{conn.info.dsn} password={conn.info.password}" for conn in (pair.legacy, pair.shop)]
+    dsns = [read_dsn(conn) for conn in (pair.legacy, pair.shop)]
     for name, dsn in zip(("LEGACY", "SHOP"), dsns, strict=True):
         monkeypatch.setenv(f"SHOPFERRY_{name}_DSN", dsn)
     monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")

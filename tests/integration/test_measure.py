@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pair import ROUTE, Pair
+from pair import ROUTE, Pair, read_dsn
 from shopferry import installation
 from shopferry.cdc import broker
 from shopferry.control import offsets
@@ -24,7 +24,7 @@ def short_glance(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 def measured(pair: Pair, kafka: str = NOBODY) -> measure.SyncHealth:
     """The health of the pair, whose broker is nobody's port."""
-    legacy, shop = (f"{c.info.dsn} password={c.info.password}" for c in (pair.legacy, pair.shop))
+    legacy, shop = (read_dsn(c) for c in (pair.legacy, pair.shop))
     return measure.measure(Settings(legacy, shop, kafka))
 
 
@@ -67,7 +67,7 @@ def test_a_broker_that_is_away_hides_nothing_else(pair: Pair) -> None:
 
 def test_stores_that_are_away_are_named(pair: Pair) -> None:
     pair.start("contacts")
-    shop = f"{pair.shop.info.dsn} password={pair.shop.info.password}"
+    shop = read_dsn(pair.shop)
     health = measure.measure(Settings(f"host=127.0.0.1 port=1 dbname={pair.legacy.info.dbname}", shop, NOBODY))
     assert set(health.away) == {"legacy", "broker"} and health.begun
     health = measure.measure(Settings("host=127.0.0.1 port=1", "host=127.0.0.1 port=1", NOBODY))

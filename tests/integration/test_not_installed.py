@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from pair import Pair
+from pair import Pair, read_dsn
 from shopferry import cli
 
 
@@ -42,7 +42,7 @@ def test_phases_that_have_not_run_are_not_compared(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name, conn in (("LEGACY", pair.legacy), ("SHOP", pair.shop)):
-        monkeypatch.setenv(f"SHOPFERRY_{name}_DSN", f"{conn.info.dsn} password={conn.info.password}")
+        monkeypatch.setenv(f"SHOPFERRY_{name}_DSN", read_dsn(conn))
     monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
     assert cli.main(["verify", *words]) == 1
     said = capsys.readouterr()

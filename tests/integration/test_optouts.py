@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from pair import KilledError, Pair, connect
+from pair import KilledError, Pair, connect, read_dsn
 from shopferry import cli
 from shopferry.control import phases, routes
 from shopferry.control.phases import State
@@ -37,7 +37,7 @@ HEADER = "email,channel,reason,at\n"
 def run(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run(*words)` is the command line on the pair."""
     for name, conn in (("LEGACY", pair.legacy), ("SHOP", pair.shop)):
-        monkeypatch.setenv(f"SHOPFERRY_{name}_DSN", f"{conn.info.dsn} password={conn.info.password}")
+        monkeypatch.setenv(f"SHOPFERRY_{name}_DSN", read_dsn(conn))
     monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
     return lambda *words: cli.main(["optout", "import", *map(str, words)])
 
@@ -234,7 +234,7 @@ def test_two_imports_and_the_stream_at_once_all_take_effect(pair: Pair, monkeypa
         ),
     )
     pair.pass_phases(["contacts"])
-    dsns = [f"{conn.info.dsn} password={conn.info.password}" for conn in (pair.legacy, pair.shop)]
+    dsns = [read_dsn(conn) for conn in (pair.legacy, pair.shop)]
     failed: list[BaseException] = []
 
     def work(source: str, numbers: range) -> None:

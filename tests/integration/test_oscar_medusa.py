@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from oscar_medusa import BORN, armed, prepare, read_dsn, read_tables, require_clean
-from pair import Pair, connect
+from oscar_medusa import BORN, armed, prepare, read_tables, require_clean
+from pair import Pair, connect, read_dsn
 from shopferry.assess import coverage, data_map, sign_offs
 from shopferry.cutover import losses
 from shopferry.engine.pair import Stores

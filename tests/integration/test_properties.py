@@ -20,7 +20,7 @@ from history import Operation
 from hypothesis import note, seed
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from pair import ROUTE, Late, Pair, connect, open_more
+from pair import ROUTE, Late, Pair, connect, open_more, read_dsn
 from profiles import LONG
 from shopferry.cdc.envelope import Change
 from shopferry.cdc.replay import Replay
@@ -347,7 +347,7 @@ def test_invariants_hold_whatever_happens(
 ) -> None:
     monkeypatch.setattr(backfill, "MERGE_KEYS", 2)
     pair = make_pair()
-    dsns = [f"{c.info.dsn} password={c.info.password}" for c in (pair.legacy, pair.shop)]
+    dsns = [read_dsn(c) for c in (pair.legacy, pair.shop)]
 
     class Machine(Ferry):
         begun = 0

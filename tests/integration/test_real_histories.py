@@ -15,8 +15,8 @@ import pytest
 import steps
 from hypothesis import given, note, seed
 from hypothesis import strategies as st
-from oscar_medusa import BACK_WRITES, BORN, NAMES, WRITES, armed, prepare, read_dsn, read_tables, require_clean
-from pair import Pair, connect
+from oscar_medusa import BACK_WRITES, BORN, NAMES, WRITES, armed, prepare, read_tables, require_clean
+from pair import Pair, connect, read_dsn
 from profiles import LONG
 from shopferry.db import Connection
 from shopferry.engine.statements import select_keys_between

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from events import envelope, message, topic_of
-from pair import ROUTE, Pair, other_flow
+from pair import ROUTE, Pair, other_flow, read_dsn
 from shopferry.cdc.envelope import decode
 from shopferry.cdc.replay import Replay
 from shopferry.control import offsets, routes
@@ -333,7 +333,7 @@ def test_what_the_other_flow_has_written_is_mirrored_and_not_carried_back(pair: 
     )
     pair.pass_phases()
     before = pair.one("SELECT shop_key FROM ferry.identity WHERE legacy_key = 1")
-    with other_flow(f"{pair.legacy.info.dsn} password={pair.legacy.info.password}") as other:
+    with other_flow(read_dsn(pair.legacy)) as other:
         with other.transaction():
             other.execute("UPDATE orders SET status_code = 'PAID'")
             other.execute("UPDATE customers SET email = 'ala@example.com', full_name = 'Ala Lis'")
@@ -359,7 +359,7 @@ def test_who_takes_back_what_the_other_flow_has_written_is_heard_though_the_mirr
     with pair.shop.transaction():  # what the other flow carries to legacy
         pair.shop.execute("SELECT set_config('shopferry.writer', 'ferry', true)")
         pair.shop.execute("UPDATE shop.customer_order SET status = 'paid'")
-    with other_flow(f"{pair.legacy.info.dsn} password={pair.legacy.info.password}") as other:
+    with other_flow(read_dsn(pair.legacy)) as other:
         other.execute("UPDATE orders SET status_code = 'PAID'")
         pair.write("UPDATE orders SET status_code = 'NEW'")
         pair.sync()
@@ -372,7 +372,7 @@ def test_the_values_of_what_the_other_flow_has_written_are_judged_though_nothing
     pair: Pair, passed: int
 ) -> None:
     pair.pass_phases(ROUTE.phases[:passed])
-    with other_flow(f"{pair.legacy.info.dsn} password={pair.legacy.info.password}") as other:
+    with other_flow(read_dsn(pair.legacy)) as other:
         other.execute(order(1).replace("PLN", "zł").encode())
         pair.sync()
     assert pair.ask("SELECT value FROM ferry.standardized WHERE kind = 'currency' AND raw = 'zł'") == [("PLN",)]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from pair import ROUTE, Pair
+from pair import ROUTE, Pair, read_dsn
 from rich.console import Console
 from shopferry import cli, db
 from shopferry.control import phases
@@ -24,7 +24,7 @@ from test_verify import damage
 
 
 def settings_of(pair: Pair) -> Settings:
-    return Settings(*(f"{c.info.dsn} password={c.info.password}" for c in (pair.legacy, pair.shop)), "127.0.0.1:1")
+    return Settings(*(read_dsn(c) for c in (pair.legacy, pair.shop)), "127.0.0.1:1")
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from pair import ROUTE, Pair
+from pair import ROUTE, Pair, read_dsn
 from shopferry.control.gates import Gate
 from shopferry.cutover import sequences, way_back
 from shopferry.cutover.sequences import Numbering
 from shopferry.route.route import Route, find_folder
 from test_backfill import order
-from test_gates import as_role, dsn_of, lacks, moved_template  # noqa: F401
+from test_gates import as_role, lacks, moved_template  # noqa: F401
 
 
 def numbering(pair: Pair, column: str) -> Numbering:
@@ -100,7 +100,7 @@ def test_one_that_counts_down_or_that_we_may_not_set_is_named(moved: Pair) -> No
     lacks(judge_sequences(moved), "shop.consent_id_seq of shop.consent.id counts down")
     moved.shop.execute("ALTER SEQUENCE shop.consent_id_seq INCREMENT 1")
     grants = ("GRANT USAGE ON SCHEMA shop TO sequences", "GRANT SELECT ON ALL TABLES IN SCHEMA shop TO sequences")
-    with as_role(dsn_of(moved.shop), "sequences", *grants) as conn:
+    with as_role(read_dsn(moved.shop), "sequences", *grants) as conn:
         gate = sequences.gate(sequences.numberings(conn, ROUTE))
         lacks(gate, "no right to read and set shop.consent_id_seq of shop.consent.id", "; and ")
         moved.shop.execute("GRANT SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA shop TO sequences")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from events import Tap
-from pair import ROUTE, Pair, connect
+from pair import ROUTE, Pair, connect, read_dsn
 from shopferry.cdc import proof
 from shopferry.cdc.proof import Watermark
 from shopferry.control import chunks, continuity, offsets
@@ -19,7 +19,7 @@ from shopferry.errors import TransientError
 def prove(pair: Pair, ends: dict[Partition, int], *, beats: bool = True) -> Watermark:
     """The proof, while the route's slot is read on as by the connector, and beats come through as the consumer books them."""
     done, tap = threading.Event(), Tap(pair.legacy, ROUTE.publication, ROUTE.publication).open()
-    dsns = [f"{c.info.dsn} password={c.info.password}" for c in (pair.legacy, pair.shop)]
+    dsns = [read_dsn(c) for c in (pair.legacy, pair.shop)]
 
     def stream() -> None:
         with connect(dsns[0]) as legacy, connect(dsns[1]) as shop:

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from line import Line
 from pair import prepare
-from servers import Broker, Connect
+from servers import Broker, Connect, running
 from shopferry.demo.generator import seed
 from shopferry.settings import Settings
-from waiting import until
 
 JARS = os.environ.get("SHOPFERRY_KAFKA_JARS", "")
 
@@ -38,14 +37,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, 
     home = tmp_path_factory.mktemp("servers")
     broker = Broker(home / "broker", JARS)
     connect = Connect(home / "connect", JARS, kafka=broker.address)
-    try:
-        broker.launch()
-        connect.launch()
-        until(lambda: broker.answers() and connect.answers())
+    with running(broker, connect):
         yield broker, connect
-    finally:
-        connect.kill()
-        broker.kill()
 
 
 @pytest.fixture

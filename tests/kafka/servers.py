@@ -284,3 +284,16 @@ def environment(settings: Settings) -> dict[str, str]:
         "SHOPFERRY_KAFKA_SASL_PASSWORD": settings.security.password,
         "SHOPFERRY_KAFKA_SSL_CAFILE": settings.security.cafile,
     }
+
+
+@contextmanager
+def running(broker: Broker, connect: Connect) -> Iterator[None]:
+    """Both servers run, and answer, for as long as the block lasts."""
+    try:
+        broker.launch()
+        connect.launch()
+        until(lambda: broker.answers() and connect.answers())
+        yield
+    finally:
+        connect.kill()
+        broker.kill()

@@ -11,7 +11,7 @@ from certificates import as_pkcs8, make_authority
 from kafka import KafkaAdminClient, KafkaConsumer
 from line import Line
 from pair import prepare
-from servers import Broker, Connect, Secured
+from servers import Broker, Connect, Secured, running
 from shopferry import assess, phase_steps
 from shopferry.cdc.broker import EndOffsets, forget, read_held, topics
 from shopferry.cdc.clients import open_client
@@ -22,7 +22,6 @@ from shopferry.phase_steps import Options
 from shopferry.route.route import Route
 from shopferry.settings import Settings
 from shopferry.stack.publisher import Publisher
-from waiting import until
 
 PASSWORD = 'a "good\\ one'
 ROUTE = Route.load("demo")
@@ -51,14 +50,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory, jars: str) -> Iterator[tup
         "ssl.truststore.location": str(known),
     }
     connect = Connect(home / "connect", jars, kafka=broker.secure_address, own=worker)
-    try:
-        broker.launch()
-        connect.launch()
-        until(lambda: broker.answers() and connect.answers())
+    with running(broker, connect):
         yield broker, connect
-    finally:
-        connect.kill()
-        broker.kill()
 
 
 @pytest.fixture
