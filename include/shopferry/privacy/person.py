@@ -1,7 +1,7 @@
 """What belongs to one person: the route's `person.sql`, and what its queries find in a store.
 
-The queries are named `<store>.<table>` and yield primary keys; `<store>.person` finds accounts by what somebody typed, and
-`<store>.obstacles` says what stands in the way of an erasure.
+The queries are named `<store>.<table>` and yield primary keys; `<store>.person` finds accounts by what somebody typed,
+`<store>.obstacles` says what stands in the way of an erasure, and `<store>.derived` what the shop has concluded about them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from shopferry.db import Connection
+from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.standardize import standardize
 from shopferry.errors import ConfigError, MappingError
 from shopferry.route import headed, personal
@@ -23,7 +24,7 @@ from shopferry.route.route import Route, find_folder
 from shopferry.route.settings import STORES
 
 FILE = "person.sql"
-PERSON, OBSTACLES = "person", "obstacles"
+PERSON, OBSTACLES, DERIVED = "person", "obstacles", "derived"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Questions:
 
     def tables(self, store: str) -> list[str]:
         """List the tables of a store that a query is about."""
-        return [t for s, t in self.queries if s == store and t not in {PERSON, OBSTACLES}]
+        return [t for s, t in self.queries if s == store and t not in {PERSON, OBSTACLES, DERIVED}]
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,15 @@ def load(route: Route) -> Questions:
 
 
 def _find_unasked(asked: Questions, route: Route) -> list[str]:
-    """List the mapped tables of legacy with people's data that no query is about, as legacy.<table>."""
-    of_people = [
-        line
-        for line in personal.load(route).lines
-        if line.schema.covers("legacy") and line.category.of_people and line.people == "customers"
-    ]
-    left = set(route.tables) - set(asked.tables("legacy"))
-    return sorted(f"legacy.{table}" for table in left if any(line.table.covers(table) for line in of_people))
+    """List the tables with people's data that no query is about, of those that the route reads or fills."""
+    filled = [e.partition(".")[2] for e in route.entities if e.startswith(f"{route.shop_schema}.")]
+    of_people = [line for line in personal.load(route).lines if line.category.of_people and line.people == "customers"]
+    unasked = []
+    for store, named, tables in (("legacy", "legacy", route.tables), ("shop", route.shop_schema, filled)):
+        lines = [line for line in of_people if line.schema.covers(named)]
+        left = set(tables) - set(asked.tables(store))
+        unasked += [f"{store}.{t}" for t in sorted(left) if any(line.table.covers(t) for line in lines)]
+    return unasked
 
 
 def find(conn: Connection, asked: Questions, store: str, typed: str) -> list[Account]:
@@ -102,22 +104,32 @@ def find(conn: Connection, asked: Questions, store: str, typed: str) -> list[Acc
     )
 
 
-def stage(conn: Connection, asked: Questions, store: str, keys: Sequence[str]) -> None:
-    """Make `person` of these keys and `their_<table>` of each table, temp tables of the caller's transaction."""
+def stage(
+    conn: Connection,
+    asked: Questions,
+    store: str,
+    keys: Sequence[str],
+    mirrored: Mapping[str, MirrorTable] | None = None,
+) -> None:
+    """Make `person` of these keys and `their_<table>` of each table, temp tables of the caller's transaction.
+
+    `mirrored` are the tables of the store's mirror, where the queries are asked of that: it has captured columns alone.
+    """
     conn.execute(
         "CREATE TEMP TABLE asked ON COMMIT DROP AS SELECT NULL::text AS value, NULL::text AS email, NULL::text AS phone"
     )
-    with _blaming(asked, store, PERSON):
-        conn.execute(
-            SQL("CREATE TEMP TABLE person ON COMMIT DROP AS SELECT id FROM ({}) p LIMIT 0").format(
-                SQL(asked.queries[store, PERSON])
-            )
-        )
-        conn.execute(
-            SQL("INSERT INTO person SELECT k::{} FROM unnest(%s::text[]) k").format(SQL(_type_of_person(conn))),
-            (list(keys),),
-        )
+    if mirrored is None:
+        kind = _read_key_type(conn, asked, store)
+    else:
+        accounts = mirrored[asked.tables(store)[0]]
+        kind = next(c.type for c in accounts.columns if c.name == accounts.key[0])
+    conn.execute(
+        SQL("CREATE TEMP TABLE person ON COMMIT DROP AS SELECT k::{} AS id FROM unnest(%s::text[]) k").format(SQL(kind)),
+        (list(keys),),
+    )
     for table in asked.tables(store):
+        if mirrored is not None and table not in mirrored:
+            continue
         with _blaming(asked, store, table):
             conn.execute(
                 SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS {}").format(
@@ -146,6 +158,13 @@ def find_obstacles(conn: Connection, asked: Questions, store: str, keys: Sequenc
         return sorted(str(row[0]) for row in _run(conn, asked, store, OBSTACLES).fetchall())
 
 
+def find_derived(conn: Connection, asked: Questions, store: str) -> list[str]:
+    """List what the shop has concluded about the staged person."""
+    if (store, DERIVED) not in asked.queries:
+        return []
+    return sorted(str(row[0]) for row in _run(conn, asked, store, DERIVED).fetchall())
+
+
 def follow(shop: Connection, asked: Questions, persons: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Follow the identity from accounts to the new shop's persons and back: every key that is the same person's."""
     rows = shop.execute(
@@ -160,8 +179,12 @@ def follow(shop: Connection, asked: Questions, persons: Mapping[str, Sequence[st
     }
 
 
-def _type_of_person(conn: Connection) -> str:
-    row = conn.execute("SELECT pg_typeof(id)::text FROM (SELECT (NULL::person).id) p").fetchone()
+def _read_key_type(conn: Connection, asked: Questions, store: str) -> str:
+    """Read the type that the store's persons have for keys."""
+    with _blaming(asked, store, PERSON):
+        cursor = conn.execute(SQL("SELECT id FROM ({}) p LIMIT 0").format(SQL(asked.queries[store, PERSON])))
+    assert cursor.description
+    row = conn.execute("SELECT format_type(%s, NULL)", (cursor.description[0].type_code,)).fetchone()
     assert row
     return str(row[0])
 
@@ -176,5 +199,5 @@ def _blaming(asked: Questions, store: str, name: str) -> Iterator[None]:
     """Name the query whose SQL PostgreSQL refuses within."""
     try:
         yield
-    except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.DataError) as error:
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
         raise MappingError(f"{asked.where}: query {store}.{name}: {error.diag.message_primary}") from None

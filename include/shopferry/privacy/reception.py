@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 from shopferry.control import requests, routes
-from shopferry.control.requests import KINDS, Opening, Request
+from shopferry.control.requests import KINDS, RUN_KINDS, Opening, Request
 from shopferry.engine.pair import Stores
 from shopferry.errors import ConfigError, PhaseError
 from shopferry.privacy import person
@@ -77,6 +79,25 @@ def refuse(s: Stores, number: int, who: str, why: str) -> None:
     """Refuse a request, which closes it."""
     _require_open(s, number)
     requests.refuse(s.target, number, who, why)
+
+
+def close(s: Stores, number: int, who: str, what: str) -> dict[str, Any]:
+    """Close a granted request of a kind that people do in the shop; returns its certificate.
+
+    Raises PhaseError for a kind that `request run` does, and for a request that is not granted.
+    """
+    request = requests.load(s.target, s.route.base_name, number)
+    if request.kind in RUN_KINDS:
+        raise PhaseError(f"request {number} is {request.kind}: `shopferry request run {number}` does it, and closes it")
+    if request.state != "granted":
+        raise PhaseError(
+            f"request {number} is {request.state}: only a granted one is closed (`shopferry request decide {number} --grant`)"
+        )
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    certificate = {"request": number, "route": s.route.base_name, "at": at, "by": who, "what": what}
+    with s.target.transaction():
+        requests.close(s.target, number, certificate)
+    return certificate
 
 
 def _require_open(s: Stores, number: int) -> Request:
