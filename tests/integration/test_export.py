@@ -33,7 +33,10 @@ NO_WORDS = {
     "shop.customer_address.country_code",
     "shop.customer_address.postcode",
     "shop.customer_order.guest_email",
-    *(f"shop.{t}.currency" for t in ("customer_order", "order_line", "order_line_withheld", "order_invoice", "payment", "delivery")),
+    *(
+        f"shop.{t}.currency"
+        for t in ("customer_order", "order_line", "order_line_withheld", "order_invoice", "payment", "delivery")
+    ),
     "shop.delivery.country_code",
 }
 
@@ -52,9 +55,7 @@ def find_settings(pair: Pair) -> Settings:
 def open_access(pair: Pair, *keys: str) -> int:
     """A granted access request about accounts of legacy."""
     together = person.follow(pair.shop, person.load(ROUTE), {"legacy": keys})
-    number = requests.open_request(
-        pair.shop, "demo", Opening("access", date(2026, 1, 2), "care", "passport"), together
-    )
+    number = requests.open_request(pair.shop, "demo", Opening("access", date(2026, 1, 2), "care", "passport"), together)
     requests.grant(pair.shop, number, "dpo", None)
     return number
 
@@ -81,7 +82,9 @@ def require_form(document: dict[str, Any]) -> None:
 
 
 def test_the_verb_writes_a_zip_that_its_password_alone_opens_and_says_the_password_once(
-    pair: Pair, run: Run, data: Path  # noqa: F811
+    pair: Pair,
+    run: Run,  # noqa: F811
+    data: Path,
 ) -> None:
     number = run("request", "open", "access", "legacy:1", "--how", "passport", "--who", "anna")[1].strip()
     code, _, err = run("request", "run", number)
@@ -152,7 +155,9 @@ def test_everything_has_its_place_in_the_answer(pair: Pair, run: Run) -> None:  
     assert (waiting["row"], waiting["reasons"]) == ("20", ["currency_unknown"])
     assert waiting["values"]["currency"] == "grzywna"
     assert {"legacy.customers", "legacy.addresses"} <= {c["table"] for c in document["corrections"]}
-    assert ("(0) 601-234-567", "+48601234567") in {(c["raw"].rpartition("|")[2], c["value"]) for c in document["corrections"]}
+    assert ("(0) 601-234-567", "+48601234567") in {
+        (c["raw"].rpartition("|")[2], c["value"]) for c in document["corrections"]
+    }
     assert "601234567" in {s["values"]["phone"] for s in document["history"] if s["table"] == "legacy.customers"}
     assert [(x["entity"], x["row"], x["reasons"]) for x in document["left_out"]] == [
         ("shop.customer_address", "6", ["soft_deleted"]),
@@ -273,7 +278,12 @@ def plant(pair: Pair, planted: Planted, store: str, turn: int, keys: dict[int, l
     ).fetchall()
     for table, column, limit, kind in columns:
         line = data_map.find(named, table, column)
-        if table not in asked.tables(store) or line is None or not line.category.of_people or line.people != "customers":
+        if (
+            table not in asked.tables(store)
+            or line is None
+            or not line.category.of_people
+            or line.people != "customers"
+        ):
             continue
         if line.category is Category.CREDENTIAL or limit < 12:
             continue
@@ -284,7 +294,9 @@ def plant(pair: Pair, planted: Planted, store: str, turn: int, keys: dict[int, l
                     person.stage(conn, asked, store, keys[number])
                     conn.execute("SET LOCAL shopferry.writer = 'ferry'")
                     done = conn.execute(
-                        SQL("UPDATE {} t SET {} = %s::{} WHERE EXISTS (SELECT FROM {} p WHERE to_jsonb(p) <@ to_jsonb(t))").format(
+                        SQL(
+                            "UPDATE {} t SET {} = %s::{} WHERE EXISTS (SELECT FROM {} p WHERE to_jsonb(p) <@ to_jsonb(t))"
+                        ).format(
                             Identifier(schema, table), Identifier(column), SQL(kind), Identifier(f"their_{table}")
                         ),
                         (word,),
@@ -322,7 +334,8 @@ def people(number: int) -> list[str]:
         "'2020-01-02')",
         "INSERT INTO loyalty_accounts (id, customer_id, card_number, points, tier, created_at) "
         f"VALUES ({n}, {number}, '28000000{n:05d}', 5, 'standard', '2020-01-01')",
-        f"INSERT INTO loyalty_log (id, account_id, kind, points, note, created_at) VALUES ({n}, {n}, 'E', 5, 'for{n}', '2020-01-01')",
+        "INSERT INTO loyalty_log (id, account_id, kind, points, note, created_at) "
+        f"VALUES ({n}, {n}, 'E', 5, 'for{n}', '2020-01-01')",
         f"INSERT INTO loyalty_redemptions (id, account_id, order_id, reward, points, status, created_at) "
         f"VALUES ({n}, {n}, {n}, 'Mug{n}', 1, 'DONE', '2020-01-01')",
     ]

@@ -53,7 +53,9 @@ def run(
         target, route = stores.target, stores.route
         request = requests.load(target, route.base_name, number)
         if request.state == "done":
-            say(f"request {number} is done since {request.closed:%Y-%m-%d %H:%M}: nothing to do; open another for a new file")
+            say(
+                f"request {number} is done since {request.closed:%Y-%m-%d %H:%M}: nothing to do; open another for a new file"
+            )
             return request.certificate or {}
         if request.kind != "access" or request.state not in {"granted", "running"}:
             raise PhaseError(
@@ -166,7 +168,11 @@ def _list_copies(stores: Stores, data_map: DataMap) -> Iterable[Document]:
     verdicts, ledger = ours.find("ferry", "standardized", "raw"), ours.find("shopferry", "erased", "marks")
     assert verdicts and ledger
     move = verdicts.keep
-    yield {"place": "mirror", "what": "the old shop's rows beside the new shop, which follow every change", "until": move}
+    yield {
+        "place": "mirror",
+        "what": "the old shop's rows beside the new shop, which follow every change",
+        "until": move,
+    }
     yield {"place": "verdicts", "what": "values as you wrote them, and what was made of them", "until": move}
     if stores.route.witnessed:
         yield {"place": "witnesses", "what": "what stood in your consents and account before", "until": move}
@@ -181,7 +187,11 @@ def _list_copies(stores: Stores, data_map: DataMap) -> Iterable[Document]:
             "what": f"all of that shop as it was on {backup.taken:%Y-%m-%d}",
             "until": "it is removed",
         }
-    yield {"place": "this file", "what": "a copy of it with us, encrypted", "until": f"{KEPT_DAYS} days after it was made"}
+    yield {
+        "place": "this file",
+        "what": "a copy of it with us, encrypted",
+        "until": f"{KEPT_DAYS} days after it was made",
+    }
 
 
 def make_password() -> str:
@@ -204,9 +214,7 @@ def write(file: Path, document: Document, password: str) -> None:
     unfinished.replace(file)
 
 
-def _certify(
-    request: Request, route: Route, who: str, document: Document, counts: Mapping[str, int]
-) -> dict[str, Any]:
+def _certify(request: Request, route: Route, who: str, document: Document, counts: Mapping[str, int]) -> dict[str, Any]:
     """Write what was exported, without a value: counts by table, and the columns that were named alone."""
     now = datetime.now(UTC)
     return {

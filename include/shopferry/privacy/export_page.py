@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from shopferry import pages
 
 _FEW = 3  # rows of a table that are shown without a click
+_NUMBERS = {"key", "none"}
+_MOMENT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::00(?:\.0+)?)?(?=$|[+Z:])")
 _STORES = {"legacy": "old shop", "shop": "new shop"}
 
 
@@ -25,7 +28,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Part:
-    """One table as the page shows it: rows without their empty fields."""
+    """One table as the page shows it: rows without their empty fields, and without the numbers of rows."""
 
     title: str
     store: str
@@ -48,7 +51,6 @@ def render(document: Mapping[str, Any]) -> str:
         parts=parts,
         rows=sum(len(part.rows) for part in parts),
         shown=_show_row,
-        text=_show,
         name=_name_table,
     )
 
@@ -59,7 +61,9 @@ def _make_part(entry: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]
     return Part(
         _name_table(entry["table"]),
         _STORES[entry["store"]],
-        tuple(_show_row(row) for row in entry["rows"]),
+        tuple(
+            _show_row({c: v for c, v in row.items() if mine[c]["category"] not in _NUMBERS}) for row in entry["rows"]
+        ),
         tuple(_gather_reasons(mine)),
     )
 
@@ -81,13 +85,15 @@ def _show_row(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _show(value: object) -> str:
     """Show one value as people read it."""
+    if value is None:
+        return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(_show, value))
     if isinstance(value, dict):
         return "; ".join(f"{name}: {_show(inner)}" for name, inner in value.items())
-    return "–" if value is None else str(value)
+    return _MOMENT.sub(r"\1 \2", str(value))
 
 
 def _name_table(name: str) -> str:

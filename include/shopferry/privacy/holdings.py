@@ -81,7 +81,9 @@ class Holdings:
             for plan in sorted(plans, key=lambda p: order.index(p.table[1])):
                 table = plan.table[1]
                 chosen = told.choose(self.data_map, "legacy" if store == "legacy" else schema, table, names[table])
-                types = {c.name: c.type for c in self.mirrored[table].columns} if self._is_mirrored(store, table) else {}
+                types = (
+                    {c.name: c.type for c in self.mirrored[table].columns} if self._is_mirrored(store, table) else {}
+                )
                 shown = {c: _cast(c, types.get(c)) for c in chosen.lines}
                 found.append(Rows(store, table, chosen, _read(conn, plan.name, plan.theirs, plan.key, shown)))
             return found, person.find_derived(conn, self.asked, store)
@@ -119,9 +121,9 @@ class Holdings:
         """Read their rows of one mirror table, and keep them whole as `mine_<table>`, for what is asked of them next."""
         theirs = Identifier(f"their_{table.name}")
         conn.execute(
-            SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT t.* FROM {} t WHERE ({}) IN (SELECT {} FROM {} p)").format(
-                _mine(table.name), table.view, _list("t", table.key), _list("p", table.key), theirs
-            )
+            SQL(
+                "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT t.* FROM {} t WHERE ({}) IN (SELECT {} FROM {} p)"
+            ).format(_mine(table.name), table.view, _list("t", table.key), _list("p", table.key), theirs)
         )
         shown = {c: _cast(c, None) for c in self._choose(table, table.names).lines}
         return _read(conn, _mine(table.name), theirs, table.key, shown)
@@ -167,7 +169,9 @@ class Holdings:
         found = []
         for wanted in sorted(self._list_judged(staged), key=lambda w: (w.table, w.expression, w.kind)):
             chosen = self._choose(self.mirrored[wanted.table], self.mirrored[wanted.table].names)
-            read = [c for c in self.mirrored[wanted.table].names if re.search(rf"\b{re.escape(c)}\b", wanted.expression)]
+            read = [
+                c for c in self.mirrored[wanted.table].names if re.search(rf"\b{re.escape(c)}\b", wanted.expression)
+            ]
             if not set(read) <= chosen.lines.keys():
                 continue
             rows = conn.execute(
@@ -261,7 +265,7 @@ def _cast(column: str, kind: str | None) -> Composable:
 
 
 def _as_json(shown: Mapping[str, Composable]) -> Composed:
-    return SQL("(SELECT to_jsonb(v) FROM (SELECT {}) v)::text").format(SQL(", ").join(shown.values()))
+    return SQL("(SELECT to_json(v) FROM (SELECT {}) v)::text").format(SQL(", ").join(shown.values()))
 
 
 def _read(

@@ -124,7 +124,9 @@ def stage(
         accounts = mirrored[asked.tables(store)[0]]
         kind = next(c.type for c in accounts.columns if c.name == accounts.key[0])
     conn.execute(
-        SQL("CREATE TEMP TABLE person ON COMMIT DROP AS SELECT k::{} AS id FROM unnest(%s::text[]) k").format(SQL(kind)),
+        SQL("CREATE TEMP TABLE person ON COMMIT DROP AS SELECT k::{} AS id FROM unnest(%s::text[]) k").format(
+            SQL(kind)
+        ),
         (list(keys),),
     )
     for table in asked.tables(store):
