@@ -111,3 +111,10 @@ def test_a_table_with_peoples_data_that_no_query_is_about_is_named(
     code, out, err = run("request", "open", "erasure", "legacy:1", "--how", "passport")
     assert (code, out) == (1, "")
     assert "demo/person.sql:1: there is no query about legacy.addresses" in err
+
+
+def test_a_request_that_nobody_has_granted_does_not_run(pair: Pair, run: Run) -> None:
+    _, number, _ = run("request", "open", "erasure", "legacy:1", "--how", "passport")
+    code, out, err = run("request", "run", number.strip())
+    assert (code, out) == (1, "") and "is erasure, open: only a granted erasure runs" in err
+    assert pair.one("SELECT count(*) FROM shopferry.erased") == 0

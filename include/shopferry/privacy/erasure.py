@@ -191,7 +191,7 @@ def _erase_open(one: Erasure) -> dict[str, Any]:
     with writing(one, one.open) as conn:
         person.stage(conn, one.asked, one.open, one.persons[one.open])
         rows, contacts = _read_rows(conn, one.plans[one.open])
-        counts = _execute(conn, one.plans[one.open])
+        counts = execute(conn, one.plans[one.open])
     requests.keep_values(one.stores.target, one.number, [(CONTACT, v) for v in sorted(contacts)])
     one.note(rows)
     return counts
@@ -207,7 +207,7 @@ def _erase_other(one: Erasure) -> dict[str, Any]:
         return {}
     with writing(one, one.other) as conn:
         person.stage(conn, one.asked, one.other, one.persons[one.other])
-        counts = _execute(conn, plans)
+        counts = execute(conn, plans)
     # What led to a row may be gone by now: the stream has taken the customer from the order.
     noted = {(row.relation, row.key): row for row in one.load_noted()}
     with writing(one, one.other) as conn:
@@ -230,7 +230,7 @@ def writing(one: Erasure, store: str) -> Iterator[Connection]:
             yield conn
 
 
-def _execute(conn: Connection, plans: Sequence[TableErasure]) -> dict[str, Any]:
+def execute(conn: Connection, plans: Sequence[TableErasure]) -> dict[str, Any]:
     """Execute the plans' statements; returns the rows that went or were emptied, and those that were kept, by table."""
     counts: dict[str, Any] = {}
     for plan in plans:
