@@ -1,6 +1,6 @@
 """An erasure that dies at any of its steps goes on with the same command: the person is gone, and nothing else.
 
-`make test-stack` tries a few cells; with SHOPFERRY_MATRIX set `pytest tests/crash/test_erasures.py` tries all.
+`make test-stack` tries a few cells; with SHOPFERRY_MATRIX set `pytest tests/crash/test_erasure_deaths.py` tries all.
 """
 
 from __future__ import annotations
