@@ -32,11 +32,11 @@ from shopferry.privacy import erasure, reception
 from shopferry.route.route import Route
 from shopferry.settings import Settings
 
-_PEOPLE = """
+_SOMEBODY = """
 SELECT c.id, l.email FROM shop.customer c JOIN legacy.customers l ON l.id = c.legacy_customer_id
 WHERE c.status = 'active' AND (SELECT count(*) FROM shop.customer_account m WHERE m.customer_id = c.id) = 1
   AND EXISTS (SELECT FROM shop.customer_order x WHERE x.customer_id = c.id)
-ORDER BY c.id LIMIT %s
+ORDER BY c.id LIMIT 1
 """
 _REGISTER = """
 INSERT INTO customers (email, full_name, newsletter, active, deleted, created_at)
@@ -86,17 +86,20 @@ def main() -> None:
         for phase in Route.load(settings.route).phases:
             phase_steps.run(settings, phase, "benchmark", Options(without_rehearsal="benchmark"), lambda _: None)
         way_back.arm(settings)
-        with db.connect(settings.target_dsn, "benchmark") as conn:
-            people = conn.execute(_PEOPLE, (given.people,)).fetchall()
         anew: list[int] = []
-        with run_beside(book, given.rate), db.connect(settings.source_dsn, "benchmark") as legacy:
+        with (
+            run_beside(book, given.rate),
+            db.connect(settings.source_dsn, "benchmark") as legacy,
+            db.connect(settings.target_dsn, "benchmark") as new,
+        ):
             for calm in ("before", "with", "after"):
                 since = datetime.now(UTC)
                 if calm == "with":
-                    for person, email in people:
+                    for _ in range(given.people):
+                        [(person, email)] = new.execute(_SOMEBODY).fetchall()
                         seconds.append(erase(settings, person))
                         anew.append(register(legacy, email))
-                        print(f"{len(seconds)} of {len(people)}: {seconds[-1]:.1f} s", file=sys.stderr, flush=True)
+                        print(f"{len(seconds)} of {given.people}: {seconds[-1]:.1f} s", file=sys.stderr, flush=True)
                 else:
                     time.sleep(_CALM_S)
                 lag[calm] = read_lag(settings, since, datetime.now(UTC))
