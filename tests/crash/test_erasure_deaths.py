@@ -35,7 +35,7 @@ def test_an_erasure_goes_on_where_it_died(land: Ground, death: Cell) -> None:
             else:
                 run.process.send_signal(getattr(signal, death.signal))
                 code = run.end()
-        expected = {"SIGKILL": -signal.SIGKILL, "SIGTERM": 128 + signal.SIGTERM, "SIGSTOP": 0}
+        expected = {"SIGKILL": -signal.SIGKILL, "SIGTERM": -signal.SIGTERM, "SIGSTOP": 0}
         assert code == expected[death.signal], run.log.read_text()
         done = subprocess.run(
             [sys.executable, "-m", "shopferry.cli", *command], capture_output=True, text=True, check=False
