@@ -80,6 +80,7 @@ def collect(stores: Stores, request: Request) -> tuple[Document, dict[str, int]]
     route = stores.route
     data_map, persons = personal.load(route), requests.load_persons(stores.target, request.id)
     holdings = Holdings(stores, person.load(route), data_map, persons)
+    customers = holdings.asked.split("shop", persons["shop"]).get(person.PERSON, [])
     (legacy, of_legacy), (shop, of_shop) = (holdings.read_store(store) for store in STORES)
     moved = holdings.read_moved(legacy)
     active = routes.find_active(stores.target, route.name)
@@ -98,7 +99,7 @@ def collect(stores: Stores, request: Request) -> tuple[Document, dict[str, int]]
         "quarantine": moved.quarantine,
         "left_out": moved.left_out,
         "corrections": moved.corrections,
-        "consents": _read_consents(stores, persons["shop"]),
+        "consents": _read_consents(stores, customers),
         "derived": {"joined": moved.joined, "concluded": [*of_legacy, *of_shop]},
         "recipients": _gather_recipients(tables),
         "copies": list(_list_copies(stores, data_map)),
