@@ -188,6 +188,54 @@ def test_everything_has_its_place_in_the_answer(pair: Pair, run: Run) -> None:  
         assert not [w for w in ("sha-of-ewa", "kasia.obsluga", "192.0.2.9", "Kotarsk", "jan.kot") if w in text]
 
 
+def test_what_was_somebody_elses_before_is_not_told(pair: Pair, run: Run) -> None:  # noqa: F811
+    pair.write("UPDATE consents SET customer_id = 2, ip = '192.0.2.8' WHERE id = 8")
+    pair.sync()
+    pair.legacy.execute(
+        "UPDATE addresses SET customer_id = 2, full_name = 'Jan K', street = 'Nowa 2', phone = NULL WHERE id = 5"
+    )
+    jan, page = export_now(pair, "2", "3")
+    told = json.dumps(jan, ensure_ascii=False) + page
+    assert "192.0.2.8" in told and "Nowa 2" in told
+    assert not [w for w in ("192.0.2.7", "Krótka 3", "Ewa", "ewa.lis", "601234567") if w in told]
+    ewa = json.dumps(export_now(pair, "1")[0], ensure_ascii=False)
+    assert "Krótka 3" in ewa  # the mirror still has it of her
+    assert not [w for w in ("192.0.2.8", "Nowa 2", "Kotarsk") if w in ewa]
+
+
+def test_a_guest_is_told_of_the_rows_that_were_named(pair: Pair, run: Run) -> None:  # noqa: F811
+    pair.write(
+        "INSERT INTO orders (id, number, customer_id, email, status_code, total, currency, payment_code, delivery_code, "
+        "delivery_cost, ship_name, ship_street, ship_postcode, ship_city, ship_country, created_at) VALUES "
+        "(23, 'A4', 0, 'ola@example.com', 'DONE', 10, 'PLN', 'BLIK', 'INPOST', 0, 'Ola Mak', 'Polna 4', '00-001', 'Łódź', 'PL', "
+        "'2020-01-01')",
+        "INSERT INTO order_items (id, order_id, sku, name, quantity, unit_price, vat_rate, line_total) "
+        "VALUES (33, 23, 'S', 'Kubek', 1, 10, 23, 10)",
+    )
+    pair.sync()
+    found = json.loads(run("person", "find", "--json", typed="ola@example.com")[1])
+    number = run("request", "open", "access", *(a["key"] for a in found), "--how", "a code by e-mail")[1].strip()
+    run("request", "decide", number, "--grant")
+    told = json.loads(run("request", "run", number, "--json")[1])
+    document, page = unlock(Path(told["file"]), told["password"])
+    require_form(document)
+    assert {(t["store"], t["table"]) for t in document["data"]} >= {
+        ("legacy", "orders"),
+        ("legacy", "order_items"),
+        ("shop", "customer_order"),
+        ("shop", "order_line"),
+        ("shop", "delivery"),
+    }
+    assert "Polna 4" in page and "Kubek" in page and "Lisowsk" not in page and "Kotarsk" not in page
+
+
+def test_after_the_cutover_what_may_be_taken_along_comes_from_the_new_shop(pair: Pair, run: Run) -> None:  # noqa: F811
+    pair.shop.execute("UPDATE ferry.route SET active = 'shop'")
+    document, page = export_now(pair, "1")
+    assert {t["store"] for t in document["provided_by_you"]} == {"shop"}
+    assert "In the new shop, which is open now" in page
+
+
 def test_an_answer_that_died_before_it_was_handed_over_is_made_again(pair: Pair, run: Run, data: Path) -> None:  # noqa: F811
     number = open_access(pair, "1")
 
