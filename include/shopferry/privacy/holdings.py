@@ -125,6 +125,7 @@ class Holdings:
                 "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT t.* FROM {} t WHERE ({}) IN (SELECT {} FROM {} p)"
             ).format(_mine(table.name), table.view, _list("t", table.key), _list("p", table.key), theirs)
         )
+        conn.execute(SQL("ANALYZE {}").format(_mine(table.name)))
         shown = {c: _cast(c, None) for c in self._choose(table, table.names).lines}
         return _read(conn, _mine(table.name), theirs, table.key, shown)
 

@@ -142,6 +142,9 @@ def stage(
     given = asked.split(store, keys)
     conn.execute(SQL("CREATE TEMP TABLE person (id {}) ON COMMIT DROP").format(SQL(kind)))
     _add_keys(conn, PERSON, given.get(PERSON, []))
+    conn.execute(
+        "ANALYZE pg_temp.person"
+    )  # a table without statistics is taken for a big one, and all others are read whole
     for table in asked.tables(store):
         if mirrored is not None and table not in mirrored:
             continue
@@ -152,6 +155,7 @@ def stage(
                 )
             )
             _add_keys(conn, f"their_{table}", given.get(table, []))
+        conn.execute(SQL("ANALYZE {}").format(Identifier("pg_temp", f"their_{table}")))
 
 
 def find_missing(conn: Connection, asked: Questions, store: str, schema: str, keys: Sequence[str]) -> list[str]:
