@@ -43,13 +43,13 @@ class Part:
 
 def render(document: Mapping[str, Any]) -> str:
     """Render person.json's document as one page."""
-    parts = [_make_part(entry, document["columns"]) for entry in document["data"]]
+    parts = [part for entry in document["data"] if (part := _make_part(entry, document["columns"])).rows]
     return pages.render(
         "person.html",
         d=document,
         stores=_STORES,
         parts=parts,
-        rows=sum(len(part.rows) for part in parts),
+        rows=sum(len(entry["rows"]) for entry in document["data"]),
         shown=_show_row,
         name=_name_table,
     )
@@ -61,9 +61,7 @@ def _make_part(entry: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]
     return Part(
         _name_table(entry["table"]),
         _STORES[entry["store"]],
-        tuple(
-            _show_row({c: v for c, v in row.items() if mine[c]["category"] not in _NUMBERS}) for row in entry["rows"]
-        ),
+        tuple(shown for row in entry["rows"] if (shown := _show_row(row, mine))),
         tuple(_gather_reasons(mine)),
     )
 
@@ -78,9 +76,13 @@ def _gather_reasons(columns: Mapping[str, Mapping[str, Any]]) -> Iterable[Reason
         yield Reason(tuple(names), purposes, basis, kept, recipients)
 
 
-def _show_row(row: Mapping[str, Any]) -> dict[str, str]:
-    """Show a row's fields by their names; empty ones are left out."""
-    return {_name_table(name): _show(value) for name, value in row.items() if value not in (None, "", [], {})}
+def _show_row(row: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, str]:
+    """Show a row's fields by their names; empty ones are left out, and those that `columns` says are numbers of rows."""
+    return {
+        _name_table(name): _show(value)
+        for name, value in row.items()
+        if value not in (None, "", [], {}) and not (columns and columns[name]["category"] in _NUMBERS)
+    }
 
 
 def _show(value: object) -> str:
