@@ -85,7 +85,8 @@ def note_passed(target: Connection, table: MirrorTable, columns: Sequence[str], 
     """Note the keys of booked states as changed where the mirror tells nothing of them.
 
     They are states between two others of a batch, those from before a copy that come after it, and what an echo had brought
-    into the mirror and the store's own application says now. To be called when the batch is in the mirror. Of the rows in the table's `changed` temp table the key alone is filled; returns the states as JSON.
+    into the mirror and the store's own application says now. To be called when the batch is in the mirror. Of the rows in the
+    table's `changed` temp table the key alone is filled; returns the states as JSON.
     """
     if not booked:
         return []
