@@ -14,7 +14,7 @@ from shopferry.insight.trend import Judged
 DAYS = 90
 WIDTH, HEIGHT = 240, 40
 _MARGIN = 4
-_LEAST_SPAN = 0.2  # points; what moves less is drawn flat
+_LEAST_SPAN = 0.2  # points: what moves less is no movement
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,10 @@ def _draw(audit: Audit, values: Sequence[Value], now: datetime) -> Segment:
     low, high = lowest, highest
     if not audit.warn.relative and abs(audit.warn.level - (high if audit.better == "lower" else low)) <= high - low:
         low, high = min(low, audit.warn.level), max(high, audit.warn.level)
-    if high - low < _LEAST_SPAN:
-        low, high = (low + high - _LEAST_SPAN) / 2, (low + high + _LEAST_SPAN) / 2
+    # Noise must not look like a drift: what would warn fills half of the picture at most.
+    least = 2 * audit.warn.level if audit.warn.relative else _LEAST_SPAN
+    if high - low < least:
+        low, high = (low + high - least) / 2, (low + high + least) / 2
 
     def place(share: float) -> float:
         return round(HEIGHT - _MARGIN - (share - low) / (high - low) * (HEIGHT - 2 * _MARGIN), 1)
