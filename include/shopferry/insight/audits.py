@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from shopferry.errors import MappingError
+from shopferry.errors import ConfigError, MappingError
 from shopferry.route import headed
 from shopferry.route.headed import HeadedFile
 from shopferry.route.route import Route
@@ -85,11 +85,11 @@ def load(route: Route, root: Path | None = None) -> tuple[Audit, ...]:
 
 
 def find(loaded: tuple[Audit, ...], name: str) -> Audit:
-    """Find an audit by its name. Raises MappingError naming those that there are."""
+    """Find an audit by its name. Raises ConfigError naming those that there are."""
     for audit in loaded:
         if audit.name == name:
             return audit
-    raise MappingError(f"there is no audit {name!r}: {', '.join(a.name for a in loaded) or 'the route has none'}")
+    raise ConfigError(f"there is no audit {name!r}: {', '.join(a.name for a in loaded) or 'the route has none'}")
 
 
 def _read(file: Path, root: Path, route: Route) -> Audit:
