@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from shopferry.errors import ConfigError, MappingError
+from shopferry.errors import ConfigError
 from shopferry.route import headed
 from shopferry.route.headed import HeadedFile
 from shopferry.route.route import Route
