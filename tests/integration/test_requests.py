@@ -43,7 +43,7 @@ def run(pair: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 def test_somebody_is_found_by_what_they_call_themselves_and_shown_as_a_shape(run: Run) -> None:
     for typed in (" Ewa.Lis@Example.com", "+48 601 234 567"):
-        code, out, _ = run("person", "find", "--json", typed=typed)
+        code, out, _ = run("person", "find", "--json", "--why", "she has asked", typed=typed)
         assert code == 0
         assert [(a["key"].partition(":")[0], a["called"]) for a in json.loads(out)] == [
             ("legacy", "Xxx Xxxxxxxx"),
@@ -53,8 +53,8 @@ def test_somebody_is_found_by_what_they_call_themselves_and_shown_as_a_shape(run
 
 def test_who_is_not_there_is_one_sentence_and_nothing_is_stored(pair: Pair, run: Run) -> None:
     for words, typed, says in (
-        (("person", "find"), "who@example.com", "no account has that e-mail or number"),
-        (("person", "find"), "", "nothing was typed"),
+        (("person", "find", "--why", "test"), "who@example.com", "no account has that e-mail or number"),
+        (("person", "find", "--why", "test"), "", "nothing was typed"),
         (("request", "open", "erasure", "legacy:99", "--how", "passport"), "", "there is no account legacy:99"),
         (("request", "open", "erasure", "ewa", "--how", "passport"), "", "'ewa' is no key"),
         (("request", "run", "7"), "", "there is no request 7"),
@@ -62,6 +62,7 @@ def test_who_is_not_there_is_one_sentence_and_nothing_is_stored(pair: Pair, run:
         code, out, err = run(*words, typed=typed)
         assert (code, out) == (1, "") and says in err and len(err.splitlines()) == 1
     assert pair.one("SELECT count(*) FROM ferry.request") == 0
+    assert pair.one("SELECT count(*) FROM ferry.looked") == 0
     assert pair.one("SELECT count(*) FROM shopferry.erased") == 0
 
 
