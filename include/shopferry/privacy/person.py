@@ -176,5 +176,5 @@ def _blaming(asked: Questions, store: str, name: str) -> Iterator[None]:
     """Name the query whose SQL PostgreSQL refuses within."""
     try:
         yield
-    except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.DataError) as error:
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
         raise MappingError(f"{asked.where}: query {store}.{name}: {error.diag.message_primary}") from None
