@@ -241,6 +241,26 @@ def test_each_look_of_care_is_booked_and_one_that_is_taken_back_is_missed(shown:
     ]
 
 
+@pytest.mark.parametrize("function", ["customer", "customer_order_by_key"])
+def test_no_join_over_keys_shows_everybody(shown: Pair, function: str) -> None:
+    for statement in (
+        f"generate_series(100, 200) k, LATERAL ferry_masked.{function}(k::text, 'all of them')",
+        f"ferry_masked.{function}('101', 'a') x, ferry_masked.{function}('102', 'b') y",
+    ):
+        with (
+            pytest.raises(psycopg.errors.InsufficientPrivilege, match="one person at a time"),
+            shown.shop.transaction(),
+        ):
+            shown.shop.execute(SQL("SET LOCAL ROLE {}").format(Identifier(NAMES["care"])))
+            shown.shop.execute(f"SELECT * FROM {statement}".encode())
+    assert shown.one("SELECT count(*) FROM ferry.looked") == 0
+    with shown.shop.transaction():  # one after the other
+        shown.shop.execute(SQL("SET LOCAL ROLE {}").format(Identifier(NAMES["care"])))
+        for key in ("101", "102"):
+            shown.shop.execute(f"SELECT * FROM ferry_masked.{function}(%s, 'ticket 12')".encode(), (key,))
+    assert shown.one("SELECT count(*) FROM ferry.looked") == 2
+
+
 @pytest.mark.parametrize("kind", ["view", "market", "dpo"])
 def test_nobody_else_asks_care_s_functions_and_nobody_writes_the_book(shown: Pair, kind: str) -> None:
     for call in ("customer('1', 'x')", "customer_by_key('1', 'x')", "note_look('a', 'b', 'c', 'd')"):

@@ -24,6 +24,11 @@ BEGIN
     IF key IS NULL OR coalesce(btrim(why), '') = '' THEN
         RAISE EXCEPTION 'say whose rows, and why: SELECT * FROM %(''7'', ''ticket 12'')', verb USING ERRCODE = '22004';
     END IF;
+    -- A join with a list of keys would be everybody at once.
+    IF EXISTS (SELECT FROM ferry.looked l WHERE l.at >= statement_timestamp() AND l.role = session_user
+               AND l.verb = note_look.verb AND l.keys <> ARRAY[note_look.key]) THEN
+        RAISE EXCEPTION 'one person at a time: % is asked for a second key by one statement', verb USING ERRCODE = '42501';
+    END IF;
     INSERT INTO ferry.looked (who, verb, relation, keys, why) VALUES (session_user, verb, relation, ARRAY[key], why);
     RAISE LOG 'shopferry: % looks at % of %', session_user, relation, key;
 END $$;

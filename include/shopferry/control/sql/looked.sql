@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS ferry.looked (
     keys     text[] NOT NULL,                                  -- of the rows; of a function the person's
     why      text NOT NULL CONSTRAINT looked_for_a_reason CHECK (btrim(why) <> '')
 );
+CREATE INDEX IF NOT EXISTS looked_at ON ferry.looked (at);
 COMMENT ON TABLE ferry.looked IS 'Table of shopferry: who has looked at whose data, and why.';
 
 CREATE OR REPLACE FUNCTION ferry.refuse_rewriting() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
