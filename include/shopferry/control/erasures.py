@@ -48,9 +48,18 @@ def load_joined(conns: Sequence[Connection], route: str, but: Collection[int] = 
 
 def count_lacking(conn: Connection, other: Connection, route: str, but: Collection[int] = ()) -> int:
     """Count the rows that one store's ledger lacks, wholly or some of their marks, while the other's has them."""
+    if _sum_up(conn, route, but) == _sum_up(other, route, but):
+        return 0
     own = load_joined((conn,), route, but)
     joined = load_joined((conn, other), route, but)
     return sum(key not in own or own[key].marks != row.marks for key, row in joined.items())
+
+
+def _sum_up(conn: Connection, route: str, but: Collection[int]) -> tuple[int, int]:
+    """Sum a ledger up, so that two of a hundred thousand rows are compared without being read."""
+    given = {"route": route, "but": list(but)}
+    row = conn.execute(_Q["sum"], given).fetchone() if exists(conn, "shopferry.erased") else None
+    return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
 def find(conn: Connection, route: str, rows: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Erased]:
