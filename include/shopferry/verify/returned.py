@@ -36,16 +36,19 @@ def require_key(source: Connection, target: Connection, route: Route) -> bool:
     return bool(held)
 
 
-def find(source: Connection, target: Connection, route: Route) -> list[Returned]:
+def find(source: Connection, target: Connection, route: Route, phase: str | None = None) -> list[Returned]:
     """Find in both stores who stands there again; nothing where nobody was erased. Raises ConfigError as `require_key`.
 
-    What a request that runs now has noted is not looked for: it is being erased.
+    Of one phase only its tables are looked at; the first phase has those of none. What a request that runs now has noted is
+    not looked for: it is being erased.
     """
     if not require_key(source, target, route):
         return []
     legacy, shop = (target, source) if route.reverse else (source, target)
     at_work = requests.list_running(shop, route.base_name)
     noted = erasures.load_joined((legacy, shop), route.base_name, at_work)
+    wanted = {r for r in {relation for relation, _ in noted} if phase in {None, _name_phase(route, r)}}
+    noted = {name: row for name, row in noted.items() if name[0] in wanted}
     schemas = {"legacy": "public", "shop": route.shop_schema}
     found = []
     for store, conn, other in zip(STORES, (legacy, shop), (shop, legacy), strict=True):
@@ -55,13 +58,12 @@ def find(source: Connection, target: Connection, route: Route) -> list[Returned]
 
 
 def find_breaches(source: Connection, target: Connection, route: Route, phase: str) -> list[Difference]:
-    """Find the same as breaches of a business check, of the tables of one phase; the first phase has those of none."""
+    """Find the same of one phase's tables, as breaches of a business check."""
     places: dict[tuple[str, str], list[str]] = {}
-    for one in find(source, target, route):
+    for one in find(source, target, route, phase):
         for relation, key, mirrored in one.rows:
-            if _name_phase(route, relation) == phase:
-                where = f"{one.store}'s mirror" if mirrored else one.store
-                places.setdefault((relation, key), []).append(where)
+            where = f"{one.store}'s mirror" if mirrored else one.store
+            places.setdefault((relation, key), []).append(where)
     return [
         Difference("check", relation, key, "breach", CHECK, found=f"stands again in {', '.join(where)}")
         for (relation, key), where in sorted(places.items())
