@@ -205,9 +205,11 @@ def _add_requests(verbs: Any) -> None:
     either.add_argument("--refuse", metavar="WHY", help="it is refused, and why")
     decided.add_argument("--despite", metavar="WHY", help="why it is granted although something stands in the way")
     running = _add_verb(those, "run", request_verbs.request_run)
-    for made in (decided, running):
-        made.add_argument("--who", help="who decides or runs it (the account that runs this)")
-    for made in (_add_verb(those, "show", request_verbs.request_show), decided, running):
+    closed = _add_verb(those, "close", request_verbs.request_close)
+    closed.add_argument("--what", required=True, metavar="TEXT", help="what was done, without a value of the person's")
+    for made in (decided, running, closed):
+        made.add_argument("--who", help="who decides, runs or closes it (the account that runs this)")
+    for made in (_add_verb(those, "show", request_verbs.request_show), decided, running, closed):
         made.add_argument("number", type=int, help="the request's number")
     _add_verb(those, "reapply", request_verbs.request_reapply)
 

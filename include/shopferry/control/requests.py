@@ -15,7 +15,8 @@ from shopferry.db import Connection, exists, load_queries
 from shopferry.errors import ConfigError
 
 _Q = load_queries(SQL / "requests.sql")
-KINDS = ("access", "erasure", "rectification", "restriction", "objection")
+RUN_KINDS = ("access", "erasure")  # the others are done by people, in the shop
+KINDS = (*RUN_KINDS, "rectification", "restriction", "objection")
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,12 @@ def load_all(conn: Connection, route: str) -> list[Request]:
 def list_running(conn: Connection, route: str) -> list[int]:
     """List the numbers of the requests that run now; none before `phase init`."""
     return [r.id for r in load_all(conn, route) if r.state == "running"] if exists(conn, "ferry.request") else []
+
+
+def load_of_same(conn: Connection, request: int) -> list[Request]:
+    """Load all requests that are about any of this one's accounts, itself among them."""
+    with conn.cursor(row_factory=class_row(Request)) as cur:
+        return cur.execute(_Q["of_same"], {"request": request}).fetchall()
 
 
 def load(conn: Connection, route: str, request: int) -> Request:
