@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from pair import Pair, connect, read_dsn
+from pair import Pair, connect
 from shopferry import installation
-from shopferry.cutover import way_back
 from shopferry.db import Connection
 from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT
@@ -145,25 +142,6 @@ TABLES = (
     "order_line",
     "payment_source",
 )
-
-
-@contextmanager
-def armed(oscar: Pair) -> Iterator[Pair]:
-    """The way back, installed over the moved shop, with what the libraries made of old values; its log is tapped."""
-    route = oscar.route.back
-    assert route
-    installation.install(oscar.shop, oscar.legacy, route)
-    oscar.shop.execute((FOLDER / "reverse" / "keys.sql").read_bytes())
-    way_back.number(oscar.legacy, oscar.shop, oscar.route)
-    told = oscar.ask("SELECT kind, raw, value, problem, judged_by FROM ferry.standardized")
-    with oscar.legacy.cursor() as cur:
-        cur.executemany("INSERT INTO ferry.standardized VALUES (%s, %s, %s, %s, %s)", told)
-    back = Pair.open(read_dsn(oscar.shop), read_dsn(oscar.legacy), route)
-    try:
-        yield back
-    finally:
-        back.close_tap(back.legacy)
-        back.close()
 
 
 def read_tables(conn: Connection) -> dict[str, list[str]]:
