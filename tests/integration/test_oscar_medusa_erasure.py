@@ -21,6 +21,7 @@ from shopferry.errors import PhaseError
 from shopferry.privacy import erasure, export, person, reception, restored, search
 from shopferry.privacy.erasure import Erasure
 from shopferry.settings import Settings
+from shopferry.verify.repair import repair
 from test_export import unlock
 
 MakeDb = Callable[..., str]
@@ -184,3 +185,124 @@ def test_an_account_is_erased_and_its_orders_stay(oscar: Pair) -> None:
         ("", "", "!", False)
     ]
     assert {r[0] for r in oscar.ask("SELECT country_code FROM order_address")} == {"pl"}
+
+
+def test_a_guest_is_erased_by_the_orders_that_are_theirs(oscar: Pair) -> None:
+    assert len(count_places(oscar, *GUEST)) > 8
+    total = find_medusa_order(oscar, 12)[2:4]
+    before, others = read_rows(oscar), count_places(oscar, *EWELINA)
+    one = erase(oscar, "ola.gosc@example.com")
+    assert one.persons["legacy"] == ["order_order/12"]
+    assert [key.partition("/")[0] for key in one.persons["shop"]] == ["customer", "order"]
+    assert count_places(oscar, *GUEST) == {}
+    assert count_places(oscar, *EWELINA) == others
+    require_all_else(oscar, one, before)
+    require_clean(oscar)
+    oscar.check()
+    assert find_medusa_order(oscar, 12)[:4] == (None, None, *total)
+
+
+def test_after_the_cutover_an_account_and_a_guest_are_erased_in_medusa_and_stay_so_after_a_rollback(oscar: Pair) -> None:
+    orders = {n: find_medusa_order(oscar, n)[2:4] for n in (7, 47, 12)}
+    with turns.armed(oscar) as back:
+        turns.cut_over(oscar, back)
+        for typed, words in (("601234567", EWELINA), ("ola.gosc@example.com", GUEST)):
+            before = read_rows(oscar)
+            one = erase(oscar, typed, "shop", back)
+            assert count_places(oscar, *words) == {}
+            require_all_else(oscar, one, before)
+        for phase in back.route.phases:  # what never came to Medusa is extra
+            assert [d for d in back.verify(phase).differences if d.kind != "extra"] == []
+        assert back.ask("SELECT entity, row_key, reasons FROM ferry.quarantine") == []
+        assert {n: find_medusa_order(oscar, n)[2:4] for n in orders} == orders
+        [(email, deleted)] = oscar.ask(
+            "SELECT email, deleted_at IS NOT NULL FROM customer WHERE (metadata->'legacy'->>'id')::integer = 8"
+        )
+        assert (email, deleted) == (None, True)
+        legacy = oscar.legacy.execute("SELECT id, email, is_active FROM auth_user WHERE id = 8").fetchall()
+        assert legacy == [(8, "", False)]
+        turns.roll_back(oscar, back)
+    assert count_places(oscar, *EWELINA, *GUEST) == {}
+    require_clean(oscar)
+    oscar.check()
+    for n, was in orders.items():
+        customer, email, *rest = find_medusa_order(oscar, n)[:4]
+        assert (customer, email, tuple(rest)) == (None, None, was)
+    assert oscar.legacy.execute("SELECT user_id FROM order_order WHERE id IN (7, 47)").fetchall() == [(8,), (8,)]
+
+
+def test_who_was_born_in_medusa_is_erased_there_and_in_oscar(oscar: Pair) -> None:
+    words = ("nowa@example.com", "nowy.gosc@example.com", "Prostokątna")
+    with turns.armed(oscar) as back:
+        turns.cut_over(oscar, back)
+        with connect(read_dsn(oscar.shop)) as medusa:
+            medusa.execute(BORN.read_bytes().replace(b"Prosta", "Prostokątna".encode()))
+        back.sync()
+        oscar.sync()
+        assert {p.partition(":")[0] for p in count_places(oscar, *words)} == {"legacy", "shop"}
+        erase(oscar, "nowa@example.com", "shop", back, "she wants it now")
+        erase(oscar, "nowy.gosc@example.com", "shop", back, "he wants it now")
+        assert count_places(oscar, *words) == {}
+        born = "SELECT number, total_incl_tax, guest_email FROM order_order WHERE number LIKE 'M-%' ORDER BY 1"
+        assert [tuple(map(str, r)) for r in oscar.legacy.execute(born).fetchall()] == [
+            ("M-200001", "92.00", ""),
+            ("M-200002", "0.00", ""),
+        ]
+        turns.roll_back(oscar, back)
+    for phase in oscar.route.phases:  # what hangs on what was born there gets new ids
+        oscar.verify(phase)
+        assert repair(oscar.stores, phase, oscar.sync, "test").remaining == []
+    assert count_places(oscar, *words) == {}
+    require_clean(oscar)
+
+
+def test_an_order_under_way_is_in_the_way_in_either_store(oscar: Pair) -> None:
+    oscar.write("UPDATE order_order SET status = 'Being processed' WHERE id = 47")
+    oscar.sync()
+    with pytest.raises(PhaseError, match="order 100047 is under way"):
+        open_request(oscar, "erasure", "ewelina.r@example.com")
+    oscar.shop.execute("UPDATE ferry.route SET active = 'shop'")
+    with pytest.raises(PhaseError, match="order 100047 is under way"):
+        open_request(oscar, "erasure", "ewelina.r@example.com")
+
+
+def test_an_old_backup_of_oscar_brings_nobody_back(oscar: Pair) -> None:
+    kept = {"auth_user": "id = 8", "order_shippingaddress": "id IN (7, 47)", "order_billingaddress": "id IN (7, 47)"}
+    kept |= {"order_ordernote": "order_id = 7", "order_shippingevent": "order_id = 7", "order_order": "id = 12"}
+    old = {
+        table: [r[0] for r in oscar.legacy.execute(f"SELECT to_jsonb(t)::text FROM {table} t WHERE {which}".encode())]
+        for table, which in kept.items()
+    }
+    erase(oscar, "ewelina.r@example.com")
+    erase(oscar, "ola.gosc@example.com")
+    for table, rows in old.items():
+        names = [c.name for c in oscar.legacy.execute(f"SELECT * FROM {table} LIMIT 0".encode()).description or ()]
+        for row in rows:
+            oscar.legacy.execute(
+                SQL("UPDATE {0} t SET ({1}) = (SELECT {1} FROM jsonb_populate_record(NULL::{0}, %s)) WHERE t.id = %s").format(
+                    Identifier(table), SQL(", ").join(map(Identifier, names))
+                ),
+                (row, json.loads(row)["id"]),
+            )
+    oscar.sync()
+    assert {p for p in count_places(oscar, *EWELINA, *GUEST) if p.startswith("shop")} == set()
+    backfill.resync(oscar.stores, "test", oscar.log.ends)
+    assert {p for p in count_places(oscar, *EWELINA, *GUEST) if p.startswith("shop")} == set()
+    assert restored.reapply(find_settings(oscar))["legacy"] >= 7
+    assert count_places(oscar, *EWELINA, "ola.gosc@example.com") == {}
+
+
+def test_who_asks_is_told_all_of_theirs_and_nothing_of_others(oscar: Pair) -> None:
+    made: list[tuple[Path, str]] = []
+    for typed in ("ewelina.r@example.com", "ola.gosc@example.com"):
+        export.run(find_settings(oscar), open_request(oscar, "access", typed), "care", lambda *given: made.append(given))
+    (ewelina, her_page), (guest, guests_page) = (unlock(*one) for one in made)
+    hers, theirs = (json.dumps(d, ensure_ascii=False) for d in (ewelina, guest))
+    assert [w for w in EWELINA[1:-1] if w not in hers or w not in her_page] == []
+    assert [w for w in GUEST if w.casefold() not in theirs.casefold() or w not in guests_page.casefold() + guests_page] == []
+    assert [w for w in (*GUEST, "Nr 9", "klient", "pbkdf2") if w.casefold() in (hers + her_page).casefold()] == []
+    assert [w for w in (*EWELINA, "Nr 9", "klient") if w.casefold() in (theirs + guests_page).casefold()] == []
+    told = {(t["store"], t["table"]) for t in ewelina["data"]}
+    assert {("legacy", "auth_user"), ("legacy", "order_ordernote"), ("legacy", "payment_transaction")} <= told
+    assert {("shop", "customer"), ("shop", "order"), ("shop", "fulfillment_address"), ("shop", "capture")} <= told
+    assert "order_billingaddress" in {t["table"] for t in guest["data"]}

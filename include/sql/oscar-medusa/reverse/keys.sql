@@ -53,7 +53,7 @@ BEGIN
 END $$;
 
 -- Identity follows the person, so that after a way back nobody is taken for the next owner of an e-mail. Of who was erased it keeps
--- no e-mail; a guest without one is nobody.
+-- no e-mail.
 CREATE OR REPLACE FUNCTION ferry.customer_is_known() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -62,9 +62,10 @@ BEGIN
     END IF;
     IF NEW.email IS NULL THEN
         UPDATE ferry.identity SET cluster = '#' || legacy_key || ' deleted'
-        WHERE entity IN ('customer', 'login')
-          AND legacy_key IN (SELECT k.legacy_key FROM ferry.identity k WHERE k.entity = 'customer' AND k.shop_id = NEW.id);
-        DELETE FROM ferry.identity WHERE entity = 'guest' AND shop_id = NEW.id;
+        WHERE (entity, legacy_key) IN (SELECT e.entity, k.legacy_key FROM ferry.identity k
+                                       CROSS JOIN (VALUES ('customer'), ('login')) e (entity)
+                                       WHERE k.entity = 'customer' AND k.shop_id = NEW.id)
+           OR entity = 'guest' AND shop_id = NEW.id;
     END IF;
     IF NEW.email IS NULL OR NOT NEW.has_account THEN
         RETURN NULL;
