@@ -36,6 +36,13 @@ WRITES = (
         "DELETE FROM address_useraddress WHERE user_id = {0}",
         "DELETE FROM auth_user WHERE id = {0}",
     ),
+    (
+        "UPDATE auth_user SET email = '', first_name = '', last_name = '', password = '!', is_active = false WHERE id = {0}",
+    ),
+    (
+        "UPDATE order_shippingaddress SET first_name = '', last_name = '', line1 = '', line4 = '', postcode = '' WHERE id = {0}",
+        "UPDATE order_order SET guest_email = '' WHERE id = {0}",
+    ),
     ("UPDATE address_useraddress SET is_default_for_shipping = NOT is_default_for_shipping WHERE user_id = {0}",),
     ("UPDATE address_useraddress SET is_default_for_billing = true, line1 = 'ul. Nowa {1}' WHERE id = {0}",),
     ("DELETE FROM address_useraddress WHERE id = {0}",),
@@ -70,6 +77,18 @@ BACK_WRITES = (
     ("customer", "UPDATE customer SET first_name = 'Nowa {0}' WHERE id = %s"),
     ("customer", "UPDATE customer SET email = 'z{0}@example.com' WHERE id = %s"),
     ("customer", "UPDATE customer SET deleted_at = now() WHERE id = %s"),
+    # As an erasure leaves them.
+    (
+        "customer",
+        "UPDATE customer SET email = NULL, first_name = NULL, last_name = NULL, deleted_at = now(), "
+        "metadata = jsonb_build_object('legacy', jsonb_build_object('id', metadata->'legacy'->'id')) WHERE id = %s",
+    ),
+    (
+        "order_address",
+        "UPDATE order_address SET first_name = NULL, last_name = NULL, address_1 = NULL, address_2 = NULL, city = NULL, "
+        "metadata = jsonb_build_object('legacy', jsonb_build_object('id', metadata->'legacy'->'id')) WHERE id = %s",
+    ),
+    ("order", """UPDATE "order" SET customer_id = NULL, email = NULL WHERE id = %s"""),
     (
         "customer",
         "INSERT INTO customer_address (id, customer_id, address_1, country_code) "

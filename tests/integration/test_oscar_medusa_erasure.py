@@ -18,7 +18,7 @@ from shopferry.control.requests import Opening
 from shopferry.db import Connection
 from shopferry.engine import backfill
 from shopferry.errors import PhaseError
-from shopferry.privacy import erasure, export, person, reception, restored, search
+from shopferry.privacy import erasure, export, person, reception, restored, roles, search
 from shopferry.privacy.erasure import Erasure
 from shopferry.settings import Settings
 from shopferry.verify.repair import repair
@@ -31,8 +31,8 @@ PLANTED = (
     "UPDATE auth_user SET first_name = 'Ewelina', last_name = 'Różańska', email = 'Ewelina.R@Example.com' WHERE id = 8",
     "UPDATE address_useraddress SET title = 'Doktor', first_name = 'Ewelina', last_name = 'Różańska', line1 = 'ul. Jaśminowa 3', "
     "phone_number = '+48 601 234 567', notes = 'furtka 4711', search_text = 'Ewelina ul. Jaśminowa 3' WHERE user_id = 8",
-    "UPDATE order_shippingaddress SET title = 'Doktor', first_name = 'Ewelina', last_name = 'Różańska', line1 = 'ul. Jaśminowa 3', "
-    "phone_number = '601234567', notes = 'furtka 4711', search_text = 'Ewelina ul. Jaśminowa 3' WHERE id IN (7, 47)",
+    "UPDATE order_shippingaddress SET title = 'Doktor', first_name = 'Ewelina', last_name = 'Różańska', "
+    "line1 = 'ul. Jaśminowa 3', phone_number = '601234567', notes = 'furtka 4711', search_text = 'Ewelina ul. Jaśminowa 3' WHERE id IN (7, 47)",
     "UPDATE order_billingaddress SET first_name = 'Ewelina', last_name = 'Różańska', line1 = 'ul. Jaśminowa 5', "
     "search_text = 'Ewelina ul. Jaśminowa 5' WHERE id IN (7, 47)",
     "UPDATE order_ordernote SET message = 'dzwoniła pani Ewelina' WHERE order_id = 7",
@@ -85,7 +85,9 @@ def open_request(oscar: Pair, kind: str, typed: str, despite: str | None = None)
     return number
 
 
-def erase(oscar: Pair, typed: str, store: str = "legacy", back: Pair | None = None, despite: str | None = None) -> Erasure:
+def erase(
+    oscar: Pair, typed: str, store: str = "legacy", back: Pair | None = None, despite: str | None = None
+) -> Erasure:
     """Erase who is found so, step by step, with the taps in the place of the broker."""
     number = open_request(oscar, "erasure", typed, despite)
     one = Erasure(find_settings(oscar), oscar.stores, number, person.load(oscar.route), store)
@@ -178,12 +180,12 @@ def test_an_account_is_erased_and_its_orders_stay(oscar: Pair) -> None:
         customer, email, *rest, metadata = find_medusa_order(oscar, n)
         assert (customer, email, tuple(rest)) == (None, None, totals[n])
         assert "of_nobody" in metadata["legacy"]["notes"]
-    assert oscar.ask("SELECT row_key, reason FROM ferry.left_out WHERE row_key = '8' AND entity = 'public.customer'") == [
-        ("8", "soft_deleted")
-    ]
-    assert oscar.legacy.execute("SELECT email, first_name, password, is_active FROM auth_user WHERE id = 8").fetchall() == [
-        ("", "", "!", False)
-    ]
+    assert oscar.ask(
+        "SELECT row_key, reason FROM ferry.left_out WHERE row_key = '8' AND entity = 'public.customer'"
+    ) == [("8", "soft_deleted")]
+    assert oscar.legacy.execute(
+        "SELECT email, first_name, password, is_active FROM auth_user WHERE id = 8"
+    ).fetchall() == [("", "", "!", False)]
     assert {r[0] for r in oscar.ask("SELECT country_code FROM order_address")} == {"pl"}
 
 
@@ -202,7 +204,9 @@ def test_a_guest_is_erased_by_the_orders_that_are_theirs(oscar: Pair) -> None:
     assert find_medusa_order(oscar, 12)[:4] == (None, None, *total)
 
 
-def test_after_the_cutover_an_account_and_a_guest_are_erased_in_medusa_and_stay_so_after_a_rollback(oscar: Pair) -> None:
+def test_after_the_cutover_an_account_and_a_guest_are_erased_in_medusa_and_stay_so_after_a_rollback(
+    oscar: Pair,
+) -> None:
     orders = {n: find_medusa_order(oscar, n)[2:4] for n in (7, 47, 12)}
     with turns.armed(oscar) as back:
         turns.cut_over(oscar, back)
@@ -279,9 +283,9 @@ def test_an_old_backup_of_oscar_brings_nobody_back(oscar: Pair) -> None:
         names = [c.name for c in oscar.legacy.execute(f"SELECT * FROM {table} LIMIT 0".encode()).description or ()]
         for row in rows:
             oscar.legacy.execute(
-                SQL("UPDATE {0} t SET ({1}) = (SELECT {1} FROM jsonb_populate_record(NULL::{0}, %s)) WHERE t.id = %s").format(
-                    Identifier(table), SQL(", ").join(map(Identifier, names))
-                ),
+                SQL(
+                    "UPDATE {0} t SET ({1}) = (SELECT {1} FROM jsonb_populate_record(NULL::{0}, %s)) WHERE t.id = %s"
+                ).format(Identifier(table), SQL(", ").join(map(Identifier, names))),
                 (row, json.loads(row)["id"]),
             )
     oscar.sync()
@@ -295,14 +299,31 @@ def test_an_old_backup_of_oscar_brings_nobody_back(oscar: Pair) -> None:
 def test_who_asks_is_told_all_of_theirs_and_nothing_of_others(oscar: Pair) -> None:
     made: list[tuple[Path, str]] = []
     for typed in ("ewelina.r@example.com", "ola.gosc@example.com"):
-        export.run(find_settings(oscar), open_request(oscar, "access", typed), "care", lambda *given: made.append(given))
+        export.run(
+            find_settings(oscar), open_request(oscar, "access", typed), "care", lambda *given: made.append(given)
+        )
     (ewelina, her_page), (guest, guests_page) = (unlock(*one) for one in made)
     hers, theirs = (json.dumps(d, ensure_ascii=False) for d in (ewelina, guest))
     assert [w for w in EWELINA[1:-1] if w not in hers or w not in her_page] == []
-    assert [w for w in GUEST if w.casefold() not in theirs.casefold() or w not in guests_page.casefold() + guests_page] == []
+    assert [
+        w for w in GUEST if w.casefold() not in theirs.casefold() or w not in guests_page.casefold() + guests_page
+    ] == []
     assert [w for w in (*GUEST, "Nr 9", "klient", "pbkdf2") if w.casefold() in (hers + her_page).casefold()] == []
     assert [w for w in (*EWELINA, "Nr 9", "klient") if w.casefold() in (theirs + guests_page).casefold()] == []
     told = {(t["store"], t["table"]) for t in ewelina["data"]}
     assert {("legacy", "auth_user"), ("legacy", "order_ordernote"), ("legacy", "payment_transaction")} <= told
     assert {("shop", "customer"), ("shop", "order"), ("shop", "fulfillment_address"), ("shop", "capture")} <= told
     assert "order_billingaddress" in {t["table"] for t in guest["data"]}
+
+
+def test_care_sees_one_customer_with_their_orders(oscar: Pair) -> None:
+    key = oscar.one("SELECT id FROM customer WHERE email = 'ewelina.r@example.com'")
+    try:
+        roles.create(oscar.shop, oscar.route)
+        seen = [
+            oscar.one(f'SELECT count(*) FROM ferry_masked."{t}"(%s, %s)', key, "she calls")
+            for t in ("customer", "order", "capture")
+        ]
+        assert seen == [1, 2, 2]
+    finally:
+        roles.drop(oscar.shop, oscar.route)

@@ -7,7 +7,7 @@ map says to keep stays, with its reason.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -52,8 +52,8 @@ class TableErasure:
     contacts: tuple[str, ...]  # columns of e-mails, numbers and the like
     deletes: bool
     clears: Mapping[str, str | None]
-    leaves: Mapping[str, tuple[str, ...]]  # of columns of JSON the paths that stay
     kept: tuple[Kept, ...]
+    leaves: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of columns of JSON the paths that stay
 
     @property
     def name(self) -> Identifier:
@@ -86,13 +86,16 @@ class TableErasure:
         """Return by column what an erasure leaves in this row; None where the row goes."""
         if self.deletes:
             return None
-        return {**self.clears, **{c: _leave(row[c], paths) for c, paths in self.leaves.items()}}
+        left = {c: None if row[c] is None else _pick(row[c], _nest(paths)) for c, paths in self.leaves.items()}
+        return {**self.clears, **left}
 
 
 def _compose_left(column: str, paths: Sequence[str]) -> Composed:
-    """Compose the JSON value of a column of `t` that has these paths alone; `_leave` does the same to a value."""
+    """Compose the JSON value of a column of `t` that has these paths alone."""
     value, left = Identifier("t", column), _nest(paths)
-    return SQL("CASE WHEN {} IS NOT NULL THEN jsonb_strip_nulls({}) END").format(value, _compose_object(value, left, ()))
+    return SQL("CASE WHEN {} IS NOT NULL THEN jsonb_strip_nulls({}) END").format(
+        value, _compose_object(value, left, ())
+    )
 
 
 def _compose_object(value: Identifier, left: Mapping[str, Any], at: tuple[str, ...]) -> Composed:
@@ -108,11 +111,8 @@ def _compose_object(value: Identifier, left: Mapping[str, Any], at: tuple[str, .
     return SQL("jsonb_build_object({})").format(SQL(", ").join(parts))
 
 
-def _leave(value: Any, paths: Sequence[str]) -> Any:  # noqa: ANN401 (JSON)
-    return None if value is None else _pick(value, _nest(paths))
-
-
-def _pick(value: Any, left: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401 (JSON)
+def _pick(value: Any, left: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick the same of a value."""
     held = value if isinstance(value, dict) else {}
     found = {name: _pick(held.get(name), below) if below else held.get(name) for name, below in left.items()}
     return {name: part for name, part in found.items() if part is not None}
@@ -170,12 +170,12 @@ def _plan_table(conn: Connection, data_map: DataMap, store: str, named: str, tab
         tuple(name for name, text, *_ in rows if text and _is_contact(lines.get(name))),
         any(line.erase == "delete" for line in lines.values()),
         clears,
-        leaves,
         tuple(
             Kept(name, line.kept_why, line.keep)
             for name, line in lines.items()
             if line.erase == "keep" and _tells(line)
         ),
+        leaves,
     )
 
 
