@@ -32,7 +32,8 @@ PLANTED = (
     "UPDATE address_useraddress SET title = 'Doktor', first_name = 'Ewelina', last_name = 'Różańska', line1 = 'ul. Jaśminowa 3', "
     "phone_number = '+48 601 234 567', notes = 'furtka 4711', search_text = 'Ewelina ul. Jaśminowa 3' WHERE user_id = 8",
     "UPDATE order_shippingaddress SET title = 'Doktor', first_name = 'Ewelina', last_name = 'Różańska', "
-    "line1 = 'ul. Jaśminowa 3', phone_number = '601234567', notes = 'furtka 4711', search_text = 'Ewelina ul. Jaśminowa 3' WHERE id IN (7, 47)",
+    "line1 = 'ul. Jaśminowa 3', phone_number = '601234567', notes = 'furtka 4711', "
+    "search_text = 'Ewelina ul. Jaśminowa 3' WHERE id IN (7, 47)",
     "UPDATE order_billingaddress SET first_name = 'Ewelina', last_name = 'Różańska', line1 = 'ul. Jaśminowa 5', "
     "search_text = 'Ewelina ul. Jaśminowa 5' WHERE id IN (7, 47)",
     "UPDATE order_ordernote SET message = 'dzwoniła pani Ewelina' WHERE order_id = 7",
