@@ -43,6 +43,33 @@ PLANTED = (
     "UPDATE order_billingaddress SET first_name = 'Olimpia', line1 = 'ul. Cicha 11' WHERE id = 12",
     "UPDATE order_ordernote SET message = 'dla pani Olimpii' WHERE order_id = 12",
 )
+# What stands of them in tables that no mapping reads.
+BESIDE = (
+    "INSERT INTO communication_email (id, subject, body_text, body_html, date_sent, user_id, email) VALUES "
+    "(1, 'Zamówienie', 'Dzień dobry, Ewelina', '', now(), 8, NULL), "
+    "(2, 'Zamówienie', '', '', now(), NULL, 'ola.gosc@example.com'), "
+    "(3, 'Zamówienie', '', '', now(), 9, 'klient9@example.com')",
+    "INSERT INTO communication_notification (id, subject, body, location, date_sent, recipient_id) VALUES "
+    "(1, 'Kubek', 'Ewelina, jest', 'Inbox', now(), 8), (2, 'Kubek', 'jest', 'Inbox', now(), 9)",
+    "INSERT INTO customer_productalert (id, email, key, status, date_created, product_id, user_id) VALUES "
+    "(1, '', '', 'Active', now(), 1, 8), (2, 'Ola.Gosc@example.com', 'k', 'Active', now(), 1, NULL), "
+    "(3, '', '', 'Active', now(), 1, 9)",
+    "INSERT INTO reviews_productreview (id, score, title, body, name, email, homepage, status, total_votes, delta_votes, "
+    "date_created, user_id) VALUES (1, 5, 'Dobry', 'Polecam', 'Ewelina', 'ewelina.r@example.com', '', 1, 0, 0, now(), 8)",
+    "INSERT INTO payment_bankcard (id, card_type, name, number, expiry_date, partner_reference, user_id) VALUES "
+    "(1, 'Visa', 'EWELINA R', 'XXXX-1111', '2030-01-01', '', 8), (2, 'Visa', '', 'XXXX-1111', '2030-01-01', '', 9)",
+)
+CARTS = """
+INSERT INTO cart_address (id, first_name, address_1, phone) VALUES ('a1', 'Ewelina', 'ul. Jaśminowa 3', '601234567'),
+    ('a2', 'Olimpia', 'ul. Cicha 11', NULL), ('a3', 'Jan', 'ul. Prosta 9', NULL);
+INSERT INTO cart (id, currency_code, customer_id, email, shipping_address_id)
+SELECT 'c1', 'pln', id, email, 'a1' FROM customer WHERE email = 'ewelina.r@example.com' UNION ALL
+SELECT 'c2', 'pln', NULL, 'ola.gosc@example.com', 'a2' UNION ALL SELECT 'c3', 'pln', NULL, 'klient9@example.com', 'a3';
+INSERT INTO notification (id, "to", channel, template, data) VALUES
+    ('n1', 'Ewelina.R@example.com', 'email', 't', '{"name": "Ewelina"}'),
+    ('n2', 'ola.gosc@example.com', 'email', 't', NULL), ('n3', 'klient9@example.com', 'email', 't', NULL);
+INSERT INTO account_holder (id, provider_id, external_id, email) VALUES ('h1', 'stripe', 'x1', 'ewelina.r@example.com');
+"""
 EWELINA = (
     *("ewelina", "Różańska", "601234567", "601 234 567", "Jaśminowa", "furtka 4711", "Doktor", "PACZKA0815"),
     "klient8@",
@@ -64,7 +91,7 @@ def oscar(make_db: MakeDb) -> Iterator[Pair]:
     pair = Pair.open(*dsns, prepare(*dsns))
     pair.names = NAMES
     try:
-        pair.write(*PLANTED)
+        pair.write(*PLANTED, *BESIDE)
         pair.sync()
         pair.pass_phases()
         yield pair
@@ -144,11 +171,17 @@ def require_all_else(oscar: Pair, one: Erasure, before: Mapping[tuple[str, str],
     gone = {relation for relation, _ in before.keys() - now.keys()}
     assert gone <= {
         "legacy.address_useraddress",
+        "legacy.communication_email",
+        "legacy.communication_notification",
+        "legacy.customer_productalert",
+        "legacy.payment_bankcard",
         "shop.customer",
         "shop.customer_address",
         "shop.auth_identity",
         "shop.provider_identity",
         "shop.fulfillment_label",
+        "shop.account_holder",
+        "shop.notification",
     }
     amounts = ("total", "totals", "amount", "price", "quantity", "tax", "status", "number", "display_id", "difference")
     for name in changed & now.keys():
@@ -188,6 +221,10 @@ def test_an_account_is_erased_and_its_orders_stay(oscar: Pair) -> None:
         "SELECT email, first_name, password, is_active FROM auth_user WHERE id = 8"
     ).fetchall() == [("", "", "!", False)]
     assert {r[0] for r in oscar.ask("SELECT country_code FROM order_address")} == {"pl"}
+    review = oscar.legacy.execute("SELECT title, name, email, user_id FROM reviews_productreview").fetchall()
+    assert review == [("Dobry", "", "", None)]
+    for table, left in (("communication_email", [2, 3]), ("customer_productalert", [2, 3]), ("payment_bankcard", [2])):
+        assert [r[0] for r in oscar.legacy.execute(f"SELECT id FROM {table} ORDER BY 1".encode())] == left
 
 
 def test_a_guest_is_erased_by_the_orders_that_are_theirs(oscar: Pair) -> None:
@@ -211,6 +248,8 @@ def test_after_the_cutover_an_account_and_a_guest_are_erased_in_medusa_and_stay_
     orders = {n: find_medusa_order(oscar, n)[2:4] for n in (7, 47, 12)}
     with turns.armed(oscar) as back:
         turns.cut_over(oscar, back)
+        with connect(read_dsn(oscar.shop)) as medusa:
+            medusa.execute(CARTS.encode())
         for typed, words in (("601234567", EWELINA), ("ola.gosc@example.com", GUEST)):
             before = read_rows(oscar)
             one = erase(oscar, typed, "shop", back)
@@ -220,6 +259,12 @@ def test_after_the_cutover_an_account_and_a_guest_are_erased_in_medusa_and_stay_
             assert [d for d in back.verify(phase).differences if d.kind != "extra"] == []
         assert back.ask("SELECT entity, row_key, reasons FROM ferry.quarantine") == []
         assert {n: find_medusa_order(oscar, n)[2:4] for n in orders} == orders
+        assert oscar.ask("SELECT id, email FROM cart ORDER BY 1") == [
+            ("c1", None),
+            ("c2", None),
+            ("c3", "klient9@example.com"),
+        ]
+        assert oscar.ask("SELECT id FROM notification UNION ALL SELECT id FROM account_holder") == [("n3",)]
         [(email, deleted)] = oscar.ask(
             "SELECT email, deleted_at IS NOT NULL FROM customer WHERE (metadata->'legacy'->>'id')::integer = 8"
         )

@@ -3,8 +3,8 @@
 -- begins with. `… person` and `… guests` are given CREATE TEMP TABLE asked (value text, email text, phone text), what somebody
 -- typed and what the libraries made of it; the others are given CREATE TEMP TABLE person (id …) with that store's keys of the person, and
 -- their_<table> of each query above them. Each yields the primary key of its table.
--- Tables that this route neither reads nor fills, such as baskets and mails of Oscar or carts of Medusa, are the shop's own to add: an
--- erasure ends with a search that names each of them where an e-mail or a number still stands.
+-- Tables of plugins and of the shop's own code are yours to add: an erasure ends with a search that names each table in which an e-mail
+-- or a number still stands. What your Oscar does not have, such as reviews, is to be taken out, here and in personal.txt.
 
 -- name: legacy.person
 -- An account of Oscar has no phone; one of its addresses may.
@@ -79,6 +79,37 @@ SELECT s.id FROM payment_source s JOIN their_order_order o ON o.id = s.order_id;
 
 -- name: legacy.payment_transaction
 SELECT t.id FROM payment_transaction t JOIN their_payment_source s ON s.id = t.source_id;
+
+-- name: legacy.communication_email
+-- This and the tables below are read by no mapping.
+SELECT e.id FROM communication_email e JOIN person p ON p.id = e.user_id
+UNION
+SELECT e.id FROM communication_email e
+WHERE lower(btrim(e.email)) IN (SELECT lower(btrim(u.email)) FROM auth_user u JOIN person USING (id) WHERE u.email LIKE '%@%'
+                                 UNION SELECT lower(btrim(o.guest_email)) FROM order_order o JOIN their_order_order USING (id)
+                                 WHERE o.guest_email LIKE '%@%');
+
+-- name: legacy.communication_notification
+SELECT n.id FROM communication_notification n JOIN person p ON p.id = n.recipient_id;
+
+-- name: legacy.customer_productalert
+SELECT w.id FROM customer_productalert w JOIN person p ON p.id = w.user_id
+UNION
+SELECT w.id FROM customer_productalert w
+WHERE lower(btrim(w.email)) IN (SELECT lower(btrim(u.email)) FROM auth_user u JOIN person USING (id) WHERE u.email LIKE '%@%'
+                                 UNION SELECT lower(btrim(o.guest_email)) FROM order_order o JOIN their_order_order USING (id)
+                                 WHERE o.guest_email LIKE '%@%');
+
+-- name: legacy.reviews_productreview
+SELECT r.id FROM reviews_productreview r JOIN person p ON p.id = r.user_id
+UNION
+SELECT r.id FROM reviews_productreview r
+WHERE lower(btrim(r.email)) IN (SELECT lower(btrim(u.email)) FROM auth_user u JOIN person USING (id) WHERE u.email LIKE '%@%'
+                                 UNION SELECT lower(btrim(o.guest_email)) FROM order_order o JOIN their_order_order USING (id)
+                                 WHERE o.guest_email LIKE '%@%');
+
+-- name: legacy.payment_bankcard
+SELECT b.id FROM payment_bankcard b JOIN person p ON p.id = b.user_id;
 
 -- name: shop.person
 -- Medusa keeps the row of a customer who was deleted.
@@ -203,3 +234,29 @@ SELECT x.id FROM public.capture x JOIN their_payment y ON y.id = x.payment_id;
 
 -- name: shop.refund
 SELECT x.id FROM public.refund x JOIN their_payment y ON y.id = x.payment_id;
+
+-- name: shop.cart
+-- This and the tables below are filled by no mapping.
+SELECT k.id FROM public.cart k JOIN their_customer c ON c.id = k.customer_id
+UNION
+SELECT k.id FROM public.cart k
+WHERE lower(k.email) IN (SELECT lower(c.email) FROM public.customer c JOIN their_customer USING (id)
+                         UNION SELECT lower(o.email) FROM public."order" o JOIN their_order USING (id));
+
+-- name: shop.cart_address
+SELECT k.shipping_address_id AS id FROM public.cart k JOIN their_cart t ON t.id = k.id WHERE k.shipping_address_id IS NOT NULL
+UNION
+SELECT k.billing_address_id FROM public.cart k JOIN their_cart t ON t.id = k.id WHERE k.billing_address_id IS NOT NULL;
+
+-- name: shop.notification
+SELECT n.id FROM public.notification n JOIN their_customer c ON c.id = n.receiver_id
+UNION
+SELECT n.id FROM public.notification n
+WHERE lower(n."to") IN (SELECT lower(c.email) FROM public.customer c JOIN their_customer USING (id)
+                         UNION SELECT lower(o.email) FROM public."order" o JOIN their_order USING (id));
+
+-- name: shop.account_holder
+-- What the payment provider calls the customer.
+SELECT h.id FROM public.account_holder h
+WHERE lower(h.email) IN (SELECT lower(c.email) FROM public.customer c JOIN their_customer USING (id)
+                         UNION SELECT lower(o.email) FROM public."order" o JOIN their_order USING (id));
