@@ -169,7 +169,7 @@ def test_the_end_is_two_peoples_decision(dags: dict[str, Any]) -> None:
 def test_only_the_first_phase_asks_for_a_rehearsal_and_only_a_person_rehearses(dags: dict[str, Any]) -> None:
     assert [p for p in PHASES if "without_rehearsal" in dags[p].params] == [PHASES[0]]
     assert {str(t.value) for t in dags["rehearse"].allowed_run_types} == {"manual"}
-    assert dags["rehearse"].params["pseudonymise"] is True
+    assert dags["rehearse"].params["real_data"] is None
 
 
 def test_the_form_shows_the_last_rehearsal(

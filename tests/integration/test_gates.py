@@ -213,7 +213,7 @@ def test_a_rehearsal_of_these_mappings_is_green_or_somebody_did_without(pair: Pa
             who="me",
             fingerprint=fingerprint,
             customers=5,
-            pseudonymised=True,
+            real_data_by=None,
             seconds=1,
             phases=[],
             problem=None if green else "a phase broke off",

@@ -152,7 +152,10 @@ def _add_reports(verbs: Any) -> None:
         "--customers", type=_parse_count, default=200, help="customers at random; the oddest come beside them (200)"
     )
     trial.add_argument(
-        "--pseudonymise", action="store_true", help="no real names, addresses, phones and e-mails in scratch"
+        "--real-data",
+        type=_parse_name,
+        metavar="NAME",
+        help="put real names, addresses, phones and e-mails into scratch; NAME decided it (pseudonyms)",
     )
     trial.add_argument("--who", help="who holds it (the account that runs this)")
 
@@ -315,6 +318,12 @@ def _add_switch(verbs: Any) -> None:
     ending = _add_verb(verbs, "finish", move.finish)
     ending.add_argument("route", help="the route's name, so that nobody ends another one")
     ending.add_argument("--approved-by", nargs=2, required=True, metavar="NAME", help="the two people who approved it")
+
+
+def _parse_name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: say who decided it")
+    return text.strip()
 
 
 def _parse_source(text: str) -> str:

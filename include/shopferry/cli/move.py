@@ -38,14 +38,14 @@ _REHEARSED = (
     "quarantined",
     "left_out",
 )
-_BACKUP = ("id", "store", "taken", "reason", "bytes", "seconds", "tested", "problem", "file")  # columns of the table
+_BACKUP = ("id", "store", "taken", "keep_until", "removed", "reason", "bytes", "encrypted", "tested", "problem", "file")
 
 
 def rehearse(args: argparse.Namespace) -> int:
     """Take a sample of legacy through all phases into scratch databases and verify it; exit 1 when it is not green."""
     from shopferry.rehearsal import rehearsal
 
-    form = rehearsal.Form(args.customers, args.pseudonymise)
+    form = rehearsal.Form(args.customers, args.real_data)
     done = rehearsal.rehearse(Settings.load(), name_who(args), form, lambda text: print(text, file=sys.stderr))
     show(args, done.phases, _REHEARSED)
     if not args.json:

@@ -360,8 +360,13 @@ def _write_certificate(one: Erasure, who: str, done: Mapping[str, Any]) -> dict[
         "open store": one.open,
         "steps": dict(done),
         "backups that still hold the person": [
-            {"store": b.store, "taken": b.taken.isoformat(timespec="seconds")}
+            {
+                "store": b.store,
+                "taken": b.taken.isoformat(timespec="seconds"),
+                "until": b.keep_until.isoformat(timespec="seconds"),
+            }
             for b in backups.list_all(one.stores.target, one.route)
+            if b.removed is None
         ],
     }
 

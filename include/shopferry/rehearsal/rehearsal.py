@@ -40,10 +40,10 @@ _EXAMPLES = 5  # of what was found, per phase
 
 @dataclass(frozen=True)
 class Form:
-    """What is asked for: customers at random (the oddest come beside them), and whether they get pseudonyms."""
+    """What is asked for: customers at random (the oddest come beside them), with pseudonyms unless a person decided otherwise."""
 
     customers: int = 200
-    pseudonymise: bool = False
+    real_data: str | None = None  # who decided that real data goes into scratch
 
 
 def rehearse(settings: Settings, who: str, form: Form, say: Callable[[str], None] = lambda _: None) -> Rehearsal:
@@ -83,7 +83,7 @@ def _record(
             who=who,
             fingerprint=route.fingerprint,
             customers=form.customers,
-            pseudonymised=form.pseudonymise,
+            real_data_by=form.real_data,
             seconds=seconds,
             phases=done,
             problem=problem,
@@ -136,11 +136,11 @@ def _fill(
     ):
         full = mirror.reflect(legacy, route.tables)
         tables: dict[str, MirrorTable] = captured.cut_to_read(new, route, full)
-        kinds = sample.find_kinds(personal.load(route), tables) if form.pseudonymise else {}
+        kinds = {} if form.real_data else sample.find_kinds(personal.load(route), tables)
         with legacy.transaction(), old.transaction():
             legacy.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             sample.choose(legacy, plan, tables, form.customers)
-            rows = sample.carry(legacy, old, plan, tables, kinds, Pseudonyms() if form.pseudonymise else None)
+            rows = sample.carry(legacy, old, plan, tables, kinds, None if form.real_data else Pseudonyms())
             return rows, sample.estimate_sizes(legacy, tables)
 
 
