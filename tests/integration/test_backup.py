@@ -179,7 +179,7 @@ def test_what_keeps_a_dump_from_being_encrypted_is_told_and_leaves_no_file(
 
 def test_a_dump_that_fails_is_told_though_its_half_was_encrypted(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dump, "find_program", lambda *_: "/bin/false")
-    with pytest.raises(BackupError, match="^false failed: it gave no reason$"):
+    with pytest.raises(BackupError, match=r"^false failed: it gave no reason$"):
         backup.take(settings_of(pair, backup_encrypt="cat"), "me", "shop")
 
 

@@ -145,9 +145,7 @@ def _fill(settings: Settings, dsn: str, store: str, file: Path) -> dict[str, int
         if not settings.backup_command:
             row = conn.execute("SELECT pg_export_snapshot()").fetchone()
             assert row
-            dump.dump(
-                dsn, file, conn.info.server_version, f"--snapshot={row[0]}", encrypt=settings.backup_encrypt
-            )
+            dump.dump(dsn, file, conn.info.server_version, f"--snapshot={row[0]}", encrypt=settings.backup_encrypt)
             return tables
     dump.run_own("SHOPFERRY_BACKUP_COMMAND", settings.backup_command, dsn, file, store)
     return tables
@@ -165,7 +163,7 @@ def _try_restore(settings: Settings, made: Backup) -> None:
         raise BackupError("it is encrypted: say in SHOPFERRY_BACKUP_DECRYPT how to decrypt it")
     if not settings.restore_command and not made.encrypted and not dump.is_archive(file):
         raise BackupError("its file is no dump in custom format: say in SHOPFERRY_RESTORE_COMMAND how to restore it")
-    with scratch.create(settings.target_dsn, f"shopferry_{settings.route}_restore"[:63]) as dsn:
+    with scratch.create(settings.target_dsn, scratch.name_scratch(settings.route, "restore")) as dsn:
         with db.connect(dsn, "backup") as conn:
             server = conn.info.server_version
         if made.encrypted:

@@ -50,7 +50,9 @@ def dump(dsn: str, file: Path, server: int, *arguments: str, encrypt: str = "") 
     command += ["--no-password", *arguments]
     if encrypt:
         with file.open("wb") as content:
-            _pipe(command, ["/bin/sh", "-c", encrypt], "SHOPFERRY_BACKUP_ENCRYPT", make_environment(dsn), output=content)
+            _pipe(
+                command, ["/bin/sh", "-c", encrypt], "SHOPFERRY_BACKUP_ENCRYPT", make_environment(dsn), output=content
+            )
         return
     _run([*command, f"--file={file}"], make_environment(dsn))
 

@@ -167,6 +167,9 @@ def _add_reports(verbs: Any) -> None:
 def _add_privacy(verbs: Any) -> None:
     people = _add_group(verbs, "privacy", "What the route holds of people.")
     _add_verb(people, "draft", privacy.draft)
+    _add_verb(people, "sweep", privacy.sweep).add_argument(
+        "--dry-run", action="store_true", help="show what would go, and remove nothing"
+    )
     _add_verb(people, "record", privacy.record).add_argument(
         "--html", metavar="FILE", help="write the record as one HTML page as well"
     )

@@ -96,10 +96,9 @@ def _record(
 def _run(
     settings: Settings, route: Route, plan: sample.Plan, form: Form, done: list[Rehearsed], say: Callable[[str], None]
 ) -> None:
-    name = f"shopferry_{route.name}"[:40]
     with (
-        scratch.create(settings.target_dsn, f"{name}_rehearsal_legacy") as old,
-        scratch.create(settings.target_dsn, f"{name}_rehearsal_shop") as new,
+        scratch.create(settings.target_dsn, scratch.name_scratch(route.name, "rehearsal_legacy")) as old,
+        scratch.create(settings.target_dsn, scratch.name_scratch(route.name, "rehearsal_shop")) as new,
     ):
         there = replace(settings, source_dsn=old, target_dsn=new, kafka="")
         say("making the new shop's structure anew")
