@@ -61,7 +61,9 @@ def find_topics(settings: Settings, flow: Stores, terms: Retention) -> Iterator[
     """
     way = settings.reversed if flow.route.reverse else settings
     applied = offsets.load(flow.target, flow.route.name)
-    held = broker.read_held(way, sorted({topic for topic, _ in applied}), {}) if applied else {}
+    if not applied:
+        return
+    held = broker.read_held(way, sorted({topic for topic, _ in applied}), {})
     behind = {p: min(applied[p], h.end) - h.first for p, h in held.items() if p in applied}
     gone = sum(n for n in behind.values() if n > 0)
     place, days = f"topics of {flow.route.name}", f"{terms.topics:g} days after they came (retention.ms)"
