@@ -36,7 +36,7 @@ pytestmark = pytest.mark.airflow
 
 PHASES = Route.load("demo").phases
 SWITCHES = ("cutover", "rollback")
-EVERY = (*PHASES, "watch_sync", "verify", "rehearse", *SWITCHES, "finish")
+EVERY = (*PHASES, "watch_sync", "verify", "keep_clean", "rehearse", *SWITCHES, "finish")
 
 
 @pytest.fixture(scope="module")

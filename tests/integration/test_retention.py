@@ -22,6 +22,8 @@ from shopferry.control import backups
 from shopferry.engine import verdicts
 from shopferry.engine.pair import open_stores
 from shopferry.errors import ConfigError
+from shopferry.health import measure
+from shopferry.health.problems import Code, find_problems
 from shopferry.privacy import copies, retention
 from shopferry.privacy.retention import Outcome
 from shopferry.settings import Settings
@@ -253,9 +255,14 @@ def test_rows_that_wait_too_long_in_quarantine_are_told_and_stay(filled: Pair) -
     assert waiting > 0
     settings, now = settings_of(filled), datetime.now(UTC)
     assert retention.sweep(settings, now + timedelta(days=89)).past == []
+    assert measure.measure(settings).overlong == ()
     done = retention.sweep(settings, now + timedelta(days=91))
     assert {h.place for h in done.past} == {"quarantine in the new shop"}
     assert sum(h.count for h in done.past) == filled.one("SELECT count(*) FROM ferry.quarantine") == waiting
+    filled.shop.execute("UPDATE ferry.quarantine SET since = since - interval '91 days'")
+    overlong = measure.measure(settings).overlong
+    assert len(overlong) == filled.one("SELECT count(DISTINCT entity) FROM ferry.quarantine")
+    assert Code.QUARANTINE_OVERLONG in {p.code for p in find_problems(measure.measure(settings))}
 
 
 def test_a_file_that_may_not_be_removed_is_told_and_keeps_nothing_else(
