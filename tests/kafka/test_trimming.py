@@ -14,9 +14,13 @@ from shopferry.privacy import retention
 from test_kafka import ROUTE, TOPICS, differences, ferry
 from waiting import until
 
+TABLE = "demo.public.customers"
+
 
 def test_the_connectors_topics_have_an_end_of_their_own(line: Line) -> None:
+    line.legacy("UPDATE customers SET phone = '601 000 001'")
     with line.broker.admin() as admin:
+        until(lambda: TABLE in admin.list_topics())
         there = [t for t in admin.list_topics() if t.startswith("demo.")]
         asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in there]
         told = admin.describe_configs(asked)["topic"]

@@ -320,6 +320,13 @@ def _add_switch(verbs: Any) -> None:
         made.add_argument("--who", help="who decided it (the account that runs this)")
     ending = _add_verb(verbs, "finish", move.finish)
     ending.add_argument("route", help="the route's name, so that nobody ends another one")
+    ending.add_argument(
+        "--keep-dumps",
+        type=_parse_name,
+        metavar="NAME",
+        help="who keeps the dumps beyond the end (no one: they are deleted)",
+    )
+    ending.add_argument("--until", type=date.fromisoformat, metavar="DATE", help="the last day on which they are kept")
     ending.add_argument("--approved-by", nargs=2, required=True, metavar="NAME", help="the two people who approved it")
 
 

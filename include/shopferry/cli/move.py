@@ -274,12 +274,23 @@ def rollback(args: argparse.Namespace) -> int:
 
 
 def finish(args: argparse.Namespace) -> int:
-    """Drop all of shopferry's in both stores and the broker but the audit log; refused while the way back is promised."""
+    """Drop all of shopferry's in both stores, the broker and the backups but the audit log, and print the close-out certificate;
+    refused while the way back is promised."""
+    from shopferry.cutover.close_out import Keeper
     from shopferry.cutover.finish import finish as end
 
     settings = Settings.load()
-    done = end(settings, args.route, *args.approved_by)
-    show(args, [{"dropped": what} for what in done.dropped])
+    if (args.keep_dumps is None) != (args.until is None):
+        raise ConfigError("--keep-dumps and --until go together: who keeps the dumps, and until which day")
+    keeper = Keeper(args.keep_dumps, args.until) if args.keep_dumps else None
+    first, second = args.approved_by
+    done = end(settings, args.route, first, second, keeper=keeper)
+    if args.json:
+        print(json.dumps(done.certificate, indent=2, ensure_ascii=False))
+    else:
+        show(args, [{"dropped": what} for what in done.dropped])
+        show(args, done.certificate["stays"])
+    print(f"close-out certificate: {done.file}", file=sys.stderr)
     for warning in done.warnings:
         print(warning, file=sys.stderr)
     return 0
