@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Identifier
 
 from shopferry.cdc import broker
 from shopferry.control import offsets, quarantine
@@ -15,11 +15,15 @@ from shopferry.engine import mirror
 from shopferry.engine.pair import Stores
 from shopferry.privacy import copies
 from shopferry.privacy.held import Held
+from shopferry.route.entities import name_witness
 from shopferry.route.settings import Retention
 from shopferry.settings import Settings
 from shopferry.stores import scratch
 
 _BATCH = 5_000  # verdicts forgotten between two merges: the stream waits for one look through the rows of their kind
+# As the planner knows them: to count the rows of a mirror takes as long as to read it.
+_ROWS = """SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint FROM pg_class c
+           WHERE c.oid = ANY (SELECT to_regclass('mirror.' || quote_ident(split_part(r, '.', 2))) FROM unnest(%s::text[]) r)"""
 _END_OF_MOVE = "the end of the move (`shopferry finish`)"
 
 
@@ -32,14 +36,23 @@ def list_flows(s: Stores) -> list[Stores]:
 def find_rows(flow: Stores) -> Iterator[Held]:
     """Find what the flow keeps of the rows themselves: the mirror, with witnesses, and verdicts on raw values."""
     written = flow.names[1]
-    tables = mirror.load(flow.target)
-    yield Held(f"mirror in {written}", "tables, with witnesses", len(tables), stays=_END_OF_MOVE)
+    row = flow.target.execute(_ROWS, ([table.relation for table in mirror.load(flow.target).values()],)).fetchone()
+    yield Held(f"mirror in {written}", "rows, about", int(row[0]) if row else 0, stays=_END_OF_MOVE)
+    for table in flow.route.witnessed:
+        count, since = _count_states(flow, table)
+        yield Held(f"witnesses in {written}", "states", count, since, stays=_END_OF_MOVE)
     counted = flow.target.execute("SELECT count(*) FROM ferry.standardized").fetchone()
     held = int(counted[0]) if counted else 0
     orphans = sum(len(raws) for raws in copies.find_orphans(flow, _BATCH))
     place = f"verdicts in {written}"
     yield Held(place, "that no row holds any more", orphans, goes=True, remove=partial(_forget_orphans, flow))
     yield Held(place, "on values that rows hold", held - orphans, stays="no row holds the value any more")
+
+
+def _count_states(flow: Stores, table: str) -> tuple[int, datetime | None]:
+    query = SQL("SELECT count(*), min(_known) FROM {}").format(Identifier("ferry", name_witness(table)))
+    [(count, since)] = flow.target.execute(query).fetchall()
+    return count, since
 
 
 def _forget_orphans(flow: Stores) -> int:
@@ -98,5 +111,4 @@ def find_ledger(flow: Stores) -> Iterator[Held]:
         SQL("SELECT count(*), min(at) FROM shopferry.erased WHERE route = {}").format(flow.route.base_name)
     ).fetchone()
     count, since = (int(row[0]), row[1]) if row else (0, None)
-    assert since is None or isinstance(since, datetime)
     yield Held(f"ledger of erasures in {flow.names[1]}", "rows, as keyed marks", count, since, stays=_END_OF_MOVE)
