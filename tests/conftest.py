@@ -8,7 +8,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path, PurePosixPath
@@ -174,6 +174,24 @@ def pair_template(make_template: MakeDb) -> Callable[[int], tuple[str, str]]:
         return made[customers]
 
     return template
+
+
+@pytest.fixture
+def copy_databases(
+    cluster: postgres.Cluster, pair_template: Callable[[int], tuple[str, str]]
+) -> Callable[[], AbstractContextManager[tuple[str, str]]]:
+    """`with copy_databases() as (legacy, shop)`: two databases without a row, for histories that leave more than rows."""
+
+    @contextmanager
+    def copied() -> Iterator[tuple[str, str]]:
+        names, dsns = zip(*(_create(cluster, t.rsplit("/", 1)[-1], t) for t in pair_template(0)), strict=True)
+        try:
+            yield dsns
+        finally:
+            for name in names:
+                cluster.drop_database(name)
+
+    return copied
 
 
 @pytest.fixture(scope="session")

@@ -186,6 +186,7 @@ TOUCHES: dict[str, tuple[str, ...]] = {
     "tests/oscar_medusa.py": (),
     "tests/steps.py": (),
     "tests/book.tsv": (),
+    "tests/erasing.py": _ON_STACK,
     "tests/guardian.py": ("test-stack",),
     "tests/history.py": (),
     "tests/limits.py": ("test-switch",),

@@ -27,6 +27,18 @@ CHUNK = {
     "in sync, not verified": "shopferry.phase_steps:verify_phase#before",
     "verified, not finished": "shopferry.phase_steps:verify_phase#after",
 }
+ERASURE = {
+    "found, nothing noted": "shopferry.privacy.person:stage#after",
+    "noted in one ledger, not committed": "shopferry.control.erasures:note#after",
+    "erased in the open store, not committed": "shopferry.privacy.erasure:execute#after",
+    "erased, the stream not awaited": "shopferry.cdc.proof:await_both#before",
+    "erased in the other store, not committed": "shopferry.privacy.erasure:erase_noted#after",
+    "states of witnesses gone": "shopferry.privacy.copies:forget_states#after",
+    "verdicts gone": "shopferry.privacy.copies:forget_verdicts#after",
+    "topics not trimmed": "shopferry.cdc.broker:trim#before",
+    "one store searched": "shopferry.privacy.search:search_store#after",
+    "certificate not committed": "shopferry.control.requests:close#after",
+}
 # Servers are not ours to pause: their points are states of the flow.
 SERVERS = {"connector": "connector", "broker": "broker", "legacy": "legacy-db", "shop": "shop-db"}
 ONLY_WRITER = "only the writer at work"
@@ -58,6 +70,12 @@ def cells(processes: dict[str, tuple[str, ...]]) -> list[Cell]:
 OURS = cells({"consumer": tuple(CONSUMER), "chunk worker": tuple(CHUNK)})
 THEIRS = cells(dict.fromkeys(SERVERS, STATES))
 AIRFLOW = cells({SCHEDULER: TASKS})
+ERASURES = cells({"erasure": tuple(ERASURE)})
+SHORT_ERASURES = (
+    Cell("erasure", "erased in the open store, not committed", "SIGKILL"),
+    Cell("erasure", "erased, the stream not awaited", "SIGTERM"),
+    Cell("erasure", "certificate not committed", "SIGSTOP"),
+)
 # What `make test-stack` tries of it: where most is at stake.
 SHORT = (
     Cell("consumer", "before commit", "SIGKILL"),

@@ -8,13 +8,15 @@ import inspect
 import re
 
 import pytest
-from cells import CHUNK, CONSUMER, CUTOVER, ROLLBACK
+from cells import CHUNK, CONSUMER, CUTOVER, ERASURE, ROLLBACK
 from pausing import find
 from shopferry.settings import PROJECT
 
 WRITTEN = r'"(shopferry[.\w]*:[.\w]+#\w+)"'  # in tests that pause a process at a point of their own
 OF_TESTS = {at for file in (PROJECT / "tests").rglob("test_*.py") for at in re.findall(WRITTEN, file.read_text())}
-POINTS = sorted({*CONSUMER.values(), *CHUNK.values(), *CUTOVER.values(), *ROLLBACK.values(), *OF_TESTS})
+POINTS = sorted(
+    {*CONSUMER.values(), *CHUNK.values(), *CUTOVER.values(), *ERASURE.values(), *ROLLBACK.values(), *OF_TESTS}
+)
 SOURCES = {file: file.read_text() for file in (PROJECT / "include" / "shopferry").rglob("*.py")}
 
 

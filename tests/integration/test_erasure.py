@@ -55,11 +55,11 @@ def moved(pair: Pair) -> Pair:
     return pair
 
 
-def open_erasure(pair: Pair, store: str = "legacy", key: str = "1") -> Erasure:
-    """A granted request to erase a person, as it begins to run."""
+def open_erasure(pair: Pair, store: str = "legacy", *keys: str) -> Erasure:
+    """A granted request to erase a person, account 1 without keys, as it begins to run."""
     asked = person.load(ROUTE)
     number = requests.open_request(
-        pair.shop, "demo", Opening("erasure", date(2026, 1, 2), "care", "passport"), {store: [key]}
+        pair.shop, "demo", Opening("erasure", date(2026, 1, 2), "care", "passport"), {store: list(keys) or ["1"]}
     )
     requests.grant(pair.shop, number, "dpo", None)
     settings = Settings(read_dsn(pair.legacy), read_dsn(pair.shop), kafka="127.0.0.1:1")
@@ -111,6 +111,40 @@ def test_nothing_of_the_person_is_left_and_all_else_is_as_it_was(moved: Pair) ->
     ]
     assert moved.ask("SELECT buyer_name FROM shop.order_invoice") == [("Ewa Lisowska",)]
     assert moved.ask("SELECT balance FROM shop.loyalty_account") == [(5,)]
+
+
+GUEST = (
+    "INSERT INTO orders (id, number, customer_id, email, status_code, total, currency, payment_code, delivery_code, "
+    "delivery_cost, ship_name, ship_street, ship_postcode, ship_city, ship_country, ship_phone, note, created_at) VALUES "
+    "(23, 'A4', 0, 'Ola.Gosc@example.com', 'DONE', 10, 'PLN', 'BLIK', 'INPOST', 0, 'Ola Gościnna', 'Cicha 11', '00-001', "
+    "'Warszawa', 'PL', '601234569', 'dla Oli', '2020-01-01')",
+    "INSERT INTO order_items (id, order_id, sku, name, quantity, unit_price, vat_rate, line_total) VALUES "
+    "(33, 23, 'S', 'Rzecz', 1, 10, 23, 10)",
+    "INSERT INTO consents (id, customer_id, email, channel, granted, granted_at, wording) VALUES "
+    "(10, 0, 'ola.gosc@example.com', 'email', 'T', '2019-01-01', 'v1')",
+)
+
+
+def test_a_guest_is_erased_by_the_rows_that_are_theirs(moved: Pair) -> None:
+    moved.write(*GUEST)
+    moved.sync()
+    found = {
+        s: person.find(c, person.load(ROUTE), s, "ola.gosc@example.com")
+        for s, c in (("legacy", moved.legacy), ("shop", moved.shop))
+    }
+    assert [[a.key for a in found[s]] for s in ("legacy", "shop")] == [
+        ["consents/10", "orders/23"],
+        ["customer_order/23"],
+    ]
+    words = "ola.gosc@example.com", "601234569", "Cicha 11", "dla Oli", "Gościnna"
+    assert len(count_places(moved, *words)) > 5
+    before = count_places(moved, "jan.kot@example.com", *EWA)
+    for _ in erase(moved, open_erasure(moved, "legacy", "consents/10", "orders/23")):
+        pass
+    assert count_places(moved, *words) == {}
+    assert count_places(moved, "jan.kot@example.com", *EWA) == before
+    moved.check()
+    assert moved.ask("SELECT total FROM shop.customer_order WHERE id = 23") == [(10,)]
 
 
 def test_values_that_are_no_texts_are_no_marks() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pair import Pair, other_flow
+from pair import Pair, other_flow, read_dsn
 from shopferry.engine.backfill import resync
 
 EWA = (
@@ -202,6 +202,17 @@ def test_what_the_other_flow_writes_is_not_booked(pair: Pair) -> None:
     pair.sync()
     assert pair.one("SELECT withdrawn_at::date::text FROM legacy.consents") == "2024-05-01"
     assert len(pair.ask(STATES)) == 1
+
+
+def test_what_an_echo_has_brought_counts_once_the_application_says_it_too(pair: Pair) -> None:
+    """The event changes nothing in the mirror, which has it from the echo, and yet its state is a new one."""
+    begin(pair)
+    with other_flow(read_dsn(pair.legacy)) as legacy:
+        legacy.execute("UPDATE consents SET withdrawn_at = '2024-05-01' WHERE id = 5")
+    pair.sync()
+    pair.write("UPDATE consents SET wording = 'v1' WHERE id = 5")
+    pair.sync()
+    pair.check()
 
 
 def test_a_time_after_the_commit_is_no_proof_and_wins_nothing(pair: Pair) -> None:

@@ -50,6 +50,16 @@ def compose_settlement(
     )
 
 
+def has_any(conn: Connection, entity: str) -> bool:
+    """Tell whether any row of an entity is in quarantine or left out."""
+    return bool(conn.execute(_Q["has_any"], {"entity": entity}).fetchall())
+
+
+def forget_gone(conn: Connection, entity: str, keys: sql.Composable) -> None:
+    """Forget what was known of an entity's rows under keys that no source has any more; `keys` is a SELECT of them."""
+    conn.execute(sql.SQL(_Q["forget_gone"].rstrip(";")).format(entity=sql.Literal(entity), keys=keys))
+
+
 def refuse(
     conn: Connection,
     entity: str,

@@ -89,6 +89,7 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
     for record in acknowledged:
         for fact in record["facts"]:
             expectations.take(record["store"], record["write"], *fact)
+    expectations.forget(_find_erased(legacy))
     dropped = {(t, i) for r in acknowledged for t, i, *_ in r["facts"] if t.startswith("@")}
     return LedgerReport(
         acknowledged=len(acknowledged),
@@ -155,6 +156,12 @@ class _Expectations:
             elif legacy_key:
                 self.derived.add(row)
             self._take_of_shop(row, columns, write)
+
+    def forget(self, erased: set[tuple[str, str, int]]) -> None:
+        """Forget rows, as store, table and key: somebody who asked for it was erased, and holds nothing any more."""
+        for expected, store in ((self.in_legacy, "legacy"), (self.in_shop, "shop")):
+            for row in [row for row in expected if (store, *row) in erased]:
+                del expected[row]
 
     def _take_of_legacy(self, row: Row, columns: dict[str, Any] | None, write: str) -> None:
         _expect(self.in_legacy, row, columns, write)
@@ -354,6 +361,13 @@ def _read_held(store: db.Connection, name: str, rows: Iterable[Row]) -> dict[Row
         for table, keys in _group_by_table(rows).items()
         for key, values in store.execute(_QUERIES[f"{name}.{table}"], {"ids": keys}).fetchall()
     }
+
+
+def _find_erased(legacy: db.Connection) -> set[tuple[str, str, int]]:
+    """Find the rows that requests have erased in either store, as store, table and key."""
+    if not db.exists(legacy, "shopferry.erased"):
+        return set()
+    return {(*relation.split("."), key) for relation, key in legacy.execute(_QUERIES["erased"]).fetchall()}
 
 
 def _find_accounted(shop: db.Connection, rows: Iterable[Row]) -> set[Row]:

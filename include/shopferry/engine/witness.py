@@ -82,10 +82,11 @@ def book_events(target: Connection, table: MirrorTable, columns: Sequence[str], 
 
 
 def note_passed(target: Connection, table: MirrorTable, columns: Sequence[str], booked: Sequence[bytes]) -> list[bytes]:
-    """Note the keys of booked states that are not the newest as changed: the mirror tells nothing of those.
+    """Note the keys of booked states as changed where the mirror tells nothing of them.
 
-    They are states between two others of a batch, and those from before a copy that come after it. To be called when the
-    batch is in the mirror. Of the rows in the table's `changed` temp table the key alone is filled; returns the states as JSON.
+    They are states between two others of a batch, those from before a copy that come after it, and what an echo had brought
+    into the mirror and the store's own application says now. To be called when the batch is in the mirror. Of the rows in the
+    table's `changed` temp table the key alone is filled; returns the states as JSON.
     """
     if not booked:
         return []
@@ -94,7 +95,8 @@ def note_passed(target: Connection, table: MirrorTable, columns: Sequence[str], 
         SQL(
             "WITH passed AS MATERIALIZED (SELECT b.* FROM json_to_recordset(%s::json) AS b ({shape}, _lsn pg_lsn) "
             "WHERE NOT EXISTS (SELECT FROM {base} m WHERE {same} AND m._lsn = b._lsn) "
-            "OR EXISTS (SELECT FROM {witness} m WHERE {same} AND m._lsn > b._lsn)), "
+            "OR EXISTS (SELECT FROM {witness} m WHERE {same} AND m._lsn > b._lsn) "
+            "OR NOT EXISTS (SELECT FROM {changed} m WHERE {same} AND (m._touched && {columns}::text[]) IS NOT FALSE)), "
             "noted AS (INSERT INTO {changed} ({key}, _touched) SELECT DISTINCT {key}, {columns}::text[] FROM passed) "
             "SELECT to_json(passed)::text FROM passed"
         ).format(

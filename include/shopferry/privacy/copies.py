@@ -9,10 +9,12 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from shopferry.control import locks, phases
 from shopferry.engine import mirror
 from shopferry.engine.pair import Stores
+from shopferry.privacy import search
 from shopferry.route.entities import name_changed_table, name_witness
 from shopferry.verify import checksums
 
 Keys = Mapping[str, Sequence[str]]  # the keys of somebody's rows, by the relation's name in the ledger
+Contacts = Mapping[str, Sequence[str]]  # columns of e-mails, numbers and the like, by the relation's name in the ledger
 _NONE = SQL("SELECT NULL::text AS raw").format()
 
 
@@ -32,13 +34,19 @@ def read_raws(s: Stores, keys: Keys) -> list[tuple[str, str]]:
     return sorted(found)
 
 
-def forget_states(s: Stores, keys: Keys) -> int:
-    """Delete the states of their rows from the flow's witnesses, and merge what was made of them."""
+def forget_states(s: Stores, keys: Keys, values: Sequence[str], contacts: Contacts) -> int:
+    """Delete the states of their rows from the flow's witnesses, and merge what was made of them.
+
+    A state of another row goes, too, if one of its contact columns holds one of the values: an account that is gone had them.
+    """
     tables, count = mirror.load(s.target), 0
     s.merger.stage(s.route.units)
     for name, columns in s.route.witnessed.items():
         table = tables[name]
-        if not (mine := keys.get(table.relation)):
+        matches = [checksums.match_keys(table, mine, in_source=False)] if (mine := keys.get(table.relation)) else []
+        if values and (held := [c for c in contacts.get(table.relation, ()) if c in columns]):
+            matches.append(search.match(held, values))
+        if not matches:
             continue
         # By what they said their changes are followed, for nothing else is left to follow.
         names = SQL(", ").join(map(Identifier, dict.fromkeys((*table.key, *columns))))
@@ -51,13 +59,21 @@ def forget_states(s: Stores, keys: Keys) -> int:
                     "SELECT DISTINCT {names} FROM gone RETURNING 1) SELECT FROM gone"
                 ).format(
                     Identifier("ferry", name_witness(name)),
-                    checksums.match_keys(table, mine, in_source=False),
+                    SQL(" OR ").join(matches),
                     Identifier("pg_temp", name_changed_table(table.relation)),
                     names=names,
                 )
             ).rowcount
             s.merger.propagate([u for u in s.route.units if u.phase in live], {table.relation})
     return count
+
+
+def find_verdicts(s: Stores, values: Sequence[str]) -> list[tuple[str, str]]:
+    """Find the raw values, as (kind, raw), whose verdicts hold one of the values."""
+    if not values:
+        return []
+    query = SQL("SELECT kind, raw FROM ferry.standardized WHERE {}").format(search.match(["raw", "value"], values))
+    return s.target.execute(query).fetchall()
 
 
 def forget_verdicts(s: Stores, raws: Sequence[tuple[str, str]]) -> int:

@@ -77,6 +77,11 @@ class Erasure:
             for store in STORES
         }
 
+    @cached_property
+    def searched(self) -> list[str]:
+        """The values to search for: e-mails, numbers and the like that nobody else has, as read once a run."""
+        return find_searched(self)
+
     def connection(self, store: str) -> Connection:
         """The connection to a store."""
         return self.stores.source if store == "legacy" else self.stores.target
@@ -111,7 +116,7 @@ def run(settings: Settings, number: int, who: str, say: Callable[[str], None] = 
             )
         if not locks.try_request(target, number):
             raise PhaseError(f"request {number} is run by somebody else now")
-        _require_open(target, route.name, number)
+        _require_still(target, route.name)
         for conn in (target, *([source] if exists(source, "ferry.mark_key") else [])):
             mark_key.record(conn, marks.require_same(target))
         one = Erasure(settings, stores, number, person.load(route), routes.find_active(target, route.name))
@@ -129,17 +134,8 @@ def run(settings: Settings, number: int, who: str, say: Callable[[str], None] = 
         return certificate
 
 
-def _require_open(target: Connection, route: str, number: int) -> None:
-    """Raise PhaseError while the new shop is open, or a phase is being copied or merged.
-
-    What an erasure in the new shop leaves in legacy, orders without their customer, does not add up once the shop goes back;
-    and a phase's workers read what is erased meanwhile.
-    """
-    if routes.find_active(target, route) == "shop":
-        raise PhaseError(
-            f"request {number}: an erasure after the cutover is not carried back yet: run it after `finish`, or after a "
-            "rollback; the new shop's own erasure is its application's until then"
-        )
+def _require_still(target: Connection, route: str) -> None:
+    """Raise PhaseError while a phase is copied or merged: its workers read what is erased meanwhile."""
     for phase in phases.load_all(target, route):
         if State(phase.state) in {State.COPYING, State.MERGING}:
             raise PhaseError(f"phase {phase.phase} is {phase.state}: an erasure waits until it is in sync")
@@ -195,7 +191,7 @@ def _erase_open(one: Erasure) -> dict[str, Any]:
     with writing(one, one.open) as conn:
         person.stage(conn, one.asked, one.open, one.persons[one.open])
         rows, contacts = _read_rows(conn, one.plans[one.open])
-        counts = _execute(conn, one.plans[one.open])
+        counts = execute(conn, one.plans[one.open])
     requests.keep_values(one.stores.target, one.number, [(CONTACT, v) for v in sorted(contacts)])
     one.note(rows)
     return counts
@@ -211,7 +207,7 @@ def _erase_other(one: Erasure) -> dict[str, Any]:
         return {}
     with writing(one, one.other) as conn:
         person.stage(conn, one.asked, one.other, one.persons[one.other])
-        counts = _execute(conn, plans)
+        counts = execute(conn, plans)
     # What led to a row may be gone by now: the stream has taken the customer from the order.
     noted = {(row.relation, row.key): row for row in one.load_noted()}
     with writing(one, one.other) as conn:
@@ -234,7 +230,7 @@ def writing(one: Erasure, store: str) -> Iterator[Connection]:
             yield conn
 
 
-def _execute(conn: Connection, plans: Sequence[TableErasure]) -> dict[str, Any]:
+def execute(conn: Connection, plans: Sequence[TableErasure]) -> dict[str, Any]:
     """Execute the plans' statements; returns the rows that went or were emptied, and those that were kept, by table."""
     counts: dict[str, Any] = {}
     for plan in plans:
@@ -282,10 +278,12 @@ def _await(one: Erasure) -> dict[str, Any]:
 
 def _sweep(one: Erasure) -> dict[str, Any]:
     """Sweep our own copies: states that witnesses hold, verdicts on values that no live row holds, texts kept beside legacy."""
-    counts, keys = {}, _keys_by_table(one)
-    raws = [v for v in requests.load_values(one.stores.target, one.number) if v[0] != CONTACT]
+    counts, keys, values = {}, _keys_by_table(one), search.choose(one.searched)
+    contacts = {plan.relation: plan.contacts for store in STORES for plan in one.plans[store]}
+    judged = [v for v in requests.load_values(one.stores.target, one.number) if v[0] != CONTACT]
     for s in _flows(one):
-        states = copies.forget_states(s, keys)
+        states = copies.forget_states(s, keys, values, contacts)
+        raws = sorted({*judged, *copies.find_verdicts(s, values)})
         counts[s.names[1]] = {
             "states": states,
             "verdicts": copies.forget_verdicts(s, raws),
@@ -306,7 +304,7 @@ def _trim(one: Erasure) -> dict[str, Any]:
 
 def _search(one: Erasure) -> dict[str, Any]:
     """Search both stores and our files. Raises VerificationError when a value stands where the map does not keep it."""
-    values = find_searched(one)
+    values = one.searched
     ours, theirs = columns.load_ours(), personal.load(one.stores.route)
     # The data map calls legacy's tables so wherever they stand, and a mirror's columns by what it mirrors.
     names = {"legacy": {"public": "legacy", "mirror": one.stores.route.shop_schema}, "shop": {"mirror": "legacy"}}

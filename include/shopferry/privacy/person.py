@@ -1,7 +1,8 @@
 """What belongs to one person: the route's `person.sql`, and what its queries find in a store.
 
-The queries are named `<store>.<table>` and yield primary keys; `<store>.person` finds accounts by what somebody typed, and
-`<store>.obstacles` says what stands in the way of an erasure.
+The queries are named `<store>.<table>` and yield primary keys; `<store>.person` finds accounts by what somebody typed,
+`<store>.guests` the rows of who has none, and `<store>.obstacles` says what stands in the way of an erasure. A person's keys
+are those of accounts (`7`), and of rows that belong to no account, with the table's name (`orders/17`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from shopferry.route.route import Route, find_folder
 from shopferry.route.settings import STORES
 
 FILE = "person.sql"
-PERSON, OBSTACLES = "person", "obstacles"
+PERSON, GUESTS, OBSTACLES = "person", "guests", "obstacles"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,16 @@ class Questions:
 
     def tables(self, store: str) -> list[str]:
         """List the tables of a store that a query is about."""
-        return [t for s, t in self.queries if s == store and t not in {PERSON, OBSTACLES}]
+        return [t for s, t in self.queries if s == store and t not in {PERSON, GUESTS, OBSTACLES}]
+
+    def split(self, store: str, keys: Sequence[str]) -> dict[str, list[str]]:
+        """Split a person's keys by table: those of accounts stand under `person`."""
+        found: dict[str, list[str]] = {}
+        for key in keys:
+            table, _, row = key.partition("/")
+            known = bool(row) and (store, table) in self.queries
+            found.setdefault(table if known else PERSON, []).append(row if known else key)
+        return found
 
 
 @dataclass(frozen=True)
@@ -89,14 +99,19 @@ def _find_unasked(asked: Questions, route: Route) -> list[str]:
 
 
 def find(conn: Connection, asked: Questions, store: str, typed: str) -> list[Account]:
-    """Find the accounts of a store that an e-mail, a phone number or the like leads to. The connection is only read from."""
+    """Find the accounts of a store that an e-mail, a phone number or the like leads to, and the rows of guests.
+
+    The connection is only read from.
+    """
     email, phone = standardize("email", typed).value, standardize("phone", f"|{typed}").value
     with conn.transaction(force_rollback=True):
         conn.execute(
             "CREATE TEMP TABLE asked ON COMMIT DROP AS SELECT %s::text AS value, %s::text AS email, %s::text AS phone",
             (typed, email, phone),
         )
-        rows = _run(conn, asked, store, PERSON).fetchall()
+        accounts = _run(conn, asked, store, PERSON).fetchall()
+        guests = _run(conn, asked, store, GUESTS).fetchall() if (store, GUESTS) in asked.queries else []
+    rows = [(key, called) for key, called in accounts] + [(f"{table}/{key}", called) for table, key, called in guests]
     return sorted(
         (Account(store, str(key), None if called is None else str(called)) for key, called in rows), key=lambda a: a.key
     )
@@ -113,10 +128,8 @@ def stage(conn: Connection, asked: Questions, store: str, keys: Sequence[str]) -
                 SQL(asked.queries[store, PERSON])
             )
         )
-        conn.execute(
-            SQL("INSERT INTO person SELECT k::{} FROM unnest(%s::text[]) k").format(SQL(_type_of_person(conn))),
-            (list(keys),),
-        )
+        given = asked.split(store, keys)
+        _add_keys(conn, PERSON, given.get(PERSON, []))
     for table in asked.tables(store):
         with _blaming(asked, store, table):
             conn.execute(
@@ -124,17 +137,23 @@ def stage(conn: Connection, asked: Questions, store: str, keys: Sequence[str]) -
                     Identifier(f"their_{table}"), SQL(asked.queries[store, table])
                 )
             )
+            _add_keys(conn, f"their_{table}", given.get(table, []))
 
 
 def find_missing(conn: Connection, asked: Questions, store: str, schema: str, keys: Sequence[str]) -> list[str]:
-    """List those of these keys that no account of the store has; its accounts are the first table that a query is about."""
-    rows = conn.execute(
-        SQL(
-            "SELECT k FROM unnest(%s::text[]) k WHERE k NOT IN (SELECT id::text FROM {} WHERE id::text = ANY(%s)) ORDER BY 1"
-        ).format(Identifier(schema, asked.tables(store)[0])),
-        (list(keys), list(keys)),
-    ).fetchall()
-    return [str(row[0]) for row in rows]
+    """List those of these keys that the store does not have; accounts are the rows of the first table that a query is about."""
+    missing = []
+    for table, listed in asked.split(store, keys).items():
+        name = Identifier(schema, asked.tables(store)[0] if table == PERSON else table)
+        rows = conn.execute(
+            SQL(
+                "SELECT k FROM unnest(%s::text[]) k "
+                "WHERE k NOT IN (SELECT id::text FROM {} WHERE id::text = ANY(%s)) ORDER BY 1"
+            ).format(name),
+            (listed, listed),
+        ).fetchall()
+        missing += [key if table == PERSON else f"{table}/{key}" for (key,) in rows]
+    return missing
 
 
 def find_obstacles(conn: Connection, asked: Questions, store: str, keys: Sequence[str]) -> list[str]:
@@ -160,10 +179,21 @@ def follow(shop: Connection, asked: Questions, persons: Mapping[str, Sequence[st
     }
 
 
-def _type_of_person(conn: Connection) -> str:
-    row = conn.execute("SELECT pg_typeof(id)::text FROM (SELECT (NULL::person).id) p").fetchone()
+def _add_keys(conn: Connection, table: str, keys: Sequence[str]) -> None:
+    """Add keys to a temp table of keys that has one column."""
+    if not keys:
+        return
+    row = conn.execute(
+        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum = 1",
+        (f"pg_temp.{table}",),
+    ).fetchone()
     assert row
-    return str(row[0])
+    conn.execute(
+        SQL("INSERT INTO {0} SELECT k::{1} FROM unnest(%s::text[]) k EXCEPT TABLE {0}").format(
+            Identifier("pg_temp", table), SQL(row[0])
+        ),
+        (list(keys),),
+    )
 
 
 def _run(conn: Connection, asked: Questions, store: str, name: str) -> psycopg.Cursor[tuple[object, ...]]:

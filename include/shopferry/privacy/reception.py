@@ -14,19 +14,19 @@ from shopferry.route.settings import STORES
 
 
 def find(s: Stores, typed: str) -> list[Account]:
-    """Find the accounts of either store that an identifier leads to. Raises ConfigError where it leads to none."""
+    """Find the accounts and the rows of guests that an identifier leads to. Raises ConfigError where it leads to none."""
     asked = person.load(s.route)
     found = [
         *person.find(s.source, asked, "legacy", typed),
         *person.find(s.target, asked, "shop", typed),
     ]
     if not found:
-        raise ConfigError("no account has that e-mail or number, in neither store; nothing was stored")
+        raise ConfigError("no account and no guest has that e-mail or number, in neither store; nothing was stored")
     return found
 
 
 def read_keys(written: Sequence[str]) -> dict[str, list[str]]:
-    """Read keys as `person find` prints them, `legacy:7` or `shop:103`. Raises ConfigError for another form."""
+    """Read keys as `person find` prints them, `legacy:7` or `shop:customer_order/31`. Raises ConfigError for another form."""
     found: dict[str, list[str]] = {}
     for text in written:
         store, _, key = text.partition(":")
@@ -87,8 +87,8 @@ def _require_open(s: Stores, number: int) -> Request:
 
 
 def _require_there(s: Stores, asked: Questions, keys: Mapping[str, Sequence[str]]) -> None:
-    """Raise ConfigError for a key that no account has."""
+    """Raise ConfigError for a key that is not there."""
     for store, listed in keys.items():
         conn, schema = (s.source, "public") if store == "legacy" else (s.target, s.route.shop_schema)
         if missing := person.find_missing(conn, asked, store, schema, listed):
-            raise ConfigError(f"there is no account {', '.join(f'{store}:{k}' for k in missing)}; nothing was stored")
+            raise ConfigError(f"there is no {', '.join(f'{store}:{k}' for k in missing)}; nothing was stored")

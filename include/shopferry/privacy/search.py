@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from shopferry.db import Connection
 
@@ -32,18 +32,14 @@ def search_store(
 
     Letters count without their case. One pass over each table; `skip` are tables that hold them until the search is over.
     """
-    patterns = [f"%{_escape(v.casefold())}%" for v in sorted(set(values)) if len(v) >= _MIN]
-    if not patterns:
+    wanted, found = choose(values), {}
+    if not wanted:
         return {}
-    found = {}
     for schema, table, columns in conn.execute(_TABLES).fetchall():
         looked = [c for c in columns if not keeps(schema, table, c)]
         if not looked or (schema, table) in skip:
             continue
-        text = SQL(", ").join(SQL("{}::text").format(Identifier(c)) for c in looked)
-        query = SQL("SELECT count(*) FROM {} WHERE lower(concat_ws(' ', {})) LIKE ANY ({})").format(
-            Identifier(schema, table), text, Literal(patterns)
-        )
+        query = SQL("SELECT count(*) FROM {} WHERE {}").format(Identifier(schema, table), match(looked, wanted))
         if (row := conn.execute(query).fetchone()) and row[0]:
             found[f"{schema}.{table}"] = int(row[0])
     return found
@@ -51,7 +47,7 @@ def search_store(
 
 def search_files(folders: Iterable[Path], values: Iterable[str]) -> dict[str, int]:
     """Count the lines that hold any of the values, by file; backups, which hold everybody, are left to their end."""
-    wanted = [v.casefold() for v in values if len(v) >= _MIN]
+    wanted = choose(values)
     found = {}
     for folder in folders:
         for file in sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else ():
@@ -59,6 +55,17 @@ def search_files(folders: Iterable[Path], values: Iterable[str]) -> dict[str, in
             if count := sum(any(v in line for v in wanted) for line in lines):
                 found[str(file.relative_to(folder.parent))] = count
     return found
+
+
+def choose(values: Iterable[str]) -> list[str]:
+    """Choose the values that are long enough to be searched for, without their case."""
+    return sorted({v.casefold() for v in values if len(v) >= _MIN})
+
+
+def match(columns: Sequence[str], values: Sequence[str]) -> Composed:
+    """Make the condition that one of the columns holds one of the values, which `choose` has chosen."""
+    text = SQL(", ").join(SQL("{}::text").format(Identifier(c)) for c in columns)
+    return SQL("lower(concat_ws(' ', {})) LIKE ANY ({})").format(text, Literal([f"%{_escape(v)}%" for v in values]))
 
 
 def _escape(value: str) -> str:

@@ -134,3 +134,7 @@ SELECT id, jsonb_build_object('points', points) FROM shop.loyalty_entry WHERE id
 
 -- name: shop.loyalty_redemption
 SELECT id, jsonb_build_object('points', points) FROM shop.loyalty_redemption WHERE id = ANY(%(ids)s)
+
+-- name: erased
+-- What requests have erased: the ledger of erasures is the same in both stores.
+SELECT relation, key::bigint FROM shopferry.erased WHERE key ~ '^[0-9]+$'

@@ -1,7 +1,7 @@
 -- identity: customer
 -- What belongs to one person, in each store: docs/howto/requests.md. Runs in psql, query by query, in the store that its name
--- begins with. `… person` is given CREATE TEMP TABLE asked (value text, email text, phone text), what somebody typed and what
--- the libraries made of it; the others are given CREATE TEMP TABLE person (id …) with that store's keys of the person, and
+-- begins with. `… person` and `… guests` are given CREATE TEMP TABLE asked (value text, email text, phone text), what somebody
+-- typed and what the libraries made of it; the others are given CREATE TEMP TABLE person (id …) with that store's keys of the person, and
 -- their_<table> of each query above them. Each yields the primary key of its table.
 
 -- name: legacy.person
@@ -9,8 +9,17 @@ SELECT c.id, c.full_name AS called
 FROM customers c
 JOIN asked a ON lower(btrim(c.email)) = a.email OR regexp_replace(c.phone, '\D', '', 'g') LIKE '%' || right(a.phone, 9);
 
+-- name: legacy.guests
+-- Rows of who has no account, by the e-mail or number that they gave.
+SELECT 'orders' AS "table", o.id, o.ship_name AS called FROM orders o
+JOIN asked a ON lower(btrim(o.email)) = a.email OR regexp_replace(o.ship_phone, '\D', '', 'g') LIKE '%' || right(a.phone, 9)
+WHERE coalesce(o.customer_id, 0) <= 0
+UNION ALL
+SELECT 'consents', s.id, NULL FROM consents s JOIN asked a ON lower(btrim(s.email)) = a.email
+WHERE coalesce(s.customer_id, 0) <= 0;
+
 -- name: legacy.obstacles
-SELECT 'order ' || o.number || ' is under way' AS what FROM orders o JOIN person p ON p.id = o.customer_id
+SELECT 'order ' || o.number || ' is under way' AS what FROM orders o JOIN their_orders t ON t.id = o.id
 WHERE o.status_code IN ('NEW', 'PAID', 'SENT')
 UNION ALL
 SELECT 'card ' || l.id || ' has ' || l.points || ' points' FROM loyalty_accounts l JOIN person p ON p.id = l.customer_id
@@ -59,8 +68,14 @@ SELECT l.id FROM loyalty_redemptions l JOIN their_loyalty_accounts a ON a.id = l
 SELECT c.id, concat_ws(' ', c.given_name, c.family_name) AS called
 FROM shop.customer c JOIN asked a ON c.email = a.email OR c.phone = a.phone;
 
+-- name: shop.guests
+SELECT 'customer_order' AS "table", o.id, d.recipient AS called FROM shop.customer_order o
+LEFT JOIN shop.delivery d ON d.order_id = o.id
+JOIN asked a ON o.guest_email = a.email OR d.phone = a.phone
+WHERE o.customer_id IS NULL;
+
 -- name: shop.obstacles
-SELECT 'order ' || o.number || ' is under way' AS what FROM shop.customer_order o JOIN person p ON p.id = o.customer_id
+SELECT 'order ' || o.number || ' is under way' AS what FROM shop.customer_order o JOIN their_customer_order t ON t.id = o.id
 WHERE o.status IN ('pending', 'paid', 'shipped')
 UNION ALL
 SELECT 'card ' || l.id || ' has ' || l.balance || ' points' FROM shop.loyalty_account l JOIN person p ON p.id = l.customer_id

@@ -63,6 +63,21 @@ WITH q AS (
 )
 DELETE FROM ferry.left_out WHERE entity = %(entity)s AND (key = %(key)s OR row_key = ANY(%(rows)s));
 
+-- name: has_any
+SELECT FROM ferry.quarantine WHERE entity = %(entity)s UNION ALL SELECT FROM ferry.left_out WHERE entity = %(entity)s LIMIT 1;
+
+-- name: forget_gone
+-- What was known of an entity's keys that no source has any more. `keys` is a SELECT of (key).
+WITH gone AS MATERIALIZED (
+    SELECT key FROM ferry.quarantine WHERE entity = {entity} UNION SELECT key FROM ferry.left_out WHERE entity = {entity}
+    EXCEPT SELECT k.key::text FROM ({keys}) k
+), released AS (
+    DELETE FROM ferry.quarantine q USING gone g WHERE q.entity = {entity} AND q.key = g.key
+), let_in AS (
+    DELETE FROM ferry.left_out l USING gone g WHERE l.entity = {entity} AND l.key = g.key
+)
+SELECT count(*) FROM gone;
+
 -- name: forget
 DELETE FROM ferry.quarantine WHERE entity = %(entity)s AND row_key = %(row_key)s;
 

@@ -37,12 +37,15 @@ WITH status(code, status) AS (VALUES
 )
 SELECT o.id,
        CASE WHEN btrim(l.number) = o.number THEN l.number ELSE o.number END AS number,
-       -- Of an old order whose account is one of the customer's, and of a guest's that found its customer by e-mail, it stays.
-       CASE WHEN l.id IS NOT NULL AND o.customer_id IS NULL AND coalesce(ma.customer_id, 0) = 0 THEN l.customer_id
+       -- Of an old order whose account is one of the customer's, and of a guest's that found its customer by e-mail, it stays;
+       -- an order whose customer has left the new shop since is nobody's.
+       CASE WHEN x.left_since THEN 0
+            WHEN l.id IS NOT NULL AND o.customer_id IS NULL AND coalesce(ma.customer_id, 0) = 0 THEN l.customer_id
             WHEN l.id IS NOT NULL AND ma.customer_id = o.customer_id THEN l.customer_id
             WHEN coalesce(l.customer_id, 0) <= 0 AND l.id IS NOT NULL AND e.value = c.email THEN l.customer_id
             ELSE coalesce(c.legacy_customer_id, 0) END AS customer_id,
-       CASE WHEN l.id IS NOT NULL AND (o.customer_id IS NOT NULL OR l.customer_id > 0 OR e.value IS NOT DISTINCT FROM o.guest_email) THEN l.email
+       CASE WHEN l.id IS NOT NULL AND NOT x.left_since
+                 AND (o.customer_id IS NOT NULL OR l.customer_id > 0 OR e.value IS NOT DISTINCT FROM o.guest_email) THEN l.email
             ELSE coalesce(o.guest_email, c.email) END AS email,
        CASE WHEN s.status = o.status::text THEN l.status_code ELSE w.code END AS status_code,
        CASE WHEN round(l.total, 2) = o.total THEN l.total ELSE o.total END AS total,
@@ -94,7 +97,8 @@ CROSS JOIN LATERAL (
            AND (l.ship_postcode IS NULL OR z.raw IS NOT NULL)
            AND w.postcode IS NOT DISTINCT FROM d.postcode
            AND (l.ship_phone IS NULL OR f.raw IS NOT NULL) AND CASE WHEN w.emptied THEN NULL ELSE f.value END IS NOT DISTINCT FROM d.phone) AS stays,
-           w.emptied, w.postcode
+           w.emptied, w.postcode,
+           (l.customer_id > 0 AND o.customer_id IS NULL AND ma.customer_id IS NULL AND NOT w.emptied) IS TRUE AS left_since
     FROM (VALUES (1)) one (y)
     LEFT JOIN ferry.standardized k ON k.kind = 'country' AND k.raw = l.ship_country
     LEFT JOIN ferry.standardized z ON z.kind = 'postcode' AND z.raw = coalesce(l.ship_country, '') || '|' || l.ship_postcode

@@ -1,0 +1,134 @@
+"""How long an erasure takes beside a running shop, and what the stream feels of it.
+
+    python benchmarks/erasures.py [--people 100] [--rate 50] [--customers 2000]
+
+It brings up an embedded stack of its own, moves a generated shop, and has the writer at work all the time: for a minute alone,
+then with one erasure after the other, then for a minute alone again. Each person registers anew once they are erased. Prints, as
+one JSON object, the milliseconds from `request run` to the certificate, the stream's lag in the three parts, who of those who
+registered anew is in the shop, how many rows differ in the end, and how many acknowledged writes are missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cutover import quantiles, settled
+from replay import own_stack
+from shopferry import db, phase_steps
+from shopferry.control.requests import Opening
+from shopferry.cutover import way_back
+from shopferry.demo import ledger, shop
+from shopferry.demo.writer import run_beside
+from shopferry.engine.pair import open_stores
+from shopferry.phase_steps import Options
+from shopferry.privacy import erasure, reception
+from shopferry.route.route import Route
+from shopferry.settings import Settings
+
+_SOMEBODY = """
+SELECT c.id, l.email FROM shop.customer c JOIN legacy.customers l ON l.id = c.legacy_customer_id
+WHERE c.status = 'active' AND (SELECT count(*) FROM shop.customer_account m WHERE m.customer_id = c.id) = 1
+  AND EXISTS (SELECT FROM shop.customer_order x WHERE x.customer_id = c.id)
+ORDER BY c.id LIMIT 1
+"""
+_REGISTER = """
+INSERT INTO customers (email, full_name, newsletter, active, deleted, created_at)
+VALUES (%s, 'Anna Nowa', 'N', 'T', 'N', now()) RETURNING id
+"""
+_LAG = "SELECT lag FROM ferry.replay_batch, unnest(lag_ms) AS lag WHERE route = %s AND at BETWEEN %s AND %s"
+_CALM_S = 60.0
+
+
+def erase(settings: Settings, person: int) -> float:
+    """Erase somebody; returns the seconds from the command to the certificate."""
+    with open_stores(settings, "benchmark") as s:
+        opening = Opening("erasure", date.today(), "benchmark", "a list")
+        number = reception.open_request(s, opening, {"shop": [str(person)]})
+        reception.grant(s, number, "benchmark", "a benchmark")
+    began = time.monotonic()
+    erasure.run(settings, number, "benchmark")
+    return time.monotonic() - began
+
+
+def register(legacy: db.Connection, email: str) -> int:
+    """Register an account in legacy; returns its key."""
+    row = legacy.execute(_REGISTER, (email,)).fetchone()
+    assert row
+    return int(row[0])
+
+
+def read_lag(settings: Settings, since: datetime, until: datetime) -> dict[str, float]:
+    """Read the stream's lag between two times, in ms."""
+    with db.connect(settings.target_dsn, "benchmark") as conn:
+        lags = [float(r[0]) for r in conn.execute(_LAG, (settings.route, since, until)).fetchall()]
+    return quantiles(lags)
+
+
+def main() -> None:
+    """Run it."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--people", type=int, default=100)
+    options.add_argument("--rate", type=float, default=50.0)
+    options.add_argument("--customers", type=int, default=2_000)
+    given = options.parse_args()
+    seconds: list[float] = []
+    lag: dict[str, dict[str, float]] = {}
+    with own_stack() as settings, TemporaryDirectory() as folder:
+        book = Path(folder) / "ledger.jsonl"
+        shop.seed(settings, given.customers)
+        for phase in Route.load(settings.route).phases:
+            phase_steps.run(settings, phase, "benchmark", Options(without_rehearsal="benchmark"), lambda _: None)
+        way_back.arm(settings)
+        anew: list[int] = []
+        with (
+            run_beside(book, given.rate),
+            db.connect(settings.source_dsn, "benchmark") as legacy,
+            db.connect(settings.target_dsn, "benchmark") as new,
+        ):
+            for calm in ("before", "with", "after"):
+                since = datetime.now(UTC)
+                if calm == "with":
+                    for _ in range(given.people):
+                        [(person, email)] = new.execute(_SOMEBODY).fetchall()
+                        seconds.append(erase(settings, person))
+                        anew.append(register(legacy, email))
+                        print(f"{len(seconds)} of {given.people}: {seconds[-1]:.1f} s", file=sys.stderr, flush=True)
+                else:
+                    time.sleep(_CALM_S)
+                lag[calm] = read_lag(settings, since, datetime.now(UTC))
+        differing = settled(settings)
+        with db.connect(settings.source_dsn, "b") as legacy, db.connect(settings.target_dsn, "b") as new:
+            [(there,)] = new.execute(
+                "SELECT count(*) FROM shop.customer_account m JOIN shop.customer c ON c.id = m.customer_id "
+                "WHERE m.legacy_customer_id = ANY(%s)",
+                (anew,),
+            ).fetchall()
+            found = ledger.check(book, legacy, new)
+    print(
+        json.dumps(
+            {
+                "erasures": len(seconds),
+                "certificate_ms": quantiles([s * 1000 for s in seconds])
+                | {"mean": round(statistics.mean(seconds) * 1000)},
+                "lag_ms": lag,
+                "registered anew": len(anew),
+                "of them in the shop": there,
+                "rows that differ": differing,
+                "acknowledged": found.acknowledged,
+                "missing": len(found.missing),
+            },
+            indent=2,
+        )
+    )
+    print("\n".join(found.missing[:20]), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
