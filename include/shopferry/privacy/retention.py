@@ -108,7 +108,8 @@ def _sum_up(found: Sequence[Held], removed: dict[str, int]) -> Iterator[Place]:
     for name in dict.fromkeys([*(held.place for held in found), *removed]):
         own = [held for held in found if held.place == name and held.count]
         dated = [held for held in own if held.since]
-        oldest = min(dated, key=lambda held: held.since or datetime.max, default=own[0] if own else None)
+        undated = next((held for held in own if held.stays), None)
+        oldest = min(dated, key=lambda held: held.since or datetime.max, default=undated)
         until = "" if not oldest else f"{oldest.until:%Y-%m-%d}" if oldest.until else oldest.stays
         yield Place(
             name, removed.get(name, 0), sum(held.count for held in own), oldest.since if oldest else None, until
