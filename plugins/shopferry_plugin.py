@@ -1,4 +1,4 @@
-"""Registers shopferry's page with Airflow, nothing else."""
+"""Registers shopferry's pages with Airflow, nothing else."""
 
 from typing import Any, ClassVar
 
@@ -7,10 +7,11 @@ from shopferry.orchestration.page import PREFIX, build_application
 
 
 class ShopferryPlugin(AirflowPlugin):
-    """The page and its entry in the navigation."""
+    """The pages and their entries in the navigation."""
 
     name = "shopferry"
     fastapi_apps: ClassVar[list[Any]] = [{"app": build_application(), "url_prefix": PREFIX, "name": "shopferry"}]
     external_views: ClassVar[list[Any]] = [
-        {"name": "shopferry", "href": f"{PREFIX}/", "url_route": "shopferry", "nav_top_level": True}
+        {"name": "shopferry", "href": f"{PREFIX}/", "url_route": "shopferry", "nav_top_level": True},
+        {"name": "Requests", "href": f"{PREFIX}/requests", "url_route": "requests", "nav_top_level": True},
     ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from airflow_api import Api
 from own_shop import write_route
 from pair import Pair, read_dsn
 from shopferry import db, stack
-from shopferry.control import rehearsals
+from shopferry.control import rehearsals, requests
+from shopferry.control.requests import Opening, Request
 from shopferry.cutover.close_out import Keeper
 from shopferry.demo import leaks
 from shopferry.demo import shop as demo_shop
@@ -38,7 +40,17 @@ pytestmark = pytest.mark.airflow
 
 PHASES = Route.load("demo").phases
 SWITCHES = ("cutover", "rollback")
-EVERY = (*PHASES, "watch_sync", "verify", "keep_clean", "rehearse", *SWITCHES, "finish")
+EVERY = (*PHASES, "watch_sync", "verify", "keep_clean", "rehearse", "privacy_request", *SWITCHES, "finish")
+
+
+ALONE = """
+SELECT c.id, c.legacy_customer_id FROM shop.customer c
+WHERE c.legacy_customer_id IS NOT NULL AND EXISTS (SELECT FROM shop.consent s WHERE s.customer_id = c.id)
+  AND (SELECT count(*) FROM ferry.identity i WHERE i.entity = 'customer' AND i.shop_key = c.id) = 1
+  AND NOT EXISTS (SELECT FROM shop.loyalty_account l WHERE l.customer_id = c.id AND l.balance > 0)
+  AND NOT EXISTS (SELECT FROM shop.customer_order o WHERE o.customer_id = c.id AND o.status IN ('pending', 'paid', 'shipped'))
+ORDER BY c.id LIMIT 1
+"""
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +178,51 @@ def test_the_end_is_two_peoples_decision(dags: dict[str, Any]) -> None:
         assert dag.get_task(name).fail_on_reject
         assert dag.get_task(name).defaults is None
         assert dag.get_task(name).response_timeout is None
+
+
+def test_an_erasure_is_a_persons_decision_about_a_number(dags: dict[str, Any]) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    dag = dags["privacy_request"]
+    assert {str(t.value) for t in dag.allowed_run_types} == {"manual"}
+    for first, then in pairwise(("check", "approve", "erase")):
+        assert dag.get_task(first).downstream_task_ids == {then}
+    approve = dag.get_task("approve")
+    assert approve.fail_on_reject
+    assert approve.defaults is None
+    assert approve.response_timeout is None
+    assert list(dag.params) == ["number"]
+    for given in ("ewa@example.com", "7", 0, 1.5):
+        with pytest.raises(ParamValidationError):
+            dag.params.get_param("number").resolve(given)
+
+
+def test_the_page_of_requests_has_those_that_are_late_at_the_top(dags: dict[str, Any]) -> None:
+    from shopferry.orchestration import requests_page
+
+    def make(number: int, due: date, kind: str = "erasure", closed: datetime | None = None) -> Request:
+        state = "done" if closed else "granted"
+        return Request(
+            number, kind, due - timedelta(31), due, "anna", "passport", state, "dpo", None, None, None, closed, None
+        )
+
+    today = date(2026, 3, 20)
+    found = [
+        make(1, date(2026, 4, 1)),
+        make(2, date(2026, 3, 10), "access"),
+        make(3, date(2026, 3, 20), "objection"),
+        make(4, date(2026, 1, 1), closed=datetime(2026, 1, 1, tzinfo=UTC)),
+    ]
+    page = requests_page.render("demo", found, today)
+    for words in ("1 request is late", "late by 10 days", "due today", "12 days left", "shopferry request run 2"):
+        assert words in page
+    for words in ("shopferry request close 3", "DAG privacy_request"):
+        assert words in page
+    numbers = [int(n) for n in re.findall(r"<td><b>(\d+)</b></td>", page)]
+    assert numbers == [2, 3, 1, 4]
+    assert page.count('class="late"') == 1
+    assert "passport" not in page
+    assert "Nothing is waiting." in requests_page.render("demo", found[3:], today)
 
 
 def test_only_the_first_phase_asks_for_a_rehearsal_and_only_a_person_rehearses(dags: dict[str, Any]) -> None:
@@ -464,6 +521,29 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
         assert line in log
     compared = oncall.start("verify", repair=True)
     oncall.succeeds("verify", compared)
+
+    with db.connect(shop, "test") as conn:
+        [(customer, account)] = conn.execute(ALONE).fetchall()
+        persons = {"legacy": [str(account)], "shop": [str(customer)]}
+        opening = Opening("erasure", date(2026, 1, 2), "anna", "passport")
+        asked, other = (
+            requests.open_request(conn, "demo", replace(opening, kind=kind), persons) for kind in ("erasure", "access")
+        )
+    refused = oncall.start("privacy_request", number=other)
+    assert oncall.finished("privacy_request", refused) == "failed"
+    log = str(oncall("GET", f"/api/v2/dags/privacy_request/dagRuns/{refused}/taskInstances/check/logs/1")[1])
+    assert f"request {other} is access: `shopferry request run {other}` answers it" in log
+    assert viewer("GET", "/shopferry/requests")[0] == 403
+    assert (
+        viewer("POST", "/api/v2/dags/privacy_request/dagRuns", {"logical_date": None, "conf": {"number": asked}})[0]
+        == 403
+    )
+    assert f"<b>{asked}</b>" in oncall("GET", "/shopferry/requests")[1]
+    run = admin.start("privacy_request", number=asked)
+    oncall.answer("privacy_request", run, "Approve")
+    oncall.succeeds("privacy_request", run)
+    assert one(shop, f"SELECT state || ' ' || decided_by FROM ferry.request WHERE id = {asked}") == "done oncall"
+    assert one(shop, f"SELECT count(*) FROM shop.customer WHERE id = {customer}") == 0
 
     rejected = oncall.start("cutover")
     oncall.answer("cutover", rejected, "Reject")

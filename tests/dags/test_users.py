@@ -91,9 +91,19 @@ def server(make_template: Callable[..., str], tmp_path_factory: pytest.TempPathF
         process.wait()
 
 
-def test_nobody_gets_in_without_a_password(server: Airflow) -> None:
+def list_routes(home: Path) -> list[str]:
+    """Every route of our pages, as Airflow mounts them."""
+    os.environ.setdefault("AIRFLOW_HOME", str(home))  # its defaults go to ~ else
+    from shopferry.orchestration.page import PREFIX, build_application
+
+    return [PREFIX + route.path for route in build_application().routes]  # type: ignore[attr-defined]
+
+
+def test_nobody_gets_in_without_a_password(server: Airflow, tmp_path: Path) -> None:
     nobody = Api({"airflow_url": server.url}, "")
-    assert nobody("GET", "/shopferry/")[0] == 401
+    routes = list_routes(tmp_path)
+    assert {"/shopferry/", "/shopferry/api/status", "/shopferry/requests"} <= set(routes)
+    assert {route: nobody("GET", route)[0] for route in routes} == dict.fromkeys(routes, 401)
     assert nobody(*TRIGGER)[0] == 401
     for user, password in (("admin", "admin"), ("viewer", ""), ("nobody", "secret of nobody")):
         assert server.log_in(user, password).token == ""
@@ -104,6 +114,13 @@ def test_all_see_the_page_and_a_viewer_starts_nothing(server: Airflow, user: str
     api = server.log_in(user, f"secret of {user}")
     assert api("GET", "/shopferry/")[0] == 200
     assert api(*TRIGGER)[0] == (404 if may else 403)  # no DAG is parsed here
+
+
+@pytest.mark.parametrize(("user", "may"), [("viewer", False), ("oncall", True), ("platform", True), ("admin", True)])
+def test_requests_are_shown_to_those_who_may_run_them(server: Airflow, user: str, may: bool) -> None:
+    status, page = server.log_in(user, f"secret of {user}")("GET", "/shopferry/requests")
+    assert status == (200 if may else 403)
+    assert ("Nothing is waiting." in page) == may
 
 
 def test_the_script_run_again_gives_new_passwords(server: Airflow) -> None:

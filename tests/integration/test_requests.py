@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from pair import Pair, read_dsn
 from shopferry import cli
+from shopferry.errors import PhaseError
+from shopferry.privacy import reception
 from shopferry.settings import SQL_ROOT
 from test_erasure import PEOPLE
 
@@ -43,7 +45,7 @@ def run(pair: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 def test_somebody_is_found_by_what_they_call_themselves_and_shown_as_a_shape(run: Run) -> None:
     for typed in (" Ewa.Lis@Example.com", "+48 601 234 567"):
-        code, out, _ = run("person", "find", "--json", typed=typed)
+        code, out, _ = run("person", "find", "--json", "--why", "she has asked", typed=typed)
         assert code == 0
         found = [(a["key"], a["called"]) for a in json.loads(out) if "/" not in a["key"]]
         assert [(key.partition(":")[0], called) for key, called in found] == [
@@ -54,8 +56,8 @@ def test_somebody_is_found_by_what_they_call_themselves_and_shown_as_a_shape(run
 
 def test_who_is_not_there_is_one_sentence_and_nothing_is_stored(pair: Pair, run: Run) -> None:
     for words, typed, says in (
-        (("person", "find"), "who@example.com", "no account and no guest has that e-mail or number"),
-        (("person", "find"), "", "nothing was typed"),
+        (("person", "find", "--why", "test"), "who@example.com", "no account and no guest has that e-mail or number"),
+        (("person", "find", "--why", "test"), "", "nothing was typed"),
         (("request", "open", "erasure", "legacy:99", "--how", "passport"), "", "there is no legacy:99"),
         (("request", "open", "erasure", "ewa", "--how", "passport"), "", "'ewa' is no key"),
         (("request", "run", "7"), "", "there is no request 7"),
@@ -63,6 +65,7 @@ def test_who_is_not_there_is_one_sentence_and_nothing_is_stored(pair: Pair, run:
         code, out, err = run(*words, typed=typed)
         assert (code, out) == (1, "") and says in err and len(err.splitlines()) == 1
     assert pair.one("SELECT count(*) FROM ferry.request") == 0
+    assert pair.one("SELECT count(*) FROM ferry.looked") == 0
     assert pair.one("SELECT count(*) FROM shopferry.erased") == 0
 
 
@@ -112,6 +115,56 @@ def test_a_table_with_peoples_data_that_no_query_is_about_is_named(
     code, out, err = run("request", "open", "erasure", "legacy:1", "--how", "passport")
     assert (code, out) == (1, "")
     assert "demo/person.sql:1: there is no query about legacy.addresses" in err
+
+
+def test_who_approves_an_erasure_is_told_what_is_asked_and_of_whom_nothing(pair: Pair, run: Run) -> None:
+    number = int(run("request", "open", "erasure", "legacy:1", "--how", "passport of Ewa", "--who", "anna")[1])
+    with pytest.raises(PhaseError, match=rf"stand in the way \(1\); `shopferry request decide {number}"):
+        reception.review(pair.stores, number)
+    pair.write("UPDATE loyalty_accounts SET points = 0")
+    told = reception.review(pair.stores, number)
+    for words in (f"Request {number}: erasure", "days are left", "open", "by anna", "1 in legacy, 1 in shop"):
+        assert words in told
+    assert not [word for word in ("Ewa", "passport", "ewa.lis", "601234567", "A1") if word in told]
+    reception.approve(pair.stores, number, "the-dpo")
+    reception.approve(pair.stores, number, "another")  # of a task that is run again
+    assert "granted, decided by the-dpo" in reception.review(pair.stores, number)
+    pair.shop.execute("UPDATE ferry.request SET due = received - 3")
+    assert "it is late by 3 days" in reception.review(pair.stores, number)
+    for kind, says in (("access", "its file is shown once"), ("objection", "people do that in the shop")):
+        other = int(run("request", "open", kind, "legacy:1", "--how", "passport")[1])
+        with pytest.raises(PhaseError, match=says):
+            reception.review(pair.stores, other)
+    other = run("request", "open", "erasure", "legacy:1", "--how", "passport")[1].strip()
+    run("request", "decide", other, "--refuse", "a double", "--who", "the-dpo")
+    with pytest.raises(PhaseError, match="was refused by the-dpo"):
+        reception.review(pair.stores, int(other))
+
+
+def test_a_query_that_does_not_run_is_named(
+    pair: Pair, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo")
+    file = tmp_path / "demo" / "person.sql"
+    file.write_text(file.read_text().replace("FROM addresses a JOIN", "FROM adresses a JOIN"))
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
+    number = run("request", "open", "access", "legacy:1", "--how", "passport")[1].strip()
+    run("request", "decide", number, "--grant")
+    code, out, err = run("request", "run", number)
+    assert (code, out) == (1, "")
+    assert 'demo/person.sql: query legacy.addresses: relation "adresses" does not exist' in err
+
+
+def test_a_table_of_the_new_shop_that_no_query_is_about_is_named(
+    pair: Pair, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo")
+    file = tmp_path / "demo" / "person.sql"
+    file.write_text(re.sub(r"-- name: shop\.payment\n.*?\n\n", "", file.read_text(), flags=re.DOTALL))
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
+    assert (
+        "there is no query about shop.payment" in run("request", "open", "access", "legacy:1", "--how", "passport")[2]
+    )
 
 
 def test_a_request_that_nobody_has_granted_does_not_run(pair: Pair, run: Run) -> None:

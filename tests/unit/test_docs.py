@@ -81,6 +81,11 @@ def test_commands_are_found_where_pages_show_them() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_merge_was_left_half_done(page: Path) -> None:
+    assert re.findall(r"^(?:<<<<<<<|>>>>>>>|=======$).*", page.read_text(), re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_row_of_a_table_is_too_long(page: Path) -> None:
     rows = [line for line in prose(page).splitlines() if line.startswith("|")]
     assert [row for row in rows if len(row) > LONGEST_ROW] == []

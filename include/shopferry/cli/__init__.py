@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from shopferry import logs
-from shopferry.cli import authoring, check, embedded, move, privacy
+from shopferry.cli import authoring, check, embedded, looks, move, privacy
 from shopferry.cli import requests as request_verbs
 from shopferry.control import differences, optouts, requests
 from shopferry.errors import ShopferryError
@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     logs.configure()
     try:
+        looks.require_why(args)
         return int(args.run(args))
     except ShopferryError as error:
         print(f"shopferry: {error}", file=sys.stderr)
@@ -133,6 +134,8 @@ def _add_route(verbs: Any) -> None:
         "--sample", type=_parse_count, default=5, help="how many to show of 200 at random, the odd ones first (5)"
     )
     one.add_argument("--explain", action="store_true", help="print PostgreSQL's plan for these keys as well")
+    one.add_argument("--values", action="store_true", help="show values of people as they are")
+    looks.add_why(one, always=False)
     tested = _add_verb(those, "test", authoring.route_test)
     tested.add_argument("case", nargs="*", help="only these: a phase, phase/entity or phase/entity/case (all)")
     drafted = _add_verb(those, "new", authoring.route_new)
@@ -173,6 +176,9 @@ def _add_privacy(verbs: Any) -> None:
     _add_verb(people, "record", privacy.record).add_argument(
         "--html", metavar="FILE", help="write the record as one HTML page as well"
     )
+    _add_verb(people, "looks", looks.privacy_looks).add_argument(
+        "--limit", type=_parse_count, default=100, help="looks listed at most (100)"
+    )
 
 
 def _add_consents(verbs: Any) -> None:
@@ -182,12 +188,13 @@ def _add_consents(verbs: Any) -> None:
     shown.add_argument("--values", action="store_true", help="show IP addresses as they are")
     for made in (shown, _add_verb(whose, "receipt", privacy.consent_receipt)):
         made.add_argument("key", help="the new shop's number of the person; `legacy:7`: of account 7 of legacy")
+        looks.add_why(made, always=True)
 
 
 def _add_requests(verbs: Any) -> None:
     """Add what people ask of the data held on them."""
     whose = _add_group(verbs, "person", "Who somebody is, in either store.")
-    _add_verb(whose, "find", request_verbs.person_find)
+    looks.add_why(_add_verb(whose, "find", request_verbs.person_find), always=True)
     those = _add_group(verbs, "request", "What people ask of the data held on them.")
     one = _add_verb(those, "open", request_verbs.request_open)
     one.add_argument("kind", choices=requests.KINDS, help="what is asked for")
@@ -204,9 +211,11 @@ def _add_requests(verbs: Any) -> None:
     either.add_argument("--refuse", metavar="WHY", help="it is refused, and why")
     decided.add_argument("--despite", metavar="WHY", help="why it is granted although something stands in the way")
     running = _add_verb(those, "run", request_verbs.request_run)
-    for made in (decided, running):
-        made.add_argument("--who", help="who decides or runs it (the account that runs this)")
-    for made in (_add_verb(those, "show", request_verbs.request_show), decided, running):
+    closed = _add_verb(those, "close", request_verbs.request_close)
+    closed.add_argument("--what", required=True, metavar="TEXT", help="what was done, without a value of the person's")
+    for made in (decided, running, closed):
+        made.add_argument("--who", help="who decides, runs or closes it (the account that runs this)")
+    for made in (_add_verb(those, "show", request_verbs.request_show), decided, running, closed):
         made.add_argument("number", type=int, help="the request's number")
     _add_verb(those, "reapply", request_verbs.request_reapply)
 
@@ -262,6 +271,7 @@ def _add_verification(verbs: Any) -> None:
         "--rows", action="store_true", help="list rows, with the shapes of values, instead of counts"
     )
     differing.add_argument("--values", action="store_true", help="read the rows again and show their values")
+    looks.add_why(differing, always=False)
     differing.add_argument(
         "--state", action="append", choices=differences.STATES, help="of this state (open; repeatable)"
     )

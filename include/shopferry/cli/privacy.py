@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from shopferry import db
+from shopferry.cli import looks
 from shopferry.cli.output import show
 from shopferry.errors import ConfigError
 from shopferry.privacy import consents
@@ -97,7 +98,7 @@ def sweep(args: argparse.Namespace) -> int:
 
 def consent_show(args: argparse.Namespace) -> int:
     """Show one person's consents, and the acts that led to them, oldest first; IP addresses as shapes, unless --values."""
-    found = consents.conceal(_read_consents(args.key), values=args.values)
+    found = consents.conceal(_read_consents(args), values=args.values)
     if args.json:
         told = {"person": found.person, "state": found.state, "chain": found.chain}
         print(json.dumps(told, indent=2, default=_make_plain, ensure_ascii=False))
@@ -113,15 +114,18 @@ def consent_receipt(args: argparse.Namespace) -> int:
     """Print one person's consents as a receipt, after ISO/IEC TS 27560:2023: JSON, with no address but its mark."""
     from shopferry.privacy import receipt
 
-    print(json.dumps(receipt.make(_read_consents(args.key)), indent=2, ensure_ascii=False))
+    print(json.dumps(receipt.make(_read_consents(args)), indent=2, ensure_ascii=False))
     return 0
 
 
-def _read_consents(key: str) -> consents.Consents:
+def _read_consents(args: argparse.Namespace) -> consents.Consents:
+    """Read one person's consents, and book that they are looked at."""
     settings = Settings.load()
     with db.connect(settings.target_dsn, "consents") as shop, shop.transaction():
         shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        return consents.read(shop, Route.load(settings.route), key)
+        found = consents.read(shop, Route.load(settings.route), args.key)
+    looks.book(args, {"shop.person": [found.person]})
+    return found
 
 
 def _make_plain(value: object) -> object:

@@ -11,11 +11,12 @@ from typing import Any
 from psycopg.rows import class_row
 
 from shopferry.control.schema import SQL
-from shopferry.db import Connection, load_queries
+from shopferry.db import Connection, exists, load_queries
 from shopferry.errors import ConfigError
 
 _Q = load_queries(SQL / "requests.sql")
-KINDS = ("access", "erasure", "rectification", "restriction", "objection")
+RUN_KINDS = ("access", "erasure")  # the others are done by people, in the shop
+KINDS = (*RUN_KINDS, "rectification", "restriction", "objection")
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,17 @@ def load_all(conn: Connection, route: str) -> list[Request]:
     """Load all requests of a route, in their order."""
     with conn.cursor(row_factory=class_row(Request)) as cur:
         return cur.execute(_Q["all"], {"route": route}).fetchall()
+
+
+def list_running(conn: Connection, route: str) -> list[int]:
+    """List the numbers of the requests that run now; none before `phase init`."""
+    return [r.id for r in load_all(conn, route) if r.state == "running"] if exists(conn, "ferry.request") else []
+
+
+def load_of_same(conn: Connection, request: int) -> list[Request]:
+    """Load all requests that are about any of this one's accounts, itself among them."""
+    with conn.cursor(row_factory=class_row(Request)) as cur:
+        return cur.execute(_Q["of_same"], {"request": request}).fetchall()
 
 
 def load(conn: Connection, route: str, request: int) -> Request:

@@ -1,6 +1,7 @@
-"""The page `shopferry` in Airflow's navigation, and its JSON: phases, sync, quarantine and gates at a glance.
+"""The pages `shopferry` and *Requests* in Airflow's navigation: phases, sync, quarantine and gates at a glance; what people ask.
 
-A plugin's routes are public unless each says otherwise: so the dependency stands on the application, for all of them.
+A plugin's routes are public unless each says otherwise: so a dependency stands on the application, for all of them. Requests
+are for those who may run them.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
-from airflow.api_fastapi.core_api.security import requires_access_view
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity
+from airflow.api_fastapi.core_api.security import requires_access_dag, requires_access_view
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from shopferry.control.differences import Latest
+from shopferry.orchestration import requests_page
 from shopferry.orchestration.connections import load_settings
 from shopferry.retry import describe
 from shopferry.route.route import Route
@@ -41,6 +43,12 @@ def build_application() -> FastAPI:
     @app.get("/api/status")
     def status() -> dict[str, Any]:
         return build_overview()
+
+    may_run = requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=requests_page.DAG_ID)
+
+    @app.get("/requests", response_class=HTMLResponse, dependencies=[Depends(may_run)])
+    def requests() -> str:
+        return requests_page.build()
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:

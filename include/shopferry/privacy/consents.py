@@ -128,8 +128,19 @@ def read(shop: Connection, route: Route, key: str) -> Consents:
     `key` is the new shop's number, or `legacy:N`. Raises ConfigError for a person who is not there, MappingError for a query
     that does not run or yields something else.
     """
+    found = find(shop, route, key)
+    if found is None:
+        raise ConfigError(_UNKNOWN)
+    return found
+
+
+def find(shop: Connection, route: Route, key: str) -> Consents | None:
+    """Find what `read` reads; None for a person who is not there."""
     asked = load(route)
-    person = _choose(shop, asked, _find_number(shop, asked, key))
+    number = _find_number(shop, asked, key)
+    person = None if number is None else _choose(shop, asked, number)
+    if person is None:
+        return None
     state = tuple(State(**row) for row in _ask(shop, asked, "state"))
     chain = sorted((Act(**row) for row in _ask(shop, asked, "chain")), key=_order)
     named = {act.text_version for act in chain} - {None}
@@ -153,8 +164,8 @@ def _shorten(mark: str | None) -> str | None:
     return f"{mark[:_MARK]}…" if mark and len(mark) > _MARK else mark
 
 
-def _find_number(shop: Connection, asked: Questions, key: str) -> str:
-    """Find the new shop's number; another key than a legacy one is taken as it is."""
+def _find_number(shop: Connection, asked: Questions, key: str) -> str | None:
+    """Find the new shop's number, None where there is none; another key than a legacy one is taken as it is."""
     if not key.startswith(LEGACY):
         return key
     if asked.identity is None:
@@ -168,16 +179,11 @@ def _find_number(shop: Connection, asked: Questions, key: str) -> str:
         )
     digits = re.fullmatch(r"-?[0-9]{1,18}", key.removeprefix(LEGACY))
     number = identity.find_shop_key(shop, asked.identity, int(digits[0])) if digits else None
-    if number is None:
-        raise ConfigError(_UNKNOWN)
-    return str(number)
+    return None if number is None else str(number)
 
 
-def _choose(shop: Connection, asked: Questions, key: str) -> str:
-    """Put the person into the temp table that the queries read; returns the number as the shop writes it.
-
-    Raises ConfigError where there is no such person.
-    """
+def _choose(shop: Connection, asked: Questions, key: str) -> str | None:
+    """Put the person into the temp table that the queries read; returns the number as the shop writes it, None if unknown."""
     all_people, number = SQL(asked.queries["person"]), Literal(key)
     # Of the type that people have for keys in this shop.
     made = SQL("CREATE TEMP TABLE person ON COMMIT DROP AS SELECT id FROM ({}) p WITH NO DATA").format(all_people)
@@ -185,13 +191,11 @@ def _choose(shop: Connection, asked: Questions, key: str) -> str:
     try:
         shop.execute(SQL("INSERT INTO pg_temp.person VALUES ({})").format(number))
     except (psycopg.errors.InvalidTextRepresentation, psycopg.errors.NumericValueOutOfRange):
-        raise ConfigError(_UNKNOWN) from None
+        return None
     shop.execute("SET TRANSACTION READ ONLY")
     known = SQL("SELECT id FROM ({}) p WHERE id = {} LIMIT 1").format(all_people, number)
     _, found = _run(shop, asked, "person", known)
-    if not found:
-        raise ConfigError(_UNKNOWN)
-    return str(found[0][0])
+    return str(found[0][0]) if found else None
 
 
 def _run(

@@ -27,7 +27,7 @@ from shopferry.db import Connection, exists
 from shopferry.engine import erased, marks
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import PhaseError, VerificationError
-from shopferry.keys import key_text
+from shopferry.keys import key_text, match_keys
 from shopferry.privacy import columns, copies, erasure_plan, person, search
 from shopferry.privacy.erasure_plan import TableErasure
 from shopferry.privacy.person import Questions
@@ -245,20 +245,17 @@ def execute(conn: Connection, plans: Sequence[TableErasure]) -> dict[str, Any]:
 
 def erase_noted(conn: Connection, plan: TableErasure, noted: Mapping[tuple[str, str], Erased]) -> int:
     """Erase the rows of one table that hold what was erased; returns how many."""
-    keys = [key for relation, key in noted if relation == plan.relation]
-    if not keys or not plan.statement:
+    mine = {key: row for (relation, key), row in noted.items() if relation == plan.relation}
+    if not mine or not plan.statement:
         return 0
-    rows = conn.execute(
-        SQL("SELECT {0}, to_jsonb(t) FROM {1} t WHERE {0} = ANY(%s)").format(key_text(plan.key, "t"), plan.name),
-        (keys,),
-    ).fetchall()
-    theirs = [key for key, row in rows if erased.is_same(noted[plan.relation, key], plan.texts, row)]
+    store, _, _ = plan.relation.partition(".")
+    [place] = [p for p in erased.list_places(conn, store, plan.table[0], [plan.relation]) if not p.mirrored]
+    theirs = erased.find_holding(conn, place, mine)
     names = SQL(", ").join(SQL("t.{}").format(Identifier(k)) for k in plan.key)
     conn.execute(
-        SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} t WHERE {} = ANY(%s)").format(
-            plan.theirs, names, plan.name, key_text(plan.key, "t")
-        ),
-        (theirs,),
+        SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} t WHERE {}").format(
+            plan.theirs, names, plan.name, match_keys(place.key, place.types, theirs, "t")
+        )
     )
     return conn.execute(plan.statement).rowcount
 

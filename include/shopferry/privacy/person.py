@@ -1,8 +1,9 @@
 """What belongs to one person: the route's `person.sql`, and what its queries find in a store.
 
 The queries are named `<store>.<table>` and yield primary keys; `<store>.person` finds accounts by what somebody typed,
-`<store>.guests` the rows of who has none, and `<store>.obstacles` says what stands in the way of an erasure. A person's keys
-are those of accounts (`7`), and of rows that belong to no account, with the table's name (`orders/17`).
+`<store>.guests` the rows of who has none, `<store>.obstacles` says what stands in the way of an erasure, and
+`<store>.derived` what the shop has concluded about them. A person's keys are those of accounts (`7`), and of rows that belong
+to no account, with the table's name (`orders/17`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from shopferry.db import Connection
+from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.standardize import standardize
 from shopferry.errors import ConfigError, MappingError
 from shopferry.route import headed, personal
@@ -24,7 +26,7 @@ from shopferry.route.route import Route, find_folder
 from shopferry.route.settings import STORES
 
 FILE = "person.sql"
-PERSON, GUESTS, OBSTACLES = "person", "guests", "obstacles"
+PERSON, GUESTS, OBSTACLES, DERIVED = "person", "guests", "obstacles", "derived"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Questions:
 
     def tables(self, store: str) -> list[str]:
         """List the tables of a store that a query is about."""
-        return [t for s, t in self.queries if s == store and t not in {PERSON, GUESTS, OBSTACLES}]
+        return [t for s, t in self.queries if s == store and t not in {PERSON, GUESTS, OBSTACLES, DERIVED}]
 
     def split(self, store: str, keys: Sequence[str]) -> dict[str, list[str]]:
         """Split a person's keys by table: those of accounts stand under `person`."""
@@ -88,14 +90,15 @@ def load(route: Route) -> Questions:
 
 
 def _find_unasked(asked: Questions, route: Route) -> list[str]:
-    """List the mapped tables of legacy with people's data that no query is about, as legacy.<table>."""
-    of_people = [
-        line
-        for line in personal.load(route).lines
-        if line.schema.covers("legacy") and line.category.of_people and line.people == "customers"
-    ]
-    left = set(route.tables) - set(asked.tables("legacy"))
-    return sorted(f"legacy.{table}" for table in left if any(line.table.covers(table) for line in of_people))
+    """List the tables with people's data that no query is about, of those that the route reads or fills."""
+    filled = [e.partition(".")[2] for e in route.entities if e.startswith(f"{route.shop_schema}.")]
+    of_people = [line for line in personal.load(route).lines if line.category.of_people and line.people == "customers"]
+    unasked = []
+    for store, named, tables in (("legacy", "legacy", route.tables), ("shop", route.shop_schema, filled)):
+        lines = [line for line in of_people if line.schema.covers(named)]
+        left = set(tables) - set(asked.tables(store))
+        unasked += [f"{store}.{t}" for t in sorted(left) if any(line.table.covers(t) for line in lines)]
+    return unasked
 
 
 def find(conn: Connection, asked: Questions, store: str, typed: str) -> list[Account]:
@@ -117,20 +120,34 @@ def find(conn: Connection, asked: Questions, store: str, typed: str) -> list[Acc
     )
 
 
-def stage(conn: Connection, asked: Questions, store: str, keys: Sequence[str]) -> None:
-    """Make `person` of these keys and `their_<table>` of each table, temp tables of the caller's transaction."""
+def stage(
+    conn: Connection,
+    asked: Questions,
+    store: str,
+    keys: Sequence[str],
+    mirrored: Mapping[str, MirrorTable] | None = None,
+) -> None:
+    """Make `person` of these keys and `their_<table>` of each table, temp tables of the caller's transaction.
+
+    `mirrored` are the tables of the store's mirror, where the queries are asked of that: it has captured columns alone.
+    """
     conn.execute(
         "CREATE TEMP TABLE asked ON COMMIT DROP AS SELECT NULL::text AS value, NULL::text AS email, NULL::text AS phone"
     )
-    with _blaming(asked, store, PERSON):
-        conn.execute(
-            SQL("CREATE TEMP TABLE person ON COMMIT DROP AS SELECT id FROM ({}) p LIMIT 0").format(
-                SQL(asked.queries[store, PERSON])
-            )
-        )
-        given = asked.split(store, keys)
-        _add_keys(conn, PERSON, given.get(PERSON, []))
+    if mirrored is None:
+        kind = _read_key_type(conn, asked, store)
+    else:
+        accounts = mirrored[asked.tables(store)[0]]
+        kind = next(c.type for c in accounts.columns if c.name == accounts.key[0])
+    given = asked.split(store, keys)
+    conn.execute(SQL("CREATE TEMP TABLE person (id {}) ON COMMIT DROP").format(SQL(kind)))
+    _add_keys(conn, PERSON, given.get(PERSON, []))
+    conn.execute(
+        "ANALYZE pg_temp.person"
+    )  # a table without statistics is taken for a big one, and all others are read whole
     for table in asked.tables(store):
+        if mirrored is not None and table not in mirrored:
+            continue
         with _blaming(asked, store, table):
             conn.execute(
                 SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS {}").format(
@@ -138,6 +155,7 @@ def stage(conn: Connection, asked: Questions, store: str, keys: Sequence[str]) -
                 )
             )
             _add_keys(conn, f"their_{table}", given.get(table, []))
+        conn.execute(SQL("ANALYZE {}").format(Identifier("pg_temp", f"their_{table}")))
 
 
 def find_missing(conn: Connection, asked: Questions, store: str, schema: str, keys: Sequence[str]) -> list[str]:
@@ -165,6 +183,13 @@ def find_obstacles(conn: Connection, asked: Questions, store: str, keys: Sequenc
         return sorted(str(row[0]) for row in _run(conn, asked, store, OBSTACLES).fetchall())
 
 
+def find_derived(conn: Connection, asked: Questions, store: str) -> list[str]:
+    """List what the shop has concluded about the staged person."""
+    if (store, DERIVED) not in asked.queries:
+        return []
+    return sorted(str(row[0]) for row in _run(conn, asked, store, DERIVED).fetchall())
+
+
 def follow(shop: Connection, asked: Questions, persons: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Follow the identity from accounts to the new shop's persons and back: every key that is the same person's."""
     rows = shop.execute(
@@ -177,6 +202,16 @@ def follow(shop: Connection, asked: Questions, persons: Mapping[str, Sequence[st
         "legacy": sorted({*persons.get("legacy", ()), *(r[0] for r in rows)}),
         "shop": sorted({*persons.get("shop", ()), *(r[1] for r in rows)}),
     }
+
+
+def _read_key_type(conn: Connection, asked: Questions, store: str) -> str:
+    """Read the type that the store's persons have for keys."""
+    with _blaming(asked, store, PERSON):
+        cursor = conn.execute(SQL("SELECT id FROM ({}) p LIMIT 0").format(SQL(asked.queries[store, PERSON])))
+    assert cursor.description
+    row = conn.execute("SELECT format_type(%s, NULL)", (cursor.description[0].type_code,)).fetchone()
+    assert row
+    return str(row[0])
 
 
 def _add_keys(conn: Connection, table: str, keys: Sequence[str]) -> None:
@@ -206,5 +241,5 @@ def _blaming(asked: Questions, store: str, name: str) -> Iterator[None]:
     """Name the query whose SQL PostgreSQL refuses within."""
     try:
         yield
-    except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.DataError) as error:
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
         raise MappingError(f"{asked.where}: query {store}.{name}: {error.diag.message_primary}") from None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
 
 from shopferry.control import requests, routes
-from shopferry.control.requests import KINDS, Opening, Request
+from shopferry.control.requests import KINDS, RUN_KINDS, Opening, Request
 from shopferry.engine.pair import Stores
 from shopferry.errors import ConfigError, PhaseError
 from shopferry.privacy import person
@@ -77,6 +79,67 @@ def refuse(s: Stores, number: int, who: str, why: str) -> None:
     """Refuse a request, which closes it."""
     _require_open(s, number)
     requests.refuse(s.target, number, who, why)
+
+
+def review(s: Stores, number: int) -> str:
+    """Say of an erasure what a person must know who approves it, without naming anybody or anything of theirs.
+
+    Raises ConfigError for a number that is none, PhaseError for what `request run` would refuse, and for what stands in the way
+    of an open request.
+    """
+    request = requests.load(s.target, s.route.base_name, number)
+    if request.kind == "access":
+        raise PhaseError(
+            f"request {number} is access: `shopferry request run {number}` answers it, since the password of its file is shown "
+            "once, and Airflow would keep it"
+        )
+    if request.kind != "erasure":
+        raise PhaseError(
+            f"request {number} is {request.kind}: people do that in the shop; `shopferry request close` closes it"
+        )
+    if request.state == "refused":
+        raise PhaseError(f"request {number} was refused by {request.decided_by}: open another")
+    store, persons = routes.find_active(s.target, s.route.name), requests.load_persons(s.target, number)
+    if request.state == "open":
+        conn = s.source if store == "legacy" else s.target
+        if left := person.find_obstacles(conn, person.load(s.route), store, persons[store]):
+            raise PhaseError(
+                f"request {number}: open orders or the like stand in the way ({len(left)}); "
+                f"`shopferry request decide {number} --grant` names them, and takes --despite WHY"
+            )
+    days = (request.due - date.today()).days
+    clock = f"{days} days are left" if days >= 0 else f"it is late by {-days} days"
+    accounts = ", ".join(f"{len(keys)} in {name}" for name, keys in persons.items() if keys)
+    decided = f"{request.state}, decided by {request.decided_by}" if request.decided_by else request.state
+    return (
+        f"Request {number}: erasure, received {request.received}, due {request.due} ({clock}); {decided}. "
+        f"Who asks was made sure by {request.verified_by}. Accounts: {accounts}."
+    )
+
+
+def approve(s: Stores, number: int, who: str) -> None:
+    """Grant a request in the name of the person who approved its run, unless somebody has decided it before."""
+    if requests.load(s.target, s.route.base_name, number).state == "open":
+        grant(s, number, who, None)
+
+
+def close(s: Stores, number: int, who: str, what: str) -> dict[str, Any]:
+    """Close a granted request of a kind that people do in the shop; returns its certificate.
+
+    Raises PhaseError for a kind that `request run` does, and for a request that is not granted.
+    """
+    request = requests.load(s.target, s.route.base_name, number)
+    if request.kind in RUN_KINDS:
+        raise PhaseError(f"request {number} is {request.kind}: `shopferry request run {number}` does it, and closes it")
+    if request.state != "granted":
+        raise PhaseError(
+            f"request {number} is {request.state}: only a granted one is closed (`shopferry request decide {number} --grant`)"
+        )
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    certificate = {"request": number, "route": s.route.base_name, "at": at, "by": who, "what": what}
+    with s.target.transaction():
+        requests.close(s.target, number, certificate)
+    return certificate
 
 
 def _require_open(s: Stores, number: int) -> Request:

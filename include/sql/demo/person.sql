@@ -81,6 +81,10 @@ UNION ALL
 SELECT 'card ' || l.id || ' has ' || l.balance || ' points' FROM shop.loyalty_account l JOIN person p ON p.id = l.customer_id
 WHERE l.balance > 0;
 
+-- name: shop.derived
+SELECT 'may be written to by ' || a.channel || ' for ' || a.purpose || CASE a.basis WHEN 'consent' THEN ', by consent' ELSE ', as a customer' END
+FROM shop.audience a JOIN person p ON p.id = a.customer_id;
+
 -- name: shop.customer
 SELECT id FROM person;
 
@@ -109,6 +113,15 @@ SELECT w.customer_id, w.channel FROM shop.communication_preference w JOIN person
 SELECT o.id FROM shop.customer_order o JOIN person p ON p.id = o.customer_id
 UNION
 SELECT o.id FROM shop.customer_order o JOIN shop.customer c ON o.guest_email = c.email JOIN person p ON p.id = c.id;
+
+-- name: shop.order_line
+SELECT l.id FROM shop.order_line l JOIN their_customer_order o ON o.id = l.order_id;
+
+-- name: shop.order_line_withheld
+SELECT l.id FROM shop.order_line_withheld l JOIN their_customer_order o ON o.id = l.order_id;
+
+-- name: shop.payment
+SELECT y.order_id FROM shop.payment y JOIN their_customer_order o ON o.id = y.order_id;
 
 -- name: shop.order_event
 SELECT e.id FROM shop.order_event e JOIN their_customer_order o ON o.id = e.order_id;

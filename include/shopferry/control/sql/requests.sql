@@ -14,6 +14,15 @@ SELECT store, key FROM ferry.request_person WHERE request = %(request)s ORDER BY
 SELECT id, kind, received, due, verified_by, verified_how, state, decided_by, decided_at, despite, refusal, closed, certificate
 FROM ferry.request WHERE route = %(route)s ORDER BY id;
 
+-- name: of_same
+-- All that was asked about any of the accounts that a request is about, in this order.
+SELECT r.id, r.kind, r.received, r.due, r.verified_by, r.verified_how, r.state, r.decided_by, r.decided_at, r.despite, r.refusal,
+       r.closed, r.certificate
+FROM ferry.request r
+WHERE EXISTS (SELECT FROM ferry.request_person p JOIN ferry.request_person o USING (store, key)
+              WHERE p.request = %(request)s AND o.request = r.id)
+ORDER BY r.id;
+
 -- name: decide
 UPDATE ferry.request
 SET state = %(state)s, decided_by = %(who)s, decided_at = clock_timestamp(), despite = %(despite)s, refusal = %(refusal)s,
