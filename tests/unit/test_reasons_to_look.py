@@ -21,6 +21,7 @@ SILENT = {
         "privacy draft",
         "privacy record",
         "privacy looks",
+        "privacy sweep",
         "request open",
         "request list",
     ),
