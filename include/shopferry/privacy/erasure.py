@@ -290,12 +290,13 @@ def _sweep(one: Erasure) -> dict[str, Any]:
 
 
 def _trim(one: Erasure) -> dict[str, Any]:
-    """Trim the topics to what both directions have applied."""
-    found = {}
+    """Trim the topics to what both directions have applied; tells how many partitions, or what keeps their records."""
+    stays = "the embedded broker deletes no records: they stand until its next start"
+    found: dict[str, Any] = {}
     for s in _flows(one):
         settings = one.settings.reversed if s.route.reverse else one.settings
         applied = offsets.load(s.target, s.route.name)
-        found[s.route.name] = len(applied) if broker.trim(settings, applied) else "the broker deletes no records"
+        found[s.route.name] = len(applied) if broker.trim(settings, applied) else stays
     return found
 
 
