@@ -321,6 +321,10 @@ def _add_backup(verbs: Any) -> None:
 def _add_switch(verbs: Any) -> None:
     """Add what moves the shop: the way back, gates, cutover, rollback, the end."""
     _add_verb(verbs, "arm", move.arm)
+    taken = _add_verb(verbs, "accept", move.accept)
+    taken.add_argument("area", help="the area, as [cutover.acceptance] in route.toml names it")
+    taken.add_argument("--note", required=True, help="what was looked at")
+    taken.add_argument("--who", help="who accepts it (the account that runs this)")
     _add_verb(verbs, "gates", move.gates)
     switch = _add_verb(verbs, "cutover", move.cutover)
     switch.add_argument(

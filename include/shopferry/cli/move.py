@@ -205,6 +205,15 @@ def arm(args: argparse.Namespace) -> int:
     return 0
 
 
+def accept(args: argparse.Namespace) -> int:
+    """Accept what was moved of one area, by name; the cutover asks it of each area that route.toml names."""
+    from shopferry.cutover import acceptance
+
+    acceptance.accept(Settings.load(), args.area, args.note, name_who(args))
+    print(f"{args.area} is accepted by {name_who(args)}")
+    return 0
+
+
 def gates(args: argparse.Namespace) -> int:
     """Judge every gate of the cutover now, or after it of the rollback, with its evidence and what would meet it; exit 1
     when one is not met."""

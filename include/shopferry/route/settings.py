@@ -84,6 +84,7 @@ class Terms:
     )  # what a rollback may leave behind, by reason
     optout_sources: tuple[str, ...] = ()  # lists of opt-outs that must have been imported lately
     optout_waived_by: Mapping[str, str] = field(default_factory=dict)  # by source, who has said that it need not be
+    acceptance: Mapping[str, str] = field(default_factory=dict)  # by area, who accepts what was moved
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,9 @@ def _read_terms(given: _Table, optout: _Table) -> Terms:
         "disk_gib",
         "way_back_losses_accepted_by",
         "way_back_quarantine",
+        "acceptance",
     )
+    areas = given.read_table("acceptance")
     sizes = given.read_table("disk_gib")
     sizes.require_known(*STORES)
     return Terms(
@@ -217,6 +220,7 @@ def _read_terms(given: _Table, optout: _Table) -> Terms:
         ),
         way_back_quarantine=_read_allowances(given, "way_back_quarantine"),
         optout_sources=sources,
+        acceptance={area: areas.read_text(area) for area in areas.held},
         optout_waived_by={source: waived.read_text(source) for source in waived.held},
     )
 

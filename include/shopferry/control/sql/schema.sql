@@ -252,6 +252,15 @@ CREATE TABLE IF NOT EXISTS ferry.decision (
     why     text NOT NULL,
     who     text NOT NULL
 );
+-- What the people who answer for an area have accepted; each verification after it asks them again.
+CREATE TABLE IF NOT EXISTS ferry.acceptance (
+    id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route text NOT NULL,
+    at    timestamptz NOT NULL DEFAULT now(),
+    area  text NOT NULL,
+    note  text NOT NULL CONSTRAINT acceptance_says_what_was_looked_at CHECK (btrim(note) <> ''),
+    who   text NOT NULL CONSTRAINT acceptance_is_by_somebody CHECK (btrim(who) <> '')
+);
 CREATE INDEX IF NOT EXISTS left_out_key ON ferry.left_out (entity, key);
 
 -- Until version 2 differences had neither column nor state and were made anew by each verification.
