@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ from shopferry.errors import ConfigError
 from shopferry.settings import routes_dir
 
 FILE = "route.toml"
+INACTIVE_SINCE = "inactive_since"  # under [retention], and as mappings read it in ferry.setting
 STORES = ("legacy", "shop")
 _ENDLESS = 1e9
 
@@ -87,6 +88,14 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """From which day on people must have shown signs of life to be carried, and who decided it; None: all are carried."""
+
+    inactive_since: date | None = None
+    inactive_decided_by: str = ""
+
+
+@dataclass(frozen=True)
 class Setting:
     """One setting of the installation: a value, or for a secret where it is kept, an environment variable or a file."""
 
@@ -127,6 +136,7 @@ class RouteSettings:
     way_back_days: float = 14  # how long after the switch the way back is promised
     shop_schema: str = "shop"  # where the new shop has its tables
     settings: tuple[Setting, ...] = ()  # of the installation, for mappings and functions
+    retention: Retention = field(default_factory=Retention)
 
 
 def load(route: str, root: Path | None = None) -> RouteSettings:
@@ -140,17 +150,44 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f'{where} is no TOML: {error}; it wants `owner = "…"` and `contact = "…"`') from None
     top = _Table(where, "", found)
-    top.require_known("owner", "contact", "way_back_days", "shop_schema", "settings", "cutover", "optout")
+    top.require_known("owner", "contact", "way_back_days", "shop_schema", "settings", "cutover", "optout", "retention")
     return RouteSettings(
         Responsible(top.read_text("owner"), top.read_text("contact")),
         _read_terms(top.read_table("cutover"), top.read_table("optout")),
         top.read_number("way_back_days", RouteSettings.way_back_days, 0),
         top.read_text("shop_schema") if "shop_schema" in top.held else RouteSettings.shop_schema,
         tuple(_read_setting(top.read_table("settings"), name) for name in top.read_table("settings").held),
+        _read_retention(top.read_table("retention")),
     )
 
 
+def _read_retention(given: _Table) -> Retention:
+    given.require_known(INACTIVE_SINCE, "inactive_decided_by")
+    since = _read_inactive_since(given)
+    return Retention(since, given.read_text("inactive_decided_by") if since else "")
+
+
+def _read_inactive_since(given: _Table) -> date | None:
+    """Read the day, which lies in the past and is decided by a name; None where neither is there."""
+    since = given.held.get(INACTIVE_SINCE)
+    if since is None:
+        if "inactive_decided_by" in given.held:
+            raise given.make_error("inactive_decided_by", f"decided what? Add the day, as `{INACTIVE_SINCE} = 2021-01-01`")
+        return None
+    if not isinstance(since, date) or isinstance(since, datetime) or since > datetime.now(UTC).date():
+        raise given.make_error(
+            INACTIVE_SINCE, f"write a day that has been, without quotation marks, as `{INACTIVE_SINCE} = 2021-01-01`"
+        )
+    given.read_text(
+        "inactive_decided_by",
+        'who has decided that accounts without a sign of life since then stay behind, as `inactive_decided_by = "…"`',
+    )
+    return since
+
+
 def _read_setting(given: _Table, name: str) -> Setting:
+    if name == INACTIVE_SINCE:
+        raise given.make_error(name, "it stands under [retention], with inactive_decided_by")
     value = given.held[name]
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return Setting(name, str(value))
