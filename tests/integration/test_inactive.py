@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 import turns
 from pair import ROUTE, Pair
 from shopferry import installation
 from shopferry.control import installed_settings
 from shopferry.engine import changed_settings
 from shopferry.engine.pair import Stores
+from shopferry.errors import ConfigError
 from shopferry.report import audience
+from shopferry.route.route import Route
 from shopferry.route.settings import INACTIVE_SINCE, Setting
+from shopferry.settings import SQL_ROOT
 
 SINCE = "2021-01-01"
 ANNA = """
@@ -29,9 +35,11 @@ INSERT INTO loyalty_accounts (id, customer_id, points, created_at) VALUES (1, 1,
 ALIVE = """
 SELECT c.id FROM customers c
 WHERE greatest(c.created_at, c.last_login) >= %(since)s
-   OR EXISTS (SELECT FROM orders o WHERE o.customer_id = c.id AND (o.created_at >= %(since)s
-              OR upper(o.status_code) IN ('NEW', '1', 'N', 'PAID', '2', 'P', 'PROC', '3', 'SENT', '4', 'S', 'RET', '7', '99', 'TEST')))
-   OR EXISTS (SELECT FROM consents s WHERE s.customer_id = c.id AND greatest(s.granted_at, s.confirmed_at, s.withdrawn_at) >= %(since)s)
+   OR EXISTS (SELECT FROM orders o WHERE o.customer_id = c.id AND o.created_at >= %(since)s)
+   OR EXISTS (SELECT FROM orders o WHERE o.customer_id = c.id AND upper(o.status_code) IN
+              ('NEW', '1', 'N', 'PAID', '2', 'P', 'PROC', '3', 'SENT', '4', 'S', 'RET', '7', '99', 'TEST'))
+   OR EXISTS (SELECT FROM consents s WHERE s.customer_id = c.id
+              AND greatest(s.granted_at, s.confirmed_at, s.withdrawn_at) >= %(since)s)
    OR EXISTS (SELECT FROM loyalty_accounts l WHERE l.customer_id = c.id AND l.points > 0)
    OR EXISTS (SELECT FROM loyalty_accounts l JOIN loyalty_redemptions r ON r.account_id = l.id
               WHERE l.customer_id = c.id AND r.created_at >= %(since)s)
@@ -70,7 +78,9 @@ def test_a_shop_moves_with_the_policy_and_verifies_clean(filled: Pair) -> None:
     assert left_out(filled, "shop.customer_address", "customer_inactive")
     assert left_out(filled, "shop.consent", "customer_inactive")
     theirs = filled.ask("SELECT id FROM legacy.orders WHERE customer_id = ANY(%s)", sorted(gone))
-    kept = filled.ask("SELECT id, customer_id, notes FROM shop.customer_order WHERE id = ANY(%s)", [i for (i,) in theirs])
+    kept = filled.ask(
+        "SELECT id, customer_id, notes FROM shop.customer_order WHERE id = ANY(%s)", [i for (i,) in theirs]
+    )
     assert kept and {(customer, *notes) for _, customer, notes in kept} == {(None, "of_inactive_customer")}
     invoiced = "SELECT count(*) FROM shop.order_invoice WHERE order_id = ANY(%s) AND buyer_name IS NOT NULL"
     assert filled.one(invoiced, [i for i, *_ in kept]) > 0
@@ -112,6 +122,7 @@ def test_a_decision_is_taken_and_taken_back_while_the_shop_moves(filled: Pair) -
     assert filled.exported(filled.live()) == before
 
 
+@pytest.mark.fresh
 def test_the_way_back_leaves_the_rows_of_who_was_left_out_alone(pair: Pair) -> None:
     installed_settings.replace(pair.shop, INACTIVE_SINCE, SINCE)
     pair.write(*ANNA.strip().split(";\n"))
@@ -121,20 +132,23 @@ def test_the_way_back_leaves_the_rows_of_who_was_left_out_alone(pair: Pair) -> N
     held = [pair.legacy.execute(query).fetchall() for query in queries]
     with turns.armed(pair) as back:
         turns.cut_over(pair, back)
-        pair.shop.execute("UPDATE shop.customer_order SET status = 'returned'; UPDATE shop.customer_order SET status = 'delivered'")
+        for status in ("returned", "delivered"):
+            back.write(f"UPDATE shop.customer_order SET status = '{status}'")
+            back.sync()
         turns.roll_back(pair, back)
     assert [pair.legacy.execute(query).fetchall() for query in queries] == held
     assert left_out(pair, "shop.customer", "inactive_by_policy") == {1}
     pair.check()
 
 
+@pytest.mark.fresh
 def test_who_comes_back_in_the_new_shop_is_one_person_after_a_rollback(pair: Pair) -> None:
     installed_settings.replace(pair.shop, INACTIVE_SINCE, SINCE)
     pair.write(*ANNA.strip().split(";\n"))
     pair.pass_phases()
     with turns.armed(pair) as back:
         turns.cut_over(pair, back)
-        pair.shop.execute(
+        back.write(
             "INSERT INTO shop.customer (email, given_name, family_name, registered_at) "
             "VALUES ('anna@example.com', 'Anna', 'Nowak', now())"
         )
@@ -153,3 +167,22 @@ def test_a_process_that_dies_between_a_decision_and_its_merge_leaves_nothing_beh
     changed_settings.merge_readers(Stores(filled.legacy, filled.shop, ROUTE))
     assert installed_settings.list_unmerged(filled.shop) == []
     filled.check()
+
+
+def test_the_day_of_route_toml_is_what_mappings_read(tmp_path: Path) -> None:
+    decided = '\n[retention]\ninactive_since = 2021-01-01\ninactive_decided_by = "Anna"\n'
+    shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo")
+    said = (tmp_path / "demo" / "route.toml").read_text()
+    (tmp_path / "demo" / "route.toml").write_text(said + decided)
+    assert Route.load("demo", tmp_path).settings == (Setting(INACTIVE_SINCE, SINCE),)
+    assert Route.load("demo_reverse", tmp_path).settings == ()
+    assert ROUTE.settings == (Setting(INACTIVE_SINCE, ""),)
+    (tmp_path / "demo" / "contacts" / "inactive.sql").write_text(
+        "-- entity: clean.inactive\n-- key: account_id\n-- scope: account_id\n-- source: legacy.customers(id)\n"
+        "SELECT c.id AS account_id, '{}'::text[] AS problems\nFROM affected a "
+        "JOIN legacy.customers c ON c.id = a.key WHERE false;\n"
+    )
+    with pytest.raises(
+        ConfigError, match=r"demo/route.toml: retention.inactive_since: no mapping of this route reads it"
+    ):
+        Route.load("demo", tmp_path)

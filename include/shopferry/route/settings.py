@@ -94,6 +94,15 @@ class Retention:
     inactive_since: date | None = None
     inactive_decided_by: str = ""
 
+    def tell_inactive(self) -> str:
+        """Tell people what was decided about inactive accounts; empty where nothing was."""
+        if self.inactive_since is None:
+            return ""
+        return (
+            f"Accounts without a sign of life since {self.inactive_since} stay in the old shop, unless something of theirs is "
+            f"open: decided by {self.inactive_decided_by}"
+        )
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -172,7 +181,9 @@ def _read_inactive_since(given: _Table) -> date | None:
     since = given.held.get(INACTIVE_SINCE)
     if since is None:
         if "inactive_decided_by" in given.held:
-            raise given.make_error("inactive_decided_by", f"decided what? Add the day, as `{INACTIVE_SINCE} = 2021-01-01`")
+            raise given.make_error(
+                "inactive_decided_by", f"decided what? Add the day, as `{INACTIVE_SINCE} = 2021-01-01`"
+            )
         return None
     if not isinstance(since, date) or isinstance(since, datetime) or since > datetime.now(UTC).date():
         raise given.make_error(
