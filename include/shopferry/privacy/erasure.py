@@ -27,7 +27,7 @@ from shopferry.db import Connection, exists
 from shopferry.engine import erased, marks
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import PhaseError, VerificationError
-from shopferry.keys import key_text
+from shopferry.keys import key_text, match_keys
 from shopferry.privacy import columns, copies, erasure_plan, person, search
 from shopferry.privacy.erasure_plan import TableErasure
 from shopferry.privacy.person import Questions
@@ -245,20 +245,17 @@ def execute(conn: Connection, plans: Sequence[TableErasure]) -> dict[str, Any]:
 
 def erase_noted(conn: Connection, plan: TableErasure, noted: Mapping[tuple[str, str], Erased]) -> int:
     """Erase the rows of one table that hold what was erased; returns how many."""
-    keys = [key for relation, key in noted if relation == plan.relation]
-    if not keys or not plan.statement:
+    mine = {key: row for (relation, key), row in noted.items() if relation == plan.relation}
+    if not mine or not plan.statement:
         return 0
-    rows = conn.execute(
-        SQL("SELECT {0}, to_jsonb(t) FROM {1} t WHERE {0} = ANY(%s)").format(key_text(plan.key, "t"), plan.name),
-        (keys,),
-    ).fetchall()
-    theirs = [key for key, row in rows if erased.is_same(noted[plan.relation, key], plan.texts, row)]
+    store, _, _ = plan.relation.partition(".")
+    [place] = [p for p in erased.list_places(conn, store, plan.table[0], [plan.relation]) if not p.mirrored]
+    theirs = erased.find_holding(conn, place, mine)
     names = SQL(", ").join(SQL("t.{}").format(Identifier(k)) for k in plan.key)
     conn.execute(
-        SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} t WHERE {} = ANY(%s)").format(
-            plan.theirs, names, plan.name, key_text(plan.key, "t")
-        ),
-        (theirs,),
+        SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} t WHERE {}").format(
+            plan.theirs, names, plan.name, match_keys(place.key, place.types, theirs, "t")
+        )
     )
     return conn.execute(plan.statement).rowcount
 
@@ -293,12 +290,13 @@ def _sweep(one: Erasure) -> dict[str, Any]:
 
 
 def _trim(one: Erasure) -> dict[str, Any]:
-    """Trim the topics to what both directions have applied."""
-    found = {}
+    """Trim the topics to what both directions have applied; tells how many partitions, or what keeps their records."""
+    stays = "the embedded broker deletes no records: they stand until its next start"
+    found: dict[str, Any] = {}
     for s in _flows(one):
         settings = one.settings.reversed if s.route.reverse else one.settings
         applied = offsets.load(s.target, s.route.name)
-        found[s.route.name] = len(applied) if broker.trim(settings, applied) else "the broker deletes no records"
+        found[s.route.name] = len(applied) if broker.trim(settings, applied) else stays
     return found
 
 
@@ -358,8 +356,13 @@ def _write_certificate(one: Erasure, who: str, done: Mapping[str, Any]) -> dict[
         "open store": one.open,
         "steps": dict(done),
         "backups that still hold the person": [
-            {"store": b.store, "taken": b.taken.isoformat(timespec="seconds")}
+            {
+                "store": b.store,
+                "taken": b.taken.isoformat(timespec="seconds"),
+                "until": b.keep_until.isoformat(timespec="seconds"),
+            }
             for b in backups.list_all(one.stores.target, one.route)
+            if b.removed is None
         ],
     }
 

@@ -85,13 +85,24 @@ class Terms:
     )  # what a rollback may leave behind, by reason
     optout_sources: tuple[str, ...] = ()  # lists of opt-outs that must have been imported lately
     optout_waived_by: Mapping[str, str] = field(default_factory=dict)  # by source, who has said that it need not be
+    acceptance: Mapping[str, str] = field(default_factory=dict)  # by area, who accepts what was moved
 
 
 @dataclass(frozen=True)
 class Retention:
-    """From which day on people must have shown signs of life to be carried, and who decided it; None: all are carried."""
+    """How many days what the move itself keeps of people may stand, when legacy ends, and which accounts stay in it.
 
-    inactive_since: date | None = None
+    None where the route does not say.
+    """
+
+    topics: float = 7  # at the broker; what is applied goes each night
+    backups: float = 30  # from the day they are taken
+    reports: float = 365
+    exports: float = 30  # what people got who asked for their data
+    quarantine: float = 90  # longer is complained of; nothing is deleted
+    staff_names: float = 3 * 365  # in the audit log, from `finish` on
+    legacy_until: date | None = None
+    inactive_since: date | None = None  # accounts without a sign of life since then stay behind; None: all are carried
     inactive_decided_by: str = ""
 
     def tell_inactive(self) -> str:
@@ -171,9 +182,15 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
 
 
 def _read_retention(given: _Table) -> Retention:
-    given.require_known(INACTIVE_SINCE, "inactive_decided_by")
+    periods = ("topics", "backups", "reports", "exports", "quarantine", "staff_names")
+    given.require_known(*periods, INACTIVE_SINCE, "inactive_decided_by", "legacy_until")
+    until = given.held.get("legacy_until")
+    if until is not None and (not isinstance(until, date) or isinstance(until, datetime)):
+        raise given.make_error("legacy_until", "write a day without quotation marks, as `legacy_until = 2027-06-30`")
+    days = {period: given.read_number(period, getattr(Retention, period), 1) for period in periods}
     since = _read_inactive_since(given)
-    return Retention(since, given.read_text("inactive_decided_by") if since else "")
+    who = given.read_text("inactive_decided_by") if since else ""
+    return Retention(**days, legacy_until=until, inactive_since=since, inactive_decided_by=who)
 
 
 def _read_inactive_since(given: _Table) -> date | None:
@@ -225,7 +242,9 @@ def _read_terms(given: _Table, optout: _Table) -> Terms:
         "disk_gib",
         "way_back_losses_accepted_by",
         "way_back_quarantine",
+        "acceptance",
     )
+    areas = given.read_table("acceptance")
     sizes = given.read_table("disk_gib")
     sizes.require_known(*STORES)
     return Terms(
@@ -240,6 +259,7 @@ def _read_terms(given: _Table, optout: _Table) -> Terms:
         ),
         way_back_quarantine=_read_allowances(given, "way_back_quarantine"),
         optout_sources=sources,
+        acceptance={area: areas.read_text(area) for area in areas.held},
         optout_waived_by={source: waived.read_text(source) for source in waived.held},
     )
 
