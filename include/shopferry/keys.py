@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
@@ -24,6 +24,16 @@ def key_parts(names: Sequence[str], text: str) -> list[str]:
     if len(names) == 1:
         return [text]
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")]
+
+
+def match_keys(names: Sequence[str], types: Sequence[str], keys: Iterable[str], alias: str | None = None) -> Composed:
+    """The condition for rows with these keys, given as `key_text` writes them, which the key's index can serve."""
+    rows = [key_parts(names, k) for k in sorted(keys)]
+    columns = [SQL("{}::{}[]").format(Literal([row[n] for row in rows]), SQL(kind)) for n, kind in enumerate(types)]
+    own = [Identifier(alias, n) if alias else Identifier(n) for n in names]
+    if len(names) == 1:
+        return SQL("{} = ANY({})").format(own[0], columns[0])
+    return SQL("({}) IN (SELECT * FROM unnest({}))").format(SQL(", ").join(own), SQL(", ").join(columns))
 
 
 def write_key(values: Sequence[object]) -> str:

@@ -18,7 +18,7 @@ from shopferry.control import chunks, continuity, differences, locks, phases, re
 from shopferry.control.chunks import Span
 from shopferry.control.differences import Difference
 from shopferry.control.phases import State
-from shopferry.engine import backfill, changed_settings, mirror
+from shopferry.engine import backfill, changed_settings, erased, mirror
 from shopferry.engine.pair import open_stores
 from shopferry.errors import VerificationError
 from shopferry.retry import retrying
@@ -163,6 +163,7 @@ def resync(settings: Settings, worker: str, *, renewed: bool = False) -> int | N
     process was resyncing and is done by now: a caller that still misses something may look again.
     """
     with open_stores(settings, "resync") as s, broker_ends(s, settings) as ends:
+        erased.require_joined(s.source, s.target, s.route)
         if not locks.try_resync(s.target, s.route.name):
             locks.await_resync(s.target, s.route.name)
             return None
@@ -180,6 +181,7 @@ def finish_resync(settings: Settings, worker: str) -> None:
     """Finish a resync that was broken off, before replay begins; does nothing before the first phase."""
     with open_stores(settings, "resync") as s:
         if mirror.load(s.target):
+            erased.require_joined(s.source, s.target, s.route)
             backfill.finish_resync(s, worker)
 
 

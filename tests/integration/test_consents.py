@@ -37,7 +37,7 @@ def run(pair: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
 
     def run(*words: str) -> tuple[int, str, str]:
-        code = cli.main(["consent", *words])
+        code = cli.main(["consent", *words, "--why", "test"])
         said = capsys.readouterr()
         return code, said.out, said.err
 

@@ -102,6 +102,9 @@ def test_the_verb_writes_a_zip_that_its_password_alone_opens_and_says_the_passwo
         unlock(file, "another")
     document, page = unlock(file, said["password"])
     require_form(document)
+    assert pair.ask("SELECT verb, relation, why FROM ferry.looked ORDER BY relation") == [
+        ("request run", f"{store}.person", f"request {number}") for store in ("legacy", "shop")
+    ]
     assert "Ewa Lisowska" in page and "dzwonić do Ewy" in page and "Kotarsk" not in page
     assert "<script" not in page and "http" not in page.replace('http-equiv="', "")
 
@@ -140,6 +143,8 @@ def test_everything_has_its_place_in_the_answer(pair: Pair, run: Run) -> None:  
         seconds=1,
         who="t",
         tables={},
+        keep_until=pair.one("SELECT now() + interval '30 days'"),
+        encrypted=False,
     )
     document, page = export_now(pair, "1")
     require_form(document)
@@ -213,7 +218,7 @@ def test_a_guest_is_told_of_the_rows_that_were_named(pair: Pair, run: Run) -> No
         "VALUES (33, 23, 'S', 'Kubek', 1, 10, 23, 10)",
     )
     pair.sync()
-    found = json.loads(run("person", "find", "--json", typed="ola@example.com")[1])
+    found = json.loads(run("person", "find", "--json", "--why", "she asks", typed="ola@example.com")[1])
     number = run("request", "open", "access", *(a["key"] for a in found), "--how", "a code by e-mail")[1].strip()
     run("request", "decide", number, "--grant")
     told = json.loads(run("request", "run", number, "--json")[1])

@@ -83,7 +83,7 @@ def test_it_gives_rights_to_roles_that_an_administrator_has_made_and_leaves_them
             assert [name for name, _ in roles.create(shop, ROUTE)] == names
             assert roles.create(shop, ROUTE)
             assert shop.execute(
-                "SELECT has_table_privilege(%s, 'ferry_masked.customer', 'SELECT'), "
+                "SELECT has_function_privilege(%s, 'ferry_masked.customer(text, text)', 'EXECUTE'), "
                 "has_table_privilege(%s, 'shop.customer', 'SELECT')",
                 (names[1], names[3]),
             ).fetchall() == [(True, True)]

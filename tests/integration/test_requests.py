@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from pair import Pair, read_dsn
-from shopferry import cli
+from shopferry import assess, cli
 from shopferry.errors import PhaseError
-from shopferry.privacy import reception
-from shopferry.settings import SQL_ROOT
+from shopferry.privacy import person, reception
+from shopferry.settings import SQL_ROOT, Settings
 from test_erasure import PEOPLE
 
 Run = Callable[..., tuple[int, str, str]]
@@ -45,7 +45,7 @@ def run(pair: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 def test_somebody_is_found_by_what_they_call_themselves_and_shown_as_a_shape(run: Run) -> None:
     for typed in (" Ewa.Lis@Example.com", "+48 601 234 567"):
-        code, out, _ = run("person", "find", "--json", typed=typed)
+        code, out, _ = run("person", "find", "--json", "--why", "she has asked", typed=typed)
         assert code == 0
         found = [(a["key"], a["called"]) for a in json.loads(out) if "/" not in a["key"]]
         assert [(key.partition(":")[0], called) for key, called in found] == [
@@ -56,8 +56,8 @@ def test_somebody_is_found_by_what_they_call_themselves_and_shown_as_a_shape(run
 
 def test_who_is_not_there_is_one_sentence_and_nothing_is_stored(pair: Pair, run: Run) -> None:
     for words, typed, says in (
-        (("person", "find"), "who@example.com", "no account and no guest has that e-mail or number"),
-        (("person", "find"), "", "nothing was typed"),
+        (("person", "find", "--why", "test"), "who@example.com", "no account and no guest has that e-mail or number"),
+        (("person", "find", "--why", "test"), "", "nothing was typed"),
         (("request", "open", "erasure", "legacy:99", "--how", "passport"), "", "there is no legacy:99"),
         (("request", "open", "erasure", "ewa", "--how", "passport"), "", "'ewa' is no key"),
         (("request", "run", "7"), "", "there is no request 7"),
@@ -65,6 +65,7 @@ def test_who_is_not_there_is_one_sentence_and_nothing_is_stored(pair: Pair, run:
         code, out, err = run(*words, typed=typed)
         assert (code, out) == (1, "") and says in err and len(err.splitlines()) == 1
     assert pair.one("SELECT count(*) FROM ferry.request") == 0
+    assert pair.one("SELECT count(*) FROM ferry.looked") == 0
     assert pair.one("SELECT count(*) FROM shopferry.erased") == 0
 
 
@@ -114,6 +115,8 @@ def test_a_table_with_peoples_data_that_no_query_is_about_is_named(
     code, out, err = run("request", "open", "erasure", "legacy:1", "--how", "passport")
     assert (code, out) == (1, "")
     assert "demo/person.sql:1: there is no query about legacy.addresses" in err
+    [found] = [f for f in assess.find_obstacles(Settings.load()) if f.subject == person.FILE]
+    assert found.blocking and "there is no query about legacy.addresses" in found.text  # and no phase starts
 
 
 def test_who_approves_an_erasure_is_told_what_is_asked_and_of_whom_nothing(pair: Pair, run: Run) -> None:

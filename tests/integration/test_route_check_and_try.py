@@ -139,7 +139,7 @@ def test_a_mapping_is_tried_with_all_that_it_needs_and_nothing_stays(stores: Set
 def test_keys_are_those_of_legacy_and_some_at_random_are_counted(
     stores: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["route", "try", "shop.client", "--keys", "7,101", "--explain"]) == 0
+    assert cli.main(["route", "try", "shop.client", "--keys", "7,101", "--explain", "--values", "--why", "test"]) == 0
     out = capsys.readouterr().out
     assert "legacy.member: id=7 mail=m7@example.com" in out
     assert "→ shop.client: id=" in out

@@ -77,22 +77,24 @@ class Server:
 
 @dataclass(frozen=True)
 class Secured:
-    """What a listener with TLS and SCRAM needs: a PEM file with key and certificate, and users with their passwords.
+    """What listeners with TLS need: a PEM file with key and certificate, users with their passwords, the clients' authority.
 
-    The last user may do nothing, the others all.
+    The last user may do nothing, the others all. Who shows a certificate is the user whom its common name says.
     """
 
     pem: Path
     users: Mapping[str, str]
+    authority: Path
 
 
 @dataclass
 class Broker(Server):
-    """One Kafka in KRaft mode; with `secured` it has a second listener, of SASL_SSL."""
+    """One Kafka in KRaft mode; with `secured` it has a listener of SASL_SSL, and one that wants a certificate."""
 
     port: int = field(default_factory=lambda: choose_port(set()))
     secured: Secured | None = None
     secure_port: int = field(default_factory=lambda: choose_port(set()))
+    mutual_port: int = field(default_factory=lambda: choose_port(set()))
 
     @property
     def address(self) -> str:
@@ -104,6 +106,11 @@ class Broker(Server):
         """host:port of the listener of SASL_SSL."""
         return f"127.0.0.1:{self.secure_port}"
 
+    @property
+    def mutual_address(self) -> str:
+        """host:port of the listener of SSL that wants a certificate of its clients."""
+        return f"127.0.0.1:{self.mutual_port}"
+
     def start(self) -> None:
         """Start it; returns when it answers."""
         self.launch()
@@ -111,7 +118,7 @@ class Broker(Server):
 
     def launch(self) -> None:
         """Start it without waiting, formatting its disk the first time."""
-        control = choose_port({self.port, self.secure_port})
+        control = choose_port({self.port, self.secure_port, self.mutual_port})
         properties = composed("kafka", "KAFKA_") | {
             "controller.quorum.voters": f"1@127.0.0.1:{control}",
             "listeners": f"INSIDE://{self.address},CONTROLLER://127.0.0.1:{control}",
@@ -128,18 +135,24 @@ class Broker(Server):
                 for name, password in self.secured.users.items()
                 for bits in (256, 512)
             ]
-            properties["listeners"] += f",OUTSIDE://{self.secure_address}"
-            properties["advertised.listeners"] += f",OUTSIDE://{self.secure_address}"
-            properties["listener.security.protocol.map"] += ",OUTSIDE:SASL_SSL"
+            for name in ("listeners", "advertised.listeners"):
+                properties[name] += f",OUTSIDE://{self.secure_address},MUTUAL://{self.mutual_address}"
+            properties["listener.security.protocol.map"] += ",OUTSIDE:SASL_SSL,MUTUAL:SSL"
             login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-            own = {
+            shown = {"ssl.keystore.type": "PEM", "ssl.keystore.location": str(self.secured.pem)}
+            own = shown | {
                 "sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512",
                 "scram-sha-256.sasl.jaas.config": login,
                 "scram-sha-512.sasl.jaas.config": login,
-                "ssl.keystore.type": "PEM",
-                "ssl.keystore.location": str(self.secured.pem),
+            }
+            wanted = shown | {
+                "ssl.client.auth": "required",
+                "ssl.truststore.type": "PEM",
+                "ssl.truststore.location": str(self.secured.authority),
+                "ssl.principal.mapping.rules": "RULE:^CN=([^,]+),.*$/$1/",
             }
             properties |= {f"listener.name.outside.{name}": value for name, value in own.items()}
+            properties |= {f"listener.name.mutual.{name}": value for name, value in wanted.items()}
             properties["authorizer.class.name"] = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
             properties["super.users"] = ";".join(
                 f"User:{name}" for name in ("ANONYMOUS", *list(self.secured.users)[:-1])
@@ -283,6 +296,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "SHOPFERRY_KAFKA_SASL_USERNAME": settings.security.username,
         "SHOPFERRY_KAFKA_SASL_PASSWORD": settings.security.password,
         "SHOPFERRY_KAFKA_SSL_CAFILE": settings.security.cafile,
+        "SHOPFERRY_KAFKA_SSL_CERTFILE": settings.security.certfile,
+        "SHOPFERRY_KAFKA_SSL_KEYFILE": settings.security.keyfile,
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 from certificates import as_pkcs8, make_authority
 from kafka import KafkaAdminClient, KafkaConsumer
 from line import Line
@@ -31,6 +32,13 @@ OPTIONS = Options(chunk_size=500, without_rehearsal="test")
 TOPICS = topics(ROUTE, ROUTE.tables)
 
 
+def issue(authority: trustme.CA, folder: Path, name: str) -> None:
+    """A client's certificate and its key, in files that are called as the client."""
+    made = authority.issue_cert("client.example", common_name=name)
+    (folder / f"{name}.pem").write_bytes(made.cert_chain_pems[0].bytes())
+    (folder / f"{name}.key").write_bytes(as_pkcs8(made.private_key_pem))
+
+
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory, jars: str) -> Iterator[tuple[Broker, Connect]]:
     """A Kafka with a listener of SASL_SSL, and a worker of Kafka Connect whose own clients go there, too."""
@@ -39,7 +47,10 @@ def servers(tmp_path_factory: pytest.TempPathFactory, jars: str) -> Iterator[tup
     pem = home / "broker.pem"
     own = authority.issue_cert("127.0.0.1")
     pem.write_bytes(as_pkcs8(own.private_key_pem) + own.cert_chain_pems[0].bytes())
-    secured = Secured(pem, {"shopferry": PASSWORD, "worker": "its own", "stranger": "let me in"})
+    secured = Secured(pem, {"shopferry": PASSWORD, "worker": "its own", "stranger": "let me in"}, known)
+    for name in ("shopferry", "worker", "stranger"):
+        issue(authority, home / "known", name)
+    issue(make_authority(home / "unknown")[0], home / "unknown", "shopferry")
     broker = Broker(home / "broker", jars, secured=secured)
     login = 'org.apache.kafka.common.security.scram.ScramLoginModule required username="worker" password="its own";'
     worker = {
@@ -85,7 +96,7 @@ def test_a_shop_moves_by_tls_and_with_a_user(line: Line) -> None:
 
 def test_the_embedded_connectors_producer_goes_there_too_and_finish_deletes_the_topics(line: Line) -> None:
     settings = replace(line.settings, security=replace(line.settings.security, mechanism="SCRAM-SHA-512"))
-    publisher = Publisher(settings, partitions=2, replication=1)
+    publisher = Publisher(settings, partitions=2, replication=1, retention_ms=1000)
     publisher.create(TOPICS)
     publisher.publish([(TOPICS[0], b'{"id":1}', b"{}")])
     publisher.close()
@@ -134,7 +145,7 @@ def test_what_is_refused_is_one_error_and_nothing_is_applied(line: Line, wrong: 
             open_client(kind, line.settings)
         assert said in str(caught.value)
     with pytest.raises(ConfigError, match="broker"):
-        Publisher(line.settings, partitions=2, replication=1)
+        Publisher(line.settings, partitions=2, replication=1, retention_ms=1000)
     with pytest.raises(ConfigError, match="broker"):
         line.register()
     assert line.connect.ask("GET", "/connectors") == []
@@ -173,3 +184,66 @@ def test_a_broker_that_is_away_is_no_fault_of_the_settings(line: Line) -> None:
     open_client(KafkaConsumer, replace(line.settings, kafka=servers)).close()
     with pytest.raises(TransientError, match="does not answer"):
         read_held(replace(line.settings, kafka="127.0.0.1:1"), TOPICS, {})
+
+
+def show_certificate(line: Line, of: str) -> Settings:
+    """The settings by which a certificate says who we are; `of` is its file below the certificates' folder, or none."""
+    folder = line.broker.home.parent
+    files = [str(folder / f"{of}.{end}") for end in ("pem", "key")] if of else ["", ""]
+    security = KafkaSecurity("SSL", cafile=str(folder / "known" / "authority.pem"), certfile=files[0], keyfile=files[1])
+    return replace(line.settings, kafka=line.broker.mutual_address, security=security)
+
+
+def test_a_shop_moves_with_a_certificate_of_ours(line: Line, tmp_path: Path, jars: str) -> None:
+    settings = show_certificate(line, "known/shopferry")
+    folder = line.broker.home.parent / "known"
+    pem = tmp_path / "worker.pem"
+    pem.write_bytes((folder / "worker.key").read_bytes() + (folder / "worker.pem").read_bytes())
+    worker = {
+        "security.protocol": "SSL",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(folder / "authority.pem"),
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(pem),
+        "group.id": "mutual",
+        **{f"{what}.storage.topic": f"mutual_{what}" for what in ("config", "offset", "status")},
+    }
+    connect = Connect(tmp_path / "connect", jars, kafka=line.broker.mutual_address, own=worker)
+    same = Line(tmp_path / "mutual", replace(settings, connect=connect.url), line.broker, connect)
+    try:
+        connect.start()
+        same.register()
+        same.consumer("one")
+        outcome = phase_steps.run(same.settings, "contacts", "test", OPTIONS, lambda _: None)
+        assert outcome is not None and outcome.clean
+        same.legacy("UPDATE customers SET phone = '601 000 001'")
+        assert not phase_steps.compare(same.settings, "contacts").differences
+        assert sum(h.end for h in read_held(same.settings, TOPICS, {}).values()) > 100
+    finally:
+        same.close()
+        connect.kill()
+
+
+@pytest.mark.parametrize("of", ["", "unknown/shopferry"])
+def test_a_broker_that_does_not_accept_our_certificate_is_one_error(line: Line, of: str) -> None:
+    line.settings = show_certificate(line, of)
+    said = "does not accept our certificate"
+    for kind in (KafkaConsumer, KafkaAdminClient):
+        with pytest.raises(ConfigError, match=said):
+            open_client(kind, line.settings)
+    with pytest.raises(ConfigError, match=said):
+        Publisher(line.settings, partitions=2, replication=1)
+    one = line.consumer("one")
+    assert one.process
+    assert one.process.wait() == 1
+    assert one.text().count(said) == 1 and "Traceback" not in one.text()
+
+
+def test_who_a_certificate_names_and_may_do_nothing_is_told_so(line: Line) -> None:
+    line.settings = show_certificate(line, "known/stranger")
+    one = line.consumer("one")
+    assert one.process
+    assert one.process.wait() == 1
+    assert (
+        "forbids the user of our certificate what shopferry does (TopicAuthorizationFailedError): grant" in one.text()
+    )

@@ -36,7 +36,9 @@ def test_differences_are_listed_explained_and_repaired(flow: Flow, capsys: pytes
     masked = said(capsys, "difference", "list", "--rows", "--json")
     for text in (MAIL, DAMAGED):
         assert text not in rows + masked
-    listed = json.loads(said(capsys, "difference", "list", "--values", "--target", "shop.customer_order", "--json"))
+    listed = json.loads(
+        said(capsys, "difference", "list", "--values", "--why", "test", "--target", "shop.customer_order", "--json")
+    )
     assert {(d["key"], d["column"], d["expected"], d["found"]) for d in listed} == {
         (str(ONE), "guest_email", MAIL, DAMAGED),
         (str(TWO), "note", None, "damaged"),

@@ -141,7 +141,7 @@ def test_what_legacy_refuses_keeps_the_new_shop_open(
         new.execute("UPDATE shop.customer SET given_name = 'Jan', family_name = 'Odd' WHERE id = %s", (person,))
         until(lambda: quarantine.count_by_reason(legacy))
         assert legacy.execute(theirs, (account,)).fetchone() == (False, "10.0.0.1")
-        with pytest.raises(GateError, match="1 of 8 gates not met: nothing held back: 1 rows refused_by_constraint"):
+        with pytest.raises(GateError, match="1 of 9 gates not met: nothing held back: 1 rows refused_by_constraint"):
             roll_back(settings, "test")
         assert cli.main(["gates", "--json"]) == 1
         judged = {g["gate"]: g["met"] for g in json.loads(capsys.readouterr().out)}

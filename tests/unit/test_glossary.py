@@ -11,7 +11,7 @@ from shopferry.control.schema import SQL
 from shopferry.settings import PROJECT
 
 PAGE = (PROJECT / "docs" / "glossary.md").read_text()
-SCHEMA = (SQL / "schema.sql").read_text()
+SCHEMA = "".join((SQL / file).read_text() for file in ("schema.sql", "looked.sql"))
 ROWS = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith("| word")]
 CELLS = [row.rsplit("|", 2)[1] for row in ROWS]
 NAMES = sorted({name for cell in CELLS for name in re.findall(r"`([a-z_]+(?:\.\w+)*|[A-Z]\w+(?:\.\w+)+)`", cell)})

@@ -15,7 +15,7 @@ from typing import Any
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from shopferry import db
+from shopferry import db, shapes
 from shopferry.authoring import lookups, reach
 from shopferry.authoring.joins import Ways
 from shopferry.authoring.reach import Reached
@@ -24,10 +24,13 @@ from shopferry.db import Connection
 from shopferry.engine import captured, marks, mirror, statements, verdicts, witness
 from shopferry.engine.merge import Merger
 from shopferry.engine.mirror import MirrorTable
-from shopferry.errors import ConfigError
+from shopferry.errors import ConfigError, MappingError
 from shopferry.keys import name_or_expression
+from shopferry.privacy import columns
 from shopferry.rehearsal import rehearsal, sample
+from shopferry.route import personal
 from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
+from shopferry.route.personal import PLAIN, Category, Line
 from shopferry.route.route import Route
 from shopferry.settings import Settings
 from shopferry.stores import scratch
@@ -93,7 +96,7 @@ def try_mapping(settings: Settings, wanted: Wanted) -> Tried:
     units = Ways(route).find_units(unit)
     part = replace(route, units=units)
     with (
-        scratch.create(settings.target_dsn, f"shopferry_{route.name}"[:40] + "_try") as there,
+        scratch.create(settings.target_dsn, scratch.name_scratch(route.name, "try")) as there,
         db.connect(settings.source_dsn, "try") as legacy,
         db.connect(settings.target_dsn, "try") as shop,
     ):
@@ -109,6 +112,43 @@ def try_mapping(settings: Settings, wanted: Wanted) -> Tried:
                 )
                 reached = reach.read(legacy, ways, units, tables, keys, _find_plan(route))
             return _run(shop, target, part, ways, reached, keys, wanted)
+
+
+def conceal(tried: Tried, route: Route) -> Tried:
+    """Return the same for everybody's eyes: what the data map does not call nobody's, or what was bought, is a shape."""
+    try:
+        data_map, notes = personal.load(route), tried.notes
+    except MappingError as error:
+        data_map, notes = personal.DataMap(()), (*tried.notes, f"all values are shapes until {error}")
+    ours = columns.load_ours()
+
+    def mask(relation: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        schema_, _, table = relation.partition(".")
+        of = (ours, "ferry", "identity") if schema_ == "identity" else (data_map, schema_, table)
+        return {n: v if _is_open(of[0].find(*of[1:], n)) or v is None else shapes.mask(str(v)) for n, v in row.items()}
+
+    keys = tuple(
+        replace(
+            key,
+            sources={relation: [mask(relation, row) for row in rows] for relation, rows in key.sources.items()},
+            rows=[mask(tried.target, row) for row in key.rows],
+        )
+        for key in tried.keys
+    )
+    return replace(tried, keys=keys, notes=notes)
+
+
+def _is_open(line: Line | None) -> bool:
+    """Tell whether a column's values may be shown to who may run our commands."""
+    return line is not None and (
+        not line.category.of_people
+        or (line.category in {Category.PURCHASE, Category.LOYALTY} and line.pseudonym == PLAIN)
+    )
+
+
+def list_seen(tried: Tried) -> dict[str, list[str]]:
+    """List the keys whose rows are shown, by the mapping's target."""
+    return {tried.target: [key.key for key in tried.keys]}
 
 
 def _find_plan(route: Route) -> sample.Plan | None:
@@ -204,14 +244,14 @@ def _load(target: Connection, route: Route, reached: Reached) -> None:
         names = SQL(", ").join(map(Identifier, table.names))
         with target.transaction():
             target.execute(
-                SQL("CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
-                    names, table.base
-                )
+                SQL(
+                    "CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {}, NULL::boolean AS _gone FROM {} WITH NO DATA"
+                ).format(names, table.base)
             )
             with target.cursor() as cursor, cursor.copy(SQL("COPY incoming ({}) FROM STDIN").format(names)) as copy:
                 for row in rows.values():
                     copy.write_row(row)
-            target.execute(SQL("INSERT INTO {} ({}) TABLE incoming").format(table.base, names))
+            target.execute(SQL("INSERT INTO {0} ({1}) SELECT {1} FROM incoming").format(table.base, names))
             if name in route.witnessed:
                 [(known,)] = target.execute("SELECT now()::text").fetchall()
                 witness.book_copied(target, table, route.witnessed[name], "0/0", known)

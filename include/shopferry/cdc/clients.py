@@ -30,8 +30,12 @@ def naming_broker(settings: Settings) -> Iterator[None]:
     try:
         yield
     except AuthorizationError as error:
+        security = settings.security
+        who = (
+            "the user of our certificate" if security.certfile and not security.sasl else f"user {security.username!r}"
+        )
         raise ConfigError(
-            f"broker {settings.kafka} forbids user {settings.security.username!r} what shopferry does "
+            f"broker {settings.kafka} forbids {who} what shopferry does "
             f"({type(error).__name__}): grant the rights that docs/howto/secured-wire.md lists"
         ) from None
     except KafkaError as error:

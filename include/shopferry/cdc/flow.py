@@ -25,7 +25,7 @@ from shopferry.cdc.identities import find_refused
 from shopferry.cdc.replay import Replay
 from shopferry.control import locks, offsets
 from shopferry.control.offsets import Partition
-from shopferry.engine import marks, mirror
+from shopferry.engine import erased, marks, mirror
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import FencedError, TransientError
 from shopferry.retry import describe, is_transient, retrying
@@ -86,6 +86,7 @@ class Flow:
             if not (tables := mirror.load(target)):
                 raise TransientError("the mirror is not there yet: run `shopferry phase init`")
             marks.require_key(target, route)
+            erased.require_joined(source, target, route)
             with open_stream(self.settings, tuple(topics(route, tables)), target, self.name) as made:
                 if not made.shared:
                     self._stand_by(target)

@@ -19,7 +19,8 @@ from shopferry.errors import ConfigError, TransientError
 from shopferry.kafka_security import KafkaSecurity
 
 _PATIENCE_S = 10.0
-_HANDSHAKE, _AUTHENTICATE = (17, 1), (36, 0)  # key and version of SaslHandshake and SaslAuthenticate
+# Key and version of SaslHandshake, SaslAuthenticate and ApiVersions.
+_HANDSHAKE, _AUTHENTICATE, _VERSIONS = (17, 1), (36, 0), (18, 0)
 _OR = "or the extra of Airflow's connection kafka"
 
 
@@ -39,6 +40,8 @@ def require_accepted(servers: str, security: KafkaSecurity) -> None:
         with plain, _naming(server, security), _wrap(plain, host.strip("[]"), security) as sock:
             if security.sasl:
                 _sign_in(sock, security)
+            else:  # by TLS 1.3 a certificate of ours is refused after the handshake, where an answer is awaited
+                _ask(sock, _VERSIONS, b"")
         return
 
 

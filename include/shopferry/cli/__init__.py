@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from shopferry import logs
-from shopferry.cli import authoring, check, embedded, insight, move, privacy
+from shopferry.cli import authoring, check, embedded, insight, looks, move, privacy
 from shopferry.cli import requests as request_verbs
 from shopferry.control import differences, optouts, requests
 from shopferry.errors import ShopferryError
@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     logs.configure()
     try:
+        looks.require_why(args)
         return int(args.run(args))
     except ShopferryError as error:
         print(f"shopferry: {error}", file=sys.stderr)
@@ -134,6 +135,8 @@ def _add_route(verbs: Any) -> None:
         "--sample", type=_parse_count, default=5, help="how many to show of 200 at random, the odd ones first (5)"
     )
     one.add_argument("--explain", action="store_true", help="print PostgreSQL's plan for these keys as well")
+    one.add_argument("--values", action="store_true", help="show values of people as they are")
+    looks.add_why(one, always=False)
     tested = _add_verb(those, "test", authoring.route_test)
     tested.add_argument("case", nargs="*", help="only these: a phase, phase/entity or phase/entity/case (all)")
     drafted = _add_verb(those, "new", authoring.route_new)
@@ -153,7 +156,10 @@ def _add_reports(verbs: Any) -> None:
         "--customers", type=_parse_count, default=200, help="customers at random; the oddest come beside them (200)"
     )
     trial.add_argument(
-        "--pseudonymise", action="store_true", help="no real names, addresses, phones and e-mails in scratch"
+        "--real-data",
+        type=_parse_name,
+        metavar="NAME",
+        help="put real names, addresses, phones and e-mails into scratch; NAME decided it (pseudonyms)",
     )
     trial.add_argument("--who", help="who holds it (the account that runs this)")
 
@@ -165,8 +171,14 @@ def _add_reports(verbs: Any) -> None:
 def _add_privacy(verbs: Any) -> None:
     people = _add_group(verbs, "privacy", "What the route holds of people.")
     _add_verb(people, "draft", privacy.draft)
+    _add_verb(people, "sweep", privacy.sweep).add_argument(
+        "--dry-run", action="store_true", help="show what would go, and remove nothing"
+    )
     _add_verb(people, "record", privacy.record).add_argument(
         "--html", metavar="FILE", help="write the record as one HTML page as well"
+    )
+    _add_verb(people, "looks", looks.privacy_looks).add_argument(
+        "--limit", type=_parse_count, default=100, help="looks listed at most (100)"
     )
 
 
@@ -177,12 +189,13 @@ def _add_consents(verbs: Any) -> None:
     shown.add_argument("--values", action="store_true", help="show IP addresses as they are")
     for made in (shown, _add_verb(whose, "receipt", privacy.consent_receipt)):
         made.add_argument("key", help="the new shop's number of the person; `legacy:7`: of account 7 of legacy")
+        looks.add_why(made, always=True)
 
 
 def _add_requests(verbs: Any) -> None:
     """Add what people ask of the data held on them."""
     whose = _add_group(verbs, "person", "Who somebody is, in either store.")
-    _add_verb(whose, "find", request_verbs.person_find)
+    looks.add_why(_add_verb(whose, "find", request_verbs.person_find), always=True)
     those = _add_group(verbs, "request", "What people ask of the data held on them.")
     one = _add_verb(those, "open", request_verbs.request_open)
     one.add_argument("kind", choices=requests.KINDS, help="what is asked for")
@@ -259,6 +272,7 @@ def _add_verification(verbs: Any) -> None:
         "--rows", action="store_true", help="list rows, with the shapes of values, instead of counts"
     )
     differing.add_argument("--values", action="store_true", help="read the rows again and show their values")
+    looks.add_why(differing, always=False)
     differing.add_argument(
         "--state", action="append", choices=differences.STATES, help="of this state (open; repeatable)"
     )
@@ -317,6 +331,10 @@ def _add_backup(verbs: Any) -> None:
 def _add_switch(verbs: Any) -> None:
     """Add what moves the shop: the way back, gates, cutover, rollback, the end."""
     _add_verb(verbs, "arm", move.arm)
+    taken = _add_verb(verbs, "accept", move.accept)
+    taken.add_argument("area", help="the area, as [cutover.acceptance] in route.toml names it")
+    taken.add_argument("--note", required=True, help="what was looked at")
+    taken.add_argument("--who", help="who accepts it (the account that runs this)")
     _add_verb(verbs, "gates", move.gates)
     switch = _add_verb(verbs, "cutover", move.cutover)
     switch.add_argument(
@@ -326,7 +344,20 @@ def _add_switch(verbs: Any) -> None:
         made.add_argument("--who", help="who decided it (the account that runs this)")
     ending = _add_verb(verbs, "finish", move.finish)
     ending.add_argument("route", help="the route's name, so that nobody ends another one")
+    ending.add_argument(
+        "--keep-dumps",
+        type=_parse_name,
+        metavar="NAME",
+        help="who keeps the dumps beyond the end (no one: they are deleted)",
+    )
+    ending.add_argument("--until", type=date.fromisoformat, metavar="DATE", help="the last day on which they are kept")
     ending.add_argument("--approved-by", nargs=2, required=True, metavar="NAME", help="the two people who approved it")
+
+
+def _parse_name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: say who decided it")
+    return text.strip()
 
 
 def _parse_source(text: str) -> str:

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from shopferry.cli import looks
 from shopferry.cli.output import show
 from shopferry.errors import ConfigError
+from shopferry.route.route import Route
 from shopferry.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,11 +35,16 @@ def route_check(args: argparse.Namespace) -> int:
 
 def route_try(args: argparse.Namespace) -> int:
     """Run one mapping on some keys of legacy, into a scratch database that is dropped, and print its rows beside their sources.
-    For a developer's terminal: values of people are printed as they are, and never logged. Exit 1 when no key was found."""
+    Values of people are shapes, unless --values. Exit 1 when no key was found."""
     from shopferry.authoring import tryout
 
     wanted = tryout.Wanted(args.entity, tuple(args.keys or ()), args.sample, args.explain)
-    tried = tryout.try_mapping(Settings.load(), wanted)
+    settings = Settings.load()
+    tried = tryout.try_mapping(settings, wanted)
+    if args.values:
+        looks.book(args, tryout.list_seen(tried))
+    else:
+        tried = tryout.conceal(tried, Route.load(settings.route))
     if args.json:
         print(json.dumps(asdict(tried), indent=2, default=str, ensure_ascii=False))
     else:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from shopferry import db
+from shopferry.cli import looks
 from shopferry.cli.output import name_who, publish_report, show
 from shopferry.control import differences, quarantine
 from shopferry.engine import pair
@@ -161,6 +162,7 @@ def difference_list(args: argparse.Namespace) -> int:
     now = []
     for phase in dict.fromkeys(e.phase for e in found):
         now += phase_steps.read_values(settings, phase, [e.difference for e in found if e.phase == phase])
+    looks.book(args, {target: sorted({d.key for d in now if d.target == target}) for target in {d.target for d in now}})
     show(args, now, ["layer", "target", "key", "column", "kind", "expected", "found"])
     return 0
 

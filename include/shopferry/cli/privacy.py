@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from shopferry import db
+from shopferry.cli import looks
 from shopferry.cli.output import show
 from shopferry.errors import ConfigError
 from shopferry.privacy import consents
@@ -71,9 +72,33 @@ def record(args: argparse.Namespace) -> int:
     return 0
 
 
+def sweep(args: argparse.Namespace) -> int:
+    """Remove what the move has kept of people beyond its period, and show what stays until when; exit 1 when something past
+    its period stays, or a place cannot be looked at."""
+    from shopferry.privacy import retention
+
+    done = retention.sweep(Settings.load(), dry=args.dry_run)
+    rows = [{"place": h.place, "what": h.what, "count": h.count, "since": h.since} for h in done.due]
+    if args.json:
+        past = [f"{h.place}: {h.what}" for h in done.past]
+        told = {"places": list(map(asdict, done.places)), "due": rows, "past": past, "away": done.away}
+        print(json.dumps(told, indent=2, default=_make_plain, ensure_ascii=False))
+    else:
+        if args.dry_run:
+            print("would go, and what is past its period" if rows else "nothing would go")
+            if rows:
+                show(args, rows)
+        show(args, done.places)
+    for held in () if args.dry_run else done.past:
+        print(f"past its period since {held.until:%Y-%m-%d}: {held.place}: {held.what}, {held.count}", file=sys.stderr)
+    for clause in done.away:
+        print(f"not looked at: {clause}", file=sys.stderr)
+    return 1 if done.away or (done.past and not args.dry_run) else 0
+
+
 def consent_show(args: argparse.Namespace) -> int:
     """Show one person's consents, and the acts that led to them, oldest first; IP addresses as shapes, unless --values."""
-    found = consents.conceal(_read_consents(args.key), values=args.values)
+    found = consents.conceal(_read_consents(args), values=args.values)
     if args.json:
         told = {"person": found.person, "state": found.state, "chain": found.chain}
         print(json.dumps(told, indent=2, default=_make_plain, ensure_ascii=False))
@@ -89,15 +114,18 @@ def consent_receipt(args: argparse.Namespace) -> int:
     """Print one person's consents as a receipt, after ISO/IEC TS 27560:2023: JSON, with no address but its mark."""
     from shopferry.privacy import receipt
 
-    print(json.dumps(receipt.make(_read_consents(args.key)), indent=2, ensure_ascii=False))
+    print(json.dumps(receipt.make(_read_consents(args)), indent=2, ensure_ascii=False))
     return 0
 
 
-def _read_consents(key: str) -> consents.Consents:
+def _read_consents(args: argparse.Namespace) -> consents.Consents:
+    """Read one person's consents, and book that they are looked at."""
     settings = Settings.load()
     with db.connect(settings.target_dsn, "consents") as shop, shop.transaction():
         shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        return consents.read(shop, Route.load(settings.route), key)
+        found = consents.read(shop, Route.load(settings.route), args.key)
+    looks.book(args, {"shop.person": [found.person]})
+    return found
 
 
 def _make_plain(value: object) -> object:

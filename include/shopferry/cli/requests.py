@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from shopferry import shapes
+from shopferry.cli import looks
 from shopferry.cli.output import name_who, show
 from shopferry.control import requests
 from shopferry.control.requests import Opening
@@ -22,12 +23,15 @@ _LISTED = ("id", "kind", "received", "due", "days_left", "state", "decided_by")
 
 
 def person_find(args: argparse.Namespace) -> int:
-    """Find the accounts of an e-mail or a number, which is asked for, or read from standard input; stores nothing."""
+    """Find the accounts of an e-mail or a number, which is asked for, or read from standard input; books who was found."""
     typed = (getpass.getpass("e-mail or number: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
     if not typed:
         raise ConfigError("nothing was typed: give the e-mail or the number on standard input")
     with open_stores(Settings.load(), "person find") as s:
         found = reception.find(s, typed)
+    looks.book(
+        args, {f"{store}.person": [a.key for a in found if a.store == store] for store in {a.store for a in found}}
+    )
     show(args, [{"key": f"{a.store}:{a.key}", "called": shapes.mask(a.called)} for a in found])
     return 0
 

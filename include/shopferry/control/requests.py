@@ -11,7 +11,7 @@ from typing import Any
 from psycopg.rows import class_row
 
 from shopferry.control.schema import SQL
-from shopferry.db import Connection, load_queries
+from shopferry.db import Connection, exists, load_queries
 from shopferry.errors import ConfigError
 
 _Q = load_queries(SQL / "requests.sql")
@@ -74,6 +74,11 @@ def load_all(conn: Connection, route: str) -> list[Request]:
     """Load all requests of a route, in their order."""
     with conn.cursor(row_factory=class_row(Request)) as cur:
         return cur.execute(_Q["all"], {"route": route}).fetchall()
+
+
+def list_running(conn: Connection, route: str) -> list[int]:
+    """List the numbers of the requests that run now; none before `phase init`."""
+    return [r.id for r in load_all(conn, route) if r.state == "running"] if exists(conn, "ferry.request") else []
 
 
 def load_of_same(conn: Connection, request: int) -> list[Request]:

@@ -8,7 +8,7 @@ from shopferry.control import locks
 from shopferry.db import Connection, exists
 from shopferry.errors import ConfigError
 
-VERSION = 11
+VERSION = 14
 SQL = Path(__file__).parent / "sql"
 
 
@@ -26,7 +26,7 @@ def install_control(conn: Connection) -> None:
         if row and row[0] > VERSION:
             raise ConfigError(f"control schema is version {row[0]}, this shopferry knows {VERSION}: upgrade shopferry")
     _require_fence_ours(conn)
-    for file in ("schema.sql", "fence.sql", "erased.sql"):
+    for file in ("schema.sql", "looked.sql", "fence.sql", "erased.sql"):
         conn.execute((SQL / file).read_bytes())
     conn.execute(
         "INSERT INTO ferry.meta (version) VALUES (%s) ON CONFLICT (singleton) DO UPDATE SET version = excluded.version",
@@ -59,9 +59,14 @@ def _require_fence_ours(conn: Connection) -> None:
 
 
 def require_free(conn: Connection, *names: str) -> None:
-    """Raises ConfigError when the database has a schema by one of these names, which are to be ours."""
+    """Raises ConfigError when the database has a schema by one of these names, which are to be ours.
+
+    One that holds nothing but the book of looks is ours: a mapping may be tried on legacy's rows before anything is installed.
+    """
     rows = conn.execute(
-        "SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s) ORDER BY 1", (list(names),)
+        "SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s) AND NOT (nspname = 'ferry' "
+        "AND coalesce(obj_description(to_regclass('ferry.looked'), 'pg_class') LIKE 'Table of shopferry:%%', false)) ORDER BY 1",
+        (list(names),),
     ).fetchall()
     if rows:
         raise ConfigError(

@@ -11,16 +11,16 @@ from shopferry.cdc.proof import await_applied, broker_ends
 from shopferry.control import backups, differences, gates, offsets, optouts, phases, quarantine, rehearsals, routes
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
-from shopferry.cutover import losses, sequences, servers, way_back
+from shopferry.cutover import acceptance, losses, sequences, servers, way_back
 from shopferry.cutover.turn import Turn
 from shopferry.engine.pair import Stores, open_stores
-from shopferry.errors import GateError, ShopferryError
+from shopferry.errors import ConfigError, GateError, ShopferryError
 from shopferry.route import settings as route_settings
 from shopferry.route.route import Route
 from shopferry.route.settings import STORES, Terms
 from shopferry.settings import Settings
 from shopferry.stores import fence
-from shopferry.verify import unlogged
+from shopferry.verify import returned, unlogged
 
 SIGN_OF_LIFE_S = 15.0
 LAG_LIMIT_S = 10.0  # as long as the switch waits for the stream while nobody can write
@@ -49,8 +49,10 @@ def _judge(s: Stores, settings: Settings, terms: Terms) -> list[Gate]:
         _phases(s),
         _verified(s, terms),
         _unlogged(s),
+        _erased(s),
         _differences(s),
         _quarantine(s, terms),
+        acceptance.judge(s, terms),
         _optouts(s, terms),
         _backups(s),
         # In this order: the first waits, and meanwhile the consumer may have stopped.
@@ -87,6 +89,7 @@ def _judge_back(s: Stores, settings: Settings, terms: Terms) -> list[Gate]:
     if routes.is_installed(s.target):
         judged += [
             judge_held_back(s, terms),
+            _erased(s),
             _trend(s),
             servers.old_transactions(s, terms),
             sequences.gate(sequences.numberings(s.target, s.route)),
@@ -181,6 +184,20 @@ def _unlogged(s: Stores) -> Gate:
         f"since the verification {evidence}" if found else evidence,
         "`shopferry verify`, then `shopferry repair` of what differs: the stream knows nothing of it",
     )
+
+
+def _erased(s: Stores) -> Gate:
+    """Judge whether who was erased is in neither store: a store that was restored from a backup has them again."""
+    try:
+        found = returned.find(s.source, s.target, s.route)
+    except ConfigError as error:  # without the key of marks nobody can be known
+        return Gate("erased stay erased", False, str(error), "give the key of before")
+    told = [f"{one.store}'s ledger lacks {one.lacking:,} rows" for one in found if one.lacking]
+    for one in found:
+        for relation in dict.fromkeys(r for r, _, _ in one.rows):
+            told.append(f"{one.store} holds {sum(r == relation for r, _, _ in one.rows):,} erased rows of {relation}")
+    evidence = "; ".join(told[:_NAMED]) or ("no erased row stands in either store" if found else "nobody was erased")
+    return Gate("erased stay erased", not told, evidence, f"a store was restored from a backup: {returned.REMEDY}")
 
 
 def _differences(s: Stores) -> Gate:

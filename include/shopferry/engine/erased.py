@@ -9,23 +9,48 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from psycopg.sql import SQL, Identifier, Literal
 
-from shopferry.control import erasures
+from shopferry.control import erasures, requests
 from shopferry.control.erasures import Erased
 from shopferry.db import Connection
-from shopferry.engine import marks
+from shopferry.engine import marks, mirror
 from shopferry.engine.mirror import MirrorTable
-from shopferry.keys import key_text, write_key
+from shopferry.errors import PhaseError
+from shopferry.keys import key_text, match_keys, write_key
+from shopferry.route.route import Route
 
 BARRED = -1  # the generation of rows in `incoming` that are gone because they were erased, whatever legacy says
 _NUMBER = re.compile(r"[+()/. 0-9-]{7,}")
 _DIGITS = 9  # of a number without its country
 _TEXTS = ("text", "character varying", "character(")
+_SLICE = 10_000  # keys that are asked for at once
+# The tables of a schema that have a primary key: columns, types, which are texts, which are of the key.
+_COLUMNS = """
+SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+       format_type(a.atttypid, NULL) IN ('text', 'character varying', 'character'),
+       coalesce(array_position(i.indkey::int2[], a.attnum), -1)
+FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = to_regnamespace(quote_ident(%s)) AND c.relname = ANY(%s) ORDER BY c.relname, a.attnum
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where rows of a relation of the ledger stand: a store's own table, or the live rows of a mirror of it."""
+
+    relation: str  # as the ledger names it
+    table: Identifier
+    key: tuple[str, ...]
+    types: tuple[str, ...]  # of the key's columns
+    texts: tuple[str, ...]
+    mirrored: bool = False
 
 
 def mark_row(row: Mapping[str, Any], texts: Sequence[str], contacts: Iterable[str]) -> frozenset[str]:
@@ -47,8 +72,13 @@ def find_barred(
     found: dict[int, dict[str, Any] | None] = {}
     for position, (table, key, text) in enumerate(rows if noted else ()):
         if (erased := noted.get((table.relation, key))) and is_same(erased, list_texts(table), row := json.loads(text)):
-            found[position] = None if erased.clears is None else row | dict(erased.clears)
+            found[position] = None if erased.clears is None else row | _write(erased.clears)
     return found
+
+
+def _write(clears: Mapping[str, Any]) -> dict[str, str | None]:
+    """Write what is left in columns as an event has it: JSON as a text."""
+    return {name: left if left is None or isinstance(left, str) else json.dumps(left) for name, left in clears.items()}
 
 
 def bar_incoming(target: Connection, route: str, table: MirrorTable) -> None:
@@ -72,6 +102,64 @@ def bar_incoming(target: Connection, route: str, table: MirrorTable) -> None:
             target.execute(
                 SQL("UPDATE pg_temp.incoming i SET {} WHERE {} = {}").format(assign, key, Literal(rows[position][0]))
             )
+
+
+def require_joined(source: Connection, target: Connection, route: Route) -> None:
+    """Raise PhaseError when one store's ledger lacks rows of the other's: it was restored, and would let them in again."""
+    legacy, shop = (target, source) if route.reverse else (source, target)
+    at_work = requests.list_running(shop, route.base_name)
+    for store, conn, other in (("legacy", legacy, shop), ("the new shop", shop, legacy)):
+        if lacking := erasures.count_lacking(conn, other, route.base_name, at_work):
+            raise PhaseError(
+                f"{lacking} rows that were erased are not in the ledger of {store}, which was restored from a backup: run "
+                "`shopferry request reapply`, then begin again"
+            )
+
+
+def list_places(conn: Connection, store: str, schema: str, relations: Collection[str]) -> Iterator[Place]:
+    """List where a store has rows of these relations: its own tables, which lie in `schema`, and its mirror of the other's."""
+    own = sorted(r.removeprefix(f"{store}.") for r in relations if r.startswith(f"{store}."))
+    rows = conn.execute(_COLUMNS, (schema, own)).fetchall()
+    for table in dict.fromkeys(r[0] for r in rows):
+        mine = [r for r in rows if r[0] == table]
+        key = sorted((r for r in mine if r[4] >= 0), key=lambda r: r[4])
+        yield Place(
+            f"{store}.{table}",
+            Identifier(schema, table),
+            tuple(r[1] for r in key),
+            tuple(r[2] for r in key),
+            tuple(r[1] for r in mine if r[3] and r[4] < 0),
+        )
+    for copy in mirror.load(conn).values():
+        if copy.relation in relations:
+            kinds = {c.name: c.type for c in copy.columns}
+            types = tuple(kinds[name] for name in copy.key)
+            yield Place(copy.relation, copy.view, copy.key, types, tuple(list_texts(copy)), mirrored=True)
+
+
+def find_holding(conn: Connection, place: Place, noted: Mapping[str, Erased]) -> list[str]:
+    """Find the keys of rows that hold again what was erased; `noted` are the ledger's rows of this relation, by key.
+
+    A row that an erasure would leave as it is holds nothing: what the data map keeps is there for good.
+    """
+    by_clears: dict[str | None, list[str]] = {}
+    for key, row in noted.items():
+        by_clears.setdefault(None if row.clears is None else json.dumps(dict(row.clears)), []).append(key)
+    found = []
+    for clears, keys in by_clears.items():
+        for n in range(0, len(keys), _SLICE):
+            rows = conn.execute(
+                SQL("SELECT {}, to_jsonb(t) FROM {} t WHERE {} AND {}").format(
+                    key_text(place.key, "t"),
+                    place.table,
+                    match_keys(place.key, place.types, keys[n : n + _SLICE], "t"),
+                    SQL("true")
+                    if clears is None
+                    else SQL("to_jsonb(jsonb_populate_record(t, {})) <> to_jsonb(t)").format(Literal(clears)),
+                )
+            )
+            found += [key for key, row in rows.fetchall() if is_same(noted[key], place.texts, row)]
+    return sorted(found)
 
 
 def name_key(table: MirrorTable, key: bytes) -> str:

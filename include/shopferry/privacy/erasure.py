@@ -24,10 +24,10 @@ from shopferry.control import backups, erasures, locks, mark_key, offsets, phase
 from shopferry.control.erasures import Erased
 from shopferry.control.phases import State
 from shopferry.db import Connection, exists
-from shopferry.engine import erased, marks
+from shopferry.engine import erased, marks, mirror
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import PhaseError, VerificationError
-from shopferry.keys import key_text
+from shopferry.keys import key_text, match_keys
 from shopferry.privacy import columns, copies, erasure_plan, person, search
 from shopferry.privacy.erasure_plan import TableErasure
 from shopferry.privacy.person import Questions
@@ -148,7 +148,7 @@ def _note_rows(one: Erasure) -> dict[str, Any]:
         conn = one.connection(store)
         with conn.transaction():
             person.stage(conn, one.asked, store, one.persons[store])
-            rows, contacts = _read_rows(conn, one.plans[store])
+            rows, contacts = _read_rows(one, conn, store)
         requests.keep_values(one.stores.target, one.number, [(CONTACT, v) for v in sorted(contacts)])
         one.note(rows)
         counts[store] = len(rows)
@@ -157,10 +157,12 @@ def _note_rows(one: Erasure) -> dict[str, Any]:
     return counts
 
 
-def _read_rows(conn: Connection, plans: Sequence[TableErasure]) -> tuple[list[Erased], set[str]]:
+def _read_rows(one: Erasure, conn: Connection, store: str) -> tuple[list[Erased], set[str]]:
     """Read the staged person's rows: as the ledger notes them, and the values of their contact columns."""
     rows, contacts = [], set()
-    for plan in plans:
+    # A mirror holds fewer texts of a row than the store, so all of them together have another mark there.
+    copied = {t.relation: erased.list_texts(t) for s in _flows(one) for t in mirror.load(s.target).values()}
+    for plan in one.plans[store]:
         query = SQL("SELECT {}, to_jsonb(t) FROM {} t JOIN {} p ON {}").format(
             key_text(plan.key, "t"), plan.name, plan.theirs, plan.matches
         )
@@ -168,7 +170,8 @@ def _read_rows(conn: Connection, plans: Sequence[TableErasure]) -> tuple[list[Er
             contacts |= {str(row[c]) for c in plan.contacts if row[c]}
             if plan.statement:
                 made = erased.mark_row(row, plan.texts, plan.contacts)
-                rows.append(Erased(plan.relation, key, made, None if plan.deletes else plan.clears))
+                made |= erased.mark_row(row, copied.get(plan.relation, ()), ())
+                rows.append(Erased(plan.relation, key, made, plan.clear(row)))
     return rows, contacts
 
 
@@ -190,7 +193,7 @@ def _erase_open(one: Erasure) -> dict[str, Any]:
     """Erase them in the store that is open, in one transaction; what was born since they were noted, too."""
     with writing(one, one.open) as conn:
         person.stage(conn, one.asked, one.open, one.persons[one.open])
-        rows, contacts = _read_rows(conn, one.plans[one.open])
+        rows, contacts = _read_rows(one, conn, one.open)
         counts = execute(conn, one.plans[one.open])
     requests.keep_values(one.stores.target, one.number, [(CONTACT, v) for v in sorted(contacts)])
     one.note(rows)
@@ -245,20 +248,17 @@ def execute(conn: Connection, plans: Sequence[TableErasure]) -> dict[str, Any]:
 
 def erase_noted(conn: Connection, plan: TableErasure, noted: Mapping[tuple[str, str], Erased]) -> int:
     """Erase the rows of one table that hold what was erased; returns how many."""
-    keys = [key for relation, key in noted if relation == plan.relation]
-    if not keys or not plan.statement:
+    mine = {key: row for (relation, key), row in noted.items() if relation == plan.relation}
+    if not mine or not plan.statement:
         return 0
-    rows = conn.execute(
-        SQL("SELECT {0}, to_jsonb(t) FROM {1} t WHERE {0} = ANY(%s)").format(key_text(plan.key, "t"), plan.name),
-        (keys,),
-    ).fetchall()
-    theirs = [key for key, row in rows if erased.is_same(noted[plan.relation, key], plan.texts, row)]
+    store, _, _ = plan.relation.partition(".")
+    [place] = [p for p in erased.list_places(conn, store, plan.table[0], [plan.relation]) if not p.mirrored]
+    theirs = erased.find_holding(conn, place, mine)
     names = SQL(", ").join(SQL("t.{}").format(Identifier(k)) for k in plan.key)
     conn.execute(
-        SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} t WHERE {} = ANY(%s)").format(
-            plan.theirs, names, plan.name, key_text(plan.key, "t")
-        ),
-        (theirs,),
+        SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} t WHERE {}").format(
+            plan.theirs, names, plan.name, match_keys(place.key, place.types, theirs, "t")
+        )
     )
     return conn.execute(plan.statement).rowcount
 
@@ -293,12 +293,13 @@ def _sweep(one: Erasure) -> dict[str, Any]:
 
 
 def _trim(one: Erasure) -> dict[str, Any]:
-    """Trim the topics to what both directions have applied."""
-    found = {}
+    """Trim the topics to what both directions have applied; tells how many partitions, or what keeps their records."""
+    stays = "the embedded broker deletes no records: they stand until its next start"
+    found: dict[str, Any] = {}
     for s in _flows(one):
         settings = one.settings.reversed if s.route.reverse else one.settings
         applied = offsets.load(s.target, s.route.name)
-        found[s.route.name] = len(applied) if broker.trim(settings, applied) else "the broker deletes no records"
+        found[s.route.name] = len(applied) if broker.trim(settings, applied) else stays
     return found
 
 
@@ -358,8 +359,13 @@ def _write_certificate(one: Erasure, who: str, done: Mapping[str, Any]) -> dict[
         "open store": one.open,
         "steps": dict(done),
         "backups that still hold the person": [
-            {"store": b.store, "taken": b.taken.isoformat(timespec="seconds")}
+            {
+                "store": b.store,
+                "taken": b.taken.isoformat(timespec="seconds"),
+                "until": b.keep_until.isoformat(timespec="seconds"),
+            }
             for b in backups.list_all(one.stores.target, one.route)
+            if b.removed is None
         ],
     }
 

@@ -1,18 +1,21 @@
 """Masked views: the new shop's rows as care may see them, made of the data map, in schema `ferry_masked`.
 
+Nobody reads the views of tables with people's data: care asks the functions of `one_person`, for one person at a time.
 A column that holds people's data is shown as its shape where it is a text, and not at all where it is not. What somebody has
 bought, earned and agreed to is shown: without it nobody can be helped.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from psycopg.sql import SQL, Composable, Identifier
+from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, MappingError
+from shopferry.privacy import one_person
 from shopferry.route.personal import PLAIN, Category, DataMap, Line
 from shopferry.route.route import Route
 from shopferry.settings import routes_dir
@@ -25,17 +28,37 @@ _SHOWN = (Category.PURCHASE, Category.LOYALTY, Category.CONSENT)
 _PLAIN = {"S", "N", "D", "B", "E", "T"}  # pg_type.typcategory: text, number, time, boolean, enum, interval
 
 
-def create(shop: Connection, route: Route, data_map: DataMap) -> list[str]:
-    """Make the schema anew, in the caller's transaction; returns the names of its views.
+@dataclass(frozen=True)
+class Made:
+    """What stands in the schema: views that hold nothing of people, functions as GRANT names them, the market's view if any."""
+
+    views: list[str]
+    functions: list[Composed]
+    market: list[str]
+
+
+def create(shop: Connection, route: Route, data_map: DataMap) -> Made:
+    """Make the schema anew, in the caller's transaction.
 
     Raises ConfigError for a schema of that name that is not ours, or views that others have built on; MappingError for a
-    `market.sql` that does not run.
+    `market.sql` or `person.sql` that does not run.
     """
     drop(shop)
     shop.execute(_SQL.read_bytes())
-    made = [_make_view(shop, entity, data_map) for entity in route.entities if _is_of_shop(entity, route)]
+    made, persons = Made([], [], []), one_person.load_persons(shop, route)
+    for entity in route.entities:
+        schema, _, table = entity.partition(".")
+        if schema == route.shop_schema:
+            shown, of_people = _make_view(shop, schema, table, data_map)
+            if of_people:
+                table_name = Identifier(schema, table)
+                made.functions.extend(
+                    one_person.make_functions(shop, SCHEMA, table_name, (schema, table), shown, persons)
+                )
+            else:
+                made.views.append(table)
     if (file := routes_dir() / route.name / MARKET).exists():
-        made.append(_make_market(shop, file, f"{route.name}/{MARKET}"))
+        made.market.append(_make_market(shop, file, f"{route.name}/{MARKET}"))
     return made
 
 
@@ -50,6 +73,7 @@ def drop(shop: Connection) -> bool:
         raise ConfigError(f"schema {SCHEMA} stands in {shop.info.dbname} and is not of shopferry: rename it")
     views = [SQL("{}.{}").format(Identifier(SCHEMA), Identifier(name)) for name in _list_views(shop)]
     try:
+        one_person.drop_functions(shop, SCHEMA)
         if views:
             shop.execute(SQL("DROP VIEW {}").format(SQL(", ").join(views)))
         shop.execute(SQL("DROP FUNCTION IF EXISTS {}.mask(text)").format(Identifier(SCHEMA)))
@@ -68,25 +92,22 @@ def _list_views(shop: Connection) -> list[str]:
     return [str(name) for (name,) in rows]
 
 
-def _is_of_shop(entity: str, route: Route) -> bool:
-    return entity.partition(".")[0] == route.shop_schema
-
-
-def _make_view(shop: Connection, entity: str, data_map: DataMap) -> str:
-    schema, _, table = entity.partition(".")
+def _make_view(shop: Connection, schema: str, table: str, data_map: DataMap) -> tuple[list[Composable], bool]:
+    """Make the view of one table; returns what it selects, and whether a column is of people, or nobody knows of what."""
     columns = shop.execute(
         """SELECT a.attname, format_type(a.atttypid, NULL), t.typcategory
            FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
            WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum""",
         (f"{Identifier(schema).as_string(shop)}.{Identifier(table).as_string(shop)}",),
     ).fetchall()
-    shown = [_show(name, kind, family, data_map.find(schema, table, name)) for name, kind, family in columns]
+    lines = {name: data_map.find(schema, table, name) for name, _, _ in columns}
+    shown = [_show(name, kind, family, lines[name]) for name, kind, family in columns]
     shop.execute(
         SQL("CREATE VIEW {}.{} WITH (security_barrier) AS SELECT {} FROM {}.{}").format(
             Identifier(SCHEMA), Identifier(table), SQL(", ").join(shown), Identifier(schema), Identifier(table)
         )
     )
-    return table
+    return shown, any(line is None or line.category.of_people for line in lines.values())
 
 
 def _show(name: str, kind: str, family: str, line: Line | None) -> Composable:

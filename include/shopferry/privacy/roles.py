@@ -1,9 +1,9 @@
 """Who may see what in the new shop: four roles of the database, to be granted to people. None of them may write.
 
     ferry_view_<route>    counts, states and reasons: columns of our own tables that hold nothing of people, and no keys
-    ferry_care_<route>    rows of the new shop, masked
+    ferry_care_<route>    rows of the new shop, masked, one person at a time: each look is booked
     ferry_market_<route>  those who may be written to, by the route's `market.sql`
-    ferry_dpo_<route>     everything of ours and of the tables that the route fills, unmasked
+    ferry_dpo_<route>     everything of ours, looks too, and of the tables that the route fills, unmasked
 
 Roles are of the whole cluster, so they carry the route's name, and a comment by which they are known as ours.
 """
@@ -29,7 +29,7 @@ KINDS = ("view", "care", "market", "dpo")
 _OURS = "shopferry: "
 _SAYS = {
     "view": "sees counts and reasons of a migration, nothing of people",
-    "care": "sees the new shop's rows, masked",
+    "care": "sees the new shop's rows, masked, one person at a time",
     "market": "sees those who may be written to",
     "dpo": "sees everything of a migration",
 }
@@ -69,12 +69,14 @@ def create(shop: Connection, route: Route) -> list[tuple[str, str]]:
     with shop.transaction():
         locks.lock_schema(shop)
         _ensure_roles(shop, names)
-        views = masked.create(shop, route, personal.load(route))
+        made = masked.create(shop, route, personal.load(route))
         for schema in ("ferry", "mirror", route.shop_schema):
             _revoke(shop, schema, names.values())
         _grant_view(shop, names["view"])
-        _grant(shop, names["care"], masked.SCHEMA, [v for v in views if v != "market"])
-        _grant(shop, names["market"], masked.SCHEMA, [v for v in views if v == "market"])
+        _grant(shop, names["care"], masked.SCHEMA, made.views)
+        for function in made.functions:
+            shop.execute(SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(function, Identifier(names["care"])))
+        _grant(shop, names["market"], masked.SCHEMA, made.market)
         shop_tables = [e.partition(".")[2] for e in route.entities if e.startswith(f"{route.shop_schema}.")]
         _grant(shop, names["dpo"], route.shop_schema, shop_tables)
         for schema in ("ferry", "mirror"):

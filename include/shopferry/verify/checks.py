@@ -160,6 +160,9 @@ psql, in the shop's database, as it stands. It yields `key` and `found` as text,
 is about several tables. `found` tells counts, sums and states, never whose they are: it is shown to everybody. All checks of
 a phase run in one snapshot, in which mirror and shop belong together: they are exact while the stream goes on. They compare
 with legacy as long as it is the store that is written to; after the cutover the new shop has rows of its own.
+
+One check is every route's and no file: `privacy_erased`, severity `error`. No row of legacy, mirror or new shop holds what
+[was erased](../howto/requests.md#a-store-that-was-restored-from-a-backup); if one does, `shopferry request reapply`.
 """
 
 

@@ -15,12 +15,13 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from shopferry import db
+from shopferry import keys as keys_
 from shopferry.control.differences import Difference
 from shopferry.db import Connection
 from shopferry.engine import mirror
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import TransientError
-from shopferry.keys import key_parts, key_range, key_ranges, key_text
+from shopferry.keys import key_range, key_ranges, key_text
 
 RANGE = 10_000  # keys per checksum
 STRETCH = 20  # ranges after which what differs is judged and booked: what a verification that dies has to do again
@@ -90,14 +91,7 @@ def _find_encoding(conn: Connection) -> str | None:
 def match_keys(table: MirrorTable, keys: Iterable[str], *, in_source: bool) -> Composed:
     """The condition for rows with these keys, in legacy's table or in the mirror's, which the key's index can serve."""
     kinds = {c.name: c.legacy_type if in_source else c.type for c in table.columns}
-    rows = [key_parts(table.key, k) for k in sorted(keys)]
-    columns = [
-        SQL("{}::{}[]").format(Literal([row[n] for row in rows]), SQL(kinds[name])) for n, name in enumerate(table.key)
-    ]
-    if len(table.key) == 1:
-        return SQL("{} = ANY({})").format(Identifier(table.key[0]), columns[0])
-    names = SQL(", ").join(map(Identifier, table.key))
-    return SQL("({}) IN (SELECT * FROM unnest({}))").format(names, SQL(", ").join(columns))
+    return keys_.match_keys(table.key, [kinds[name] for name in table.key], keys)
 
 
 def _cut_stretches(

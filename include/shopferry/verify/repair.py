@@ -67,7 +67,7 @@ def repair(
         open_now = verify_rows(stores.source, shop, route, phase, to_mend, await_applied)
     remaining = open_now
     if len(to_mend) < len(found):
-        remaining = open_now + judge(shop, route, phase)[1]
+        remaining = open_now + judge(stores.source, shop, route, phase)[1]
     left = {_row(d) for d in remaining}
     mended, seconds = sorted({_row(d) for d in found} - left), time.monotonic() - started
     with shop.transaction():

@@ -27,7 +27,7 @@ from shopferry.engine import mirror
 from shopferry.errors import PhaseError
 from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
 from shopferry.route.route import Route
-from shopferry.verify import checks, checksums, differ, identities, unlogged
+from shopferry.verify import checks, checksums, differ, identities, returned, unlogged
 from shopferry.verify.accounting import Account, account, list_counting
 from shopferry.verify.checks import Breach
 from shopferry.verify.checksums import Part
@@ -74,7 +74,8 @@ def verify(
 ) -> Verification:
     """Compare all layers of one phase online and record what differs in ferry.difference, the outcome in ferry.verification.
 
-    Commits what it books itself, as the comparison spans several snapshots. One of a phase at a time: a second one waits.
+    Raises ConfigError without the key of marks where somebody was erased. Commits what it books itself, as the comparison
+    spans several snapshots. One of a phase at a time: a second one waits.
     """
     with locks.verifying(target, route.name, phase):
         if lost := target_shape.find_lost(target, route.name, [u.target for u in route.of(phase)]):
@@ -82,11 +83,12 @@ def verify(
                 f"the tables that phase {phase} fills are others than when it was installed: {'; '.join(lost)}. Mend the "
                 "mapping and `shopferry phase init`, or give the column back"
             )
+        returned.require_key(source, target, route)
         files = unlogged.load_files(source, route, route.tables_of(phase))
         with target.transaction():
             run = differences.begin(target, route.name, phase, files)
         _compare_all(source, target, run, _find_targets(target, route, run, await_applied), rows_per_second)
-        return _finish(target, run, route)
+        return _finish(source, target, run, route)
 
 
 def _find_targets(target: Connection, route: Route, run: Run, await_applied: Callable[[], object]) -> list[_Target]:
@@ -207,10 +209,13 @@ def _book(
         started = time.monotonic()
 
 
-def judge(target: Connection, route: Route, phase: str) -> tuple[list[Account], list[Difference], list[Breach]]:
+def judge(
+    source: Connection, target: Connection, route: Route, phase: str
+) -> tuple[list[Account], list[Difference], list[Breach]]:
     """(accounts, what is wrong with them and with the business checks, what the checks only warn of) of a phase, now.
 
-    All in one snapshot, in which mirror and shop belong together. Raises MappingError for a check that does not run.
+    All in one snapshot, in which mirror and shop belong together; whether somebody who was erased is back is asked of both
+    stores as they are now. Raises MappingError for a check that does not run.
     """
     with one_snapshot(target) as ask:
         counted = [ask(partial(account, mapping=m)) for m in list_counting(route, phase)]
@@ -226,6 +231,7 @@ def judge(target: Connection, route: Route, phase: str) -> tuple[list[Account], 
         for b in breaches
         if b.check.severity == "error"
     ]
+    found += returned.find_breaches(source, target, route, phase)
     return accounts, found, [b for b in breaches if b.check.severity != "error"]
 
 
@@ -259,9 +265,9 @@ def one_snapshot(target: Connection) -> Iterator[Callable[[Callable[[Connection]
             raise
 
 
-def _finish(target: Connection, run: Run, route: Route) -> Verification:
+def _finish(source: Connection, target: Connection, run: Run, route: Route) -> Verification:
     started = time.monotonic()
-    accounts, found, warnings = judge(target, route, run.phase)
+    accounts, found, warnings = judge(source, target, route, run.phase)
     with target.transaction():
         differences.record(target, run, found)
         rows, found_open, seconds = run.finish(target, [asdict(a) for a in accounts], time.monotonic() - started)

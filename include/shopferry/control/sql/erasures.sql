@@ -18,3 +18,8 @@ WHERE e.route = %(route)s;
 -- All of them, or those of one request.
 SELECT relation, key, marks, clears, request FROM shopferry.erased
 WHERE route = %(route)s AND request = coalesce(%(request)s, request) ORDER BY request, relation, key;
+
+-- name: sum
+-- How many there are, and one number that is another for other rows or marks.
+SELECT count(*), coalesce(sum(hash_record_extended(ROW(relation, key, marks), 0)), 0) FROM shopferry.erased
+WHERE route = %(route)s AND request <> ALL (%(but)s::bigint[]);
