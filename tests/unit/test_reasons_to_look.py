@@ -38,7 +38,7 @@ SILENT = {
         "gates",
         "cutover",
     ),
-    *("rollback", "finish"),
+    *("rollback", "finish", "audit run", "audit list", "audit show"),
 }
 
 
