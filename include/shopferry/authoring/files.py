@@ -9,6 +9,7 @@ from pathlib import Path
 from shopferry.assess import own_checks
 from shopferry.assess.findings import Finding, Severity
 from shopferry.errors import ShopferryError
+from shopferry.insight import audits
 from shopferry.privacy import consents
 from shopferry.rehearsal import sample
 from shopferry.report import audience, sums
@@ -20,7 +21,7 @@ from shopferry.verify import checks
 _WHERE = re.compile(r"^(?P<where>\S+?(?::\d+)?): (?P<what>.*)$", re.DOTALL)
 _TOLD = re.compile(r"^(?P<what>(?:`[^`]*`|(?!: )[^`])+): (?P<remedy>.*)$", re.DOTALL)  # a colon in code parts nothing
 _GUESS = "the draft's guess"
-_NO_MAPPINGS = {"checks", "reverse", "assess", "report", "cases"}
+_NO_MAPPINGS = {"checks", "reverse", "assess", "audit", "report", "cases"}
 
 
 def blame(error: Exception, otherwise: str = "") -> Finding:
@@ -44,6 +45,7 @@ def load(name: str) -> tuple[Route | None, list[Finding]]:
     readers: dict[str, Callable[[], object]] = {
         signed_off.FILE: lambda: signed_off.load(route),
         "assess": lambda: own_checks.load(route),
+        audits.FOLDER: lambda: audits.load(route),
         "checks": lambda: checks.load(route),
         "report": lambda: sums.load(route),
         audience.FILE: lambda: audience.load(route),

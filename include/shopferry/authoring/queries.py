@@ -1,4 +1,4 @@
-"""The route's queries beside its mappings: checks, questions, the report's, the audience's, consents' and the sample's.
+"""The route's queries beside its mappings: checks, audits, questions, the report's, the audience's, consents' and the sample's.
 
 Each is planned by PostgreSQL and none is run; what it must yield is asked of it too.
 """
@@ -18,6 +18,7 @@ from shopferry.assess.findings import Finding, Severity
 from shopferry.db import Connection
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ConfigError, MappingError
+from shopferry.insight import audits
 from shopferry.privacy import consents
 from shopferry.rehearsal import sample
 from shopferry.report import audience, sums
@@ -59,6 +60,11 @@ def _list_plain(legacy: Connection, shop: Connection, route: Route) -> Iterator[
         yield from ((legacy, _Query(Path(q.file), q.select)) for q in own_checks.load(route))
     with suppress(MappingError):
         yield from ((shop, _Query(Path(route.name, "checks", c.file.name), c.body)) for c in checks.load(route))
+    with suppress(MappingError):
+        yield from (
+            (shop, _Query(Path(route.name, audits.FOLDER, a.file.name), a.body, "", audits.COLUMNS))
+            for a in audits.load(route)
+        )
     with suppress(MappingError):
         for question in sums.load(route):
             for half, text in question.halves.items():

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from shopferry import logs
-from shopferry.cli import authoring, check, embedded, looks, move, privacy
+from shopferry.cli import authoring, check, embedded, insight, looks, move, privacy
 from shopferry.cli import requests as request_verbs
 from shopferry.control import differences, optouts, requests
 from shopferry.errors import ShopferryError
@@ -66,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_phases,
         _add_sync,
         _add_verification,
+        _add_audits,
         _add_quarantine,
         _add_optouts,
         _add_backup,
@@ -284,6 +285,15 @@ def _add_verification(verbs: Any) -> None:
     explaining.add_argument("--why", required=True, help="why it may be so")
     for made in (mending, explaining):
         made.add_argument("--who", help="who decided it (the account that runs this)")
+
+
+def _add_audits(verbs: Any) -> None:
+    """Add what counts how good the new shop's data is."""
+    those = _add_group(verbs, "audit", "What the new shop's data is like, and where it drifts.")
+    counting = _add_verb(those, "run", insight.audit_run)
+    counting.add_argument("--who", help="who counts (the account that runs this)")
+    _add_verb(those, "list", insight.audit_list)
+    _add_verb(those, "show", insight.audit_show).add_argument("name", help="its file's name without the ending")
 
 
 def _add_quarantine(verbs: Any) -> None:

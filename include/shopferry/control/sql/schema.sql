@@ -482,3 +482,29 @@ CREATE TABLE IF NOT EXISTS ferry.request_step (
     done    jsonb NOT NULL DEFAULT '{}',         -- counts by place
     PRIMARY KEY (request, step)
 );
+
+-- Runs of the route's audits, and what each audit has counted: bad rows of how many, by segment.
+CREATE TABLE IF NOT EXISTS ferry.audit_run (
+    id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route   text NOT NULL,
+    at      timestamptz NOT NULL,
+    who     text NOT NULL,
+    seconds double precision NOT NULL,
+    told    timestamptz                          -- when on-call was told what has become worse; NULL: not by this run
+);
+CREATE INDEX IF NOT EXISTS audit_run_at ON ferry.audit_run (route, at);
+CREATE TABLE IF NOT EXISTS ferry.audit_value (
+    run     bigint NOT NULL REFERENCES ferry.audit_run (id) ON DELETE CASCADE,
+    audit   text NOT NULL,                       -- its file's name without the ending
+    segment text NOT NULL,
+    bad     bigint NOT NULL,
+    "of"    bigint NOT NULL,
+    state   text NOT NULL CONSTRAINT audit_value_state_is_known CHECK (state IN (
+        'good',
+        'warn',
+        'error',
+        'empty')),                               -- there was nothing to count
+    CONSTRAINT audit_value_is_a_part CHECK (bad BETWEEN 0 AND "of"),
+    CONSTRAINT audit_value_of_nothing_is_empty CHECK ((state = 'empty') = ("of" = 0)),
+    PRIMARY KEY (run, audit, segment)
+);
