@@ -20,7 +20,7 @@ from shopferry.verify import checks
 _WHERE = re.compile(r"^(?P<where>\S+?(?::\d+)?): (?P<what>.*)$", re.DOTALL)
 _TOLD = re.compile(r"^(?P<what>(?:`[^`]*`|(?!: )[^`])+): (?P<remedy>.*)$", re.DOTALL)  # a colon in code parts nothing
 _GUESS = "the draft's guess"
-_NO_MAPPINGS = {"checks", "reverse", "assess", "report", "cases"}
+_NO_MAPPINGS = {"activate", "assess", "campaign", "cases", "checks", "report", "reverse"}
 
 
 def blame(error: Exception, otherwise: str = "") -> Finding:

@@ -57,7 +57,7 @@ class Route:
         units = [
             mapping_file.read(f, f.relative_to(root.parent))
             for f in files
-            if f.parent.name not in {"checks", "reverse", "assess", "report", "cases"}
+            if f.parent.name not in {"activate", "assess", "campaign", "cases", "checks", "report", "reverse"}
         ]
         if not units:
             raise MappingError(f"{folder}: no mapping file <phase>/<entity>.sql: a route needs at least one")
