@@ -9,6 +9,7 @@ from pathlib import Path
 from shopferry.assess import own_checks
 from shopferry.assess.findings import Finding, Severity
 from shopferry.errors import ShopferryError
+from shopferry.insight import activation_file, campaigns, permission
 from shopferry.privacy import consents
 from shopferry.rehearsal import sample
 from shopferry.report import audience, sums
@@ -49,6 +50,10 @@ def load(name: str) -> tuple[Route | None, list[Finding]]:
         audience.FILE: lambda: audience.load(route),
         settings.FILE: lambda: settings.load(name),
     }
+    if (routes_dir() / name / permission.FILE).exists():
+        readers[permission.FILE] = lambda: permission.load(route)
+    readers[activation_file.FOLDER] = lambda: activation_file.load(route)
+    readers[campaigns.FOLDER] = lambda: campaigns.load(route)
     if (routes_dir() / name / sample.FILE).exists():
         readers[sample.FILE] = lambda: sample.load(route)
     if (routes_dir() / name / consents.FILE).exists():

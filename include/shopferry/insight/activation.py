@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -107,9 +106,8 @@ def draw(shop: Connection, route: Route, asked: Questions, activation: Activatio
     Raises MappingError for a SELECT that does not run, or yields what the destination does not take, PhaseError while the
     shop is being filled.
     """
-    marks.require_same(shop)
-    require_filled(shop, route)
-    with _at_one_moment(shop):
+    require_ready(shop, route)
+    with selects.at_one_moment(shop):
         columns = find_columns(shop, activation)
         allowed = permission.ask(shop, route, asked, activation.purpose, activation.channel)
         read = selects.read(
@@ -174,8 +172,12 @@ def _make_plain(value: object) -> Value:
     return str(value)
 
 
-def require_filled(shop: Connection, route: Route) -> None:
-    """Raise PhaseError where nobody can say who may be written to: before a phase is through, and while one is copied."""
+def require_ready(shop: Connection, route: Route) -> None:
+    """Raise PhaseError where nobody can say who may be written to: before a phase is through, and while one is copied.
+
+    Raises ConfigError without the key of marks.
+    """
+    marks.require_same(shop)
     states = {p.phase: State(p.state) for p in phases.load_all(shop, route.base_name)}
     if moving := [phase for phase, state in states.items() if state in _BETWEEN]:
         raise PhaseError(f"phase {moving[0]} is {states[moving[0]]}: refusals may be missing, wait until it is in sync")
@@ -258,7 +260,7 @@ def hand_over(
 def look_again(shop: Connection, route: Route, asked: Questions, drawn: Draft) -> Draft:
     """Ask once more who of a draft may be written to; what each row says stays as it was drawn."""
     activation = drawn.activation
-    with _at_one_moment(shop):
+    with selects.at_one_moment(shop):
         allowed = permission.ask(shop, route, asked, activation.purpose, activation.channel)
         members = activations.load_members(shop, route.base_name, activation.name)
     had = {(m.customer_id, m.mark): m for m in members}
@@ -267,11 +269,3 @@ def look_again(shop: Connection, route: Route, asked: Questions, drawn: Draft) -
 
 def _list_rows(final: Draft) -> list[Row]:
     return [final.present[key] for key in (*final.gained, *final.changed)]
-
-
-@contextmanager
-def _at_one_moment(shop: Connection) -> Iterator[None]:
-    """One transaction that sees one moment and may only read."""
-    with shop.transaction():
-        shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -40,6 +42,12 @@ def find_columns(shop: Connection, select: Select) -> tuple[str, ...]:
     return tuple(names)
 
 
+def require_columns(shop: Connection, select: Select, wanted: tuple[str, ...]) -> None:
+    """Raise MappingError where a SELECT does not run, or yields other columns than these."""
+    if (columns := find_columns(shop, select)) != wanted:
+        raise select.error(f"yields the columns {', '.join(columns)}, not {', '.join(wanted)}")
+
+
 def read(shop: Connection, select: Select, columns: tuple[str, ...], where: Composable = _ALL) -> list[Any]:
     """Read these columns of a SELECT, the customer's number first and as text.
 
@@ -52,6 +60,14 @@ def read(shop: Connection, select: Select, columns: tuple[str, ...], where: Comp
     if any(row[0] is None for row in rows):
         raise select.error(f"yields a row without {NUMBER}")
     return sorted(rows, key=lambda row: (len(row[0]), row[0]))  # of numbers the smallest first
+
+
+@contextmanager
+def at_one_moment(shop: Connection) -> Iterator[None]:
+    """One transaction that sees one moment, and may only read."""
+    with shop.transaction():
+        shop.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
 
 
 def require_once(select: Select, rows: list[Any]) -> None:

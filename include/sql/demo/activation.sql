@@ -9,14 +9,9 @@ SELECT id AS customer_id, email, phone FROM shop.customer;
 SELECT customer_id, purpose, channel, basis FROM shop.audience;
 
 -- name: refused
--- A wish that was refused ends every purpose by that channel; so does a blocked account, for whatever reason it was blocked.
+-- A wish that was refused ends every purpose by that channel.
 SELECT customer_id, purpose, channel FROM shop.consent WHERE state = 'withdrawn'
 UNION
 SELECT w.customer_id, p.purpose, w.channel
 FROM shop.communication_preference w, unnest(enum_range(NULL::shop.consent_purpose)) AS p (purpose)
-WHERE NOT w.wanted
-UNION
-SELECT c.id, p.purpose, k.channel
-FROM shop.customer c, unnest(enum_range(NULL::shop.consent_purpose)) AS p (purpose),
-     unnest(enum_range(NULL::shop.contact_channel)) AS k (channel)
-WHERE c.status = 'blocked';
+WHERE NOT w.wanted;

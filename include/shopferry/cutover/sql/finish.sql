@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS shopferry_audit.entry (
     detail jsonb NOT NULL
 );
 COMMENT ON SCHEMA shopferry_audit IS 'What shopferry did here; kept after the migration. Nothing reads it: drop it when nobody asks any more.';
-COMMENT ON TABLE shopferry_audit.entry IS 'One act of the migration each: phase, rehearsal, verification, repair, backup, gate, switch, decision, look, finish.';
+COMMENT ON TABLE shopferry_audit.entry IS 'One act of the migration each: phase, rehearsal, verification, repair, backup, gate, activation, switch, decision, look, finish.';
 
 -- name: gather
 INSERT INTO shopferry_audit.entry (route, at, what, who, detail)
@@ -26,6 +26,7 @@ SELECT route, at, what, who, detail FROM (
               WHERE state IN ('explained', 'repaired')
     UNION ALL SELECT route, taken, 'backup', who, to_jsonb(b) FROM ferry.backup b
     UNION ALL SELECT route, at, 'gate', NULL, to_jsonb(g) FROM ferry.gate g
+    UNION ALL SELECT route, at, 'activation', who, to_jsonb(a) FROM ferry.activation_run a
     UNION ALL SELECT route, at, 'switch', who, to_jsonb(s) FROM ferry.cutover_step s
     UNION ALL SELECT route, at, 'decision', who, to_jsonb(d) FROM ferry.decision d
     UNION ALL SELECT %(route)s, at, 'look', who, to_jsonb(l) FROM ferry.looked l
