@@ -228,7 +228,8 @@ def hand_over(
             f"this is the first run of {activation.name} to {activation.recipient}: {final.told}. Somebody has to approve "
             "it: run it again with --approve NAME"
         )
-    parcel = handover.pack(shop, activation, final.sheet, _list_rows(final), final.lost, final.suppressed)
+    staying = {customer for customer, _ in final.present}
+    parcel = handover.pack(shop, activation, final.sheet, _list_rows(final), final.lost, final.suppressed, staying)
     run = Run(
         route.base_name,
         activation.name,

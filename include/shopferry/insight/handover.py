@@ -6,7 +6,7 @@ Only the account that runs this may read them. They are complete before any of t
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +32,19 @@ def pack(
     rows: Sequence[Row],
     lost: Mapping[Key, str | None],
     suppressed: Mapping[Key, str | None],
+    staying: Collection[str],
 ) -> Parcel:
-    """Pack the files of one run. Without leavers and members there is the list of suppressions alone."""
+    """Pack the files of one run. Without leavers and members there is the list of suppressions alone.
+
+    `staying` are the customers whom the recipient has after it: a suppression that could name one of them by the number
+    alone would take out the address of now. The leavers' file has named the old one.
+    """
     form, channel = activation.format, activation.channel
     files: list[tuple[str, bytes]] = []
     if lost:
         files.append(("1-leavers.csv", form.write_leavers(channel, suppression.list_leavers(shop, dict(lost)))))
     listed = suppression.list_leavers(shop, dict(suppressed))
+    listed = [one for one in listed if one.address or one.customer_id not in staying]
     files.append(("2-suppressed.csv", form.write_leavers(channel, listed)))
     parts = form.write_members(sheet, rows)
     for number, content in enumerate(parts, 1):

@@ -346,7 +346,7 @@ def find_searched(one: Erasure) -> list[str]:
 
 
 def _write_certificate(one: Erasure, who: str, done: Mapping[str, Any]) -> dict[str, Any]:
-    """Write what was done, without a value: counts by table, what is kept till when, who is to be told, which backups end later."""
+    """Write what was done, without a value: counts by table, what is kept till when, who must be told, which backups are left."""
     return {
         "request": one.number,
         "route": one.route,
