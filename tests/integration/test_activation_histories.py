@@ -44,7 +44,6 @@ Step = tuple[str, int, str]  # what is done, to which customer, by which channel
 DONE = (
     "grant",
     "grant",
-    "grant",
     "withdraw",
     "unprove",
     "expire",
@@ -277,6 +276,8 @@ def play(shop: Connection, history: list[Step], folder: Path) -> None:
     loaded = {a.name: a.destination for a in activation_file.load(ROUTE)}
     recipients = {name: Recipient(loaded[name], channel) for name, channel in _ACTIVATIONS.items()}
     open_shop(shop, model)
+    for step in [("grant", number, channel) for number in list(model.customers) for channel in ("email", "sms")]:
+        do(shop, model, step)
     for step in history:
         if step[0] == "run":
             run_all(shop, model, recipients, ever, folder, None)
