@@ -27,7 +27,7 @@ SILENT = {
     *("request decide", "request show", "request close", "request reapply", "phase init", "phase run", "phase status"),
     *("sync forward", "sync reverse", "sync resync", "verify", "repair", "difference explain", "quarantine list"),
     *("quarantine release", "quarantine drop", "optout import", "backup", "backup list", "arm", "gates", "cutover"),
-    *("rollback", "finish"),
+    *("rollback", "finish", "activate list", "campaign list", "campaign preview"),
 }
 
 

@@ -172,7 +172,7 @@ def _hash(address: str | None) -> str:
 _KLAVIYO = {"email", "phone_number", "first_name", "last_name", "organization", "title", "locale", "image"}
 _LEGAL = {
     "consent": "Freely given consent from contact",
-    "soft_opt_in": "Legitimate interest – existing customer",
+    "soft_opt_in": "Legitimate interest - existing customer",
 }
 _PLAIN = {"email": "email", "sms": "phone", "phone": "phone"}
 FORMATS: Mapping[str, Format] = {
@@ -188,6 +188,7 @@ FORMATS: Mapping[str, Format] = {
             "external_id",
             "json",
             _encode_klaviyo,
+            longest=100_000,
             most_rows=10_000,
             most_bytes=4_500_000,
         ),

@@ -122,7 +122,7 @@ def load(route: Route, root: Path | None = None) -> Questions:
             "nothing else knows who may be written to"
         )
     text = headed.read(file, where, ("identity", "purposes", "name"), divider="name")
-    queries = {s.name: Select(where, s.line + 1, s.text) for s in text.sections[1:]}
+    queries = {s.name: Select(where, s.line, s.text) for s in text.sections[1:]}
     for section in text.sections[1:]:
         if section.name not in YIELDS:
             raise text.error(section.line, f"query {section.name!r} is none of {', '.join(YIELDS)}")
