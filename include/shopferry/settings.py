@@ -57,6 +57,8 @@ class Settings:
     metrics: str = ""  # host:port or port (on loopback) where the consumer serves metrics and health; empty: nowhere
     backup_command: str = ""  # the team's own way to take a backup; empty: pg_dump
     restore_command: str = ""  # and to restore one into a scratch database; empty: pg_restore
+    backup_encrypt: str = ""  # encrypts a dump from standard input to standard output; empty: dumps are not encrypted
+    backup_decrypt: str = ""  # and the reverse
     pgbouncer: str = ""  # DSN of PgBouncer's console, as one of its admin_users; empty: the application does without
     pgbouncer_databases: str = ""  # the file with its databases, a link that a switch turns round
     hook: str = ""  # URL that is told of every switch; empty: none
@@ -114,8 +116,9 @@ def name_slot(route: str) -> str:
 
 
 def read_own_commands() -> dict[str, str]:
-    """Read the team's own commands, of SHOPFERRY_BACKUP_COMMAND and _RESTORE_COMMAND; empty where not set."""
-    return {name: os.environ.get(f"SHOPFERRY_{name.upper()}", "") for name in ("backup_command", "restore_command")}
+    """Read the team's own commands: SHOPFERRY_BACKUP_COMMAND, _RESTORE_COMMAND, _BACKUP_ENCRYPT, _BACKUP_DECRYPT."""
+    names = ("backup_command", "restore_command", "backup_encrypt", "backup_decrypt")
+    return {name: os.environ.get(f"SHOPFERRY_{name.upper()}", "") for name in names}
 
 
 def read_announcing() -> dict[str, str]:

@@ -21,16 +21,18 @@ import psycopg
 import pytest
 from airflow_api import Api
 from own_shop import write_route
+from pair import Pair, read_dsn
 from shopferry import db, stack
 from shopferry.control import rehearsals, requests
 from shopferry.control.requests import Opening, Request
+from shopferry.cutover.close_out import Keeper
 from shopferry.demo import leaks
 from shopferry.demo import shop as demo_shop
-from shopferry.errors import ConfigError, TransientError
+from shopferry.errors import ConfigError, GateError, TransientError
 from shopferry.kafka_security import KafkaSecurity
 from shopferry.rehearsal import note
 from shopferry.route.route import Route
-from shopferry.settings import PROJECT, data_dir
+from shopferry.settings import PROJECT, Settings, data_dir
 from shopferry.stack import airflow as embedded
 from stacks import EMPTY, SharedStack
 
@@ -38,7 +40,7 @@ pytestmark = pytest.mark.airflow
 
 PHASES = Route.load("demo").phases
 SWITCHES = ("cutover", "rollback")
-EVERY = (*PHASES, "watch_sync", "verify", "rehearse", "privacy_request", *SWITCHES, "finish")
+EVERY = (*PHASES, "watch_sync", "verify", "keep_clean", "rehearse", "privacy_request", *SWITCHES, "finish")
 
 
 ALONE = """
@@ -226,7 +228,51 @@ def test_the_page_of_requests_has_those_that_are_late_at_the_top(dags: dict[str,
 def test_only_the_first_phase_asks_for_a_rehearsal_and_only_a_person_rehearses(dags: dict[str, Any]) -> None:
     assert [p for p in PHASES if "without_rehearsal" in dags[p].params] == [PHASES[0]]
     assert {str(t.value) for t in dags["rehearse"].allowed_run_types} == {"manual"}
-    assert dags["rehearse"].params["pseudonymise"] is True
+    assert dags["rehearse"].params["real_data"] is None
+
+
+def test_who_keeps_the_dumps_is_said_with_the_day_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    from shopferry.orchestration import finishing
+
+    form: dict[str, str | None] = {"keep_dumps": None, "until": None}
+    monkeypatch.setattr(finishing, "get_current_context", lambda: {"params": form})
+    assert finishing._read_keeper() is None
+    form["keep_dumps"] = "Ola"
+    with pytest.raises(GateError, match="say both who keeps the dumps and until which day"):
+        finishing._read_keeper()
+    form["until"] = "2027-01-31"
+    assert finishing._read_keeper() == Keeper("Ola", date(2027, 1, 31))
+
+
+def test_what_is_past_its_period_goes_each_day_and_what_only_people_can_end_fails_the_task(
+    dags: dict[str, Any], make_pair: Callable[[], Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+    from shopferry.orchestration import cleaning
+
+    assert dags["keep_clean"].timetable.can_be_scheduled
+    monkeypatch.setenv("SHOPFERRY_DATA", str(tmp_path))
+    pair, form = make_pair(), {"dry_run": True}
+    monkeypatch.setattr(cleaning, "get_current_context", lambda: {"params": form})
+    settings = Settings(read_dsn(pair.legacy), read_dsn(pair.shop), "127.0.0.1:1")
+    monkeypatch.setattr(cleaning, "load_settings", lambda: settings)
+    export = tmp_path / "requests" / "1.zip"
+    export.parent.mkdir()
+    export.touch()
+    os.utime(export, (0, 0))
+    sweep = dags["keep_clean"].get_task("sweep").python_callable
+    sweep()
+    assert export.exists()
+    form["dry_run"] = False
+    assert "exports: 1 removed, 0 stay" in sweep()
+    assert not export.exists()
+    pair.shop.execute(
+        "INSERT INTO ferry.quarantine VALUES ('shop.customer', '1', '1', '{x}', NULL, NULL, '2020-01-01')"
+    )
+    with pytest.raises(
+        AirflowFailException, match=r"still there: quarantine in the new shop shop\.customer since 2020-03-31"
+    ):
+        sweep()
 
 
 def test_the_form_shows_the_last_rehearsal(
@@ -241,7 +287,17 @@ def test_the_form_shows_the_last_rehearsal(
     assert shown().startswith("The last rehearsal: none yet. ")
     phase = rehearsals.Rehearsed("contacts", 100, 1_000, 1, 1, 1, 3600, 2, 0, 5, 5, ["shop.customer 7 status changed"])
     held = rehearsals.Rehearsal(
-        1, datetime(2026, 3, 1, 12, tzinfo=UTC), "me", "f", 250, True, 3.0, [asdict(phase)], None, green=False
+        1,
+        datetime(2026, 3, 1, 12, tzinfo=UTC),
+        "me",
+        "f",
+        250,
+        True,
+        3.0,
+        [asdict(phase)],
+        None,
+        green=False,
+        real_data_by=None,
     )
     note.write(held, "demo")
     assert shown().startswith(
@@ -439,6 +495,8 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     assert oncall.finished("contacts", refused) == "failed"
     log = str(oncall("GET", f"/api/v2/dags/contacts/dagRuns/{refused}/taskInstances/plan/logs/1")[1])
     assert "cannot start without a green rehearsal (there was none)" in log
+    swept = oncall.start("keep_clean")
+    oncall.succeeds("keep_clean", swept)
     rehearsed = oncall.start("rehearse", customers=20)
     oncall.succeeds("rehearse", rehearsed)
     assert one(shop, "SELECT green AND pseudonymised FROM ferry.rehearsal")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from test_backfill import dsns
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data directory of this test's own."""
     monkeypatch.setenv("SHOPFERRY_DATA", str(tmp_path))
-    for name in ("BACKUP_COMMAND", "RESTORE_COMMAND"):
+    for name in ("BACKUP_COMMAND", "RESTORE_COMMAND", "BACKUP_ENCRYPT", "BACKUP_DECRYPT"):
         monkeypatch.delenv(f"SHOPFERRY_{name}", raising=False)
     return tmp_path
 
@@ -64,9 +66,9 @@ def test_what_is_written_meanwhile_is_not_in_it(pair: Pair, monkeypatch: pytest.
     """The rows are counted in the very snapshot that is dumped."""
     dumped = dump.dump
 
-    def late(*given: object) -> None:
+    def late(*given: object, **more: object) -> None:
         pair.write("INSERT INTO customers (email) VALUES ('late@example.com')")
-        dumped(*given)  # type: ignore[arg-type]
+        dumped(*given, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(dump, "dump", late)
     made = backup.take(settings_of(pair), "me", "legacy", test_restore=True)
@@ -136,6 +138,64 @@ def test_the_teams_own_commands(filled: Pair, data: Path) -> None:
     truncated = settings_of(filled, backup_command=cut, restore_command=back)
     with pytest.raises(BackupError, match="cannot be restored"):
         backup.take(truncated, "me", "legacy", test_restore=True)
+
+
+KEY = "openssl enc -aes-256-cbc -pbkdf2 -pass pass:harmless"
+needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl, which encrypts here, is not installed")
+
+
+@needs_openssl
+def test_an_encrypted_dump_is_proved_by_a_restore_and_nothing_of_it_can_be_read(filled: Pair, data: Path) -> None:
+    filled.write("UPDATE customers SET email = 'plainly.seen@example.com' WHERE id = 1")
+    settings = settings_of(filled, backup_encrypt=KEY, backup_decrypt=f"{KEY} -d")
+    made = backup.take(settings, "me", "legacy", test_restore=True)
+    assert made.encrypted and made.proven and made.tables["public.customers"] > 0
+    assert not dump.is_archive(Path(made.file)) and b"PGDMP" not in Path(made.file).read_bytes()
+    assert files(data) == [Path(made.file).name]
+    assert stat.S_IMODE(Path(made.file).stat().st_mode) == 0o600
+    with pytest.raises(BackupError, match="it is encrypted: say in SHOPFERRY_BACKUP_DECRYPT"):
+        backup.test(settings_of(filled), made)
+    wrong = settings_of(filled, backup_decrypt=f"{KEY.replace('harmless', 'wrong')} -d")
+    with pytest.raises(BackupError, match=r"SHOPFERRY_BACKUP_DECRYPT ended with exit code 1|pg_restore failed"):
+        backup.test(wrong, made)
+    assert backup.test(settings, made).proven
+
+
+@pytest.mark.parametrize(
+    ("encrypt", "told"),
+    [
+        ("cat > /dev/null; echo jan@example.com >&2; exit 3", "^SHOPFERRY_BACKUP_ENCRYPT ended with exit code 3$"),
+        ("exit 3", "^SHOPFERRY_BACKUP_ENCRYPT ended with exit code 3$"),  # pg_dump's pipe breaks: that is no reason
+        ("cat > /dev/null", "^the backup of store shop left no file"),
+    ],
+)
+def test_what_keeps_a_dump_from_being_encrypted_is_told_and_leaves_no_file(
+    pair: Pair, data: Path, encrypt: str, told: str
+) -> None:
+    with pytest.raises(BackupError, match=told):
+        backup.take(settings_of(pair, backup_encrypt=encrypt), "me", "shop")
+    assert files(data) == [] and backups.list_all(pair.shop, "demo") == []
+
+
+def test_a_dump_that_fails_is_told_though_its_half_was_encrypted(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dump, "find_program", lambda *_: "/bin/false")
+    with pytest.raises(BackupError, match=r"^false failed: it gave no reason$"):
+        backup.take(settings_of(pair, backup_encrypt="cat"), "me", "shop")
+
+
+def test_the_teams_own_command_encrypts_by_itself(pair: Pair) -> None:
+    with pytest.raises(ConfigError, match="let it encrypt them"):
+        backup.take(settings_of(pair, backup_command="true", backup_encrypt="cat"), "me", "shop")
+
+
+def test_a_backup_knows_its_end_from_birth(pair: Pair) -> None:
+    made = backup.take(settings_of(pair), "me", "shop")
+    assert made.keep_until - made.taken == timedelta(days=30) and made.removed is None
+    pair.shop.execute("UPDATE ferry.backup SET removed = now(), tested = now()")
+    (booked,) = backups.list_all(pair.shop, "demo")
+    assert not booked.restorable and not booked.proven
+    with pytest.raises(BackupError, match="its file was removed at its end"):
+        backup.test(settings_of(pair), booked)
 
 
 @pytest.mark.parametrize(

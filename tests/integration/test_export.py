@@ -143,6 +143,8 @@ def test_everything_has_its_place_in_the_answer(pair: Pair, run: Run) -> None:  
         seconds=1,
         who="t",
         tables={},
+        keep_until=pair.one("SELECT now() + interval '30 days'"),
+        encrypted=False,
     )
     document, page = export_now(pair, "1")
     require_form(document)

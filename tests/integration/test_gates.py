@@ -16,18 +16,21 @@ import pytest
 from live import until
 from pair import ROUTE, Pair, prepare, read_dsn
 from psycopg.conninfo import make_conninfo
+from shopferry import cli
 from shopferry.control import differences, gates, rehearsals
 from shopferry.control.gates import Gate
 from shopferry.control.optouts import Import
 from shopferry.control.optouts import begin as begin_import
+from shopferry.cutover import acceptance, sequences, servers
 from shopferry.cutover import gates as judging
-from shopferry.cutover import sequences, servers
 from shopferry.demo.generator import seed
 from shopferry.engine.pair import Stores
 from shopferry.errors import GateError
 from shopferry.privacy import optouts
 from shopferry.privacy.optout_files import OptOutFile
+from shopferry.route import settings as route_settings
 from shopferry.route.settings import Allowance, Terms, Window
+from shopferry.settings import SQL_ROOT
 from shopferry.stack import postgres
 from shopferry.stack.state import choose_port
 from test_verify import damage
@@ -157,6 +160,34 @@ def test_a_verification_may_be_as_old_as_the_route_says(moved: Pair) -> None:
     lacks(judging._verified(moved.stores, Terms()), "of contacts, orders, loyalty")
 
 
+def test_each_area_accepts_what_was_moved_since_its_last_verification(
+    moved: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo")
+    with (tmp_path / "demo" / "route.toml").open("a") as file:
+        file.write('\n[cutover.acceptance]\ncontacts = "customer care"\npoints = "marketing"\n')
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
+    monkeypatch.setenv("SHOPFERRY_SHOP_DSN", read_dsn(moved.shop))
+    monkeypatch.setenv("SHOPFERRY_LEGACY_DSN", read_dsn(moved.legacy))
+    monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
+
+    def judged() -> Gate:
+        return acceptance.judge(moved.stores, route_settings.load("demo").cutover)
+
+    assert acceptance.judge(moved.stores, Terms()).evidence == "route.toml names no area"
+    lacks(judged(), "contacts: not by customer care; points: not by marketing")
+    assert cli.main(["accept", "orders", "--note", "all", "--who", "Jan"]) == 1
+    assert "area 'orders' is none of the route's; they are contacts, points" in capsys.readouterr().err
+    for area in ("contacts", "points"):
+        assert cli.main(["accept", area, "--note", "twenty of last week", "--who", "Anna"]) == 0
+    assert judged().met and "contacts: by Anna at" in judged().evidence
+    moved.verify("contacts")
+    lacks(judged(), "contacts: not by customer care since the last verification, by Anna before")
+    moved.shop.execute("DELETE FROM ferry.verification")
+    assert cli.main(["accept", "points", "--note", "all", "--who", "Anna"]) == 1
+    assert "no phase is verified yet" in capsys.readouterr().err
+
+
 def test_differences_count_until_somebody_has_explained_them(moved: Pair) -> None:
     damage(moved, "UPDATE shop.customer SET given_name = 'X' WHERE id = (SELECT min(id) FROM shop.customer)")
     assert not moved.verify("contacts").clean
@@ -213,7 +244,7 @@ def test_a_rehearsal_of_these_mappings_is_green_or_somebody_did_without(pair: Pa
             who="me",
             fingerprint=fingerprint,
             customers=5,
-            pseudonymised=True,
+            real_data_by=None,
             seconds=1,
             phases=[],
             problem=None if green else "a phase broke off",

@@ -55,7 +55,7 @@ def test_all_goes_through_and_adds_up(oscar: Pair) -> None:
 def test_a_rehearsal_is_green(oscar: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOPFERRY_DATA", str(tmp_path / "data"))
     settings = Settings(read_dsn(oscar.legacy), read_dsn(oscar.shop), kafka="", route=oscar.route.name)
-    done = rehearsal.rehearse(settings, "me", Form(5, pseudonymise=True))
+    done = rehearsal.rehearse(settings, "me", Form(5))
     assert done.green, done
     assert [p["phase"] for p in done.phases] == ["contacts", "orders"]
 

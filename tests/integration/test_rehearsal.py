@@ -49,18 +49,14 @@ def legacy_state(pair: Pair) -> list[object]:
 
 
 @pytest.mark.fresh
-@pytest.mark.parametrize("pseudonymise", [False, True])
-def test_a_sample_passes_all_phases_and_leaves_nothing(filled: Pair, pseudonymise: bool) -> None:
+@pytest.mark.parametrize("real_data", ["the officer", None])
+def test_a_sample_passes_all_phases_and_leaves_nothing(filled: Pair, real_data: str | None) -> None:
     before = legacy_state(filled)
     filled.shop.execute("CREATE EXTENSION citext; ALTER TABLE shop.customer ADD COLUMN nickname citext")
-    done = rehearsal.rehearse(settings_of(filled), "me", Form(25, pseudonymise))
+    done = rehearsal.rehearse(settings_of(filled), "me", Form(25, real_data))
     assert done.green, done
-    assert (done.who, done.customers, done.pseudonymised, done.fingerprint) == (
-        "me",
-        25,
-        pseudonymise,
-        ROUTE.fingerprint,
-    )
+    assert (done.who, done.customers, done.fingerprint) == ("me", 25, ROUTE.fingerprint)
+    assert (done.pseudonymised, done.real_data_by) == (real_data is None, real_data)
     assert [p["phase"] for p in done.phases] == list(ROUTE.phases)
     for p in done.phases:
         assert 0 < p["rows"] <= p["legacy_rows"]
@@ -172,7 +168,7 @@ def test_no_persons_data_is_in_a_pseudonymised_sample_and_what_belonged_together
 
 def test_pseudonyms_change_no_outcome_that_counts(filled: Pair) -> None:
     """All customers, with and without: the same rows get in, are held back, are left out."""
-    plain, masked = (rehearsal.rehearse(settings_of(filled), "me", Form(10_000, p)) for p in (False, True))
+    plain, masked = (rehearsal.rehearse(settings_of(filled), "me", Form(10_000, p)) for p in ("the officer", None))
     outcomes = [[(p["rows"], p["quarantined"], p["left_out"]) for p in r.phases] for r in (plain, masked)]
     assert plain.green and masked.green
     assert outcomes[0] == outcomes[1]
@@ -264,7 +260,7 @@ def test_a_rehearsal_for_testers_is_refused_while_a_text_column_is_not_named(
 ) -> None:
     monkeypatch.setattr(personal, "load", lambda *_: without(MAP, "legacy.consents.wording"))
     with pytest.raises(ConfigError, match=r"consents\.wording: say what a rehearsal makes of each, `pseudonym KIND`"):
-        rehearsal.rehearse(settings_of(filled), "me", Form(5, pseudonymise=True))
+        rehearsal.rehearse(settings_of(filled), "me", Form(5))
 
 
 @pytest.mark.parametrize(
@@ -317,9 +313,14 @@ def test_the_command_line(filled: Pair, monkeypatch: pytest.MonkeyPatch, capsys:
     for name, dsn in zip(("LEGACY_DSN", "SHOP_DSN"), dsns(filled), strict=True):
         monkeypatch.setenv(f"SHOPFERRY_{name}", dsn)
     monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
-    assert cli.main(["rehearse", "--customers", "5", "--pseudonymise", "--json", "--who", "ann"]) == 0
+    assert cli.main(["rehearse", "--customers", "5", "--json", "--who", "ann"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert [p["phase"] for p in shown] == list(ROUTE.phases)
+    assert cli.main(["rehearse", "--customers", "5", "--real-data", "jan", "--json", "--who", "ann"]) == 0
+    booked = [(r.who, r.pseudonymised, r.real_data_by) for r in rehearsals.load_all(filled.shop, "demo")]
+    assert booked == [("ann", False, "jan"), ("ann", True, None)]
+    with pytest.raises(SystemExit):
+        cli.main(["rehearse", "--real-data", " "])
 
 
 def test_customers_whose_keys_are_uuids_are_chosen_too(make_db: Callable[..., str], tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from pair import Pair, read_dsn
-from shopferry import cli
+from shopferry import assess, cli
 from shopferry.errors import PhaseError
-from shopferry.privacy import reception
-from shopferry.settings import SQL_ROOT
+from shopferry.privacy import person, reception
+from shopferry.settings import SQL_ROOT, Settings
 from test_erasure import PEOPLE
 
 Run = Callable[..., tuple[int, str, str]]
@@ -115,6 +115,8 @@ def test_a_table_with_peoples_data_that_no_query_is_about_is_named(
     code, out, err = run("request", "open", "erasure", "legacy:1", "--how", "passport")
     assert (code, out) == (1, "")
     assert "demo/person.sql:1: there is no query about legacy.addresses" in err
+    [found] = [f for f in assess.find_obstacles(Settings.load()) if f.subject == person.FILE]
+    assert found.blocking and "there is no query about legacy.addresses" in found.text  # and no phase starts
 
 
 def test_who_approves_an_erasure_is_told_what_is_asked_and_of_whom_nothing(pair: Pair, run: Run) -> None:

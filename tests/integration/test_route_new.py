@@ -156,7 +156,7 @@ def test_from_a_draft_to_a_green_rehearsal(stores: Settings, tmp_path: Path) -> 
     draft(stores)
     confirm(tmp_path)
     assert [f for f in checking.check(stores) if f.severity is not Severity.NOTE] == []
-    done = rehearsal.rehearse(stores, "Ada", Form(customers=20, pseudonymise=True))
+    done = rehearsal.rehearse(stores, "Ada", Form(customers=20))
     assert done.green, done
     assert sum(p["rows"] for p in done.phases) > 50
 

@@ -96,7 +96,7 @@ def test_a_shop_moves_by_tls_and_with_a_user(line: Line) -> None:
 
 def test_the_embedded_connectors_producer_goes_there_too_and_finish_deletes_the_topics(line: Line) -> None:
     settings = replace(line.settings, security=replace(line.settings.security, mechanism="SCRAM-SHA-512"))
-    publisher = Publisher(settings, partitions=2, replication=1)
+    publisher = Publisher(settings, partitions=2, replication=1, retention_ms=1000)
     publisher.create(TOPICS)
     publisher.publish([(TOPICS[0], b'{"id":1}', b"{}")])
     publisher.close()
@@ -145,7 +145,7 @@ def test_what_is_refused_is_one_error_and_nothing_is_applied(line: Line, wrong: 
             open_client(kind, line.settings)
         assert said in str(caught.value)
     with pytest.raises(ConfigError, match="broker"):
-        Publisher(line.settings, partitions=2, replication=1)
+        Publisher(line.settings, partitions=2, replication=1, retention_ms=1000)
     with pytest.raises(ConfigError, match="broker"):
         line.register()
     assert line.connect.ask("GET", "/connectors") == []

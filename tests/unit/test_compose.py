@@ -228,6 +228,7 @@ def test_both_connectors_read_one_file_and_it_says_what_the_design_demands() -> 
             "tombstones.on.delete": "false",
             "provide.transaction.metadata": "true",
             "topic.prefix": "demo",
+            "topic.creation.default.retention.ms": str(7 * 24 * 3_600_000),
         }
         == found
     )
@@ -235,6 +236,15 @@ def test_both_connectors_read_one_file_and_it_says_what_the_design_demands() -> 
     assert "shopferry.stack.registration" in SERVICES["connector-registration"]["command"][2]
     registration = importlib.import_module("shopferry.stack.registration")
     assert registration.build_properties is connector.build_properties
+
+
+def test_topics_live_as_long_as_the_route_says_there_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "route.toml").write_text('owner = "a"\ncontact = "x"\n[retention]\ntopics = 1.5\n')
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
+    settings = Settings("postgresql://me@db.example/old", "postgresql://me@db.example/new", "", "own")
+    for way in (settings, settings.reversed):
+        assert connector.build_properties(way)["topic.creation.default.retention.ms"] == "129600000"
 
 
 def test_the_override_for_a_secured_kafka_fits_these_services_and_says_the_same_twice() -> None:

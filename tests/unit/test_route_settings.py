@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from shopferry.errors import ConfigError
 from shopferry.route import settings as route_settings
-from shopferry.route.settings import Allowance, Responsible, RouteSettings, Terms, Window
+from shopferry.route.settings import Allowance, Responsible, Retention, RouteSettings, Terms, Window
 
 WHO = 'owner = "a"\ncontact = "x"\n'
 ROWS = WHO + "[[cutover.quarantine]]\n"
@@ -177,3 +177,24 @@ def test_a_window_of_moments(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         read(tmp_path, text)
+
+
+def test_periods_have_defaults_and_a_route_writes_what_it_decides_otherwise(tmp_path: Path) -> None:
+    assert read(tmp_path, WHO).retention == Retention(7, 30, 365, 30, 90, 1095, None)
+    told = read(tmp_path, WHO + "[retention]\ntopics = 1.5\nexports = 14\nlegacy_until = 2027-06-30\n").retention
+    assert told == Retention(topics=1.5, exports=14, legacy_until=date(2027, 6, 30))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("backups = 0", r"retention\.backups: write a number of 1 or more, as `backups = 30`"),
+        ('reports = "long"', r"retention\.reports: write a number"),
+        ("logs = 3", r"unknown key 'retention\.logs', known are topics, .* and legacy_until"),
+        ('legacy_until = "2027-06-30"', r"retention\.legacy_until: write a day without quotation marks"),
+        ("legacy_until = 2027-06-30T01:00:00", r"retention\.legacy_until: write a day"),
+    ],
+)
+def test_a_period_that_is_none_is_refused_with_its_key(tmp_path: Path, line: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        read(tmp_path, WHO + f"[retention]\n{line}\n")

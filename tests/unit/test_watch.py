@@ -124,6 +124,11 @@ WRONG = [
     ),
     (replace(WELL, consumers=(Consumer("host", 90000.0, "EventError: x"),)), Code.CONSUMER_STOPPED, "host has stopped"),
     (replace(WELL, consumers=(Consumer("host", 31.0, None),)), Code.CONSUMER_SILENT, "last seen 31 s ago (limit 30)"),
+    (
+        replace(WELL, overlong=("shop.customer_order (the oldest since 2026-01-02)",)),
+        Code.QUARANTINE_OVERLONG,
+        "for longer than route.toml says: shop.customer_order (the oldest since 2026-01-02): correct",
+    ),
     (replace(WELL, applied_lag_s=61.0), Code.LATE, "61 s late (limit 60)"),
     (replace(WELL, topics=(Topic("t", 3, 75.0, 90), *TOPICS)), Code.LATE, "75 s late (limit 60)"),
 ]

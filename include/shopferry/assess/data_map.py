@@ -1,4 +1,7 @@
-"""The data map against the stores: columns that no line names, and lines that do not fit; both keep a phase from starting."""
+"""The data map against the stores, and what belongs to one person: columns and tables that nobody has said anything of.
+
+They keep a phase from starting, and so do lines and queries that do not fit.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from itertools import groupby
 from shopferry.assess.findings import Finding, Severity
 from shopferry.db import Connection
 from shopferry.engine.mirror import MirrorTable
-from shopferry.privacy import columns
+from shopferry.errors import MappingError
+from shopferry.privacy import columns, person
 from shopferry.route.personal import FILE, DataMap
-from shopferry.route.route import Route
+from shopferry.route.route import Route, find_folder
 
 _DRAFT = f"`shopferry privacy draft` writes the lines: add them to the route's {FILE}, and confirm each"
 _UNNAMED = "nobody has said whether they are people's data, for what they are held, and what an erasure does with them"
@@ -19,7 +23,8 @@ _UNNAMED = "nobody has said whether they are people's data, for what they are he
 def find_gaps(
     legacy: Connection, shop: Connection, route: Route, kept: Mapping[str, MirrorTable], data_map: DataMap
 ) -> Iterator[Finding]:
-    """Find the columns without a line, table by table, and the lines that name nothing or what another line names."""
+    """Find the columns without a line, table by table, lines that name nothing or what another names, and what is never asked."""
+    yield from _find_unasked(route)
     there = columns.read_all(legacy, shop, route)
     unnamed = columns.find_unnamed(data_map, list(columns.list_needed(kept, route, there)))
     if unnamed and not data_map.lines:
@@ -47,4 +52,20 @@ def find_gaps(
             fault,
             "what it says holds for no column, or two lines say it of one",
             "correct the name, or take the line out",
+        )
+
+
+def _find_unasked(route: Route) -> Iterator[Finding]:
+    """Find a `person.sql` that is wrong, or names no query for a table of people's data; a route may have none."""
+    if not (find_folder(route.base_name) / person.FILE).exists():
+        return
+    try:
+        person.load(route)
+    except MappingError as error:
+        yield Finding(
+            person.FILE,
+            Severity.BLOCKING,
+            str(error).partition(": ")[2] or str(error),
+            "a person who asks is not told of what it leaves out, and it is not erased",
+            "write the query, as docs/howto/requests.md says",
         )

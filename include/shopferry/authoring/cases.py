@@ -112,10 +112,9 @@ def run_all(settings: Settings, names: Sequence[str]) -> Iterator[tuple[Case, Ou
             else f"make {folder}/<phase>/<entity>/<case>/"
         )
         raise ConfigError(f"route {route.name} has no case {' '.join(names) or 'at all'}: {there}")
-    name = f"shopferry_{route.name}"[:40]
     with (
-        scratch.create(settings.target_dsn, f"{name}_cases_legacy") as old,
-        scratch.create(settings.target_dsn, f"{name}_cases_shop") as new,
+        scratch.create(settings.target_dsn, scratch.name_scratch(route.name, "cases_legacy")) as old,
+        scratch.create(settings.target_dsn, scratch.name_scratch(route.name, "cases_shop")) as new,
     ):
         rehearsal.copy_structure(settings.source_dsn, old, schema.install_markers)
         rehearsal.copy_structure(settings.target_dsn, new)
@@ -126,8 +125,8 @@ def run_all(settings: Settings, names: Sequence[str]) -> Iterator[tuple[Case, Ou
                 lookups.copy(real, stores.target, route)
         for case in chosen:
             with (
-                scratch.create(settings.target_dsn, f"{name}_case_legacy", old) as legacy,
-                scratch.create(settings.target_dsn, f"{name}_case_shop", new) as shop,
+                scratch.create(settings.target_dsn, scratch.name_scratch(route.name, "case_legacy"), old) as legacy,
+                scratch.create(settings.target_dsn, scratch.name_scratch(route.name, "case_shop"), new) as shop,
                 open_stores(replace(settings, source_dsn=legacy, target_dsn=shop), "case") as stores,
             ):
                 yield case, run(stores, case)

@@ -96,7 +96,7 @@ def try_mapping(settings: Settings, wanted: Wanted) -> Tried:
     units = Ways(route).find_units(unit)
     part = replace(route, units=units)
     with (
-        scratch.create(settings.target_dsn, f"shopferry_{route.name}"[:40] + "_try") as there,
+        scratch.create(settings.target_dsn, scratch.name_scratch(route.name, "try")) as there,
         db.connect(settings.source_dsn, "try") as legacy,
         db.connect(settings.target_dsn, "try") as shop,
     ):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -20,6 +20,7 @@ from shopferry.control import backups, preexisting
 from shopferry.control.backups import Backup
 from shopferry.db import Connection
 from shopferry.errors import BackupError, ConfigError
+from shopferry.route import settings as route_settings
 from shopferry.route.route import Route
 from shopferry.route.settings import STORES
 from shopferry.settings import Settings, data_dir
@@ -93,6 +94,10 @@ def _require_installed(shop: Connection) -> None:
 
 def _take(settings: Settings, shop: Connection, who: str, store: str, reason: str) -> Backup:
     dsn = {"legacy": settings.source_dsn, "shop": settings.target_dsn}[store]
+    if settings.backup_command and settings.backup_encrypt:
+        raise ConfigError(
+            "SHOPFERRY_BACKUP_ENCRYPT is for dumps that we take: where SHOPFERRY_BACKUP_COMMAND takes them, let it encrypt them"
+        )
     folder = data_dir() / "backups"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     started, taken = time.monotonic(), datetime.now(UTC)
@@ -122,6 +127,8 @@ def _take(settings: Settings, shop: Connection, who: str, store: str, reason: st
             seconds=time.monotonic() - started,
             who=who,
             tables=tables,
+            keep_until=taken + timedelta(days=route_settings.load(settings.route).retention.backups),
+            encrypted=bool(settings.backup_encrypt),
         )
 
 
@@ -138,7 +145,7 @@ def _fill(settings: Settings, dsn: str, store: str, file: Path) -> dict[str, int
         if not settings.backup_command:
             row = conn.execute("SELECT pg_export_snapshot()").fetchone()
             assert row
-            dump.dump(dsn, file, conn.info.server_version, f"--snapshot={row[0]}")
+            dump.dump(dsn, file, conn.info.server_version, f"--snapshot={row[0]}", encrypt=settings.backup_encrypt)
             return tables
     dump.run_own("SHOPFERRY_BACKUP_COMMAND", settings.backup_command, dsn, file, store)
     return tables
@@ -146,16 +153,22 @@ def _fill(settings: Settings, dsn: str, store: str, file: Path) -> dict[str, int
 
 def _try_restore(settings: Settings, made: Backup) -> None:
     file = Path(made.file)
+    if made.removed:
+        raise BackupError(f"its file was removed at its end, {made.removed:%Y-%m-%d}")
     if not file.exists():
         raise BackupError("its file is not on this machine")
     if compute_checksum(file) != made.sha256:
         raise BackupError("its file is not what was written: the checksum differs")
-    if not settings.restore_command and not dump.is_archive(file):
+    if made.encrypted and not settings.backup_decrypt:
+        raise BackupError("it is encrypted: say in SHOPFERRY_BACKUP_DECRYPT how to decrypt it")
+    if not settings.restore_command and not made.encrypted and not dump.is_archive(file):
         raise BackupError("its file is no dump in custom format: say in SHOPFERRY_RESTORE_COMMAND how to restore it")
-    with scratch.create(settings.target_dsn, f"shopferry_{settings.route}_restore"[:63]) as dsn:
+    with scratch.create(settings.target_dsn, scratch.name_scratch(settings.route, "restore")) as dsn:
         with db.connect(dsn, "backup") as conn:
             server = conn.info.server_version
-        if settings.restore_command:
+        if made.encrypted:
+            dump.restore(dsn, file, server, settings.backup_decrypt)
+        elif settings.restore_command:
             dump.run_own("SHOPFERRY_RESTORE_COMMAND", settings.restore_command, dsn, file, made.store)
         else:
             dump.restore(dsn, file, server)

@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import IO
 
 import psycopg
 
@@ -32,10 +35,11 @@ def make_environment(dsn: str) -> dict[str, str]:
     return os.environ | told | {"PGAPPNAME": "shopferry backup"}
 
 
-def dump(dsn: str, file: Path, server: int, *arguments: str) -> None:
+def dump(dsn: str, file: Path, server: int, *arguments: str, encrypt: str = "") -> None:
     """Have pg_dump write a database in custom format. `server` is its version as libpq tells it, e.g. 180006.
 
-    Raises BackupError with pg_dump's own reason.
+    With `encrypt`, a line for the shell, the file holds what that makes of it, and nothing else reaches the disk. Raises
+    BackupError with the reason of the program that failed.
     """
     command = [
         find_program("pg_dump", server),
@@ -43,13 +47,21 @@ def dump(dsn: str, file: Path, server: int, *arguments: str) -> None:
         "--compress=1",
         f"--lock-wait-timeout={_LOCK_WAIT_MS}",
     ]
-    _run([*command, "--no-password", f"--file={file}", *arguments], make_environment(dsn))
+    command += ["--no-password", *arguments]
+    if encrypt:
+        with file.open("wb") as content:
+            _pipe(
+                command, ["/bin/sh", "-c", encrypt], "SHOPFERRY_BACKUP_ENCRYPT", make_environment(dsn), output=content
+            )
+        return
+    _run([*command, f"--file={file}"], make_environment(dsn))
 
 
-def restore(dsn: str, file: Path, server: int) -> None:
+def restore(dsn: str, file: Path, server: int, decrypt: str = "") -> None:
     """Have pg_restore fill an empty database from a dump in custom format; the first error ends it.
 
-    What concerns other databases or roles (publications, owners, rights) is left out. Raises BackupError.
+    With `decrypt`, a line for the shell, it is told what that makes of the file. What concerns other databases or roles
+    (publications, owners, rights) is left out. Raises BackupError.
     """
     command = [
         find_program("pg_restore", server),
@@ -59,9 +71,12 @@ def restore(dsn: str, file: Path, server: int) -> None:
         "--no-publications",
     ]
     told = make_environment(dsn)
-    _run(
-        [*command, "--no-subscriptions", "--no-password", "--jobs=2", f"--dbname={told['PGDATABASE']}", str(file)], told
-    )
+    command += ["--no-subscriptions", "--no-password", f"--dbname={told['PGDATABASE']}"]
+    if decrypt:
+        with file.open("rb") as content:
+            _pipe(["/bin/sh", "-c", decrypt], command, "SHOPFERRY_BACKUP_DECRYPT", told, given=content)
+        return
+    _run([*command, "--jobs=2", str(file)], told)
 
 
 def is_archive(file: Path) -> bool:
@@ -122,6 +137,40 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
     ended = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if ended.returncode:
         raise BackupError(f"{Path(command[0]).name} failed: {find_reason(ended.stderr)}")
+
+
+def _pipe(
+    first: Sequence[str],
+    second: Sequence[str],
+    setting: str,
+    environment: Mapping[str, str],
+    *,
+    given: IO[bytes] | None = None,
+    output: IO[bytes] | None = None,
+) -> None:
+    """Run two programs, of which the second reads what the first writes; one is the team's own, as `setting` has it.
+
+    What the team's own says on standard error may quote rows, so it is not repeated. Raises BackupError for the one that failed.
+    """
+    source = given or subprocess.DEVNULL
+    sink = output or subprocess.DEVNULL
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(first, env=environment, stdin=source, stdout=subprocess.PIPE, stderr=said) as one,
+        subprocess.Popen(second, env=environment, stdin=one.stdout, stdout=sink, stderr=said) as other,
+    ):
+        assert one.stdout
+        one.stdout.close()  # so that the first ends when the second does not read on
+        codes = {tuple(second): other.wait(), tuple(first): one.wait()}
+        said.seek(0)
+        reasons = said.read()
+    own = next(c for c in codes if c[0] == "/bin/sh")
+    theirs = next(c for c in codes if c != own)
+    # A program that reads no further ends the one that writes, so a broken pipe is nobody's reason.
+    if codes[own] and (codes[own] != 128 + signal.SIGPIPE or not codes[theirs]):
+        raise BackupError(f"{setting} ended with exit code {codes[own]}")
+    if codes[theirs]:
+        raise BackupError(f"{Path(theirs[0]).name} failed: {find_reason(reasons)}")
 
 
 def find_reason(output: str) -> str:

@@ -168,6 +168,15 @@ def forget(settings: Settings, route: str, names: Iterable[str]) -> list[str]:
         return there
 
 
+def can_trim(settings: Settings) -> bool:
+    """Whether the broker deletes records on demand; the embedded one does not. Raises TransientError if it does not answer."""
+    with (
+        naming_broker(settings),
+        closing(open_client(KafkaAdminClient, settings, request_timeout_ms=10_000)) as admin,
+    ):
+        return not _is_embedded(admin)
+
+
 def trim(settings: Settings, applied: Mapping[Partition, int]) -> bool:
     """Delete what lies before these offsets, all of which was applied; False of the embedded broker, which cannot do that.
 

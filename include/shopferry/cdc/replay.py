@@ -142,6 +142,7 @@ class Replay:
         for table in (p.table for p in parts if p.noted and p.table.name in booked):
             witness.follow(self.target, self.route, table, booked.pop(table.name), self.merger.hold)
         if echo:
+            self.merger.hold()  # before the verdicts, as in a merge: one that is found must stay until this batch is committed
             self.merger.judge(looked_at, changed)
         return written, self.merger.propagate(units, changed)
 

@@ -156,7 +156,10 @@ def _add_reports(verbs: Any) -> None:
         "--customers", type=_parse_count, default=200, help="customers at random; the oddest come beside them (200)"
     )
     trial.add_argument(
-        "--pseudonymise", action="store_true", help="no real names, addresses, phones and e-mails in scratch"
+        "--real-data",
+        type=_parse_name,
+        metavar="NAME",
+        help="put real names, addresses, phones and e-mails into scratch; NAME decided it (pseudonyms)",
     )
     trial.add_argument("--who", help="who holds it (the account that runs this)")
 
@@ -168,6 +171,9 @@ def _add_reports(verbs: Any) -> None:
 def _add_privacy(verbs: Any) -> None:
     people = _add_group(verbs, "privacy", "What the route holds of people.")
     _add_verb(people, "draft", privacy.draft)
+    _add_verb(people, "sweep", privacy.sweep).add_argument(
+        "--dry-run", action="store_true", help="show what would go, and remove nothing"
+    )
     _add_verb(people, "record", privacy.record).add_argument(
         "--html", metavar="FILE", help="write the record as one HTML page as well"
     )
@@ -339,6 +345,10 @@ def _add_backup(verbs: Any) -> None:
 def _add_switch(verbs: Any) -> None:
     """Add what moves the shop: the way back, gates, cutover, rollback, the end."""
     _add_verb(verbs, "arm", move.arm)
+    taken = _add_verb(verbs, "accept", move.accept)
+    taken.add_argument("area", help="the area, as [cutover.acceptance] in route.toml names it")
+    taken.add_argument("--note", required=True, help="what was looked at")
+    taken.add_argument("--who", help="who accepts it (the account that runs this)")
     _add_verb(verbs, "gates", move.gates)
     switch = _add_verb(verbs, "cutover", move.cutover)
     switch.add_argument(
@@ -348,7 +358,20 @@ def _add_switch(verbs: Any) -> None:
         made.add_argument("--who", help="who decided it (the account that runs this)")
     ending = _add_verb(verbs, "finish", move.finish)
     ending.add_argument("route", help="the route's name, so that nobody ends another one")
+    ending.add_argument(
+        "--keep-dumps",
+        type=_parse_name,
+        metavar="NAME",
+        help="who keeps the dumps beyond the end (no one: they are deleted)",
+    )
+    ending.add_argument("--until", type=date.fromisoformat, metavar="DATE", help="the last day on which they are kept")
     ending.add_argument("--approved-by", nargs=2, required=True, metavar="NAME", help="the two people who approved it")
+
+
+def _parse_name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: say who decided it")
+    return text.strip()
 
 
 def _parse_source(text: str) -> str:

@@ -38,14 +38,14 @@ _REHEARSED = (
     "quarantined",
     "left_out",
 )
-_BACKUP = ("id", "store", "taken", "reason", "bytes", "seconds", "tested", "problem", "file")  # columns of the table
+_BACKUP = ("id", "store", "taken", "keep_until", "removed", "reason", "bytes", "encrypted", "tested", "problem", "file")
 
 
 def rehearse(args: argparse.Namespace) -> int:
     """Take a sample of legacy through all phases into scratch databases and verify it; exit 1 when it is not green."""
     from shopferry.rehearsal import rehearsal
 
-    form = rehearsal.Form(args.customers, args.pseudonymise)
+    form = rehearsal.Form(args.customers, args.real_data)
     done = rehearsal.rehearse(Settings.load(), name_who(args), form, lambda text: print(text, file=sys.stderr))
     show(args, done.phases, _REHEARSED)
     if not args.json:
@@ -205,6 +205,15 @@ def arm(args: argparse.Namespace) -> int:
     return 0
 
 
+def accept(args: argparse.Namespace) -> int:
+    """Accept what was moved of one area, by name; the cutover asks it of each area that route.toml names."""
+    from shopferry.cutover import acceptance
+
+    acceptance.accept(Settings.load(), args.area, args.note, name_who(args))
+    print(f"{args.area} is accepted by {name_who(args)}")
+    return 0
+
+
 def gates(args: argparse.Namespace) -> int:
     """Judge every gate of the cutover now, or after it of the rollback, with its evidence and what would meet it; exit 1
     when one is not met."""
@@ -274,12 +283,23 @@ def rollback(args: argparse.Namespace) -> int:
 
 
 def finish(args: argparse.Namespace) -> int:
-    """Drop all of shopferry's in both stores and the broker but the audit log; refused while the way back is promised."""
+    """Drop all of shopferry's in both stores, the broker and the backups but the audit log, and print the close-out certificate;
+    refused while the way back is promised."""
+    from shopferry.cutover.close_out import Keeper
     from shopferry.cutover.finish import finish as end
 
     settings = Settings.load()
-    done = end(settings, args.route, *args.approved_by)
-    show(args, [{"dropped": what} for what in done.dropped])
+    if (args.keep_dumps is None) != (args.until is None):
+        raise ConfigError("--keep-dumps and --until go together: who keeps the dumps, and until which day")
+    keeper = Keeper(args.keep_dumps, args.until) if args.keep_dumps else None
+    first, second = args.approved_by
+    done = end(settings, args.route, first, second, keeper=keeper)
+    if args.json:
+        print(json.dumps(done.certificate, indent=2, ensure_ascii=False))
+    else:
+        show(args, [{"dropped": what} for what in done.dropped])
+        show(args, done.certificate["stays"])
+    print(f"close-out certificate: {done.file}", file=sys.stderr)
     for warning in done.warnings:
         print(warning, file=sys.stderr)
     return 0

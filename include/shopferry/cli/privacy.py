@@ -72,6 +72,30 @@ def record(args: argparse.Namespace) -> int:
     return 0
 
 
+def sweep(args: argparse.Namespace) -> int:
+    """Remove what the move has kept of people beyond its period, and show what stays until when; exit 1 when something past
+    its period stays, or a place cannot be looked at."""
+    from shopferry.privacy import retention
+
+    done = retention.sweep(Settings.load(), dry=args.dry_run)
+    rows = [{"place": h.place, "what": h.what, "count": h.count, "since": h.since} for h in done.due]
+    if args.json:
+        past = [f"{h.place}: {h.what}" for h in done.past]
+        told = {"places": list(map(asdict, done.places)), "due": rows, "past": past, "away": done.away}
+        print(json.dumps(told, indent=2, default=_make_plain, ensure_ascii=False))
+    else:
+        if args.dry_run:
+            print("would go, and what is past its period" if rows else "nothing would go")
+            if rows:
+                show(args, rows)
+        show(args, done.places)
+    for held in () if args.dry_run else done.past:
+        print(f"past its period since {held.until:%Y-%m-%d}: {held.place}: {held.what}, {held.count}", file=sys.stderr)
+    for clause in done.away:
+        print(f"not looked at: {clause}", file=sys.stderr)
+    return 1 if done.away or (done.past and not args.dry_run) else 0
+
+
 def consent_show(args: argparse.Namespace) -> int:
     """Show one person's consents, and the acts that led to them, oldest first; IP addresses as shapes, unless --values."""
     found = consents.conceal(_read_consents(args), values=args.values)

@@ -33,12 +33,20 @@ class Backup:
     tested: datetime | None
     test_seconds: float | None
     problem: str | None
+    keep_until: datetime  # when its file goes, if a newer one was proven by then or the move is over
+    encrypted: bool
+    removed: datetime | None
     age_h: float
 
     @property
+    def restorable(self) -> bool:
+        """Whether its file is kept and was restored without a problem."""
+        return self.removed is None and self.tested is not None and self.problem is None
+
+    @property
     def proven(self) -> bool:
-        """Whether it is fresh and was restored without a problem."""
-        return self.age_h < FRESH_HOURS and self.tested is not None and self.problem is None
+        """Whether it is restorable and fresh."""
+        return self.age_h < FRESH_HOURS and self.restorable
 
 
 def record(
@@ -55,6 +63,8 @@ def record(
     seconds: float,
     who: str,
     tables: dict[str, int],
+    keep_until: datetime,
+    encrypted: bool,
 ) -> Backup:
     """Book a backup that was taken."""
     given = {
@@ -69,6 +79,8 @@ def record(
         "seconds": seconds,
         "who": who,
         "tables": Jsonb(tables),
+        "keep_until": keep_until,
+        "encrypted": encrypted,
     }
     row = conn.execute(_Q["record"], given).fetchone()
     assert row
@@ -78,6 +90,11 @@ def record(
 def book_test(conn: Connection, backup: int, *, seconds: float, problem: str | None) -> None:
     """Book a restore test; `problem` is what it failed with."""
     conn.execute(_Q["tested"], {"id": backup, "seconds": seconds, "problem": problem})
+
+
+def book_removal(conn: Connection, backup: int) -> None:
+    """Book that the backup's file was removed."""
+    conn.execute(_Q["removed"], {"id": backup})
 
 
 def find(conn: Connection, route: str, backup: int) -> Backup:

@@ -147,6 +147,11 @@ def count(conn: Connection, *, entity: str | None = None, reason: str | None = N
     return int(row[0]) if row else 0
 
 
+def count_by_age(conn: Connection) -> list[tuple[str, int, datetime]]:
+    """Count the rows that wait, by entity, each with the time since when the oldest of them waits."""
+    return conn.execute(_Q["by_age"]).fetchall()
+
+
 def count_by_reason(conn: Connection) -> list[tuple[str, str, int]]:
     """Count as (entity, reason, rows), the most frequent reason of each entity first."""
     return [(e, r, n) for e, r, n in conn.execute(_Q["counts"]).fetchall()]

@@ -54,6 +54,7 @@ class Rehearsal:
     phases: list[dict[str, Any]]
     problem: str | None
     green: bool
+    real_data_by: str | None  # who decided that it needs no pseudonyms
 
     @property
     def told(self) -> str:
@@ -73,7 +74,7 @@ def record(
     who: str,
     fingerprint: str,
     customers: int,
-    pseudonymised: bool,
+    real_data_by: str | None,
     seconds: float,
     phases: Sequence[Rehearsed],
     problem: str | None,
@@ -85,7 +86,8 @@ def record(
         "who": who,
         "fingerprint": fingerprint,
         "customers": customers,
-        "pseudonymised": pseudonymised,
+        "pseudonymised": real_data_by is None,
+        "real_data_by": real_data_by,
         "seconds": seconds,
         "phases": Jsonb([asdict(p) for p in phases]),
         "problem": problem,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Identifier
@@ -20,6 +22,8 @@ from shopferry import db
 from shopferry.cdc import slot
 from shopferry.cdc.broker import forget, topics
 from shopferry.control import quarantine, routes
+from shopferry.cutover import close_out
+from shopferry.cutover.close_out import Keeper
 from shopferry.cutover.turn import require_as_approved
 from shopferry.db import Connection
 from shopferry.engine import clean
@@ -45,32 +49,47 @@ class Finished:
 
     dropped: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    certificate: Mapping[str, Any] = field(default_factory=dict)  # what was removed where, what stays, until when
+    file: Path | None = None  # in which the certificate stands
 
 
-def finish(settings: Settings, typed: str, first: str, second: str, approved: datetime | None = None) -> Finished:
-    """Drop all of ours from both stores and the broker, and keep the audit log; completes a finish that died half-way.
+def finish(
+    settings: Settings,
+    typed: str,
+    first: str,
+    second: str,
+    approved: datetime | None = None,
+    keeper: Keeper | None = None,
+) -> Finished:
+    """Drop all of ours from both stores, the broker and the backups; the audit log stays. Completes a finish that died half-way.
 
     `typed` is the route's name as a person typed it, `first` and `second` are those who approved, `approved` is when the first
-    of them did, where that was not just now. Raises GateError when `typed` is not the name, when both are one person, when the
-    new shop is not the active store or the shop was switched since, while the way back is promised, or while objects of others
-    depend on ours; PhaseError when there is nothing of ours; then nothing was changed.
+    of them did, where that was not just now. Without a `keeper` the dumps are deleted. Raises GateError when `typed` is not the
+    name, when both are one person, when the new shop is not the active store or the shop was switched since, while the way back
+    is promised, or while objects of others depend on ours; PhaseError when there is nothing of ours; then nothing was changed.
     """
-    route = Route.load(settings.route)
-    done = Finished()
+    route, done = Route.load(settings.route), Finished()
+    terms = route_settings.load(route.name).retention
     with db.connect(settings.target_dsn, "finish") as shop, db.connect(settings.source_dsn, "finish") as legacy:
         if routes.is_installed(shop):
-            _require(shop, legacy, route, typed, first, second)
+            _require(shop, legacy, route, typed, first, second, keeper)
             require_as_approved(shop, route, approved)
-            _finish_shop(shop, route, f"{first}, {second}", done)
+            _finish_shop(shop, legacy, route, f"{first}, {second}", keeper, done)
         elif not routes.is_finished(shop, route.name):
             raise PhaseError(f"route {route.name}: nothing is installed in the new shop, there is nothing to finish")
         if settings.connect:
             for flow in _flows(route):
                 _delete_connector(settings.connect, flow.publication, done)
         _finish_way_back(shop, route, done)
-        _finish_legacy(legacy, route, done)
-        gone = [name for r in _flows(route) for name in forget(settings, r.name, topics(r, r.tables))]
-        done.dropped += [f"broker: topic {name}" for name in gone]
+        _finish_legacy(legacy, shop, route, done)
+        gone = [f"topic {name}" for r in _flows(route) for name in forget(settings, r.name, topics(r, r.tables))]
+        close_out.book(shop, route, "broker", gone)
+        done.dropped += [f"broker: {what}" for what in gone]
+        went, elsewhere = close_out.end_dumps(shop, route, terms)
+        close_out.book(shop, route, "backups", went)
+        done.dropped += [f"backups: {what}" for what in went]
+        done.warnings += elsewhere
+        done.certificate, done.file = close_out.certify(shop, route, terms)
         left = [f"new shop: {what}" for what in _find_left(shop, route)]
         left += [f"legacy: {what}" for what in _find_left(legacy, route)]
         if left:
@@ -100,6 +119,13 @@ def find_refusals(shop: Connection, route: Route) -> list[str]:
     return refused
 
 
+def find_keeping_faults(keeper: Keeper | None) -> list[str]:
+    """Find what is wrong with how long a person shall keep the dumps."""
+    if keeper and keeper.end <= datetime.now(UTC):
+        return [f"{keeper.name} shall keep the dumps until {keeper.until}, which is over: name a day to come"]
+    return []
+
+
 def find_dependents(conn: Connection) -> list[str]:
     """Find objects of others in this store that depend on ours: they would be dropped with them, without a word."""
     if not routes.is_installed(conn):
@@ -112,8 +138,10 @@ def find_dependents(conn: Connection) -> list[str]:
     )
 
 
-def _require(shop: Connection, legacy: Connection, route: Route, typed: str, first: str, second: str) -> None:
-    refused = find_refusals(shop, route) + find_dependents(legacy)
+def _require(
+    shop: Connection, legacy: Connection, route: Route, typed: str, first: str, second: str, keeper: Keeper | None
+) -> None:
+    refused = find_refusals(shop, route) + find_dependents(legacy) + find_keeping_faults(keeper)
     if typed != route.name:
         refused.append(f"type the route's name, {route.name!r}, to finish it")
     if not first or not second or first == second:
@@ -122,7 +150,9 @@ def _require(shop: Connection, legacy: Connection, route: Route, typed: str, fir
         raise GateError(f"not finished: {'; '.join(refused)}")
 
 
-def _finish_shop(shop: Connection, route: Route, who: str, done: Finished) -> None:
+def _finish_shop(
+    shop: Connection, legacy: Connection, route: Route, who: str, keeper: Keeper | None, done: Finished
+) -> None:
     """Write the audit log, drop everything else, in one transaction."""
     given = {"route": route.name, "who": who}
     _drop_fences(shop, route)
@@ -133,9 +163,11 @@ def _finish_shop(shop: Connection, route: Route, who: str, done: Finished) -> No
             shop.execute(_Q["audit"].encode())
             shop.execute(_Q["gather"], given)
             shop.execute(_Q["note"], given)
+            close_out.settle(shop, legacy, route, route_settings.load(route.name).retention, keeper)
             standing = _find_left(shop, route)
             looking = roles.drop(shop, route)
             clean.drop(shop)
+            close_out.book(shop, route, "new shop", [*standing, *looking.dropped])
             _drop_schemas(
                 shop, "legacy", "mirror", "ferry"
             )  # with ferry go the triggers that give legacy's keys at birth
@@ -165,10 +197,11 @@ def _drop_fence(shop: Connection, entity: str) -> None:
         fence.drop_fence(shop, entity)
 
 
-def _finish_legacy(legacy: Connection, route: Route, done: Finished) -> None:
+def _finish_legacy(legacy: Connection, shop: Connection, route: Route, done: Finished) -> None:
     """Drop slot, publication, markers and fences; it is no error when one of them is gone already."""
     name = route.publication
     standing = _find_left(legacy, route)
+    close_out.book(shop, route, "legacy", standing)
     legacy.execute(
         SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(name))
     )  # first: a connector then waits for it
@@ -189,6 +222,7 @@ def _finish_way_back(shop: Connection, route: Route, done: Finished) -> None:
     """Drop the slot and publication by which the way back has read the new shop, and both origins."""
     name = route.publication + REVERSE
     standing = _find_left(shop, route)
+    close_out.book(shop, route, "new shop", standing)
     shop.execute(SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(name)))
     slot.drop_slot(shop, name)
     _drop_schemas(shop, "shopferry")

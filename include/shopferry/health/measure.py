@@ -25,6 +25,7 @@ from shopferry.db import Connection
 from shopferry.engine import backfill, mirror
 from shopferry.errors import ShopferryError
 from shopferry.retry import describe
+from shopferry.route import settings as route_settings
 from shopferry.route.route import Route
 from shopferry.settings import REVERSE, Settings, name_sync
 from shopferry.stores import fence
@@ -110,6 +111,7 @@ class SyncHealth:
     events: int = 0  # ever applied
     consumers: tuple[Consumer, ...] = ()  # the latest first
     quarantine: Mapping[str, int] = field(default_factory=dict)  # rows by reason code, the most frequent first
+    overlong: tuple[str, ...] = ()  # what waits there longer than route.toml says, one clause each
     standby: bool = False  # has to run though its store is closed: by it the open one's way to this one is made sure
     unfenced: tuple[str, ...] = ()  # tables of the store that is closed, which take writes all the same
     other: SyncHealth | None = None  # after a cutover: the flow that led there
@@ -218,6 +220,7 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
         events=sum(events for events, _ in offsets.load_applied(shop, name).values()),
         consumers=tuple(offsets.list_consumers(shop, name)),
         quarantine=_count_quarantine(shop),
+        overlong=tuple(_find_overlong(shop, route.base_name)),
         standby=standby,
         unfenced=tuple(unfenced),
     )
@@ -243,6 +246,17 @@ def _count_quarantine(shop: Connection) -> dict[str, int]:
     for _, reason, rows in quarantine.count_by_reason(shop):
         by_reason[reason] = by_reason.get(reason, 0) + rows
     return dict(sorted(by_reason.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _find_overlong(shop: Connection, route: str) -> list[str]:
+    """Find the entities of which rows wait in quarantine for longer than the route's period."""
+    days = route_settings.load(route).retention.quarantine
+    since = datetime.now(UTC) - timedelta(days=days)
+    return [
+        f"{entity} (the oldest since {oldest:%Y-%m-%d})"
+        for entity, _, oldest in quarantine.count_by_age(shop)
+        if oldest < since
+    ]
 
 
 def _find_unfenced(legacy: Connection, shop: Connection, route: Route, active: str) -> list[str]:

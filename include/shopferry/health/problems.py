@@ -50,6 +50,7 @@ class Code(StrEnum):
     CONSUMER_STOPPED = "consumer-stopped"
     LATE = "late"
     STORE_OPEN = "store-open"
+    QUARANTINE_OVERLONG = "quarantine-overlong"
 
 
 AWAY = {Code.SHOP_AWAY, Code.LEGACY_AWAY, Code.BROKER_AWAY}  # may be back at the next look
@@ -120,6 +121,14 @@ def _find_all(health: SyncHealth, limits: Limits) -> list[Problem]:
         )
     if health.unfenced:
         found.append(_describe_open(health))
+    if health.overlong:
+        found.append(
+            Problem(
+                Code.QUARANTINE_OVERLONG,
+                f"rows wait in quarantine for longer than route.toml says: {_join_some(list(health.overlong))}: correct "
+                "their cause and `shopferry quarantine release`, or let the mapping leave them out",
+            )
+        )
     if health.other:
         found += [replace(c, text=f"{health.other.route}: {c.text}") for c in find_problems(health.other, limits)]
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import date
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -10,6 +11,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from airflow.sdk.api.datamodels._generated import DagRunType
 
 from shopferry.control import routes
+from shopferry.cutover.close_out import Keeper
 from shopferry.errors import GateError
 from shopferry.orchestration.connections import load_settings
 from shopferry.orchestration.failures import DEFAULTS, give_reason
@@ -28,10 +30,23 @@ _FORM = {
         title="Type the route's name",
         description="The migration that is over, so that nobody ends another one. After this there is no way back.",
     ),
+    "keep_dumps": Param(
+        None,
+        type=["null", "string"],
+        minLength=1,
+        maxLength=80,
+        title="Who keeps the dumps",
+        description="Empty: they are deleted. Otherwise the person who keeps them, until the day below.",
+    ),
+    "until": Param(
+        None, type=["null", "string"], format="date", title="Until", description="The last day on which they are kept."
+    ),
 }
 _BODY = (
     "Route {{ params.route }}: slots, publications, topics, mirror, standardized values, quarantine and fences are dropped in "
-    "both stores; the audit log and the reports stay. **There is no way back to legacy after this.** "
+    "both stores; the audit log and the reports stay. Backups are "
+    "{% if params.keep_dumps %}kept by {{ params.keep_dumps }} until {{ params.until }}{% else %}deleted{% endif %}. "
+    "**There is no way back to legacy after this.** "
 )
 
 
@@ -44,12 +59,20 @@ def check() -> None:
 
     settings, typed = load_settings(), get_current_context()["params"]["route"]
     route = Route.load(settings.route)
-    refused = [] if typed == route.name else [f"the form says {typed!r}, the route is {route.name!r}"]
+    refused = finish.find_keeping_faults(_read_keeper())
+    refused += [] if typed == route.name else [f"the form says {typed!r}, the route is {route.name!r}"]
     with db.connect(settings.target_dsn, "finish") as shop, db.connect(settings.source_dsn, "finish") as legacy:
         if routes.is_installed(shop):
             refused += finish.find_refusals(shop, route) + finish.find_dependents(legacy)
     if refused:
         raise GateError(f"not finished: {'; '.join(refused)}")
+
+
+def _read_keeper() -> Keeper | None:
+    name, until = (get_current_context()["params"][word] for word in ("keep_dumps", "until"))
+    if (name is None) != (until is None):
+        raise GateError("not finished: say both who keeps the dumps and until which day, or neither")
+    return Keeper(name, date.fromisoformat(until)) if name else None
 
 
 @task(doc_md="Write the last report while there is something to report from; the log says where.")
@@ -70,8 +93,10 @@ def finish(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
         read_approver(one),
         read_approver(other),
         min(read_approval_time(one), read_approval_time(other)),
+        _read_keeper(),
     )
-    for line in (*done.dropped, *done.warnings):
+    stays = [f"stays: {s['what']} ({s['where']}) until {s['until']}" for s in done.certificate["stays"]]
+    for line in (*done.dropped, *stays, *done.warnings, f"close-out certificate: {done.file}"):
         log.warning("%s", line)  # also where logs are kept quiet
     return done.dropped
 

@@ -24,11 +24,14 @@ _FORM = {
         title="Customers",
         description="As many at random; the oddest come beside them, and all that belongs to either.",
     ),
-    "pseudonymise": Param(
-        True,
-        type="boolean",
-        title="Pseudonyms",
-        description="No real names, addresses, telephone numbers and e-mails in the scratch databases.",
+    "real_data": Param(
+        None,
+        type=["null", "string"],
+        minLength=1,
+        maxLength=80,
+        title="Real data",
+        description="Empty: names, addresses, telephone numbers and e-mails become pseudonyms. Otherwise who decided that the "
+        "scratch databases get them as they are.",
     ),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
@@ -15,6 +15,7 @@ from shopferry.verify import checksums
 
 Keys = Mapping[str, Sequence[str]]  # the keys of somebody's rows, by the relation's name in the ledger
 Contacts = Mapping[str, Sequence[str]]  # columns of e-mails, numbers and the like, by the relation's name in the ledger
+_NONE = SQL("SELECT NULL::text AS raw").format()
 
 
 def read_raws(s: Stores, keys: Keys) -> list[tuple[str, str]]:
@@ -76,7 +77,54 @@ def find_verdicts(s: Stores, values: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def forget_verdicts(s: Stores, raws: Sequence[tuple[str, str]]) -> int:
-    """Delete the verdicts on their raw values, but for those that somebody else's row holds as well."""
+    """Delete the verdicts on these raw values, as (kind, raw), but for those that any row still holds.
+
+    Nothing is merged in the route meanwhile: a batch that finds a verdict must find it until it has committed its rows.
+    """
+    by_kind: dict[str, list[str]] = {}
+    for kind, value in raws:
+        by_kind.setdefault(kind, []).append(value)
+    held, count = _select_held(s), 0
+    for kind, values in by_kind.items():
+        wanted = sorted(set(values) - _find_told(s, kind, values))
+        used = held.get(kind, _NONE)
+        with s.target.transaction():
+            locks.lock_propagation(s.target, s.route.name)
+            locks.lock_verdicts(s.target)
+            count += s.target.execute(
+                SQL(
+                    "DELETE FROM ferry.standardized v WHERE v.kind = {} "
+                    "AND md5(v.raw) IN (SELECT md5(r) FROM unnest(%s::text[]) r) AND v.raw = ANY(%s) "
+                    "AND v.raw NOT IN (SELECT u.raw FROM ({}) u WHERE u.raw = ANY(%s))"
+                ).format(Literal(kind), used),
+                (wanted, wanted, wanted),
+            ).rowcount
+    return count
+
+
+def find_orphans(s: Stores, most: int) -> Iterator[list[tuple[str, str]]]:
+    """Find the verdicts on raw values that no row of the flow's mirror or witnesses holds; yields at most so many at a time.
+
+    What is found may be written again before it is forgotten: `forget_verdicts` looks once more.
+    """
+    held = _select_held(s)
+    kinds = [str(kind) for (kind,) in s.target.execute("SELECT DISTINCT kind FROM ferry.standardized ORDER BY 1")]
+    for kind in kinds:
+        query = SQL(
+            "SELECT v.raw FROM ferry.standardized v WHERE v.kind = {} AND NOT EXISTS (SELECT FROM ({}) u WHERE u.raw = v.raw)"
+        ).format(Literal(kind), held.get(kind, _NONE))
+        # They stay at the server, and outlive the commits in between.
+        with s.target.cursor("orphans", withhold=True) as found:
+            found.execute(query)
+            while rows := found.fetchmany(most):
+                raws = [raw for (raw,) in rows]
+                told = _find_told(s, kind, raws)
+                if left := [(kind, raw) for raw in raws if raw not in told]:
+                    yield left
+
+
+def _select_held(s: Stores) -> dict[str, Composed]:
+    """Compose the SELECT of all raw values that rows of the mirror and of witnesses hold, by the kind of the verdict on them."""
     kinds: dict[str, list[Composed]] = {}
     tables = mirror.load(s.target)
     for wanted in {w for unit in s.route.units for w in unit.standardize}:
@@ -85,23 +133,18 @@ def forget_verdicts(s: Stores, raws: Sequence[tuple[str, str]]) -> int:
             kinds.setdefault(wanted.kind, []).append(
                 SQL("SELECT ({})::text AS raw FROM {}").format(SQL(wanted.expression), held)
             )
-    count = 0
-    by_kind: dict[str, list[str]] = {}
-    for kind, value in raws:
-        by_kind.setdefault(kind, []).append(value)
-    for kind, values in by_kind.items():
-        used = SQL(" UNION ALL ").join(kinds.get(kind, [])) if kinds.get(kind) else SQL("SELECT NULL AS raw")
-        with s.target.transaction():
-            locks.lock_verdicts(s.target)
-            count += s.target.execute(
-                SQL(
-                    "DELETE FROM ferry.standardized v WHERE v.kind = {} "
-                    "AND md5(v.raw) IN (SELECT md5(r) FROM unnest(%s::text[]) r) AND v.raw = ANY(%s) "
-                    "AND v.raw NOT IN (SELECT u.raw FROM ({}) u WHERE u.raw = ANY(%s))"
-                ).format(Literal(kind), used),
-                (values, values, values),
-            ).rowcount
-    return count
+    return {kind: SQL(" UNION ALL ").join(parts) for kind, parts in kinds.items()}
+
+
+def _find_told(s: Stores, kind: str, raws: Sequence[str]) -> set[str]:
+    """Find which of these raw values of the closed store the open one still judges: legacy has those verdicts from there.
+
+    By them the way back leaves legacy's own values as they are, which stand in legacy's tables and not in its mirror.
+    """
+    if not s.route.reverse:
+        return set()
+    rows = s.source.execute("SELECT raw FROM ferry.standardized WHERE kind = %s AND raw = ANY(%s)", (kind, list(raws)))
+    return {raw for (raw,) in rows.fetchall()}
 
 
 def forget_overflow(s: Stores, keys: Keys) -> int:

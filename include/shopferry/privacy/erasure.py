@@ -290,12 +290,13 @@ def _sweep(one: Erasure) -> dict[str, Any]:
 
 
 def _trim(one: Erasure) -> dict[str, Any]:
-    """Trim the topics to what both directions have applied."""
-    found = {}
+    """Trim the topics to what both directions have applied; tells how many partitions, or what keeps their records."""
+    stays = "the embedded broker deletes no records: they stand until its next start"
+    found: dict[str, Any] = {}
     for s in _flows(one):
         settings = one.settings.reversed if s.route.reverse else one.settings
         applied = offsets.load(s.target, s.route.name)
-        found[s.route.name] = len(applied) if broker.trim(settings, applied) else "the broker deletes no records"
+        found[s.route.name] = len(applied) if broker.trim(settings, applied) else stays
     return found
 
 
@@ -366,8 +367,13 @@ def _write_certificate(one: Erasure, who: str, done: Mapping[str, Any]) -> dict[
             for h in activations.load_handed_over(one.stores.target, one.route, one.persons["shop"])
         ],
         "backups that still hold the person": [
-            {"store": b.store, "taken": b.taken.isoformat(timespec="seconds")}
+            {
+                "store": b.store,
+                "taken": b.taken.isoformat(timespec="seconds"),
+                "until": b.keep_until.isoformat(timespec="seconds"),
+            }
             for b in backups.list_all(one.stores.target, one.route)
+            if b.removed is None
         ],
     }
 

@@ -33,7 +33,6 @@ from shopferry.settings import Settings, data_dir
 
 VERSION = "shopferry person 1"
 FOLDER = "requests"  # in the data directory
-KEPT_DAYS = 30
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # what nobody takes for another when it is read out
 Document = dict[str, Any]
 
@@ -188,7 +187,7 @@ def _list_copies(stores: Stores, data_map: DataMap) -> Iterable[Document]:
     ours = columns.load_ours()
     verdicts, ledger = ours.find("ferry", "standardized", "raw"), ours.find("shopferry", "erased", "marks")
     assert verdicts and ledger
-    move = verdicts.keep
+    move, terms = verdicts.keep, route_settings.load(stores.route.base_name).retention
     yield {
         "place": "mirror",
         "what": "the old shop's rows beside the new shop, which follow every change",
@@ -200,18 +199,18 @@ def _list_copies(stores: Stores, data_map: DataMap) -> Iterable[Document]:
     yield {
         "place": "topics of the message broker",
         "what": "changes of your rows on their way between the shops",
-        "until": f"the broker's own time for them is over, at the latest {move}",
+        "until": f"they are applied and swept, at the latest {terms.topics:g} days after they came",
     }
-    for backup in backups.list_all(stores.target, stores.route.base_name):
+    for backup in (b for b in backups.list_all(stores.target, stores.route.base_name) if b.removed is None):
         yield {
             "place": f"backup {backup.id} of the {'old' if backup.store == 'legacy' else 'new'} shop",
             "what": f"all of that shop as it was on {backup.taken:%Y-%m-%d}",
-            "until": "it is removed",
+            "until": f"{backup.keep_until:%Y-%m-%d}, and as long as it is the newest that was tried",
         }
     yield {
         "place": "this file",
         "what": "a copy of it with us, encrypted",
-        "until": f"{KEPT_DAYS} days after it was made",
+        "until": f"{terms.exports:g} days after it was made",
     }
 
 
@@ -237,7 +236,7 @@ def write(file: Path, document: Document, password: str) -> None:
 
 def _certify(request: Request, route: Route, who: str, document: Document, counts: Mapping[str, int]) -> dict[str, Any]:
     """Write what was exported, without a value: counts by table, and the columns that were named alone."""
-    now = datetime.now(UTC)
+    now, days = datetime.now(UTC), route_settings.load(route.base_name).retention.exports
     return {
         "request": request.id,
         "route": route.base_name,
@@ -245,7 +244,7 @@ def _certify(request: Request, route: Route, who: str, document: Document, count
         "by": who,
         "open store": document["open_store"],
         "file": f"{FOLDER}/{request.id}.zip",
-        "to be removed": str(now.date() + timedelta(days=KEPT_DAYS)),
+        "to be removed": str(now.date() + timedelta(days=days)),
         "rows": dict(counts),
         "beside them": {
             part: len(document[part])

@@ -40,10 +40,10 @@ _EXAMPLES = 5  # of what was found, per phase
 
 @dataclass(frozen=True)
 class Form:
-    """What is asked for: customers at random (the oddest come beside them), and whether they get pseudonyms."""
+    """What is asked for: customers at random (the oddest come beside them), with pseudonyms unless a person decided otherwise."""
 
     customers: int = 200
-    pseudonymise: bool = False
+    real_data: str | None = None  # who decided that real data goes into scratch
 
 
 def rehearse(settings: Settings, who: str, form: Form, say: Callable[[str], None] = lambda _: None) -> Rehearsal:
@@ -83,7 +83,7 @@ def _record(
             who=who,
             fingerprint=route.fingerprint,
             customers=form.customers,
-            pseudonymised=form.pseudonymise,
+            real_data_by=form.real_data,
             seconds=seconds,
             phases=done,
             problem=problem,
@@ -96,10 +96,9 @@ def _record(
 def _run(
     settings: Settings, route: Route, plan: sample.Plan, form: Form, done: list[Rehearsed], say: Callable[[str], None]
 ) -> None:
-    name = f"shopferry_{route.name}"[:40]
     with (
-        scratch.create(settings.target_dsn, f"{name}_rehearsal_legacy") as old,
-        scratch.create(settings.target_dsn, f"{name}_rehearsal_shop") as new,
+        scratch.create(settings.target_dsn, scratch.name_scratch(route.name, "rehearsal_legacy")) as old,
+        scratch.create(settings.target_dsn, scratch.name_scratch(route.name, "rehearsal_shop")) as new,
     ):
         there = replace(settings, source_dsn=old, target_dsn=new, kafka="")
         say("making the new shop's structure anew")
@@ -136,11 +135,11 @@ def _fill(
     ):
         full = mirror.reflect(legacy, route.tables)
         tables: dict[str, MirrorTable] = captured.cut_to_read(new, route, full)
-        kinds = sample.find_kinds(personal.load(route), tables) if form.pseudonymise else {}
+        kinds = {} if form.real_data else sample.find_kinds(personal.load(route), tables)
         with legacy.transaction(), old.transaction():
             legacy.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             sample.choose(legacy, plan, tables, form.customers)
-            rows = sample.carry(legacy, old, plan, tables, kinds, Pseudonyms() if form.pseudonymise else None)
+            rows = sample.carry(legacy, old, plan, tables, kinds, None if form.real_data else Pseudonyms())
             return rows, sample.estimate_sizes(legacy, tables)
 
 

@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -84,6 +84,20 @@ class Terms:
     )  # what a rollback may leave behind, by reason
     optout_sources: tuple[str, ...] = ()  # lists of opt-outs that must have been imported lately
     optout_waived_by: Mapping[str, str] = field(default_factory=dict)  # by source, who has said that it need not be
+    acceptance: Mapping[str, str] = field(default_factory=dict)  # by area, who accepts what was moved
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How many days what the move itself keeps of people may stand, and when legacy ends; None where the route does not say."""
+
+    topics: float = 7  # at the broker; what is applied goes each night
+    backups: float = 30  # from the day they are taken
+    reports: float = 365
+    exports: float = 30  # what people got who asked for their data
+    quarantine: float = 90  # longer is complained of; nothing is deleted
+    staff_names: float = 3 * 365  # in the audit log, from `finish` on
+    legacy_until: date | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +141,7 @@ class RouteSettings:
     way_back_days: float = 14  # how long after the switch the way back is promised
     shop_schema: str = "shop"  # where the new shop has its tables
     settings: tuple[Setting, ...] = ()  # of the installation, for mappings and functions
+    retention: Retention = field(default_factory=Retention)
 
 
 def load(route: str, root: Path | None = None) -> RouteSettings:
@@ -140,14 +155,25 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f'{where} is no TOML: {error}; it wants `owner = "…"` and `contact = "…"`') from None
     top = _Table(where, "", found)
-    top.require_known("owner", "contact", "way_back_days", "shop_schema", "settings", "cutover", "optout")
+    top.require_known("owner", "contact", "way_back_days", "shop_schema", "settings", "cutover", "optout", "retention")
     return RouteSettings(
         Responsible(top.read_text("owner"), top.read_text("contact")),
         _read_terms(top.read_table("cutover"), top.read_table("optout")),
         top.read_number("way_back_days", RouteSettings.way_back_days, 0),
         top.read_text("shop_schema") if "shop_schema" in top.held else RouteSettings.shop_schema,
         tuple(_read_setting(top.read_table("settings"), name) for name in top.read_table("settings").held),
+        _read_retention(top.read_table("retention")),
     )
+
+
+def _read_retention(given: _Table) -> Retention:
+    periods = ("topics", "backups", "reports", "exports", "quarantine", "staff_names")
+    given.require_known(*periods, "legacy_until")
+    until = given.held.get("legacy_until")
+    if until is not None and (not isinstance(until, date) or isinstance(until, datetime)):
+        raise given.make_error("legacy_until", "write a day without quotation marks, as `legacy_until = 2027-06-30`")
+    days = {period: given.read_number(period, getattr(Retention, period), 1) for period in periods}
+    return Retention(**days, legacy_until=until)
 
 
 def _read_setting(given: _Table, name: str) -> Setting:
@@ -177,7 +203,9 @@ def _read_terms(given: _Table, optout: _Table) -> Terms:
         "disk_gib",
         "way_back_losses_accepted_by",
         "way_back_quarantine",
+        "acceptance",
     )
+    areas = given.read_table("acceptance")
     sizes = given.read_table("disk_gib")
     sizes.require_known(*STORES)
     return Terms(
@@ -192,6 +220,7 @@ def _read_terms(given: _Table, optout: _Table) -> Terms:
         ),
         way_back_quarantine=_read_allowances(given, "way_back_quarantine"),
         optout_sources=sources,
+        acceptance={area: areas.read_text(area) for area in areas.held},
         optout_waived_by={source: waived.read_text(source) for source in waived.held},
     )
 

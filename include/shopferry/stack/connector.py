@@ -28,19 +28,26 @@ from shopferry import db, logs, signals
 from shopferry.cdc import slot
 from shopferry.errors import ShopferryError, StackError
 from shopferry.retry import describe, retrying
-from shopferry.settings import PROJECT, Settings, data_dir, name_slot
+from shopferry.route import settings as route_settings
+from shopferry.settings import PROJECT, REVERSE, Settings, data_dir, name_slot
 from shopferry.stack.publisher import Publisher
 from shopferry.stack.wire import describe_way
 
 log = logging.getLogger("shopferry.stack.connector")  # not __main__, which it is when it runs
 FOLDER = PROJECT / "include" / "connector"
 _POLL = 0.2
+_DAY_MS = 24 * 3_600_000
 
 
 def build_properties(settings: Settings) -> dict[str, str]:
     """Build the connector's settings: the route's values filled in, and the way to the store that is read."""
     raw: dict[str, str] = json.loads((FOLDER / "connector.json").read_text())
-    values = {"SHOPFERRY_ROUTE": settings.route, "SHOPFERRY_SLOT": name_slot(settings.route)}
+    days = route_settings.load(settings.route.removesuffix(REVERSE)).retention.topics
+    values = {
+        "SHOPFERRY_ROUTE": settings.route,
+        "SHOPFERRY_SLOT": name_slot(settings.route),
+        "SHOPFERRY_RETENTION_MS": str(round(days * _DAY_MS)),
+    }
     filled = {n: string.Template(v).safe_substitute(values) for n, v in raw.items()}
     way = describe_way(settings.source_dsn)
     # The last of two counts: ours, on which the result depends.
@@ -146,6 +153,7 @@ def run(settings: Settings) -> int:
         settings,
         partitions=int(wanted["topic.creation.default.partitions"]),
         replication=int(wanted["topic.creation.default.replication.factor"]),
+        retention_ms=int(wanted["topic.creation.default.retention.ms"]),
     )
     publisher.create(topics)
     kept = jvm.start(_list_jars(), f"-Dlog4j2.configurationFile={FOLDER / 'log4j2.properties'}")

@@ -38,7 +38,7 @@ def cut_to_fit(value: bytes) -> bytes:
 class Publisher:
     """Publishes to topics which it creates first; a key's events stay in one partition and in order."""
 
-    def __init__(self, settings: Settings, *, partitions: int, replication: int) -> None:
+    def __init__(self, settings: Settings, *, partitions: int, replication: int, retention_ms: int) -> None:
         self._admin = open_client(KafkaAdminClient, settings, client_id="shopferry-connector")
         self._producer = open_client(
             KafkaProducer,
@@ -61,12 +61,14 @@ class Publisher:
         )
         self._partitions = partitions
         self._replication = replication
+        # Without one of its own a topic keeps what the broker's default says: often for ever.
+        self._configs = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
         self._known: set[str] = set()
 
     def create(self, topics: Iterable[str]) -> None:
         """Create the topics that are not there yet."""
         for topic in sorted(set(topics) - self._known):
-            new = NewTopic(topic, self._partitions, self._replication, topic_configs={"cleanup.policy": "delete"})
+            new = NewTopic(topic, self._partitions, self._replication, topic_configs=self._configs)
             try:
                 self._admin.create_topics([new])
                 log.info("created a topic", extra={"topic": topic, "partitions": self._partitions})

@@ -25,6 +25,10 @@ WITH outcome AS MATERIALIZED ({outcome}), released AS (
 SELECT count(*) FROM ferry.quarantine q JOIN {affected} a ON {of_quarantine}
 WHERE q.entity = {entity} AND q.sqlstate IS NOT NULL;
 
+-- name: by_age
+-- How many rows of each entity wait, and since when the oldest of them.
+SELECT entity, count(*), min(since) FROM ferry.quarantine GROUP BY entity ORDER BY entity;
+
 -- name: refuse
 -- One row that the shop's own constraints refuse.
 INSERT INTO ferry.quarantine (entity, row_key, key, reasons, sqlstate, constraint_name)

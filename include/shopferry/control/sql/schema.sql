@@ -252,6 +252,15 @@ CREATE TABLE IF NOT EXISTS ferry.decision (
     why     text NOT NULL,
     who     text NOT NULL
 );
+-- What the people who answer for an area have accepted; each verification after it asks them again.
+CREATE TABLE IF NOT EXISTS ferry.acceptance (
+    id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route text NOT NULL,
+    at    timestamptz NOT NULL DEFAULT now(),
+    area  text NOT NULL,
+    note  text NOT NULL CONSTRAINT acceptance_says_what_was_looked_at CHECK (btrim(note) <> ''),
+    who   text NOT NULL CONSTRAINT acceptance_is_by_somebody CHECK (btrim(who) <> '')
+);
 CREATE INDEX IF NOT EXISTS left_out_key ON ferry.left_out (entity, key);
 
 -- Until version 2 differences had neither column nor state and were made anew by each verification.
@@ -387,6 +396,13 @@ CREATE TABLE IF NOT EXISTS ferry.backup (
     problem      text,                        -- what that restore failed with; NULL: nothing
     CONSTRAINT backup_problem_is_of_a_test CHECK (problem IS NULL OR tested IS NOT NULL)
 );
+-- When its file is to go, known from its birth; those of versions before this get the period that routes have by default.
+ALTER TABLE ferry.backup
+    ADD COLUMN IF NOT EXISTS keep_until timestamptz,
+    ADD COLUMN IF NOT EXISTS encrypted  boolean NOT NULL DEFAULT false,  -- by SHOPFERRY_BACKUP_ENCRYPT
+    ADD COLUMN IF NOT EXISTS removed    timestamptz;                     -- when its file went, for its end had come
+UPDATE ferry.backup SET keep_until = taken + interval '30 days' WHERE keep_until IS NULL;
+ALTER TABLE ferry.backup ALTER COLUMN keep_until SET NOT NULL;
 CREATE INDEX IF NOT EXISTS backup_taken ON ferry.backup (route, store, taken);
 
 -- What stood in the new shop's tables when our fence closed them. Verification looks past these rows, repair leaves them.
@@ -420,6 +436,9 @@ CREATE TABLE IF NOT EXISTS ferry.rehearsal (
     green         boolean NOT NULL,           -- nothing differs, no rule is broken, every row is accounted for
     CONSTRAINT rehearsal_green_has_no_problem CHECK (problem IS NULL OR NOT green)
 );
+-- Who decided to rehearse with real data; NULL: it got pseudonyms, or is older than this column.
+ALTER TABLE ferry.rehearsal ADD COLUMN IF NOT EXISTS real_data_by text
+    CONSTRAINT rehearsal_real_data_has_a_name CHECK (real_data_by <> '');
 CREATE INDEX IF NOT EXISTS rehearsal_at ON ferry.rehearsal (route, at);
 -- Who decided to start the first phase without a green rehearsal of its mappings; NULL: there was one.
 ALTER TABLE ferry.phase ADD COLUMN IF NOT EXISTS without_rehearsal text;
