@@ -67,14 +67,18 @@ class Person:
         return self.email if channel in _BY_EMAIL else self.phone if channel in _BY_PHONE else None
 
     @cached_property
-    def marks(self) -> tuple[str, ...]:
-        """The marks of its addresses."""
-        return tuple(marks.make(address) for address in (self.email, self.phone) if address)
+    def email_mark(self) -> str:
+        """The mark of the e-mail; empty without one."""
+        return marks.make(self.email) if self.email else ""
+
+    @cached_property
+    def phone_mark(self) -> str:
+        """The mark of the number; empty without one."""
+        return marks.make(self.phone) if self.phone else ""
 
     def find_mark(self, channel: str) -> str:
         """Return the mark of a channel's address; empty by post, and where there is no address."""
-        address = self.find_address(channel)
-        return marks.make(address) if address else ""
+        return self.email_mark if channel in _BY_EMAIL else self.phone_mark if channel in _BY_PHONE else ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,9 @@ class Permission:
         if customer in self.refusing or customer in self.frozen or customer not in self.people:
             return True
         person = self.people[customer]
-        return person.find_mark(self.channel) in self._refusing_marks or not self.opted_out.isdisjoint(person.marks)
+        if person.find_mark(self.channel) in self._refusing_marks:
+            return True
+        return bool(self.opted_out) and not self.opted_out.isdisjoint((person.email_mark, person.phone_mark))
 
     @cached_property
     def _refusing_marks(self) -> frozenset[str]:
