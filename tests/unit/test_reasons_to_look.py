@@ -38,7 +38,7 @@ SILENT = {
         "gates",
         "cutover",
     ),
-    *("rollback", "finish"),
+    *("rollback", "finish", "activate list", "campaign list", "campaign preview"),
 }
 
 
