@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from pair import Pair, connect, read_dsn
+from pair import Pair, connect
 from shopferry import installation
-from shopferry.cutover import way_back
 from shopferry.db import Connection
 from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT
@@ -38,6 +35,13 @@ WRITES = (
         "UPDATE order_order SET user_id = NULL WHERE user_id = {0}",
         "DELETE FROM address_useraddress WHERE user_id = {0}",
         "DELETE FROM auth_user WHERE id = {0}",
+    ),
+    (
+        "UPDATE auth_user SET email = '', first_name = '', last_name = '', password = '!', is_active = false WHERE id = {0}",
+    ),
+    (
+        "UPDATE order_shippingaddress SET first_name = '', last_name = '', line1 = '', line4 = '', postcode = '' WHERE id = {0}",
+        "UPDATE order_order SET guest_email = '' WHERE id = {0}",
     ),
     ("UPDATE address_useraddress SET is_default_for_shipping = NOT is_default_for_shipping WHERE user_id = {0}",),
     ("UPDATE address_useraddress SET is_default_for_billing = true, line1 = 'ul. Nowa {1}' WHERE id = {0}",),
@@ -73,6 +77,18 @@ BACK_WRITES = (
     ("customer", "UPDATE customer SET first_name = 'Nowa {0}' WHERE id = %s"),
     ("customer", "UPDATE customer SET email = 'z{0}@example.com' WHERE id = %s"),
     ("customer", "UPDATE customer SET deleted_at = now() WHERE id = %s"),
+    # As an erasure leaves them.
+    (
+        "customer",
+        "UPDATE customer SET email = NULL, first_name = NULL, last_name = NULL, deleted_at = now(), "
+        "metadata = jsonb_build_object('legacy', jsonb_build_object('id', metadata->'legacy'->'id')) WHERE id = %s",
+    ),
+    (
+        "order_address",
+        "UPDATE order_address SET first_name = NULL, last_name = NULL, address_1 = NULL, address_2 = NULL, city = NULL, "
+        "metadata = jsonb_build_object('legacy', jsonb_build_object('id', metadata->'legacy'->'id')) WHERE id = %s",
+    ),
+    ("order", """UPDATE "order" SET customer_id = NULL, email = NULL WHERE id = %s"""),
     (
         "customer",
         "INSERT INTO customer_address (id, customer_id, address_1, country_code) "
@@ -145,25 +161,6 @@ TABLES = (
     "order_line",
     "payment_source",
 )
-
-
-@contextmanager
-def armed(oscar: Pair) -> Iterator[Pair]:
-    """The way back, installed over the moved shop, with what the libraries made of old values; its log is tapped."""
-    route = oscar.route.back
-    assert route
-    installation.install(oscar.shop, oscar.legacy, route)
-    oscar.shop.execute((FOLDER / "reverse" / "keys.sql").read_bytes())
-    way_back.number(oscar.legacy, oscar.shop, oscar.route)
-    told = oscar.ask("SELECT kind, raw, value, problem, judged_by FROM ferry.standardized")
-    with oscar.legacy.cursor() as cur:
-        cur.executemany("INSERT INTO ferry.standardized VALUES (%s, %s, %s, %s, %s)", told)
-    back = Pair.open(read_dsn(oscar.shop), read_dsn(oscar.legacy), route)
-    try:
-        yield back
-    finally:
-        back.close_tap(back.legacy)
-        back.close()
 
 
 def read_tables(conn: Connection) -> dict[str, list[str]]:

@@ -16,8 +16,8 @@ from shopferry.stores import fence, origin
 
 
 @contextmanager
-def armed(pair: Pair) -> Iterator[Pair]:
-    """The way back as it is armed before a cutover: it mirrors the new shop, and merges nothing."""
+def installed_back(pair: Pair) -> Iterator[Pair]:
+    """The way back, installed over the moved shop, with what the libraries made of old values; its log is tapped."""
     route = pair.route.back
     assert route
     installation.install(pair.shop, pair.legacy, route)
@@ -28,6 +28,17 @@ def armed(pair: Pair) -> Iterator[Pair]:
         cur.executemany("INSERT INTO ferry.standardized VALUES (%s, %s, %s, %s, %s)", told)
     back = Pair.open(read_dsn(pair.shop), read_dsn(pair.legacy), route)
     try:
+        yield back
+    finally:
+        back.close_tap(back.legacy)
+        back.close()
+
+
+@contextmanager
+def armed(pair: Pair) -> Iterator[Pair]:
+    """The way back as it is armed before a cutover: it mirrors the new shop, and merges nothing."""
+    with installed_back(pair) as back:
+        route = back.route
         origin.take(pair.shop, pair.route.name)
         origin.take(back.shop, route.name)
         for phase in route.phases:
@@ -40,9 +51,6 @@ def armed(pair: Pair) -> Iterator[Pair]:
             for phase in route.phases:
                 phases.move(back.shop, route.name, phase, State.CUT_OVER)
         yield back
-    finally:
-        back.close_tap(back.legacy)
-        back.close()
 
 
 def cut_over(pair: Pair, back: Pair) -> None:

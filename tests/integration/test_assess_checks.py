@@ -28,6 +28,13 @@ CHECKS = {  # what the demo route asks in SQL: (statement that makes it, rows)
     "passwords_nobody_can_verify": ("UPDATE customers SET pass_hash = 'tajne' WHERE id = 1", 1),
     "phones_shared": ("UPDATE customers SET phone = '601 234 002' WHERE id = 1", 2),
     "points_differ": ("UPDATE loyalty_accounts SET points = 8 WHERE id = 1", 1),
+    "silent_accounts": (
+        "UPDATE customers SET created_at = '2011-01-01', last_login = NULL WHERE id = 1; "
+        "DELETE FROM orders WHERE customer_id = 1; "
+        "UPDATE consents SET granted_at = '2012-01-01', withdrawn_at = NULL WHERE customer_id = 1; "
+        "DELETE FROM loyalty_accounts WHERE customer_id = 1",
+        1,
+    ),
     "totals_differ": ("UPDATE orders SET total = 9.99 WHERE id = 1", 1),
     "towns_without_capitals": ("UPDATE addresses SET city = 'warszawa' WHERE id = 1", 1),
 }

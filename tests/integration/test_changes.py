@@ -42,7 +42,10 @@ def test_a_change_that_changes_nothing_is_merged_nowhere(shop: Pair) -> None:
 
 
 def test_a_change_is_merged_where_its_columns_are_read(shop: Pair) -> None:
-    assert merged(shop, "UPDATE customers SET last_login = '2024-05-05 10:00'") == {"contacts/customer"}
+    assert merged(shop, "UPDATE customers SET last_login = '2024-05-05 10:00'") == {
+        "contacts/customer",
+        "contacts/inactive",
+    }
     assert merged(shop, "UPDATE orders SET payment_code = 'BLIK'") == {"orders/payment"}
     assert merged(shop, "UPDATE order_items SET vat_rate = 8 WHERE id = 1") == {"orders/order_line"}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from oscar_medusa import BORN, armed, prepare, read_tables, require_clean
+from oscar_medusa import BORN, prepare, read_tables, require_clean
 from pair import Pair, connect, read_dsn
 from shopferry.assess import coverage, data_map, sign_offs
 from shopferry.cutover import losses
@@ -18,6 +18,7 @@ from shopferry.route import personal, signed_off
 from shopferry.settings import Settings
 from shopferry.stores import fence
 from shopferry.verify.repair import repair
+from turns import installed_back
 
 MakeDb = Callable[..., str]
 
@@ -74,7 +75,7 @@ def test_every_column_is_decided_about(oscar: Pair) -> None:
 def test_nothing_changes_on_a_way_back_without_writes(oscar: Pair) -> None:
     oscar.pass_phases()
     before = read_tables(oscar.legacy)
-    with armed(oscar) as back:
+    with installed_back(oscar) as back:
         back.pass_phases()
         assert read_tables(oscar.legacy) == before
         assert back.ask("SELECT entity, row_key, reasons FROM ferry.quarantine") == []
@@ -82,14 +83,14 @@ def test_nothing_changes_on_a_way_back_without_writes(oscar: Pair) -> None:
 
 def test_every_column_of_medusa_goes_back_or_is_decided(oscar: Pair) -> None:
     oscar.pass_phases()
-    with armed(oscar):
+    with installed_back(oscar):
         gate = losses.judge_covered(Stores(oscar.legacy, oscar.shop, oscar.route))
         assert gate.met, gate
 
 
 def test_what_is_born_in_medusa_goes_back_and_is_known_again(oscar: Pair) -> None:
     oscar.pass_phases()
-    with armed(oscar) as back:
+    with installed_back(oscar) as back:
         back.pass_phases()
         old = {t: rows for t, rows in read_tables(oscar.legacy).items() if t != "auth_user"}
         fence.lift_fence(oscar.shop, oscar.route.shop_tables)
@@ -182,7 +183,7 @@ def test_of_several_default_addresses_all_follow_the_one_that_medusa_has(oscar: 
     oscar.write(f"UPDATE address_useraddress SET is_default_for_shipping = true WHERE user_id = {user}")
     oscar.pass_phases()
     defaults = f"SELECT count(*) FROM address_useraddress WHERE user_id = {user} AND is_default_for_shipping"
-    with armed(oscar) as back, connect(read_dsn(oscar.shop)) as medusa:
+    with installed_back(oscar) as back, connect(read_dsn(oscar.shop)) as medusa:
         back.pass_phases()
         fence.lift_fence(oscar.shop, oscar.route.shop_tables)
         assert (back.one(defaults) or 0) > 1

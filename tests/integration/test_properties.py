@@ -24,19 +24,21 @@ from pair import ROUTE, Late, Pair, connect, open_more, read_dsn
 from profiles import LONG
 from shopferry.cdc.envelope import Change
 from shopferry.cdc.replay import Replay
-from shopferry.control import chunks, offsets, phases
+from shopferry.control import chunks, installed_settings, offsets, phases
 from shopferry.control.chunks import Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
-from shopferry.engine import backfill
+from shopferry.engine import backfill, changed_settings
 from shopferry.engine.pair import Stores
 from shopferry.errors import FencedError, ReplayError
 from shopferry.retry import retrying
+from shopferry.route.settings import INACTIVE_SINCE
 from steps import dies
 
 _SHARES = 4 if LONG else 3  # one waits for its server a quarter of its time
 _TIDY_EVERY = 5  # histories
 _PROFILE = profiles.choose(short=24, long=2_000, shares=_SHARES)
+_since = st.sampled_from(["", "", "2020-03-01", "2021-06-01"])
 _crash = st.one_of(st.none(), st.none(), st.integers(1, 60))  # the statement before which the process dies
 
 
@@ -57,9 +59,10 @@ class Ferry(RuleBasedStateMachine):
             conn.execute("SET lock_timeout = '15ms'")
         self.late: Late | None = None
 
-    @initialize(opening=history.openings, passed=st.sampled_from([3, 3, 2, 1, 0]))
-    def open(self, opening: list[Operation], passed: int) -> None:
-        """A shop that is some way through already."""
+    @initialize(opening=history.openings, passed=st.sampled_from([3, 3, 2, 1, 0]), since=_since)
+    def open(self, opening: list[Operation], passed: int, since: str) -> None:
+        """A shop that is some way through already, and where somebody may have decided that inactive accounts stay behind."""
+        installed_settings.replace(self.pair.shop, INACTIVE_SINCE, since)
         self._write(self.pair.legacy, opening)
         self.pair.pass_phases(ROUTE.phases[:passed])
         if phase := self._phase():
@@ -198,6 +201,14 @@ class Ferry(RuleBasedStateMachine):
     def _apply_patiently(consumer: Replay, changes: list[Change], steps: dict[Partition, tuple[int, int]]) -> None:
         """As the consumer's loop does it: a deadlock is resolved against one of them, which tries again."""
         retrying(lambda: consumer.apply(changes, steps), consumer.target)
+
+    @rule(since=_since, crash=_crash)
+    def decide(self, since: str, crash: int | None) -> None:
+        """Somebody decides about inactive accounts: another day, or that all are carried."""
+        self._settle()
+        installed_settings.store(self.pair.shop, {INACTIVE_SINCE: (since, False)})
+        while self._dies(crash, lambda: changed_settings.merge_readers(self.pair.stores)):
+            crash = None
 
     @rule(table=st.sampled_from(history.TABLES))
     def alter(self, table: str) -> None:

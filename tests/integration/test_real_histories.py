@@ -15,7 +15,7 @@ import pytest
 import steps
 from hypothesis import given, note, seed
 from hypothesis import strategies as st
-from oscar_medusa import BACK_WRITES, BORN, NAMES, WRITES, armed, prepare, read_tables, require_clean
+from oscar_medusa import BACK_WRITES, BORN, NAMES, WRITES, prepare, read_tables, require_clean
 from pair import Pair, connect, read_dsn
 from profiles import LONG
 from shopferry.db import Connection
@@ -24,6 +24,7 @@ from shopferry.stack import postgres
 from shopferry.stores import fence
 from shopferry.verify.repair import repair
 from steps import Again, Replay, Resync
+from turns import installed_back
 
 _SHARES = 4 if LONG else 2
 _PROFILE = profiles.choose(short=4, long=200, shares=_SHARES)
@@ -140,7 +141,7 @@ def play(oscar: Pair, history: History) -> None:
     require_clean(oscar)
     if history.back is None:
         return
-    with armed(oscar) as back, connect(read_dsn(oscar.shop)) as medusa:
+    with installed_back(oscar) as back, connect(read_dsn(oscar.shop)) as medusa:
         before = read_tables(oscar.legacy)
         back.pass_phases()
         assert read_tables(oscar.legacy) == before, "nothing was written in Medusa yet"

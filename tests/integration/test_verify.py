@@ -67,7 +67,7 @@ def damage(pair: Pair, *statements: str) -> None:
 )
 def test_a_damaged_mirror_is_found(moved: Pair, statement: str, found: set[tuple[str, ...]]) -> None:
     damage(moved, statement)
-    outcome = moved.verify("orders")
+    outcome = moved.verify("contacts")
     assert not outcome.clean
     assert found <= {(d.layer, d.target, d.key, d.kind) for d in outcome.differences}
 
@@ -169,7 +169,7 @@ def test_of_many_differences_the_first_are_told_and_all_are_counted(
 
 def test_a_row_that_is_only_late_is_no_difference(moved: Pair) -> None:
     moved.write("UPDATE orders SET status_code = 'PAID' WHERE id = 1", order(9), "DELETE FROM orders WHERE id = 2")
-    outcome = moved.verify("orders")  # which lets the stream catch up before it judges
+    outcome = moved.verify("contacts")  # which lets the stream catch up before it judges
     assert outcome.clean, outcome.differences
 
 
@@ -203,7 +203,7 @@ def test_a_row_that_never_stands_still_is_no_difference(
 ) -> None:
     monkeypatch.setattr(checksums, "_ROUNDS", rounds)
     with written_without_a_pause(moved, "UPDATE orders SET note = clock_timestamp()::text WHERE id = 1"):
-        outcome = moved.verify("orders")
+        outcome = moved.verify("contacts")
     assert outcome.clean, outcome.differences
 
 
@@ -211,7 +211,7 @@ def test_a_row_that_never_stands_still_is_no_difference(
 def test_and_it_is_one_if_the_stream_has_lost_it(moved: Pair, monkeypatch: pytest.MonkeyPatch, rounds: int) -> None:
     monkeypatch.setattr(checksums, "_ROUNDS", rounds)
     with written_without_a_pause(moved, "UPDATE orders SET note = clock_timestamp()::text WHERE id = 1"):
-        outcome = verify(moved.legacy, moved.shop, ROUTE, "orders", lambda: None)
+        outcome = verify(moved.legacy, moved.shop, ROUTE, "contacts", lambda: None)
     assert {(d.layer, d.target, d.key, d.column) for d in outcome.differences} == {("mirror", "orders", "1", "note")}
 
 
@@ -220,7 +220,7 @@ def test_a_stream_that_is_too_slow_for_it_is_said(moved: Pair, monkeypatch: pyte
     monkeypatch.setattr(checksums, "_HELD_S", 1)
     damage(moved, "UPDATE mirror.orders SET note = 'x' WHERE id = 1")
     with pytest.raises(TransientError, match="row 1 of orders is written without a pause"):
-        verify(moved.legacy, moved.shop, ROUTE, "orders", lambda: time.sleep(2))
+        verify(moved.legacy, moved.shop, ROUTE, "contacts", lambda: time.sleep(2))
     moved.write("UPDATE orders SET note = 'free' WHERE id = 1")  # whoever waited for the row may go on
 
 
@@ -228,7 +228,7 @@ def test_what_was_broken_off_goes_on_where_it_stopped(moved: Pair, monkeypatch: 
     for module in (checksums, differ):
         monkeypatch.setattr(module, "RANGE", 2)
     monkeypatch.setattr(checksums, "STRETCH", 1)
-    whole = moved.verify("orders").rows_compared
+    whole = moved.verify("contacts").rows_compared
     damage(
         moved, "UPDATE mirror.orders SET note = 'x' WHERE id = 1", "UPDATE mirror.orders SET note = 'x' WHERE id = 5"
     )
@@ -240,13 +240,13 @@ def test_what_was_broken_off_goes_on_where_it_stopped(moved: Pair, monkeypatch: 
             raise TransientError("gone")
 
     with pytest.raises(TransientError, match="gone"):
-        verify(moved.legacy, moved.shop, ROUTE, "orders", break_off)
+        verify(moved.legacy, moved.shop, ROUTE, "contacts", break_off)
     assert moved.ask("SELECT key FROM ferry.difference") == [("1",)]  # booked already
     damage(moved, "UPDATE mirror.orders SET note = 'y' WHERE id = 2")  # behind us: it is found the next time
-    outcome = moved.verify("orders")
+    outcome = moved.verify("contacts")
     assert outcome.rows_compared == whole
     assert {d.key for d in outcome.differences if d.layer == "mirror"} == {"1", "5"}
-    assert {d.key for d in moved.verify("orders").differences if d.layer == "mirror"} == {"1", "2", "5"}
+    assert {d.key for d in moved.verify("contacts").differences if d.layer == "mirror"} == {"1", "2", "5"}
 
 
 def test_what_was_broken_off_begins_anew_when_the_phase_has_been_at_work(moved: Pair) -> None:
@@ -256,10 +256,10 @@ def test_what_was_broken_off_begins_anew_when_the_phase_has_been_at_work(moved: 
         raise TransientError("gone")
 
     with pytest.raises(TransientError, match="gone"):
-        verify(moved.legacy, moved.shop, ROUTE, "orders", break_off)
+        verify(moved.legacy, moved.shop, ROUTE, "contacts", break_off)
     first = moved.one("SELECT max(at) FROM ferry.verification")
     moved.shop.execute("UPDATE ferry.phase SET updated = now()")
-    moved.verify("orders")
+    moved.verify("contacts")
     assert moved.one("SELECT max(at) FROM ferry.verification WHERE finished IS NOT NULL") > first
 
 
@@ -302,6 +302,6 @@ def test_of_a_torn_cluster_and_of_a_shared_shop_key_those_differingthat_are_not_
 def test_null_and_empty_and_scale_are_told_apart(moved: Pair) -> None:
     moved.write("UPDATE orders SET email = NULL WHERE id = 1", "UPDATE orders SET email = '' WHERE id = 2")
     moved.sync()
-    assert moved.verify("orders").clean
+    assert moved.verify("contacts").clean
     damage(moved, "UPDATE mirror.orders SET email = '' WHERE id = 1")
-    assert ("mirror", "1", "email") in {(d.layer, d.key, d.column) for d in moved.verify("orders").differences}
+    assert ("mirror", "1", "email") in {(d.layer, d.key, d.column) for d in moved.verify("contacts").differences}

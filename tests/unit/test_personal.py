@@ -43,6 +43,14 @@ def test_a_category_says_what_holds_for_its_columns_unless_they_say_otherwise(tm
     assert (own.keep, own.erase, own.kept_why, own.see) == ("for ever", "keep", "the law", ("care",))
 
 
+def test_what_takes_a_values_place_may_be_nothing_or_what_a_json_value_keeps(tmp_path: Path) -> None:
+    empty, some = read(
+        tmp_path, "legacy.t.a -- technical; erase constant ''\nshop.t.b -- technical; erase all but legacy.id, size\n"
+    ).lines
+    assert (empty.erase, empty.constant, empty.but) == ("constant", "", ())
+    assert (some.erase, some.constant, some.but) == ("all", "", ("legacy.id", "size"))
+
+
 def test_what_is_nobodys_needs_no_more(tmp_path: Path) -> None:
     text = (
         "legacy.*.id -- key\nshop.*.* -- none\nlegacy.t.n -- none; despite article numbers\nlegacy.t.x -- technical\n"
@@ -76,6 +84,7 @@ def test_what_is_nobodys_needs_no_more(tmp_path: Path) -> None:
             "1: basis 'habit' is none of consent",
         ),
         (f"legacy.t.a -- identity; {ALL.replace('erase null', 'erase it')}", "1: erase is delete, null"),
+        (f"legacy.t.a -- identity; {ALL.replace('erase null', 'erase all but the id')}", "1: erase is delete, null"),
         (f"legacy.t.a -- identity; {ALL}; pseudonym name", "1: pseudonym 'name' is none of words"),
         (f"legacy.t.a -- identity; {ALL}; despite it", "1: `despite` says why"),
         ("legacy.t.a -- identity?", "1: identity. is the draft's guess: read it"),

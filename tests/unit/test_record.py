@@ -20,6 +20,8 @@ legacy.p.id   -- key
 legacy.p.mail -- contact
 legacy.p.tel  -- contact
 legacy.p.gate -- contact; to the <carrier>; keep a week; erase constant -; see depot
+legacy.p.more -- contact; keep a day; erase all but id, size
+legacy.p.said -- contact; keep an hour; erase constant ''
 shop.p.boss   -- contact; of staff; erase keep: who did it
 shop.p.n      -- none
 """
@@ -46,12 +48,14 @@ def build() -> Record:
 def test_each_purpose_and_each_rule_says_what_holds(own: Path) -> None:
     made = build()
     assert [(a.purpose, a.people, a.recipients, a.periods) for a in made.activities] == [
-        ("contract", ("customers", "staff"), ("the <carrier>",), ("account", "a week")),
-        ("delivery", ("customers", "staff"), ("the <carrier>",), ("account", "a week")),
+        ("contract", ("customers", "staff"), ("the <carrier>",), ("account", "a week", "a day", "an hour")),
+        ("delivery", ("customers", "staff"), ("the <carrier>",), ("account", "a week", "a day", "an hour")),
     ]
     assert [(r.columns, r.keep, r.erase, r.see) for r in made.rules] == [
         (("legacy.p.mail", "legacy.p.tel"), "account", "the value is removed", ("care",)),
         (("legacy.p.gate",), "a week", "the value is replaced by -", ("depot",)),
+        (("legacy.p.more",), "a day", "all is removed but id, size", ("care",)),
+        (("legacy.p.said",), "an hour", "the value is emptied", ("care",)),
         (("shop.p.boss",), "account", "kept: who did it", ("care",)),
     ]
     assert made.nobodys == 2

@@ -14,6 +14,7 @@ WHO = 'owner = "a"\ncontact = "x"\n'
 ROWS = WHO + "[[cutover.quarantine]]\n"
 NIGHT = WHO + "[cutover.window]\n"
 TERMS = WHO + "[cutover]\n"
+RETENTION = WHO + "[retention]\n"
 ALLOWED = '[[cutover.quarantine]]\nreason = "a"\nrows = 1\nwho = "b"\n'
 FULL = """
 [cutover]
@@ -80,6 +81,14 @@ def test_everything_that_may_be_said(tmp_path: Path) -> None:
     assert read(tmp_path, WHO).cutover == Terms()
 
 
+def test_inactive_accounts_stay_behind_where_a_name_decided_it(tmp_path: Path) -> None:
+    found = read(tmp_path, RETENTION + 'inactive_since = 2021-01-01\ninactive_decided_by = "Anna"\n').retention
+    assert (found.inactive_since, found.inactive_decided_by) == (date(2021, 1, 1), "Anna")
+    assert found.tell_inactive().endswith("decided by Anna") and "since 2021-01-01" in found.tell_inactive()
+    nothing = read(tmp_path, WHO).retention
+    assert (nothing.inactive_since, nothing.tell_inactive()) == (None, "")
+
+
 def test_the_example_of_the_reference_is_one(tmp_path: Path) -> None:
     page = Path(__file__).parents[2] / "docs" / "reference" / "route-settings.md"
     example = page.read_text().split("```toml\n")[1].split("```")[0]
@@ -132,6 +141,26 @@ def test_a_window_of_moments(tmp_path: Path) -> None:
             "demo/route.toml: unknown key 'phone', known are owner, contact, way_back_days, shop_schema, settings,",
         ),
         (WHO + "cutover = 5\n", r"demo/route.toml: cutover: it is a table: write it as `\[cutover\]`"),
+        (RETENTION + "inactive = 5\n", "unknown key 'retention.inactive', known are "),
+        (
+            RETENTION + "inactive_since = 2021-01-01\n",
+            "demo/route.toml: retention.inactive_decided_by is missing or no text: write who has decided that accounts",
+        ),
+        (
+            RETENTION + 'inactive_since = 2021-01-01\ninactive_decided_by = " "\n',
+            "retention.inactive_decided_by is missing",
+        ),
+        (RETENTION + 'inactive_decided_by = "Anna"\n', "retention.inactive_decided_by: decided what"),
+        (
+            RETENTION + 'inactive_since = "2021-01-01"\n',
+            "retention.inactive_since: write a day that has been, without quot",
+        ),
+        (RETENTION + "inactive_since = 2021-01-01T00:00:00\n", "retention.inactive_since: write a day that has been"),
+        (RETENTION + "inactive_since = 2999-01-01\n", "retention.inactive_since: write a day that has been"),
+        (
+            WHO + '[settings]\ninactive_since = "2021-01-01"\n',
+            r"settings.inactive_since: it stands under \[retention\]",
+        ),
         (WHO + "[optout]\nlists = []\n", "unknown key 'optout.lists', known are sources and waived_by"),
         (WHO + '[optout]\nsources = "klaviyo"\n', "optout.sources: it is a list of texts"),
         (WHO + '[optout]\nsources = ["a", "a"]\n', "optout.sources: 'a' stands there twice"),

@@ -1,7 +1,8 @@
 """A route's cases: legacy's rows in, the new shop's rows out, through the real engine, in scratch databases.
 
 A case is a folder `<route>/cases/<phase>/<entity>/<case>/`. `legacy.sql` fills the legacy store, `changes.sql` (optional)
-changes it later, `optouts.csv` (optional) is imported, `expected.json` says what must be there in the end. A case with
+changes it later, `optouts.csv` (optional) is imported, `settings.toml` (optional) gives settings other values from the
+start, `expected.json` says what must be there in the end. A case with
 changes or opt-outs runs two ways: `batch`, with them there from the start, and `changes`, with them coming after everything
 was merged, the opt-outs first. Both must end alike, since the same mapping made them. Tables of the new shop that no mapping
 fills have the rows that they have there. The grammar of expected.json is in docs/reference/route-folder.md.
@@ -10,6 +11,7 @@ fills have the rows that they have there. The grammar of expected.json is in doc
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from psycopg.sql import SQL, Identifier
 
 from shopferry import db, installation
 from shopferry.authoring import lookups
-from shopferry.control import phases, schema
+from shopferry.control import installed_settings, phases, schema
 from shopferry.control.phases import State
 from shopferry.db import Connection
 from shopferry.engine.backfill import begin_merge, copy_next, merge_next, plan_copy, resync, standardize
@@ -136,6 +138,7 @@ def run(stores: Stores, case: Case) -> Outcome:
     """Run one case in two stores without a row, in which the route is installed."""
     folder = case.folder
     _execute(stores.source, folder / "legacy.sql")
+    _take_settings(stores.target, folder / "settings.toml")
     if case.way == "batch":
         _import_optouts(stores, folder)
         _execute(stores.source, folder / "changes.sql", optional=True)
@@ -185,6 +188,20 @@ def _execute(conn: Connection, file: Path, *, optional: bool = False) -> bool:
         at = int(error.diag.statement_position or 1) - 1
         raise MappingError(f"{where}:{text[:at].count(chr(10)) + 1}: {error.diag.message_primary}") from None
     return True
+
+
+def _take_settings(target: Connection, file: Path) -> None:
+    """Give the case's settings their values, if it has any."""
+    if not file.exists():
+        return
+    where = "/".join(file.parts[-4:])
+    try:
+        given = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MappingError(f'{where}:1: {error}: write lines like `currency = "pln"`') from None
+    for name, value in given.items():
+        if not installed_settings.replace(target, name, str(value)):
+            raise MappingError(f"{where}:1: no mapping of the route reads a setting {name!r}, or route.toml lacks it")
 
 
 def _import_optouts(stores: Stores, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from shopferry.control.schema import SQL
 from shopferry.db import Connection, exists, load_queries
@@ -19,7 +20,7 @@ class Erased:
     relation: str
     key: str
     marks: frozenset[str]
-    clears: Mapping[str, str | None] | None
+    clears: Mapping[str, Any] | None  # a text, an object where the column is JSON, or None for nothing
 
 
 def note(conn: Connection, route: str, request: int, rows: Sequence[Erased]) -> None:

@@ -25,6 +25,11 @@ def load(conn: Connection) -> dict[str, str]:
     return dict(conn.execute("SELECT name, value FROM ferry.setting").fetchall())
 
 
+def replace(conn: Connection, name: str, value: str) -> bool:
+    """Replace the value of one setting as if it had never been another; returns whether there is such a setting."""
+    return bool(conn.execute("UPDATE ferry.setting SET value = %s WHERE name = %s", (value, name)).rowcount)
+
+
 def list_unmerged(conn: Connection) -> list[str]:
     """List the settings that were changed, and whose readers were not merged again yet."""
     return [name for (name,) in conn.execute("SELECT name FROM ferry.setting WHERE NOT merged ORDER BY 1").fetchall()]

@@ -72,8 +72,13 @@ def find_barred(
     found: dict[int, dict[str, Any] | None] = {}
     for position, (table, key, text) in enumerate(rows if noted else ()):
         if (erased := noted.get((table.relation, key))) and is_same(erased, list_texts(table), row := json.loads(text)):
-            found[position] = None if erased.clears is None else row | dict(erased.clears)
+            found[position] = None if erased.clears is None else row | _write(erased.clears)
     return found
+
+
+def _write(clears: Mapping[str, Any]) -> dict[str, str | None]:
+    """Write what is left in columns as an event has it: JSON as a text."""
+    return {name: left if left is None or isinstance(left, str) else json.dumps(left) for name, left in clears.items()}
 
 
 def bar_incoming(target: Connection, route: str, table: MirrorTable) -> None:

@@ -24,7 +24,7 @@ from shopferry.control import backups, erasures, locks, mark_key, offsets, phase
 from shopferry.control.erasures import Erased
 from shopferry.control.phases import State
 from shopferry.db import Connection, exists
-from shopferry.engine import erased, marks
+from shopferry.engine import erased, marks, mirror
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import PhaseError, VerificationError
 from shopferry.keys import key_text, match_keys
@@ -148,7 +148,7 @@ def _note_rows(one: Erasure) -> dict[str, Any]:
         conn = one.connection(store)
         with conn.transaction():
             person.stage(conn, one.asked, store, one.persons[store])
-            rows, contacts = _read_rows(conn, one.plans[store])
+            rows, contacts = _read_rows(one, conn, store)
         requests.keep_values(one.stores.target, one.number, [(CONTACT, v) for v in sorted(contacts)])
         one.note(rows)
         counts[store] = len(rows)
@@ -157,10 +157,12 @@ def _note_rows(one: Erasure) -> dict[str, Any]:
     return counts
 
 
-def _read_rows(conn: Connection, plans: Sequence[TableErasure]) -> tuple[list[Erased], set[str]]:
+def _read_rows(one: Erasure, conn: Connection, store: str) -> tuple[list[Erased], set[str]]:
     """Read the staged person's rows: as the ledger notes them, and the values of their contact columns."""
     rows, contacts = [], set()
-    for plan in plans:
+    # A mirror holds fewer texts of a row than the store, so all of them together have another mark there.
+    copied = {t.relation: erased.list_texts(t) for s in _flows(one) for t in mirror.load(s.target).values()}
+    for plan in one.plans[store]:
         query = SQL("SELECT {}, to_jsonb(t) FROM {} t JOIN {} p ON {}").format(
             key_text(plan.key, "t"), plan.name, plan.theirs, plan.matches
         )
@@ -168,7 +170,8 @@ def _read_rows(conn: Connection, plans: Sequence[TableErasure]) -> tuple[list[Er
             contacts |= {str(row[c]) for c in plan.contacts if row[c]}
             if plan.statement:
                 made = erased.mark_row(row, plan.texts, plan.contacts)
-                rows.append(Erased(plan.relation, key, made, None if plan.deletes else plan.clears))
+                made |= erased.mark_row(row, copied.get(plan.relation, ()), ())
+                rows.append(Erased(plan.relation, key, made, plan.clear(row)))
     return rows, contacts
 
 
@@ -190,7 +193,7 @@ def _erase_open(one: Erasure) -> dict[str, Any]:
     """Erase them in the store that is open, in one transaction; what was born since they were noted, too."""
     with writing(one, one.open) as conn:
         person.stage(conn, one.asked, one.open, one.persons[one.open])
-        rows, contacts = _read_rows(conn, one.plans[one.open])
+        rows, contacts = _read_rows(one, conn, one.open)
         counts = execute(conn, one.plans[one.open])
     requests.keep_values(one.stores.target, one.number, [(CONTACT, v) for v in sorted(contacts)])
     one.note(rows)

@@ -7,8 +7,9 @@ map says to keep stays, with its reason.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
+from typing import Any
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
@@ -18,6 +19,7 @@ from shopferry.route.personal import Category, DataMap, Line
 
 _COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, NULL) IN ('text', 'character varying', 'character'), a.attnotnull,
+       format_type(a.atttypid, NULL),
        coalesce(array_position(i.indkey::int2[], a.attnum), -1)
 FROM pg_attribute a
 LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
@@ -51,6 +53,7 @@ class TableErasure:
     deletes: bool
     clears: Mapping[str, str | None]
     kept: tuple[Kept, ...]
+    leaves: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of columns of JSON the paths that stay
 
     @property
     def name(self) -> Identifier:
@@ -72,10 +75,57 @@ class TableErasure:
         """The statement that erases a person's rows; None where nothing is erased."""
         if self.deletes:
             return SQL("DELETE FROM {} t USING {} p WHERE {}").format(self.name, self.theirs, self.matches)
-        if not self.clears:
+        if not self.clears and not self.leaves:
             return None
-        assign = SQL(", ").join(SQL("{} = {}").format(Identifier(c), Literal(v)) for c, v in self.clears.items())
+        values = [(c, SQL("{}").format(Literal(v))) for c, v in self.clears.items()]
+        values += [(c, _compose_left(c, paths)) for c, paths in self.leaves.items()]
+        assign = SQL(", ").join(SQL("{} = {}").format(Identifier(c), v) for c, v in values)
         return SQL("UPDATE {} t SET {} FROM {} p WHERE {}").format(self.name, assign, self.theirs, self.matches)
+
+    def clear(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return by column what an erasure leaves in this row; None where the row goes."""
+        if self.deletes:
+            return None
+        left = {c: None if row[c] is None else _pick(row[c], _nest(paths)) for c, paths in self.leaves.items()}
+        return {**self.clears, **left}
+
+
+def _compose_left(column: str, paths: Sequence[str]) -> Composed:
+    """Compose the JSON value of a column of `t` that has these paths alone."""
+    value, left = Identifier("t", column), _nest(paths)
+    return SQL("CASE WHEN {} IS NOT NULL THEN jsonb_strip_nulls({}) END").format(
+        value, _compose_object(value, left, ())
+    )
+
+
+def _compose_object(value: Identifier, left: Mapping[str, Any], at: tuple[str, ...]) -> Composed:
+    parts = [
+        SQL("{}, {}").format(
+            Literal(name),
+            _compose_object(value, below, (*at, name))
+            if below
+            else SQL("{} #> {}").format(value, Literal([*at, name])),
+        )
+        for name, below in left.items()
+    ]
+    return SQL("jsonb_build_object({})").format(SQL(", ").join(parts))
+
+
+def _pick(value: Any, left: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick the same of a value."""
+    held = value if isinstance(value, dict) else {}
+    found = {name: _pick(held.get(name), below) if below else held.get(name) for name, below in left.items()}
+    return {name: part for name, part in found.items() if part is not None}
+
+
+def _nest(paths: Sequence[str]) -> dict[str, Any]:
+    """Make one object of the names in paths, each with those below it."""
+    tree: dict[str, Any] = {}
+    for path in paths:
+        within = tree
+        for name in path.split("."):
+            within = within.setdefault(name, {})
+    return tree
 
 
 def draw(conn: Connection, data_map: DataMap, store: str, schema: str, tables: Sequence[str]) -> list[TableErasure]:
@@ -94,25 +144,30 @@ def _plan_table(conn: Connection, data_map: DataMap, store: str, named: str, tab
     rows = conn.execute(_COLUMNS, (".".join(f'"{part}"' for part in table),)).fetchall()
     if not rows:
         raise MappingError(f"person.sql: there is no table {'.'.join(table)}")
-    key = tuple(name for name, _, _, at in sorted((r for r in rows if r[3] >= 0), key=lambda r: r[3]))
+    key = tuple(name for name, *_ in sorted((r for r in rows if r[4] >= 0), key=lambda r: r[4]))
     lines = {
         name: line for name, *_ in rows if (line := data_map.find(named, table[1], name)) and line.people == "customers"
     }
     clears: dict[str, str | None] = {}
-    for name, _, required, _ in rows:
+    leaves: dict[str, tuple[str, ...]] = {}
+    for name, _, required, kind, _ in rows:
         line = lines.get(name)
         if line and line.erase in {"null", "constant"}:
-            clears[name] = line.constant or None
+            clears[name] = None if line.erase == "null" else line.constant
             if required and line.erase == "null":
                 raise MappingError(
                     f"{line.where}: {line.written} must hold a value: say `erase constant VALUE` or delete"
                 )
+        if line and line.erase == "all":
+            leaves[name] = line.but
+            if kind != "jsonb":
+                raise MappingError(f"{line.where}: {line.written} is {kind}: `erase all but` is for jsonb")
     return TableErasure(
         f"{store}.{table[1]}",
         table,
         key,
-        tuple(name for name, text, _, _ in rows if text and name not in key),
-        tuple(name for name, text, _, _ in rows if text and _is_contact(lines.get(name))),
+        tuple(name for name, text, *_ in rows if text and name not in key),
+        tuple(name for name, text, *_ in rows if text and _is_contact(lines.get(name))),
         any(line.erase == "delete" for line in lines.values()),
         clears,
         tuple(
@@ -120,6 +175,7 @@ def _plan_table(conn: Connection, data_map: DataMap, store: str, named: str, tab
             for name, line in lines.items()
             if line.erase == "keep" and _tells(line)
         ),
+        leaves,
     )
 
 

@@ -135,7 +135,8 @@ def _say_erasure(line: Line) -> str:
     return {
         "delete": "the row is deleted",
         "null": "the value is removed",
-        "constant": f"the value is replaced by {line.constant}",
+        "constant": f"the value is replaced by {line.constant}" if line.constant else "the value is emptied",
+        "all": f"all is removed but {', '.join(line.but)}",
         "keep": f"kept: {line.kept_why}",
     }[line.erase]
 

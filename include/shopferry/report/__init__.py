@@ -37,6 +37,7 @@ class Report:
     active: str
     active_since: datetime | None
     responsible: Responsible
+    inactive: str  # who decided since when an account must have shown signs of life; empty where all are carried
     phases: tuple[PhaseStanding, ...]
     sums: tuple[Sum, ...]
     audience: tuple[Audience, ...]
@@ -96,7 +97,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
     if not re.fullmatch(r"[a-z0-9 _-]+", occasion):
         raise ConfigError(f"an occasion is a few plain words, not {occasion!r}")
     route = Route.load(settings.route)
-    who, questions = route_settings.load(settings.route).responsible, sums.load(route)
+    said, questions = route_settings.load(settings.route), sums.load(route)
     addressed = audience.load(route)
     legacy = _open_legacy(settings)
     try:
@@ -121,7 +122,8 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
                 occasion,
                 active,
                 stands.changed_at if stands and steps else None,
-                who,
+                said.responsible,
+                said.retention.tell_inactive(),
                 phases,
                 tuple(answers),
                 audience.answer(shop, addressed.query, route.name) if addressed and addressed.phase in seen else (),

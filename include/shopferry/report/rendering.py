@@ -106,6 +106,8 @@ def show(report: Report, console: Console) -> None:
         console.print(
             f"writes go to {report.active}; the cutover kept both stores from writes for {report.closed_ms:,.0f} ms"
         )
+    if report.inactive:
+        console.print(Text(report.inactive))
     for what, who, when in report.decisions:
         console.print(Text(f"{what}: {who}, {when:%Y-%m-%d %H:%M:%S} UTC"))
     for line in report.next:

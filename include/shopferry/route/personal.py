@@ -32,7 +32,10 @@ PLAIN = "plain"  # goes to testers as it is
 _REQUIRED = ("for", "basis", "keep", "erase", "see")
 _FIELDS = (*_REQUIRED, "to", "of", "pseudonym", "despite")
 _LINE = re.compile(r"^(?P<name>\S.*?)\s+--\s+(?P<said>\S.*)$")
-_ERASE = re.compile(r"^(?P<how>delete|null|constant (?P<constant>\S.*)|keep: (?P<why>\S.*))$")
+_ERASE = re.compile(
+    r"^(?P<how>delete|null|constant (?P<constant>\S.*)|all but (?P<but>[^,\s]+(, *[^,\s]+)*)|keep: (?P<why>\S.*))$"
+)
+_NOTHING = "''"  # how `constant` names the text without a character
 Name = tuple[str, str, str]  # schema, table, column
 
 
@@ -81,8 +84,9 @@ class Line:
     purposes: tuple[str, ...] = ()
     basis: str = ""
     keep: str = ""  # how long
-    erase: str = ""  # delete (the row), null, constant, keep
+    erase: str = ""  # delete (the row), null, constant, all (of a JSON value, but for `but`), keep
     constant: str = ""  # what takes the value's place
+    but: tuple[str, ...] = ()  # paths into a JSON value that an erasure leaves
     kept_why: str = ""  # why an erasure leaves it
     see: tuple[str, ...] = ()  # who may see it
     recipients: tuple[str, ...] = ()  # outside the shop
@@ -231,7 +235,7 @@ def _make_line(parts: list[NamePattern], category: Category, fields: Mapping[str
         raise ValueError(f"pseudonym {kind!r} is none of {', '.join(PSEUDONYMS)}, {PLAIN}")
     erase = _ERASE.match(fields.get("erase", "null"))
     if not erase:
-        raise ValueError("erase is delete, null, `constant VALUE` or `keep: why`")
+        raise ValueError("erase is delete, null, `constant VALUE`, `all but PATH, …` or `keep: why`")
     return Line(
         schema,
         table,
@@ -242,7 +246,8 @@ def _make_line(parts: list[NamePattern], category: Category, fields: Mapping[str
         basis,
         fields.get("keep", ""),
         re.split("[ :]", erase["how"])[0] if "erase" in fields else "",
-        erase["constant"] or "",
+        "" if erase["constant"] == _NOTHING else erase["constant"] or "",
+        _split(erase["but"] or ""),
         erase["why"] or "",
         _split(fields.get("see", "")),
         _split(fields.get("to", "")),

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from shopferry.errors import MappingError
+from shopferry.errors import ConfigError, MappingError
 from shopferry.route import mapping_file, settings
 from shopferry.route.entities import CLEAN, SETTING, EntityMapping, Unit
-from shopferry.route.settings import Setting
+from shopferry.route.settings import FILE, INACTIVE_SINCE, Setting
 from shopferry.settings import REVERSE, name_slot, routes_dir
 
 FUNCTIONS = "functions.sql"
@@ -43,7 +45,7 @@ class Route:
     schema: str = "legacy"  # of the mirror's views: the store that is read
     shop_schema: str = "shop"  # where the new shop has its tables
     functions: str = ""  # what makes its own functions
-    settings: tuple[Setting, ...] = ()  # of the installation
+    settings: tuple[Setting, ...] = ()  # of the installation, and the day of [retention] where a mapping reads it
 
     @classmethod
     def load(cls, name: str, root: Path | None = None) -> Route:
@@ -78,7 +80,7 @@ class Route:
                     )
         said = settings.load(name.removesuffix(REVERSE), root)
         functions = folder / FUNCTIONS
-        return cls(
+        route = cls(
             name,
             tuple(sorted(ordered, key=lambda u: phases.index(u.phase))),
             phases,
@@ -86,22 +88,42 @@ class Route:
             said.shop_schema,
             functions.read_text() if functions.exists() else "",
             said.settings,
-        ).require_settings()
+        )
+        return route.take_policy(said.retention.inactive_since).require_settings()
 
     def require_settings(self) -> Route:
         """Return the route itself. Raises MappingError where a file reads a setting that route.toml does not have."""
         known = {s.name for s in self.settings}
+        for setting, where in self._find_settings_read():
+            if setting not in known:
+                raise MappingError(
+                    f"{where}: reads setting {setting!r}, which route.toml does not have: "
+                    f'write `{setting} = "…"` under [settings]'
+                )
+        return self
+
+    def take_policy(self, inactive_since: date | None) -> Route:
+        """Return the route with the day of the policy for inactive accounts as a setting, empty where there is none.
+
+        Raises ConfigError where there is a day, and no mapping reads it.
+        """
+        if any(setting == INACTIVE_SINCE for setting, _ in self._find_settings_read()):
+            day = inactive_since.isoformat() if inactive_since else ""
+            return replace(self, settings=(*self.settings, Setting(INACTIVE_SINCE, day)))
+        if inactive_since and not self.reverse:
+            raise ConfigError(
+                f"{self.name}/{FILE}: retention.{INACTIVE_SINCE}: no mapping of this route reads it, so everybody would be "
+                "carried: see docs/howto/inactive-accounts.md, or take it out"
+            )
+        return self
+
+    def _find_settings_read(self) -> Iterator[tuple[str, str]]:
+        """Find the settings that files of the route read, each with file and line."""
         texts = [(f"{u.file}", u.line, t) for u in self.units for t in (u.body, *(s.lineage or "" for s in u.sources))]
         texts.append((f"{self.name}/{FUNCTIONS}", 1, self.functions))
         for where, line, text in texts:
             for found in _SETTING.finditer(text):
-                if found[1] not in known:
-                    at = line + text[: found.start(1)].count("\n")
-                    raise MappingError(
-                        f"{where}:{at}: reads setting {found[1]!r}, which route.toml does not have: "
-                        f'write `{found[1]} = "…"` under [settings]'
-                    )
-        return self
+                yield found[1], f"{where}:{line + text[: found.start(1)].count(chr(10))}"
 
     @property
     def captured_schema(self) -> str:

@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ from shopferry.errors import ConfigError
 from shopferry.settings import routes_dir
 
 FILE = "route.toml"
+INACTIVE_SINCE = "inactive_since"  # under [retention], and as mappings read it in ferry.setting
 STORES = ("legacy", "shop")
 _ENDLESS = 1e9
 
@@ -89,7 +90,10 @@ class Terms:
 
 @dataclass(frozen=True)
 class Retention:
-    """How many days what the move itself keeps of people may stand, and when legacy ends; None where the route does not say."""
+    """How many days what the move itself keeps of people may stand, when legacy ends, and which accounts stay in it.
+
+    None where the route does not say.
+    """
 
     topics: float = 7  # at the broker; what is applied goes each night
     backups: float = 30  # from the day they are taken
@@ -98,6 +102,17 @@ class Retention:
     quarantine: float = 90  # longer is complained of; nothing is deleted
     staff_names: float = 3 * 365  # in the audit log, from `finish` on
     legacy_until: date | None = None
+    inactive_since: date | None = None  # accounts without a sign of life since then stay behind; None: all are carried
+    inactive_decided_by: str = ""
+
+    def tell_inactive(self) -> str:
+        """Tell people what was decided about inactive accounts; empty where nothing was."""
+        if self.inactive_since is None:
+            return ""
+        return (
+            f"Accounts without a sign of life since {self.inactive_since} stay in the old shop, unless something of theirs is "
+            f"open: decided by {self.inactive_decided_by}"
+        )
 
 
 @dataclass(frozen=True)
@@ -168,15 +183,39 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
 
 def _read_retention(given: _Table) -> Retention:
     periods = ("topics", "backups", "reports", "exports", "quarantine", "staff_names")
-    given.require_known(*periods, "legacy_until")
+    given.require_known(*periods, INACTIVE_SINCE, "inactive_decided_by", "legacy_until")
     until = given.held.get("legacy_until")
     if until is not None and (not isinstance(until, date) or isinstance(until, datetime)):
         raise given.make_error("legacy_until", "write a day without quotation marks, as `legacy_until = 2027-06-30`")
     days = {period: given.read_number(period, getattr(Retention, period), 1) for period in periods}
-    return Retention(**days, legacy_until=until)
+    since = _read_inactive_since(given)
+    who = given.read_text("inactive_decided_by") if since else ""
+    return Retention(**days, legacy_until=until, inactive_since=since, inactive_decided_by=who)
+
+
+def _read_inactive_since(given: _Table) -> date | None:
+    """Read the day, which lies in the past and is decided by a name; None where neither is there."""
+    since = given.held.get(INACTIVE_SINCE)
+    if since is None:
+        if "inactive_decided_by" in given.held:
+            raise given.make_error(
+                "inactive_decided_by", f"decided what? Add the day, as `{INACTIVE_SINCE} = 2021-01-01`"
+            )
+        return None
+    if not isinstance(since, date) or isinstance(since, datetime) or since > datetime.now(UTC).date():
+        raise given.make_error(
+            INACTIVE_SINCE, f"write a day that has been, without quotation marks, as `{INACTIVE_SINCE} = 2021-01-01`"
+        )
+    given.read_text(
+        "inactive_decided_by",
+        'who has decided that accounts without a sign of life since then stay behind, as `inactive_decided_by = "…"`',
+    )
+    return since
 
 
 def _read_setting(given: _Table, name: str) -> Setting:
+    if name == INACTIVE_SINCE:
+        raise given.make_error(name, "it stands under [retention], with inactive_decided_by")
     value = given.held[name]
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return Setting(name, str(value))

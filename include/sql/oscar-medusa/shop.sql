@@ -1,4 +1,5 @@
--- Medusa 2.21.2: the tables that this route reads and writes, as its own migrations make them.
+-- Medusa 2.21.2: the tables that this route reads and writes, as its own migrations make them, and others that hold people's
+-- data, which person.sql asks.
 -- Reduced from a dump of the schema; foreign keys to other tables are left out.
 
 CREATE TYPE public.order_status_enum AS ENUM (
@@ -806,6 +807,74 @@ ALTER TABLE ONLY public.provider_identity
 
 ALTER TABLE ONLY public.refund
     ADD CONSTRAINT refund_payment_id_foreign FOREIGN KEY (payment_id) REFERENCES public.payment(id) ON UPDATE CASCADE ON DELETE CASCADE;
+
+-- What the mappings do not fill, and what people leave there.
+CREATE TABLE public.cart_address (
+    id text PRIMARY KEY,
+    customer_id text,
+    company text,
+    first_name text,
+    last_name text,
+    address_1 text,
+    address_2 text,
+    city text,
+    country_code text,
+    province text,
+    postal_code text,
+    phone text,
+    metadata jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone
+);
+
+CREATE TABLE public.cart (
+    id text PRIMARY KEY,
+    region_id text,
+    customer_id text,
+    sales_channel_id text,
+    email text,
+    currency_code text NOT NULL,
+    shipping_address_id text REFERENCES public.cart_address(id) ON UPDATE CASCADE ON DELETE SET NULL,
+    billing_address_id text REFERENCES public.cart_address(id) ON UPDATE CASCADE ON DELETE SET NULL,
+    metadata jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    locale text
+);
+
+CREATE TABLE public.notification (
+    id text PRIMARY KEY,
+    "to" text NOT NULL,
+    channel text NOT NULL,
+    template text,
+    data jsonb,
+    trigger_type text,
+    resource_id text,
+    resource_type text,
+    receiver_id text,
+    original_notification_id text,
+    idempotency_key text,
+    external_id text,
+    provider_id text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone
+);
+
+CREATE TABLE public.account_holder (
+    id text PRIMARY KEY,
+    provider_id text NOT NULL,
+    external_id text NOT NULL,
+    email text,
+    data jsonb DEFAULT '{}'::jsonb NOT NULL,
+    metadata jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone
+);
 
 -- What the application itself enters when it starts.
 INSERT INTO public.fulfillment_provider (id) VALUES ('manual_manual');

@@ -20,4 +20,4 @@ LEFT JOIN shop.customer c ON c.id = i.shop_key
 WHERE c.id IS NULL
   AND NOT EXISTS (SELECT FROM ferry.quarantine q WHERE q.entity = 'shop.customer' AND q.row_key = a.id::text)
   AND NOT EXISTS (SELECT FROM ferry.left_out l WHERE l.entity = 'shop.customer' AND l.row_key = a.id::text
-                                                 AND l.reason = 'soft_deleted');
+                                                 AND l.reason IN ('soft_deleted', 'inactive_by_policy'));

@@ -1,4 +1,4 @@
--- check:    nothing of an order tells who its customer was, once that customer is deleted
+-- check:    nothing of an order tells who its customer was, once that customer is deleted, or left out as inactive
 -- severity: error
 -- phase:    orders
 -- target:   shop.customer_order
@@ -9,6 +9,8 @@ WITH left_behind AS (
     FROM legacy.orders o
     JOIN legacy.customers c ON c.id = o.customer_id
     WHERE upper(c.deleted) IN ('T', 'Y', '1')
+       OR EXISTS (SELECT FROM ferry.left_out x WHERE x.entity = 'shop.customer' AND x.row_key = c.id::text
+                                                 AND x.reason = 'inactive_by_policy')
 )
 SELECT 'shop.customer_order' AS target, o.id::text AS key, concat_ws(', ',
            CASE WHEN o.customer_id IS NOT NULL THEN 'customer' END, CASE WHEN o.guest_email IS NOT NULL THEN 'e-mail' END,

@@ -44,7 +44,8 @@ WITH spelling(written, channel) AS (VALUES
     SELECT sc.id AS key, sc.email, sc.phone FROM affected a JOIN shop.customer sc ON sc.id = a.key
 ), account AS (
     SELECT a.key, i.legacy_key, sc.id AS customer_id, c.id AS account_id,
-           upper(c.deleted) IN ('T', 'Y', '1') IS TRUE AS deleted, upper(c.newsletter) AS newsletter,
+           upper(c.deleted) IN ('T', 'Y', '1') IS TRUE AS deleted, i.cluster LIKE '#% inactive' AS inactive,
+           upper(c.newsletter) AS newsletter,
            c.newsletter_date, d.value::date AS flag_date, o.value AS own_phone,
            nullif(btrim(c.newsletter_date), '') IS NOT NULL AND d.problem IS DISTINCT FROM 'date_missing' AS flag_dated
     FROM affected a
@@ -308,12 +309,13 @@ SELECT d.key AS customer_id,
        d.evidence || CASE WHEN d.overruled THEN d.refusals ELSE '[]' END AS evidence,
        d.id::bigint AS legacy_consent_id,
        d.legacy_key AS legacy_customer_id,
-       CASE WHEN d.deleted OR d.of_guest THEN '{}'::text[] ELSE array_remove(ARRAY[
+       CASE WHEN d.deleted OR d.inactive OR d.of_guest THEN '{}'::text[] ELSE array_remove(ARRAY[
            CASE WHEN d.account_id IS NULL THEN 'customer_missing'
                 WHEN d.customer_id IS NULL THEN 'customer_quarantined' END,
            CASE WHEN d.channel IS NULL THEN 'channel_unknown' END
        ], NULL) END AS problems,
        CASE WHEN d.deleted THEN 'customer_deleted'
+            WHEN d.inactive THEN 'customer_inactive'
             WHEN d.of_guest THEN 'consent_of_guest'
             WHEN d.customer_id IS NOT NULL AND d.channel IS NOT NULL AND d.rank > 1
             THEN 'consent_superseded' END AS left_out

@@ -13,7 +13,7 @@
 -- Nobody becomes the leader by signing in: whoever has registered somebody else's address last would get what is theirs.
 -- Dates outside 1995–2034 cannot be true here; the line is fixed because the same row must always map the same way.
 WITH member AS (
-    SELECT a.key, c.id, c.email, c.full_name, i.cluster LIKE '#% other name' AS other_name,
+    SELECT a.key, c.id, c.email, c.full_name, i.cluster LIKE '#% other name' AS other_name, i.cluster LIKE '#% inactive' AS inactive,
            upper(c.deleted) IN ('T', 'Y', '1') IS TRUE AS deleted,
            upper(c.active) IN ('N', '0') IS NOT TRUE AS active,
            e.value AS address, e.problem AS address_problem, g.value AS given, f.value AS family,
@@ -63,13 +63,14 @@ SELECT r.key AS id,
        r.last_seen AS last_seen_at,
        r.notes || CASE WHEN r.accounts > 1 THEN ARRAY['password_of_several'] ELSE '{}' END AS notes,
        r.id::bigint AS legacy_customer_id,
-       CASE WHEN r.deleted THEN '{}'::text[] ELSE array_remove(ARRAY[
+       CASE WHEN r.deleted OR r.inactive THEN '{}'::text[] ELSE array_remove(ARRAY[
            CASE WHEN btrim(coalesce(r.email, '')) = '' THEN 'email_missing'
                 WHEN r.address IS NULL THEN coalesce(r.address_problem, 'email_invalid') END,
            CASE WHEN length(r.given) > 100 OR length(r.family) > 100 THEN 'name_too_long' END,
            CASE WHEN r.other_name THEN 'same_email_other_name' END
        ], NULL) END AS problems,
        CASE WHEN r.deleted THEN 'soft_deleted'
+            WHEN r.inactive THEN 'inactive_by_policy'
             WHEN r.rank > 1 THEN 'merged_duplicate' END AS left_out
 FROM ranked r;
 

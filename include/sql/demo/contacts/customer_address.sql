@@ -34,7 +34,8 @@ WITH written AS (
     JOIN legacy.customers c ON c.id = a.key
 ), judged AS (
     SELECT w.source_key, w.address_id, w.account, w.billing, w.is_default, w.deleted, w.created_at,
-           c.id IS NULL AS orphaned, upper(c.deleted) IN ('T', 'Y', '1') IS TRUE AS owner_deleted, sc.id AS customer_id,
+           c.id IS NULL AS orphaned, upper(c.deleted) IN ('T', 'Y', '1') IS TRUE AS owner_deleted, i.cluster LIKE '#% inactive' IS TRUE AS owner_inactive,
+           sc.id AS customer_id,
            n.value AS recipient, m.value AS company, s.value AS street, t.value AS city,
            CASE WHEN btrim(coalesce(w.country, '')) = '' THEN 'PL' ELSE k.value END AS country_code,
            z.value AS postcode, z.problem AS postcode_problem, p.value AS phone
@@ -65,7 +66,7 @@ SELECT j.customer_id,
        j.source_key,
        j.address_id::bigint AS legacy_address_id,
        j.account::bigint AS legacy_customer_id,
-       CASE WHEN j.billing OR j.deleted OR j.owner_deleted OR (j.street IS NULL AND j.city IS NULL)
+       CASE WHEN j.billing OR j.deleted OR j.owner_deleted OR j.owner_inactive OR (j.street IS NULL AND j.city IS NULL)
             THEN '{}'::text[] ELSE array_remove(ARRAY[
            CASE WHEN j.orphaned THEN 'customer_missing'
                 WHEN j.customer_id IS NULL THEN 'customer_quarantined' END,
@@ -74,6 +75,7 @@ SELECT j.customer_id,
        ], NULL) END AS problems,
        CASE WHEN j.deleted THEN 'soft_deleted'
             WHEN j.owner_deleted THEN 'customer_deleted'
+            WHEN j.owner_inactive THEN 'customer_inactive'
             WHEN j.street IS NULL AND j.city IS NULL THEN 'address_empty' END AS left_out
 FROM judged j
 WHERE NOT j.billing OR (j.customer_id IS NOT NULL AND NOT j.owner_deleted AND (j.street IS NOT NULL OR j.city IS NOT NULL));

@@ -17,13 +17,14 @@ SELECT l.id::bigint AS id,
        coalesce(l.points, 0) AS balance,
        CASE WHEN l.created_at >= '1995-01-01' AND l.created_at < '2035-01-01'
             THEN l.created_at AT TIME ZONE 'Europe/Warsaw' END AS opened_at,
-       CASE WHEN i.cluster LIKE '#% deleted' THEN '{}'::text[] ELSE array_remove(ARRAY[
+       CASE WHEN i.cluster LIKE ANY ('{#% deleted,#% inactive}') THEN '{}'::text[] ELSE array_remove(ARRAY[
            CASE WHEN i.legacy_key IS NULL OR i.cluster LIKE '#% missing' THEN 'customer_missing'
                 WHEN sc.id IS NULL THEN 'customer_quarantined' END,
            CASE WHEN t.tier IS NULL THEN 'tier_unknown' END,
            CASE WHEN l.points < 0 THEN 'balance_negative' END
        ], NULL) END AS problems,
-       CASE WHEN i.cluster LIKE '#% deleted' THEN 'customer_deleted' END AS left_out
+       CASE WHEN i.cluster LIKE '#% deleted' THEN 'customer_deleted'
+            WHEN i.cluster LIKE '#% inactive' THEN 'customer_inactive' END AS left_out
 FROM affected a
 JOIN legacy.loyalty_accounts l ON l.id = a.key
 LEFT JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = l.customer_id

@@ -14,8 +14,9 @@ WITH logged AS (
            CASE upper(t.kind) WHEN 'E' THEN 'earned' WHEN 'S' THEN 'spent' WHEN 'X' THEN 'expired' END AS kind,
            CASE WHEN t.points NOT BETWEEN -10000000 AND 10000000 THEN NULL
                 WHEN upper(t.kind) = 'E' THEN abs(t.points) ELSE -abs(t.points) END AS points,
-           i.cluster LIKE '#% deleted' IS TRUE AS owner_deleted,
-           CASE WHEN i.cluster LIKE '#% deleted' THEN '{}'::text[] ELSE array_remove(ARRAY[
+           CASE WHEN i.cluster LIKE '#% deleted' THEN 'customer_deleted'
+                WHEN i.cluster LIKE '#% inactive' THEN 'customer_inactive' END AS left_out,
+           CASE WHEN i.cluster LIKE ANY ('{#% deleted,#% inactive}') THEN '{}'::text[] ELSE array_remove(ARRAY[
                CASE WHEN l.id IS NULL THEN 'account_missing'
                 WHEN sa.id IS NULL THEN 'account_quarantined' END,
                CASE WHEN upper(t.kind) IN ('E', 'S', 'X') IS NOT TRUE THEN 'entry_kind_unknown' END,
@@ -34,7 +35,7 @@ WITH logged AS (
 ), booked AS (
     SELECT t.key, sum(t.points)::integer AS points, max(t.created_at) AT TIME ZONE 'Europe/Warsaw' AS last
     FROM logged t
-    WHERE cardinality(t.problems) = 0 AND NOT t.owner_deleted
+    WHERE cardinality(t.problems) = 0 AND t.left_out IS NULL
     GROUP BY t.key
 )
 SELECT t.key AS account_id,
@@ -46,7 +47,7 @@ SELECT t.key AS account_id,
        'log:' || t.id AS source_key,
        t.id AS legacy_log_id,
        t.problems,
-       CASE WHEN t.owner_deleted THEN 'customer_deleted' END AS left_out
+       t.left_out
 FROM logged t
 LEFT JOIN shop.customer_order co ON co.id = t.order_id
 UNION ALL

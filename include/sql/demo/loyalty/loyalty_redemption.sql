@@ -19,7 +19,7 @@ SELECT t.id,
        CASE WHEN t.points BETWEEN -10000000 AND 10000000 THEN abs(t.points) END AS points,
        s.state::shop.redemption_state AS state,
        t.created_at AT TIME ZONE 'Europe/Warsaw' AS redeemed_at,
-       CASE WHEN i.cluster LIKE '#% deleted' THEN '{}'::text[] ELSE array_remove(ARRAY[
+       CASE WHEN i.cluster LIKE ANY ('{#% deleted,#% inactive}') THEN '{}'::text[] ELSE array_remove(ARRAY[
            CASE WHEN l.id IS NULL THEN 'account_missing'
                 WHEN sa.id IS NULL THEN 'account_quarantined' END,
            CASE WHEN n.value IS NULL THEN 'reward_missing' END,
@@ -30,7 +30,8 @@ SELECT t.id,
                 WHEN t.created_at < '1995-01-01' THEN 'date_implausible'
                 WHEN t.created_at >= '2035-01-01' THEN 'date_in_future' END
        ], NULL) END AS problems,
-       CASE WHEN i.cluster LIKE '#% deleted' THEN 'customer_deleted' END AS left_out
+       CASE WHEN i.cluster LIKE '#% deleted' THEN 'customer_deleted'
+            WHEN i.cluster LIKE '#% inactive' THEN 'customer_inactive' END AS left_out
 FROM affected a
 JOIN legacy.loyalty_redemptions t ON t.account_id = a.key
 LEFT JOIN legacy.loyalty_accounts l ON l.id = t.account_id

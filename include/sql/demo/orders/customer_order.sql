@@ -33,12 +33,13 @@ SELECT o.id,
        round(coalesce(o.delivery_cost, 0), 2) AS delivery_cost,
        round(o.total, 2) - round(coalesce(o.delivery_cost, 0), 2) - l.total AS total_difference,
        o.created_at AT TIME ZONE 'Europe/Warsaw' AS placed_at,
-       CASE WHEN i.cluster LIKE '#% deleted' THEN NULL ELSE n.value END AS note,
+       CASE WHEN i.cluster LIKE ANY ('{#% deleted,#% inactive}') THEN NULL ELSE n.value END AS note,
        CASE WHEN i.cluster LIKE '#% deleted' THEN ARRAY['of_deleted_customer']
+            WHEN i.cluster LIKE '#% inactive' THEN ARRAY['of_inactive_customer']
             WHEN NOT g.known THEN ARRAY['guest_unproven'] ELSE '{}' END AS notes,
        array_remove(ARRAY[
            CASE WHEN o.customer_id > 0 AND (i.legacy_key IS NULL OR i.cluster LIKE '#% missing') THEN 'customer_missing'
-                WHEN o.customer_id > 0 AND sc.id IS NULL AND i.cluster NOT LIKE '#% deleted' THEN 'customer_quarantined'
+                WHEN o.customer_id > 0 AND sc.id IS NULL AND i.cluster NOT LIKE ALL ('{#% deleted,#% inactive}') THEN 'customer_quarantined'
            END,
            CASE WHEN coalesce(o.customer_id, 0) <= 0 AND e.value IS NULL AND btrim(o.email) <> ''
                 THEN coalesce(e.problem, 'email_invalid') END,

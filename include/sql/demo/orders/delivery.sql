@@ -45,5 +45,5 @@ LEFT JOIN ferry.standardized t ON t.kind = 'text' AND t.raw = o.ship_city
 LEFT JOIN ferry.standardized k ON k.kind = 'country' AND k.raw = o.ship_country
 LEFT JOIN ferry.standardized z ON z.kind = 'postcode' AND z.raw = coalesce(o.ship_country, '') || '|' || o.ship_postcode
 LEFT JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(o.ship_country, '') || '|' || o.ship_phone
-CROSS JOIN LATERAL (SELECT 'of_deleted_customer' = ANY(co.notes) AS emptied) x
+CROSS JOIN LATERAL (SELECT co.notes && ARRAY['of_deleted_customer', 'of_inactive_customer'] AS emptied) x
 CROSS JOIN LATERAL (SELECT coalesce(z.value, nullif(btrim(o.ship_postcode), '')) AS postcode) w;

@@ -33,4 +33,4 @@ LEFT JOIN legacy.orders o ON o.id = t.order_id
 LEFT JOIN shop.customer_order co ON co.id = t.order_id
 LEFT JOIN status s ON s.code = upper(btrim(t.status_code))
 LEFT JOIN ferry.standardized n ON n.kind = 'text' AND n.raw = t.note
-CROSS JOIN LATERAL (SELECT 'of_deleted_customer' = ANY(co.notes) AS emptied) x;
+CROSS JOIN LATERAL (SELECT co.notes && ARRAY['of_deleted_customer', 'of_inactive_customer'] AS emptied) x;

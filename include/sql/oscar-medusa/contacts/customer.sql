@@ -6,10 +6,11 @@
 -- standardize: email legacy.auth_user (email)
 -- One customer with an account per person: of several accounts with one e-mail the first that may sign in leads. One that Oscar
 -- has blocked keeps its data and its orders, but no password. Oscar knows no phone, no company and no consent of an account.
+-- Of an account that is deleted nothing is carried; its orders are nobody's then.
 -- Guests are customers without an account, of whom nothing is known but the e-mail, as the application makes them itself.
 WITH member AS (
     SELECT a.key, u.id, u.first_name, u.last_name, u.is_active, u.date_joined, u.is_staff OR u.is_superuser AS staff,
-           btrim(u.email) = '' AS no_email, e.value AS email, e.problem
+           i.cluster LIKE '#% deleted' AS deleted, btrim(u.email) = '' AS no_email, e.value AS email, e.problem
     FROM affected a
     JOIN ferry.identity i ON i.entity = 'customer' AND i.shop_id = a.key
     JOIN legacy.auth_user u ON u.id = i.legacy_key
@@ -32,10 +33,11 @@ SELECT r.key AS id,
                          WHEN r.active > 1 THEN jsonb_build_array('password_of_several') END))) AS metadata,
        r.first_joined AS created_at,
        r.first_joined AS updated_at,
-       CASE WHEN r.staff OR r.email IS NOT NULL THEN '{}'::text[]
+       CASE WHEN r.staff OR r.deleted OR r.email IS NOT NULL THEN '{}'::text[]
             WHEN r.no_email THEN ARRAY['email_missing']
             ELSE ARRAY[coalesce(r.problem, 'email_invalid')] END AS problems,
        CASE WHEN r.staff THEN 'staff'
+            WHEN r.deleted THEN 'soft_deleted'
             WHEN r.rank > 1 THEN 'merged_duplicate' END AS left_out
 FROM ranked r
 UNION ALL

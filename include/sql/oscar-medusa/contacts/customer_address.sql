@@ -35,9 +35,10 @@ SELECT clean.make_id('cuaddr', b.id) AS id,
            'id', b.id, 'title', nullif(btrim(b.title), ''), 'notes', nullif(btrim(b.notes), '')))) AS metadata,
        b.date_created AS created_at,
        b.date_created AS updated_at,
-       CASE WHEN b.customer_id IS NULL AND b.cluster NOT LIKE '#% staff' THEN ARRAY['customer_quarantined']
-            ELSE '{}' END AS problems,
-       CASE WHEN b.cluster LIKE '#% staff' THEN 'staff' END AS left_out
+       CASE WHEN b.customer_id IS NULL AND b.cluster NOT LIKE ALL (ARRAY['#% staff', '#% deleted'])
+            THEN ARRAY['customer_quarantined'] ELSE '{}' END AS problems,
+       CASE WHEN b.cluster LIKE '#% staff' THEN 'staff'
+            WHEN b.cluster LIKE '#% deleted' THEN 'soft_deleted' END AS left_out
 FROM book b;
 
 -- lineage: legacy.address_useraddress

@@ -12,7 +12,7 @@
 -- index:  legacy.order_shippingevent(event_type_id)
 -- standardize: email legacy.auth_user (email)
 -- standardize: email legacy.order_order (guest_email)
--- Orders as they were. An order whose account its owner has deleted is nobody's: it stays, without customer and e-mail. An order of
+-- Orders as they were. An order whose account is deleted, or emptied, is nobody's: it stays, without customer and e-mail. An order of
 -- staff stays without customer too, for staff are no customers here.
 -- A number that begins with M- was Medusa's own before a rollback.
 -- Medusa has no place for the history of states and the notes: they stand in metadata, and so does what Oscar's total has beyond
@@ -42,13 +42,14 @@ SELECT i.shop_id AS id,
            'notes', (SELECT jsonb_agg(x) FROM unnest(ARRAY[
                CASE WHEN n.display_id IS NULL THEN 'number_not_integer' END,
                CASE WHEN ci.cluster LIKE '#% staff' THEN 'of_staff' END,
-               CASE WHEN o.user_id IS NULL AND btrim(o.guest_email) = '' THEN 'of_nobody'
+               CASE WHEN o.user_id IS NULL AND btrim(o.guest_email) = '' OR ci.cluster LIKE '#% deleted' THEN 'of_nobody'
                     WHEN o.user_id IS NULL AND ge.value IS NULL THEN 'email_invalid' END]) x WHERE x IS NOT NULL)))) AS metadata,
        o.date_placed AS created_at,
        greatest(o.date_placed, h.last) AS updated_at,
        CASE WHEN t.state = 'canceled' THEN greatest(o.date_placed, h.last) END AS canceled_at,
        array_remove(ARRAY[
-           CASE WHEN o.user_id IS NOT NULL AND c.id IS NULL AND ci.cluster LIKE '#% staff' IS NOT TRUE THEN 'customer_quarantined' END,
+           CASE WHEN o.user_id IS NOT NULL AND c.id IS NULL AND ci.cluster LIKE ANY (ARRAY['#% staff', '#% deleted']) IS NOT TRUE
+                THEN 'customer_quarantined' END,
            CASE WHEN t.state IS NULL THEN 'status_unknown' END,
            CASE WHEN clean.look_up(s.regions, o.currency) IS NULL THEN 'currency_without_region' END
        ], NULL) AS problems

@@ -31,6 +31,11 @@ BEGIN
     END IF;
     IF TG_OP = 'UPDATE' THEN
         known := coalesce(OLD.metadata->'legacy', '{}');
+        -- Words of people may be taken away by who leaves the number: so an erasure does.
+        IF NEW.metadata->'legacy'->'id' = known->'id' THEN
+            known := known - ARRAY(SELECT word FROM unnest(ARRAY['staff_notes', 'title', 'notes']) word
+                                   WHERE NOT NEW.metadata->'legacy' ? word);
+        END IF;
     END IF;
     IF TG_TABLE_NAME <> 'customer' OR (to_jsonb(NEW)->>'has_account')::boolean THEN
         FOR n IN 0 .. TG_NARGS / 2 - 1 LOOP
@@ -47,11 +52,22 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- Identity follows the person, so that after a way back nobody is taken for the next owner of an e-mail.
+-- Identity follows the person, so that after a way back nobody is taken for the next owner of an e-mail. Of who was erased it keeps
+-- no e-mail.
 CREATE OR REPLACE FUNCTION ferry.customer_is_known() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF ferry.is_ours() OR NOT NEW.has_account THEN
+    IF ferry.is_ours() THEN
+        RETURN NULL;
+    END IF;
+    IF NEW.email IS NULL THEN
+        UPDATE ferry.identity SET cluster = '#' || legacy_key || ' deleted'
+        WHERE (entity, legacy_key) IN (SELECT e.entity, k.legacy_key FROM ferry.identity k
+                                       CROSS JOIN (VALUES ('customer'), ('login')) e (entity)
+                                       WHERE k.entity = 'customer' AND k.shop_id = NEW.id)
+           OR entity = 'guest' AND shop_id = NEW.id;
+    END IF;
+    IF NEW.email IS NULL OR NOT NEW.has_account THEN
         RETURN NULL;
     END IF;
     INSERT INTO ferry.identity AS i (entity, legacy_key, shop_key, cluster, shop_id)

@@ -37,7 +37,7 @@ LEFT JOIN public.order_status_log l ON l.id = v.id
 LEFT JOIN status s ON s.code = upper(btrim(l.status_code))
 LEFT JOIN written w ON w.status = v.status::text
 LEFT JOIN ferry.standardized n ON n.kind = 'text' AND n.raw = l.note
-CROSS JOIN LATERAL (SELECT 'of_deleted_customer' = ANY(o.notes) AS emptied) x;
+CROSS JOIN LATERAL (SELECT o.notes && ARRAY['of_deleted_customer', 'of_inactive_customer'] AS emptied) x;
 
 -- lineage: shop.customer_order
 SELECT v.id FROM changed c JOIN shop.order_event v ON v.order_id = c.id;

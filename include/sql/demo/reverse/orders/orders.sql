@@ -105,7 +105,7 @@ CROSS JOIN LATERAL (
     LEFT JOIN ferry.standardized f ON f.kind = 'phone' AND f.raw = coalesce(l.ship_country, '') || '|' || l.ship_phone
     CROSS JOIN LATERAL (
         SELECT y.emptied, CASE WHEN y.emptied THEN left(y.postcode, 2) ELSE y.postcode END AS postcode
-        FROM (SELECT 'of_deleted_customer' = ANY(o.notes) AS emptied,
+        FROM (SELECT o.notes && ARRAY['of_deleted_customer', 'of_inactive_customer'] AS emptied,
                      coalesce(z.value, nullif(btrim(l.ship_postcode), '')) AS postcode) y
     ) w
 ) x;
