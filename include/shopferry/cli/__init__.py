@@ -24,6 +24,7 @@ from shopferry.retry import describe
 from shopferry.route.settings import STORES
 
 Verb = Callable[[argparse.Namespace], int]
+_LONGEST_KEPT_H = 168  # a week: what is looked at for longer is rehearsed again
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -161,6 +162,12 @@ def _add_reports(verbs: Any) -> None:
         type=_parse_name,
         metavar="NAME",
         help="put real names, addresses, phones and e-mails into scratch; NAME decided it (pseudonyms)",
+    )
+    trial.add_argument(
+        "--keep",
+        type=_parse_hours,
+        metavar="HOURS",
+        help="keep the rehearsed shop, with pseudonyms, so many hours for teams to look at, at most 168 (none)",
     )
     trial.add_argument("--who", help="who holds it (the account that runs this)")
 
@@ -388,6 +395,13 @@ def _parse_source(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", text):
         raise argparse.ArgumentTypeError("write it in small letters, digits, - and _, at most 40")
     return text
+
+
+def _parse_hours(text: str) -> int:
+    value = int(text.removesuffix("h"))
+    if not 1 <= value <= _LONGEST_KEPT_H:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of hours from 1 to {_LONGEST_KEPT_H}")
+    return value
 
 
 def _parse_count(text: str) -> int:
