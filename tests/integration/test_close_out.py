@@ -18,6 +18,7 @@ from shopferry.cutover.close_out import Keeper
 from shopferry.errors import GateError
 from shopferry.privacy import retention
 from shopferry.settings import Settings
+from shopferry.stores import scratch
 from test_retention import broker as broker  # the embedded one, without a topic
 from test_retention import removed, write_file
 from trips import make_stores
@@ -65,6 +66,18 @@ def test_without_a_keeper_all_dumps_go_and_so_does_the_ledger(over: Over) -> Non
     assert stays["its own tables, which take writes again"]["until"].startswith("not said")
     assert "@example.com" not in json.dumps(made)
     assert ending.finish(settings, "own", "Anna", "Jan").certificate == done.certificate
+
+
+def test_a_rehearsed_shop_that_is_kept_goes_with_the_end(over: Over) -> None:
+    settings, _ = over
+    with (
+        scratch.create(settings.target_dsn, scratch.name_scratch("own", "rehearsal_shop")) as dsn,
+        db.connect(dsn, "t") as kept,
+    ):
+        scratch.keep(kept, datetime.now(UTC) + timedelta(hours=24))
+    done = ending.finish(settings, "own", "Anna", "Jan")
+    assert "scratch database shopferry_own_rehearsal_shop" in done.certificate["removed"]["new shop"]
+    assert ask(settings, "SELECT FROM pg_database WHERE datname = 'shopferry_own_rehearsal_shop'") == []
 
 
 def test_a_keeper_has_the_dumps_and_the_ledger_until_the_day_that_was_said(

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from own_shop import own_pair
 from pair import ROUTE, Pair
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from shopferry import cli, db, phase_steps
 from shopferry.control import rehearsals
 from shopferry.engine import captured, mirror
-from shopferry.errors import ConfigError, MappingError, PhaseError
+from shopferry.errors import ConfigError, MappingError, PhaseError, TransientError
 from shopferry.phase_steps import Options
+from shopferry.privacy import retention, roles
 from shopferry.rehearsal import note, rehearsal, sample
 from shopferry.rehearsal.pseudonyms import Pseudonyms
 from shopferry.rehearsal.rehearsal import Form
@@ -23,6 +27,7 @@ from shopferry.route import personal
 from shopferry.route.personal import DataMap
 from shopferry.route.route import Route
 from shopferry.settings import SQL_ROOT, Settings
+from shopferry.stores import scratch
 from shopferry.verify import verification
 from test_backfill import dsns
 
@@ -69,6 +74,118 @@ def test_a_sample_passes_all_phases_and_leaves_nothing(filled: Pair, real_data: 
     assert legacy_state(filled) == before
     assert filled.one("SELECT count(*) FROM shop.customer") == 0
     assert filled.state("contacts") == "new"
+
+
+KEPT = "shopferry_demo_rehearsal_shop"
+READERS = [roles.name_role("demo", kind) for kind in roles.KINDS]
+
+
+@pytest.fixture
+def teams(filled: Pair) -> Iterator[Pair]:
+    """A pair of stores after which neither a kept shop nor the roles of those who look are left."""
+    yield filled
+    filled.shop.execute(f"DROP DATABASE IF EXISTS {KEPT} WITH (FORCE)".encode())
+    for name in READERS:
+        filled.shop.execute(f"DROP ROLE IF EXISTS {name}".encode())
+
+
+def kept_dsn(pair: Pair) -> str:
+    return make_conninfo(dsns(pair)[1], dbname=KEPT)
+
+
+@pytest.mark.fresh
+def test_a_kept_shop_shows_pseudonyms_to_those_who_look_and_to_no_one_else(teams: Pair) -> None:
+    said: list[str] = []
+    done = rehearsal.rehearse(settings_of(teams), "me", Form(10, keep_hours=24), said.append)
+    assert done.green and teams.ask(SCRATCH) == [(KEPT,)]
+    start, _, printed = said[-1].rpartition(": ")
+    [(_, end)] = scratch.find_standing(teams.shop, "demo")
+    assert end and timedelta(hours=23) < end - datetime.now(UTC) <= timedelta(hours=24)
+    assert start == f"kept until {end:%Y-%m-%d %H:%M} UTC for {', '.join(READERS)}"
+    told = conninfo_to_dict(printed)
+    assert told["dbname"] == KEPT and not {"user", "password"} & set(told)
+    teams.shop.execute("CREATE ROLE passer_by")
+    try:
+        asked = [*READERS, "passer_by"]
+        may = teams.ask("SELECT has_database_privilege(r, %s, 'CONNECT') FROM unnest(%s::text[]) r", KEPT, asked)
+        assert [yes for (yes,) in may] == [True] * len(READERS) + [False]
+    finally:
+        teams.shop.execute("DROP ROLE passer_by")
+    with db.connect(kept_dsn(teams), "test") as kept:
+        left = kept.execute("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_|^information_schema$' ORDER BY 1")
+        assert [name for (name,) in left.fetchall()] == ["public", "shop"]
+        kept.execute("SET ROLE ferry_view_demo")
+        emails = {e for (e,) in kept.execute("SELECT email FROM shop.customer WHERE email IS NOT NULL").fetchall()}
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            kept.execute("UPDATE shop.customer SET email = 'x'")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            kept.execute("CREATE TABLE shop.mine (id int)")
+    real = {e for (e,) in teams.legacy.execute("SELECT lower(email) FROM customers").fetchall()}
+    assert emails and not emails & real and all(e.endswith(".example.com") for e in emails)
+
+
+@pytest.mark.fresh
+def test_a_kept_shop_goes_with_the_first_sweep_after_its_hours_and_not_before(teams: Pair) -> None:
+    settings = settings_of(teams)
+    rehearsal.rehearse(settings, "me", Form(5, keep_hours=3))
+    [(name, end)] = scratch.find_standing(teams.shop, "demo")
+    assert name == KEPT and end
+    early = retention.sweep(settings, end - timedelta(minutes=1))
+    [place] = [p for p in early.places if p.place == "scratch databases"]
+    assert (place.removed, place.stays, place.until) == (0, 1, f"{end:%Y-%m-%d}")
+    assert teams.ask(SCRATCH) == [(KEPT,)]
+    assert [h.what for h in retention.sweep(settings, end, dry=True).due if h.place == "scratch databases"] == [KEPT]
+    assert scratch.drop_standing(teams.shop, KEPT, end - timedelta(hours=1)) == 0, "it is another one by now"
+    with db.connect(kept_dsn(teams), "somebody still looks"):
+        [place] = [p for p in retention.sweep(settings, end).places if p.place == "scratch databases"]
+    assert (place.removed, place.stays) == (1, 0)
+    assert teams.ask(SCRATCH) == []
+
+
+@pytest.mark.fresh
+def test_sessions_that_may_not_be_ended_keep_the_kept_shop_and_let_no_new_ones_in(teams: Pair) -> None:
+    """Our role is no superuser in production: it may drop its database, and not end the sessions of others."""
+    rehearsal.rehearse(settings_of(teams), "me", Form(5, keep_hours=3))
+    [(_, end)] = scratch.find_standing(teams.shop, "demo")
+    teams.shop.execute(
+        f"CREATE ROLE humble LOGIN CREATEDB PASSWORD 'x'; ALTER DATABASE {KEPT} OWNER TO humble".encode()
+    )
+    humble = make_conninfo(dsns(teams)[1], user="humble", password="x")
+    try:
+        with db.connect(kept_dsn(teams), "looks"), db.connect(humble, "test") as ours:
+            assert scratch.drop_standing(ours, KEPT, end) == 0
+            with (
+                pytest.raises(TransientError, match=r"cannot be dropped while others look at it \(1 sessions\)"),
+                scratch.create(humble, KEPT),
+            ):
+                pass
+        assert teams.ask("SELECT datconnlimit FROM pg_database WHERE datname = %s", KEPT) == [(0,)]
+        with db.connect(humble, "test") as ours:
+            assert scratch.drop_standing(ours, KEPT, end) == 1
+    finally:
+        teams.shop.execute(f"DROP DATABASE IF EXISTS {KEPT}".encode())
+        teams.shop.execute("DROP OWNED BY humble; DROP ROLE humble")
+
+
+@pytest.mark.fresh
+def test_the_next_rehearsal_drops_the_kept_shop(
+    teams: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, dsn in zip(("LEGACY_DSN", "SHOP_DSN"), dsns(teams), strict=True):
+        monkeypatch.setenv(f"SHOPFERRY_{name}", dsn)
+    monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")
+    assert cli.main(["rehearse", "--customers", "5", "--keep", "24h"]) == 0
+    [line] = [text for text in capsys.readouterr().err.splitlines() if text.startswith("kept until ")]
+    assert f"dbname={KEPT}" in line and "password" not in line
+    assert cli.main(["rehearse", "--customers", "5", "--keep", "2", "--real-data", "ann"]) == 1
+    [complaint] = capsys.readouterr().err.splitlines()
+    assert "a rehearsal with real data is not kept, since teams look at pseudonyms only" in complaint
+    assert teams.ask(SCRATCH) == [(KEPT,)], "what is refused changes nothing"
+    for hours in ("0", "169"):
+        with pytest.raises(SystemExit):
+            cli.main(["rehearse", "--keep", hours])
+    assert cli.main(["rehearse", "--customers", "5"]) == 0
+    assert teams.ask(SCRATCH) == []
 
 
 def carried(pair: Pair, scratch_dsn: str, customers: int, pseudonyms: Pseudonyms | None) -> db.Connection:

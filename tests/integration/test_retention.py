@@ -297,7 +297,7 @@ def test_scratch_of_a_rehearsal_that_runs_is_left_alone(pair: Pair) -> None:
     settings = settings_of(pair)
     with scratch.create(settings.target_dsn, scratch.name_scratch("demo", "rehearsal_shop")):
         assert not removed(retention.sweep(settings))
-        assert scratch.drop_left(pair.shop, "shopferry_demo_rehearsal_shop") == 0
+        assert scratch.drop_standing(pair.shop, "shopferry_demo_rehearsal_shop", None) == 0
         assert pair.ask("SELECT FROM pg_database WHERE datname = 'shopferry_demo_rehearsal_shop'")
     assert pair.ask("SELECT FROM pg_database WHERE datname = 'shopferry_demo_rehearsal_shop'") == []
 

@@ -38,7 +38,7 @@ SILENT = {
         "gates",
         "cutover",
     ),
-    *("rollback", "finish", "audit run", "audit list", "audit show"),
+    *("rollback", "finish", "activate list", "campaign list", "campaign preview"),
 }
 
 

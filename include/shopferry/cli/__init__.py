@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from shopferry import logs
-from shopferry.cli import authoring, check, embedded, insight, looks, move, privacy
+from shopferry.cli import activation, authoring, check, embedded, insight, looks, move, privacy
 from shopferry.cli import requests as request_verbs
 from shopferry.control import differences, optouts, requests
 from shopferry.errors import ShopferryError
@@ -24,6 +24,7 @@ from shopferry.retry import describe
 from shopferry.route.settings import STORES
 
 Verb = Callable[[argparse.Namespace], int]
+_LONGEST_KEPT_H = 168  # a week: what is looked at for longer is rehearsed again
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_audits,
         _add_quarantine,
         _add_optouts,
+        _add_activations,
         _add_backup,
         _add_switch,
     ):
@@ -160,6 +162,12 @@ def _add_reports(verbs: Any) -> None:
         type=_parse_name,
         metavar="NAME",
         help="put real names, addresses, phones and e-mails into scratch; NAME decided it (pseudonyms)",
+    )
+    trial.add_argument(
+        "--keep",
+        type=_parse_hours,
+        metavar="HOURS",
+        help="keep the rehearsed shop, with pseudonyms, so many hours for teams to look at, at most 168 (none)",
     )
     trial.add_argument("--who", help="who holds it (the account that runs this)")
 
@@ -320,6 +328,29 @@ def _add_optouts(verbs: Any) -> None:
     one.add_argument("--who", help="who imports it (the account that runs this)")
 
 
+def _add_activations(verbs: Any) -> None:
+    """Add what goes to recipients outside the shop, and the lists of whom to ask for something."""
+    those = _add_group(verbs, "activate", "What recipients outside the shop are told of those who may be written to.")
+    _add_verb(those, "list", activation.activate_list)
+    shown, handed = (
+        _add_verb(those, "preview", activation.activate_preview),
+        _add_verb(those, "run", activation.activate_run),
+    )
+    handed.add_argument("--approve", metavar="NAME", help="who has approved the first run to this recipient")
+    lists = _add_group(verbs, "campaign", "Whom to ask for something, why, and how they may be asked.")
+    _add_verb(lists, "list", activation.campaign_list)
+    counted, written = (
+        _add_verb(lists, "preview", activation.campaign_preview),
+        _add_verb(lists, "run", activation.campaign_run),
+    )
+    for made in (shown, handed, counted, written):
+        made.add_argument("name", help="its file's name without the ending")
+    for made in (handed, written):
+        made.add_argument("--to", required=True, metavar="FOLDER", help="where the files go; made where it is missing")
+    for made in (shown, handed, written):
+        looks.add_why(made, always=True)
+
+
 def _add_backup(verbs: Any) -> None:
     saved = _add_verb(verbs, "backup", move.backup_take)
     saved.add_argument("--store", choices=STORES, help="only this store (both)")
@@ -364,6 +395,13 @@ def _parse_source(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", text):
         raise argparse.ArgumentTypeError("write it in small letters, digits, - and _, at most 40")
     return text
+
+
+def _parse_hours(text: str) -> int:
+    value = int(text.removesuffix("h"))
+    if not 1 <= value <= _LONGEST_KEPT_H:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of hours from 1 to {_LONGEST_KEPT_H}")
+    return value
 
 
 def _parse_count(text: str) -> int:

@@ -45,7 +45,7 @@ def rehearse(args: argparse.Namespace) -> int:
     """Take a sample of legacy through all phases into scratch databases and verify it; exit 1 when it is not green."""
     from shopferry.rehearsal import rehearsal
 
-    form = rehearsal.Form(args.customers, args.real_data)
+    form = rehearsal.Form(args.customers, args.real_data, args.keep)
     done = rehearsal.rehearse(Settings.load(), name_who(args), form, lambda text: print(text, file=sys.stderr))
     show(args, done.phases, _REHEARSED)
     if not args.json:

@@ -33,7 +33,7 @@ from shopferry.retry import retrying
 from shopferry.route import settings as route_settings
 from shopferry.route.route import Route, name_reverse
 from shopferry.settings import REVERSE, Settings
-from shopferry.stores import fence, origin
+from shopferry.stores import fence, origin, scratch
 
 _Q = db.load_queries(Path(__file__).parent / "sql" / "finish.sql")
 _ORIGINS_S = 15.0  # for the flows, which notice the end within seconds
@@ -74,7 +74,10 @@ def finish(
         if routes.is_installed(shop):
             _require(shop, legacy, route, typed, first, second, keeper)
             require_as_approved(shop, route, approved)
+            gone = _drop_scratch(shop, route)
             _finish_shop(shop, legacy, route, f"{first}, {second}", keeper, done)
+            close_out.book(shop, route, "new shop", gone)
+            done.dropped += [f"new shop: {what}" for what in gone]
         elif not routes.is_finished(shop, route.name):
             raise PhaseError(f"route {route.name}: nothing is installed in the new shop, there is nothing to finish")
         if settings.connect:
@@ -177,6 +180,16 @@ def _finish_shop(
         ) from None
     done.dropped += [f"new shop: {what}" for what in (*standing, *looking.dropped)]
     done.warnings += [f"new shop: {what}" for what in looking.left]
+
+
+def _drop_scratch(shop: Connection, route: Route) -> list[str]:
+    """Drop what rehearsals have kept or left: no sweep comes after the end, and the roles of those who look have rights there."""
+    gone = []
+    for name, end in scratch.find_standing(shop, route.name):
+        if not scratch.drop_standing(shop, name, end):
+            raise TransientError(f"scratch database {name} is looked at: have its sessions end, then finish again")
+        gone.append(f"scratch database {name}")
+    return gone
 
 
 def _drop_fences(shop: Connection, route: Route) -> None:

@@ -100,9 +100,10 @@ def _trim(settings: Settings, flow: Stores) -> int:
 
 
 def find_scratch(flow: Stores) -> Iterator[Held]:
-    """Find scratch databases that a killed command has left in the new shop's cluster."""
-    for name in scratch.find_left(flow.target, flow.route.name):
-        yield Held("scratch databases", name, 1, goes=True, remove=partial(scratch.drop_left, flow.target, name))
+    """Find scratch databases in the new shop's cluster: a rehearsed shop that is kept, and what killed commands have left."""
+    for name, end in scratch.find_standing(flow.target, flow.route.name):
+        remove = partial(scratch.drop_standing, flow.target, name, end)
+        yield Held("scratch databases", name, 1, until=end, goes=end is None, remove=remove)
 
 
 def find_ledger(flow: Stores) -> Iterator[Held]:

@@ -108,7 +108,7 @@ def _sum_up(found: Sequence[Held], removed: dict[str, int]) -> Iterator[Place]:
     for name in dict.fromkeys([*(held.place for held in found), *removed]):
         own = [held for held in found if held.place == name and held.count]
         dated = [held for held in own if held.since]
-        undated = next((held for held in own if held.stays), None)
+        undated = next((held for held in own if held.stays or held.until), None)
         oldest = min(dated, key=lambda held: held.since or datetime.max, default=undated)
         until = "" if not oldest else f"{oldest.until:%Y-%m-%d}" if oldest.until else oldest.stays
         yield Place(

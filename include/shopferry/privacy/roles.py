@@ -85,6 +85,26 @@ def create(shop: Connection, route: Route) -> list[tuple[str, str]]:
     return [(names[kind], _SAYS[kind]) for kind in KINDS]
 
 
+def ensure(shop: Connection, route: Route) -> list[str]:
+    """Make the roles that are missing, without a right; returns their names. Raises ConfigError as `create` does."""
+    names = {kind: name_role(route.name, kind) for kind in KINDS}
+    with shop.transaction():
+        locks.lock_schema(shop)
+        _ensure_roles(shop, names)
+    return list(names.values())
+
+
+def let_read(scratch: Connection, route: Route) -> None:
+    """Let the four roles, and no other, read the shop's tables in a database of pseudonyms, in the caller's transaction."""
+    database = Identifier(scratch.info.dbname)
+    scratch.execute(SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    for role in (Identifier(name_role(route.name, kind)) for kind in KINDS):
+        schema = Identifier(route.shop_schema)
+        scratch.execute(SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, role))
+        scratch.execute(SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, role))
+        scratch.execute(SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}").format(schema, role))
+
+
 def drop(shop: Connection, route: Route) -> Dropped:
     """Drop masked views, rights and roles, in the caller's transaction; leave a role that others use or that we may not drop."""
     done = Dropped()

@@ -1,7 +1,7 @@
 """Rehearsal: a sample of legacy goes through all phases into scratch databases, and is verified as the real one will be.
 
-Scratch lies in the new shop's cluster and is always dropped at the end. Nothing changes in a scratch legacy store, so there
-is no stream: what is copied is all there is.
+Scratch lies in the new shop's cluster and is dropped at the end; only the rehearsed shop may be kept for a time, for teams to
+look at. Nothing changes in a scratch legacy store, so there is no stream: what is copied is all there is.
 """
 
 from __future__ import annotations
@@ -10,20 +10,24 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
 
 from shopferry import db, phase_steps
 from shopferry.backup import dump
 from shopferry.control import differences, phases, rehearsals, routes, schema
 from shopferry.control.phases import State
 from shopferry.control.rehearsals import Rehearsal, Rehearsed
-from shopferry.engine import backfill, captured, mirror, pair
+from shopferry.engine import backfill, captured, clean, mirror, pair
 from shopferry.engine.mirror import MirrorTable
-from shopferry.errors import ShopferryError
+from shopferry.errors import ConfigError, ShopferryError
 from shopferry.phase_steps import Options
+from shopferry.privacy import roles
 from shopferry.rehearsal import note, sample
 from shopferry.rehearsal.pseudonyms import Pseudonyms
 from shopferry.retry import describe
@@ -44,6 +48,13 @@ class Form:
 
     customers: int = 200
     real_data: str | None = None  # who decided that real data goes into scratch
+    keep_hours: int | None = None  # how long teams may look at the rehearsed shop
+
+    def __post_init__(self) -> None:
+        if self.real_data and self.keep_hours:
+            raise ConfigError(
+                "a rehearsal with real data is not kept, since teams look at pseudonyms only: leave out --keep or --real-data"
+            )
 
 
 def rehearse(settings: Settings, who: str, form: Form, say: Callable[[str], None] = lambda _: None) -> Rehearsal:
@@ -52,6 +63,8 @@ def rehearse(settings: Settings, who: str, form: Form, say: Callable[[str], None
     plan = sample.load(route)
     with db.connect(settings.target_dsn, "rehearsal") as shop:
         _install(shop, route)
+        if form.keep_hours:
+            roles.ensure(shop, route)  # now, since who may not make them should not hear it at the end
     started, done, problem = time.monotonic(), list[Rehearsed](), None
     try:
         _run(settings, route, plan, form, done, say)
@@ -111,6 +124,23 @@ def _run(
             say(f"phase {phase}")
             own = route.tables_of(phase)
             done.append(_rehearse_phase(there, phase, sum(rows[t] for t in own), sum(sizes[t] for t in own)))
+        if form.keep_hours:
+            say(_keep(there, route, form.keep_hours))
+
+
+def _keep(there: Settings, route: Route, hours: int) -> str:
+    """Keep the rehearsed shop alone, for the roles of those who look; returns where it is and until when, in words."""
+    until = datetime.now(UTC) + timedelta(hours=hours)
+    with db.connect(there.target_dsn, "rehearsal") as new:
+        with new.transaction():
+            clean.drop(new)
+            for schema_name in _OURS:
+                new.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema_name)))
+            roles.let_read(new, route)
+            scratch.keep(new, until)
+        dsn = make_conninfo(host=new.info.host, port=new.info.port, dbname=new.info.dbname)
+    readers = ", ".join(roles.name_role(route.name, kind) for kind in roles.KINDS)
+    return f"kept until {until:%Y-%m-%d %H:%M} UTC for {readers}: {dsn}"
 
 
 def copy_structure(dsn: str, there: str, install: Callable[[db.Connection], None] = schema.install_control) -> None:
