@@ -39,6 +39,7 @@ SILENT = {
         "cutover",
     ),
     *("rollback", "finish", "activate list", "campaign list", "campaign preview"),
+    *("audit run", "audit list", "audit show"),
 }
 
 
