@@ -9,21 +9,20 @@ import argparse
 import re
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 import psycopg
 
 from shopferry import logs
-from shopferry.cli import activation, authoring, check, embedded, insight, looks, move, privacy
-from shopferry.cli import requests as request_verbs
-from shopferry.control import differences, optouts, requests
+from shopferry.cli import authoring, check, embedded, looks, move, people
+from shopferry.cli.tree import add_group, add_verb, parse_count
+from shopferry.control import differences
 from shopferry.errors import ShopferryError
 from shopferry.retry import describe
 from shopferry.route.settings import STORES
 
-Verb = Callable[[argparse.Namespace], int]
 _LONGEST_KEPT_H = 168  # a week: what is looked at for longer is rehearsed again
 
 
@@ -61,16 +60,16 @@ def build_parser() -> argparse.ArgumentParser:
         _add_embedded,
         _add_route,
         _add_reports,
-        _add_privacy,
-        _add_consents,
-        _add_requests,
+        people.add_privacy,
+        people.add_consents,
+        people.add_requests,
         _add_phases,
         _add_sync,
         _add_verification,
-        _add_audits,
+        people.add_audits,
         _add_quarantine,
-        _add_optouts,
-        _add_activations,
+        people.add_optouts,
+        people.add_activations,
         _add_backup,
         _add_switch,
     ):
@@ -78,31 +77,18 @@ def build_parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_verb(under: Any, name: str, run: Verb) -> argparse.ArgumentParser:
-    text = " ".join((run.__doc__ or "").split())
-    made: argparse.ArgumentParser = under.add_parser(name, help=text, description=text)
-    made.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    made.set_defaults(run=run)
-    return made
-
-
-def _add_group(verbs: Any, name: str, text: str) -> Any:
-    made = verbs.add_parser(name, help=text, description=text)
-    return made.add_subparsers(dest="subverb", required=True, metavar="VERB")
-
-
 def _add_embedded(verbs: Any) -> None:
     """Add the embedded stack, and the shop it is filled with."""
-    stacks = _add_group(verbs, "stack", "The servers of the embedded stack.")
-    up = _add_verb(stacks, "up", embedded.stack_up)
+    stacks = add_group(verbs, "stack", "The servers of the embedded stack.")
+    up = add_verb(stacks, "up", embedded.stack_up)
     up.add_argument("--without", action="append", choices=["airflow", "sync"], help="leave a part out (repeatable)")
     up.add_argument("--broker", metavar="HOST:PORT", help="use an existing Kafka instead of the embedded broker")
-    _add_verb(stacks, "down", embedded.stack_down).add_argument(
+    add_verb(stacks, "down", embedded.stack_down).add_argument(
         "--purge", action="store_true", help="remove all data as well"
     )
-    _add_verb(stacks, "status", embedded.stack_status)
+    add_verb(stacks, "status", embedded.stack_status)
 
-    show_all = _add_verb(verbs, "demo", embedded.demo)
+    show_all = add_verb(verbs, "demo", embedded.demo)
     show_all.add_argument(
         "shop",
         nargs="?",
@@ -110,22 +96,22 @@ def _add_embedded(verbs: Any) -> None:
         default="generated",
         help="oscar-medusa: the two real applications, which need node and npm (generated)",
     )
-    show_all.add_argument("--customers", type=_parse_count, help="size of the shop (20000; of oscar-medusa 40)")
+    show_all.add_argument("--customers", type=parse_count, help="size of the shop (20000; of oscar-medusa 40)")
     show_all.add_argument(
-        "--rate", type=_parse_count, help="writes per second of the running shop (50; of oscar-medusa 4)"
+        "--rate", type=parse_count, help="writes per second of the running shop (50; of oscar-medusa 4)"
     )
     show_all.add_argument("--exit", action="store_true", help="stop the stack at the end")
     show_all.add_argument("--report", help="where the report of the generated shop goes (demo-report.json)")
-    fill = _add_verb(verbs, "seed", embedded.seed)
-    fill.add_argument("--customers", type=_parse_count, default=20_000, help="size of the shop (20000)")
+    fill = add_verb(verbs, "seed", embedded.seed)
+    fill.add_argument("--customers", type=parse_count, default=20_000, help="size of the shop (20000)")
     fill.add_argument("--seed", type=int, default=7, help="the same seed gives the same shop (7)")
 
 
 def _add_route(verbs: Any) -> None:
     """Add what helps a route's author before anything moves."""
-    those = _add_group(verbs, "route", "A route's files: check them, try a mapping, run its cases, draft a new one.")
-    _add_verb(those, "check", authoring.route_check)
-    one = _add_verb(those, "try", authoring.route_try)
+    those = add_group(verbs, "route", "A route's files: check them, try a mapping, run its cases, draft a new one.")
+    add_verb(those, "check", authoring.route_check)
+    one = add_verb(those, "try", authoring.route_try)
     one.add_argument("entity", help="the mapping: shop.customer, identity.customer, or its file contacts/customer")
     one.add_argument(
         "--keys",
@@ -134,14 +120,14 @@ def _add_route(verbs: Any) -> None:
         help="these keys, as legacy has them (a few at random)",
     )
     one.add_argument(
-        "--sample", type=_parse_count, default=5, help="how many to show of 200 at random, the odd ones first (5)"
+        "--sample", type=parse_count, default=5, help="how many to show of 200 at random, the odd ones first (5)"
     )
     one.add_argument("--explain", action="store_true", help="print PostgreSQL's plan for these keys as well")
     one.add_argument("--values", action="store_true", help="show values of people as they are")
     looks.add_why(one, always=False)
-    tested = _add_verb(those, "test", authoring.route_test)
+    tested = add_verb(those, "test", authoring.route_test)
     tested.add_argument("case", nargs="*", help="only these: a phase, phase/entity or phase/entity/case (all)")
-    drafted = _add_verb(those, "new", authoring.route_new)
+    drafted = add_verb(those, "new", authoring.route_new)
     drafted.add_argument("name", help="the route's name, which is its folder's")
     drafted.add_argument("--legacy", metavar="DSN", help="the legacy store (SHOPFERRY_LEGACY_DSN)")
     drafted.add_argument("--shop", metavar="DSN", help="the new shop (SHOPFERRY_SHOP_DSN)")
@@ -149,13 +135,13 @@ def _add_route(verbs: Any) -> None:
 
 def _add_reports(verbs: Any) -> None:
     """Add what looks at the whole: status, assessment, rehearsal, report."""
-    _add_verb(verbs, "status", check.status)
-    _add_verb(verbs, "assess", check.assess).add_argument(
+    add_verb(verbs, "status", check.status)
+    add_verb(verbs, "assess", check.assess).add_argument(
         "--html", metavar="FILE", help="write the report as one HTML page as well"
     )
-    trial = _add_verb(verbs, "rehearse", move.rehearse)
+    trial = add_verb(verbs, "rehearse", move.rehearse)
     trial.add_argument(
-        "--customers", type=_parse_count, default=200, help="customers at random; the oddest come beside them (200)"
+        "--customers", type=parse_count, default=200, help="customers at random; the oddest come beside them (200)"
     )
     trial.add_argument(
         "--real-data",
@@ -171,93 +157,40 @@ def _add_reports(verbs: Any) -> None:
     )
     trial.add_argument("--who", help="who holds it (the account that runs this)")
 
-    _add_verb(verbs, "report", check.report).add_argument(
+    add_verb(verbs, "report", check.report).add_argument(
         "--html", metavar="FILE", help="write the report as one HTML page as well"
     )
 
 
-def _add_privacy(verbs: Any) -> None:
-    people = _add_group(verbs, "privacy", "What the route holds of people.")
-    _add_verb(people, "draft", privacy.draft)
-    _add_verb(people, "sweep", privacy.sweep).add_argument(
-        "--dry-run", action="store_true", help="show what would go, and remove nothing"
-    )
-    _add_verb(people, "record", privacy.record).add_argument(
-        "--html", metavar="FILE", help="write the record as one HTML page as well"
-    )
-    _add_verb(people, "looks", looks.privacy_looks).add_argument(
-        "--limit", type=_parse_count, default=100, help="looks listed at most (100)"
-    )
-
-
-def _add_consents(verbs: Any) -> None:
-    """Add what can be asked of one person's consents."""
-    whose = _add_group(verbs, "consent", "What one person has agreed to or refused.")
-    shown = _add_verb(whose, "show", privacy.consent_show)
-    shown.add_argument("--values", action="store_true", help="show IP addresses as they are")
-    for made in (shown, _add_verb(whose, "receipt", privacy.consent_receipt)):
-        made.add_argument("key", help="the new shop's number of the person; `legacy:7`: of account 7 of legacy")
-        looks.add_why(made, always=True)
-
-
-def _add_requests(verbs: Any) -> None:
-    """Add what people ask of the data held on them."""
-    whose = _add_group(verbs, "person", "Who somebody is, in either store.")
-    looks.add_why(_add_verb(whose, "find", request_verbs.person_find), always=True)
-    those = _add_group(verbs, "request", "What people ask of the data held on them.")
-    one = _add_verb(those, "open", request_verbs.request_open)
-    one.add_argument("kind", choices=requests.KINDS, help="what is asked for")
-    one.add_argument(
-        "keys", nargs="+", metavar="KEY", help="the accounts, as `person find` prints them: legacy:7, shop:103"
-    )
-    one.add_argument("--received", type=date.fromisoformat, help="the day on which it came in, as 2026-11-29 (today)")
-    one.add_argument("--how", required=True, help="how it was made sure that it is they who ask")
-    one.add_argument("--who", help="who made sure (the account that runs this)")
-    _add_verb(those, "list", request_verbs.request_list)
-    decided = _add_verb(those, "decide", request_verbs.request_decide)
-    either = decided.add_mutually_exclusive_group(required=True)
-    either.add_argument("--grant", action="store_true", help="it is granted")
-    either.add_argument("--refuse", metavar="WHY", help="it is refused, and why")
-    decided.add_argument("--despite", metavar="WHY", help="why it is granted although something stands in the way")
-    running = _add_verb(those, "run", request_verbs.request_run)
-    closed = _add_verb(those, "close", request_verbs.request_close)
-    closed.add_argument("--what", required=True, metavar="TEXT", help="what was done, without a value of the person's")
-    for made in (decided, running, closed):
-        made.add_argument("--who", help="who decides, runs or closes it (the account that runs this)")
-    for made in (_add_verb(those, "show", request_verbs.request_show), decided, running, closed):
-        made.add_argument("number", type=int, help="the request's number")
-    _add_verb(those, "reapply", request_verbs.request_reapply)
-
-
 def _add_phases(verbs: Any) -> None:
-    those = _add_group(verbs, "phase", "The phases of the migration.")
-    init = _add_verb(those, "init", move.phase_init)
+    those = add_group(verbs, "phase", "The phases of the migration.")
+    init = add_verb(those, "init", move.phase_init)
     init.add_argument(
         "--roles", action="store_true", help="also make the roles of those who look, and their masked views"
     )
-    one = _add_verb(those, "run", move.phase_run)
+    one = add_verb(those, "run", move.phase_run)
     one.add_argument("phase", help="contacts, orders, loyalty, …")
-    one.add_argument("--chunk-size", type=_parse_count, default=10_000, help="rows per chunk (10000)")
-    one.add_argument("--rows-per-second", type=_parse_count, help="throttle of the copy (none)")
-    one.add_argument("--sample", type=_parse_count, help="copy and merge only about so many rows per table, to look at")
+    one.add_argument("--chunk-size", type=parse_count, default=10_000, help="rows per chunk (10000)")
+    one.add_argument("--rows-per-second", type=parse_count, help="throttle of the copy (none)")
+    one.add_argument("--sample", type=parse_count, help="copy and merge only about so many rows per table, to look at")
     one.add_argument(
         "--without-rehearsal",
         metavar="NAME",
         help="start the first phase though no rehearsal was green; NAME decided it",
     )
-    _add_verb(those, "status", move.phase_status)
+    add_verb(those, "status", move.phase_status)
 
 
 def _add_sync(verbs: Any) -> None:
-    flows = _add_group(verbs, "sync", "The stream of changes.")
-    for flow in (_add_verb(flows, "forward", move.sync_forward), _add_verb(flows, "reverse", move.sync_reverse)):
+    flows = add_group(verbs, "sync", "The stream of changes.")
+    for flow in (add_verb(flows, "forward", move.sync_forward), add_verb(flows, "reverse", move.sync_reverse)):
         flow.add_argument("--no-resync", action="store_true", help="stop after a gap instead of copying anew")
         flow.add_argument(
             "--name",
             default=socket.gethostname(),
             help="who this consumer is, where two run on one host (the host's name)",
         )
-    again = _add_verb(flows, "resync", move.sync_resync)
+    again = add_verb(flows, "resync", move.sync_resync)
     again.add_argument("--reverse", action="store_true", help="of the way back")
     again.add_argument(
         "--renew-slot",
@@ -268,14 +201,14 @@ def _add_sync(verbs: Any) -> None:
 
 def _add_verification(verbs: Any) -> None:
     """Verification, repair, and the differences that were found."""
-    checking = _add_verb(verbs, "verify", check.verify)
+    checking = add_verb(verbs, "verify", check.verify)
     checking.add_argument("phase", nargs="?", help="one phase only")
-    checking.add_argument("--rows-per-second", type=_parse_count, help="throttle of the comparison (none)")
-    mending = _add_verb(verbs, "repair", check.repair)
+    checking.add_argument("--rows-per-second", type=parse_count, help="throttle of the comparison (none)")
+    mending = add_verb(verbs, "repair", check.repair)
     mending.add_argument("phase", nargs="?", help="one phase only")
     mending.add_argument("--target", help="only this table, entity or identity")
-    found = _add_group(verbs, "difference", "What verification found.")
-    differing = _add_verb(found, "list", check.difference_list)
+    found = add_group(verbs, "difference", "What verification found.")
+    differing = add_verb(found, "list", check.difference_list)
     differing.add_argument(
         "--rows", action="store_true", help="list rows, with the shapes of values, instead of counts"
     )
@@ -286,8 +219,8 @@ def _add_verification(verbs: Any) -> None:
     )
     differing.add_argument("--phase", help="only this phase")
     differing.add_argument("--target", help="only this table, entity or identity")
-    differing.add_argument("--limit", type=_parse_count, default=100, help="rows listed at most (100)")
-    explaining = _add_verb(found, "explain", check.difference_explain)
+    differing.add_argument("--limit", type=parse_count, default=100, help="rows listed at most (100)")
+    explaining = add_verb(found, "explain", check.difference_explain)
     explaining.add_argument("target", help="the table, entity or identity")
     explaining.add_argument("key", nargs="?", help="one row only")
     explaining.add_argument("--why", required=True, help="why it may be so")
@@ -295,85 +228,44 @@ def _add_verification(verbs: Any) -> None:
         made.add_argument("--who", help="who decided it (the account that runs this)")
 
 
-def _add_audits(verbs: Any) -> None:
-    """Add what counts how good the new shop's data is."""
-    those = _add_group(verbs, "audit", "What the new shop's data is like, and where it drifts.")
-    counting = _add_verb(those, "run", insight.audit_run)
-    counting.add_argument("--who", help="who counts (the account that runs this)")
-    _add_verb(those, "list", insight.audit_list)
-    _add_verb(those, "show", insight.audit_show).add_argument("name", help="its file's name without the ending")
-
-
 def _add_quarantine(verbs: Any) -> None:
-    held = _add_group(verbs, "quarantine", "Rows that may not enter the new shop yet.")
-    listing = _add_verb(held, "list", check.quarantine_list)
+    held = add_group(verbs, "quarantine", "Rows that may not enter the new shop yet.")
+    listing = add_verb(held, "list", check.quarantine_list)
     listing.add_argument("--rows", action="store_true", help="list keys instead of counts")
-    listing.add_argument("--limit", type=_parse_count, default=100, help="rows listed at most (100)")
-    dropping = _add_verb(held, "drop", check.quarantine_drop)
+    listing.add_argument("--limit", type=parse_count, default=100, help="rows listed at most (100)")
+    dropping = add_verb(held, "drop", check.quarantine_drop)
     dropping.add_argument("--row", help="only this row, as `quarantine list --rows` names it")
     dropping.add_argument("--why", required=True, help="why it may be lost")
     dropping.add_argument("--who", help="who decided it (the account that runs this)")
-    for made in (listing, _add_verb(held, "release", check.quarantine_release), dropping):
+    for made in (listing, add_verb(held, "release", check.quarantine_release), dropping):
         made.add_argument("--entity", help="only this entity, e.g. shop.customer_order")
         made.add_argument("--reason", help="only this reason code")
         made.add_argument("--reverse", action="store_true", help="what legacy does not take of the way back")
 
 
-def _add_optouts(verbs: Any) -> None:
-    lists = _add_group(verbs, "optout", "Opt-outs that other tools and registers keep.")
-    one = _add_verb(lists, "import", move.optout_import)
-    one.add_argument("file", help="the file; `-`: standard input")
-    one.add_argument("--from", dest="form", required=True, choices=optouts.FORMATS, help="whose export it is")
-    one.add_argument("--source", type=_parse_source, help="whose list it is, as route.toml names it (as --from)")
-    one.add_argument("--who", help="who imports it (the account that runs this)")
-
-
-def _add_activations(verbs: Any) -> None:
-    """Add what goes to recipients outside the shop, and the lists of whom to ask for something."""
-    those = _add_group(verbs, "activate", "What recipients outside the shop are told of those who may be written to.")
-    _add_verb(those, "list", activation.activate_list)
-    shown, handed = (
-        _add_verb(those, "preview", activation.activate_preview),
-        _add_verb(those, "run", activation.activate_run),
-    )
-    handed.add_argument("--approve", metavar="NAME", help="who has approved the first run to this recipient")
-    lists = _add_group(verbs, "campaign", "Whom to ask for something, why, and how they may be asked.")
-    _add_verb(lists, "list", activation.campaign_list)
-    counted, written = (
-        _add_verb(lists, "preview", activation.campaign_preview),
-        _add_verb(lists, "run", activation.campaign_run),
-    )
-    for made in (shown, handed, counted, written):
-        made.add_argument("name", help="its file's name without the ending")
-    for made in (handed, written):
-        made.add_argument("--to", required=True, metavar="FOLDER", help="where the files go; made where it is missing")
-    for made in (shown, handed, written):
-        looks.add_why(made, always=True)
-
-
 def _add_backup(verbs: Any) -> None:
-    saved = _add_verb(verbs, "backup", move.backup_take)
+    saved = add_verb(verbs, "backup", move.backup_take)
     saved.add_argument("--store", choices=STORES, help="only this store (both)")
     saved.add_argument("--test-restore", action="store_true", help="restore into a scratch database and compare")
     saved.add_argument("--who", help="who takes it (the account that runs this)")
-    _add_verb(saved.add_subparsers(dest="subverb", metavar="VERB"), "list", move.backup_list)
+    add_verb(saved.add_subparsers(dest="subverb", metavar="VERB"), "list", move.backup_list)
 
 
 def _add_switch(verbs: Any) -> None:
     """Add what moves the shop: the way back, gates, cutover, rollback, the end."""
-    _add_verb(verbs, "arm", move.arm)
-    taken = _add_verb(verbs, "accept", move.accept)
+    add_verb(verbs, "arm", move.arm)
+    taken = add_verb(verbs, "accept", move.accept)
     taken.add_argument("area", help="the area, as [cutover.acceptance] in route.toml names it")
     taken.add_argument("--note", required=True, help="what was looked at")
     taken.add_argument("--who", help="who accepts it (the account that runs this)")
-    _add_verb(verbs, "gates", move.gates)
-    switch = _add_verb(verbs, "cutover", move.cutover)
+    add_verb(verbs, "gates", move.gates)
+    switch = add_verb(verbs, "cutover", move.cutover)
     switch.add_argument(
         "--dry-run", action="store_true", help="all of it but the lock: what would happen, how long it takes"
     )
-    for made in (switch, _add_verb(verbs, "rollback", move.rollback)):
+    for made in (switch, add_verb(verbs, "rollback", move.rollback)):
         made.add_argument("--who", help="who decided it (the account that runs this)")
-    ending = _add_verb(verbs, "finish", move.finish)
+    ending = add_verb(verbs, "finish", move.finish)
     ending.add_argument("route", help="the route's name, so that nobody ends another one")
     ending.add_argument(
         "--keep-dumps",
@@ -391,21 +283,8 @@ def _parse_name(text: str) -> str:
     return text.strip()
 
 
-def _parse_source(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", text):
-        raise argparse.ArgumentTypeError("write it in small letters, digits, - and _, at most 40")
-    return text
-
-
 def _parse_hours(text: str) -> int:
     value = int(text.removesuffix("h"))
     if not 1 <= value <= _LONGEST_KEPT_H:
         raise argparse.ArgumentTypeError(f"{text} is not a number of hours from 1 to {_LONGEST_KEPT_H}")
-    return value
-
-
-def _parse_count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
     return value
