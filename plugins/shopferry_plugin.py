@@ -13,5 +13,6 @@ class ShopferryPlugin(AirflowPlugin):
     fastapi_apps: ClassVar[list[Any]] = [{"app": build_application(), "url_prefix": PREFIX, "name": "shopferry"}]
     external_views: ClassVar[list[Any]] = [
         {"name": "shopferry", "href": f"{PREFIX}/", "url_route": "shopferry", "nav_top_level": True},
+        {"name": "Quality", "href": f"{PREFIX}/quality", "url_route": "quality", "nav_top_level": True},
         {"name": "Requests", "href": f"{PREFIX}/requests", "url_route": "requests", "nav_top_level": True},
     ]

@@ -8,4 +8,7 @@ SHOWING: dict[str, tuple[str, ...]] = {
     "consent receipt": ("1",),
     "person find": (),
     "difference list": ("--values",),
+    "activate preview": ("marketing_email_klaviyo",),
+    "activate run": ("marketing_email_klaviyo", "--to", "exports", "--approve", "anna"),
+    "campaign run": ("password_to_be_set", "--to", "exports"),
 }

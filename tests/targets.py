@@ -59,6 +59,7 @@ _TWO_STACKS = ("-n", "logical", "--maxprocesses", "2", "--dist", "loadscope")
 _SIDE_BY_SIDE = ("-n", str(min((os.cpu_count() or 1) + 1, 8)), "--dist", "loadscope")
 _HISTORIES = (
     "tests/integration/test_properties.py",
+    "tests/integration/test_activation_histories.py",
     "tests/integration/test_consent_histories.py",
     "tests/integration/test_erasure_histories.py",
     "tests/integration/test_real_histories.py",

@@ -24,6 +24,7 @@ from own_shop import write_route
 from pair import Pair, read_dsn
 from shopferry import db, stack
 from shopferry.control import rehearsals, requests
+from shopferry.control.audits import Value
 from shopferry.control.requests import Opening, Request
 from shopferry.cutover.close_out import Keeper
 from shopferry.demo import leaks
@@ -40,7 +41,7 @@ pytestmark = pytest.mark.airflow
 
 PHASES = Route.load("demo").phases
 SWITCHES = ("cutover", "rollback")
-EVERY = (*PHASES, "watch_sync", "verify", "keep_clean", "rehearse", "privacy_request", *SWITCHES, "finish")
+EVERY = (*PHASES, "watch_sync", "verify", "audit", "keep_clean", "rehearse", "privacy_request", *SWITCHES, "finish")
 
 
 ALONE = """
@@ -223,6 +224,51 @@ def test_the_page_of_requests_has_those_that_are_late_at_the_top(dags: dict[str,
     assert page.count('class="late"') == 1
     assert "passport" not in page
     assert "Nothing is waiting." in requests_page.render("demo", found[3:], today)
+
+
+def test_audits_run_daily_and_after_each_phase(dags: dict[str, Any]) -> None:
+    dag = dags["audit"]
+    assert {a.name for a in dag.timetable.asset_condition.objects} == {f"{p}_verified" for p in PHASES}
+    assert dag.timetable.timetable.expression == "0 5 * * *"
+    assert dag.get_task("count").downstream_task_ids == {"tell"}
+
+
+def test_the_page_quality_has_the_worst_first_and_asks_nobody_for_anything(dags: dict[str, Any]) -> None:
+    from shopferry.insight import audits
+    from shopferry.orchestration import quality_page
+
+    loaded = audits.load(Route.load("demo"))
+    now = datetime(2026, 3, 20, 6, tzinfo=UTC)
+
+    def see(days_ago: int, audit: str, bad: int, state: str, segment: str = "all") -> Value:
+        return Value(
+            20 - days_ago, now - timedelta(days=days_ago), audit, segment, bad, 1_000 if bad >= 0 else 0, state
+        )
+
+    history = [see(d, "phone_missing", 10, "good") for d in range(5, 0, -1)]
+    history += [
+        see(0, "name_missing", 20, "warn"),
+        see(0, "phone_missing", 90, "error"),
+        see(0, "reachable", 400, "good", "<sms>"),
+    ]
+    page = quality_page.render("demo", loaded, history, now)
+    assert "1 value is in error, 1 to be looked at." in page
+    order = re.findall(r'<span class="badge (\w+)">', page)
+    assert order == ["error", "warn", "good", *["none"] * 17]
+    for words in (
+        "9.00 %",
+        "8.00 points worse than usual",
+        "Customer care",
+        "see that the checkout asks for it",
+        "60.00 %",
+    ):
+        assert words in page
+    assert "&lt;sms&gt;" in page and "<sms>" not in page
+    assert page.count("<polyline") == 3
+    assert re.findall(r"""(?:src|href|url)\s*[=(]|https?:|<script""", page) == []
+    assert "more than a day and a half old" in quality_page.render("demo", loaded, history, now + timedelta(hours=37))
+    assert "Nothing was counted yet." in quality_page.render("demo", loaded, [], now)
+    assert "The route has no audits." in quality_page.render("demo", (), [], now)
 
 
 def test_only_the_first_phase_asks_for_a_rehearsal_and_only_a_person_rehearses(dags: dict[str, Any]) -> None:
@@ -519,6 +565,22 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     log = str(oncall("GET", f"/api/v2/dags/watch_sync/dagRuns/{watched}/taskInstances/look/logs/1")[1])
     for line in ("loyalty     verified", "events/s over the last minute"):  # the whole screen, not only its first line
         assert line in log
+    counted = oncall.start("audit")
+    oncall.succeeds("audit", counted)
+    assert int(str(one(shop, "SELECT count(DISTINCT audit) FROM ferry.audit_value"))) == 20
+    page = viewer("GET", "/shopferry/quality")
+    assert page[0] == 200 and page[1].count("<polyline") > 20
+    with db.connect(shop, "test") as conn:
+        conn.execute("SET shopferry.writer = 'ferry'")
+        conn.execute("UPDATE shop.loyalty_account SET balance = balance + 1")
+        oncall.finished("audit", oncall.start("audit"))
+        # One run tells it: this one, or one that a phase's asset has started beside it.
+        failed = oncall("GET", "/api/v2/dags/audit/dagRuns?state=failed")[1]["dag_runs"]
+        [red] = [run["dag_run_id"] for run in failed]
+        log = str(oncall("GET", f"/api/v2/dags/audit/dagRuns/{red}/taskInstances/tell/logs/1")[1])
+        assert "points_off_ledger [standard] is error, was good: 100.00 %" in log
+        oncall.succeeds("audit", oncall.start("audit"))  # it stays as bad: on-call was told
+        conn.execute("UPDATE shop.loyalty_account SET balance = balance - 1")
     compared = oncall.start("verify", repair=True)
     oncall.succeeds("verify", compared)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -22,8 +23,9 @@ EWA = "ewa.lis@example.com"
 
 
 @pytest.fixture
-def run(pair: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(pair: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """`run(*words)` is `shopferry` on a moved pair: exit code, what it prints, what it complains of."""
+    monkeypatch.chdir(tmp_path)  # where the files of activations go
     monkeypatch.setenv("SHOPFERRY_LEGACY_DSN", read_dsn(pair.legacy))
     monkeypatch.setenv("SHOPFERRY_SHOP_DSN", read_dsn(pair.shop))
     monkeypatch.setenv("SHOPFERRY_KAFKA", "127.0.0.1:1")

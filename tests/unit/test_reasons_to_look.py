@@ -38,7 +38,8 @@ SILENT = {
         "gates",
         "cutover",
     ),
-    *("rollback", "finish"),
+    *("rollback", "finish", "activate list", "campaign list", "campaign preview"),
+    *("audit run", "audit list", "audit show"),
 }
 
 

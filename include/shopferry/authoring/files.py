@@ -9,18 +9,18 @@ from pathlib import Path
 from shopferry.assess import own_checks
 from shopferry.assess.findings import Finding, Severity
 from shopferry.errors import ShopferryError
+from shopferry.insight import activation_file, audits, campaigns, permission
 from shopferry.privacy import consents
 from shopferry.rehearsal import sample
 from shopferry.report import audience, sums
 from shopferry.route import losses, mapping_file, personal, settings, signed_off
-from shopferry.route.route import Route, find_folder
+from shopferry.route.route import NO_MAPPINGS, Route, find_folder
 from shopferry.settings import routes_dir
 from shopferry.verify import checks
 
 _WHERE = re.compile(r"^(?P<where>\S+?(?::\d+)?): (?P<what>.*)$", re.DOTALL)
 _TOLD = re.compile(r"^(?P<what>(?:`[^`]*`|(?!: )[^`])+): (?P<remedy>.*)$", re.DOTALL)  # a colon in code parts nothing
 _GUESS = "the draft's guess"
-_NO_MAPPINGS = {"checks", "reverse", "assess", "report", "cases"}
 
 
 def blame(error: Exception, otherwise: str = "") -> Finding:
@@ -44,11 +44,16 @@ def load(name: str) -> tuple[Route | None, list[Finding]]:
     readers: dict[str, Callable[[], object]] = {
         signed_off.FILE: lambda: signed_off.load(route),
         "assess": lambda: own_checks.load(route),
+        audits.FOLDER: lambda: audits.load(route),
         "checks": lambda: checks.load(route),
         "report": lambda: sums.load(route),
         audience.FILE: lambda: audience.load(route),
         settings.FILE: lambda: settings.load(name),
     }
+    if (routes_dir() / name / permission.FILE).exists():
+        readers[permission.FILE] = lambda: permission.load(route)
+    readers[activation_file.FOLDER] = lambda: activation_file.load(route)
+    readers[campaigns.FOLDER] = lambda: campaigns.load(route)
     if (routes_dir() / name / sample.FILE).exists():
         readers[sample.FILE] = lambda: sample.load(route)
     if (routes_dir() / name / consents.FILE).exists():
@@ -69,7 +74,7 @@ def _check_mappings(name: str) -> Iterator[Finding]:
     root = routes_dir()
     for folder in (find_folder(name, root), find_folder(f"{name}_reverse", root)):
         for file in sorted(folder.glob("*/*.sql")):
-            if file.parent.name not in _NO_MAPPINGS:
+            if file.parent.name not in NO_MAPPINGS:
                 try:
                     mapping_file.read(file, file.relative_to(root.parent))
                 except ShopferryError as error:

@@ -1,13 +1,14 @@
-"""The route's queries beside its mappings: checks, questions, the report's, the audience's, consents' and the sample's.
+"""The route's queries beside its mappings: checks, audits, questions, those of the report, of consents, activations, the sample.
 
 Each is planned by PostgreSQL and none is run; what it must yield is asked of it too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -18,6 +19,7 @@ from shopferry.assess.findings import Finding, Severity
 from shopferry.db import Connection
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ConfigError, MappingError
+from shopferry.insight import activation, activation_file, audits, campaigns, permission, selects
 from shopferry.privacy import consents
 from shopferry.rehearsal import sample
 from shopferry.report import audience, sums
@@ -48,6 +50,7 @@ def find_unplanned(
     if (find_folder(route.name) / consents.FILE).exists():
         with suppress(MappingError):
             yield from _judge_consents(shop, route, consents.load(route))
+    yield from _judge_activations(shop, route)
     if (find_folder(route.name) / sample.FILE).exists():
         with suppress(MappingError):
             yield from _judge_sample(legacy, route, sample.load(route), tables)
@@ -59,6 +62,11 @@ def _list_plain(legacy: Connection, shop: Connection, route: Route) -> Iterator[
         yield from ((legacy, _Query(Path(q.file), q.select)) for q in own_checks.load(route))
     with suppress(MappingError):
         yield from ((shop, _Query(Path(route.name, "checks", c.file.name), c.body)) for c in checks.load(route))
+    with suppress(MappingError):
+        yield from (
+            (shop, _Query(Path(route.name, audits.FOLDER, a.file.name), a.body, "", audits.COLUMNS))
+            for a in audits.load(route)
+        )
     with suppress(MappingError):
         for question in sums.load(route):
             for half, text in question.halves.items():
@@ -83,6 +91,28 @@ def _judge_consents(shop: Connection, route: Route, asked: consents.Questions) -
     for name, columns in wanted.items():
         if name != "person":
             yield from _judge(shop, route, _Query(asked.where, asked.queries[name], name, columns))
+
+
+def _judge_activations(shop: Connection, route: Route) -> Iterator[Finding]:
+    """Find what is wrong with what activations and campaign lists yield, and with how the shop says who may be written to."""
+    judged: list[Callable[[], object]] = []
+    if (find_folder(route.name) / permission.FILE).exists():
+        with suppress(MappingError):
+            asked = permission.load(route)
+            judged += [
+                partial(selects.require_columns, shop, q, permission.YIELDS[name]) for name, q in asked.queries.items()
+            ]
+            judged += [partial(activation.find_columns, shop, a) for a in activation_file.load(route)]
+            judged += [
+                partial(selects.require_columns, shop, c.select, campaigns.COLUMNS) for c in campaigns.load(route)
+            ]
+    for judge in judged:
+        try:
+            with shop.transaction(force_rollback=True):
+                judge()
+        except MappingError as error:
+            where, _, what = str(error).partition(": ")
+            yield Finding(where, Severity.BLOCKING, what, "", "correct it")
 
 
 def _judge_sample(

@@ -121,7 +121,7 @@ class Flow:
                 if time.monotonic() - seen > _SIGN_OF_LIFE_S:
                     there = all(stream.position.get(p, end) >= end for p, end in goal.items())
                     sign = offsets.report_alive if there else offsets.report_seen
-                    metrics.report_alive(shop, sign(shop, route.name, self.name))
+                    metrics.report_alive(shop, route.name, sign(shop, route.name, self.name))
                     metrics.report_position(stream.position, stream.list_ends())
                     slot.send_beat(replay.source)
                     seen = time.monotonic()

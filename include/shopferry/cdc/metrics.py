@@ -26,8 +26,9 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from shopferry import db
 from shopferry.cdc import health
-from shopferry.control import quarantine
+from shopferry.control import audits, quarantine
 from shopferry.control.offsets import Partition
 from shopferry.db import Connection
 from shopferry.errors import ConfigError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _COUNT_EVERY_S = 15.0  # quarantine is counted by reading all of it
+_STATES = ("good", "warn", "error")  # an audit that counted nothing has no ratio
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and say only when we started
 REGISTRY = CollectorRegistry()
@@ -94,14 +96,27 @@ RETRIES = Counter(
     registry=REGISTRY,
 )
 LAST_BATCH = Gauge("shopferry_last_batch_timestamp_seconds", "When the newest batch was committed.", registry=REGISTRY)
+AUDIT_RATIO = Gauge(
+    "shopferry_audit_ratio",
+    "Bad rows of all rows, of each audit and segment in the newest run.",
+    ["audit", "segment"],
+    registry=REGISTRY,
+)
+AUDIT_STATE = Gauge(
+    "shopferry_audit_state",
+    "How the newest run judged it: 0 good, 1 warn, 2 error.",
+    ["audit", "segment"],
+    registry=REGISTRY,
+)
+AUDITED = Gauge("shopferry_audit_timestamp_seconds", "When the newest run of the audits was.", registry=REGISTRY)
 HEALTHY = Gauge("shopferry_healthy", "1 while /healthz answers 200, else 0.", registry=REGISTRY)
 
 
 _counted = 0.0
 
 
-def report_alive(target: Connection, stopped: str | None) -> None:
-    """Report a sign of life that the target took; `stopped` is the error still shown from before. Counts the quarantine."""
+def report_alive(target: Connection, route: str, stopped: str | None) -> None:
+    """Report a sign of life that the target took; `stopped` is the error still shown from before. Counts what lies there."""
     global _counted
     health.HEALTH.note_answer("shop")
     health.HEALTH.stopped = stopped
@@ -110,7 +125,23 @@ def report_alive(target: Connection, stopped: str | None) -> None:
         shown = {(s.labels["entity"], s.labels["reason"]) for family in QUARANTINED.collect() for s in family.samples}
         for labels in {*rows, *shown}:
             QUARANTINED.labels(*labels).set(rows.get(labels, 0))
+        _report_audits(target, route)
         _counted = time.monotonic()
+
+
+def _report_audits(target: Connection, route: str) -> None:
+    """Report what the newest run of the audits counted; what it did not count is reported no more."""
+    found = audits.load_latest(target, route) if db.exists(target, "ferry.audit_value") else []
+    values = {(v.audit, v.segment): v for v in found if v.state in _STATES}
+    shown = {(s.labels["audit"], s.labels["segment"]) for family in AUDIT_RATIO.collect() for s in family.samples}
+    for labels in shown - set(values):
+        AUDIT_RATIO.remove(*labels)
+        AUDIT_STATE.remove(*labels)
+    for labels, value in values.items():
+        AUDIT_RATIO.labels(*labels).set(value.bad / value.of)
+        AUDIT_STATE.labels(*labels).set(_STATES.index(value.state))
+    if found:
+        AUDITED.set(found[0].at.timestamp())
 
 
 def report_position(position: Mapping[Partition, int], ends: Mapping[Partition, int | None]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from shopferry import logs
-from shopferry.cli import authoring, check, embedded, looks, move, privacy
+from shopferry.cli import activation, authoring, check, embedded, insight, looks, move, privacy
 from shopferry.cli import requests as request_verbs
 from shopferry.control import differences, optouts, requests
 from shopferry.errors import ShopferryError
@@ -67,8 +67,10 @@ def build_parser() -> argparse.ArgumentParser:
         _add_phases,
         _add_sync,
         _add_verification,
+        _add_audits,
         _add_quarantine,
         _add_optouts,
+        _add_activations,
         _add_backup,
         _add_switch,
     ):
@@ -293,6 +295,15 @@ def _add_verification(verbs: Any) -> None:
         made.add_argument("--who", help="who decided it (the account that runs this)")
 
 
+def _add_audits(verbs: Any) -> None:
+    """Add what counts how good the new shop's data is."""
+    those = _add_group(verbs, "audit", "What the new shop's data is like, and where it drifts.")
+    counting = _add_verb(those, "run", insight.audit_run)
+    counting.add_argument("--who", help="who counts (the account that runs this)")
+    _add_verb(those, "list", insight.audit_list)
+    _add_verb(those, "show", insight.audit_show).add_argument("name", help="its file's name without the ending")
+
+
 def _add_quarantine(verbs: Any) -> None:
     held = _add_group(verbs, "quarantine", "Rows that may not enter the new shop yet.")
     listing = _add_verb(held, "list", check.quarantine_list)
@@ -315,6 +326,29 @@ def _add_optouts(verbs: Any) -> None:
     one.add_argument("--from", dest="form", required=True, choices=optouts.FORMATS, help="whose export it is")
     one.add_argument("--source", type=_parse_source, help="whose list it is, as route.toml names it (as --from)")
     one.add_argument("--who", help="who imports it (the account that runs this)")
+
+
+def _add_activations(verbs: Any) -> None:
+    """Add what goes to recipients outside the shop, and the lists of whom to ask for something."""
+    those = _add_group(verbs, "activate", "What recipients outside the shop are told of those who may be written to.")
+    _add_verb(those, "list", activation.activate_list)
+    shown, handed = (
+        _add_verb(those, "preview", activation.activate_preview),
+        _add_verb(those, "run", activation.activate_run),
+    )
+    handed.add_argument("--approve", metavar="NAME", help="who has approved the first run to this recipient")
+    lists = _add_group(verbs, "campaign", "Whom to ask for something, why, and how they may be asked.")
+    _add_verb(lists, "list", activation.campaign_list)
+    counted, written = (
+        _add_verb(lists, "preview", activation.campaign_preview),
+        _add_verb(lists, "run", activation.campaign_run),
+    )
+    for made in (shown, handed, counted, written):
+        made.add_argument("name", help="its file's name without the ending")
+    for made in (handed, written):
+        made.add_argument("--to", required=True, metavar="FOLDER", help="where the files go; made where it is missing")
+    for made in (shown, handed, written):
+        looks.add_why(made, always=True)
 
 
 def _add_backup(verbs: Any) -> None:

@@ -4,11 +4,12 @@ Two versions of shopferry that run side by side exclude each other by these keys
 is hashed by PostgreSQL. All locks are taken in the target's database but two: `lock_schema` is taken in both stores,
 `try_scratch` in the database beside which the scratch database is made.
 
-A session takes at most one of the locks that outlast transactions (switch, resync, sync, verify, scratch, request), and takes it
-outside of any transaction. Within a transaction come first the rows of ferry.phase (`phases.lock`), then the locks of
-`ORDER`, in that order. One case departs from it: a batch that holds echoes of the other flow takes its tables' locks for
-the echoes, goes on to `propagate`, and takes the tables' locks for all other changes after that. A chunk of the same
-table may then meet it in a deadlock, which PostgreSQL resolves, and `retrying` plays the loser again.
+A session takes at most one of the locks that outlast transactions (switch, resync, sync, verify, scratch, request,
+activation), and takes it outside of any transaction. Within a transaction come first the rows of ferry.phase
+(`phases.lock`), then the locks of `ORDER`, in that order. One case departs from it: a batch that holds echoes of the
+other flow takes its tables' locks for the echoes, goes on to `propagate`, and takes the tables' locks for all other
+changes after that. A chunk of the same table may then meet it in a deadlock, which PostgreSQL resolves, and `retrying`
+plays the loser again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from shopferry.db import Connection
 
 SWITCH = 0x5F20
 RESYNC, SYNC, VERIFY, SCRATCH, REQUEST = "resync ", "sync forward ", "verify ", "scratch ", "request "
+ACTIVATION = "activation "
 
 SCHEMA, PLAN = 0x5F0F, 0x5F10
 MIRROR, PROPAGATE, VERDICTS, CLUSTER = "mirror.", "propagate ", "ferry.standardized", "cluster "
@@ -72,6 +74,11 @@ def try_scratch(conn: Connection, name: str) -> bool:
 def try_request(target: Connection, request: int) -> bool:
     """Take the right to run a request of a person, if no other session has it."""
     return _ask(target, "SELECT pg_try_advisory_lock(hashtext(%s))", f"{REQUEST}{request}")
+
+
+def try_activation(target: Connection, route: str, name: str) -> bool:
+    """Take the right to hand over one activation of the route, if no other session has it."""
+    return _ask(target, "SELECT pg_try_advisory_lock(hashtext(%s))", f"{ACTIVATION}{route} {name}")
 
 
 # -- held until the transaction ends, in the order of ORDER -------------------------------------------------------------

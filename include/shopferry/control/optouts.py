@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,6 +16,7 @@ _Q = load_queries(SQL / "optouts.sql")
 FORMATS = ("mailchimp", "brevo", "klaviyo", "hubspot", "csv")
 CHANNELS = ("email", "sms", "phone", "post")
 REASONS = ("unsubscribed", "bounced", "complained", "register")
+MOST_HOURS = 24  # who opts out after that is written to: a day is what a mail tool can catch up
 
 
 @dataclass(frozen=True)
@@ -84,3 +85,20 @@ def finish(conn: Connection, number: int, *, rows_taken: int, rows_known: int) -
 def load_ages(conn: Connection, route: str) -> dict[str, float]:
     """Load the hours since the last import of each source was through."""
     return {source: float(hours) for source, hours in conn.execute(_Q["ages"], {"route": route}).fetchall()}
+
+
+def judge_ages(
+    conn: Connection, route: str, sources: Sequence[str], waived_by: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    """Tell of lists that were not imported in the last day and that nobody has waived, and how old each list is."""
+    ages = load_ages(conn, route)
+    late, told = [], []
+    for source in sources:
+        age = f"{source}: {ages[source]:.1f} h old" if source in ages else f"{source}: never imported"
+        if ages.get(source, MOST_HOURS + 1) > MOST_HOURS:
+            if who := waived_by.get(source):
+                age += f", waived by {who}"
+            else:
+                late.append(age)
+        told.append(age)
+    return late, told

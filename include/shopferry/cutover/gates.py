@@ -30,7 +30,6 @@ _STEADY_MS = 1_000  # a lag below needs no direction: it goes up and down with e
 # Of a phase's source rows, or so many, for each reason that route.toml allows no more for: a person can look at twenty.
 QUARANTINE_SHARE, QUARANTINE_ROWS = 0.02, 20
 _NAMED = 5
-_OPTOUTS_HOURS = 24  # who opts out after that is written to by the new shop: a day is what its mail tool can catch up
 
 
 def judge(settings: Settings) -> list[Gate]:
@@ -255,21 +254,12 @@ def _quarantine(s: Stores, terms: Terms) -> Gate:
 
 def _optouts(s: Stores, terms: Terms) -> Gate:
     """Judge whether each list of opt-outs that route.toml names was imported in the last day, but for those waived by name."""
-    ages = optouts.load_ages(s.target, s.route.name)
-    late, told = [], []
-    for source in terms.optout_sources:
-        age = f"{source}: {ages[source]:.1f} h old" if source in ages else f"{source}: never imported"
-        if ages.get(source, _OPTOUTS_HOURS + 1) > _OPTOUTS_HOURS:
-            if who := terms.optout_waived_by.get(source):
-                age += f", waived by {who}"
-            else:
-                late.append(age)
-        told.append(age)
+    late, told = optouts.judge_ages(s.target, s.route.name, terms.optout_sources, terms.optout_waived_by)
     return Gate(
         "opt-outs imported",
         not late,
         "; ".join(late or told) or "route.toml names no list",
-        f"`shopferry optout import` a new export, no older than {_OPTOUTS_HOURS} h; or waive the list by name: "
+        f"`shopferry optout import` a new export, no older than {optouts.MOST_HOURS} h; or waive the list by name: "
         "[optout.waived_by] in route.toml",
     )
 

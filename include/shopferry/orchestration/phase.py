@@ -24,7 +24,17 @@ from shopferry.route.route import Route
 
 log = logging.getLogger(__name__)
 LEGACY_POOL, SHOP_POOL = "legacy_load", "shop_load"
-_OTHER_DAGS = {"cutover", "finish", "keep_clean", "privacy_request", "rehearse", "rollback", "verify", "watch_sync"}
+_OTHER_DAGS = {
+    "audit",
+    "cutover",
+    "finish",
+    "keep_clean",
+    "privacy_request",
+    "rehearse",
+    "rollback",
+    "verify",
+    "watch_sync",
+}
 _WITHOUT = "without_rehearsal"
 _FEW_CHUNKS = 40  # of 10,000 rows: a second's work
 _WORKERS = ["worker 1", "worker 2"]  # as many as passage.WORKERS, without its imports

@@ -20,7 +20,7 @@ from psycopg.sql import SQL, Identifier
 from shopferry import db
 from shopferry.cdc import broker, proof
 from shopferry.cdc.proof import await_applied, broker_ends
-from shopferry.control import backups, erasures, locks, mark_key, offsets, phases, requests, routes
+from shopferry.control import activations, backups, erasures, locks, mark_key, offsets, phases, requests, routes
 from shopferry.control.erasures import Erased
 from shopferry.control.phases import State
 from shopferry.db import Connection, exists
@@ -350,7 +350,7 @@ def find_searched(one: Erasure) -> list[str]:
 
 
 def _write_certificate(one: Erasure, who: str, done: Mapping[str, Any]) -> dict[str, Any]:
-    """Write what was done, without a value: counts by table, what is kept till when, and which backups end later."""
+    """Write what was done, without a value: counts by table, what is kept till when, who must be told, which backups are left."""
     return {
         "request": one.number,
         "route": one.route,
@@ -358,6 +358,17 @@ def _write_certificate(one: Erasure, who: str, done: Mapping[str, Any]) -> dict[
         "by": who,
         "open store": one.open,
         "steps": dict(done),
+        "recipients to be told": [
+            {
+                "recipient": h.recipient,
+                "activation": h.activation,
+                "fields": list(h.fields),
+                "handed over": h.first_sent.isoformat(timespec="seconds"),
+                "told last": h.last_sent.isoformat(timespec="seconds"),
+                "told to let go": h.let_go,
+            }
+            for h in activations.load_handed_over(one.stores.target, one.route, one.persons["shop"])
+        ],
         "backups that still hold the person": [
             {
                 "store": b.store,

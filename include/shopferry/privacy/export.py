@@ -17,7 +17,8 @@ from typing import Any
 
 import pyzipper
 
-from shopferry.control import backups, locks, looks, requests, routes
+from shopferry.control import activations, backups, locks, looks, requests, routes
+from shopferry.control.activations import HandedOver
 from shopferry.control.requests import Request
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import PhaseError
@@ -104,7 +105,9 @@ def collect(stores: Stores, request: Request) -> tuple[Document, dict[str, int]]
         "corrections": moved.corrections,
         "consents": _read_consents(stores, customers),
         "derived": {"joined": moved.joined, "concluded": [*of_legacy, *of_shop]},
-        "recipients": _gather_recipients(tables),
+        "recipients": _gather_recipients(
+            tables, activations.load_handed_over(stores.target, route.base_name, customers)
+        ),
         "copies": list(_list_copies(stores, data_map)),
         "requests": [_tell_request(r) for r in requests.load_of_same(stores.target, request.id)],
         "columns": {_name(t, c): told.describe(line) for t in tables if t.rows for c, line in t.told.lines.items()},
@@ -156,14 +159,27 @@ def _read_consents(stores: Stores, keys: Iterable[str]) -> list[Document]:
     return found
 
 
-def _gather_recipients(tables: Iterable[Rows]) -> list[Document]:
-    """Gather who gets what outside the shop."""
-    found: dict[str, list[str]] = {}
+def _gather_recipients(tables: Iterable[Rows], handed: Iterable[HandedOver]) -> list[Document]:
+    """Gather who gets what outside the shop: as the data map says, and as activations have handed it over, with the days."""
+    found: dict[str, Document] = {}
+
+    def meet(recipient: str) -> Document:
+        return found.setdefault(recipient, {"recipient": recipient, "columns": [], "handed_over": []})
+
     for table in tables:
         for column, line in table.told.lines.items():
             for recipient in line.recipients if table.rows else ():
-                found.setdefault(recipient, []).append(_name(table, column))
-    return [{"recipient": recipient, "columns": names} for recipient, names in found.items()]
+                meet(recipient)["columns"].append(_name(table, column))
+    for one in handed:
+        told = {
+            "by": one.activation,
+            "fields": one.fields,
+            "first": one.first_sent,
+            "last": one.last_sent,
+            "let_go": one.let_go,
+        }
+        meet(one.recipient)["handed_over"].append(told)
+    return list(found.values())
 
 
 def _list_copies(stores: Stores, data_map: DataMap) -> Iterable[Document]:

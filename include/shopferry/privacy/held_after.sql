@@ -18,7 +18,7 @@ WHERE route = %(route)s AND names_until IS NOT NULL;
 -- What was done stays known, by whom does not; words that people have written may name them as well.
 UPDATE shopferry_audit.entry
 SET who = NULL, names_until = NULL,
-    detail = detail - ARRAY['who', 'ran_by', 'holder', 'without_rehearsal', 'real_data_by', 'approved', 'kept_by', 'verified_by',
+    detail = detail - ARRAY['who', 'ran_by', 'holder', 'without_rehearsal', 'real_data_by', 'approved', 'approved_by', 'kept_by', 'verified_by',
                             'verified_how', 'decided_by', 'despite', 'refusal', 'evidence', 'explanation', 'why']
 WHERE route = %(route)s AND names_until IS NOT NULL;
 

@@ -21,6 +21,7 @@ from shopferry.route.settings import FILE, INACTIVE_SINCE, Setting
 from shopferry.settings import REVERSE, name_slot, routes_dir
 
 FUNCTIONS = "functions.sql"
+NO_MAPPINGS = {"activate", "assess", "audit", "campaign", "cases", "checks", "report", "reverse"}  # folders of a route
 _SETTING = re.compile(rf"{re.escape(SETTING)}\b[^;]{{0,40}}?\bname\s*=\s*'([^']+)'", re.IGNORECASE)
 
 
@@ -56,11 +57,7 @@ class Route:
         root = root or routes_dir()
         folder = find_folder(name, root)
         files = sorted(folder.glob("*/*.sql"))
-        units = [
-            mapping_file.read(f, f.relative_to(root.parent))
-            for f in files
-            if f.parent.name not in {"checks", "reverse", "assess", "report", "cases"}
-        ]
+        units = [mapping_file.read(f, f.relative_to(root.parent)) for f in files if f.parent.name not in NO_MAPPINGS]
         if not units:
             raise MappingError(f"{folder}: no mapping file <phase>/<entity>.sql: a route needs at least one")
         needed = _find_needs(units)

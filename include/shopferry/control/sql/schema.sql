@@ -482,3 +482,64 @@ CREATE TABLE IF NOT EXISTS ferry.request_step (
     done    jsonb NOT NULL DEFAULT '{}',         -- counts by place
     PRIMARY KEY (request, step)
 );
+
+-- Runs of the route's audits, and what each audit has counted: bad rows of how many, by segment.
+CREATE TABLE IF NOT EXISTS ferry.audit_run (
+    id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route   text NOT NULL,
+    at      timestamptz NOT NULL,
+    who     text NOT NULL,
+    seconds double precision NOT NULL,
+    told    timestamptz                          -- when on-call was told what has become worse; NULL: not by this run
+);
+CREATE INDEX IF NOT EXISTS audit_run_at ON ferry.audit_run (route, at);
+CREATE TABLE IF NOT EXISTS ferry.audit_value (
+    run     bigint NOT NULL REFERENCES ferry.audit_run (id) ON DELETE CASCADE,
+    audit   text NOT NULL,                       -- its file's name without the ending
+    segment text NOT NULL,
+    bad     bigint NOT NULL,
+    "of"    bigint NOT NULL,
+    state   text NOT NULL CONSTRAINT audit_value_state_is_known CHECK (state IN (
+        'good',
+        'warn',
+        'error',
+        'empty')),                               -- there was nothing to count
+    CONSTRAINT audit_value_is_a_part CHECK (bad BETWEEN 0 AND "of"),
+    CONSTRAINT audit_value_of_nothing_is_empty CHECK ((state = 'empty') = ("of" = 0)),
+    PRIMARY KEY (run, audit, segment)
+);
+-- What was handed over to recipients outside the shop, by the route's activations: by keys and keyed marks alone.
+CREATE TABLE IF NOT EXISTS ferry.activation_run (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route       text NOT NULL,
+    activation  text NOT NULL,                   -- its file's name without the ending
+    destination text NOT NULL,                   -- the tool: mailchimp, csv, …
+    recipient   text NOT NULL,
+    fields      text[] NOT NULL,                 -- what each person's row holds, as the destination calls it
+    at          timestamptz NOT NULL DEFAULT clock_timestamp(),  -- when it was frozen
+    who         text NOT NULL,
+    approved_by text,                            -- of an activation's first run
+    gained      bigint NOT NULL,
+    changed     bigint NOT NULL,
+    lost        bigint NOT NULL,
+    suppressed  bigint NOT NULL,
+    withheld    bigint NOT NULL,                 -- allowed when it was built, and no more when it was handed over
+    handed_over timestamptz                      -- NULL: it was broken off, and the next run does it again
+);
+CREATE INDEX IF NOT EXISTS activation_run_of ON ferry.activation_run (route, activation, id);
+CREATE TABLE IF NOT EXISTS ferry.activation_member (
+    route       text NOT NULL,
+    activation  text NOT NULL,
+    customer_id text NOT NULL,                   -- the new shop's key
+    mark        text NOT NULL CONSTRAINT activation_member_mark_is_a_mark CHECK (mark ~ '^([0-9a-f]{32})?$'),  -- empty by post
+    row_hash    text NOT NULL CONSTRAINT activation_member_hash_is_a_mark CHECK (row_hash ~ '^[0-9a-f]{32}$'),  -- keyed, too
+    state       text NOT NULL CONSTRAINT activation_member_state_is_known CHECK (state IN (
+        'in',                                    -- the recipient has them
+        'out',                                   -- the recipient was told to let them go
+        'failed')),                              -- a run was broken off: nobody knows, so they are handed over again, or let go
+    first_sent  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    sent_at     timestamptz NOT NULL DEFAULT clock_timestamp(),  -- when the recipient was last told of them
+    run         bigint NOT NULL REFERENCES ferry.activation_run (id),
+    PRIMARY KEY (route, activation, customer_id, mark)
+);
+CREATE INDEX IF NOT EXISTS activation_member_customer ON ferry.activation_member (customer_id);

@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS shopferry_audit.entry (
 );
 ALTER TABLE shopferry_audit.entry ADD COLUMN IF NOT EXISTS names_until timestamptz;  -- `privacy sweep` takes staff's names then
 COMMENT ON SCHEMA shopferry_audit IS 'What shopferry did here; kept after the migration. Nothing reads it: drop it when nobody asks any more.';
-COMMENT ON TABLE shopferry_audit.entry IS 'One act of the migration each: phase, rehearsal, verification, repair, backup, gate, switch, decision, acceptance, look, request, finish, dropped.';
+COMMENT ON TABLE shopferry_audit.entry IS 'One act of the migration each: phase, rehearsal, verification, repair, backup, gate, audit, activation, switch, decision, acceptance, look, request, finish, dropped.';
 
 -- name: gather
 INSERT INTO shopferry_audit.entry (route, at, what, who, detail)
@@ -27,6 +27,10 @@ SELECT route, at, what, who, detail FROM (
               WHERE state IN ('explained', 'repaired')
     UNION ALL SELECT route, taken, 'backup', who, to_jsonb(b) FROM ferry.backup b
     UNION ALL SELECT route, at, 'gate', NULL, to_jsonb(g) FROM ferry.gate g
+    UNION ALL SELECT route, at, 'audit', who, to_jsonb(r) || jsonb_build_object('values', (
+                     SELECT coalesce(jsonb_agg(to_jsonb(v) - 'run' ORDER BY audit, segment), '[]') FROM ferry.audit_value v WHERE v.run = r.id))
+              FROM ferry.audit_run r
+    UNION ALL SELECT route, at, 'activation', who, to_jsonb(a) FROM ferry.activation_run a
     UNION ALL SELECT route, at, 'switch', who, to_jsonb(s) FROM ferry.cutover_step s
     UNION ALL SELECT route, at, 'decision', who, to_jsonb(d) FROM ferry.decision d
     UNION ALL SELECT route, at, 'acceptance', who, to_jsonb(a) FROM ferry.acceptance a
