@@ -294,12 +294,12 @@ def test_pseudonyms_change_no_outcome_that_counts(filled: Pair) -> None:
 def test_what_is_wrong_makes_it_red(filled: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     real = verification.judge
 
-    def with_a_breach(shop: db.Connection, route: Route, phase: str) -> Any:
+    def with_a_breach(legacy: db.Connection, shop: db.Connection, route: Route, phase: str) -> Any:
         if phase == "orders":
             with shop.transaction():
                 shop.execute("SET LOCAL shopferry.writer = 'ferry'")
                 shop.execute("DELETE FROM shop.order_event WHERE id = (SELECT min(id) FROM shop.order_event)")
-        return real(shop, route, phase)
+        return real(legacy, shop, route, phase)
 
     monkeypatch.setattr(verification, "judge", with_a_breach)
     done = rehearsal.rehearse(settings_of(filled), "me", Form(10))
