@@ -23,10 +23,10 @@ def mend(pair: Pair, phase: str) -> Repair:
 @pytest.mark.parametrize(
     ("phase", "statements"),
     [
-        ("orders", ["UPDATE mirror.orders SET total = 2, note = NULL WHERE id = 1"]),
-        ("orders", ["UPDATE mirror.orders SET _gone = true WHERE id = 4"]),
-        ("orders", ["DELETE FROM mirror.orders WHERE id IN (1, 4)"]),
-        ("orders", ["INSERT INTO mirror.orders (id) VALUES (77)"]),
+        ("contacts", ["UPDATE mirror.orders SET total = 2, note = NULL WHERE id = 1"]),
+        ("contacts", ["UPDATE mirror.orders SET _gone = true WHERE id = 4"]),
+        ("contacts", ["DELETE FROM mirror.orders WHERE id IN (1, 4)"]),
+        ("contacts", ["INSERT INTO mirror.orders (id) VALUES (77)"]),
         ("orders", ["UPDATE shop.customer_order SET total = 2 WHERE id = 1"]),
         ("orders", ["DELETE FROM shop.order_line"]),
         (
