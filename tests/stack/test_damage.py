@@ -81,6 +81,7 @@ def entities(conn: db.Connection, route: Route) -> list[Place]:
     return [
         Place("shop", m.entity, Identifier(*m.entity.split(".")), m.key, dict(_columns(conn, m)), SQL("true"))
         for m in route.mappings
+        if m.entity.startswith(f"{route.shop_schema}.")  # what stands between mappings is nobody's to damage
     ]
 
 
