@@ -176,6 +176,21 @@ def pair_template(make_template: MakeDb) -> Callable[[int], tuple[str, str]]:
     return template
 
 
+@pytest.fixture(scope="session")
+def verified_template(
+    make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]
+) -> tuple[str, str]:
+    """A generated shop with all its defects that has moved and was verified, made once a run."""
+    legacy, shop = pair_template(150)
+    dsns = make_template("verified_legacy", legacy), make_template("verified_shop", shop)
+    pair = Pair.open(*dsns)
+    pair.pass_phases()
+    for phase in pair.route.phases:
+        assert pair.verify(phase).clean
+    pair.close()
+    return dsns
+
+
 @pytest.fixture
 def copy_databases(
     cluster: postgres.Cluster, pair_template: Callable[[int], tuple[str, str]]

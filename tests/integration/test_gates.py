@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
@@ -37,18 +37,9 @@ from test_verify import damage
 
 
 @pytest.fixture(scope="module")
-def moved_template(
-    make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]
-) -> tuple[str, str]:
-    """A generated shop with all its defects that has moved and was verified."""
-    legacy, shop = pair_template(150)
-    dsns = make_template("gates_legacy", legacy), make_template("gates_shop", shop)
-    pair = Pair.open(*dsns)
-    pair.pass_phases()
-    for phase in ROUTE.phases:
-        assert pair.verify(phase).clean
-    pair.close()
-    return dsns
+def moved_template(verified_template: tuple[str, str]) -> tuple[str, str]:
+    """A generated shop that has moved and was verified."""
+    return verified_template
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import io
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pair import ROUTE, Pair, read_dsn
+from pair import Pair, read_dsn
 from shopferry import cli
 from shopferry.control import routes
 from shopferry.privacy import roles
@@ -46,18 +46,9 @@ def find_commands(page: Path) -> list[Shown]:
 
 
 @pytest.fixture(scope="module")
-def moved_template(
-    make_template: Callable[..., str], pair_template: Callable[[int], tuple[str, str]]
-) -> tuple[str, str]:
+def moved_template(verified_template: tuple[str, str]) -> tuple[str, str]:
     """A generated shop that has moved and was verified."""
-    legacy, shop = pair_template(150)
-    dsns = make_template("pages_legacy", legacy), make_template("pages_shop", shop)
-    pair = Pair.open(*dsns)
-    pair.pass_phases()
-    for phase in ROUTE.phases:
-        assert pair.verify(phase).clean
-    pair.close()
-    return dsns
+    return verified_template
 
 
 @pytest.fixture

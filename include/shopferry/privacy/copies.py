@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from shopferry.control import locks, phases
+from shopferry.db import exists
 from shopferry.engine import mirror
 from shopferry.engine.pair import Stores
 from shopferry.privacy import search
@@ -16,6 +17,12 @@ from shopferry.verify import checksums
 Keys = Mapping[str, Sequence[str]]  # the keys of somebody's rows, by the relation's name in the ledger
 Contacts = Mapping[str, Sequence[str]]  # columns of e-mails, numbers and the like, by the relation's name in the ledger
 _NONE = SQL("SELECT NULL::text AS raw").format()
+
+
+def list_flows(s: Stores) -> list[Stores]:
+    """List the flows that are installed, as pairs of stores: the way there, and the way back where it is armed."""
+    back = s.back
+    return [s, *([back] if back and exists(back.target, "ferry.standardized") else [])]
 
 
 def read_raws(s: Stores, keys: Keys) -> list[tuple[str, str]]:

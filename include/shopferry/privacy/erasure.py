@@ -152,7 +152,7 @@ def _note_rows(one: Erasure) -> dict[str, Any]:
         requests.keep_values(one.stores.target, one.number, [(CONTACT, v) for v in sorted(contacts)])
         one.note(rows)
         counts[store] = len(rows)
-    for stores in _flows(one):
+    for stores in copies.list_flows(one.stores):
         requests.keep_values(one.stores.target, one.number, copies.read_raws(stores, _keys_by_table(one)))
     return counts
 
@@ -161,7 +161,9 @@ def _read_rows(one: Erasure, conn: Connection, store: str) -> tuple[list[Erased]
     """Read the staged person's rows: as the ledger notes them, and the values of their contact columns."""
     rows, contacts = [], set()
     # A mirror holds fewer texts of a row than the store, so all of them together have another mark there.
-    copied = {t.relation: erased.list_texts(t) for s in _flows(one) for t in mirror.load(s.target).values()}
+    copied = {
+        t.relation: erased.list_texts(t) for s in copies.list_flows(one.stores) for t in mirror.load(s.target).values()
+    }
     for plan in one.plans[store]:
         query = SQL("SELECT {}, to_jsonb(t) FROM {} t JOIN {} p ON {}").format(
             key_text(plan.key, "t"), plan.name, plan.theirs, plan.matches
@@ -173,12 +175,6 @@ def _read_rows(one: Erasure, conn: Connection, store: str) -> tuple[list[Erased]
                 made |= erased.mark_row(row, copied.get(plan.relation, ()), ())
                 rows.append(Erased(plan.relation, key, made, plan.clear(row)))
     return rows, contacts
-
-
-def _flows(one: Erasure) -> list[Stores]:
-    """List the flows that are installed, as pairs of stores: the way there, and the way back where it is armed."""
-    back = one.stores.back
-    return [one.stores, *([back] if back and exists(back.target, "ferry.standardized") else [])]
 
 
 def _keys_by_table(one: Erasure) -> dict[str, list[str]]:
@@ -269,7 +265,7 @@ def _await(one: Erasure) -> dict[str, Any]:
     states = {State(p.state) for p in phases.load_all(s.target, s.route.name)}
     if states <= {State.NEW}:
         return {}
-    if len(_flows(one)) > 1:  # the way back is armed, and mirrors what the way there makes of it
+    if len(copies.list_flows(one.stores)) > 1:  # the way back is armed, and mirrors what the way there makes of it
         proof.await_both(one.settings, PATIENCE_S)
         return {}
     with broker_ends(s, one.settings) as ends:
@@ -281,7 +277,7 @@ def _sweep(one: Erasure) -> dict[str, Any]:
     counts, keys, values = {}, _keys_by_table(one), search.choose(one.searched)
     contacts = {plan.relation: plan.contacts for store in STORES for plan in one.plans[store]}
     judged = [v for v in requests.load_values(one.stores.target, one.number) if v[0] != CONTACT]
-    for s in _flows(one):
+    for s in copies.list_flows(one.stores):
         states = copies.forget_states(s, keys, values, contacts)
         raws = sorted({*judged, *copies.find_verdicts(s, values)})
         counts[s.names[1]] = {
@@ -296,7 +292,7 @@ def _trim(one: Erasure) -> dict[str, Any]:
     """Trim the topics to what both directions have applied; tells how many partitions, or what keeps their records."""
     stays = "the embedded broker deletes no records: they stand until its next start"
     found: dict[str, Any] = {}
-    for s in _flows(one):
+    for s in copies.list_flows(one.stores):
         settings = one.settings.reversed if s.route.reverse else one.settings
         applied = offsets.load(s.target, s.route.name)
         found[s.route.name] = len(applied) if broker.trim(settings, applied) else stays

@@ -22,7 +22,7 @@ from shopferry.control.activations import HandedOver
 from shopferry.control.requests import Request
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import PhaseError
-from shopferry.privacy import columns, consents, export_page, person, told
+from shopferry.privacy import columns, consents, export_page, held_files, person, told
 from shopferry.privacy.holdings import Holdings, Rows
 from shopferry.route import personal
 from shopferry.route import settings as route_settings
@@ -32,7 +32,6 @@ from shopferry.route.settings import STORES
 from shopferry.settings import Settings, data_dir
 
 VERSION = "shopferry person 1"
-FOLDER = "requests"  # in the data directory
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # what nobody takes for another when it is read out
 Document = dict[str, Any]
 
@@ -70,7 +69,7 @@ def run(
             persons = requests.load_persons(target, number)
             seen = {f"{store}.person": keys for store, keys in persons.items() if keys}
             looks.book(target, route.base_name, who, "request run", f"request {number}", seen)
-        file, password = data_dir() / FOLDER / f"{number}.zip", make_password()
+        file, password = data_dir() / held_files.REQUESTS / f"{number}.zip", make_password()
         write(file, document, password)
         hand_over(file, password)
         certificate = _certify(request, route, who, document, counts)
@@ -243,7 +242,7 @@ def _certify(request: Request, route: Route, who: str, document: Document, count
         "at": now.isoformat(timespec="seconds"),
         "by": who,
         "open store": document["open_store"],
-        "file": f"{FOLDER}/{request.id}.zip",
+        "file": f"{held_files.REQUESTS}/{request.id}.zip",
         "to be removed": str(now.date() + timedelta(days=days)),
         "rows": dict(counts),
         "beside them": {

@@ -10,7 +10,6 @@ from psycopg.sql import SQL, Identifier
 
 from shopferry.cdc import broker
 from shopferry.control import offsets, quarantine
-from shopferry.db import exists
 from shopferry.engine import mirror
 from shopferry.engine.pair import Stores
 from shopferry.privacy import copies
@@ -25,12 +24,6 @@ _BATCH = 5_000  # verdicts forgotten between two merges: the stream waits for on
 _ROWS = """SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint FROM pg_class c
            WHERE c.oid = ANY (SELECT to_regclass('mirror.' || quote_ident(split_part(r, '.', 2))) FROM unnest(%s::text[]) r)"""
 _END_OF_MOVE = "the end of the move (`shopferry finish`)"
-
-
-def list_flows(s: Stores) -> list[Stores]:
-    """List the flows that are installed, as pairs of stores: the way there, and the way back where it is armed."""
-    back = s.back
-    return [s, *([back] if back and exists(back.target, "ferry.standardized") else [])]
 
 
 def find_rows(flow: Stores) -> Iterator[Held]:

@@ -16,7 +16,8 @@ from shopferry.route.settings import Retention
 from shopferry.settings import data_dir
 
 BACKUPS, REPORTS, EXPORTS = "backups", "reports", "exports"
-_EXPORT_FOLDERS = ("requests", "exports")
+REQUESTS = "requests"  # the folder of what people got who asked
+_EXPORT_FOLDERS = (REQUESTS, "exports")
 _UNFINISHED = timedelta(days=1)  # so long a dump may take
 
 

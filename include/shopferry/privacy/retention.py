@@ -11,7 +11,7 @@ from shopferry import db
 from shopferry.control import routes, schema
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import ConfigError, TransientError
-from shopferry.privacy import held_after, held_copies, held_files
+from shopferry.privacy import copies, held_after, held_copies, held_files
 from shopferry.privacy.held import Held
 from shopferry.route import settings as route_settings
 from shopferry.route.route import Route
@@ -67,7 +67,7 @@ def sweep(settings: Settings, now: datetime | None = None, *, dry: bool = False)
 def _look(settings: Settings, s: Stores, terms: Retention) -> Look:
     """Look at every place while the move lasts; a broker that is away keeps nothing else from being looked at."""
     found, away = list[Held](), list[str]()
-    flows = held_copies.list_flows(s)
+    flows = copies.list_flows(s)
     for flow in flows:
         found += held_copies.find_rows(flow)
         found += held_copies.find_quarantined(flow, terms)
