@@ -232,7 +232,7 @@ def test_a_broker_that_does_not_accept_our_certificate_is_one_error(line: Line, 
         with pytest.raises(ConfigError, match=said):
             open_client(kind, line.settings)
     with pytest.raises(ConfigError, match=said):
-        Publisher(line.settings, partitions=2, replication=1)
+        Publisher(line.settings, partitions=2, replication=1, retention_ms=1000)
     one = line.consumer("one")
     assert one.process
     assert one.process.wait() == 1
