@@ -189,3 +189,32 @@ def test_an_old_backup_of_legacy_brings_nobody_back_and_a_number_given_out_again
     assert moved.ask("SELECT legacy_customer_id FROM shop.customer WHERE email = 'ewa.lis@example.com'") == [(77,)]
     noted = [len(erasures.load(conn, "demo", one.number)[one.number]) for conn in (moved.shop, moved.legacy)]
     assert noted[0] == noted[1] > 5
+
+
+def test_an_old_event_of_a_former_key_or_of_who_had_the_value_before_brings_nothing_back(moved: Pair) -> None:
+    """An account whose key was changed is erased; so is one whose number was another account's before."""
+    moved.write("UPDATE customers SET id = 91 WHERE id = 1", "UPDATE customers SET phone = '601234567' WHERE id = 2")
+    moved.write("UPDATE customers SET phone = '601234568' WHERE id = 2")
+    for table in ("addresses", "consents", "orders", "loyalty_accounts"):
+        moved.write(f"UPDATE {table} SET customer_id = 91 WHERE customer_id = 1")
+    moved.sync()
+    states = [row for row in moved.ask("SELECT id, phone FROM ferry.witness_customers WHERE phone = '601234567'")]
+    assert {key for key, _ in states} == {1, 2, 91}
+    one = open_erasure(moved, "legacy", "91")
+    for _ in erase(moved, one):
+        pass
+    moved.log.again(1_000)
+    moved.sync()
+    assert count_places(moved, *EWA) == {}
+    moved.check()
+    assert moved.ask("SELECT phone FROM shop.customer") == [("+48601234568",)]
+    # A backup of legacy of then: the other account is emptied of the number alone, and stays.
+    moved.legacy.execute("UPDATE customers SET phone = '601234567' WHERE id = 2")
+    moved.sync()
+    assert {p for p in count_places(moved, *EWA) if p.startswith("shop")} == set()
+    noted = {(row.relation, row.key): row for row in one.load_noted()}
+    [plan] = [p for p in one.plans["legacy"] if p.relation == "legacy.customers"]
+    with moved.legacy.transaction():
+        assert erasure.erase_noted(moved.legacy, plan, noted) == 1
+    left = moved.legacy.execute("SELECT full_name, phone FROM customers WHERE id = 2").fetchall()
+    assert left == [("Jan Kotarski", None)]

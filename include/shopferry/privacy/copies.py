@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from shopferry.control import locks, phases
 from shopferry.db import exists
 from shopferry.engine import mirror
+from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.pair import Stores
+from shopferry.keys import key_text
 from shopferry.privacy import search
 from shopferry.route.entities import name_changed_table, name_witness
 from shopferry.verify import checksums
@@ -39,6 +43,37 @@ def read_raws(s: Stores, keys: Keys) -> list[tuple[str, str]]:
         )
         found |= {(wanted.kind, raw) for (raw,) in s.target.execute(query).fetchall() if raw is not None}
     return sorted(found)
+
+
+@dataclass(frozen=True)
+class WitnessState:
+    """A state of a row in a witness, and whether the row still stands."""
+
+    table: MirrorTable
+    key: str
+    said: Mapping[str, Any]
+    standing: bool
+
+
+def find_states(s: Stores, values: Sequence[str], contacts: Contacts) -> Iterator[WitnessState]:
+    """Find the states in the flow's witnesses with one of the values in a contact column, of any row's."""
+    tables = mirror.load(s.target)
+    for name, columns in s.route.witnessed.items():
+        table = tables[name]
+        if not values or not (held := [c for c in contacts.get(table.relation, ()) if c in columns]):
+            continue
+        key = key_text(table.key, "t")
+        query = SQL(
+            "SELECT {key}, to_jsonb(t), EXISTS (SELECT FROM {view} v WHERE {same}) FROM {witness} t WHERE {}"
+        ).format(
+            search.match(held, values),
+            key=key,
+            view=table.view,
+            same=SQL(" AND ").join(SQL("v.{0} = t.{0}").format(Identifier(k)) for k in table.key),
+            witness=Identifier("ferry", name_witness(name)),
+        )
+        for of, said, standing in s.target.execute(query).fetchall():
+            yield WitnessState(table, of, said, standing)
 
 
 def forget_states(s: Stores, keys: Keys, values: Sequence[str], contacts: Contacts) -> int:

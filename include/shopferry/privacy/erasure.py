@@ -8,9 +8,9 @@ step may be broken off and is done again, or is found done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -29,6 +29,7 @@ from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import PhaseError, VerificationError
 from shopferry.keys import key_text, match_keys
 from shopferry.privacy import columns, copies, erasure_plan, person, search
+from shopferry.privacy.copies import WitnessState
 from shopferry.privacy.erasure_plan import TableErasure
 from shopferry.privacy.person import Questions
 from shopferry.route import personal
@@ -178,10 +179,12 @@ def _read_rows(one: Erasure, conn: Connection, store: str) -> tuple[list[Erased]
 
 
 def _keys_by_table(one: Erasure) -> dict[str, list[str]]:
-    """List the keys that the request has noted, by relation."""
+    """List the keys of their rows that the request has noted, by relation."""
     found: dict[str, list[str]] = {}
+    plans = {plan.relation: plan for store in STORES for plan in one.plans[store]}
     for row in one.load_noted():
-        found.setdefault(row.relation, []).append(row.key)
+        if row.relation not in plans or not plans[row.relation].is_of_another(row):
+            found.setdefault(row.relation, []).append(row.key)
     return found
 
 
@@ -243,20 +246,32 @@ def execute(conn: Connection, plans: Sequence[TableErasure]) -> dict[str, Any]:
 
 
 def erase_noted(conn: Connection, plan: TableErasure, noted: Mapping[tuple[str, str], Erased]) -> int:
-    """Erase the rows of one table that hold what was erased; returns how many."""
-    mine = {key: row for (relation, key), row in noted.items() if relation == plan.relation}
-    if not mine or not plan.statement:
+    """Erase the rows of one table that hold what was erased; returns how many.
+
+    Of a row that is somebody else's, only the column goes that holds a value of theirs.
+    """
+    listed = {key: row for (relation, key), row in noted.items() if relation == plan.relation}
+    if not listed or not plan.statement:
         return 0
     store, _, _ = plan.relation.partition(".")
     [place] = [p for p in erased.list_places(conn, store, plan.table[0], [plan.relation]) if not p.mirrored]
-    theirs = erased.find_holding(conn, place, mine)
+    holding = erased.find_holding(conn, place, listed)
+    theirs = [key for key in holding if not plan.is_of_another(listed[key])]
+    for key in holding:
+        if plan.is_of_another(listed[key]):
+            emptied = SQL(", ").join(SQL("{} = NULL").format(Identifier(c)) for c in listed[key].clears or ())
+            conn.execute(
+                SQL("UPDATE {} t SET {} WHERE {}").format(
+                    plan.name, emptied, match_keys(place.key, place.types, [key], "t")
+                )
+            )
     names = SQL(", ").join(SQL("t.{}").format(Identifier(k)) for k in plan.key)
     conn.execute(
         SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} t WHERE {}").format(
             plan.theirs, names, plan.name, match_keys(place.key, place.types, theirs, "t")
         )
     )
-    return conn.execute(plan.statement).rowcount
+    return conn.execute(plan.statement).rowcount + len(holding) - len(theirs)
 
 
 def _await(one: Erasure) -> dict[str, Any]:
@@ -278,6 +293,8 @@ def _sweep(one: Erasure) -> dict[str, Any]:
     contacts = {plan.relation: plan.contacts for store in STORES for plan in one.plans[store]}
     judged = [v for v in requests.load_values(one.stores.target, one.number) if v[0] != CONTACT]
     for s in copies.list_flows(one.stores):
+        # First noted, for an old event of such a row may come again, and would book its state again.
+        one.note(_note_states(copies.find_states(s, values, contacts), keys, values, contacts))
         states = copies.forget_states(s, keys, values, contacts)
         raws = sorted({*judged, *copies.find_verdicts(s, values)})
         counts[s.names[1]] = {
@@ -286,6 +303,26 @@ def _sweep(one: Erasure) -> dict[str, Any]:
             "overflow": copies.forget_overflow(s, keys),
         }
     return counts
+
+
+def _note_states(
+    states: Iterable[WitnessState], keys: copies.Keys, values: Sequence[str], contacts: copies.Contacts
+) -> list[Erased]:
+    """Make of states that hold one of their values what the ledger notes, but for rows that it has as theirs.
+
+    Such a row was theirs under a key that it has no more, or is somebody else's who had the value before them.
+    """
+    found: dict[tuple[str, str], Erased] = {}
+    for state in states:
+        relation = state.table.relation
+        if state.key in keys.get(relation, ()):
+            continue
+        held = {c: None for c in contacts[relation] if any(v in str(state.said.get(c)).casefold() for v in values)}
+        made = Erased(relation, state.key, erased.mark_row(state.said, (), held), held if state.standing else None)
+        same = found.get((relation, state.key), made)
+        clears = {**(made.clears or {}), **(same.clears or {})} if state.standing else None
+        found[relation, state.key] = replace(made, marks=made.marks | same.marks, clears=clears)
+    return list(found.values())
 
 
 def _trim(one: Erasure) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from shopferry.control.erasures import Erased
 from shopferry.db import Connection
 from shopferry.errors import MappingError
 from shopferry.route.personal import Category, DataMap, Line
@@ -81,6 +82,10 @@ class TableErasure:
         values += [(c, _compose_left(c, paths)) for c, paths in self.leaves.items()]
         assign = SQL(", ").join(SQL("{} = {}").format(Identifier(c), v) for c, v in values)
         return SQL("UPDATE {} t SET {} FROM {} p WHERE {}").format(self.name, assign, self.theirs, self.matches)
+
+    def is_of_another(self, noted: Erased) -> bool:
+        """Tell whether the ledger notes a row as somebody else's: it loses the value that was theirs once, and stays."""
+        return noted.clears is not None and (self.deletes or noted.clears.keys() < {*self.clears, *self.leaves})
 
     def clear(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return by column what an erasure leaves in this row; None where the row goes."""
