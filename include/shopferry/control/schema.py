@@ -8,7 +8,7 @@ from shopferry.control import locks
 from shopferry.db import Connection, exists
 from shopferry.errors import ConfigError
 
-VERSION = 14
+VERSION = 15
 SQL = Path(__file__).parent / "sql"
 
 

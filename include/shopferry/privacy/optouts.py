@@ -32,7 +32,7 @@ class Taken:
 def require_wanted(stores: Stores) -> None:
     """Raise ConfigError or PhaseError where an import would be for nothing, and without the key of marks."""
     route, target = stores.route, stores.target
-    if not any(source.is_optout for unit in route.units for source in unit.sources):
+    if not any(source.relation == OPTOUT for unit in route.units for source in unit.sources):
         raise ConfigError(
             f"no mapping of route {route.name} names {OPTOUT} as a source, so opt-outs would change nothing: "
             "docs/howto/opt-outs.md says how to read it"

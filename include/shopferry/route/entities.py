@@ -11,7 +11,9 @@ from pathlib import Path
 
 from shopferry.route.identifiers import shorten_name
 
-OPTOUT = "ferry.optout"  # opt-outs kept elsewhere
+OPTOUT = "ferry.optout"  # opt-outs kept elsewhere, which imports change
+CLOCK = "ferry.clock"  # the day that it is for mappings, which ticks change
+OURS = {OPTOUT: "an import", CLOCK: "a tick"}  # tables of ours that are sources, and what changes them
 SETTING = "ferry.setting"  # the installation's settings
 CLEAN = "clean"  # the schema of a route's own functions, and of entities that are there for other mappings
 _SLUG, _CUT = 50, 41  # bytes: with what stands before it, a temp table's name has at most 63
@@ -37,7 +39,7 @@ def name_witness(table: str) -> str:
 class Source:
     """What makes an entity's key affected, by column or by a lineage SELECT.
 
-    It is a captured table, an identity, another entity, or the opt-outs kept elsewhere.
+    It is a captured table, an identity, another entity, or a table of ours.
     """
 
     relation: str  # 'legacy.orders', 'identity.customer', 'shop.customer_order' or 'ferry.optout'
@@ -64,12 +66,12 @@ class Source:
     @property
     def is_captured(self) -> bool:
         """Whether it is a table of the store that is read."""
-        return not self.is_identity and not self.is_entity and not self.is_optout
+        return not self.is_identity and not self.is_entity and not self.is_ours
 
     @property
-    def is_optout(self) -> bool:
-        """Whether it is the opt-outs kept elsewhere, which imports change."""
-        return self.relation == OPTOUT
+    def is_ours(self) -> bool:
+        """Whether it is a table of ours."""
+        return self.relation in OURS
 
 
 @dataclass(frozen=True)

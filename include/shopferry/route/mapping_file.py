@@ -12,7 +12,7 @@ from typing import Any
 
 from shopferry.route import headed
 from shopferry.route.entities import (
-    OPTOUT,
+    OURS,
     SETTING,
     Counts,
     EntityMapping,
@@ -62,8 +62,8 @@ def read(file: Path, where: Path) -> Unit:
         if wanted.of_witness and wanted.table not in {table for table, _ in unit.witness}:
             raise text.error(wanted.line, f"ferry.witness_{wanted.table}: no `-- witness:` line here names that table")
     named = {item for _, item in _split_items(text, "source")}
-    for ours, change in ((OPTOUT, "an import"), (SETTING, "another value")):
-        if ours not in named and any(ours in s.text for s in text.sections):
+    for ours, change in {**OURS, SETTING: "another value"}.items():
+        if ours not in named and any(re.search(rf"\b{re.escape(ours)}\b", s.text) for s in text.sections):
             raise text.error(
                 body.line,
                 f"reads {ours}, which is no source: {change} would go unnoticed; name it in a `-- source:` line",
@@ -113,12 +113,12 @@ def _read_sources(text: HeadedFile, captured: str) -> tuple[Source, ...]:
         if item == SETTING:
             continue
         match = _SOURCE.match(item)
-        if item != OPTOUT and (not match or match[1] == "ferry"):
+        if item not in OURS and (not match or match[1] == "ferry"):
             _refuse_odd_names(text, number, item)
             raise text.error(
                 number,
                 f"source {item!r} is not legacy.<table>(<column>) (or shop.…), identity.<name>(<column>), "
-                f"an entity, {OPTOUT}, {SETTING}, or one of them without column and with a lineage section",
+                f"an entity, {', '.join(OURS)}, {SETTING}, or one of them without column and with a lineage section",
             )
         assert match
         relation, is_entity = f"{match[1]}.{match[2]}", match[1] not in {captured, "identity", "ferry"}

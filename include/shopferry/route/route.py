@@ -66,7 +66,7 @@ class Route:
         schema = "shop" if name.endswith(REVERSE) else "legacy"
         for unit in ordered:
             for source in unit.sources:
-                if source.is_optout and schema == "shop":
+                if source.is_ours and schema == "shop":
                     raise MappingError(
                         f"{unit.file}:{source.line}: {source.relation} is no source of a mapping that leads back"
                     )
@@ -218,7 +218,7 @@ def _find_needs(units: list[Unit]) -> dict[str, set[str]]:
         for missing in sorted(needed[unit.name] - names):
             raise MappingError(f"{unit.file}:1: after {missing!r}: there is no such mapping in this route")
         for source in unit.sources:
-            if source.is_captured or source.is_optout:
+            if source.is_captured or source.is_ours:
                 continue
             if made.get(source.relation, unit.name) == unit.name:
                 fills = (

@@ -218,6 +218,13 @@ CREATE TABLE IF NOT EXISTS ferry.optout (
     PRIMARY KEY (mark, channel, source, reason, route)
 );
 
+-- The day that it is for mappings that depend on it: one row, which a tick moves on.
+CREATE TABLE IF NOT EXISTS ferry.clock (
+    one   boolean PRIMARY KEY DEFAULT true CONSTRAINT clock_is_one_row CHECK (one),
+    as_of date NOT NULL
+);
+INSERT INTO ferry.clock (as_of) VALUES (current_date) ON CONFLICT DO NOTHING;
+
 -- Rows that may not enter the shop yet. Replaced whenever their key is merged again.
 CREATE TABLE IF NOT EXISTS ferry.quarantine (
     entity          text NOT NULL,
