@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,10 @@ def show(report: Report, console: Console) -> None:
         console.print(Text(f"{what}: {who}, {when:%Y-%m-%d %H:%M:%S} UTC"))
     for line in report.next:
         console.print(Text(f"→ {line}"))
+    if report.stage_now:
+        console.print(Text(f"stage: {report.stage_now}"))
+    for what, who in (*report.roles, *report.areas):
+        console.print(Text(f"{what}: {who}"))
     if report.responsible.owner:
         console.print(Text(f"ask {report.responsible.owner}, {report.responsible.contact}"))
 
@@ -127,4 +132,6 @@ def _make_plain(value: Any) -> Any:
         return [_make_plain(v) for v in value]
     if isinstance(value, Decimal):
         return float(value)
-    return value.isoformat(timespec="seconds") if hasattr(value, "isoformat") else value
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    return value.isoformat() if isinstance(value, date) else value
