@@ -37,7 +37,7 @@ def publish(settings: Settings, occasion: str) -> Path:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return the report as plain values; keys may be added, none renamed or removed."""
-    plain: dict[str, Any] = _make_plain(asdict(report))
+    plain: dict[str, Any] = make_plain(asdict(report))
     return plain | {
         "totals": {n: report.total(n) for n in ("legacy_rows", "migrated", "quarantined", "left_out", "unaccounted")},
         "open_differences": report.open_differences,
@@ -125,11 +125,11 @@ def _render_number(value: Decimal) -> str:
     return f"{value:,.0f}" if value == value.to_integral_value() else f"{value:,.2f}"
 
 
-def _make_plain(value: Any) -> Any:
+def make_plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _make_plain(v) for k, v in value.items()}
+        return {k: make_plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_make_plain(v) for v in value]
+        return [make_plain(v) for v in value]
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, datetime):
