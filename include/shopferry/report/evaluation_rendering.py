@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -55,7 +56,7 @@ def show(made: Evaluation, console: Console) -> None:
         console.print(Text(f"? {line}"))
 
 
-def _print(console: Console, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(*head, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*map(Text, row))
