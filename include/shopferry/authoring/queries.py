@@ -19,7 +19,7 @@ from shopferry.assess.findings import Finding, Severity
 from shopferry.db import Connection
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ConfigError, MappingError
-from shopferry.insight import activation, activation_file, audits, campaigns, permission, selects
+from shopferry.insight import activation, activation_file, audits, campaigns, permission, segments, selects
 from shopferry.privacy import consents
 from shopferry.rehearsal import sample
 from shopferry.report import audience, evaluation, sums
@@ -106,6 +106,7 @@ def _judge_activations(shop: Connection, route: Route) -> Iterator[Finding]:
                 partial(selects.require_columns, shop, q, permission.YIELDS[name]) for name, q in asked.queries.items()
             ]
             judged += [partial(activation.find_columns, shop, a) for a in activation_file.load(route)]
+            judged += [partial(segments.require_table, shop, route.shop_schema, a) for a in activation_file.load(route)]
             judged += [
                 partial(selects.require_columns, shop, c.select, campaigns.COLUMNS) for c in campaigns.load(route)
             ]
