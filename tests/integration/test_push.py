@@ -209,6 +209,27 @@ def test_nobody_who_withdrew_while_the_recipient_was_away_is_handed_over(moved: 
         assert gone not in hook.list_people("members") and gone in hook.list_people("leavers")
 
 
+def test_who_withdraws_while_the_run_is_under_way_is_in_none_of_the_batches_to_come(
+    moved: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "LOOK_AGAIN_S", 0.0)
+    late = customers(moved)[-1]
+
+    def answer(body: dict[str, Any]) -> Said:
+        if body["batch"] == "1":
+            withdraw(moved, late)
+        return OK
+
+    with receiving(answer) as hook:
+        done = hand(moved, hook)
+        assert hook.list_people("members") == customers(moved)[:-1]
+    assert done.run.withheld == 1 == moved.one("SELECT withheld FROM ferry.activation_run")
+    assert states(moved)[late] == "failed", "it was announced and not sent"
+    with receiving() as hook:
+        hand(moved, hook)
+        assert hook.list_people("leavers") == [late] and hook.list_people("members") == []
+
+
 @pytest.mark.parametrize("code", [302, 401, 403, 404])
 def test_a_wrong_address_or_secret_ends_the_run_at_once(moved: Pair, code: int) -> None:
     with receiving(lambda body: (code, {}, {})) as hook:

@@ -104,11 +104,14 @@ def let_go(conn: Connection, run: Run, number: int, leavers: Iterable[tuple[str,
     conn.execute(_Q["let_go"], _name_keys(run, number, leavers))
 
 
-def end(conn: Connection, run: Run, number: int, leavers: Iterable[tuple[str, str]]) -> None:
-    """Book that a run is handed over, and that the recipient was told to let these go."""
+def book_all_taken(conn: Connection, number: int) -> None:
+    """Book that all whom a run has announced are with the recipient."""
     conn.execute(_Q["hand_over"], {"run": number})
-    let_go(conn, run, number, leavers)
-    conn.execute(_Q["end"], {"run": number})
+
+
+def end(conn: Connection, number: int, withheld: int) -> None:
+    """Book that a run is handed over; so many more were withheld while it was."""
+    conn.execute(_Q["end"], {"run": number, "withheld": withheld})
 
 
 def _name_keys(run: Run, number: int, keys: Iterable[tuple[str, str]]) -> dict[str, object]:

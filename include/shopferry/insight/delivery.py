@@ -6,7 +6,7 @@ Nothing here may write to the shop; what was handed over is booked by keys and k
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shopferry.control import activations, locks, looks, mark_key, optouts, routes
@@ -17,7 +17,7 @@ from shopferry.errors import ConfigError, GateError, PhaseError
 from shopferry.insight import handover, permission, push, selects, suppression
 from shopferry.insight.activation import Draft
 from shopferry.insight.handover import Parcel
-from shopferry.insight.permission import Questions
+from shopferry.insight.permission import Permission, Questions
 from shopferry.insight.push import Load, Pushed, Receiver
 from shopferry.insight.suppression import Key
 from shopferry.route import settings as route_settings
@@ -79,6 +79,38 @@ def hand_over(
     off is done again by the next. Raises GateError without fresh opt-outs, PhaseError without an approval of the first run,
     and while another session hands over the same; ConfigError for an address where the destination takes files.
     """
+    final = _prepare(shop, route, asked, drawn, to, approved_by)
+    activation = final.activation
+    keys = [*final.gained, *final.changed]
+    packed = _pack(shop, final, keys, pushed=isinstance(to, Receiver))
+    run = _describe(route, drawn, final, who, approved_by)
+    sent = [Member(customer, mark, final.hashes[customer, mark], "failed") for customer, mark in keys]
+    with shop.transaction():
+        mark_key.record(shop, marks.require_same(shop))
+        number = activations.begin(shop, run, sent)
+        looks.book(shop, route.base_name, who, "activate run", why, {"ferry.activation_run": [str(number)]})
+    files, pushed = list[Path](), Pushed()
+    if isinstance(to, Receiver) and isinstance(packed, Load):
+
+        def ask() -> Permission:
+            return look_again(shop, route, asked, drawn).permission
+
+        pushed = push.push(shop, to, run, number, activation.format, final.sheet, packed, ask)
+    elif isinstance(to, Path) and isinstance(packed, Parcel):
+        files = handover.write(packed, to, f"{activation.name}-{number:06}")
+    with shop.transaction():
+        if files:
+            activations.book_all_taken(shop, number)
+        activations.let_go(shop, run, number, [key for key in final.gone if key not in pushed.stuck])
+        activations.end(shop, number, pushed.withheld)
+    run = replace(run, withheld=run.withheld + pushed.withheld)
+    return Outcome(final, run, files, pushed.refused, len(pushed.stuck))
+
+
+def _prepare(
+    shop: Connection, route: Route, asked: Questions, drawn: Draft, to: Path | Receiver, approved_by: str | None
+) -> Draft:
+    """Look once more at what was drawn, once nothing stands against handing it over; raises as `hand_over`."""
     activation = drawn.activation
     if isinstance(to, Receiver) and not activation.format.pushed:
         raise ConfigError(f"{activation.destination} takes files: hand {activation.name} over into a folder")
@@ -91,22 +123,7 @@ def hand_over(
             f"this is the first run of {activation.name} to {activation.recipient}: {final.told}. Somebody has to approve "
             "it: run it again with --approve NAME"
         )
-    keys = [*final.gained, *final.changed]
-    packed = _pack(shop, final, keys, pushed=isinstance(to, Receiver))
-    run = _describe(route, drawn, final, who, approved_by)
-    sent = [Member(customer, mark, final.hashes[customer, mark], "failed") for customer, mark in keys]
-    with shop.transaction():
-        mark_key.record(shop, marks.require_same(shop))
-        number = activations.begin(shop, run, sent)
-        looks.book(shop, route.base_name, who, "activate run", why, {"ferry.activation_run": [str(number)]})
-    files, pushed = list[Path](), Pushed(0, ())
-    if isinstance(to, Receiver) and isinstance(packed, Load):
-        pushed = push.push(shop, to, run, number, activation.format, final.sheet, packed)
-    elif isinstance(to, Path) and isinstance(packed, Parcel):
-        files = handover.write(packed, to, f"{activation.name}-{number:06}")
-    with shop.transaction():
-        activations.end(shop, run, number, [key for key in final.gone if key not in pushed.stuck])
-    return Outcome(final, run, files, pushed.refused, len(pushed.stuck))
+    return final
 
 
 def look_again(shop: Connection, route: Route, asked: Questions, drawn: Draft) -> Draft:

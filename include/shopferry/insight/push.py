@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
@@ -20,12 +20,14 @@ from shopferry.control.activations import Run
 from shopferry.db import Connection
 from shopferry.errors import ConfigError, TransientError
 from shopferry.insight.formats import Format, Leaver, Row, Sheet, Value, hash_address, make_object
+from shopferry.insight.permission import Permission
 from shopferry.insight.suppression import Key
 from shopferry.retry import retrying
 
 BATCH = 500  # people
 ANSWER_S = 30.0  # for the answer to one batch
 GIVE_UP_S = 300.0  # after which a recipient that cannot answer is left for the next run
+LOOK_AGAIN_S = 60.0  # who may be written to is asked once more for the batches after that
 _LATER = {408, 425, 429}  # and all from 500 on: it may take the batch another time
 _ABOUT_PEOPLE = {400, 413, 422}  # something in the batch is not taken: it is halved until it is one person
 _LOCAL = {"127.0.0.1", "::1", "localhost"}
@@ -58,10 +60,14 @@ class Receiver:
 
 @dataclass(frozen=True)
 class Pushed:
-    """How many people the recipient refused to take, and of whom it refused to be told that they leave."""
+    """How many people the recipient refused to take, and of whom it refused to be told that they leave.
 
-    refused: int
-    stuck: Sequence[Key]
+    `withheld` have said no while the run was under way, before their batch was sent.
+    """
+
+    refused: int = 0
+    withheld: int = 0
+    stuck: Sequence[Key] = ()
 
 
 @dataclass(frozen=True)
@@ -79,14 +85,49 @@ class _Answer:
     refused: Sequence[Key]
 
 
-def push(shop: Connection, receiver: Receiver, run: Run, number: int, form: Format, sheet: Sheet, load: Load) -> Pushed:
+@dataclass
+class _Permitted:
+    """Who of the members may still be written to; asked again when the last look is old."""
+
+    channel: str
+    ask: Callable[[], Permission]
+    asked: float = field(default_factory=time.monotonic)  # the run has asked just before
+    latest: Permission | None = None
+    withheld: int = 0
+
+    def keep(self, people: Sequence[Person]) -> list[Person]:
+        """Keep those who may be written to at the address that they were drawn with."""
+        if time.monotonic() - self.asked > LOOK_AGAIN_S:
+            self.latest, self.asked = self.ask(), time.monotonic()
+        if self.latest is None:
+            return list(people)
+        kept = [person for person in people if self._allows(self.latest, person[0])]
+        self.withheld += len(people) - len(kept)
+        return kept
+
+    def _allows(self, permission: Permission, key: Key) -> bool:
+        customer, mark = key
+        return permission.allows(customer) and permission.people[customer].find_mark(self.channel) == mark
+
+
+def push(
+    shop: Connection,
+    receiver: Receiver,
+    run: Run,
+    number: int,
+    form: Format,
+    sheet: Sheet,
+    load: Load,
+    ask: Callable[[], Permission],
+) -> Pushed:
     """Push one run that was begun; what the recipient has answered is booked batch by batch.
 
-    Raises TransientError when it does not answer in time, ConfigError when it answers that the address or the secret is
-    wrong. What was answered by then stays booked, and the next run goes on behind it.
+    `ask` asks who may be written to now. Raises TransientError when the recipient does not answer in time, ConfigError when it
+    answers that the address or the secret is wrong. What was answered by then stays booked, and the next run goes on behind it.
     """
     refused, stuck = 0, list[Key]()
     head = {"activation": run.activation, "run": number, "purpose": sheet.purpose, "channel": sheet.channel}
+    permitted = _Permitted(sheet.channel, ask)
     with httpx.Client(timeout=ANSWER_S) as client:
         line = _Line(client, receiver, f"{run.route}-{run.activation}-{number}", head)
         for answer in line.send("leavers", [(key, _name_leaver(form, one)) for key, one in load.leavers]):
@@ -95,12 +136,13 @@ def push(shop: Connection, receiver: Receiver, run: Run, number: int, form: Form
             stuck += answer.refused
         for _ in line.send("suppressed", [((one.customer_id, ""), _name_leaver(form, one)) for one in load.suppressed]):
             pass
-        for answer in line.send("members", [(key, make_object(form, sheet, row)) for key, row in load.members]):
+        members = [(key, make_object(form, sheet, row)) for key, row in load.members]
+        for answer in line.send("members", members, permitted.keep):
             with shop.transaction():
                 activations.book_answer(shop, run, number, "in", answer.taken)
                 activations.book_answer(shop, run, number, "refused", answer.refused)
             refused += len(answer.refused)
-    return Pushed(refused, stuck)
+    return Pushed(refused, permitted.withheld, stuck)
 
 
 def _name_leaver(form: Format, one: Leaver) -> dict[str, Value]:
@@ -116,10 +158,14 @@ class _Line:
     key: str
     head: Mapping[str, object]
 
-    def send(self, kind: str, people: Sequence[Person]) -> Iterator[_Answer]:
-        """Send people in batches; yields each answer."""
+    def send(
+        self, kind: str, people: Sequence[Person], keep: Callable[[Sequence[Person]], Sequence[Person]] | None = None
+    ) -> Iterator[_Answer]:
+        """Send people in batches, of each those alone that `keep` keeps right before; yields each answer."""
         for start in range(0, len(people), BATCH):
-            yield from self._send(kind, str(start // BATCH + 1), people[start : start + BATCH])
+            part = people[start : start + BATCH]
+            if part := keep(part) if keep else part:
+                yield from self._send(kind, str(start // BATCH + 1), part)
 
     def _send(self, kind: str, batch: str, people: Sequence[Person]) -> Iterator[_Answer]:
         """Send one batch. One that is refused for what it holds is halved, until the one person is found who is not taken."""

@@ -35,7 +35,7 @@ FROM unnest(%(customers)s::text[], %(marks)s::text[]) AS g (customer_id, mark)
 WHERE m.route = %(route)s AND m.activation = %(activation)s AND m.customer_id = g.customer_id AND m.mark = g.mark;
 
 -- name: end
-UPDATE ferry.activation_run SET handed_over = clock_timestamp() WHERE id = %(run)s;
+UPDATE ferry.activation_run SET handed_over = clock_timestamp(), withheld = withheld + %(withheld)s WHERE id = %(run)s;
 
 -- name: latest
 -- The newest run of each activation that was handed over, and how many the recipient has now.
