@@ -119,6 +119,19 @@ def test_more_faults_than_there_are_is_refused_before_anything_starts() -> None:
         evening.run(Person(Lines([])), seed=1, count=11, say=print)
 
 
+def test_no_variable_of_a_real_move_leads_the_faults_to_its_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("SHOPFERRY_")]:
+        monkeypatch.delenv(name)
+    for name in ("DATA", "ROUTE", "ROUTES", "LEGACY_DSN", "SHOP_DSN", "KAFKA", "HOOK"):
+        monkeypatch.setenv(f"SHOPFERRY_{name}", "postgresql://production/shop")
+    foreign = evening._move_to(tmp_path)
+    assert foreign == ["SHOPFERRY_HOOK", "SHOPFERRY_KAFKA", "SHOPFERRY_LEGACY_DSN", "SHOPFERRY_SHOP_DSN"]
+    assert "production" not in str({n: v for n, v in os.environ.items() if n.startswith("SHOPFERRY_")})
+    assert evening._tell_environment(tmp_path, foreign).startswith("unset SHOPFERRY_HOOK SHOPFERRY_KAFKA")
+
+
 def test_the_same_seed_draws_the_same_faults() -> None:
     titles = [[f.title for f in random.Random(7).sample(evening.list_faults(), 3)] for _ in range(2)]
     assert titles[0] == titles[1] and len(set(titles[0])) == 3

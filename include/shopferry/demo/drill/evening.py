@@ -61,14 +61,14 @@ def run(player: Player, *, seed: int, count: int, say: Callable[[str], None]) ->
     if not 1 <= count <= len(menu):
         raise ConfigError(f"--faults {count}: write a number from 1 to {len(menu)}")
     home = data_dir() / "drill"
-    _move_to(home)
+    foreign = _move_to(home)
     try:
         say("a shop is being made ready for its cutover: two or three minutes")
         ground = make_ready(say)
         book = home / "evening" / "ledger.jsonl"
         book.unlink(missing_ok=True)
         with run_beside(book, RATE):
-            say(f"in another terminal: export SHOPFERRY_DATA={home} SHOPFERRY_ROUTES={home / 'routes'}")
+            say(f"in another terminal: {_tell_environment(home, foreign)}")
             played = play(ground, menu, chance.sample(menu, count), player, chance)
             cut_over = _close(ground, player)
         return _check(ground, Debrief(seed, tuple(played), cut_over), book)
@@ -76,18 +76,28 @@ def run(player: Player, *, seed: int, count: int, say: Callable[[str], None]) ->
         stack.down(purge=True)
 
 
-def _move_to(home: Path) -> None:
-    """Let the drill have a stack and a route of its own, so that no other stack on this machine is touched."""
-    os.environ |= {
-        "SHOPFERRY_DATA": str(home),
-        "SHOPFERRY_ROUTE": "demo",
-        "SHOPFERRY_ROUTES": str(home / "routes"),
-    }
+def _move_to(home: Path) -> list[str]:
+    """Let the drill have a stack and a route of its own; returns the variables that would have led it to other stores.
+
+    They are taken out of this process: its faults must reach no store but its own.
+    """
+    own = {"SHOPFERRY_DATA": str(home), "SHOPFERRY_ROUTE": "demo", "SHOPFERRY_ROUTES": str(home / "routes")}
+    foreign = sorted(name for name in os.environ if name.startswith("SHOPFERRY_") and name not in own)
+    for name in foreign:
+        del os.environ[name]
+    os.environ |= own
     if stack_state():  # of a drill that was killed
         stack.down(purge=True)
     shutil.copytree(SQL_ROOT / "demo", home / "routes" / "demo")
     with (home / "routes" / "demo" / route_settings.FILE).open("a", encoding="utf-8") as file:
         file.write(_AREAS)
+    return foreign
+
+
+def _tell_environment(home: Path, foreign: Sequence[str]) -> str:
+    """Tell what to type in another terminal, so that each command there is of the drill's shop."""
+    unset = f"unset {' '.join(foreign)}; " if foreign else ""
+    return f"{unset}export SHOPFERRY_DATA={home} SHOPFERRY_ROUTE=demo SHOPFERRY_ROUTES={home / 'routes'}"
 
 
 def make_ready(say: Callable[[str], None]) -> Ground:
