@@ -274,6 +274,14 @@ def test_only_a_webhook_is_pushed_to(moved: Pair) -> None:
         hand(moved, hook, Activation(**{**vars(ONE), "destination": "csv"}))
 
 
+def test_before_a_phase_is_through_nobody_is_to_be_written_to(moved: Pair, make_db: Callable[..., str]) -> None:
+    assert activation.is_filled(moved.shop, ROUTE)
+    with db.connect(make_db("bare"), "test") as bare:
+        assert not activation.is_filled(bare, ROUTE)
+    moved.shop.execute("UPDATE ferry.phase SET state = 'new'")
+    assert not activation.is_filled(moved.shop, ROUTE)
+
+
 def test_the_first_push_wants_an_approval(moved: Pair) -> None:
     with receiving() as hook:
         with pytest.raises(PhaseError, match=f"{PEOPLE} people come in"):

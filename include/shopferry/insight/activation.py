@@ -15,7 +15,7 @@ from functools import cached_property
 
 from psycopg.sql import SQL
 
-from shopferry.control import activations, phases
+from shopferry.control import activations, phases, routes
 from shopferry.control.activations import Member
 from shopferry.control.phases import State
 from shopferry.db import Connection
@@ -186,6 +186,13 @@ def _make_plain(value: object) -> Value:
     if isinstance(value, list | tuple):
         return ", ".join(str(v) for v in value)
     return str(value)
+
+
+def is_filled(shop: Connection, route: Route) -> bool:
+    """Tell whether some phase has filled the new shop: before, there is nobody to be written to. Works before `phase init`."""
+    if not routes.is_installed(shop):
+        return False
+    return any(State(p.state) in _FILLED for p in phases.load_all(shop, route.base_name))
 
 
 def require_ready(shop: Connection, route: Route) -> None:

@@ -88,6 +88,8 @@ def _add(one: Activation) -> None:
         context, settings = get_current_context(), load_settings()
         route = Route.load(settings.route)
         with db.connect(settings.target_dsn, DAG_ID) as shop:
+            if not activation.is_filled(shop, route):
+                raise AirflowSkipException("no phase has filled the new shop")
             last = activations.load_latest(shop, route.base_name).get(one.name)
             if not is_due(one, last, context["params"]["activation"], datetime.now(UTC)):
                 raise AirflowSkipException(f"{one.name} is not due: {one.schedule}")
