@@ -533,7 +533,7 @@ def running(stores: stack.State) -> stack.State:
 
 def _hand_over_through_airflow(oncall: Api, viewer: Api, shop: str) -> None:
     """Two activations: one is rejected and one approved; the second run of that one asks nobody."""
-    exports, name = data_dir() / "exports", "newsletter_mailchimp"
+    exports, name = data_dir() / "exports", "marketing_email_klaviyo"
     assert viewer("POST", "/api/v2/dags/activate/dagRuns", {"logical_date": None, "conf": {}})[0] == 403
     refused = oncall.start("activate", activation="marketing_sms_csv")
     oncall.answer("activate", refused, "Reject", "approve_marketing_sms_csv")
@@ -546,7 +546,7 @@ def _hand_over_through_airflow(oncall: Api, viewer: Api, shop: str) -> None:
     )
     assert sorted(f.name for f in exports.iterdir()) == [
         f"{name}-000001-2-suppressed.csv",
-        f"{name}-000001-3-members.csv",
+        f"{name}-000001-3-members.json",
     ]
     booked = "SELECT activation || ' ' || approved_by || ' ' || (gained > 10)::text FROM ferry.activation_run"
     assert one(shop, booked) == f"{name} oncall true", "what was rejected is not booked"
