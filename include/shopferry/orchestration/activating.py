@@ -30,6 +30,7 @@ FOLDER = "exports"  # in the data directory: what lies there goes when its perio
 _ANSWER = timedelta(hours=20)  # then the run ends, and the next day asks again with the counts of that day
 _SLACK = timedelta(hours=12)  # a run may be late without moving the next one by a day
 _TOLD = "told"
+_RUNS = 4  # one that waits for an approval must not hold up a run by hand; two of one activation shut each other out
 
 _FORM = {
     "activation": Param(
@@ -60,7 +61,7 @@ def build_activate_dag() -> DAG:
         schedule="0 6 * * *" if any(one.days for one in loaded) else None,
         start_date=datetime(2025, 1, 1, tzinfo=UTC),
         params=_FORM,
-        max_active_runs=1,
+        max_active_runs=_RUNS,
         catchup=False,
         tags=["shopferry", "privacy"],
         default_args=DEFAULTS,
