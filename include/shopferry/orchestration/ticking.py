@@ -1,4 +1,4 @@
-"""The DAG insight: each night the day of mappings moves on, and what is derived from the new shop follows."""
+"""The DAG tick: each night the day of mappings moves on, and what is derived from the new shop follows."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from shopferry.orchestration.runbooks import runbook
 log = logging.getLogger(__name__)
 
 
-def build_insight_dag() -> DAG:
-    """Build the DAG `insight`: one task, each night; skipped while the phase has not filled the new shop."""
+def build_tick_dag() -> DAG:
+    """Build the DAG `tick`: one task, each night; skipped while the phase has not filled the new shop."""
     with DAG(
-        dag_id="insight",
+        dag_id="tick",
         description="Moves the day of mappings on, and brings profiles and segments to it",
         schedule="15 1 * * *",  # the day has begun in all of Europe, and the nightly comparison comes later
         start_date=datetime(2025, 1, 1, tzinfo=UTC),
@@ -27,12 +27,12 @@ def build_insight_dag() -> DAG:
         catchup=False,
         tags=["shopferry", "insight"],
         default_args=DEFAULTS,
-        doc_md=runbook("insight"),
+        doc_md=runbook("tick"),
     ) as dag:
 
         @task(doc_md="Move the clock to today, merge whom that affects, count the segments. A retry does what is left.")
         @give_reason
-        def tick() -> dict[str, object]:
+        def move_on() -> dict[str, object]:
             from shopferry.engine.pair import open_stores
             from shopferry.insight import derived
 
@@ -47,5 +47,5 @@ def build_insight_dag() -> DAG:
             log.warning("%s: %d keys merged", done.day, done.merged)  # also where logs are kept quiet
             return {"day": done.day.isoformat(), "merged": done.merged, "segments": len(done.counted)}
 
-        tick()
+        move_on()
     return dag
