@@ -20,6 +20,7 @@ from shopferry.engine.pair import Stores
 from shopferry.errors import MappingError, PhaseError
 from shopferry.retry import retrying
 from shopferry.route.entities import CLOCK, Source, Unit
+from shopferry.route.route import Route
 
 
 def load(target: Connection) -> date:
@@ -49,7 +50,6 @@ def move(stores: Stores, day: date) -> int:
             raise PhaseError(f"the clock of mappings shows {shown} already, and never goes back to {day}")
         with stores.target.transaction():
             put(stores.target, day)
-        stores.merger.stage(stores.route.units)
         return sum(_merge_due(stores, unit, source) for unit, source in _find_readers(stores))
 
 
@@ -80,10 +80,20 @@ def _merge_due(stores: Stores, unit: Unit, source: Source) -> int:
 
 def _merge_slice(stores: Stores, unit: Unit, keys: list[str]) -> bool:
     """Merge some keys of a mapping, and what follows from them; returns False where its phase is not live."""
-    stores.merger.stage(stores.route.units)
+    units = _list_following(stores.route, unit)
+    stores.merger.stage(units)
     with stores.target.transaction():
         live = {phase for phase, state, _ in phases.lock(stores.target, stores.route.name) if state.live}
         if unit.phase in live:
             stores.merger.hold()
-            stores.merger.propagate([u for u in stores.route.units if u.phase in live], set(), {unit.name: keys})
+            stores.merger.propagate([u for u in units if u.phase in live], set(), {unit.name: keys})
     return unit.phase in live
+
+
+def _list_following(route: Route, unit: Unit) -> list[Unit]:
+    """List a mapping and those that read what it makes, and so on, in their order: another day touches nothing else."""
+    following = {unit.name: unit}
+    for other in route.units:
+        if any(s.relation == u.relation for s in other.sources for u in following.values()):
+            following[other.name] = other
+    return [u for u in route.units if u.name in following]
