@@ -345,13 +345,11 @@ def within(scheme: str, name: str) -> Activation:
 
 
 def make_segments(pair: Pair, *rows: tuple[str, str, str]) -> None:
-    """The new shop's table of segments, as the shop itself keeps it."""
-    pair.shop.execute(
-        "CREATE TABLE IF NOT EXISTS shop.customer_segment (customer_id bigint, scheme text, segment text)"
-    )
-    pair.shop.execute("TRUNCATE shop.customer_segment")
-    with pair.shop.cursor() as cursor:
-        cursor.executemany("INSERT INTO shop.customer_segment VALUES (%s, %s, %s)", rows)
+    """The new shop's segments, each of a customer, a scheme and a name, and no others."""
+    with pair.shop.transaction(), pair.shop.cursor() as cursor:
+        cursor.execute(f"SELECT {origin.WRITER}".encode())
+        cursor.execute("DELETE FROM shop.customer_segment")
+        cursor.executemany("INSERT INTO shop.customer_segment (customer_id, scheme, segment) VALUES (%s, %s, %s)", rows)
 
 
 @pytest.mark.fresh
@@ -387,8 +385,10 @@ def test_a_segment_does_not_make_anybody_one_who_may_be_written_to(moved: Pair) 
 def test_an_unknown_segment_is_refused_with_those_that_there_are(moved: Pair) -> None:
     one, two, *_ = customers(moved)
     with receiving() as hook:
+        moved.shop.execute("ALTER TABLE shop.customer_segment RENAME TO kept")
         with pytest.raises(MappingError, match=r"crm.sql:6: the new shop has no table shop.customer_segment"):
             hand(moved, hook, within("lifecycle", "new"))
+        moved.shop.execute("ALTER TABLE shop.kept RENAME TO customer_segment")
         make_segments(moved)
         with pytest.raises(MappingError, match="none: no customer is in any segment yet"):
             hand(moved, hook, within("lifecycle", "new"))
