@@ -166,7 +166,7 @@ def test_each_area_accepts_what_was_moved_since_its_last_verification(
         return acceptance.judge(moved.stores, route_settings.load("demo").cutover)
 
     assert acceptance.judge(moved.stores, Terms()).evidence == "route.toml names no area"
-    lacks(judged(), "contacts: not by customer care; points: not by marketing")
+    lacks(judged(), "contacts: not by customer care; points: not by The marketing team (marketing)")
     assert cli.main(["accept", "orders", "--note", "all", "--who", "Jan"]) == 1
     assert "area 'orders' is none of the route's; they are contacts, points" in capsys.readouterr().err
     for area in ("contacts", "points"):
