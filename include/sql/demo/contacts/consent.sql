@@ -363,7 +363,8 @@ SELECT a.key FROM (
     SELECT i.shop_key
     FROM address d
     JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = d.email
-    JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+    JOIN ferry.identity k ON k.entity = 'account' AND k.cluster = e.value
+    JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = k.legacy_key
     UNION
     SELECT sc.id
     FROM address d
@@ -383,7 +384,8 @@ SELECT a.key FROM (
     SELECT i.shop_key
     FROM address d
     JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = d.email
-    JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+    JOIN ferry.identity k ON k.entity = 'account' AND k.cluster = e.value
+    JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = k.legacy_key
     UNION
     SELECT sc.id
     FROM address d
@@ -402,7 +404,8 @@ SELECT i.shop_key
 FROM changed c
 JOIN ferry.standardized m ON m.kind = 'email_mark' AND m.value = c.mark
 JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = m.raw
-JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+JOIN ferry.identity k ON k.entity = 'account' AND k.cluster = e.value
+JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = k.legacy_key
 UNION
 SELECT sc.id
 FROM changed c
