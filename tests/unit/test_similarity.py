@@ -24,7 +24,7 @@ def like(**others: object) -> Account:
         (("Jan", "Kowalski"), ("JAN", "Kowalski"), 1.0),
         (("Łucja", "Żak"), ("Lucja", "Zak"), 1.0),
         (("Anna Maria", "Nowak"), ("Anna", "Nowak"), 1.0),
-        (("Katarzyna", "Nowak"), ("Katarzina", "Nowak"), 0.9),
+        (("Katarzyna", "Nowak"), ("Katarzina", "Nowak"), 0.7),
         (("Jan", "Kowalski"), ("Jan", "Kowlaski"), 0.9),
         (("Jan", "Kowalski"), ("Kowalski", "Jan"), 0.9),
         (("Anna", "Nowak"), ("Anna", "Nowak-Wilk"), 0.9),
@@ -45,7 +45,7 @@ def test_names(one: tuple[str | None, str | None], other: tuple[str | None, str 
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Anna", "Hanna"), ("Maria", "Marta"), ("Mariusz", "Dariusz"), ("Daniel", "Daniela"), ("Stanisław", "Stanisława")],
+    [("Anna", "Hanna"), ("Maria", "Marta"), ("Mariusz", "Dariusz"), ("Daniel", "Daniela"), ("Marcin", "Martin"), ("Stanisław", "Stanisława")],
 )
 def test_twins_have_no_typing_errors_in_their_names(one: str, other: str) -> None:
     assert (compare_names((one, "Nowak"), (other, "Nowak")) or 0) <= 0.7

@@ -99,8 +99,7 @@ def compare_names(one: tuple[str | None, str | None], other: tuple[str | None, s
     givens = _compare_given(given, given2)
     if families == _OTHER:
         return _MARRIED if givens == _SAME else _OTHER
-    agreed = _NEAR if givens == families == _TYPO else min(givens, families)
-    return min(agreed, _NEAR) if born != born2 else agreed
+    return min(givens, families, _NEAR if born != born2 else _SAME)
 
 
 @lru_cache(maxsize=65536)
@@ -117,9 +116,7 @@ def _compare_given(one: tuple[str, ...], other: tuple[str, ...]) -> float:
     a, b = one[0], other[0]
     if 1 in {len(a), len(b)}:
         return _NEAR if a[0] == b[0] else _OTHER
-    # Names of one family are often a letter apart: Daniel and Daniela, Maria and Marta, Mariusz and Dariusz.
-    if a[-1] == b[-1] and _is_typo(a, b, least=6):
-        return _TYPO
+    # A letter apart is never the same: Daniel and Daniela, Marcin and Martin may be twins, with one house and one number.
     return _NEAR if OSA.normalized_similarity(a, b) >= 0.75 else _OTHER
 
 

@@ -1,9 +1,9 @@
 -- identity: customer
 -- source: identity.account(legacy_key), identity.account, ferry.pair
 -- Who is one person: accounts with one address (account.identity.sql), and what people have decided to be the same beyond it.
--- A decision is an edge between two accounts, and all that edges lead to is one person. It gets the lowest of the numbers
--- that the accounts would have had without it, and each keeps its own in `account`: so without the edge all is as if it
--- had never been. Where a person so joined holds two accounts that are decided to be different, the edges of this person
+-- A decision is an edge between two accounts, and all that edges lead to is one person. Its number is the one that its first
+-- account would have without decisions, and each account keeps its own in `account`: so without the edge all is as if it had
+-- never been. Where a person so joined holds two accounts that are decided to be different, the edges of this person
 -- count for nothing until somebody takes one back. An account that cannot be carried joins nobody.
 WITH RECURSIVE reach(start, node) AS (
     SELECT DISTINCT i.shop_key, i.shop_key
@@ -41,7 +41,7 @@ WITH RECURSIVE reach(start, node) AS (
     FROM reach r
     JOIN ferry.identity m ON m.entity = 'account' AND m.shop_key = r.node
     WHERE NOT EXISTS (SELECT FROM walled w WHERE w.start = r.start)
-    ORDER BY r.start, m.cluster LIKE '#%', m.shop_key
+    ORDER BY r.start, m.cluster LIKE '#%', m.legacy_key
 )
 SELECT a.key AS legacy_key,
        coalesce(l.cluster, i.cluster) AS cluster,

@@ -50,7 +50,7 @@ BEGIN
         WHERE i.entity = 'account' AND i.cluster = OLD.email AND i.legacy_key IN (
             SELECT a.legacy_customer_id FROM shop.customer_account a WHERE a.customer_id = NEW.id AND a.email IS NULL);
         UPDATE ferry.identity i SET shop_key = k.shop_key
-        FROM (SELECT min(shop_key) AS shop_key FROM ferry.identity WHERE entity = 'account' AND cluster = NEW.email) k
+        FROM (SELECT shop_key FROM ferry.identity WHERE entity = 'account' AND cluster = NEW.email ORDER BY legacy_key LIMIT 1) k
         WHERE i.entity = 'account' AND i.cluster = NEW.email AND i.shop_key <> k.shop_key;
     ELSE
         DELETE FROM ferry.identity i
