@@ -1,4 +1,4 @@
-"""Labelled pairs of accounts: two accounts of one person, or of two who share much. Seeded; each pair has its own house and number."""
+"""Labelled pairs of accounts, seeded: two of one person, or of two who share much. Each pair has a house and a number alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,19 @@ _TWINS = (
     ("Marcin", "Martin"),
     ("Julia", "Julian"),
 )
-_GIVEN = ("Katarzyna", "Małgorzata", "Agnieszka", "Krzysztof", "Tomasz", "Andrzej", "Ewa", "Jan", "Magdalena", "Piotr", "Zofia")
+_GIVEN = (
+    "Katarzyna",
+    "Małgorzata",
+    "Agnieszka",
+    "Krzysztof",
+    "Tomasz",
+    "Andrzej",
+    "Ewa",
+    "Jan",
+    "Magdalena",
+    "Piotr",
+    "Zofia",
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,7 @@ class Labelled:
 
 class _Makers:
     def __init__(self, seed: int) -> None:
-        self.rng = Random(seed)  # noqa: S311
+        self.rng = Random(seed)
         self.fake = Faker("pl_PL")
         self.fake.seed_instance(seed)
         self.count = 0
@@ -122,7 +134,11 @@ class _Makers:
         elif dice < 0.6:
             name, _, domain = one.email.partition("@")
             other = replace(one, email=f"{name}@{_MISTYPED.get(domain, domain)}", phone="")
-            other = other if domain in _MISTYPED else replace(other, email=f"{name.replace('.', '')}@{domain}", phone=one.phone)
+            other = (
+                other
+                if domain in _MISTYPED
+                else replace(other, email=f"{name.replace('.', '')}@{domain}", phone=one.phone)
+            )
         return one, other
 
     def came_again(self) -> tuple[Account, Account]:
@@ -142,7 +158,9 @@ class _Makers:
         one = self.make_person()
         given, born_with = self.rng.choice(_TWINS)
         one = replace(one, given=given, email=self.mail(given, one.family))
-        other = replace(one, given=born_with, email=self.mail(born_with, one.family), street=self.write_again(one.street))
+        other = replace(
+            one, given=born_with, email=self.mail(born_with, one.family), street=self.write_again(one.street)
+        )
         if self.rng.random() < 0.2:  # one card for the family
             one, other = replace(one, card=f"TW{self.count:08}"), replace(other, card=f"TW{self.count:08}")
         return one, other

@@ -290,7 +290,9 @@ def test_the_page_duplicates_shows_shapes_side_by_side_and_no_value(dags: dict[s
     assert "&lt;phone&gt;" in page and "<phone>" not in page
     assert "phone 1." in page  # blocks that were passed over
     assert re.findall(r"""(?:src|href|url)\s*[=(]|https?:|<script""", page) == []
-    assert "Every pair that scores 0.95 or more is decided." in duplicates_page.render("demo", last, counted[1:], [], {})
+    assert "Every pair that scores 0.95 or more is decided." in duplicates_page.render(
+        "demo", last, counted[1:], [], {}
+    )
     assert "Nobody has looked for pairs yet." in duplicates_page.render("demo", None, [], [], {})
     assert "The route looks for no pairs." in duplicates_page.render("demo", None, [], [], {}, has_rules=False)
 

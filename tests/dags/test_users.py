@@ -102,7 +102,13 @@ def list_routes(home: Path) -> list[str]:
 def test_nobody_gets_in_without_a_password(server: Airflow, tmp_path: Path) -> None:
     nobody = Api({"airflow_url": server.url}, "")
     routes = list_routes(tmp_path)
-    assert {"/shopferry/", "/shopferry/api/status", "/shopferry/quality", "/shopferry/duplicates", "/shopferry/requests"} <= set(routes)
+    assert {
+        "/shopferry/",
+        "/shopferry/api/status",
+        "/shopferry/quality",
+        "/shopferry/duplicates",
+        "/shopferry/requests",
+    } <= set(routes)
     assert {route: nobody("GET", route)[0] for route in routes} == dict.fromkeys(routes, 401)
     assert nobody(*TRIGGER)[0] == 401
     for user, password in (("admin", "admin"), ("viewer", ""), ("nobody", "secret of nobody")):

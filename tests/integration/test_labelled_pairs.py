@@ -18,8 +18,8 @@ def test_of_two_thousand_labelled_pairs_the_sure_ones_are_right_and_the_listed_o
         for n, one in enumerate(pairs):
             for key, account in ((2 * n + 1, one.one), (2 * n + 2, one.other)):
                 pair.legacy.execute(
-                    "INSERT INTO customers (id, full_name, email, phone, bill_street, bill_postcode, bill_country, active, deleted) "
-                    "VALUES (%s, %s, %s, %s, %s, %s, 'PL', 'T', 'N')",
+                    "INSERT INTO customers (id, full_name, email, phone, bill_street, bill_postcode, bill_country, active, "
+                    "deleted) VALUES (%s, %s, %s, %s, %s, %s, 'PL', 'T', 'N')",
                     (
                         key,
                         f"{account.given} {account.family}",

@@ -98,7 +98,10 @@ def whole(pair: Pair) -> dict[str, list[str]]:
     tables = [*ROUTE.entities, "ferry.identity", "ferry.quarantine", "ferry.left_out"]
     less = {"ferry.quarantine": " - 'since'"} | dict.fromkeys(_DRAWN, " - 'id'")
     return {
-        t: sorted(committed.sub("committed", row) for (row,) in pair.ask(f"SELECT (to_jsonb(t){less.get(t, '')})::text FROM {t} t"))
+        t: sorted(
+            committed.sub("committed", row)
+            for (row,) in pair.ask(f"SELECT (to_jsonb(t){less.get(t, '')})::text FROM {t} t")
+        )
         for t in tables
     }
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pair import ROUTE, Pair, read_dsn
 from shopferry import cli
 from shopferry.control import phases, routes
 from shopferry.control.phases import State
+from shopferry.cutover import undecided
+from shopferry.errors import ConfigError, MappingError
+from shopferry.insight import pair_files
+from shopferry.privacy import copies
+from shopferry.route.route import Route
+from shopferry.route.settings import Terms
+from shopferry.settings import routes_dir
 
 Run = Callable[..., tuple[int, str, str]]
 MAIL = "jan.kowalski"
@@ -283,3 +292,93 @@ def test_blocks_that_are_too_large_are_passed_over_and_told(pair: Pair, run: Run
     code, out, _ = run("find")
     assert code == 0 and "phone: 1 blocks of more than 8 accounts were passed over" in out
     assert all(a < 20 for a, _ in kept(pair))
+
+
+def test_the_gate_wants_each_sure_pair_decided_or_left_by_name(pair: Pair, run: Run) -> None:
+    [gate] = undecided.judge(pair.stores, Terms())
+    assert not gate.met and gate.evidence == "nobody has looked for pairs"
+    run("find")
+    [gate] = undecided.judge(pair.stores, Terms())
+    assert not gate.met and gate.evidence.startswith("1 of 0.95 or more undecided, 0 decided")
+    [gate] = undecided.judge(pair.stores, Terms(pairs_left_by="Anna"))
+    assert gate.met and gate.evidence.endswith("left by Anna")
+    decide(run, 1, 2, "later")
+    assert not undecided.judge(pair.stores, Terms())[0].met  # somebody has looked, and nobody has decided
+    decide(run, 1, 2, "different")
+    [gate] = undecided.judge(pair.stores, Terms())
+    assert gate.met and gate.evidence.startswith("0 of 0.95 or more undecided, 1 decided")
+
+
+def test_a_route_without_rules_has_no_gate_and_no_verbs(
+    pair: Pair, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(routes_dir(), tmp_path / "sql")
+    shutil.rmtree(tmp_path / "sql" / "demo" / "pairs")
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path / "sql"))
+    assert undecided.judge(pair.stores, Terms()) == []
+    code, _, err = run("find")
+    assert code == 1 and "route demo has no rules for pairs" in err
+
+
+def test_an_erasure_forgets_the_pairs_of_the_person_and_what_they_joined(pair: Pair, run: Run) -> None:
+    run("find")
+    decide(run, 1, 2)
+    decide(run, 4, 5)
+    assert copies.forget_pairs(pair.stores, "customer", ["2", "orders/12"]) == 1
+    assert persons(pair)[1] != persons(pair)[2]
+    assert kept(pair).keys() == {(4, 5)}
+    pair.check()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        (
+            "pairs/phone.sql",
+            "-- most:  8",
+            "-- most: many",
+            "pairs/phone.sql:3: most 'many' is no number from 2 to 100",
+        ),
+        ("pairs/phone.sql", "-- owner: Customer care\n", "", "header line `-- owner:` is missing"),
+        (
+            "pairs/card.sql",
+            "-- most:  4",
+            "-- most:  4\n-- score: 1",
+            "card.sql:4: header 'score' is none of pairs, owner",
+        ),
+        (
+            "pairs.sql",
+            "-- identity: customer",
+            "-- identity: client",
+            "pairs.sql:1: identity 'client' is none of this route's",
+        ),
+    ],
+)
+def test_a_rule_that_is_wrong_is_refused_with_file_and_line(
+    file: str, old: str, new: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(routes_dir(), tmp_path / "sql")
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path / "sql"))
+    at = tmp_path / "sql" / "demo" / file
+    assert old in at.read_text()
+    at.write_text(at.read_text().replace(old, new, 1))
+    with pytest.raises((MappingError, ConfigError)) as refused:
+        pair_files.load(Route.load("demo"))
+    assert says in str(refused.value)
+
+
+def test_a_rule_that_does_not_run_is_named_with_its_line_and_changes_nothing(
+    pair: Pair, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("find")
+    was = kept(pair)
+    shutil.copytree(routes_dir(), tmp_path / "sql")
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path / "sql"))
+    at = tmp_path / "sql" / "demo" / "pairs" / "card.sql"
+    at.write_text(at.read_text().replace("l.customer_id AS key", "l.owner AS key"))
+    code, _, err = run("find")
+    assert code == 1 and "demo/pairs/card.sql:4: column l.owner does not exist" in err
+    at.write_text(at.read_text().replace("l.owner AS key", "l.customer_id AS account"))
+    code, _, err = run("find")
+    assert code == 1 and "yields the columns block, account, not block, key" in err
+    assert kept(pair) == was

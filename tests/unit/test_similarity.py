@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shopferry.insight import similarity
-from shopferry.insight.similarity import LISTED, SURE, Account, compare, compare_addresses, compare_emails, compare_names
+from shopferry.insight.similarity import (
+    LISTED,
+    SURE,
+    Account,
+    compare,
+    compare_addresses,
+    compare_emails,
+    compare_names,
+)
 
 HOME = (("00-950", "ul. Długa 5/7"),)
 JAN = Account(1, "Jan", "Kowalski", "jan.kowalski@gmail.com", ("+48601234567",), HOME, ("K100",))
@@ -45,7 +53,14 @@ def test_names(one: tuple[str | None, str | None], other: tuple[str | None, str 
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Anna", "Hanna"), ("Maria", "Marta"), ("Mariusz", "Dariusz"), ("Daniel", "Daniela"), ("Marcin", "Martin"), ("Stanisław", "Stanisława")],
+    [
+        ("Anna", "Hanna"),
+        ("Maria", "Marta"),
+        ("Mariusz", "Dariusz"),
+        ("Daniel", "Daniela"),
+        ("Marcin", "Martin"),
+        ("Stanisław", "Stanisława"),
+    ],
 )
 def test_twins_have_no_typing_errors_in_their_names(one: str, other: str) -> None:
     assert (compare_names((one, "Nowak"), (other, "Nowak")) or 0) <= 0.7
@@ -111,7 +126,9 @@ def test_points(other: Account, score: float) -> None:
     assert (got >= LISTED) == (score >= 0.65)
 
 
-_words = st.sampled_from([None, "", "Jan", "Anna", "jr", "Kowalski", "Kowalska-Nowak", "J.", "Ł", "1", "von der Berg", "Jan Maria"])
+_words = st.sampled_from(
+    [None, "", "Jan", "Anna", "jr", "Kowalski", "Kowalska-Nowak", "J.", "Ł", "1", "von der Berg", "Jan Maria"]
+)
 _texts = st.sampled_from(["", "Długa 5", "1", "x", "ul. 3 Maja 7/2", "—"])
 _accounts = st.builds(
     Account,

@@ -30,7 +30,7 @@ def judge(s: Stores, terms: Terms) -> list[Gate]:
             "pairs decided",
             met,
             evidence,
-            f"`shopferry pair find`, `shopferry pair list --state new --above {similarity.SURE:g}`, and decide them; or leave them "
-            "by name: pairs_left_by in [cutover] of route.toml",
+            f"`shopferry pair find`, `shopferry pair list --state new --above {similarity.SURE:g}`, and decide them; or leave "
+            "them by name: pairs_left_by in [cutover] of route.toml",
         )
     ]

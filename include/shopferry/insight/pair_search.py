@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
@@ -20,7 +21,6 @@ from shopferry.db import Connection
 from shopferry.errors import PhaseError
 from shopferry.insight import selects, similarity
 from shopferry.insight.pair_files import BLOCKS, VALUES, Rule, Rules
-from shopferry.insight.selects import Select
 from shopferry.insight.similarity import Account
 from shopferry.route.route import Route
 
@@ -88,8 +88,9 @@ def search(target: Connection, route: Route, rules: Rules, who: str) -> Found:
     """
     require_merged(target, route, rules)
     started = time.monotonic()
-    for select, columns in ((r.select, BLOCKS) for r in rules.rules):
-        selects.require_columns(target, select, columns)
+    for check in list_checks(target, rules):
+        with target.transaction(force_rollback=True):
+            check()
     with target.transaction():
         target.execute(_SESSION.encode())
         passed = _stage_candidates(target, rules)
@@ -98,6 +99,16 @@ def search(target: Connection, route: Route, rules: Rules, who: str) -> Found:
         seconds = time.monotonic() - started
         pairs.book_search(target, route.base_name, who, seconds=seconds, compared=compared, kept=kept, passed=passed)
     return Found(compared, kept, sure, passed, seconds)
+
+
+def list_checks(target: Connection, rules: Rules) -> list[Callable[[], None]]:
+    """List what has to hold of the rules' SELECTs; each raises MappingError where one does not run or yields something else."""
+
+    def judge_values() -> None:
+        stage_wanted(target, SQL("SELECT 0::bigint AS key"))
+        selects.require_columns(target, rules.values, VALUES)
+
+    return [*(partial(selects.require_columns, target, r.select, BLOCKS) for r in rules.rules), judge_values]
 
 
 def _stage_candidates(target: Connection, rules: Rules) -> dict[str, int]:
@@ -127,7 +138,6 @@ def _compare(target: Connection, rules: Rules) -> tuple[int, int, int]:
     """Compare all candidates; what is alike stands in `pair_scored`. Returns how many were compared, kept, and sure."""
     stage_wanted(target, SQL("SELECT a AS key FROM pair_candidate UNION SELECT b FROM pair_candidate"))
     target.execute(SQL("CREATE TEMP TABLE pair_value ON COMMIT DROP AS {}").format(SQL(rules.values.text)))
-    selects.require_columns(target, Select(rules.values.where, rules.values.line, "TABLE pg_temp.pair_value"), VALUES)
     target.execute("CREATE INDEX ON pair_value (key)")
     target.execute("ANALYZE pair_value")
     target.execute(

@@ -242,7 +242,6 @@ class Holdings:
         ).fetchall()
         return [{"account": account, "customer": customer, "joined by": by} for account, customer, by in rows]
 
-
     def _read_compared(self, conn: Connection) -> list[Row]:
         """Read the pairs of their accounts. The other account may be somebody else's, so its number is not told."""
         mine = {int(key) for key in self.persons["legacy"] if key.isdecimal()}
