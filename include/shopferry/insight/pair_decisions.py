@@ -46,6 +46,17 @@ def decide(stores: Stores, rules: Rules, keys: tuple[int, int], decision: Decisi
     _change(stores, rules, [(a, b)], decision)
 
 
+def note(stores: Stores, rules: Rules, keys: tuple[int, int], decision: Decision) -> None:
+    """Keep a decision on a pair of a shop that is not moved yet: the first merge takes it as it stands, and nobody is asked."""
+    target, route, entity = stores.target, stores.route.base_name, rules.identity.identity
+    stores.merger.stage(stores.route.units)
+    with target.transaction():
+        pairs.add(target, route, entity, Pair(min(keys), max(keys), 0.0, {}, BY_HAND, "new", None, None, None))
+        changed = Identifier("pg_temp", name_changed_table(PAIR))
+        pairs.decide(target, route, entity, [(min(keys), max(keys))], decision, changed)
+        stores.merger.propagate([], {PAIR})
+
+
 def undo(stores: Stores, rules: Rules, keys: tuple[int, int], who: str, why: str) -> None:
     """Take a decision back, so that all is as if it had never been. Raises PhaseError where there is none."""
     a, b = min(keys), max(keys)
