@@ -186,7 +186,7 @@ OF_CONSENT = (
     "(SELECT legacy_consent_id FROM shop.consent WHERE state = 'withdrawn' AND purpose = 'marketing' "
     "AND channel = 'post' ORDER BY id LIMIT 1)"
 )
-ODD = "(SELECT shop_key FROM ferry.identity WHERE legacy_key = 900001)"
+ODD = "(SELECT shop_key FROM ferry.identity WHERE entity = 'customer' AND legacy_key = 900001)"
 
 
 def keys(pair: Pair, expression: str) -> set[str]:
@@ -223,7 +223,7 @@ def keys(pair: Pair, expression: str) -> set[str]:
             "UPDATE shop.customer SET legacy_customer_id = NULL WHERE legacy_customer_id = 7",
             "contacts_identity",
             "shop.customer",
-            "(SELECT shop_key FROM ferry.identity WHERE legacy_key = 7)",
+            "(SELECT shop_key FROM ferry.identity WHERE entity = 'customer' AND legacy_key = 7)",
         ),
         (
             "INSERT INTO shop.customer (email, legacy_customer_id) VALUES ('nobody@example.com', 7)",

@@ -302,6 +302,7 @@ def _sweep(one: Erasure) -> dict[str, Any]:
             "states": states,
             "verdicts": copies.forget_verdicts(s, raws),
             "overflow": copies.forget_overflow(s, keys),
+            "pairs": copies.forget_pairs(s, one.asked.identity, one.persons["legacy"]),
         }
     return counts
 

@@ -21,7 +21,17 @@ from shopferry.route.settings import FILE, INACTIVE_SINCE, Setting
 from shopferry.settings import REVERSE, name_slot, routes_dir
 
 FUNCTIONS = "functions.sql"
-NO_MAPPINGS = {"activate", "assess", "audit", "campaign", "cases", "checks", "report", "reverse"}  # folders of a route
+NO_MAPPINGS = {
+    "activate",
+    "assess",
+    "audit",
+    "campaign",
+    "cases",
+    "checks",
+    "pairs",
+    "report",
+    "reverse",
+}  # folders of a route
 _SETTING = re.compile(rf"{re.escape(SETTING)}\b[^;]{{0,40}}?\bname\s*=\s*'([^']+)'", re.IGNORECASE)
 
 
