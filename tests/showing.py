@@ -10,5 +10,6 @@ SHOWING: dict[str, tuple[str, ...]] = {
     "difference list": ("--values",),
     "activate preview": ("marketing_email_klaviyo",),
     "activate run": ("marketing_email_klaviyo", "--to", "exports", "--approve", "anna"),
+    "pair list": ("--values",),
     "campaign run": ("password_to_be_set", "--to", "exports"),
 }

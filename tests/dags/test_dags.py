@@ -331,6 +331,32 @@ def test_the_page_quality_has_the_worst_first_and_asks_nobody_for_anything(dags:
     assert "The route has no audits." in quality_page.render("demo", (), [], now)
 
 
+def test_the_page_duplicates_shows_shapes_side_by_side_and_no_value(dags: dict[str, Any]) -> None:
+    from shopferry.control.pairs import Count, Pair, Search
+    from shopferry.insight.similarity import Account
+    from shopferry.orchestration import duplicates_page
+
+    now = datetime(2026, 3, 20, 6, tzinfo=UTC)
+    one = Account(4, "Jan", "Kowalski", "jan@example.com", ("+48601234567",), (("00-950", "Długa 5/7"),), ())
+    other = Account(9, "Jan", "Kowalsky", "jan+a@example.com", ("+48601234567",), (), ("K100",))
+    pair = Pair(4, 9, 0.97, {"name": 0.9, "email": 1.0, "phone": 1.0}, "<phone>", "new", None, None, None)
+    counted = [Count("<phone>", "new", 2, 1), Count("email", "same", 3, 3)]
+    last = Search(now, "anna", 2.0, 40, 5, {"phone": 1})
+    page = duplicates_page.render("demo", last, counted, [pair], {4: one, 9: other})
+    assert "1 pair that scores 0.95 or more is undecided." in page
+    assert "Xxx Xxxxxxxx" in page and "xxx@xxxxxxx.xxx" in page and "+99999999999" in page and "X999" in page
+    assert not any(value in page for value in ("Kowalsk", "jan@", "601234567", "Długa", "K100"))
+    assert re.findall(r'<span class="what (\w+)">', page) == ["near", "same", "same", "unknown", "unknown"]
+    assert "&lt;phone&gt;" in page and "<phone>" not in page
+    assert "phone 1." in page  # blocks that were passed over
+    assert re.findall(r"""(?:src|href|url)\s*[=(]|https?:|<script""", page) == []
+    assert "Every pair that scores 0.95 or more is decided." in duplicates_page.render(
+        "demo", last, counted[1:], [], {}
+    )
+    assert "Nobody has looked for pairs yet." in duplicates_page.render("demo", None, [], [], {})
+    assert "The route looks for no pairs." in duplicates_page.render("demo", None, [], [], {}, has_rules=False)
+
+
 def test_only_the_first_phase_asks_for_a_rehearsal_and_only_a_person_rehearses(dags: dict[str, Any]) -> None:
     assert [p for p in PHASES if "without_rehearsal" in dags[p].params] == [PHASES[0]]
     assert {str(t.value) for t in dags["rehearse"].allowed_run_types} == {"manual"}

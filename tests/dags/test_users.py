@@ -102,7 +102,13 @@ def list_routes(home: Path) -> list[str]:
 def test_nobody_gets_in_without_a_password(server: Airflow, tmp_path: Path) -> None:
     nobody = Api({"airflow_url": server.url}, "")
     routes = list_routes(tmp_path)
-    assert {"/shopferry/", "/shopferry/api/status", "/shopferry/quality", "/shopferry/requests"} <= set(routes)
+    assert {
+        "/shopferry/",
+        "/shopferry/api/status",
+        "/shopferry/quality",
+        "/shopferry/duplicates",
+        "/shopferry/requests",
+    } <= set(routes)
     assert {route: nobody("GET", route)[0] for route in routes} == dict.fromkeys(routes, 401)
     assert nobody(*TRIGGER)[0] == 401
     for user, password in (("admin", "admin"), ("viewer", ""), ("nobody", "secret of nobody")):
@@ -114,6 +120,7 @@ def test_all_see_the_page_and_a_viewer_starts_nothing(server: Airflow, user: str
     api = server.log_in(user, f"secret of {user}")
     assert api("GET", "/shopferry/")[0] == 200
     assert "Nothing was counted yet." in api("GET", "/shopferry/quality")[1]
+    assert "Nobody has looked for pairs yet." in api("GET", "/shopferry/duplicates")[1]
     assert api(*TRIGGER)[0] == (404 if may else 403)  # no DAG is parsed here
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable
@@ -185,7 +186,7 @@ OF_CONSENT = (
     "(SELECT legacy_consent_id FROM shop.consent WHERE state = 'withdrawn' AND purpose = 'marketing' "
     "AND channel = 'post' ORDER BY id LIMIT 1)"
 )
-ODD = "(SELECT shop_key FROM ferry.identity WHERE legacy_key = 900001)"
+ODD = "(SELECT shop_key FROM ferry.identity WHERE entity = 'customer' AND legacy_key = 900001)"
 
 
 def keys(pair: Pair, expression: str) -> set[str]:
@@ -222,7 +223,7 @@ def keys(pair: Pair, expression: str) -> set[str]:
             "UPDATE shop.customer SET legacy_customer_id = NULL WHERE legacy_customer_id = 7",
             "contacts_identity",
             "shop.customer",
-            "(SELECT shop_key FROM ferry.identity WHERE legacy_key = 7)",
+            "(SELECT shop_key FROM ferry.identity WHERE entity = 'customer' AND legacy_key = 7)",
         ),
         (
             "INSERT INTO shop.customer (email, legacy_customer_id) VALUES ('nobody@example.com', 7)",
@@ -455,6 +456,7 @@ def route_with(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Ro
         file = tmp_path / "sql" / "demo" / f"{unit.name}.sql"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text((Path(__file__).parents[2] / "include" / "sql" / "demo" / f"{unit.name}.sql").read_text())
+    shutil.copy(SQL_ROOT / "demo" / "route.toml", tmp_path / "sql" / "demo")
     (tmp_path / "sql" / "demo" / "checks").mkdir()
     (tmp_path / "sql" / "demo" / "checks" / "mine.sql").write_text(text)
     monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path / "sql"))

@@ -12,8 +12,8 @@ from shopferry.control.erasures import Erased
 from shopferry.control.requests import Opening
 from shopferry.engine import backfill, erased, mirror
 from shopferry.engine.mirror import Column
-from shopferry.privacy import erasure, person
-from shopferry.privacy.erasure import Erasure
+from shopferry.privacy import erasing, erasure, person
+from shopferry.privacy.erasing import Erasure
 from shopferry.settings import Settings
 from shopferry.verify import repair
 
@@ -215,7 +215,7 @@ def test_an_old_event_of_a_former_key_or_of_who_had_the_value_before_brings_noth
     noted = {(row.relation, row.key): row for row in one.load_noted()}
     [plan] = [p for p in one.plans["legacy"] if p.relation == "legacy.customers"]
     with moved.legacy.transaction():
-        assert erasure.erase_noted(moved.legacy, plan, noted) == 1
+        assert erasing.erase_noted(moved.legacy, plan, noted) == 1
     left = moved.legacy.execute("SELECT full_name, phone FROM customers WHERE id = 2").fetchall()
     assert left == [("Jan Kotarski", None)]
 

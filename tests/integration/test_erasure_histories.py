@@ -23,8 +23,8 @@ from shopferry.control import requests
 from shopferry.control.requests import Opening
 from shopferry.engine import backfill
 from shopferry.engine.pair import Stores
-from shopferry.privacy import erasure, person, search
-from shopferry.privacy.erasure import Erasure
+from shopferry.privacy import erasing, erasure, person, search
+from shopferry.privacy.erasing import Erasure
 from shopferry.settings import Settings
 from test_erasure import open_erasure
 
@@ -120,7 +120,7 @@ def test_nobody_who_was_erased_comes_back(pair: Pair, share: int) -> None:
             if copied:
                 backfill.resync(pair.stores, "test", pair.log.ends)
             pair.check()
-            values = erasure.find_searched(one)
+            values = erasing.find_searched(one)
             restore(pair, old)
             pair.sync()
             if copied:
@@ -184,7 +184,7 @@ def test_who_is_erased_between_cutover_and_rollback_stays_so(
                             return
                         erase(pair, one, crash, back)
                     one = replace(one, stores=pair.stores)
-                    values = erasure.find_searched(one)
+                    values = erasing.find_searched(one)
                     assert held(pair, values) == {}, "somebody is still there"
                     turns.roll_back(pair, back)
                     write(pair, [o for o in later if not is_of(one, o)])

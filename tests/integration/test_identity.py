@@ -24,7 +24,7 @@ def belongings(key: int) -> list[str]:
 
 def persons(pair: Pair) -> dict[int, int]:
     """Shop key by legacy account."""
-    return dict(pair.ask("SELECT legacy_key, shop_key FROM ferry.identity"))
+    return dict(pair.ask("SELECT legacy_key, shop_key FROM ferry.identity WHERE entity = 'customer'"))
 
 
 def owners(pair: Pair, table: str = "customer_order") -> dict[int, int]:

@@ -19,7 +19,7 @@ from shopferry.db import Connection
 from shopferry.engine import backfill
 from shopferry.errors import PhaseError
 from shopferry.privacy import erasure, export, person, reception, restored, roles, search
-from shopferry.privacy.erasure import Erasure
+from shopferry.privacy.erasing import Erasure
 from shopferry.settings import Settings
 from shopferry.verify.repair import repair
 from test_export import unlock

@@ -12,7 +12,7 @@ from shopferry.cutover import gates
 from shopferry.engine import erased, marks
 from shopferry.errors import ConfigError, PhaseError
 from shopferry.keys import match_keys
-from shopferry.privacy import erasure, restored
+from shopferry.privacy import erasing, restored
 from shopferry.privacy.erasure_plan import TableErasure
 from shopferry.verify import returned
 from shopferry.verify.verification import judge
@@ -153,6 +153,6 @@ def test_rows_are_found_by_the_key_s_index_also_by_keys_of_several_columns(pair:
     assert any("Index" in str(line) for line in told) and not any("Seq Scan on wishes" in str(line) for line in told)
     plan = TableErasure("legacy.wishes", ("public", "wishes"), place.key, place.texts, (), True, {}, ())
     with pair.legacy.transaction():
-        assert erasure.erase_noted(pair.legacy, plan, {("legacy.wishes", k): row for k, row in noted.items()}) == 1
+        assert erasing.erase_noted(pair.legacy, plan, {("legacy.wishes", k): row for k, row in noted.items()}) == 1
     assert pair.legacy.execute("SELECT count(*) FROM wishes WHERE customer BETWEEN 7 AND 9").fetchall() == [(2,)]
     pair.legacy.execute("DROP TABLE wishes")

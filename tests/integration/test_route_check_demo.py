@@ -63,6 +63,8 @@ QUERIES = (
     ("report/points.sql", "END AS segment", "END AS part", "query legacy: column q.segment does not exist"),
     ("audience.sql", "LEFT JOIN shop.customer c", "LEFT JOIN shop.customers c", "shop.customers"),
     ("consents.sql", "s.why", "s.reason", "query state: column s.reason"),
+    ("pairs/card.sql", "l.customer_id AS key", "l.owner AS key", "l.owner does not exist"),
+    ("pairs.sql", "JOIN legacy.customers c", "JOIN legacy.customer c", "legacy.customer"),
     ("sample.sql", "FROM consents WHERE withdrawn_at", "FROM consent WHERE withdrawn_at", "query odd: relation"),
     ("sample.sql", "SELECT id FROM sample_orders", "SELECT id FROM sample_order", "query order_items: relation"),
 )

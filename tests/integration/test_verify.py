@@ -290,13 +290,18 @@ def test_of_a_torn_cluster_and_of_a_shared_shop_key_those_differingthat_are_not_
     damage(
         moved,
         "UPDATE ferry.identity SET shop_key = 999 WHERE legacy_key = 1",
-        "UPDATE ferry.identity SET shop_key = (SELECT shop_key FROM ferry.identity WHERE legacy_key = 6) WHERE legacy_key = 7",
+        "UPDATE ferry.identity SET shop_key = (SELECT shop_key FROM ferry.identity WHERE entity = 'customer' AND legacy_key = 6) "
+        "WHERE legacy_key = 7",
     )
-    (unit,) = (u for u in ROUTE.units if isinstance(u, IdentityMapping))
+    unit, given = (u for u in ROUTE.units if isinstance(u, IdentityMapping))
     for keys, differing in [(None, ["1", "7"]), (["4", "6"], []), (["1"], ["1"]), (["7", "5"], ["7"])]:
         assert sorted((d.key, d.column) for d in identities.compare(moved.shop, unit, keys)[1]) == [
             (key, "shop_key") for key in differing
         ]
+    # Where the mapping says which key it is, there is no need to guess.
+    damage(moved, "UPDATE ferry.identity SET shop_key = 998 WHERE entity = 'customer' AND legacy_key IN (4, 5)")
+    found = identities.compare(moved.shop, given, ["1", "4", "5", "6"])[1]
+    assert sorted((d.key, d.column, d.found) for d in found) == [("4", "shop_key", "998"), ("5", "shop_key", "998")]
 
 
 def test_null_and_empty_and_scale_are_told_apart(moved: Pair) -> None:

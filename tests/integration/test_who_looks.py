@@ -32,6 +32,10 @@ def run(pair: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     pair.write(*PEOPLE)
     pair.sync()
     pair.pass_phases()
+    pair.shop.execute(
+        "INSERT INTO ferry.pair (route, entity, a, b, score, features, rule) "
+        "VALUES ('demo', 'customer', 1, 9, 0.9, '{}', 'email')"
+    )
     pair.shop.execute("UPDATE mirror.customers SET email = 'other@example.com' WHERE id = 1")
     pair.verify("contacts")
     # What the verb asks of the broker is not of interest here.

@@ -26,7 +26,10 @@ def email(number: int, address: str) -> str:
 
 def persons(flow: Flow, *numbers: int) -> int:
     return int(
-        flow.one("SELECT count(DISTINCT shop_key) FROM ferry.identity WHERE legacy_key = ANY(%s)", list(numbers))
+        flow.one(
+            "SELECT count(DISTINCT shop_key) FROM ferry.identity WHERE entity = 'customer' AND legacy_key = ANY(%s)",
+            list(numbers),
+        )
     )
 
 

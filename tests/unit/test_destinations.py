@@ -179,7 +179,7 @@ def test_what_is_no_single_select_is_refused(tmp_path: Path, body: str, says: st
         (ASKED.replace("refused", "banned"), "activation.sql:7: query 'banned' is none of people, audience, refused"),
         (ASKED.partition("-- name: refused")[0], "there is no query `-- name: refused`"),
         (ASKED.replace("-- purposes: marketing, newsletter\n", ""), "header line `-- purposes:` is missing"),
-        (f"-- identity: who\n{ASKED}", "activation.sql:1: identity 'who' is none of this route's: customer"),
+        (f"-- identity: who\n{ASKED}", "activation.sql:1: identity 'who' is none of this route's: account, customer"),
     ],
 )
 def test_a_route_that_does_not_say_who_may_be_written_to_is_refused(tmp_path: Path, asked: str, says: str) -> None:

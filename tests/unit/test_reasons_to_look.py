@@ -40,6 +40,7 @@ SILENT = {
     ),
     *("drill", "rollback", "finish", "activate list", "campaign list", "campaign preview"),
     *("audit run", "audit list", "audit show"),
+    *("pair find", "pair decide", "pair undo"),
 }
 
 

@@ -1,19 +1,20 @@
 """A route's cases: legacy's rows in, the new shop's rows out, through the real engine, in scratch databases.
 
 A case is a folder `<route>/cases/<phase>/<entity>/<case>/`. `legacy.sql` fills the legacy store, `changes.sql` (optional)
-changes it later, `optouts.csv` (optional) is imported, `settings.toml` (optional) gives settings other values from the
-start, `clock.txt` (optional) has the day that the clock of mappings shows, and perhaps a second one to which it is moved,
-`expected.json` says what must be there in the end. A case with changes, opt-outs or a second day runs two ways: `batch`, with
-them there from the start, and `changes`, with them coming after everything was merged: opt-outs, changes, day. Both must end
-alike, since the same mapping made them. Tables of the new shop that no mapping fills have the rows that they have there. The
-grammar of expected.json is in docs/reference/route-folder.md.
+changes it later, `optouts.csv` (optional) is imported, `pairs.csv` (optional) says what is decided of pairs,
+`settings.toml` (optional) gives settings other values from the start, `clock.txt` (optional) has the day that the clock of
+mappings shows, and perhaps a second one to which it is moved, `expected.json` says what must be there in the end. A case with
+changes, opt-outs, decisions or a second day runs two ways: `batch`, with them there from the start, and `changes`, with them
+coming after everything was merged: opt-outs, decisions, changes, day. Both must end alike, since the same mapping made them.
+Tables of the new shop that no mapping fills have the rows that they have there. The grammar of expected.json is in
+docs/reference/route-folder.md.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -25,12 +26,15 @@ from psycopg.sql import SQL, Identifier
 from shopferry import db, installation
 from shopferry.authoring import lookups
 from shopferry.control import installed_settings, phases, schema
+from shopferry.control.pairs import Decision
 from shopferry.control.phases import State
 from shopferry.db import Connection
 from shopferry.engine import clock
 from shopferry.engine.backfill import begin_merge, copy_next, merge_next, plan_copy, resync, standardize
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import ConfigError, MappingError
+from shopferry.insight import pair_decisions, pair_files
+from shopferry.insight.pair_files import Rules
 from shopferry.privacy import optout_files, optouts
 from shopferry.rehearsal import rehearsal
 from shopferry.route.entities import EntityMapping
@@ -39,6 +43,7 @@ from shopferry.settings import Settings, routes_dir
 from shopferry.stores import scratch
 
 FOLDER = "cases"
+_LATER = ("changes.sql", "optouts.csv", "pairs.csv")
 _WHO = "test"
 _HELD = (("quarantine", "reasons"), ("left_out", "reason"))
 
@@ -96,7 +101,7 @@ def find(folder: Path) -> list[Case]:
     """Find the cases below `<folder>/<phase>/<entity>/<case>/`, each as often as it is run."""
     found = []
     for file in sorted(folder.glob("*/*/*/expected.json")):
-        later = any((file.parent / name).exists() for name in ("changes.sql", "optouts.csv"))
+        later = any((file.parent / name).exists() for name in _LATER)
         later = later or len(_read_days(file.parent)) > 1
         found += [Case(file.parent, way) for way in (("batch", "changes") if later else ("batch",))]
     return found
@@ -147,10 +152,12 @@ def run(stores: Stores, case: Case) -> Outcome:
         clock.put(stores.target, days[-1 if case.way == "batch" else 0])
     if case.way == "batch":
         _import_optouts(stores, folder)
+        _decide_pairs(stores, folder, pair_decisions.note)
         _execute(stores.source, folder / "changes.sql", optional=True)
     pass_phases(stores, case.phase)
     if case.way == "changes":
         _import_optouts(stores, folder)
+        _decide_pairs(stores, folder, pair_decisions.decide)
         if _execute(stores.source, folder / "changes.sql", optional=True):
             resync(stores, _WHO)
         for day in days[1:]:
@@ -226,6 +233,21 @@ def _import_optouts(stores: Stores, folder: Path) -> None:
     file = folder / "optouts.csv"
     if file.exists():
         optouts.take(stores, optout_files.read(file.read_bytes(), file.name, "csv"), "list", "csv", _WHO)
+
+
+def _decide_pairs(
+    stores: Stores, folder: Path, decide: Callable[[Stores, Rules, tuple[int, int], Decision], None]
+) -> None:
+    """Decide the case's pairs, if it has any: lines of two accounts and what is decided of them."""
+    file = folder / "pairs.csv"
+    for number, line in enumerate(file.read_text().split() if file.exists() else (), 1):
+        try:
+            a, b, state = line.split(",")
+            keys, decision = (int(a), int(b)), Decision(state, _WHO, "a case")
+        except ValueError:
+            where = "/".join(file.parts[-4:])
+            raise MappingError(f"{where}:{number}: write lines like `1,2,same`, without a header") from None
+        decide(stores, pair_files.load(stores.route), keys, decision)
 
 
 def _find_entity(route: Route, case: Case) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from shopferry.assess import own_checks
 from shopferry.assess.findings import Finding, Severity
 from shopferry.errors import ShopferryError
-from shopferry.insight import activation_file, audits, campaigns, permission
+from shopferry.insight import activation_file, audits, campaigns, pair_files, permission
 from shopferry.privacy import consents
 from shopferry.rehearsal import sample
 from shopferry.report import audience, evaluation, sums
@@ -55,6 +55,8 @@ def load(name: str) -> tuple[Route | None, list[Finding]]:
         readers[permission.FILE] = lambda: permission.load(route)
     readers[activation_file.FOLDER] = lambda: activation_file.load(route)
     readers[campaigns.FOLDER] = lambda: campaigns.load(route)
+    if pair_files.has_rules(route):
+        readers[pair_files.FOLDER] = lambda: pair_files.load(route)
     if (routes_dir() / name / sample.FILE).exists():
         readers[sample.FILE] = lambda: sample.load(route)
     if (routes_dir() / name / consents.FILE).exists():

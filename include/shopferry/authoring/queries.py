@@ -1,11 +1,11 @@
-"""The route's queries beside its mappings: checks, audits, questions, those of the report, of consents, activations, the sample.
+"""The route's queries beside its mappings: checks, audits, questions, of the report, consents, activations, pairs, the sample.
 
 Each is planned by PostgreSQL and none is run; what it must yield is asked of it too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import partial
@@ -19,7 +19,17 @@ from shopferry.assess.findings import Finding, Severity
 from shopferry.db import Connection
 from shopferry.engine.mirror import MirrorTable
 from shopferry.errors import ConfigError, MappingError
-from shopferry.insight import activation, activation_file, audits, campaigns, permission, segments, selects
+from shopferry.insight import (
+    activation,
+    activation_file,
+    audits,
+    campaigns,
+    pair_files,
+    pair_search,
+    permission,
+    segments,
+    selects,
+)
 from shopferry.privacy import consents
 from shopferry.rehearsal import sample
 from shopferry.report import audience, evaluation, sums
@@ -51,6 +61,9 @@ def find_unplanned(
         with suppress(MappingError):
             yield from _judge_consents(shop, route, consents.load(route))
     yield from _judge_activations(shop, route)
+    if pair_files.has_rules(route):
+        with suppress(MappingError, ConfigError):
+            yield from _judge_selects(shop, pair_search.list_checks(shop, pair_files.load(route)))
     if (find_folder(route.name) / sample.FILE).exists():
         with suppress(MappingError):
             yield from _judge_sample(legacy, route, sample.load(route), tables)
@@ -110,6 +123,11 @@ def _judge_activations(shop: Connection, route: Route) -> Iterator[Finding]:
             judged += [
                 partial(selects.require_columns, shop, c.select, campaigns.COLUMNS) for c in campaigns.load(route)
             ]
+    yield from _judge_selects(shop, judged)
+
+
+def _judge_selects(shop: Connection, judged: Sequence[Callable[[], object]]) -> Iterator[Finding]:
+    """Find what is wrong by trying, each try taken back."""
     for judge in judged:
         try:
             with shop.transaction(force_rollback=True):

@@ -71,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_quarantine,
         people.add_optouts,
         people.add_activations,
+        people.add_pairs,
         _add_backup,
         _add_switch,
     ):

@@ -7,10 +7,11 @@ import re
 from datetime import date
 from typing import Any
 
-from shopferry.cli import activation, insight, looks, move, privacy, segments
+from shopferry.cli import activation, insight, looks, move, pairs, privacy, segments
 from shopferry.cli import requests as request_verbs
 from shopferry.cli.tree import add_group, add_verb, parse_count
 from shopferry.control import optouts, requests
+from shopferry.control.pairs import STATES
 
 
 def add_privacy(verbs: Any) -> None:
@@ -122,6 +123,54 @@ def add_activations(verbs: Any) -> None:
     written.add_argument("--to", required=True, metavar="FOLDER", help="where the files go; made where it is missing")
     for made in (shown, handed, written):
         looks.add_why(made, always=True)
+
+
+def add_pairs(verbs: Any) -> None:
+    """Add what looks for accounts that may be one person, and what people decide of them."""
+    those = add_group(verbs, "pair", "Accounts that may be one person, beyond the same e-mail.")
+    add_verb(those, "find", pairs.pair_find).add_argument(
+        "--who", help="who looks for them (the account that runs this)"
+    )
+    listed = add_verb(those, "list", pairs.pair_list)
+    listed.add_argument("--state", choices=STATES, help="pairs in this state (all)")
+    listed.add_argument(
+        "--above", type=_parse_share, default=0.0, metavar="SCORE", help="pairs that score so much or more (0)"
+    )
+    listed.add_argument("--limit", type=parse_count, default=100, help="pairs listed at most (100)")
+    listed.add_argument("--values", action="store_true", help="show what is compared of both accounts")
+    listed.add_argument(
+        "--sample", action="store_true", help="show 20 undecided pairs of the rule, drawn by chance, with values"
+    )
+    looks.add_why(listed, always=False)
+    listed.set_defaults(shows_values=lambda args: args.values or args.sample)
+    decided = add_verb(those, "decide", pairs.pair_decide)
+    either = decided.add_mutually_exclusive_group(required=True)
+    for state, meaning in (
+        ("same", "they are one person"),
+        ("different", "they are different people"),
+        ("later", "nobody can tell now"),
+    ):
+        either.add_argument(f"--{state}", dest="state", action="store_const", const=state, help=meaning)
+    decided.add_argument(
+        "--above", type=_parse_share, metavar="SCORE", help="with --rule: pairs that score so much or more"
+    )
+    for made in (listed, decided):
+        made.add_argument(
+            "--rule", metavar="NAME", help="pairs that this rule has found: its file's name without the ending"
+        )
+    undone = add_verb(those, "undo", pairs.pair_undo)
+    decided.add_argument("keys", nargs="*", type=int, metavar="KEY", help="two accounts, by their numbers in legacy")
+    undone.add_argument("keys", nargs=2, type=int, metavar="KEY", help="two accounts, by their numbers in legacy")
+    for made in (decided, undone):
+        made.add_argument("--why", required=True, metavar="TEXT", help="why, without a value of anybody's")
+        made.add_argument("--who", help="who decides (the account that runs this)")
+
+
+def _parse_share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no score from 0 to 1")
+    return value
 
 
 def _parse_source(text: str) -> str:

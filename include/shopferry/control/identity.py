@@ -9,6 +9,7 @@ from shopferry.db import Connection, load_queries
 
 _Q = load_queries(SQL / "identity.sql")
 _STEPS = ("lock", "before", "leave", "join", "collide")
+_STEPS_OF_GIVEN = ("lock", "differing", "leave", "take")  # that one key is one cluster's, a verification looks
 COLUMNS = sql.SQL("legacy_key, shop_key, cluster, shop_id")
 _KEPT = (
     "coalesce((SELECT min(i.shop_id) FROM ferry.identity i WHERE i.entity = {} AND i.shop_key = assigned.shop_key), {})"
@@ -23,12 +24,13 @@ def compose_resolution(
     affected: sql.Identifier,
     wanted: sql.Identifier,
     changed: sql.Identifier,
+    keys_given: bool,
 ) -> list[sql.Composed]:
     """Compose the statements that bring ferry.identity to what `wanted` says of `affected`, to be run in this order.
 
     `wanted(legacy_key, cluster)` and `affected(key)` are temp tables; `changed`, another one of the identity's columns,
     receives what moved, as it was before and as it is after. Without a sequence a new key is the first legacy key;
-    `text` is the expression that makes a text of `shop_key`.
+    `text` is the expression that makes a text of `shop_key`. With `keys_given`, `wanted` has a `shop_key`, which a row gets.
     """
     given: dict[str, sql.Composable] = {"entity": sql.Literal(entity), "number": sql.SQL("c.first")}
     if sequence:
@@ -38,7 +40,7 @@ def compose_resolution(
         given["text"] = sql.SQL(_KEPT).format(sql.Literal(entity), sql.SQL(text))
     return [
         sql.SQL(_Q[step].rstrip(";")).format(affected=affected, wanted=wanted, changed=changed, **given)
-        for step in _STEPS
+        for step in (_STEPS_OF_GIVEN if keys_given else _STEPS)
     ]
 
 

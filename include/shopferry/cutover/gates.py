@@ -11,7 +11,7 @@ from shopferry.cdc.proof import await_applied, broker_ends
 from shopferry.control import backups, differences, gates, offsets, optouts, phases, quarantine, rehearsals, routes
 from shopferry.control.gates import Gate
 from shopferry.control.phases import State
-from shopferry.cutover import acceptance, losses, sequences, servers, way_back
+from shopferry.cutover import acceptance, losses, sequences, servers, undecided, way_back
 from shopferry.cutover.turn import Turn
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import ConfigError, GateError, ShopferryError
@@ -53,6 +53,7 @@ def _judge(s: Stores, settings: Settings, terms: Terms) -> list[Gate]:
         _quarantine(s, terms),
         acceptance.judge(s, terms),
         _optouts(s, terms),
+        *undecided.judge(s, terms),
         _backups(s),
         # In this order: the first waits, and meanwhile the consumer may have stopped.
         _lag(s, settings),

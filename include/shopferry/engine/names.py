@@ -82,11 +82,11 @@ def name_words(raw: str) -> Standard:
     Titles, particles and initials are left out. Two names that have none of these words in common are far apart.
     """
     words = [w for part in _split(raw) for w in _WORD.findall(part)]
-    told = {_fold(w)[:_TELLING] for w in words if len(w) > 1 and w.lower() not in _PARTICLES | _GENERATIONS}
+    told = {fold(w)[:_TELLING] for w in words if len(w) > 1 and w.lower() not in _PARTICLES | _GENERATIONS}
     return Standard(" ".join(sorted(told))) if told else Standard(None, "name_missing")
 
 
-def _fold(word: str) -> str:
+def fold(word: str) -> str:
     """Write a word without accents and capitals."""
     plain = unicodedata.normalize("NFKD", word.casefold().translate(_STROKES))
     return "".join(c for c in plain if not unicodedata.combining(c))

@@ -87,7 +87,13 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
         stage_changed(conn, unit.relation, unit.changed)
         changed = Identifier("pg_temp", unit.changed)
         writes = identity.compose_resolution(
-            unit.identity, unit.sequence, unit.text, affected=affected, wanted=yielded, changed=changed
+            unit.identity,
+            unit.sequence,
+            unit.text,
+            affected=affected,
+            wanted=yielded,
+            changed=changed,
+            keys_given=_gives_keys(conn, unit),
         )
     else:
         assert isinstance(unit, EntityMapping)
@@ -157,6 +163,19 @@ def _require_whole_keys(conn: Connection, unit: IdentityMapping) -> None:
             f"{unit.file}:{unit.line}: identity {unit.identity} joins rows whose keys are whole numbers, and its legacy_key "
             f"is {given or 'not yielded'}: map such tables without an identity"
         )
+
+
+def _gives_keys(conn: Connection, unit: IdentityMapping) -> bool:
+    """Tell whether an identity's SELECT yields the shop keys, too. Raises MappingError where another way is named for them."""
+    kind = load_columns(conn, f"pg_temp.yielded_{unit.slug}").get("shop_key")
+    if kind is None:
+        return False
+    if kind not in ("smallint", "integer", "bigint") or unit.sequence or unit.text:
+        raise MappingError(
+            f"{unit.file}:{unit.line}: identity {unit.identity} yields shop_key, so that is a whole number, and the header "
+            "names neither a sequence nor a text"
+        )
+    return True
 
 
 def _stage_tables(conn: Connection, unit: Unit, select: Composed) -> None:

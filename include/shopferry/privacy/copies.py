@@ -8,14 +8,14 @@ from typing import Any
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from shopferry.control import locks, phases
+from shopferry.control import locks, pairs, phases
 from shopferry.db import exists
 from shopferry.engine import mirror
 from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.pair import Stores
 from shopferry.keys import key_text
 from shopferry.privacy import search
-from shopferry.route.entities import name_changed_table, name_witness
+from shopferry.route.entities import PAIR, name_changed_table, name_witness
 from shopferry.verify import checksums
 
 Keys = Mapping[str, Sequence[str]]  # the keys of somebody's rows, by the relation's name in the ledger
@@ -203,6 +203,23 @@ def _find_told(s: Stores, kind: str, raws: Sequence[str]) -> set[str]:
         return set()
     rows = s.source.execute("SELECT raw FROM ferry.standardized WHERE kind = %s AND raw = ANY(%s)", (kind, list(raws)))
     return {raw for (raw,) in rows.fetchall()}
+
+
+def forget_pairs(s: Stores, entity: str, accounts: Sequence[str]) -> int:
+    """Delete the pairs of these accounts, with what was decided of them, and merge what that changes."""
+    keys = [int(a) for a in accounts if a.isdecimal()]
+    if s.route.reverse or not keys:
+        return 0
+    s.merger.stage(s.route.units)
+    with s.target.transaction():
+        live = {p for p, state, _ in phases.lock(s.target, s.route.name) if state.live}
+        s.merger.hold()
+        changed = Identifier("pg_temp", name_changed_table(PAIR))
+        if any(source.relation == PAIR for unit in s.route.units for source in unit.sources):
+            count = pairs.forget(s.target, s.route.base_name, entity, keys, changed)
+            s.merger.propagate([u for u in s.route.units if u.phase in live], {PAIR})
+            return count
+    return 0
 
 
 def forget_overflow(s: Stores, keys: Keys) -> int:

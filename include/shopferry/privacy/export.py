@@ -103,7 +103,7 @@ def collect(stores: Stores, request: Request) -> tuple[Document, dict[str, int]]
         "left_out": moved.left_out,
         "corrections": moved.corrections,
         "consents": _read_consents(stores, customers),
-        "derived": {"joined": moved.joined, "concluded": [*of_legacy, *of_shop]},
+        "derived": {"joined": moved.joined, "compared": moved.compared, "concluded": [*of_legacy, *of_shop]},
         "recipients": _gather_recipients(
             tables, activations.load_handed_over(stores.target, route.base_name, customers)
         ),

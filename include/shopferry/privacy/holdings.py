@@ -16,6 +16,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
+from shopferry.control import pairs
 from shopferry.db import Connection
 from shopferry.engine import marks, mirror
 from shopferry.engine.mirror import MirrorTable
@@ -50,6 +51,7 @@ class Moved:
     quarantine: list[Row] = field(default_factory=list)
     left_out: list[Row] = field(default_factory=list)
     joined: list[Row] = field(default_factory=list)  # which accounts are one customer
+    compared: list[Row] = field(default_factory=list)  # how alike they are to others, and what was decided of that
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class Holdings:
                 list(self._read_outcomes(conn, "quarantine", mine)),
                 list(self._read_outcomes(conn, "left_out", mine)),
                 self._read_joined(conn),
+                self._read_compared(conn),
             )
 
     def _choose(self, table: MirrorTable, names: Sequence[str]) -> Told:
@@ -238,6 +241,22 @@ class Holdings:
             (self.asked.identity, list(self.persons["legacy"])),
         ).fetchall()
         return [{"account": account, "customer": customer, "joined by": by} for account, customer, by in rows]
+
+    def _read_compared(self, conn: Connection) -> list[Row]:
+        """Read the pairs of their accounts. The other account may be somebody else's, so its number is not told."""
+        mine = {int(key) for key in self.persons["legacy"] if key.isdecimal()}
+        found = pairs.load_of_keys(conn, self.stores.route.base_name, self.asked.identity, sorted(mine))
+        return [
+            {
+                "account": str(account),
+                "compared with": str(other) if other in mine else "another account",
+                "score": round(pair.score, 2),
+                "decided": None if pair.state == "new" else pair.state,
+            }
+            for pair in found
+            for account, other in ((pair.a, pair.b), (pair.b, pair.a))
+            if account in mine
+        ]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from itertools import chain
 from shopferry.control import erasures, routes
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.privacy import person
-from shopferry.privacy.erasure import Erasure, erase_noted, writing
+from shopferry.privacy.erasing import Erasure, erase_noted, writing
 from shopferry.route.settings import STORES
 from shopferry.settings import Settings
 

@@ -13,7 +13,12 @@ from shopferry.route.identifiers import shorten_name
 
 OPTOUT = "ferry.optout"  # opt-outs kept elsewhere, which imports change
 CLOCK = "ferry.clock"  # the day that it is for mappings, which ticks change
-OURS = {OPTOUT: "an import", CLOCK: "a tick"}  # tables of ours that are sources, and what changes them
+PAIR = "ferry.pair"  # pairs of accounts that may be one person, which decisions change
+OURS = {
+    OPTOUT: "an import",
+    CLOCK: "a tick",
+    PAIR: "a decision",
+}  # tables of ours that are sources, and what changes them
 SETTING = "ferry.setting"  # the installation's settings
 CLEAN = "clean"  # the schema of a route's own functions, and of entities that are there for other mappings
 _SLUG, _CUT = 50, 41  # bytes: with what stands before it, a temp table's name has at most 63
@@ -183,7 +188,8 @@ class EntityMapping(Unit):
 class IdentityMapping(Unit):
     """One identity: which legacy rows are the same shop row, and where new shop keys come from.
 
-    They are drawn from a sequence, or are the first legacy key; `text` makes of `shop_key` what the target has for a key.
+    They are drawn from a sequence, are the first legacy key, or are yielded by its SELECT; `text` makes of `shop_key` what the
+    target has for a key.
     """
 
     identity: str

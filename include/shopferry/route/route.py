@@ -21,7 +21,17 @@ from shopferry.route.settings import FILE, INACTIVE_SINCE, Setting
 from shopferry.settings import REVERSE, name_slot, routes_dir
 
 FUNCTIONS = "functions.sql"
-NO_MAPPINGS = {"activate", "assess", "audit", "campaign", "cases", "checks", "report", "reverse"}  # folders of a route
+NO_MAPPINGS = {
+    "activate",
+    "assess",
+    "audit",
+    "campaign",
+    "cases",
+    "checks",
+    "pairs",
+    "report",
+    "reverse",
+}  # folders of a route
 _SETTING = re.compile(rf"{re.escape(SETTING)}\b[^;]{{0,40}}?\bname\s*=\s*'([^']+)'", re.IGNORECASE)
 
 
@@ -208,6 +218,11 @@ class Route:
         """The mappings of phases that read no captured table: what they fill is counted together from the new shop alone."""
         own = {phase for phase in self.phases if not any(u.tables for u in self.of(phase))}
         return tuple(m for m in self.mappings if m.phase in own)
+
+    @property
+    def carried_tables(self) -> list[str]:
+        """The new shop's tables whose rows a rollback must carry back: of what is derived nothing is lost."""
+        return sorted(set(self.shop_tables) - {m.entity for m in self.derived})
 
     def tables_of(self, phase: str) -> tuple[str, ...]:
         """Return the legacy tables that this phase is the first to read."""

@@ -87,6 +87,7 @@ class Terms:
     optout_sources: tuple[str, ...] = ()  # lists of opt-outs that must have been imported lately
     optout_waived_by: Mapping[str, str] = field(default_factory=dict)  # by source, who has said that it need not be
     acceptance: Mapping[str, str] = field(default_factory=dict)  # by area, who accepts what was moved
+    pairs_left_by: str | None = None  # who has said that pairs of accounts need not be decided
 
 
 @dataclass(frozen=True)
@@ -269,6 +270,7 @@ def _read_terms(given: Table, optout: Table, known: People) -> Terms:
         "way_back_losses_accepted_by",
         "way_back_quarantine",
         "acceptance",
+        "pairs_left_by",
     )
     areas = given.read_table("acceptance")
     sizes = given.read_table("disk_gib")
@@ -285,6 +287,7 @@ def _read_terms(given: Table, optout: Table, known: People) -> Terms:
         ),
         way_back_quarantine=_read_allowances(given, "way_back_quarantine"),
         optout_sources=sources,
+        pairs_left_by=given.read_text("pairs_left_by") if "pairs_left_by" in given.held else None,
         acceptance={area: known.name(areas.read_text(area)) for area in areas.held},
         optout_waived_by={source: waived.read_text(source) for source in waived.held},
     )

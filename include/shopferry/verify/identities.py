@@ -18,7 +18,7 @@ def compare(
     """Compare one identity, or only these legacy keys of it, in one snapshot; returns (rows compared, differences).
 
     Of members of a cluster that have several shop keys those differ that have another than most; of clusters that share
-    one, all but the first.
+    one, all but the first. Where the mapping yields the keys, too, those that have another.
     """
     with target.transaction():
         target.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -51,7 +51,9 @@ def compare(
             "clusters": clusters,
             "shop_keys": shop_keys,
         }
-        rows = target.execute(SQL(_UNEQUAL).format(**given)).fetchall()
+        yielded = target.execute(SQL("SELECT * FROM ({}) q LIMIT 0").format(SQL(unit.body))).description or ()
+        unequal = _UNEQUAL + (_GIVEN if any(c.name == "shop_key" for c in yielded) else _DRAWN)
+        rows = target.execute(SQL(unequal).format(**given)).fetchall()
         count = target.execute("SELECT count(*) FROM pg_temp.affected").fetchone()
         target.execute("DROP TABLE pg_temp.affected")
     found = [
@@ -63,7 +65,7 @@ def compare(
 
 # Which groups differ within is found by hashing; only those few are sorted.
 _UNEQUAL = """
-WITH yielded AS MATERIALIZED (WITH affected AS (TABLE {affected}) {body}),
+WITH yielded AS MATERIALIZED (WITH affected AS (TABLE {affected}) SELECT * FROM ({body}) q),
 stands AS (
     SELECT legacy_key, shop_key, cluster FROM ferry.identity WHERE entity = {entity} AND {wanted}
 ), torn AS MATERIALIZED (
@@ -84,10 +86,18 @@ SELECT coalesce(y.legacy_key, s.legacy_key)::text,
        CASE WHEN s.legacy_key IS NULL OR y.legacy_key IS NULL THEN '' ELSE 'cluster' END, y.cluster, s.cluster
 FROM yielded y FULL JOIN stands s ON s.legacy_key = y.legacy_key
 WHERE y.cluster IS DISTINCT FROM s.cluster
+"""
+_DRAWN = """
 UNION ALL
 SELECT s.legacy_key::text, 'differs', 'shop_key', c.shop_key::text, s.shop_key::text
 FROM stands s JOIN of_cluster c ON c.cluster = s.cluster WHERE s.shop_key <> c.shop_key
 UNION ALL
 SELECT s.legacy_key::text, 'differs', 'shop_key', NULL, s.shop_key::text
 FROM stands s JOIN of_shop_key k ON k.shop_key = s.shop_key WHERE s.cluster <> k.cluster
+"""
+# Where the mapping yields the keys: of accounts whose cluster is right.
+_GIVEN = """
+UNION ALL
+SELECT s.legacy_key::text, 'differs', 'shop_key', y.shop_key::text, s.shop_key::text
+FROM yielded y JOIN stands s ON s.legacy_key = y.legacy_key AND s.cluster = y.cluster WHERE s.shop_key <> y.shop_key
 """

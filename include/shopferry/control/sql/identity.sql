@@ -1,4 +1,5 @@
--- Every query but the last works on temp tables: affected(key) holds legacy keys, wanted(legacy_key, cluster) what the mapping yields,
+-- Every query but the last works on temp tables: affected(key) holds legacy keys, wanted(legacy_key, cluster) what the mapping yields
+-- (with shop_key where it says which keys they get),
 -- changed(legacy_key, shop_key, cluster, shop_id) what moved, as it was before and as it is after.
 
 -- name: lock
@@ -66,6 +67,28 @@ WITH moved AS MATERIALIZED (
     RETURNING i.legacy_key, i.shop_key, i.cluster, i.shop_id
 )
 INSERT INTO {changed} (legacy_key, shop_key, cluster, shop_id) SELECT legacy_key, shop_key, cluster, shop_id FROM joined;
+
+-- name: differing
+-- Where the mapping yields the keys, too: as `before`.
+INSERT INTO {changed} (legacy_key, shop_key, cluster, shop_id)
+SELECT i.legacy_key, i.shop_key, i.cluster, i.shop_id
+FROM ferry.identity i
+JOIN {affected} a ON a.key = i.legacy_key
+LEFT JOIN {wanted} w ON w.legacy_key = i.legacy_key
+WHERE i.entity = {entity} AND (w.cluster IS DISTINCT FROM i.cluster OR w.shop_key IS DISTINCT FROM i.shop_key);
+
+-- name: take
+-- Each row gets the shop key that the mapping yields.
+WITH taken AS (
+    INSERT INTO ferry.identity AS i (entity, legacy_key, shop_key, cluster)
+    SELECT {entity}, w.legacy_key, w.shop_key, w.cluster
+    FROM {wanted} w
+    LEFT JOIN ferry.identity s ON s.entity = {entity} AND s.legacy_key = w.legacy_key
+    WHERE s.cluster IS DISTINCT FROM w.cluster OR s.shop_key IS DISTINCT FROM w.shop_key
+    ON CONFLICT (entity, legacy_key) DO UPDATE SET shop_key = excluded.shop_key, cluster = excluded.cluster
+    RETURNING i.legacy_key, i.shop_key, i.cluster, i.shop_id
+)
+INSERT INTO {changed} (legacy_key, shop_key, cluster, shop_id) SELECT legacy_key, shop_key, cluster, shop_id FROM taken;
 
 -- name: collide
 -- Refuse two keys of one text, and two clusters of one key: one row of the shop would be two persons or two orders.

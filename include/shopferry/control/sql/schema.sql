@@ -236,6 +236,38 @@ CREATE TABLE IF NOT EXISTS ferry.segment_count (
     PRIMARY KEY (route, day, scheme, segment)
 );
 
+-- Pairs of rows that may be one, by their keys in the store that is read, and what people have decided of them.
+CREATE TABLE IF NOT EXISTS ferry.pair (
+    route    text NOT NULL,
+    entity   text NOT NULL,                  -- the identity
+    a        bigint NOT NULL,
+    b        bigint NOT NULL CONSTRAINT pair_is_in_order CHECK (a < b),
+    score    double precision NOT NULL CONSTRAINT pair_score_is_a_share CHECK (score BETWEEN 0 AND 1),
+    features jsonb NOT NULL,                 -- how alike each thing is; no value of anybody
+    rule     text NOT NULL,                  -- that has found it: its file's name without the ending
+    state    text NOT NULL DEFAULT 'new' CONSTRAINT pair_state_is_known CHECK (state IN (
+        'new',
+        'same',          -- an edge of identity
+        'different',     -- a wall of identity
+        'later')),       -- looked at, and left for later by name
+    who      text,
+    at       timestamptz,                    -- of the decision
+    why      text,
+    CONSTRAINT pair_is_decided_by_somebody CHECK (state = 'new' OR (who <> '' AND at IS NOT NULL AND why <> '')),
+    PRIMARY KEY (a, b, entity, route)
+);
+CREATE INDEX IF NOT EXISTS pair_other ON ferry.pair (b);
+-- When pairs were looked for last, and what that did not look at: blocks with more rows than their rule allows, by rule.
+CREATE TABLE IF NOT EXISTS ferry.pair_search (
+    route    text PRIMARY KEY,
+    at       timestamptz NOT NULL,
+    who      text NOT NULL,
+    seconds  double precision NOT NULL,
+    compared bigint NOT NULL,
+    kept     bigint NOT NULL,
+    passed   jsonb NOT NULL
+);
+
 -- Rows that may not enter the shop yet. Replaced whenever their key is merged again.
 CREATE TABLE IF NOT EXISTS ferry.quarantine (
     entity          text NOT NULL,

@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS shopferry_audit.entry (
 );
 ALTER TABLE shopferry_audit.entry ADD COLUMN IF NOT EXISTS names_until timestamptz;  -- `privacy sweep` takes staff's names then
 COMMENT ON SCHEMA shopferry_audit IS 'What shopferry did here; kept after the migration. Nothing reads it: drop it when nobody asks any more.';
-COMMENT ON TABLE shopferry_audit.entry IS 'One act of the migration each: phase, rehearsal, verification, repair, backup, gate, audit, activation, switch, decision, acceptance, look, request, finish, dropped.';
+COMMENT ON TABLE shopferry_audit.entry IS 'One act of the migration each: phase, rehearsal, verification, repair, backup, gate, audit, activation, switch, decision, acceptance, pair, look, request, finish, dropped.';
 
 -- name: gather
 INSERT INTO shopferry_audit.entry (route, at, what, who, detail)
@@ -34,6 +34,7 @@ SELECT route, at, what, who, detail FROM (
     UNION ALL SELECT route, at, 'switch', who, to_jsonb(s) FROM ferry.cutover_step s
     UNION ALL SELECT route, at, 'decision', who, to_jsonb(d) FROM ferry.decision d
     UNION ALL SELECT route, at, 'acceptance', who, to_jsonb(a) FROM ferry.acceptance a
+    UNION ALL SELECT route, at, 'pair', who, to_jsonb(p) - 'features' FROM ferry.pair p WHERE who IS NOT NULL
     UNION ALL SELECT route, coalesce(closed, decided_at, received), 'request', decided_by, to_jsonb(r) FROM ferry.request r
     UNION ALL SELECT %(route)s, at, 'look', who, to_jsonb(l) FROM ferry.looked l
     UNION ALL SELECT %(route)s, now(), 'not carried', NULL,

@@ -18,7 +18,7 @@ WITH used AS (
     FROM shop.consent_id_seq s
     UNION ALL
     SELECT 'ferry.identity', 'shop.customer_id_seq', s.last_value + s.is_called::integer,
-           (SELECT max(shop_key) FROM ferry.identity WHERE entity = 'customer')
+           (SELECT max(shop_key) FROM ferry.identity WHERE entity IN ('account', 'customer'))
     FROM shop.customer_id_seq s
 )
 SELECT u.target, u.sequence AS key, format('next %s, largest key %s', u.next, u.largest) AS found

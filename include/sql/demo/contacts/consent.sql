@@ -363,7 +363,9 @@ SELECT a.key FROM (
     SELECT i.shop_key
     FROM address d
     JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = d.email
-    JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+    JOIN ferry.standardized r ON r.kind = 'email' AND r.value = e.value
+    JOIN legacy.customers o ON o.email = r.raw
+    JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = o.id
     UNION
     SELECT sc.id
     FROM address d
@@ -383,7 +385,9 @@ SELECT a.key FROM (
     SELECT i.shop_key
     FROM address d
     JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = d.email
-    JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+    JOIN ferry.standardized r ON r.kind = 'email' AND r.value = e.value
+    JOIN legacy.customers o ON o.email = r.raw
+    JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = o.id
     UNION
     SELECT sc.id
     FROM address d
@@ -402,7 +406,9 @@ SELECT i.shop_key
 FROM changed c
 JOIN ferry.standardized m ON m.kind = 'email_mark' AND m.value = c.mark
 JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = m.raw
-JOIN ferry.identity i ON i.entity = 'customer' AND i.cluster = e.value
+JOIN ferry.standardized r ON r.kind = 'email' AND r.value = e.value
+JOIN legacy.customers o ON o.email = r.raw
+JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = o.id
 UNION
 SELECT sc.id
 FROM changed c

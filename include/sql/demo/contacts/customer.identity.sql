@@ -1,74 +1,101 @@
 -- identity: customer
--- sequence: shop.customer_id_seq
--- source: legacy.customers(id), legacy.customers, legacy.consents(customer_id), legacy.consents, clean.inactive
--- witness: legacy.consents (customer_id)
--- index:  legacy.customers(email)
--- standardize: email legacy.customers (email)
--- standardize: given_name legacy.customers (full_name)
--- standardize: family_name legacy.customers (full_name)
--- standardize: name_words legacy.customers (full_name)
--- Accounts with the same e-mail are one person, unless their names are far apart: who registered first has the address, and
--- the other waits. An account that cannot be used stays alone, and its cluster says why. So does one that the policy for inactive
--- accounts leaves out: only if all accounts with its e-mail are inactive, whatever else is wrong with them.
--- Customers of whom only a consent is left, or was, have an identity too: it is found and quarantined, and its acts stand in
--- the chain.
+-- source: identity.account(legacy_key), identity.account, ferry.pair
+-- Who is one person: accounts with one address (account.identity.sql), and what people have decided to be the same beyond it.
+-- A decision is an edge between two accounts, and all that edges lead to is one person. Its number is the one that its first
+-- account would have without decisions, and each account keeps its own in `account`: so without the edge all is as if it had
+-- never been. Where a person so joined holds two accounts that are decided to be different, the edges of this person
+-- count for nothing until somebody takes one back. An account that cannot be carried joins nobody.
+WITH RECURSIVE reach(start, node) AS (
+    SELECT DISTINCT i.shop_key, i.shop_key
+    FROM affected a
+    JOIN ferry.identity i ON i.entity = 'account' AND i.legacy_key = a.key
+    WHERE EXISTS (
+        SELECT FROM ferry.identity m
+        CROSS JOIN LATERAL (
+            SELECT FROM ferry.pair p WHERE p.a = m.legacy_key AND p.entity = 'customer' AND p.state = 'same'
+            UNION ALL
+            SELECT FROM ferry.pair p WHERE p.b = m.legacy_key AND p.entity = 'customer' AND p.state = 'same'
+        ) e
+        WHERE m.entity = 'account' AND m.shop_key = i.shop_key)
+    UNION
+    SELECT r.start, n.shop_key
+    FROM reach r
+    JOIN ferry.identity m ON m.entity = 'account' AND m.shop_key = r.node
+    CROSS JOIN LATERAL (
+        SELECT p.b AS other FROM ferry.pair p WHERE p.a = m.legacy_key AND p.entity = 'customer' AND p.state = 'same'
+        UNION ALL
+        SELECT p.a FROM ferry.pair p WHERE p.b = m.legacy_key AND p.entity = 'customer' AND p.state = 'same'
+    ) e
+    JOIN ferry.identity n ON n.entity = 'account' AND n.legacy_key = e.other
+    WHERE m.cluster NOT LIKE ALL ('{#% deleted,#% inactive,#% unusable,#% missing}')
+      AND n.cluster NOT LIKE ALL ('{#% deleted,#% inactive,#% unusable,#% missing}')
+), walled AS (
+    SELECT DISTINCT r.start
+    FROM reach r
+    JOIN ferry.identity m ON m.entity = 'account' AND m.shop_key = r.node
+    JOIN ferry.pair p ON p.a = m.legacy_key AND p.entity = 'customer' AND p.state = 'different'
+    JOIN ferry.identity n ON n.entity = 'account' AND n.legacy_key = p.b AND n.shop_key <> m.shop_key
+    JOIN reach q ON q.start = r.start AND q.node = n.shop_key
+), lead AS (
+    SELECT DISTINCT ON (r.start) r.start, m.shop_key, m.cluster
+    FROM reach r
+    JOIN ferry.identity m ON m.entity = 'account' AND m.shop_key = r.node
+    WHERE NOT EXISTS (SELECT FROM walled w WHERE w.start = r.start)
+    ORDER BY r.start, m.cluster LIKE '#%', m.legacy_key
+)
 SELECT a.key AS legacy_key,
-       CASE WHEN c.id IS NULL THEN '#' || a.key || ' missing'
-            WHEN upper(c.deleted) IN ('T', 'Y', '1') THEN '#' || a.key || ' deleted'
-            WHEN n.account_id IS NOT NULL AND NOT seen.elsewhere THEN '#' || a.key || ' inactive'
-            WHEN e.value IS NULL OR length(g.value) > 100 OR length(f.value) > 100 THEN '#' || a.key || ' unusable'
-            WHEN NOT string_to_array(w.value, ' ') && string_to_array(first.words, ' ')
-            THEN '#' || a.key || ' other name'
-            ELSE e.value END AS cluster
+       coalesce(l.cluster, i.cluster) AS cluster,
+       coalesce(l.shop_key, i.shop_key) AS shop_key
 FROM affected a
-LEFT JOIN legacy.customers c ON c.id = a.key
-LEFT JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = c.email
-LEFT JOIN ferry.standardized g ON g.kind = 'given_name' AND g.raw = c.full_name
-LEFT JOIN ferry.standardized f ON f.kind = 'family_name' AND f.raw = c.full_name
-LEFT JOIN ferry.standardized w ON w.kind = 'name_words' AND w.raw = c.full_name
-LEFT JOIN LATERAL (
-    -- The oldest account of this address that has a name.
-    SELECT n.value AS words
-    FROM ferry.standardized s
-    JOIN legacy.customers o ON o.email = s.raw
-    JOIN ferry.standardized n ON n.kind = 'name_words' AND n.raw = o.full_name
-    LEFT JOIN ferry.standardized h ON h.kind = 'given_name' AND h.raw = o.full_name
-    LEFT JOIN ferry.standardized l ON l.kind = 'family_name' AND l.raw = o.full_name
-    WHERE s.kind = 'email' AND s.value = e.value AND n.value IS NOT NULL
-      AND upper(o.deleted) IN ('T', 'Y', '1') IS NOT TRUE
-      AND (length(h.value) > 100 OR length(l.value) > 100) IS NOT TRUE
-    ORDER BY CASE WHEN o.created_at >= '1995-01-01' AND o.created_at < '2035-01-01' THEN o.created_at END NULLS LAST, o.id
-    LIMIT 1
-) first ON true
-LEFT JOIN clean.inactive n ON n.account_id = a.key
-CROSS JOIN LATERAL (
-    SELECT EXISTS (
-        SELECT FROM ferry.standardized s
-        JOIN legacy.customers o ON o.email = s.raw
-        LEFT JOIN clean.inactive q ON q.account_id = o.id
-        WHERE s.kind = 'email' AND s.value = e.value AND q.account_id IS NULL AND n.account_id IS NOT NULL
-    ) AS elsewhere
-) seen
-WHERE c.id IS NOT NULL
-   OR EXISTS (SELECT FROM legacy.consents s WHERE s.customer_id = a.key)
-   OR EXISTS (SELECT FROM ferry.witness_consents s WHERE s.customer_id = a.key);
+JOIN ferry.identity i ON i.entity = 'account' AND i.legacy_key = a.key
+LEFT JOIN lead l ON l.start = i.shop_key;
 
--- lineage: legacy.consents
-SELECT w.customer_id FROM changed c JOIN ferry.witness_consents w ON w.id = c.id
+-- lineage: identity.account
+SELECT x.key FROM (
+    WITH RECURSIVE reach(node) AS (
+        (SELECT c.shop_key FROM changed c
+         UNION
+         SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'account' AND i.legacy_key = c.legacy_key
+         UNION
+         SELECT i.shop_key
+         FROM changed c
+         CROSS JOIN LATERAL (
+             SELECT p.b AS other FROM ferry.pair p WHERE p.a = c.legacy_key AND p.entity = 'customer'
+             UNION ALL
+             SELECT p.a FROM ferry.pair p WHERE p.b = c.legacy_key AND p.entity = 'customer'
+         ) e
+         JOIN ferry.identity i ON i.entity = 'account' AND i.legacy_key = e.other)
+        UNION
+        SELECT n.shop_key
+        FROM reach r
+        JOIN ferry.identity m ON m.entity = 'account' AND m.shop_key = r.node
+        CROSS JOIN LATERAL (
+            SELECT p.b AS other FROM ferry.pair p WHERE p.a = m.legacy_key AND p.entity = 'customer' AND p.state = 'same'
+            UNION ALL
+            SELECT p.a FROM ferry.pair p WHERE p.b = m.legacy_key AND p.entity = 'customer' AND p.state = 'same'
+        ) e
+        JOIN ferry.identity n ON n.entity = 'account' AND n.legacy_key = e.other
+    )
+    SELECT m.legacy_key AS key FROM reach r JOIN ferry.identity m ON m.entity = 'account' AND m.shop_key = r.node
+) x;
 
--- lineage: legacy.customers
-SELECT o.id
-FROM changed c
-JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = c.email
-JOIN ferry.standardized s ON s.kind = 'email' AND s.value = e.value
-JOIN legacy.customers o ON o.email = s.raw;
-
--- lineage: clean.inactive
-SELECT c.account_id FROM changed c
-UNION
-SELECT o.id
-FROM changed c
-JOIN legacy.customers k ON k.id = c.account_id
-JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = k.email
-JOIN ferry.standardized s ON s.kind = 'email' AND s.value = e.value
-JOIN legacy.customers o ON o.email = s.raw;
+-- lineage: ferry.pair
+SELECT x.key FROM (
+    WITH RECURSIVE reach(node) AS (
+        SELECT i.shop_key
+        FROM changed c
+        CROSS JOIN LATERAL (VALUES (c.a), (c.b)) k (key)
+        JOIN ferry.identity i ON i.entity = 'account' AND i.legacy_key = k.key
+        UNION
+        SELECT n.shop_key
+        FROM reach r
+        JOIN ferry.identity m ON m.entity = 'account' AND m.shop_key = r.node
+        CROSS JOIN LATERAL (
+            SELECT p.b AS other FROM ferry.pair p WHERE p.a = m.legacy_key AND p.entity = 'customer' AND p.state = 'same'
+            UNION ALL
+            SELECT p.a FROM ferry.pair p WHERE p.b = m.legacy_key AND p.entity = 'customer' AND p.state = 'same'
+        ) e
+        JOIN ferry.identity n ON n.entity = 'account' AND n.legacy_key = e.other
+    )
+    SELECT m.legacy_key AS key FROM reach r JOIN ferry.identity m ON m.entity = 'account' AND m.shop_key = r.node
+) x;

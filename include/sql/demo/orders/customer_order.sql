@@ -1,7 +1,7 @@
 -- entity: shop.customer_order
 -- key:    id
 -- scope:  id
--- source: legacy.orders(id), legacy.order_items(order_id), identity.customer, legacy.customers, shop.customer
+-- source: legacy.orders(id), legacy.order_items(order_id), identity.customer, identity.account, legacy.customers, shop.customer
 -- counts: legacy.orders(id) as id
 -- index:  legacy.orders(customer_id)
 -- index:  legacy.orders(email)
@@ -71,7 +71,10 @@ LEFT JOIN LATERAL (
     LEFT JOIN ferry.standardized w ON w.kind = 'name_words' AND w.raw = lc.full_name
     LEFT JOIN ferry.standardized v ON v.kind = 'name_words' AND v.raw = o.ship_name
     LEFT JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(o.ship_country, '') || '|' || o.ship_phone
-    WHERE mc.id = (SELECT min(m.shop_key) FROM ferry.identity m WHERE m.entity = 'customer' AND m.cluster = e.value)
+    WHERE mc.id = (SELECT min(m.shop_key)
+                   FROM ferry.identity k
+                   JOIN ferry.identity m ON m.entity = 'customer' AND m.legacy_key = k.legacy_key
+                   WHERE k.entity = 'account' AND k.cluster = e.value)
       AND coalesce(o.customer_id, 0) <= 0
 ) g ON true
 CROSS JOIN LATERAL (
@@ -83,6 +86,13 @@ CROSS JOIN LATERAL (
 -- lineage: identity.customer
 SELECT o.id FROM changed c JOIN legacy.orders o ON o.customer_id = c.legacy_key
 UNION
+SELECT o.id
+FROM changed c
+JOIN ferry.identity k ON k.entity = 'account' AND k.legacy_key = c.legacy_key
+JOIN ferry.standardized s ON s.kind = 'email' AND s.value = k.cluster
+JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;
+
+-- lineage: identity.account
 SELECT o.id
 FROM changed c
 JOIN ferry.standardized s ON s.kind = 'email' AND s.value = c.cluster
@@ -97,12 +107,13 @@ UNION
 SELECT o.id
 FROM changed c
 JOIN ferry.identity i ON i.entity = 'customer' AND i.shop_key = c.id
-JOIN ferry.standardized s ON s.kind = 'email' AND s.value = i.cluster
+JOIN ferry.identity k ON k.entity = 'account' AND k.legacy_key = i.legacy_key
+JOIN ferry.standardized s ON s.kind = 'email' AND s.value = k.cluster
 JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;
 
 -- lineage: legacy.customers
 SELECT o.id
 FROM changed c
-JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.id
+JOIN ferry.identity i ON i.entity = 'account' AND i.legacy_key = c.id
 JOIN ferry.standardized s ON s.kind = 'email' AND s.value = i.cluster
 JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;

@@ -41,11 +41,21 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO shop.customer_account (legacy_customer_id, customer_id) VALUES (NEW.legacy_customer_id, NEW.id);
         INSERT INTO ferry.identity (entity, legacy_key, shop_key, cluster)
-        VALUES ('customer', NEW.legacy_customer_id, NEW.id, NEW.email);
+        SELECT e, NEW.legacy_customer_id, NEW.id, NEW.email FROM unnest(ARRAY['account', 'customer']) e;
     ELSIF TG_OP = 'UPDATE' THEN
-        UPDATE ferry.identity SET cluster = NEW.email
-        WHERE entity = 'customer' AND shop_key = NEW.id AND cluster NOT LIKE '#%';
+        -- An account that a decision has joined keeps its own address, and what it would be alone.
+        UPDATE ferry.identity i SET cluster = NEW.email
+        WHERE i.entity = 'customer' AND i.shop_key = NEW.id AND i.cluster NOT LIKE '#%' AND i.cluster = OLD.email;
+        UPDATE ferry.identity i SET cluster = NEW.email
+        WHERE i.entity = 'account' AND i.cluster = OLD.email AND i.legacy_key IN (
+            SELECT a.legacy_customer_id FROM shop.customer_account a WHERE a.customer_id = NEW.id AND a.email IS NULL);
+        UPDATE ferry.identity i SET shop_key = k.shop_key
+        FROM (SELECT shop_key FROM ferry.identity WHERE entity = 'account' AND cluster = NEW.email ORDER BY legacy_key LIMIT 1) k
+        WHERE i.entity = 'account' AND i.cluster = NEW.email AND i.shop_key <> k.shop_key;
     ELSE
+        DELETE FROM ferry.identity i
+        WHERE i.entity = 'account' AND i.legacy_key IN (
+            SELECT c.legacy_key FROM ferry.identity c WHERE c.entity = 'customer' AND c.shop_key = OLD.id);
         DELETE FROM ferry.identity WHERE entity = 'customer' AND shop_key = OLD.id;
     END IF;
     RETURN NULL;

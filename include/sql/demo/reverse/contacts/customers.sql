@@ -9,7 +9,7 @@
 -- still holds what the old value became there, the old value stays.
 WITH account AS (
     SELECT a.key, m.customer_id, c.legacy_customer_id = a.key AS leads, l.id IS NOT NULL AS old,
-           c.email, c.given_name, c.family_name, c.phone, c.status, c.notes, c.registered_at, c.last_seen_at,
+           coalesce(m.email, c.email) AS email, c.given_name, c.family_name, c.phone, c.status, c.notes, c.registered_at, c.last_seen_at,
            r.customer_id IS NOT NULL AS has_password, r.login, r.scheme, r.hash, r.salt,
            b.source_key IS NOT NULL AS has_billing, b.company, b.street, b.postcode, b.city, b.country_code,
            n.evidence AS newsletter
