@@ -14,6 +14,7 @@ class ShopferryPlugin(AirflowPlugin):
     external_views: ClassVar[list[Any]] = [
         {"name": "shopferry", "href": f"{PREFIX}/", "url_route": "shopferry", "nav_top_level": True},
         {"name": "Quality", "href": f"{PREFIX}/quality", "url_route": "quality", "nav_top_level": True},
+        {"name": "Segments", "href": f"{PREFIX}/segments", "url_route": "segments", "nav_top_level": True},
         {"name": "Duplicates", "href": f"{PREFIX}/duplicates", "url_route": "duplicates", "nav_top_level": True},
         {"name": "Requests", "href": f"{PREFIX}/requests", "url_route": "requests", "nav_top_level": True},
     ]

@@ -578,13 +578,13 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
     os.kill(oncall.running_pid("contacts", run, "copy"), signal.SIGKILL)
     oncall.succeeds("contacts", run)
     assert 2 in oncall.tries("contacts", run, "copy")
-    for phase in ("orders", "loyalty"):
+    for phase in ("orders", "loyalty", "insight"):
         oncall.succeeds(phase, oncall.first_run(phase))
     states = "SELECT string_agg(DISTINCT state, ' ') || count(holder) || bool_and(seconds > 0) FROM ferry.phase"
     assert one(shop, states) == "verified0true"
     assert one(shop, "SELECT count(*) FROM ferry.prior_row") == 0
     shown = viewer("GET", "/shopferry/api/status")[1]
-    assert [p["verification"]["differences"] for p in shown["phases"]] == [0, 0, 0]
+    assert [p["verification"]["differences"] for p in shown["phases"]] == [0, 0, 0, 0]
     assert shown["complaints"] == []
     watched = oncall.start("watch_sync")
     oncall.succeeds("watch_sync", watched)

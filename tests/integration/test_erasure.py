@@ -218,3 +218,21 @@ def test_an_old_event_of_a_former_key_or_of_who_had_the_value_before_brings_noth
         assert erasure.erase_noted(moved.legacy, plan, noted) == 1
     left = moved.legacy.execute("SELECT full_name, phone FROM customers WHERE id = 2").fetchall()
     assert left == [("Jan Kotarski", None)]
+
+
+def test_a_number_that_stands_by_chance_in_what_is_kept_stops_no_erasure(moved: Pair) -> None:
+    """A short one that nobody can call is part of a company's tax number on an invoice, and so of the verdict on that."""
+    moved.write(
+        "UPDATE customers SET phone = '526000' WHERE id = 1",
+        "INSERT INTO order_invoices (id, order_id, number, buyer_name, buyer_country, tax_number, total, currency, issued_at) "
+        "VALUES (41, 22, 'F2', 'Kot sp. z o.o.', 'PL', '5260001246', 10, 'PLN', '2020-01-02')",
+    )
+    moved.sync()
+    assert moved.ask("SELECT kind FROM ferry.standardized WHERE raw LIKE '%526000%' ORDER BY 1") == [
+        ("phone",),
+        ("phone_mark",),
+        ("tax_number",),
+    ]
+    for _ in erase(moved, open_erasure(moved)):
+        pass
+    assert moved.ask("SELECT kind FROM ferry.standardized WHERE raw LIKE '%526000%'") == [("tax_number",)]

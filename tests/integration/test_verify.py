@@ -40,7 +40,7 @@ def moved_template(
         "INSERT INTO order_items (id, order_id, name, quantity, unit_price) VALUES (1, 1, 'Kubek', 1, 1)",
     )
     pair.pass_phases()
-    for phase in ("contacts", "orders", "loyalty"):
+    for phase in ("contacts", "orders", "loyalty", "insight"):
         assert pair.verify(phase).clean
     pair.shop.execute("DELETE FROM ferry.kafka_offset")  # the copies have a log of their own
     pair.close()

@@ -170,7 +170,7 @@ def test_an_identity_file_has_no_entity(tmp_path: Path) -> None:
 
 def test_the_demo_route_loads_in_its_order() -> None:
     route = Route.load("demo")
-    assert route.phases == ("contacts", "orders", "loyalty")
+    assert route.phases == ("contacts", "orders", "loyalty", "insight")
     names = [u.name for u in route.units]
     for unit in route.units:
         assert all(names.index(before) < names.index(unit.name) for before in unit.after)

@@ -2,10 +2,11 @@
 
 A case is a folder `<route>/cases/<phase>/<entity>/<case>/`. `legacy.sql` fills the legacy store, `changes.sql` (optional)
 changes it later, `optouts.csv` (optional) is imported, `pairs.csv` (optional) says what is decided of pairs,
-`settings.toml` (optional) gives settings other values from the start, `expected.json` says what must be there in the end. A
-case with changes, opt-outs or decisions runs two ways: `batch`, with them there from the start, and `changes`, with them
-coming after everything was merged, the changes last. Both must end alike, since the same mapping made them. Tables of the
-new shop that no mapping fills have the rows that they have there. The grammar of expected.json is in
+`settings.toml` (optional) gives settings other values from the start, `clock.txt` (optional) has the day that the clock of
+mappings shows, and perhaps a second one to which it is moved, `expected.json` says what must be there in the end. A case with
+changes, opt-outs, decisions or a second day runs two ways: `batch`, with them there from the start, and `changes`, with them
+coming after everything was merged: opt-outs, decisions, changes, day. Both must end alike, since the same mapping made them.
+Tables of the new shop that no mapping fills have the rows that they have there. The grammar of expected.json is in
 docs/reference/route-folder.md.
 """
 
@@ -15,6 +16,7 @@ import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from shopferry.control import installed_settings, phases, schema
 from shopferry.control.pairs import Decision
 from shopferry.control.phases import State
 from shopferry.db import Connection
+from shopferry.engine import clock
 from shopferry.engine.backfill import begin_merge, copy_next, merge_next, plan_copy, resync, standardize
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import ConfigError, MappingError
@@ -99,6 +102,7 @@ def find(folder: Path) -> list[Case]:
     found = []
     for file in sorted(folder.glob("*/*/*/expected.json")):
         later = any((file.parent / name).exists() for name in _LATER)
+        later = later or len(_read_days(file.parent)) > 1
         found += [Case(file.parent, way) for way in (("batch", "changes") if later else ("batch",))]
     return found
 
@@ -144,6 +148,8 @@ def run(stores: Stores, case: Case) -> Outcome:
     folder = case.folder
     _execute(stores.source, folder / "legacy.sql")
     _take_settings(stores.target, folder / "settings.toml")
+    if days := _read_days(folder):
+        clock.put(stores.target, days[-1 if case.way == "batch" else 0])
     if case.way == "batch":
         _import_optouts(stores, folder)
         _decide_pairs(stores, folder, pair_decisions.note)
@@ -154,6 +160,8 @@ def run(stores: Stores, case: Case) -> Outcome:
         _decide_pairs(stores, folder, pair_decisions.decide)
         if _execute(stores.source, folder / "changes.sql", optional=True):
             resync(stores, _WHO)
+        for day in days[1:]:
+            clock.move(stores, day)
     expected = _read_expected(folder / "expected.json")
     entity = _find_entity(stores.route, case)
     stores.target.execute("SET timezone TO 'UTC'")
@@ -209,6 +217,15 @@ def _take_settings(target: Connection, file: Path) -> None:
     for name, value in given.items():
         if not installed_settings.replace(target, name, str(value)):
             raise MappingError(f"{where}:1: no mapping of the route reads a setting {name!r}, or route.toml lacks it")
+
+
+def _read_days(folder: Path) -> list[date]:
+    """Read the days that the case's clock shows, one after the other."""
+    file = folder / "clock.txt"
+    try:
+        return [date.fromisoformat(line) for line in file.read_text().split()] if file.exists() else []
+    except ValueError as error:
+        raise MappingError(f"{'/'.join(file.parts[-4:])}:1: {error}: write a day a line, as 2026-01-31") from None
 
 
 def _import_optouts(stores: Stores, folder: Path) -> None:

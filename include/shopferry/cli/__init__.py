@@ -67,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_sync,
         _add_verification,
         people.add_audits,
+        people.add_segments,
         _add_quarantine,
         people.add_optouts,
         people.add_activations,

@@ -7,7 +7,7 @@ import re
 from datetime import date
 from typing import Any
 
-from shopferry.cli import activation, insight, looks, move, pairs, privacy
+from shopferry.cli import activation, insight, looks, move, pairs, privacy, segments
 from shopferry.cli import requests as request_verbs
 from shopferry.cli.tree import add_group, add_verb, parse_count
 from shopferry.control import optouts, requests
@@ -83,6 +83,17 @@ def add_audits(verbs: Any) -> None:
     counting.add_argument("--who", help="who counts (the account that runs this)")
     add_verb(those, "list", insight.audit_list)
     add_verb(those, "show", insight.audit_show).add_argument("name", help="its file's name without the ending")
+
+
+def add_segments(verbs: Any) -> None:
+    """Add what is derived from the new shop."""
+    those = add_group(verbs, "insight", "Profiles and segments of customers, derived from the new shop.")
+    add_verb(those, "tick", segments.insight_tick).add_argument(
+        "--day", type=date.fromisoformat, metavar="DATE", help="the day to move on to, as 2026-11-29 (today)"
+    )
+    add_verb(those, "segments", segments.insight_segments)
+    add_verb(those, "breaks", segments.insight_breaks)
+    add_verb(those, "hand-over", segments.insight_hand_over).add_argument("file", help="the file to write")
 
 
 def add_activations(verbs: Any) -> None:

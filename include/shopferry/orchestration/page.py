@@ -1,4 +1,4 @@
-"""The pages in Airflow's navigation: `shopferry` with phases, sync and gates at a glance, *Quality*, *Duplicates* and *Requests*.
+"""The pages in Airflow's navigation: `shopferry` at a glance, *Quality*, *Segments*, *Duplicates* and *Requests*.
 
 A plugin's routes are public unless each says otherwise: so a dependency stands on the application, for all of them. Requests
 are for those who may run them.
@@ -16,7 +16,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from shopferry.control.differences import Latest
-from shopferry.orchestration import duplicates_page, quality_page, requests_page
+from shopferry.orchestration import duplicates_page, quality_page, requests_page, segments_page
 from shopferry.orchestration.connections import load_settings
 from shopferry.retry import describe
 from shopferry.route.route import Route
@@ -53,6 +53,10 @@ def build_application() -> FastAPI:
     @app.get("/quality", response_class=HTMLResponse)
     def quality() -> str:
         return quality_page.build()
+
+    @app.get("/segments", response_class=HTMLResponse)
+    def segments() -> str:
+        return segments_page.build()
 
     @app.get("/duplicates", response_class=HTMLResponse)
     def duplicates() -> str:

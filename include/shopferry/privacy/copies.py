@@ -144,6 +144,22 @@ def forget_verdicts(s: Stores, raws: Sequence[tuple[str, str]]) -> int:
     return count
 
 
+def count_orphans(s: Stores, values: Sequence[str]) -> int:
+    """Count the verdicts with one of the values that no row holds: of the others, the rows themselves say whose they are."""
+    held, count = _select_held(s), 0
+    by_kind: dict[str, list[str]] = {}
+    for kind, raw in find_verdicts(s, values):
+        by_kind.setdefault(kind, []).append(raw)
+    for kind, raws in by_kind.items():
+        query = SQL(
+            "SELECT count(DISTINCT r) FROM unnest(%s::text[]) r WHERE r NOT IN (SELECT u.raw FROM ({}) u WHERE u.raw = ANY(%s))"
+        )
+        mine = sorted(set(raws) - _find_told(s, kind, raws))
+        row = s.target.execute(query.format(held.get(kind, _NONE)), (mine, mine)).fetchone()
+        count += int(row[0]) if row else 0
+    return count
+
+
 def find_orphans(s: Stores, most: int) -> Iterator[list[tuple[str, str]]]:
     """Find the verdicts on raw values that no row of the flow's mirror or witnesses holds; yields at most so many at a time.
 

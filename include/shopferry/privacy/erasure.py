@@ -40,6 +40,7 @@ from shopferry.stores import origin
 CONTACT = "contact"  # the kind of values that are searched for
 PATIENCE_S = 60.0
 _KEPT_UNTIL_CLOSED = [("ferry", "request_value")]
+_VERDICTS = ("ferry", "standardized")
 _FOLDERS = ("log", "reports", "exports")
 
 
@@ -353,8 +354,12 @@ def _search(one: Erasure) -> dict[str, Any]:
 
     found: dict[str, int] = {}
     for store in STORES:
-        counts = search.search_store(one.connection(store), values, keeps(store), _KEPT_UNTIL_CLOSED)
+        counts = search.search_store(one.connection(store), values, keeps(store), [*_KEPT_UNTIL_CLOSED, _VERDICTS])
         found |= {f"{store}: {place}": n for place, n in counts.items()}
+    for s in copies.list_flows(one.stores):
+        # What a row still holds stands by chance in it, or the law keeps it, and its verdict must stay as long.
+        if count := copies.count_orphans(s, search.choose(values)):
+            found[f"{s.names[1]}: {'.'.join(_VERDICTS)}"] = count
     found |= search.search_files([data_dir() / folder for folder in _FOLDERS], values)
     if found:
         listed = ", ".join(f"{place} ({n})" for place, n in found.items())

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
 from shopferry import db
-from shopferry.control import gates, routes
+from shopferry.control import gates, routes, segments
 from shopferry.control.gates import Gate
 from shopferry.db import Connection
+from shopferry.engine import clock
 from shopferry.errors import ConfigError
+from shopferry.insight import derived, picture
+from shopferry.insight.picture import Picture
 from shopferry.report import audience, standing, sums
 from shopferry.report.audience import Audience, Rule
 from shopferry.report.standing import DifferenceSegment, Moment, PhaseStanding, Reason, Step
@@ -42,6 +45,7 @@ class Report:
     sums: tuple[Sum, ...]
     audience: tuple[Audience, ...]
     audience_rules: tuple[Rule, ...]
+    segments: Picture | None  # as ticks have counted them; None where none has
     legacy_asked: bool
     waiting: int  # rows in quarantine; one with two reasons counts in both of these
     reasons: tuple[Reason, ...]
@@ -128,6 +132,7 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
                 tuple(answers),
                 audience.answer(shop, addressed.query, route.name) if addressed and addressed.phase in seen else (),
                 addressed.rules if addressed else (),
+                _draw_segments(shop, route, seen),
                 legacy is not None,
                 waiting,
                 standing.count_reasons(shop),
@@ -142,6 +147,15 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
     finally:
         if legacy:
             legacy.close()
+
+
+def _draw_segments(shop: Connection, route: Route, seen: set[str]) -> Picture | None:
+    """Draw the segments as they are now, beside what ticks have booked of the days before."""
+    if not {m.phase for m in route.derived} & seen or not (counted := derived.count(shop, route)):
+        return None
+    day = clock.load(shop)
+    booked = segments.load_since(shop, route.base_name, day - timedelta(days=picture.DAYS))
+    return picture.draw(booked | {day: counted})
 
 
 def _open_legacy(settings: Settings) -> Connection | None:

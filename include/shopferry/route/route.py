@@ -213,6 +213,12 @@ class Route:
                 found[table] = tuple(dict.fromkeys((*found.get(table, ()), *columns)))
         return found
 
+    @property
+    def derived(self) -> tuple[EntityMapping, ...]:
+        """The mappings of phases that read no captured table: what they fill is counted together from the new shop alone."""
+        own = {phase for phase in self.phases if not any(u.tables for u in self.of(phase))}
+        return tuple(m for m in self.mappings if m.phase in own)
+
     def tables_of(self, phase: str) -> tuple[str, ...]:
         """Return the legacy tables that this phase is the first to read."""
         earlier = {t for p in self.phases[: self.phases.index(phase)] for u in self.of(p) for t in u.tables}

@@ -59,6 +59,32 @@ def compare_keys(target: Connection, mapping: EntityMapping, aggregates: Sequenc
         return _compare(target, mapping, SQL("{} = ANY({})").format(Identifier(mapping.scope), keys))[1]
 
 
+def find_stale(target: Connection, mapping: EntityMapping, keys: Composed) -> list[str]:
+    """Find the aggregate keys, among these and all that the target has, of which it holds other rows than the mapping yields."""
+    with target.transaction():
+        target.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        standing = SQL("{} UNION ALL SELECT {} FROM {}").format(keys, Identifier(mapping.scope), target_of(mapping))
+        _affect(target, mapping, standing)
+        target.execute("ANALYZE pg_temp.affected")
+        target.execute(SQL("CREATE TEMP TABLE yielded ON COMMIT DROP AS {}").format(SQL(mapping.body)))
+        target.execute("ANALYZE pg_temp.yielded")
+        yields = list(load_columns(target, "pg_temp.yielded"))
+        names = [n for n in yields if n not in RESERVED]
+        rows = target.execute(
+            SQL(
+                "SELECT DISTINCT coalesce(y.{scope}, t.{scope})::text FROM (SELECT * FROM pg_temp.yielded y WHERE {good}) y "
+                "FULL JOIN {target} t ON {same} WHERE {differ} ORDER BY 1"
+            ).format(
+                scope=Identifier(mapping.scope),
+                good=good_rows(yields),
+                target=target_of(mapping),
+                same=SQL(" AND ").join(SQL("t.{0} = y.{0}").format(Identifier(k)) for k in mapping.key),
+                differ=compose_difference(names, load_casts(target, mapping.entity), "t", "y"),
+            )
+        ).fetchall()
+        return [key for (key,) in rows]
+
+
 def _affect(target: Connection, mapping: EntityMapping, keys: Composed, *, empty: bool = False) -> None:
     target.execute(
         SQL(

@@ -109,6 +109,12 @@ SELECT e.id FROM shop.consent_act e JOIN person p ON p.id = e.customer_id;
 -- name: shop.communication_preference
 SELECT w.customer_id, w.channel FROM shop.communication_preference w JOIN person p ON p.id = w.customer_id;
 
+-- name: shop.customer_profile
+SELECT f.customer_id FROM shop.customer_profile f JOIN person p ON p.id = f.customer_id;
+
+-- name: shop.customer_segment
+SELECT g.customer_id, g.scheme FROM shop.customer_segment g JOIN person p ON p.id = g.customer_id;
+
 -- name: shop.customer_order
 SELECT o.id FROM shop.customer_order o JOIN person p ON p.id = o.customer_id
 UNION

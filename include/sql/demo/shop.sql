@@ -589,3 +589,63 @@ COMMENT ON COLUMN shop.loyalty_redemption.reward IS 'What was given.';
 COMMENT ON COLUMN shop.loyalty_redemption.points IS 'How many points it took.';
 COMMENT ON COLUMN shop.loyalty_redemption.state IS 'Whether it was handed out.';
 COMMENT ON COLUMN shop.loyalty_redemption.redeemed_at IS 'When.';
+
+CREATE TABLE shop.customer_profile (
+    customer_id        bigint PRIMARY KEY CONSTRAINT customer_profile_customer_fk
+                       REFERENCES shop.customer (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    first_order_at     timestamptz,
+    last_order_at      timestamptz,
+    orders             integer NOT NULL,
+    orders_in_year     integer NOT NULL,
+    returned_orders    integer NOT NULL,
+    value_by_currency  jsonb NOT NULL,
+    value_in_year      jsonb NOT NULL,
+    delivery_method    shop.delivery_method,
+    payment_method     shop.payment_method,
+    tier               shop.loyalty_tier,
+    points             integer NOT NULL,
+    points_expiring    integer NOT NULL,
+    points_expire_on   date,
+    reachable_channels shop.contact_channel[] NOT NULL,
+    last_sign_of_life  timestamptz,
+    next_change        date,
+    CONSTRAINT customer_profile_values_are_by_currency
+        CHECK (jsonb_typeof(value_by_currency) = 'object' AND jsonb_typeof(value_in_year) = 'object')
+);
+CREATE INDEX customer_profile_next_change ON shop.customer_profile (next_change);
+COMMENT ON TABLE shop.customer_profile IS 'What is known of a customer, counted together from the other tables, as of the day of the last count. Guests have none.';
+COMMENT ON COLUMN shop.customer_profile.customer_id IS 'Whose.';
+COMMENT ON COLUMN shop.customer_profile.first_order_at IS 'First order that was not cancelled, returned or refunded.';
+COMMENT ON COLUMN shop.customer_profile.last_order_at IS 'Last such order.';
+COMMENT ON COLUMN shop.customer_profile.orders IS 'Such orders.';
+COMMENT ON COLUMN shop.customer_profile.orders_in_year IS 'Such orders of the last twelve months.';
+COMMENT ON COLUMN shop.customer_profile.returned_orders IS 'Orders that were sent back.';
+COMMENT ON COLUMN shop.customer_profile.value_by_currency IS 'What they were worth, by ISO 4217 currency; currencies are never added.';
+COMMENT ON COLUMN shop.customer_profile.value_in_year IS 'The same of the last twelve months.';
+COMMENT ON COLUMN shop.customer_profile.delivery_method IS 'Chosen most often.';
+COMMENT ON COLUMN shop.customer_profile.payment_method IS 'Chosen most often.';
+COMMENT ON COLUMN shop.customer_profile.tier IS 'Best level of the cards; NULL without a card.';
+COMMENT ON COLUMN shop.customer_profile.points IS 'Points on all cards.';
+COMMENT ON COLUMN shop.customer_profile.points_expiring IS 'Points that expire within sixty days, or were to have expired.';
+COMMENT ON COLUMN shop.customer_profile.points_expire_on IS 'The day on which the first of them expire, if none are earned or spent.';
+COMMENT ON COLUMN shop.customer_profile.reachable_channels IS 'By which marketing may reach them.';
+COMMENT ON COLUMN shop.customer_profile.last_sign_of_life IS 'Last sign-in, order, points, or consent given or taken back.';
+COMMENT ON COLUMN shop.customer_profile.next_change IS 'The day on which it, or a segment, is another though nothing happens; NULL: none.';
+
+CREATE TABLE shop.customer_segment (
+    customer_id bigint NOT NULL CONSTRAINT customer_segment_customer_fk
+                REFERENCES shop.customer (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    scheme      text NOT NULL,
+    segment     text NOT NULL,
+    since       date,
+    until       date,
+    PRIMARY KEY (customer_id, scheme),
+    CONSTRAINT customer_segment_scheme_is_known CHECK (scheme IN ('lifecycle', 'rfm', 'tier', 'reachability', 'value'))
+);
+CREATE INDEX customer_segment_segment ON shop.customer_segment (scheme, segment);
+COMMENT ON TABLE shop.customer_segment IS 'In which segment a customer is: one of each scheme.';
+COMMENT ON COLUMN shop.customer_segment.customer_id IS 'Who.';
+COMMENT ON COLUMN shop.customer_segment.scheme IS 'By what they are sorted.';
+COMMENT ON COLUMN shop.customer_segment.segment IS 'Where they belong.';
+COMMENT ON COLUMN shop.customer_segment.since IS 'The last day on which something changed that it is judged by; NULL where no day tells.';
+COMMENT ON COLUMN shop.customer_segment.until IS 'The day on which it changes if nothing else happens; NULL: none.';

@@ -257,6 +257,17 @@ CREATE TABLE IF NOT EXISTS ferry.pair_search (
     passed   jsonb NOT NULL
 );
 
+-- How many customers each segment had, day by day, and what their orders of a year were worth.
+CREATE TABLE IF NOT EXISTS ferry.segment_count (
+    route     text NOT NULL,
+    day       date NOT NULL,
+    scheme    text NOT NULL,
+    segment   text NOT NULL,
+    customers bigint NOT NULL,
+    value     jsonb NOT NULL,                -- by currency
+    PRIMARY KEY (route, day, scheme, segment)
+);
+
 -- Rows that may not enter the shop yet. Replaced whenever their key is merged again.
 CREATE TABLE IF NOT EXISTS ferry.quarantine (
     entity          text NOT NULL,
