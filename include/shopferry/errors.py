@@ -77,6 +77,13 @@ class StackError(ShopferryError):
 
 
 class TransientError(ShopferryError):
-    """Worth another try: the connection broke, a lock timed out, a deadlock was resolved against us."""
+    """Worth another try: the connection broke, a lock timed out, a deadlock was resolved against us.
+
+    `after_s` is how long the other side asks us to wait.
+    """
 
     retriable = True
+
+    def __init__(self, text: str = "", after_s: float = 0.0) -> None:
+        super().__init__(text)
+        self.after_s = after_s

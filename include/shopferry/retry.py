@@ -13,13 +13,15 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from tenacity.nap import sleep_using_event
 from tenacity.stop import stop_when_event_set
 
-from shopferry.errors import ShopferryError
+from shopferry.errors import ShopferryError, TransientError
 
 log = logging.getLogger(__name__)
 # Classes of SQLSTATE whose sentences name objects and settings: features, transactions, roles, names and syntax, resources,
 # states, an operator's doing, the system.
 _ABOUT_NO_ROW = {"0A", "25", "28", "3D", "3F", "42", "53", "54", "55", "57", "58"}
 _ABOUT_ENCODINGS = {"22021", "22P05"}  # they show a character's bytes
+_LONGEST_WAIT_S = 120.0  # for another side that asks for more; then it is tried again, or given up
+_GROWING = wait_random_exponential(multiplier=0.2, max=10)
 Result = TypeVar("Result")
 
 
@@ -60,6 +62,13 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if isinstance(error, ShopferryError) else type(error).__name__
 
 
+def _wait(state: RetryCallState) -> float:
+    """Wait a random time that grows with each try, and as long as the other side has asked for, within reason."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.after_s if isinstance(error, TransientError) else 0.0
+    return max(min(asked, _LONGEST_WAIT_S), _GROWING(state))
+
+
 def retrying(
     work: Callable[[], Result],
     *conns: psycopg.Connection[Any],
@@ -85,7 +94,7 @@ def retrying(
     over = stop_after_delay(give_up_after)
     for attempt in Retrying(
         retry=retry_if_exception(lambda e: is_transient(e) and not any(c.closed for c in conns)),
-        wait=wait_random_exponential(multiplier=0.2, max=10),
+        wait=_wait,
         stop=over | stop_when_event_set(stop) if stop else over,
         sleep=sleep_using_event(stop) if stop else time.sleep,
         before_sleep=report,

@@ -133,6 +133,11 @@ def read_mark_key() -> str:
     return os.environ.get("SHOPFERRY_MARK_KEY") or stack_state().get("mark_key", "")
 
 
+def read_activate_secret() -> str:
+    """Read the secret by which recipients on the web know that a batch is ours: SHOPFERRY_ACTIVATE_SECRET, empty where unset."""
+    return os.environ.get("SHOPFERRY_ACTIVATE_SECRET", "")
+
+
 def find_route() -> str:
     """Return the route's name: SHOPFERRY_ROUTE, the embedded stack's, else `demo`. Raises ConfigError without its folder."""
     route = os.environ.get("SHOPFERRY_ROUTE") or stack_state().get("route") or "demo"

@@ -24,12 +24,15 @@ from own_shop import write_route
 from pair import Pair, read_dsn
 from shopferry import db, stack
 from shopferry.control import rehearsals, requests
+from shopferry.control.activations import Latest
 from shopferry.control.audits import Value
 from shopferry.control.requests import Opening, Request
 from shopferry.cutover.close_out import Keeper
 from shopferry.demo import leaks
 from shopferry.demo import shop as demo_shop
 from shopferry.errors import ConfigError, GateError, TransientError
+from shopferry.insight import activation_file
+from shopferry.insight.push import Receiver
 from shopferry.kafka_security import KafkaSecurity
 from shopferry.rehearsal import note
 from shopferry.route.route import Route
@@ -41,7 +44,8 @@ pytestmark = pytest.mark.airflow
 
 PHASES = Route.load("demo").phases
 SWITCHES = ("cutover", "rollback")
-EVERY = (*PHASES, "watch_sync", "verify", "audit", "keep_clean", "rehearse", "privacy_request", *SWITCHES, "finish")
+DAILY = ("watch_sync", "verify", "audit", "activate", "keep_clean")
+EVERY = (*PHASES, *DAILY, "rehearse", "privacy_request", *SWITCHES, "finish")
 
 
 ALONE = """
@@ -100,7 +104,7 @@ def test_every_dag_says_whose_it_is_and_what_to_do(dags: dict[str, Any], name: s
     assert dag.description
     page = "phase" if name in PHASES else name  # all phases share one runbook
     assert dag.doc_md.endswith((PROJECT / "docs" / "runbooks" / f"{page}.md").read_text())
-    assert dag.max_active_runs == 1
+    assert dag.max_active_runs == (4 if name == "activate" else 1)  # one of its runs may wait for an approval
     assert not dag.catchup
     assert all(t.doc_md for t in dag.tasks if not t.task_id.startswith("approve"))
 
@@ -231,6 +235,62 @@ def test_audits_run_daily_and_after_each_phase(dags: dict[str, Any]) -> None:
     assert {a.name for a in dag.timetable.asset_condition.objects} == {f"{p}_verified" for p in PHASES}
     assert dag.timetable.timetable.expression == "0 5 * * *"
     assert dag.get_task("count").downstream_task_ids == {"tell"}
+
+
+def test_each_activation_is_counted_and_only_a_first_run_asks_for_an_approval(dags: dict[str, Any]) -> None:
+    dag = dags["activate"]
+    names = [a.name for a in activation_file.load(Route.load("demo"))]
+    assert len(names) == 3
+    assert {t.task_id for t in dag.tasks} == {f"{w}_{n}" for w in ("count", "approve", "hand_over") for n in names}
+    assert dag.timetable.expression == "0 6 * * *"
+    for name in names:
+        assert dag.get_task(f"count_{name}").downstream_task_ids == {f"approve_{name}", f"hand_over_{name}"}
+        approve = dag.get_task(f"approve_{name}")
+        assert approve.downstream_task_ids == {f"hand_over_{name}"}
+        assert approve.defaults is None and approve.fail_on_reject, "silence is no answer"
+        assert approve.response_timeout < timedelta(days=1), "an answer that does not come holds up no other recipient"
+        assert dag.get_task(f"hand_over_{name}").trigger_rule == "none_failed_min_one_success"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "hours", "due"),
+    [
+        ("daily at 6", None, True),
+        ("daily at 6", 23, True),  # the run before was late
+        ("daily at 6", 1, False),
+        ("weekly, on Mondays", 24 * 6, False),
+        ("weekly, on Mondays", 24 * 7 - 1, True),
+        ("monthly", 24 * 29, False),
+        ("monthly", 24 * 30, True),
+        ("by hand, before a campaign", None, False),
+        ("by hand, before a campaign", 24 * 900, False),
+    ],
+)
+def test_an_activation_is_due_by_its_days(dags: dict[str, Any], schedule: str, hours: int | None, due: bool) -> None:
+    from shopferry.orchestration import activating
+
+    now = datetime(2026, 3, 20, 6, tzinfo=UTC)
+    one = replace(activation_file.load(Route.load("demo"))[0], schedule=schedule)
+    last = None if hours is None else Latest(one.name, 3, now - timedelta(hours=hours), "test", None, 9)
+    assert activating.is_due(one, last, None, now) is due
+    assert activating.is_due(one, last, one.name, now), "who names it has it run"
+    assert not activating.is_due(one, last, "another", now)
+
+
+def test_a_webhooks_address_and_secret_are_a_connection_of_airflow(
+    dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shopferry.orchestration.connections import load_receiver
+
+    with pytest.raises(ConfigError, match="connection 'activate_crm' is not set"):
+        load_receiver("activate_crm")
+    given: dict[str, Any] = {"conn_type": "http", "password": "s3cret"}
+    monkeypatch.setenv("AIRFLOW_CONN_ACTIVATE_CRM", json.dumps(given))
+    with pytest.raises(ConfigError, match="has no url in its extra"):
+        load_receiver("activate_crm")
+    given["extra"] = {"url": "https://crm.example.com/people"}
+    monkeypatch.setenv("AIRFLOW_CONN_ACTIVATE_CRM", json.dumps(given))
+    assert load_receiver("activate_crm") == Receiver("https://crm.example.com/people", "s3cret")
 
 
 def test_the_page_quality_has_the_worst_first_and_asks_nobody_for_anything(dags: dict[str, Any]) -> None:
@@ -497,6 +557,31 @@ def running(stores: stack.State) -> stack.State:
     return state
 
 
+def _hand_over_through_airflow(oncall: Api, viewer: Api, shop: str) -> None:
+    """Two activations: one is rejected and one approved; the second run of that one asks nobody."""
+    exports, name = data_dir() / "exports", "marketing_email_klaviyo"
+    assert viewer("POST", "/api/v2/dags/activate/dagRuns", {"logical_date": None, "conf": {}})[0] == 403
+    refused = oncall.start("activate", activation="marketing_sms_csv")
+    oncall.answer("activate", refused, "Reject", "approve_marketing_sms_csv")
+    assert oncall.finished("activate", refused) == "failed"
+    first = oncall.start("activate", activation=name)
+    oncall.answer("activate", first, "Approve", f"approve_{name}")
+    oncall.succeeds("activate", first)
+    assert {t: s for t, s in oncall.tasks("activate", first).items() if s != "skipped"} == dict.fromkeys(
+        (f"count_{name}", f"approve_{name}", f"hand_over_{name}"), "success"
+    )
+    assert sorted(f.name for f in exports.iterdir()) == [
+        f"{name}-000001-2-suppressed.csv",
+        f"{name}-000001-3-members.json",
+    ]
+    booked = "SELECT activation || ' ' || approved_by || ' ' || (gained > 10)::text FROM ferry.activation_run"
+    assert one(shop, booked) == f"{name} oncall true", "what was rejected is not booked"
+    again = oncall.start("activate", activation=name)
+    oncall.succeeds("activate", again)
+    assert oncall.tasks("activate", again)[f"approve_{name}"] == "skipped"
+    assert one(shop, "SELECT gained + changed + lost FROM ferry.activation_run ORDER BY id DESC LIMIT 1") == 0
+
+
 def pids() -> dict[str, int]:
     """The processes of the stack's servers that run."""
     return {s.name: s.pid for s in stack.status() if s.pid}
@@ -607,6 +692,7 @@ def test_a_shop_moves_through_the_real_airflow(running: stack.State) -> None:
         assert "points_off_ledger [standard] is error, was good: 100.00 %" in log
         oncall.succeeds("audit", oncall.start("audit"))  # it stays as bad: on-call was told
         conn.execute("UPDATE shop.loyalty_account SET balance = balance - 1")
+    _hand_over_through_airflow(oncall, viewer, shop)
     compared = oncall.start("verify", repair=True)
     oncall.succeeds("verify", compared)
 

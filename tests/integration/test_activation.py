@@ -20,7 +20,7 @@ from shopferry.control import activations, requests
 from shopferry.control.requests import Opening
 from shopferry.engine import marks
 from shopferry.errors import GateError, MappingError, PhaseError
-from shopferry.insight import activation, activation_file, campaigns, handover, permission
+from shopferry.insight import activation, activation_file, campaigns, delivery, handover, permission
 from shopferry.insight.activation import Draft
 from shopferry.insight.selects import Select
 from shopferry.privacy import erasure, optout_files, optouts
@@ -71,10 +71,8 @@ def draw(shop: db.Connection, name: str = KLAVIYO, body: str = "") -> Draft:
 
 def hand(shop: db.Connection, drawn: Draft, folder: Path, approved_by: str | None = "Ada") -> list[Path]:
     asked = permission.load(ROUTE)
-    _, _, files = activation.hand_over(
-        shop, ROUTE, asked, drawn, folder, who="test", why="test", approved_by=approved_by
-    )
-    return files
+    done = delivery.hand_over(shop, ROUTE, asked, drawn, folder, who="test", why="test", approved_by=approved_by)
+    return list(done.files)
 
 
 def in_shop(pair: Pair, *statements: str) -> None:

@@ -23,7 +23,7 @@ from shopferry import db
 from shopferry.control import requests
 from shopferry.db import Connection
 from shopferry.engine import marks
-from shopferry.insight import activation, activation_file, campaigns, permission
+from shopferry.insight import activation, activation_file, campaigns, delivery, permission
 from shopferry.insight.campaigns import Campaign
 from shopferry.insight.selects import Select
 from shopferry.stores import origin
@@ -264,7 +264,7 @@ def run_all(
 def hand(shop: Connection, drawn: activation.Draft, recipient: Recipient, folder: Path) -> None:
     """Hand one draft to its recipient."""
     asked = permission.load(ROUTE)
-    _, _, files = activation.hand_over(shop, ROUTE, asked, drawn, folder, who="test", why="test", approved_by="test")
+    files = delivery.hand_over(shop, ROUTE, asked, drawn, folder, who="test", why="test", approved_by="test").files
     recipient.take(files)
     for file in files:
         file.unlink()

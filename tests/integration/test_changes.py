@@ -45,8 +45,9 @@ def test_a_change_is_merged_where_its_columns_are_read(shop: Pair) -> None:
     assert merged(shop, "UPDATE customers SET last_login = '2024-05-05 10:00'") == {
         "contacts/customer",
         "contacts/inactive",
+        "insight/customer_profile",
     }
-    assert merged(shop, "UPDATE orders SET payment_code = 'BLIK'") == {"orders/payment"}
+    assert merged(shop, "UPDATE orders SET payment_code = 'BLIK'") == {"orders/payment", "insight/customer_profile"}
     assert merged(shop, "UPDATE order_items SET vat_rate = 8 WHERE id = 1") == {"orders/order_line"}
 
 
@@ -54,8 +55,16 @@ def test_what_a_merge_changes_is_merged_where_that_is_read(shop: Pair) -> None:
     """The payment shows the order's total and state, the delivery its state; lines and events ask whether it is there."""
     own = {"orders/customer_order"}
     assert merged(shop, "UPDATE orders SET note = 'Dzień dobry'") == own
-    assert merged(shop, "UPDATE orders SET total = 11") == own | {"orders/payment"}
-    assert merged(shop, "UPDATE orders SET status_code = 'SENT'") == own | {"orders/payment", "orders/delivery"}
+    assert merged(shop, "UPDATE orders SET total = 11") == own | {
+        "orders/payment",
+        "insight/customer_profile",
+        "insight/customer_segment",
+    }
+    assert merged(shop, "UPDATE orders SET status_code = 'SENT'") == own | {
+        "orders/payment",
+        "orders/delivery",
+        "insight/customer_profile",
+    }
     assert shop.one("SELECT state::text FROM shop.delivery") == "under_way"
 
 

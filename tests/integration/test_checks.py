@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable
@@ -455,6 +456,7 @@ def route_with(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Ro
         file = tmp_path / "sql" / "demo" / f"{unit.name}.sql"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text((Path(__file__).parents[2] / "include" / "sql" / "demo" / f"{unit.name}.sql").read_text())
+    shutil.copy(SQL_ROOT / "demo" / "route.toml", tmp_path / "sql" / "demo")
     (tmp_path / "sql" / "demo" / "checks").mkdir()
     (tmp_path / "sql" / "demo" / "checks" / "mine.sql").write_text(text)
     monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path / "sql"))

@@ -30,6 +30,7 @@ PERSONS = 5
 NO_WORDS = {
     "shop.consent.basis",
     "shop.customer.email_key",
+    "shop.customer_segment.scheme",
     "shop.customer_address.country_code",
     "shop.customer_address.postcode",
     "shop.customer_order.guest_email",

@@ -136,7 +136,7 @@ def test_a_shop_that_moved_meets_what_its_tables_tell(moved: Pair) -> None:
 
 
 def test_phases_must_be_verified_and_of_these_mappings(moved: Pair) -> None:
-    assert judging._phases(moved.stores).evidence == "3 of 3 verified"
+    assert judging._phases(moved.stores).evidence == "4 of 4 verified"
     moved.shop.execute("UPDATE ferry.phase SET state = 'in_sync' WHERE phase = 'orders'")
     lacks(judging._phases(moved.stores), "orders is in_sync")
     moved.shop.execute("UPDATE ferry.phase SET state = 'verified'; UPDATE ferry.route SET installed = 'others'")
@@ -166,7 +166,7 @@ def test_each_area_accepts_what_was_moved_since_its_last_verification(
         return acceptance.judge(moved.stores, route_settings.load("demo").cutover)
 
     assert acceptance.judge(moved.stores, Terms()).evidence == "route.toml names no area"
-    lacks(judged(), "contacts: not by customer care; points: not by marketing")
+    lacks(judged(), "contacts: not by customer care; points: not by The marketing team (marketing)")
     assert cli.main(["accept", "orders", "--note", "all", "--who", "Jan"]) == 1
     assert "area 'orders' is none of the route's; they are contacts, points" in capsys.readouterr().err
     for area in ("contacts", "points"):

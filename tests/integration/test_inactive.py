@@ -45,10 +45,12 @@ WHERE greatest(c.created_at, c.last_login) >= %(since)s
               WHERE l.customer_id = c.id AND r.created_at >= %(since)s)
 """
 
+LINES = tuple(s for s in ROUTE.settings if s.name != INACTIVE_SINCE)  # between segments
+
 
 def decide(pair: Pair, since: str) -> None:
     """Have somebody decide it: what `phase init` does after route.toml was changed."""
-    route = replace(pair.route, settings=(Setting(INACTIVE_SINCE, since),))
+    route = replace(pair.route, settings=(*LINES, Setting(INACTIVE_SINCE, since)))
     installation.install(pair.legacy, pair.shop, route)
     changed_settings.merge_readers(pair.stores)
 
@@ -160,7 +162,7 @@ def test_who_comes_back_in_the_new_shop_is_one_person_after_a_rollback(pair: Pai
 
 def test_a_process_that_dies_between_a_decision_and_its_merge_leaves_nothing_behind(filled: Pair) -> None:
     filled.pass_phases()
-    installed_settings.store(filled.shop, {INACTIVE_SINCE: (SINCE, False)})
+    installed_settings.store(filled.shop, {s.name: (s.value, False) for s in LINES} | {INACTIVE_SINCE: (SINCE, False)})
     assert installed_settings.list_unmerged(filled.shop) == [INACTIVE_SINCE]
     filled.write("UPDATE customers SET last_login = last_login")
     filled.sync()
@@ -174,9 +176,9 @@ def test_the_day_of_route_toml_is_what_mappings_read(tmp_path: Path) -> None:
     shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo")
     said = (tmp_path / "demo" / "route.toml").read_text()
     (tmp_path / "demo" / "route.toml").write_text(said + decided)
-    assert Route.load("demo", tmp_path).settings == (Setting(INACTIVE_SINCE, SINCE),)
-    assert Route.load("demo_reverse", tmp_path).settings == ()
-    assert ROUTE.settings == (Setting(INACTIVE_SINCE, ""),)
+    assert Route.load("demo", tmp_path).settings == (*LINES, Setting(INACTIVE_SINCE, SINCE))
+    assert Route.load("demo_reverse", tmp_path).settings == LINES
+    assert ROUTE.settings == (*LINES, Setting(INACTIVE_SINCE, ""))
     (tmp_path / "demo" / "contacts" / "inactive.sql").write_text(
         "-- entity: clean.inactive\n-- key: account_id\n-- scope: account_id\n-- source: legacy.customers(id)\n"
         "SELECT c.id AS account_id, '{}'::text[] AS problems\nFROM affected a "

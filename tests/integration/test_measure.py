@@ -31,7 +31,7 @@ def measured(pair: Pair, kafka: str = NOBODY) -> measure.SyncHealth:
 def test_before_the_first_phase_there_is_nothing_to_watch(pair: Pair) -> None:
     health = measured(pair)
     assert not health.begun and not health.away
-    assert [p.state for p in health.phases] == ["new"] * 3
+    assert [p.state for p in health.phases] == ["new"] * 4
 
 
 def test_what_was_applied_is_counted_with_its_bytes_and_position(pair: Pair) -> None:

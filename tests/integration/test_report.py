@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from shopferry.control import phases
 from shopferry.demo import leaks
 from shopferry.errors import ConfigError, MappingError
 from shopferry.report import build, charts, rendering, standing, sums
-from shopferry.settings import Settings
+from shopferry.settings import SQL_ROOT, Settings
 from test_verify import damage
 
 
@@ -229,6 +230,41 @@ def test_a_legacy_store_that_is_gone_leaves_its_columns_empty(moved: Pair) -> No
     assert not report.legacy_asked and report.unbalanced == ()
     assert all(x.legacy is None for s in report.sums for x in s.lines)
     assert "could not be asked" in rendering.as_html(report)
+
+
+def test_who_has_which_role_and_the_stage_it_is_stand_in_it(
+    moved: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    routes = shutil.copytree(SQL_ROOT, tmp_path / "sql")
+    today = datetime.now(UTC).date()
+    with (routes / "demo" / "route.toml").open("a") as file:
+        file.write(
+            f'\n[cutover.acceptance]\npoints = "platform"\n[[stage]]\nname = "the <last> week"\nfrom = {today}\n'
+        )
+        file.write(f'until = {today + timedelta(days=1)}\nwho = "owner"\ntold = ["the shops"]\n')
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(routes))
+    settings = settings_of(moved)
+    report = build(settings)
+    assert ("platform", "The platform team") in report.roles
+    assert report.areas == (("points", "The platform team (platform)"),)
+    assert report.stage_now.startswith("now the <last> week")
+    page = rendering.as_html(report)
+    assert (
+        "Now the &lt;last&gt; week" in page and "the shops" in page and "<td>The platform team (platform)</td>" in page
+    )
+    out = io.StringIO()
+    rendering.show(report, Console(file=out, width=160))
+    assert "stage: now the <last> week" in out.getvalue()
+    assert json.loads(json.dumps(rendering.as_json(report)))["stages"][0]["name"] == "the <last> week"
+    for name, value in (
+        ("LEGACY_DSN", settings.source_dsn),
+        ("SHOP_DSN", settings.target_dsn),
+        ("KAFKA", "127.0.0.1:1"),
+    ):
+        monkeypatch.setenv(f"SHOPFERRY_{name}", value)
+    cli.main(["status"])
+    shown = capsys.readouterr().out
+    assert "stage       now the <last> week" in shown and "areas       points The platform team (platform)" in shown
 
 
 def test_no_person_is_in_it_and_nothing_is_changed(moved: Pair) -> None:

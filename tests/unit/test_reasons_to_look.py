@@ -38,7 +38,7 @@ SILENT = {
         "gates",
         "cutover",
     ),
-    *("rollback", "finish", "activate list", "campaign list", "campaign preview"),
+    *("drill", "rollback", "finish", "activate list", "campaign list", "campaign preview"),
     *("audit run", "audit list", "audit show"),
     *("pair find", "pair decide", "pair undo"),
 }

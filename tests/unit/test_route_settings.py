@@ -227,3 +227,56 @@ def test_periods_have_defaults_and_a_route_writes_what_it_decides_otherwise(tmp_
 def test_a_period_that_is_none_is_refused_with_its_key(tmp_path: Path, line: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         read(tmp_path, WHO + f"[retention]\n{line}\n")
+
+
+PEOPLE = WHO + '[people]\ncare = "Anna"\nplatform = "Jan"\n'
+STAGE = '[[stage]]\nname = "{}"\nfrom = {}\nuntil = {}\nwho = "{}"\n'
+TRAINING = STAGE.format("training", "2026-11-02", "2026-11-20", "care") + 'told = ["platform", "the shops"]\n'
+CUTOVER = STAGE.format("cutover", "2026-11-28", "2026-11-29", "platform")
+
+
+def test_people_and_stages_are_told_with_their_names(tmp_path: Path) -> None:
+    accepted = '[cutover.acceptance]\ncontacts = "care"\npoints = "the marketing team"\n'
+    given = read(tmp_path, PEOPLE + accepted + TRAINING + CUTOVER)
+    training, cutover = given.people.stages
+    assert str(training) == "training, 2026-11-02 to 2026-11-20: Anna (care); told: Jan (platform), the shops"
+    assert given.cutover.acceptance == {"contacts": "Anna (care)", "points": "the marketing team"}
+    assert given.people.tell_stage(date(2026, 11, 20)).startswith("now training")
+    assert given.people.tell_stage(date(2026, 11, 21)) == f"none now; next {cutover}"
+    assert "cutover, was over on 2026-11-29" in given.people.tell_stage(date(2026, 12, 1))
+    assert given.tell_people(datetime(2026, 11, 28, tzinfo=UTC)) == {
+        "stage": "now cutover, 2026-11-28 to 2026-11-29: Jan (platform)",
+        "people": "care Anna, platform Jan",
+        "areas": "contacts Anna (care), points the marketing team",
+    }
+
+
+def test_today_is_the_day_where_the_cutover_is(tmp_path: Path) -> None:
+    late = datetime(2026, 11, 27, 23, 30, tzinfo=UTC)
+    window = '[cutover.window]\nearliest = 01:00:00\nlatest = 04:00:00\nzone = "Europe/Warsaw"\n'
+    assert read(tmp_path, PEOPLE + CUTOVER).tell_people(late)["stage"].startswith("none now")
+    assert read(tmp_path, PEOPLE + window + CUTOVER).tell_people(late)["stage"].startswith("now cutover")
+
+
+def test_a_route_without_people_tells_nothing_of_them(tmp_path: Path) -> None:
+    assert read(tmp_path, WHO).tell_people(datetime.now(UTC)) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (WHO + '[people]\nboss = "x"\n', "unknown key 'people.boss', known are owner, dpo, marketing"),
+        (WHO + "[people]\ncare = 3\n", "people.care is missing or no text"),
+        (WHO + CUTOVER, r"stage\[1\].who: \[people\] names no 'platform'.*they are none: write them"),
+        (PEOPLE + STAGE.format("a", "2026-11-02", "2026-11-03", "dpo"), "names no 'dpo'.*they are care, platform"),
+        (PEOPLE + STAGE.format("a", "2026-11-02", "2026-11-01", "care"), r"stage\[1\].until: stage 'a' ends before it"),
+        (PEOPLE + CUTOVER + TRAINING, r"stage\[2\].from: stage 'training' begins on 2026-11-02, and stage 'cutover'"),
+        (PEOPLE + TRAINING + TRAINING, r"stage\[2\].name: 'training' stands there twice"),
+        (PEOPLE + STAGE.format("a", '"monday"', "2026-11-03", "care"), r"stage\[1\].from: write a day without"),
+        (PEOPLE + TRAINING.replace("told", "telling"), r"unknown key 'stage\[1\].telling'"),
+        (PEOPLE + '[stage]\nname = "x"\n', r"begin each with `\[\[stage\]\]`"),
+    ],
+)
+def test_people_and_stages_that_are_wrong_are_named(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        read(tmp_path, text)

@@ -258,3 +258,11 @@ def test_a_phase_whose_turn_it_is_is_called_due() -> None:
     assert due.startswith("orders ") and "unpause or start DAG orders" in due
     working = (replace(phases[0], state="merging"), *phases[1:])
     assert not [line for line in screen.render(replace(WELL, phases=working), []) if "due: " in line]
+
+
+def test_who_has_which_role_stands_below_the_rest() -> None:
+    told = {"stage": "now cutover, 2026-11-28 to 2026-11-29: Jan (platform)", "people": "platform Jan"}
+    assert screen.render(replace(WELL, people=told), [])[-2:] == [
+        "stage       now cutover, 2026-11-28 to 2026-11-29: Jan (platform)",
+        "people      platform Jan",
+    ]

@@ -89,7 +89,8 @@ def estimate(
         mine = [_measure_size(legacy, t, phase, hours) for t in route.tables_of(phase) if t in full]
         sizes += mine
         copy_s = sum(_time_copy(legacy, kept.get(m.table, full[m.table]), m.rows) for m in mine)
-        phases.append(_expect_phase(shop, route, phase, mine, copy_s))
+        # What reads the new shop alone is taken for as much as the largest table.
+        phases.append(_expect_phase(shop, route, phase, mine or sorted(sizes, key=lambda m: m.rows)[-1:], copy_s))
     wal = float(read_value(legacy, "SELECT wal_bytes FROM pg_stat_wal") or 0)
     wal_hours = float(read_value(legacy, "SELECT extract(epoch FROM now() - stats_reset) / 3600 FROM pg_stat_wal") or 0)
     per_hour = wal / wal_hours if wal_hours >= YOUNG_H else None

@@ -12,7 +12,7 @@ from shopferry.errors import ShopferryError
 from shopferry.insight import activation_file, audits, campaigns, pair_files, permission
 from shopferry.privacy import consents
 from shopferry.rehearsal import sample
-from shopferry.report import audience, sums
+from shopferry.report import audience, evaluation, sums
 from shopferry.route import losses, mapping_file, personal, settings, signed_off
 from shopferry.route.route import NO_MAPPINGS, Route, find_folder
 from shopferry.settings import routes_dir
@@ -48,6 +48,7 @@ def load(name: str) -> tuple[Route | None, list[Finding]]:
         "checks": lambda: checks.load(route),
         "report": lambda: sums.load(route),
         audience.FILE: lambda: audience.load(route),
+        evaluation.FILE: lambda: evaluation.load(route),
         settings.FILE: lambda: settings.load(name),
     }
     if (routes_dir() / name / permission.FILE).exists():

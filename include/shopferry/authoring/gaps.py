@@ -195,7 +195,7 @@ def find_undecided(shop: Connection, route: Route, back: Planned, folder: Path) 
     where = f"{route.name}/reverse/{losses.FILE}"
     read = {(f"{t.within}.{t.name}", c) for t in back.kept.values() for c in t.names}
     settled = losses.load_decisions(back.route)
-    columns = decided.list_columns(shop, route.shop_tables)
+    columns = decided.list_columns(shop, route.carried_tables)
     for table, left in groupby(decided.find_undecided(columns, read, settled), key=lambda c: c[0]):
         yield Finding(
             where,

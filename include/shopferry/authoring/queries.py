@@ -27,11 +27,12 @@ from shopferry.insight import (
     pair_files,
     pair_search,
     permission,
+    segments,
     selects,
 )
 from shopferry.privacy import consents
 from shopferry.rehearsal import sample
-from shopferry.report import audience, sums
+from shopferry.report import audience, evaluation, sums
 from shopferry.route.identifiers import shorten_name
 from shopferry.route.route import Route, find_folder
 from shopferry.verify import checks
@@ -87,6 +88,9 @@ def _list_plain(legacy: Connection, shop: Connection, route: Route) -> Iterator[
     with suppress(MappingError):
         if asked := audience.load(route):
             yield shop, _Query(Path(route.name, audience.FILE), asked.query, "", audience.COLUMNS)
+    with suppress(MappingError):
+        if asked_after := evaluation.load(route):
+            yield shop, _Query(Path(route.name, evaluation.FILE), asked_after, "", evaluation.COLUMNS)
 
 
 def _judge_consents(shop: Connection, route: Route, asked: consents.Questions) -> Iterator[Finding]:
@@ -115,6 +119,7 @@ def _judge_activations(shop: Connection, route: Route) -> Iterator[Finding]:
                 partial(selects.require_columns, shop, q, permission.YIELDS[name]) for name, q in asked.queries.items()
             ]
             judged += [partial(activation.find_columns, shop, a) for a in activation_file.load(route)]
+            judged += [partial(segments.require_table, shop, route.shop_schema, a) for a in activation_file.load(route)]
             judged += [
                 partial(selects.require_columns, shop, c.select, campaigns.COLUMNS) for c in campaigns.load(route)
             ]

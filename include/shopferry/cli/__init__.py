@@ -104,6 +104,10 @@ def _add_embedded(verbs: Any) -> None:
     )
     show_all.add_argument("--exit", action="store_true", help="stop the stack at the end")
     show_all.add_argument("--report", help="where the report of the generated shop goes (demo-report.json)")
+    evening = add_verb(verbs, "drill", embedded.drill)
+    evening.add_argument("--faults", type=parse_count, default=3, help="how many faults are drawn, of ten (3)")
+    evening.add_argument("--seed", type=int, help="the same seed draws the same faults (by chance)")
+    evening.add_argument("--auto", action="store_true", help="play it by the book, to watch or to try the drill itself")
     fill = add_verb(verbs, "seed", embedded.seed)
     fill.add_argument("--customers", type=parse_count, default=20_000, help="size of the shop (20000)")
     fill.add_argument("--seed", type=int, default=7, help="the same seed gives the same shop (7)")
@@ -159,8 +163,12 @@ def _add_reports(verbs: Any) -> None:
     )
     trial.add_argument("--who", help="who holds it (the account that runs this)")
 
-    add_verb(verbs, "report", check.report).add_argument(
-        "--html", metavar="FILE", help="write the report as one HTML page as well"
+    reporting = add_verb(verbs, "report", check.report)
+    reporting.add_argument("--html", metavar="FILE", help="write the report as one HTML page as well")
+    reporting.add_argument(
+        "--evaluation",
+        action="store_true",
+        help="after the cutover, usually in thirty days: what became of people, requests, quarantine and quality since",
     )
 
 

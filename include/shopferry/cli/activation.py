@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from shopferry import db, shapes
 from shopferry.cli import looks
 from shopferry.cli.output import name_who, show
 from shopferry.control import activations
-from shopferry.insight import activation, activation_file, campaigns, permission
+from shopferry.insight import activation, activation_file, campaigns, delivery, permission
 from shopferry.insight.activation import Draft
 from shopferry.insight.formats import as_text
+from shopferry.insight.push import Receiver
 from shopferry.route.route import Route
-from shopferry.settings import Settings
+from shopferry.settings import Settings, read_activate_secret
 
 _SHOWN = 5  # rows of a preview
 
@@ -71,33 +73,43 @@ def activate_preview(args: argparse.Namespace) -> int:
 
 
 def activate_run(args: argparse.Namespace) -> int:
-    """Hand over what has changed since the last run as files: leavers, who may never be written to, members, in this order."""
+    """Hand over what has changed since the last run, as files or by POST: leavers, who may never be written to, members, in this
+    order."""
     settings = Settings.load()
     route = Route.load(settings.route)
     one = activation_file.find(activation_file.load(route), args.name)
     questions = permission.load(route)
     with db.connect(settings.target_dsn, "activation") as shop:
         drawn = activation.draw(shop, route, questions, one)
-        final, run, files = activation.hand_over(
+        done = delivery.hand_over(
             shop,
             route,
             questions,
             drawn,
-            Path(args.to),
+            _read_receiver(args.to),
             who=name_who(args),
             why=args.why,
             approved_by=args.approve,
         )
-    told = _count(final) | {"withheld": run.withheld, "files": [str(f) for f in files]}
+    final, run = done.final, done.run
+    told: dict[str, Any] = _count(final) | {"withheld": run.withheld, "files": [str(f) for f in done.files]}
+    told |= {"refused": done.refused, "stuck": done.stuck}
     if args.json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
         return 0
     print(f"{one.name} to {one.recipient}: {final.told}")
     if run.withheld:
         print(f"{run.withheld} people were left out, since they may be written to no more since the run was drawn")
-    for file in files:
+    for line in done.told:
+        print(line)
+    for file in done.files:
         print(file)
     return 0
+
+
+def _read_receiver(to: str) -> Path | Receiver:
+    """Read where to hand over: a folder, or an address on the web with the secret from the environment."""
+    return Receiver(to, read_activate_secret()) if re.match(r"https?://", to) else Path(to)
 
 
 def campaign_list(args: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from shopferry.control import differences, quarantine
 from shopferry.engine import pair
 from shopferry.errors import PhaseError
 from shopferry.route.route import Route
-from shopferry.settings import Settings
+from shopferry.settings import Settings, data_dir
 
 
 def status(args: argparse.Namespace) -> int:
@@ -65,6 +65,8 @@ def report(args: argparse.Namespace) -> int:
     from shopferry import pages
     from shopferry.report import build, rendering
 
+    if args.evaluation:
+        return _evaluate(args)
     made = build(Settings.load())
     if args.html:
         pages.write(rendering.as_html(made), Path(args.html))
@@ -75,6 +77,23 @@ def report(args: argparse.Namespace) -> int:
 
         rendering.show(made, Console(width=None if sys.stdout.isatty() else 120, highlight=False))
     return 1 if made.open_differences or made.unbalanced else 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from shopferry import pages
+    from shopferry.report import evaluation, rendering
+    from shopferry.report import evaluation_rendering as shown
+
+    made = evaluation.build(Settings.load(), data_dir() / rendering.FOLDER)
+    if args.html:
+        pages.write(shown.as_html(made), Path(args.html))
+    if args.json:
+        print(json.dumps(shown.as_json(made), indent=2, ensure_ascii=False))
+    else:
+        from rich.console import Console
+
+        shown.show(made, Console(width=None if sys.stdout.isatty() else 120, highlight=False))
+    return 0
 
 
 def verify(args: argparse.Namespace) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
+import random
 import sys
 from pathlib import Path
 
+from shopferry import signals
 from shopferry.cli.output import show
 from shopferry.errors import ConfigError
 from shopferry.settings import Settings
@@ -56,6 +59,34 @@ def demo(args: argparse.Namespace) -> int:
         leave_up=not args.exit,
         report_to=Path(args.report or "demo-report.json"),
     )
+
+
+def drill(args: argparse.Namespace) -> int:
+    """Play the evening of a cutover on a stack of its own, with faults drawn by chance: find each, mend it, get a score. Exit 1
+    when one was given up, or the shop was not cut over."""
+    from rich.console import Console
+
+    from shopferry.demo.drill import debrief, evening
+    from shopferry.demo.drill.players import Book, Person
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def read(prompt: str) -> str:
+        print(prompt, end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError
+        return line
+
+    signals.exit_on_signals()
+    seed = random.randrange(1_000_000) if args.seed is None else args.seed  # noqa: S311
+    made = evening.run(Book() if args.auto else Person(read), seed=seed, count=args.faults, say=say)
+    if args.json:
+        print(json.dumps(debrief.as_json(made), indent=2, ensure_ascii=False))
+    else:
+        debrief.show(made, Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False))
+    return 0 if made.passed else 1
 
 
 def seed(args: argparse.Namespace) -> int:

@@ -113,8 +113,14 @@ def add_activations(verbs: Any) -> None:
     )
     for made in (shown, handed, counted, written):
         made.add_argument("name", help="its file's name without the ending")
-    for made in (handed, written):
-        made.add_argument("--to", required=True, metavar="FOLDER", help="where the files go; made where it is missing")
+    handed.add_argument(
+        "--to",
+        required=True,
+        metavar="FOLDER|URL",
+        help="where the files go, made where it is missing; for destination webhook also an https:// address "
+        "(secret: SHOPFERRY_ACTIVATE_SECRET)",
+    )
+    written.add_argument("--to", required=True, metavar="FOLDER", help="where the files go; made where it is missing")
     for made in (shown, handed, written):
         looks.add_why(made, always=True)
 

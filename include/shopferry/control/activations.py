@@ -20,7 +20,7 @@ FROZEN = ("restriction", "erasure")
 
 @dataclass(frozen=True)
 class Member:
-    """One customer with one address, as a recipient has them; `state` is in, out or failed."""
+    """One customer with one address, as a recipient has them; `state` is in, out, refused or failed."""
 
     customer_id: str
     mark: str
@@ -94,19 +94,35 @@ def begin(conn: Connection, run: Run, members: Iterable[Member]) -> int:
     return int(row[0])
 
 
-def end(conn: Connection, run: Run, number: int, leavers: Iterable[tuple[str, str]]) -> None:
-    """Book that a run is handed over, and that the recipient was told to let these go, each a customer with a mark."""
-    gone = list(leavers)
-    given = {
+def book_answer(conn: Connection, run: Run, number: int, state: str, members: Iterable[tuple[str, str]]) -> None:
+    """Book that the recipient has taken (`in`) or refused (`refused`) members of a run that is under way."""
+    conn.execute(_Q["answered"], _name_keys(run, number, members) | {"state": state})
+
+
+def let_go(conn: Connection, run: Run, number: int, leavers: Iterable[tuple[str, str]]) -> None:
+    """Book that the recipient was told to let these go, each a customer with a mark."""
+    conn.execute(_Q["let_go"], _name_keys(run, number, leavers))
+
+
+def book_all_taken(conn: Connection, number: int) -> None:
+    """Book that all whom a run has announced are with the recipient."""
+    conn.execute(_Q["hand_over"], {"run": number})
+
+
+def end(conn: Connection, number: int, withheld: int) -> None:
+    """Book that a run is handed over; so many more were withheld while it was."""
+    conn.execute(_Q["end"], {"run": number, "withheld": withheld})
+
+
+def _name_keys(run: Run, number: int, keys: Iterable[tuple[str, str]]) -> dict[str, object]:
+    named = list(keys)
+    return {
         "route": run.route,
         "activation": run.activation,
         "run": number,
-        "customers": [customer for customer, _ in gone],
-        "marks": [mark for _, mark in gone],
+        "customers": [customer for customer, _ in named],
+        "marks": [mark for _, mark in named],
     }
-    conn.execute(_Q["hand_over"], given)
-    conn.execute(_Q["let_go"], given)
-    conn.execute(_Q["end"], given)
 
 
 def load_latest(conn: Connection, route: str) -> dict[str, Latest]:

@@ -40,7 +40,7 @@ def judge_covered(s: Stores) -> Gate:
     read = {(f"{t.within}.{t.name}", c) for t in mirror.load(s.source).values() for c in t.names}
     if not read:
         return Gate(name, False, "it is not installed, so nobody knows what it reads", "run `shopferry arm`")
-    settled, tables = load_decisions(back), s.route.shop_tables
+    settled, tables = load_decisions(back), s.route.carried_tables
     left = [f"{table}.{column}" for table, column in find_undecided(list_columns(s.target, tables), read, settled)]
     if left:
         return Gate(
@@ -50,7 +50,7 @@ def judge_covered(s: Stores) -> Gate:
             f"have a mapping back read them, then `shopferry arm`; or say in reverse/{FILE} what becomes of them",
         )
     whole = {d.table for d in settled if d.column == "*"}
-    others = [t for t in _beside(s.target, tables) if t not in whole]
+    others = [t for t in _beside(s.target, s.route.shop_tables) if t not in whole]
     told = f"; of tables that neither direction knows all stays in the new shop: {_listed(others)}" if others else ""
     return Gate(name, True, f"every column of {len(tables)} tables is read or decided{told}", "")
 

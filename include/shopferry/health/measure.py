@@ -23,7 +23,7 @@ from shopferry.control.offsets import Consumer, Partition, Position
 from shopferry.control.phases import State
 from shopferry.db import Connection
 from shopferry.engine import backfill, mirror
-from shopferry.errors import ShopferryError
+from shopferry.errors import ConfigError, ShopferryError
 from shopferry.retry import describe
 from shopferry.route import settings as route_settings
 from shopferry.route.route import Route
@@ -114,6 +114,7 @@ class SyncHealth:
     overlong: tuple[str, ...] = ()  # what waits there longer than route.toml says, one clause each
     standby: bool = False  # has to run though its store is closed: by it the open one's way to this one is made sure
     unfenced: tuple[str, ...] = ()  # tables of the store that is closed, which take writes all the same
+    people: Mapping[str, str] = field(default_factory=dict)  # the stage it is, who has which role, who accepts what
     other: SyncHealth | None = None  # after a cutover: the flow that led there
 
     @property
@@ -149,8 +150,16 @@ def measure(settings: Settings) -> SyncHealth:
     """
     health = _measure_flow(settings)
     if health.standby:
-        return replace(_measure_flow(settings.reversed), other=health)
-    return health
+        health = replace(_measure_flow(settings.reversed), other=health)
+    return replace(health, people=_tell_people(settings.route))
+
+
+def _tell_people(route: str) -> dict[str, str]:
+    """Tell who has which role; a route.toml that is wrong keeps the sync from being watched no more than a missing one."""
+    try:
+        return route_settings.load(route).tell_people(datetime.now(UTC))
+    except ConfigError as error:
+        return {"people": str(error)}
 
 
 def _measure_flow(settings: Settings) -> SyncHealth:

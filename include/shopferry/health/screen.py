@@ -30,7 +30,12 @@ def render(
     if "shop" in health.away:
         return above + (list(_render_slot(health, width)) if health.slot else [])
     above += _render_phases(health)
-    below = [*_render_stream(health, width), *_render_quarantine(health, width), *_render_other(health.other, width)]
+    below = [
+        *_render_stream(health, width),
+        *_render_quarantine(health, width),
+        *_render_other(health.other, width),
+        *_render_people(health, width),
+    ]
     waits = _render_topics(health, _HEIGHT - len(above) - len(below)) if health.watched else []
     return [line.rstrip() if len(line) <= width else line[: width - 1] + "…" for line in [*above, *waits, *below]]
 
@@ -173,6 +178,11 @@ def _render_other(health: SyncHealth | None, width: int) -> Iterator[str]:
         f"consumer seen {_render_age(seen[0].age_s)}" if seen else "consumer never seen",
     ]
     yield from _wrap(f"{'kept up':{_LABEL}}{', '.join(parts)}", width, " " * _LABEL)
+
+
+def _render_people(health: SyncHealth, width: int) -> Iterator[str]:
+    for label, text in health.people.items():
+        yield from _wrap(f"{label:{_LABEL}}{text}", width, " " * _LABEL)
 
 
 def _wrap(text: str, width: int, indent: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""Hand a recipient what has changed since it was told last: leavers first, then who comes in or has changed.
+"""Draw what an activation would hand a recipient now: who comes in, who has changed, who leaves. Nothing here writes.
 
-What a run holds is frozen when it is drawn. Whether each of its people may still be written to is asked once more when it is
-handed over. Nothing here may write to the shop; what was handed over is booked by keys and keyed marks.
+What a draft says is frozen. Whether each of its people may still be written to is asked once more when it is handed over
+(`delivery`).
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cached_property
-from pathlib import Path
 
-from shopferry.control import activations, locks, looks, mark_key, optouts, phases, routes
-from shopferry.control.activations import Member, Run
+from psycopg.sql import SQL
+
+from shopferry.control import activations, phases, routes
+from shopferry.control.activations import Member
 from shopferry.control.phases import State
 from shopferry.db import Connection
 from shopferry.engine import marks
-from shopferry.errors import GateError, PhaseError
-from shopferry.insight import handover, permission, selects, suppression
+from shopferry.errors import PhaseError
+from shopferry.insight import permission, segments, selects, suppression
 from shopferry.insight.activation_file import Activation
 from shopferry.insight.formats import Row, Sheet, Value
 from shopferry.insight.permission import Permission, Questions
 from shopferry.insight.selects import NUMBER
 from shopferry.insight.suppression import Key
-from shopferry.route import settings as route_settings
 from shopferry.route.route import Route
 
 _FILLED = {State.IN_SYNC, State.VERIFIED, State.CUT_OVER}
@@ -62,8 +62,21 @@ class Draft:
 
     @cached_property
     def gained(self) -> list[Key]:
-        """Those whom the recipient does not have, or perhaps not: a run that was to hand them over was broken off."""
-        return [k for k in self.present if k not in self.members or self.members[k].state != "in"]
+        """Those whom the recipient does not have, or perhaps not: a run that was to hand them over was broken off.
+
+        Who was refused comes again once what is said of them has changed.
+        """
+        return [
+            k
+            for k in self.present
+            if k not in self.refused and (k not in self.members or self.members[k].state != "in")
+        ]
+
+    @cached_property
+    def refused(self) -> set[Key]:
+        """Those whom the recipient does not take, as they still are."""
+        had = {k: m for k, m in self.members.items() if m.state == "refused"}
+        return {k for k in self.present if k in had and had[k].row_hash == self.hashes[k]}
 
     @cached_property
     def changed(self) -> list[Key]:
@@ -96,7 +109,7 @@ class Draft:
         """Who would come and go, in one clause."""
         return (
             f"{len(self.gained)} people come in, {len(self.changed)} have changed, {len(self.lost)} leave; "
-            f"the recipient then has {len(self.present)}"
+            f"the recipient then has {len(self.present) - len(self.refused)}"
         )
 
 
@@ -107,12 +120,15 @@ def draw(shop: Connection, route: Route, asked: Questions, activation: Activatio
     shop is being filled.
     """
     require_ready(shop, route)
+    schema = route.shop_schema
     with selects.at_one_moment(shop):
+        segments.require_known(shop, schema, activation)
         columns = find_columns(shop, activation)
         allowed = permission.ask(shop, route, asked, activation.purpose, activation.channel)
-        read = selects.read(
-            shop, activation.select, columns, asked.filter_allowed(activation.purpose, activation.channel)
-        )
+        meant = asked.filter_allowed(activation.purpose, activation.channel)
+        if activation.segment:
+            meant += SQL(" AND ") + segments.compose_within(schema, activation.segment)
+        read = selects.read(shop, activation.select, columns, meant)
         selects.require_once(activation.select, read)
         rows = dict(_make_rows(activation, columns, allowed, read))
         members = activations.load_members(shop, route.base_name, activation.name)
@@ -172,6 +188,13 @@ def _make_plain(value: object) -> Value:
     return str(value)
 
 
+def is_filled(shop: Connection, route: Route) -> bool:
+    """Tell whether some phase has filled the new shop: before, there is nobody to be written to. Works before `phase init`."""
+    if not routes.is_installed(shop):
+        return False
+    return any(State(p.state) in _FILLED for p in phases.load_all(shop, route.base_name))
+
+
 def require_ready(shop: Connection, route: Route) -> None:
     """Raise PhaseError where nobody can say who may be written to: before a phase is through, and while one is copied.
 
@@ -183,90 +206,3 @@ def require_ready(shop: Connection, route: Route) -> None:
         raise PhaseError(f"phase {moving[0]} is {states[moving[0]]}: refusals may be missing, wait until it is in sync")
     if not _FILLED & set(states.values()):
         raise PhaseError("no phase has filled the new shop: there is nobody to be written to")
-
-
-def require_fresh(shop: Connection, route: Route) -> None:
-    """Raise GateError where a list of opt-outs that route.toml names is older than a day and not waived by name.
-
-    After the cutover nothing is imported any more: then the tools write their opt-outs into the new shop.
-    """
-    if routes.find_active(shop, route.base_name) != "legacy":
-        return
-    terms = route_settings.load(route.base_name).cutover
-    late, _ = optouts.judge_ages(shop, route.base_name, terms.optout_sources, terms.optout_waived_by)
-    if late:
-        raise GateError(
-            f"nothing is handed over: {'; '.join(late)}. Who has opted out since would be written to: `shopferry optout "
-            f"import` a new export, no older than {optouts.MOST_HOURS} h"
-        )
-
-
-def hand_over(
-    shop: Connection,
-    route: Route,
-    asked: Questions,
-    drawn: Draft,
-    folder: Path,
-    *,
-    who: str,
-    why: str,
-    approved_by: str | None,
-) -> tuple[Draft, Run, list[Path]]:
-    """Hand a draft over as files in a folder, and book it; returns what was handed over, and the files in their order.
-
-    Who may no more be written to since it was drawn is left out, and leaves if the recipient has them. A run that is broken
-    off is done again by the next. Raises GateError without fresh opt-outs, PhaseError without an approval of the first run,
-    and while another session hands over the same.
-    """
-    activation = drawn.activation
-    if not locks.try_activation(shop, route.base_name, activation.name):
-        raise PhaseError(f"activation {activation.name} is handed over by somebody else now")
-    require_fresh(shop, route)
-    final = look_again(shop, route, asked, drawn)
-    if final.first and not approved_by:
-        raise PhaseError(
-            f"this is the first run of {activation.name} to {activation.recipient}: {final.told}. Somebody has to approve "
-            "it: run it again with --approve NAME"
-        )
-    staying = {customer for customer, _ in final.present}
-    parcel = handover.pack(shop, activation, final.sheet, _list_rows(final), final.lost, final.suppressed, staying)
-    run = Run(
-        route.base_name,
-        activation.name,
-        activation.destination,
-        activation.recipient,
-        final.sheet.columns,
-        who,
-        approved_by,
-        gained=len(final.gained),
-        changed=len(final.changed),
-        lost=len(final.lost),
-        suppressed=len(final.suppressed),
-        withheld=len(drawn.present.keys() - final.present.keys()),
-    )
-    sent = [
-        Member(customer, mark, final.hashes[customer, mark], "failed")
-        for customer, mark in (*final.gained, *final.changed)
-    ]
-    with shop.transaction():
-        mark_key.record(shop, marks.require_same(shop))
-        number = activations.begin(shop, run, sent)
-        looks.book(shop, route.base_name, who, "activate run", why, {"ferry.activation_run": [str(number)]})
-    files = handover.write(parcel, folder, f"{activation.name}-{number:06}")
-    with shop.transaction():
-        activations.end(shop, run, number, final.gone)
-    return final, run, files
-
-
-def look_again(shop: Connection, route: Route, asked: Questions, drawn: Draft) -> Draft:
-    """Ask once more who of a draft may be written to; what each row says stays as it was drawn."""
-    activation = drawn.activation
-    with selects.at_one_moment(shop):
-        allowed = permission.ask(shop, route, asked, activation.purpose, activation.channel)
-        members = activations.load_members(shop, route.base_name, activation.name)
-    had = {(m.customer_id, m.mark): m for m in members}
-    return Draft(activation, drawn.sheet, drawn.rows, drawn.hashes, allowed, had)
-
-
-def _list_rows(final: Draft) -> list[Row]:
-    return [final.present[key] for key in (*final.gained, *final.changed)]

@@ -21,8 +21,20 @@ from shopferry.settings import routes_dir
 
 FOLDER = "activate"
 _WORDS = ("destination", "purpose", "channel", "recipient", "owner", "schedule")
+_SEGMENT = "segment"  # may be left out
+BY_HAND = "by hand"
+DAYS = {"daily": 1, "weekly": 7, "monthly": 30}  # between two runs, by the schedule's first word
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment of one scheme, and the line that names it."""
+
+    scheme: str
+    name: str
+    line: int
 
 
 @dataclass(frozen=True)
@@ -35,8 +47,14 @@ class Activation:
     channel: str
     recipient: str
     owner: str
-    schedule: str  # in words
+    schedule: str  # in words, of which the first is one of DAYS or they are BY_HAND
     select: Select
+    segment: Segment | None = None  # whose customers alone are told of; None: of all
+
+    @property
+    def days(self) -> int | None:
+        """How many days lie between two runs; None where people start each."""
+        return DAYS.get(self.schedule.split()[0].rstrip(",;"))
 
     @property
     def format(self) -> Format:
@@ -62,7 +80,7 @@ def find(loaded: tuple[Activation, ...], name: str) -> Activation:
 
 
 def _read(file: Path, root: Path, purposes: Collection[str]) -> Activation:
-    text = read_headed(file, root, _WORDS)
+    text = read_headed(file, root, _WORDS, (_SEGMENT,))
     said = {word: text.first(word) for word in _WORDS}
     form = FORMATS.get(said["destination"].value)
     if form is None:
@@ -70,8 +88,23 @@ def _read(file: Path, root: Path, purposes: Collection[str]) -> Activation:
         raise text.error(header.line, f"destination {header.value!r} is none of {', '.join(FORMATS)}")
     require_one_of(text, "purpose", purposes)
     require_one_of(text, "channel", form.channels, f" that {form.name} serves")
+    schedule = said["schedule"]
+    if not (schedule.value.startswith(BY_HAND) or schedule.value.split()[0].rstrip(",;") in DAYS):
+        raise text.error(
+            schedule.line, f"schedule {schedule.value!r} begins with none of {', '.join(DAYS)} and `{BY_HAND}`"
+        )
     values = {word: header.value for word, header in said.items()}
-    return Activation(file.stem, select=Select(text.where, text.body.line, text.body.text), **values)
+    select = Select(text.where, text.body.line, text.body.text)
+    return Activation(file.stem, select=select, segment=_read_segment(text), **values)
+
+
+def _read_segment(text: HeadedFile) -> Segment | None:
+    for header in text.all(_SEGMENT):
+        scheme, slash, name = header.value.partition("/")
+        if not (scheme.strip() and slash and name.strip()):
+            raise text.error(header.line, f"segment {header.value!r} is none: write it as `scheme/name`")
+        return Segment(scheme.strip(), name.strip(), header.line)
+    return None
 
 
 def require_one_of(text: HeadedFile, word: str, known: Collection[str], which: str = "") -> None:
@@ -81,14 +114,17 @@ def require_one_of(text: HeadedFile, word: str, known: Collection[str], which: s
         raise text.error(header.line, f"{word} {header.value!r} is none of those{which}: {', '.join(known)}")
 
 
-def read_headed(file: Path, root: Path, words: Collection[str]) -> HeadedFile:
-    """Read a file of one SELECT in which each of these header words stands once. Raises MappingError with file and line."""
+def read_headed(file: Path, root: Path, words: Collection[str], also: Collection[str] = ()) -> HeadedFile:
+    """Read a file of one SELECT in which each of these header words stands once, and those of `also` at most once.
+
+    Raises MappingError with file and line.
+    """
     text = headed.read(file, file.relative_to(root), None)
     if not _NAME.fullmatch(file.stem):
         raise text.error(1, f"{file.stem!r} is no name for it: small letters, digits and _")
     for header in text.headers:
-        if header.word not in words:
-            raise text.error(header.line, f"header {header.word!r} is none of {', '.join(words)}")
+        if header.word not in (*words, *also):
+            raise text.error(header.line, f"header {header.word!r} is none of {', '.join((*words, *also))}")
         if header is not text.all(header.word)[0]:
             raise text.error(header.line, f"header {header.word!r} stands here twice")
         if not header.value:

@@ -1,4 +1,4 @@
-"""The destinations of activations, and what their files look like: Mailchimp, Brevo, Klaviyo, HubSpot, CSV and JSON lines.
+"""The destinations of activations, and what their files look like: Mailchimp, Brevo, Klaviyo, HubSpot, CSV, JSON lines, webhook.
 
 Each takes three files: members to be imported, leavers to be taken out first, and suppressions, which its lists must never
 hold. Where a tool takes hashes, nobody's address is in the last two.
@@ -61,6 +61,7 @@ class Format:
     most_bytes: int = 100_000_000  # of a file
     filled: tuple[str, ...] = ()  # columns that we fill
     hashed: bool = False  # leavers and suppressions are SHA-256 of addresses
+    pushed: bool = False  # it has an address on the web, to which batches are posted
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -95,7 +96,7 @@ class Format:
         key = "sha256" if self.hashed else self.address.get(channel)
         if key is None:
             return write_csv((self.number,), [(one.customer_id,) for one in leavers], self.delimiter)
-        lines = [(_hash(one.address) if self.hashed else one.address or "", one.customer_id) for one in leavers]
+        lines = [(hash_address(one.address) if self.hashed else one.address or "", one.customer_id) for one in leavers]
         return write_csv((key, self.number), lines, self.delimiter)
 
 
@@ -147,11 +148,12 @@ def _encode_klaviyo(form: Format, sheet: Sheet, rows: Sequence[Row]) -> Iterator
 
 
 def _encode_lines(form: Format, sheet: Sheet, rows: Sequence[Row]) -> Iterator[bytes]:
-    lines = [
-        {form.number: row.customer_id} | dict(zip(sheet.columns, row.fields, strict=True)) | {"basis": row.basis}
-        for row in rows
-    ]
-    yield "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
+    yield "".join(json.dumps(make_object(form, sheet, row), ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def make_object(form: Format, sheet: Sheet, row: Row) -> dict[str, Value]:
+    """Make one person's row an object: the customer's number, the columns, and on which basis they may be written to."""
+    return {form.number: row.customer_id, **dict(zip(sheet.columns, row.fields, strict=True)), "basis": row.basis}
 
 
 def _cut(sizes: Sequence[int], form: Format) -> Iterator[tuple[int, int]]:
@@ -165,7 +167,8 @@ def _cut(sizes: Sequence[int], form: Format) -> Iterator[tuple[int, int]]:
     yield start, len(sizes)
 
 
-def _hash(address: str | None) -> str:
+def hash_address(address: str | None) -> str:
+    """Return the SHA-256 of an address, as recipients that take hashes know it; empty without one."""
     return hashlib.sha256(address.encode()).hexdigest() if address else ""
 
 
@@ -203,5 +206,6 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format("csv", _PLAIN, "customer_id", "csv", _encode_csv, hashed=True),
         Format("jsonl", _PLAIN, "customer_id", "jsonl", _encode_lines, hashed=True),
+        Format("webhook", _PLAIN, "customer_id", "jsonl", _encode_lines, hashed=True, pushed=True),
     )
 }

@@ -36,16 +36,15 @@ def pack(
 ) -> Parcel:
     """Pack the files of one run. Without leavers and members there is the list of suppressions alone.
 
-    `staying` are the customers whom the recipient has after it: a suppression that could name one of them by the number
-    alone would take out the address of now. The leavers' file has named the old one.
+    `staying` are the customers whom the recipient has after it.
     """
     form, channel = activation.format, activation.channel
     files: list[tuple[str, bytes]] = []
     if lost:
         files.append(("1-leavers.csv", form.write_leavers(channel, suppression.list_leavers(shop, dict(lost)))))
-    listed = suppression.list_leavers(shop, dict(suppressed))
-    listed = [one for one in listed if one.address or one.customer_id not in staying]
-    files.append(("2-suppressed.csv", form.write_leavers(channel, listed)))
+    files.append(
+        ("2-suppressed.csv", form.write_leavers(channel, suppression.list_suppressed(shop, suppressed, staying)))
+    )
     parts = form.write_members(sheet, rows)
     for number, content in enumerate(parts, 1):
         part = f"-{number}" if len(parts) > 1 else ""

@@ -6,7 +6,7 @@ before: nobody's address is handed over to say that it may not be used.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from shopferry.control import activations
 from shopferry.db import Connection
@@ -44,3 +44,12 @@ def list_leavers(shop: Connection, found: dict[Key, str | None]) -> list[Leaver]
     lost = [mark for (_, mark), address in found.items() if mark and not address]
     verdicts = activations.find_addresses(shop, lost) if lost else {}
     return [Leaver(customer, address or verdicts.get(mark)) for (customer, mark), address in found.items()]
+
+
+def list_suppressed(shop: Connection, found: Mapping[Key, str | None], staying: Collection[str]) -> list[Leaver]:
+    """List whom the recipient's lists must never hold.
+
+    `staying` are the customers whom the recipient has after the run: a suppression that could name one of them by the number
+    alone would take out the address of now. That they leave with the old one was told before.
+    """
+    return [one for one in list_leavers(shop, dict(found)) if one.address or one.customer_id not in staying]

@@ -1,4 +1,4 @@
-"""The stores as Airflow knows them: connections `legacy_db`, `shop_db` and `kafka`."""
+"""The stores and recipients as Airflow knows them: connections `legacy_db`, `shop_db`, `kafka`, and one of each webhook."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 from psycopg.conninfo import make_conninfo
 
 from shopferry.errors import ConfigError
+from shopferry.insight.push import Receiver
 from shopferry.kafka_security import KafkaSecurity
 from shopferry.settings import Settings, read_announcing, read_own_commands, require_route
 
@@ -79,6 +80,23 @@ def _read_brokers() -> tuple[str, KafkaSecurity]:
     if not found.host:
         raise ConfigError("Airflow connection 'kafka' has neither a host nor bootstrap.servers in its extra")
     return f"{found.host}:{found.port or 9092}", security
+
+
+def load_receiver(name: str) -> Receiver:
+    """Load a recipient's address on the web from the connection of that name: `url` in its extra, the secret as password.
+
+    Raises ConfigError naming the connection that is missing or says too little.
+    """
+    try:
+        found = Connection.get(name)
+    except (AirflowNotFoundException, AirflowRuntimeError):
+        raise _make_missing(name) from None
+    url = str(found.extra_dejson.get("url", ""))
+    if not url:
+        raise ConfigError(
+            f"Airflow connection {name!r} has no url in its extra: the address to which batches are posted"
+        )
+    return Receiver(url, found.password or "")
 
 
 def _make_missing(name: str) -> ConfigError:

@@ -25,6 +25,7 @@ from shopferry.route.route import Route
 log = logging.getLogger(__name__)
 LEGACY_POOL, SHOP_POOL = "legacy_load", "shop_load"
 _OTHER_DAGS = {
+    "activate",
     "audit",
     "cutover",
     "finish",

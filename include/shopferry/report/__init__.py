@@ -21,6 +21,7 @@ from shopferry.report.audience import Audience, Rule
 from shopferry.report.standing import DifferenceSegment, Moment, PhaseStanding, Reason, Step
 from shopferry.report.sums import Sum
 from shopferry.route import settings as route_settings
+from shopferry.route.people import Stage
 from shopferry.route.route import Route
 from shopferry.route.settings import Responsible
 from shopferry.settings import Settings
@@ -40,6 +41,10 @@ class Report:
     active: str
     active_since: datetime | None
     responsible: Responsible
+    roles: tuple[tuple[str, str], ...]  # role, name
+    areas: tuple[tuple[str, str], ...]  # area, who accepts what was moved of it
+    stages: tuple[Stage, ...]
+    stage_now: str  # empty where the route has none
     inactive: str  # who decided since when an account must have shown signs of life; empty where all are carried
     phases: tuple[PhaseStanding, ...]
     sums: tuple[Sum, ...]
@@ -127,6 +132,10 @@ def build(settings: Settings, occasion: str = "by hand") -> Report:
                 active,
                 stands.changed_at if stands and steps else None,
                 said.responsible,
+                tuple(said.people.roles.items()),
+                tuple(said.cutover.acceptance.items()),
+                said.people.stages,
+                said.people.tell_stage(said.find_today(datetime.now(UTC))),
                 said.retention.tell_inactive(),
                 phases,
                 tuple(answers),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def publish(settings: Settings, occasion: str) -> Path:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return the report as plain values; keys may be added, none renamed or removed."""
-    plain: dict[str, Any] = _make_plain(asdict(report))
+    plain: dict[str, Any] = make_plain(asdict(report))
     return plain | {
         "totals": {n: report.total(n) for n in ("legacy_rows", "migrated", "quarantined", "left_out", "unaccounted")},
         "open_differences": report.open_differences,
@@ -112,6 +113,10 @@ def show(report: Report, console: Console) -> None:
         console.print(Text(f"{what}: {who}, {when:%Y-%m-%d %H:%M:%S} UTC"))
     for line in report.next:
         console.print(Text(f"→ {line}"))
+    if report.stage_now:
+        console.print(Text(f"stage: {report.stage_now}"))
+    for what, who in (*report.roles, *report.areas):
+        console.print(Text(f"{what}: {who}"))
     if report.responsible.owner:
         console.print(Text(f"ask {report.responsible.owner}, {report.responsible.contact}"))
 
@@ -120,11 +125,13 @@ def _render_number(value: Decimal) -> str:
     return f"{value:,.0f}" if value == value.to_integral_value() else f"{value:,.2f}"
 
 
-def _make_plain(value: Any) -> Any:
+def make_plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _make_plain(v) for k, v in value.items()}
+        return {k: make_plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_make_plain(v) for v in value]
+        return [make_plain(v) for v in value]
     if isinstance(value, Decimal):
         return float(value)
-    return value.isoformat(timespec="seconds") if hasattr(value, "isoformat") else value
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    return value.isoformat() if isinstance(value, date) else value

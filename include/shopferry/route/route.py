@@ -219,6 +219,11 @@ class Route:
         own = {phase for phase in self.phases if not any(u.tables for u in self.of(phase))}
         return tuple(m for m in self.mappings if m.phase in own)
 
+    @property
+    def carried_tables(self) -> list[str]:
+        """The new shop's tables whose rows a rollback must carry back: of what is derived nothing is lost."""
+        return sorted(set(self.shop_tables) - {m.entity for m in self.derived})
+
     def tables_of(self, phase: str) -> tuple[str, ...]:
         """Return the legacy tables that this phase is the first to read."""
         earlier = {t for p in self.phases[: self.phases.index(phase)] for u in self.of(p) for t in u.tables}

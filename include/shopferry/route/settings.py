@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from shopferry.errors import ConfigError
+from shopferry.route import people
+from shopferry.route.people import People
+from shopferry.route.toml_table import Table
 from shopferry.settings import routes_dir
 
 FILE = "route.toml"
 INACTIVE_SINCE = "inactive_since"  # under [retention], and as mappings read it in ferry.setting
 STORES = ("legacy", "shop")
-_ENDLESS = 1e9
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,20 @@ class RouteSettings:
     shop_schema: str = "shop"  # where the new shop has its tables
     settings: tuple[Setting, ...] = ()  # of the installation, for mappings and functions
     retention: Retention = field(default_factory=Retention)
+    people: People = field(default_factory=People)
+
+    def find_today(self, now: datetime) -> date:
+        """Find the day it is where the cutover has its window; in UTC where it has none."""
+        return now.astimezone(ZoneInfo(self.cutover.window.zone) if self.cutover.window else UTC).date()
+
+    def tell_people(self, now: datetime) -> dict[str, str]:
+        """Tell people which stage it is, who has which role, and who accepts which area; only what the route says."""
+        told = {
+            "stage": self.people.tell_stage(self.find_today(now)),
+            "people": ", ".join(f"{role} {name}" for role, name in self.people.roles.items()),
+            "areas": ", ".join(f"{area} {who}" for area, who in self.cutover.acceptance.items()),
+        }
+        return {label: text for label, text in told.items() if text}
 
 
 def load(route: str, root: Path | None = None) -> RouteSettings:
@@ -170,31 +185,42 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f'{where} is no TOML: {error}; it wants `owner = "…"` and `contact = "…"`') from None
-    top = _Table(where, "", found)
-    top.require_known("owner", "contact", "way_back_days", "shop_schema", "settings", "cutover", "optout", "retention")
+    top = Table(where, "", found)
+    top.require_known(
+        "owner",
+        "contact",
+        "way_back_days",
+        "shop_schema",
+        "settings",
+        "cutover",
+        "optout",
+        "retention",
+        people.ROLES_TABLE,
+        people.STAGES_TABLE,
+    )
+    known = people.read(top)
     return RouteSettings(
         Responsible(top.read_text("owner"), top.read_text("contact")),
-        _read_terms(top.read_table("cutover"), top.read_table("optout")),
+        _read_terms(top.read_table("cutover"), top.read_table("optout"), known),
         top.read_number("way_back_days", RouteSettings.way_back_days, 0),
         top.read_text("shop_schema") if "shop_schema" in top.held else RouteSettings.shop_schema,
         tuple(_read_setting(top.read_table("settings"), name) for name in top.read_table("settings").held),
         _read_retention(top.read_table("retention")),
+        known,
     )
 
 
-def _read_retention(given: _Table) -> Retention:
+def _read_retention(given: Table) -> Retention:
     periods = ("topics", "backups", "reports", "exports", "quarantine", "staff_names")
     given.require_known(*periods, INACTIVE_SINCE, "inactive_decided_by", "legacy_until")
-    until = given.held.get("legacy_until")
-    if until is not None and (not isinstance(until, date) or isinstance(until, datetime)):
-        raise given.make_error("legacy_until", "write a day without quotation marks, as `legacy_until = 2027-06-30`")
+    until = given.read_day("legacy_until") if "legacy_until" in given.held else None
     days = {period: given.read_number(period, getattr(Retention, period), 1) for period in periods}
     since = _read_inactive_since(given)
     who = given.read_text("inactive_decided_by") if since else ""
     return Retention(**days, legacy_until=until, inactive_since=since, inactive_decided_by=who)
 
 
-def _read_inactive_since(given: _Table) -> date | None:
+def _read_inactive_since(given: Table) -> date | None:
     """Read the day, which lies in the past and is decided by a name; None where neither is there."""
     since = given.held.get(INACTIVE_SINCE)
     if since is None:
@@ -214,7 +240,7 @@ def _read_inactive_since(given: _Table) -> date | None:
     return since
 
 
-def _read_setting(given: _Table, name: str) -> Setting:
+def _read_setting(given: Table, name: str) -> Setting:
     if name == INACTIVE_SINCE:
         raise given.make_error(name, "it stands under [retention], with inactive_decided_by")
     value = given.held[name]
@@ -227,7 +253,7 @@ def _read_setting(given: _Table, name: str) -> Setting:
     return Setting(name, **{word: kept.read_text(word) for word in kept.held})
 
 
-def _read_terms(given: _Table, optout: _Table) -> Terms:
+def _read_terms(given: Table, optout: Table, known: People) -> Terms:
     optout.require_known("sources", "waived_by")
     sources = optout.read_texts("sources")
     waived = optout.read_table("waived_by")
@@ -262,12 +288,12 @@ def _read_terms(given: _Table, optout: _Table) -> Terms:
         way_back_quarantine=_read_allowances(given, "way_back_quarantine"),
         optout_sources=sources,
         pairs_left_by=given.read_text("pairs_left_by") if "pairs_left_by" in given.held else None,
-        acceptance={area: areas.read_text(area) for area in areas.held},
+        acceptance={area: known.name(areas.read_text(area)) for area in areas.held},
         optout_waived_by={source: waived.read_text(source) for source in waived.held},
     )
 
 
-def _read_allowances(given: _Table, key: str) -> dict[str, Allowance]:
+def _read_allowances(given: Table, key: str) -> dict[str, Allowance]:
     allowed: dict[str, Allowance] = {}
     for entry in given.read_tables(key):
         entry.require_known("reason", "rows", "who")
@@ -278,7 +304,7 @@ def _read_allowances(given: _Table, key: str) -> dict[str, Allowance]:
     return allowed
 
 
-def _read_window(given: _Table) -> Window:
+def _read_window(given: Table) -> Window:
     given.require_known("earliest", "latest", "zone")
     zone = given.read_text("zone", 'the time zone these times are of, as `zone = "Europe/Warsaw"`')
     try:
@@ -306,70 +332,3 @@ def _read_window(given: _Table) -> Window:
     if first == last or (isinstance(first, datetime) and isinstance(last, datetime) and first > last):
         raise given.make_error("latest", "the window is never open: latest must come after earliest")
     return Window(first, last, zone)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """One table of the file: its path in there and what it holds."""
-
-    where: str
-    path: str
-    held: Mapping[str, Any]
-
-    def make_error(self, key: str, what: str) -> ConfigError:
-        """Make the error that a key is wrong; without a key, the table."""
-        return ConfigError(f"{self.where}: {self._name(key)}: {what}")
-
-    def _name(self, key: str) -> str:
-        return ".".join(part for part in (self.path, key) if part)
-
-    def require_known(self, *known: str) -> None:
-        """Refuse every key that is none of these."""
-        for key in self.held:
-            if key not in known:
-                listed = f"{', '.join(known[:-1])} and {known[-1]}"
-                raise ConfigError(f"{self.where}: unknown key {self._name(key)!r}, known are {listed}")
-
-    def read_text(self, key: str, wants: str = "") -> str:
-        """Read a text that must be there."""
-        value = self.held.get(key)
-        if not isinstance(value, str) or not value.strip():
-            raise ConfigError(
-                f"{self.where}: {self._name(key)} is missing or no text: write " + (wants or f'`{key} = "…"`')
-            )
-        return value.strip()
-
-    def read_texts(self, key: str) -> tuple[str, ...]:
-        """Read a list of texts, each once; empty where there is none."""
-        value = self.held.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
-            raise self.make_error(key, f'it is a list of texts: write `{key} = ["…", "…"]`')
-        if twice := [v for n, v in enumerate(value) if v in value[:n]]:
-            raise self.make_error(key, f"{twice[0]!r} stands there twice: leave one")
-        return tuple(value)
-
-    def read_number(
-        self, key: str, default: float | None, least: float, most: float = _ENDLESS, *, whole: bool = False
-    ) -> float:
-        """Read a number between two others; one without a default must be there."""
-        value = self.held.get(key, default)
-        right = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-        if not right or not least <= float(value) <= most:
-            kind = "a whole number" if whole else "a number"
-            bounds = f"of {least:g} or more" if most == _ENDLESS else f"from {least:g} to {most:g}"
-            raise self.make_error(key, f"write {kind} {bounds}, as `{key} = {least if default is None else default:g}`")
-        return float(value)
-
-    def read_table(self, key: str) -> _Table:
-        """Read a table within, empty where there is none."""
-        value = self.held.get(key, {})
-        if not isinstance(value, dict):
-            raise self.make_error(key, f"it is a table: write it as `[{self._name(key)}]`, its keys below")
-        return _Table(self.where, self._name(key), value)
-
-    def read_tables(self, key: str) -> list[_Table]:
-        """Read the tables of a list."""
-        value = self.held.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
-            raise self.make_error(key, f"it is a list of tables: begin each with `[[{self._name(key)}]]`")
-        return [_Table(self.where, f"{self._name(key)}[{number}]", v) for number, v in enumerate(value, 1)]

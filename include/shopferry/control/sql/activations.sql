@@ -21,6 +21,13 @@ SET row_hash = excluded.row_hash, state = 'failed', run = excluded.run, sent_at 
 -- All that the run has announced is with the recipient.
 UPDATE ferry.activation_member SET state = 'in', sent_at = clock_timestamp() WHERE run = %(run)s AND state = 'failed';
 
+-- name: answered
+-- What the recipient has answered of these members of the run: it has them, or does not take them.
+UPDATE ferry.activation_member m SET state = %(state)s, sent_at = clock_timestamp()
+FROM unnest(%(customers)s::text[], %(marks)s::text[]) AS g (customer_id, mark)
+WHERE m.run = %(run)s AND m.route = %(route)s AND m.activation = %(activation)s AND m.customer_id = g.customer_id
+  AND m.mark = g.mark;
+
 -- name: let_go
 -- The recipient was told that these must go.
 UPDATE ferry.activation_member m SET state = 'out', sent_at = clock_timestamp(), run = %(run)s
@@ -28,13 +35,13 @@ FROM unnest(%(customers)s::text[], %(marks)s::text[]) AS g (customer_id, mark)
 WHERE m.route = %(route)s AND m.activation = %(activation)s AND m.customer_id = g.customer_id AND m.mark = g.mark;
 
 -- name: end
-UPDATE ferry.activation_run SET handed_over = clock_timestamp() WHERE id = %(run)s;
+UPDATE ferry.activation_run SET handed_over = clock_timestamp(), withheld = withheld + %(withheld)s WHERE id = %(run)s;
 
 -- name: latest
 -- The newest run of each activation that was handed over, and how many the recipient has now.
 SELECT DISTINCT ON (r.activation) r.activation, r.id, r.handed_over, r.who, r.approved_by,
        (SELECT count(*) FROM ferry.activation_member m
-        WHERE m.route = r.route AND m.activation = r.activation AND m.state <> 'out') AS members
+        WHERE m.route = r.route AND m.activation = r.activation AND m.state NOT IN ('out', 'refused')) AS members
 FROM ferry.activation_run r
 WHERE r.route = %(route)s AND r.handed_over IS NOT NULL
 ORDER BY r.activation, r.id DESC;

@@ -586,6 +586,7 @@ CREATE TABLE IF NOT EXISTS ferry.activation_member (
     state       text NOT NULL CONSTRAINT activation_member_state_is_known CHECK (state IN (
         'in',                                    -- the recipient has them
         'out',                                   -- the recipient was told to let them go
+        'refused',                               -- the recipient was handed them, and does not take them as they are
         'failed')),                              -- a run was broken off: nobody knows, so they are handed over again, or let go
     first_sent  timestamptz NOT NULL DEFAULT clock_timestamp(),
     sent_at     timestamptz NOT NULL DEFAULT clock_timestamp(),  -- when the recipient was last told of them

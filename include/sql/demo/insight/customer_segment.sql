@@ -16,7 +16,7 @@ WITH today AS (
     FROM ferry.setting s CROSS JOIN LATERAL regexp_split_to_table(s.value, ',') x (part)
     WHERE s.name = 'segment_value'
 ), person AS (
-    SELECT p.*,
+    SELECT p.customer_id, p.orders, p.orders_in_year, p.value_by_currency, p.value_in_year, p.tier, p.reachable_channels,
            (p.first_order_at AT TIME ZONE 'Europe/Warsaw')::date AS first_on,
            (p.last_order_at AT TIME ZONE 'Europe/Warsaw')::date AS last_on
     FROM affected a JOIN shop.customer_profile p ON p.customer_id = a.key
