@@ -44,7 +44,7 @@ pytestmark = pytest.mark.airflow
 
 PHASES = Route.load("demo").phases
 SWITCHES = ("cutover", "rollback")
-DAILY = ("watch_sync", "verify", "audit", "activate", "keep_clean")
+DAILY = ("watch_sync", "verify", "audit", "tick", "activate", "keep_clean")
 EVERY = (*PHASES, *DAILY, "rehearse", "privacy_request", *SWITCHES, "finish")
 
 
