@@ -134,7 +134,7 @@ def test_the_routes_own_terms_count_up_to_the_last_moment(
 
     closed = (
         '[cutover]\nfree_disk_gib = 1000000\nway_back_losses_accepted_by = "test"\n'
-        '[cutover.window]\nlatest = 2020-01-01T00:00:00\nzone = "UTC"\n'
+        'pairs_left_by = "test"\n[cutover.window]\nlatest = 2020-01-01T00:00:00\nzone = "UTC"\n'
     )
     before = both(ready, tmp_path)
     with route_file(closed, monkeypatch, tmp_path):

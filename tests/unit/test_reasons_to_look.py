@@ -41,6 +41,7 @@ SILENT = {
     *("drill", "rollback", "finish", "activate list", "campaign list", "campaign preview"),
     *("audit run", "audit list", "audit show"),
     *("pair find", "pair decide", "pair undo"),
+    *("insight tick", "insight segments", "insight breaks", "insight hand-over"),
 }
 
 
