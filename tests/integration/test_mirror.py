@@ -69,7 +69,7 @@ def test_only_mapped_columns_are_captured(pair: Pair) -> None:
         ("orders/customer_order.sql", "SELECT o.id FROM changed", "SELECT o.idd FROM changed", "idd"),
         ("orders/order_line.sql", "legacy.order_items(order_id)", "legacy.order_items(ordr)", "ordr"),
         ("orders/order_line.sql", "legacy.order_items (name)", "legacy.order_items (nom)", "nom"),
-        ("contacts/customer.identity.sql", "LEFT JOIN legacy", "LEFT JION legacy", "JION"),
+        ("contacts/account.identity.sql", "LEFT JOIN legacy", "LEFT JION legacy", "JION"),
     ],
 )
 def test_a_mapping_that_does_not_run_is_named_with_file_and_line(

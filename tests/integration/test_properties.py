@@ -59,7 +59,7 @@ class Ferry(RuleBasedStateMachine):
             conn.execute("SET lock_timeout = '15ms'")
         self.late: Late | None = None
 
-    @initialize(opening=history.openings, passed=st.sampled_from([3, 3, 2, 1, 0]), since=_since)
+    @initialize(opening=history.openings, passed=st.sampled_from([4, 3, 3, 2, 1, 0]), since=_since)
     def open(self, opening: list[Operation], passed: int, since: str) -> None:
         """A shop that is some way through already, and where somebody may have decided that inactive accounts stay behind."""
         installed_settings.replace(self.pair.shop, INACTIVE_SINCE, since)
@@ -206,7 +206,8 @@ class Ferry(RuleBasedStateMachine):
     def decide(self, since: str, crash: int | None) -> None:
         """Somebody decides about inactive accounts: another day, or that all are carried."""
         self._settle()
-        installed_settings.store(self.pair.shop, {INACTIVE_SINCE: (since, False)})
+        others = {s.name: (s.value, False) for s in ROUTE.settings}
+        installed_settings.store(self.pair.shop, others | {INACTIVE_SINCE: (since, False)})
         while self._dies(crash, lambda: changed_settings.merge_readers(self.pair.stores)):
             crash = None
 
