@@ -63,6 +63,8 @@ _HISTORIES = (
     "tests/integration/test_consent_histories.py",
     "tests/integration/test_erasure_histories.py",
     "tests/integration/test_real_histories.py",
+    "tests/integration/test_insight_histories.py",
+    "tests/integration/test_pair_histories.py",
 )
 # A whole stack wants the machine for itself, so the move comes after it.
 QUICK = Target(
