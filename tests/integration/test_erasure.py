@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import pytest
 from pair import ROUTE, Pair, read_dsn
@@ -236,3 +238,21 @@ def test_a_number_that_stands_by_chance_in_what_is_kept_stops_no_erasure(moved: 
     for _ in erase(moved, open_erasure(moved)):
         pass
     assert moved.ask("SELECT kind FROM ferry.standardized WHERE raw LIKE '%526000%'") == [("tax_number",)]
+
+
+def test_files_that_wait_for_a_recipient_lose_the_person_and_nobody_else(
+    moved: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "data_dir", lambda: tmp_path)
+    folder = tmp_path / "exports" / "list"
+    folder.mkdir(parents=True)
+    people = ["ewa.lis@example.com", "jan.kot@example.com"]
+    profiles = [{"type": "profile", "attributes": {"email": e, "topics": ["a"]}} for e in people]
+    (folder / "1.json").write_text(json.dumps({"data": {"profiles": {"data": profiles}}}))
+    (folder / "2.csv").write_text("email,name\r\n" + "".join(f"{e.upper()},Anna\r\n" for e in people))
+    (folder / "3.jsonl").write_text("".join(json.dumps({"email": e}) + "\n" for e in people))
+    for _ in erase(moved, open_erasure(moved)):
+        pass
+    assert json.loads((folder / "1.json").read_text()) == {"data": {"profiles": {"data": profiles[1:]}}}
+    assert (folder / "2.csv").read_bytes() == b"email,name\r\nJAN.KOT@EXAMPLE.COM,Anna\r\n"
+    assert (folder / "3.jsonl").read_text() == json.dumps({"email": people[1]}) + "\n"

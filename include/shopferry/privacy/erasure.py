@@ -25,7 +25,7 @@ from shopferry.engine import erased, marks, mirror
 from shopferry.engine.pair import open_stores
 from shopferry.errors import PhaseError, VerificationError
 from shopferry.keys import key_text
-from shopferry.privacy import columns, copies, person, search
+from shopferry.privacy import columns, copies, exports, held_files, person, search
 from shopferry.privacy.copies import WitnessState
 from shopferry.privacy.erasing import CONTACT, Erasure, erase_noted, execute, writing
 from shopferry.route import personal
@@ -35,7 +35,7 @@ from shopferry.settings import Settings, data_dir
 PATIENCE_S = 60.0
 _KEPT_UNTIL_CLOSED = [("ferry", "request_value")]
 _VERDICTS = ("ferry", "standardized")
-_FOLDERS = ("log", "reports", "exports")
+_FOLDERS = ("log", held_files.REPORTS, held_files.EXPORTS)
 
 
 def run(settings: Settings, number: int, who: str, say: Callable[[str], None] = lambda _: None) -> Mapping[str, Any]:
@@ -172,10 +172,11 @@ def _await(one: Erasure) -> dict[str, Any]:
 
 
 def _sweep(one: Erasure) -> dict[str, Any]:
-    """Sweep our own copies: states that witnesses hold, verdicts on values that no live row holds, texts kept beside legacy."""
-    counts, keys, values = {}, _keys_by_table(one), search.choose(one.searched)
+    """Sweep our own copies: states in witnesses, verdicts that no live row holds, texts beside legacy, files for recipients."""
+    keys, values = _keys_by_table(one), search.choose(one.searched)
     contacts = {plan.relation: plan.contacts for store in STORES for plan in one.plans[store]}
     judged = [v for v in requests.load_values(one.stores.target, one.number) if v[0] != CONTACT]
+    counts: dict[str, Any] = {}
     for s in copies.list_flows(one.stores):
         # First noted, for an old event of such a row may come again, and would book its state again.
         one.note(_note_states(copies.find_states(s, values, contacts), keys, values, contacts))
@@ -187,6 +188,7 @@ def _sweep(one: Erasure) -> dict[str, Any]:
             "overflow": copies.forget_overflow(s, keys),
             "pairs": copies.forget_pairs(s, one.asked.identity, one.persons["legacy"]),
         }
+    counts["files for recipients"] = exports.forget(data_dir() / held_files.EXPORTS, values)
     return counts
 
 
