@@ -270,6 +270,8 @@ def follows(route: Route, row: tuple[str, str], differing: list[Difference], dam
     if row[0] == "shop.consent" and any(target == "shop.consent_text" for target, _ in damaged):
         return True  # a text is of no aggregate: the consents of many people hang on it
     read = {m.entity for m in route.mappings if re.search(rf"\b{re.escape(m.entity)}\b", unit.body)}
+    if unit in route.derived and any(target in read for target, _ in damaged):
+        return True  # counted together from rows of many aggregates: orders, payments, points
     parents = {key for target, key in damaged if target in read}
     parents |= {d.aggregate for d in differing if d.target in read and (d.target, d.key) in damaged and d.aggregate}
     return any(d.aggregate in parents for d in differing if (d.target, d.key) == row)
