@@ -3,8 +3,8 @@
     python benchmarks/pairs.py [--customers 1000000]
 
 It brings up an embedded stack of its own, fills legacy with accounts, moves the first phase, and looks for pairs. One account in
-eight is another one of somebody who has one already (a second address, a move, a typing error), one in eight is a relative's
-with the same number and house, and one in a thousand has the number of a company. Prints one JSON object.
+eight is a second account of the same person (another address, a move, a typing error), one in eight is of a relative with the
+same number and house, and one in a thousand has the number of a company. Prints one JSON object.
 """
 
 from __future__ import annotations

@@ -42,12 +42,19 @@ def serving(*answers: int, port: int = 0) -> Iterator[Hook]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    hook.url = f"http://127.0.0.1:{server.server_port}/moved?token=top-secret"
+    with listening(Handler, port) as at:
+        hook.url = f"{at}/moved?token=top-secret"
+        yield hook
+
+
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[str]:
+    """A server on loopback with this handler, for as long as the block lasts; yields its address. Port 0 is any."""
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield hook
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()

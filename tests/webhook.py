@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from hooks import listening
 
 Said = tuple[int, Mapping[str, str], Any]  # code, headers, body
 OK: Said = (200, {}, {})
@@ -55,13 +56,6 @@ def receiving(answer: Callable[[dict[str, Any]], Said] = lambda body: OK) -> Ite
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hook.url = f"http://127.0.0.1:{server.server_port}/people?token=top-secret"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with listening(Handler) as at:
+        hook.url = f"{at}/people?token=top-secret"
         yield hook
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

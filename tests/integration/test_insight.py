@@ -1,4 +1,4 @@
-"""What is derived from the new shop: a tick touches who crosses a line, a cutover ends it not, and a file goes on without us."""
+"""What is derived from the new shop: a tick touches who crosses a line, also after a cutover, and a file goes on alone."""
 
 from __future__ import annotations
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from shopferry import db, pages
 from shopferry.cli.output import show
-from shopferry.control import segments
 from shopferry.engine.pair import open_stores
 from shopferry.errors import ConfigError, PhaseError
 from shopferry.insight import derived, picture, sql_file
@@ -34,9 +33,7 @@ def insight_segments(args: argparse.Namespace) -> int:
     settings = Settings.load()
     route = Route.load(settings.route)
     with db.connect(settings.target_dsn, "insight") as shop:
-        there = db.exists(shop, "ferry.segment_count")
-        since = datetime.now(UTC).date() - timedelta(days=picture.DAYS)
-        drawn = picture.draw(segments.load_since(shop, route.base_name, since)) if there else None
+        drawn = picture.load(shop, route)
     if drawn is None:
         raise PhaseError("no segments were counted yet: `shopferry insight tick` does it")
     rows = [

@@ -37,6 +37,14 @@ def put(target: Connection, day: date) -> None:
     target.execute("UPDATE ferry.clock SET as_of = %s", (day,))
 
 
+def advance(target: Connection, day: date) -> None:
+    """Advance the clock to a day, and merge nothing. Raises PhaseError for a day before the one that it shows."""
+    if day < (shown := load(target)):
+        raise PhaseError(f"the clock of mappings shows {shown} already, and never goes back to {day}")
+    with target.transaction():
+        put(target, day)
+
+
 def move(stores: Stores, day: date) -> int:
     """Move the clock on to a day, and merge whom that affects in phases that are live; returns how many keys.
 
@@ -46,10 +54,7 @@ def move(stores: Stores, day: date) -> int:
     with ExitStack() as stack:
         for phase in dict.fromkeys(unit.phase for unit, _ in _find_readers(stores)):
             stack.enter_context(locks.verifying(stores.target, stores.route.name, phase))
-        if day < (shown := load(stores.target)):
-            raise PhaseError(f"the clock of mappings shows {shown} already, and never goes back to {day}")
-        with stores.target.transaction():
-            put(stores.target, day)
+        advance(stores.target, day)
         return sum(_merge_due(stores, unit, source) for unit, source in _find_readers(stores))
 
 

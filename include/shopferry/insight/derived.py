@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
 from shopferry.control import phases, routes, segments
@@ -22,12 +20,15 @@ from shopferry.control.segments import Counted
 from shopferry.db import Connection
 from shopferry.engine import clock, merge
 from shopferry.engine.pair import Stores
-from shopferry.errors import ConfigError, MappingError, PhaseError
+from shopferry.errors import ConfigError, PhaseError
+from shopferry.insight import selects
+from shopferry.insight.activation_file import read_headed
+from shopferry.insight.selects import Select
 from shopferry.keys import name_or_expression
 from shopferry.retry import retrying
-from shopferry.route import headed
 from shopferry.route.entities import EntityMapping
-from shopferry.route.route import Route, find_folder
+from shopferry.route.route import Route
+from shopferry.settings import routes_dir
 from shopferry.verify import differ
 
 SEGMENTS, BREAKS = "segments.sql", "breaks.sql"
@@ -49,9 +50,7 @@ def tick(stores: Stores, day: date) -> Ticked:
     """
     require_derived(stores)
     if routes.find_active(stores.target, stores.route.name) == "shop":
-        if day < (shown := clock.load(stores.target)):
-            raise PhaseError(f"the clock of mappings shows {shown} already, and never goes back to {day}")
-        clock.put(stores.target, day)
+        clock.advance(stores.target, day)
         merged = renew(stores)
     else:
         merged = clock.move(stores, day)
@@ -84,14 +83,14 @@ def renew(stores: Stores) -> int:
     """
     total = 0
     for mapping in stores.route.derived:
-        stale = differ.find_stale(stores.target, mapping, _select_all_keys(mapping))
+        stale = differ.find_stale(stores.target, mapping, select_all_keys(mapping))
         for start in range(0, len(stale), merge.SLICE):
             retrying(partial(_merge, stores, mapping, stale[start : start + merge.SLICE]), stores.target)
         total += len(stale)
     return total
 
 
-def _select_all_keys(mapping: EntityMapping) -> Composed:
+def select_all_keys(mapping: EntityMapping) -> Composed:
     """Compose a SELECT of all keys that the mapping's sources have now, those of customers that were born here, too."""
     return SQL(" UNION ALL ").join(
         SQL("SELECT {} AS key FROM {}").format(name_or_expression(s.column), Identifier(*s.relation.split(".")))
@@ -109,27 +108,22 @@ def _merge(stores: Stores, mapping: EntityMapping, keys: Sequence[str]) -> None:
 
 def count(target: Connection, route: Route) -> list[Counted]:
     """Count the customers of each segment, as the route's `segments.sql` says; empty where there is none."""
-    return [Counted(str(s), str(g), int(n), dict(v)) for s, g, n, v in _ask(target, route, SEGMENTS, 4)]
+    rows = _ask(target, route, SEGMENTS, ("scheme", "segment", "customers", "value"))
+    return [Counted(str(s), str(g), int(n), dict(v)) for s, g, n, v in rows]
 
 
 def propose_breaks(target: Connection, route: Route) -> dict[str, str]:
     """Propose values of the settings that draw the lines between segments, as `breaks.sql` cuts the customers of now."""
-    return {str(name): str(value) for name, value in _ask(target, route, BREAKS, 2)}
+    return {str(name): str(value) for name, value in _ask(target, route, BREAKS, ("setting", "value"))}
 
 
-def _ask(target: Connection, route: Route, name: str, columns: int) -> list[tuple[Any, ...]]:
+def _ask(target: Connection, route: Route, name: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
     """Run one of the route's own files in the new shop. Raises MappingError with file and line where it does not run."""
-    file = find_folder(route.base_name) / name
+    root = routes_dir()
+    file = root / route.base_name / name
     if not file.exists():
         return []
-    text = headed.read(file, Path(route.base_name, name), ("phase",))
+    text = read_headed(file, root, ("phase",))
     if text.first("phase").value not in route.phases:
         raise text.error(1, f"there is no phase {text.first('phase').value!r} in this route")
-    try:
-        with target.transaction():
-            rows = target.execute(text.body.text.encode()).fetchall()
-    except psycopg.Error as error:
-        raise text.error(text.body.line, str(error.diag.message_primary)) from None
-    if rows and len(rows[0]) != columns:
-        raise MappingError(f"{route.base_name}/{name}:{text.body.line}: yields {len(rows[0])} columns, not {columns}")
-    return rows
+    return selects.read_whole(target, Select(text.where, text.body.line, text.body.text), columns)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+from shopferry import db
+from shopferry.control import segments
 from shopferry.control.segments import Counted
+from shopferry.db import Connection
+from shopferry.route.route import Route
 
 DAYS = 90
 WIDTH, HEIGHT = 160, 28
@@ -42,6 +46,15 @@ class Picture:
     day: date
     since: date
     schemes: tuple[Scheme, ...]
+    width: int = WIDTH  # of a line's picture
+    height: int = HEIGHT
+
+
+def load(shop: Connection, route: Route) -> Picture | None:
+    """Draw what ticks have counted in the last 90 days; None ahead of `phase init`, after `finish`, and before the first."""
+    if not db.exists(shop, "ferry.segment_count"):
+        return None
+    return draw(segments.load_since(shop, route.base_name, datetime.now(UTC).date() - timedelta(days=DAYS)))
 
 
 def draw(history: Mapping[date, Sequence[Counted]]) -> Picture | None:

@@ -44,7 +44,11 @@ def find_columns(shop: Connection, select: Select) -> tuple[str, ...]:
 
 def require_columns(shop: Connection, select: Select, wanted: tuple[str, ...]) -> None:
     """Raise MappingError where a SELECT does not run, or yields other columns than these."""
-    if (columns := find_columns(shop, select)) != wanted:
+    _require(select, find_columns(shop, select), wanted)
+
+
+def _require(select: Select, columns: tuple[str, ...], wanted: tuple[str, ...]) -> None:
+    if columns != wanted:
         raise select.error(f"yields the columns {', '.join(columns)}, not {', '.join(wanted)}")
 
 
@@ -60,6 +64,13 @@ def read(shop: Connection, select: Select, columns: tuple[str, ...], where: Comp
     if any(row[0] is None for row in rows):
         raise select.error(f"yields a row without {NUMBER}")
     return sorted(rows, key=lambda row: (len(row[0]), row[0]))  # of numbers the smallest first
+
+
+def read_whole(shop: Connection, select: Select, columns: tuple[str, ...]) -> list[Any]:
+    """Read all rows of a SELECT. Raises MappingError where it does not run, or yields other columns than these."""
+    found = _execute(shop, select, SQL("*"), _ALL)
+    _require(select, tuple(c.name for c in found.description or ()), columns)
+    return found.fetchall()
 
 
 @contextmanager

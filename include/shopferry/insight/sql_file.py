@@ -13,7 +13,7 @@ from shopferry.db import Connection
 from shopferry.engine.statements import load_columns
 from shopferry.engine.writes import RESERVED
 from shopferry.errors import MappingError
-from shopferry.keys import name_or_expression
+from shopferry.insight.derived import select_all_keys
 from shopferry.route.entities import CLOCK, SETTING, EntityMapping
 from shopferry.route.route import Route
 
@@ -49,13 +49,8 @@ def _write_mapping(target: Connection, mapping: EntityMapping) -> str:
     if left := _OURS.search(body):
         raise MappingError(f"{mapping.file}:{mapping.line}: reads {left[0]}, which goes with shopferry")
     names = [n for n in load_columns(target, f"pg_temp.yielded_{mapping.slug}") if n not in RESERVED]
-    keys = SQL("\n    UNION ALL ").join(
-        SQL("SELECT {} AS key FROM {}").format(name_or_expression(s.column), Identifier(*s.relation.split(".")))
-        for s in mapping.sources
-        if s.column and s.is_entity
-    )
     given: dict[str, Composable] = {
-        "keys": keys,
+        "keys": select_all_keys(mapping),
         "body": SQL(body.rstrip().rstrip(";")),
         "entity": Identifier(*mapping.entity.split(".")),
         "names": SQL(", ").join(map(Identifier, names)),

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import psycopg
-
-from shopferry import db
 from shopferry.db import Connection
 from shopferry.errors import MappingError
+from shopferry.report import questions
 from shopferry.route import headed
 from shopferry.route.route import Route, find_folder
 
@@ -88,12 +86,7 @@ def load(route: Route, root: Path | None = None) -> Question | None:
 
 def answer(shop: Connection, query: str, route: str) -> tuple[Audience, ...]:
     """Ask the new shop. Raises MappingError where the SELECT does not run or yields something else."""
-    try:
-        with shop.cursor() as cursor:
-            cursor.execute(query.encode())
-            names, rows = [c.name for c in cursor.description or ()], cursor.fetchall()
-    except (psycopg.ProgrammingError, psycopg.DataError) as error:
-        raise MappingError(f"{route}/{FILE}: {db.describe_error(error)}") from None
+    names, rows = questions.ask(shop, query, f"{route}/{FILE}")
     if names != list(COLUMNS):
         raise MappingError(f"{route}/{FILE}: wants the columns channel, step, what and people, not {', '.join(names)}")
     found = []

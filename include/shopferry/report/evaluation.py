@@ -9,8 +9,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from shopferry import db
 from shopferry.control import audits as audit_books
 from shopferry.control import requests, routes
@@ -20,7 +18,7 @@ from shopferry.db import Connection
 from shopferry.errors import MappingError, PhaseError
 from shopferry.insight import audits
 from shopferry.insight.audits import Audit
-from shopferry.report import audience, standing
+from shopferry.report import audience, questions, standing
 from shopferry.report.standing import Reason
 from shopferry.route import headed
 from shopferry.route.route import Route, find_folder
@@ -157,12 +155,7 @@ def build(settings: Settings, reports: Path) -> Evaluation:
 
 
 def _answer(shop: Connection, query: str, route: str) -> tuple[Count, ...]:
-    try:
-        with shop.cursor() as cursor:
-            cursor.execute(query.encode())
-            names, rows = [c.name for c in cursor.description or ()], cursor.fetchall()
-    except (psycopg.ProgrammingError, psycopg.DataError) as error:
-        raise MappingError(f"{route}/{FILE}: {db.describe_error(error)}") from None
+    names, rows = questions.ask(shop, query, f"{route}/{FILE}")
     if names != list(COLUMNS):
         raise MappingError(f"{route}/{FILE}: wants the columns topic, what and people, not {', '.join(names)}")
     return tuple(Count(str(topic), str(what), int(people)) for topic, what, people in rows)

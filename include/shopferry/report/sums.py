@@ -11,11 +11,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
-import psycopg
-
-from shopferry import db
 from shopferry.db import Connection
 from shopferry.errors import MappingError
+from shopferry.report import questions
 from shopferry.route import headed
 from shopferry.route.route import Route
 from shopferry.settings import routes_dir
@@ -128,13 +126,7 @@ def _answer(legacy: Connection | None, shop: Connection, question: Question) -> 
 
 
 def _ask(conn: Connection, query: str, where: str) -> list[Row]:
-    try:
-        with conn.cursor() as cursor:
-            cursor.execute(query.encode())
-            names = [c.name for c in cursor.description or ()]
-            rows = cursor.fetchall()
-    except (psycopg.ProgrammingError, psycopg.DataError) as error:
-        raise MappingError(f"{where}: {db.describe_error(error)}") from None
+    names, rows = questions.ask(conn, query, where)
     if not names or names[0] != "segment" or len(names) < 2:
         raise MappingError(f"{where}: wants `segment` first and then its measures, not {', '.join(names)}")
     return [

@@ -65,10 +65,7 @@ def find_stale(target: Connection, mapping: EntityMapping, keys: Composed) -> li
         target.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         standing = SQL("{} UNION ALL SELECT {} FROM {}").format(keys, Identifier(mapping.scope), target_of(mapping))
         _affect(target, mapping, standing)
-        target.execute("ANALYZE pg_temp.affected")
-        target.execute(SQL("CREATE TEMP TABLE yielded ON COMMIT DROP AS {}").format(SQL(mapping.body)))
-        target.execute("ANALYZE pg_temp.yielded")
-        yields = list(load_columns(target, "pg_temp.yielded"))
+        yields = _yield(target, mapping)
         names = [n for n in yields if n not in RESERVED]
         rows = target.execute(
             SQL(
@@ -93,6 +90,14 @@ def _affect(target: Connection, mapping: EntityMapping, keys: Composed, *, empty
     )
 
 
+def _yield(target: Connection, mapping: EntityMapping) -> list[str]:
+    """Fill the temp table `yielded` with what the mapping yields for the keys in `affected`; returns its columns."""
+    target.execute("ANALYZE pg_temp.affected")
+    target.execute(SQL("CREATE TEMP TABLE yielded ON COMMIT DROP AS {}").format(SQL(mapping.body)))
+    target.execute("ANALYZE pg_temp.yielded")
+    return list(load_columns(target, "pg_temp.yielded"))
+
+
 def _compare(target: Connection, mapping: EntityMapping, within: Composable) -> tuple[int, list[Difference]]:
     """(rows of the shop, differences) of the keys in `affected` and of the shop's rows that the condition selects."""
     # What the database refused is in quarantine by its SQLSTATE although the mapping yields it, if it yields anything.
@@ -101,10 +106,7 @@ def _compare(target: Connection, mapping: EntityMapping, within: Composable) -> 
         "WHERE q.entity = %s AND q.key = a.key::text AND q.sqlstate IS NOT NULL",
         (mapping.entity,),
     )
-    target.execute("ANALYZE pg_temp.affected")
-    target.execute(SQL("CREATE TEMP TABLE yielded ON COMMIT DROP AS {}").format(SQL(mapping.body)))
-    target.execute("ANALYZE pg_temp.yielded")
-    yields = list(load_columns(target, "pg_temp.yielded"))
+    yields = _yield(target, mapping)
     found = _rows(target, mapping, yields, within) + _outcomes(target, mapping, yields)
     count = target.execute(SQL("SELECT count(*) FROM {} t WHERE {}").format(target_of(mapping), within)).fetchone()
     target.execute("DROP TABLE pg_temp.affected, pg_temp.yielded")
