@@ -114,7 +114,7 @@ def find_unknown_codes(legacy: Connection, route: Route, tables: Mapping[str, Mi
             yield Finding(
                 f"legacy {codes.label}",
                 Severity.WARNING,
-                f"rows with {unknown} that {by} {'does' if len(alike) == 1 else 'do'} not know",
+                f"rows with {unknown} not known to {by}",
                 _QUARANTINE,
                 f"add them to the list `{codes.name}` of the mapping, or correct them in legacy",
                 sum(n for _, _, n in rows),

@@ -14,6 +14,7 @@ from shopferry import pages
 from shopferry.assess import Assessment
 from shopferry.assess.findings import Finding, Severity
 from shopferry.assess.sizing import Estimate
+from shopferry.pages.languages import Language
 
 _GLOSS = (
     (Severity.BLOCKING, "Blocking", "No phase starts before these are mended or decided."),
@@ -36,9 +37,10 @@ def as_json(found: Assessment) -> dict[str, Any]:
     return plain
 
 
-def as_html(found: Assessment) -> str:
-    """Return an Assessment as one page that needs nothing else."""
-    return pages.render("assessment.html", a=found, sections=[(s.value, title, gloss) for s, title, gloss in _GLOSS])
+def as_html(found: Assessment, language: Language) -> str:
+    """Return an Assessment as one page in a language; it needs nothing else."""
+    sections = [(s.value, title, gloss) for s, title, gloss in _GLOSS]
+    return pages.render("assessment.html", language, a=found, sections=sections)
 
 
 def show(found: Assessment, console: Console) -> None:

@@ -47,10 +47,12 @@ def assess(args: argparse.Namespace) -> int:
     """Look at both stores, the broker and the mappings before anything moves; changes nothing. Exit 1 when blocked."""
     from shopferry import assess, pages
     from shopferry.assess import report
+    from shopferry.route import language
 
-    found = assess.assess(Settings.load())
+    settings = Settings.load()
+    found = assess.assess(settings)
     if args.html:
-        pages.write(report.as_html(found), Path(args.html))
+        pages.write(report.as_html(found, language.load(settings.route)), Path(args.html))
     if args.json:
         print(json.dumps(report.as_json(found), indent=2, default=str, ensure_ascii=False))
     else:
@@ -64,12 +66,13 @@ def report(args: argparse.Namespace) -> int:
     """Say what moved, what did not and why, what the sums are before and after, and what comes next. Exit 1 when they differ."""
     from shopferry import pages
     from shopferry.report import build, rendering
+    from shopferry.route import language
 
     if args.evaluation:
         return _evaluate(args)
     made = build(Settings.load())
     if args.html:
-        pages.write(rendering.as_html(made), Path(args.html))
+        pages.write(rendering.as_html(made, language.load(made.route)), Path(args.html))
     if args.json:
         print(json.dumps(rendering.as_json(made), indent=2, ensure_ascii=False))
     else:
@@ -83,10 +86,11 @@ def _evaluate(args: argparse.Namespace) -> int:
     from shopferry import pages
     from shopferry.report import evaluation, rendering
     from shopferry.report import evaluation_rendering as shown
+    from shopferry.route import language
 
     made = evaluation.build(Settings.load(), data_dir() / rendering.FOLDER)
     if args.html:
-        pages.write(shown.as_html(made), Path(args.html))
+        pages.write(shown.as_html(made, language.load(made.route)), Path(args.html))
     if args.json:
         print(json.dumps(shown.as_json(made), indent=2, ensure_ascii=False))
     else:

@@ -59,10 +59,11 @@ def record(args: argparse.Namespace) -> int:
     """Say what people's data is processed, what for, on which basis, how long, and who sees it: GDPR Art. 30; asks no store."""
     from shopferry import pages
     from shopferry.privacy import record as records
+    from shopferry.route import language
 
     made = records.build(Route.load(find_route()))
     if args.html:
-        pages.write(records.as_html(made), Path(args.html))
+        pages.write(records.as_html(made, language.load(made.route)), Path(args.html))
     if args.json:
         print(json.dumps(records.as_json(made), indent=2, ensure_ascii=False))
     else:

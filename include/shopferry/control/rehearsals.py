@@ -64,7 +64,7 @@ class Rehearsal:
             for p in self.phases
             if p["differences"] or p["breaches"]
         )
-        return f"{self.at:%Y-%m-%d %H:%M}: " + ("green" if self.green else wrong or "not green")
+        return f"{self.at:%Y-%m-%d %H:%M}: {'green' if self.green else wrong or 'not green'}"
 
 
 def record(
@@ -107,9 +107,9 @@ def find_latest(conn: Connection, route: str, fingerprint: str) -> tuple[Rehears
     """Find the last rehearsal of these mappings, and say in words how it ended or that there was none."""
     known = load_all(conn, route)
     last = next((r for r in known if r.fingerprint == fingerprint), None)
-    return last, f"the last one, {last.told}" if last else "there was none" + (
-        " since a mapping changed" if known else ""
-    )
+    if last:
+        return last, f"the last one, {last.told}"
+    return None, "there was none since a mapping changed" if known else "there was none"
 
 
 def find_decision(conn: Connection, route: str, phase: str) -> str | None:

@@ -207,7 +207,8 @@ def _differences(s: Stores) -> Gate:
             count[entry["state"]] += entry["differences"]
     evidence = f"{count['open']} open, {count['explained']} explained"
     if explained := differences.load_explainers(s.target, s.route.name):
-        evidence += " by " + ", ".join(f"{who} ({rows})" for who, rows in explained.items())
+        people = ", ".join(f"{who} ({rows})" for who, rows in explained.items())
+        evidence = f"{count['open']} open, {count['explained']} explained by {people}"
     return Gate(
         "no differences",
         count["open"] == 0,
@@ -298,7 +299,7 @@ def _backups(s: Stores) -> Gate:
             told.append(f"{store}: {best.age_h:.1f} h old, cannot be restored")
         else:
             told.append(f"{store}: {best.age_h:.1f} h old, {'restored to try it' if best.tested else 'never restored'}")
-    return Gate("backup fresh and restored", met, ", ".join(told), "run `shopferry backup --test-restore`")
+    return Gate("backup fresh and restored", met, "; ".join(told), "run `shopferry backup --test-restore`")
 
 
 def _consumer(s: Stores) -> Gate:
@@ -339,7 +340,7 @@ def _trend_now(s: Stores) -> Gate:
     return Gate(
         "lag small and falling",
         met,
-        f"{evidence}; fine below {_STEADY_MS:,} ms, or falling below {LAG_LIMIT_S:.0f} s",
+        "; ".join([evidence, f"fine below {_STEADY_MS:,} ms, or falling below {LAG_LIMIT_S:.0f} s"]),
         "wait until the stream has caught up; see what the shop's database waits for, or choose an hour with fewer writes",
     )
 

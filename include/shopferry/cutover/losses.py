@@ -51,8 +51,10 @@ def judge_covered(s: Stores) -> Gate:
         )
     whole = {d.table for d in settled if d.column == "*"}
     others = [t for t in _beside(s.target, s.route.shop_tables) if t not in whole]
-    told = f"; of tables that neither direction knows all stays in the new shop: {_listed(others)}" if others else ""
-    return Gate(name, True, f"every column of {len(tables)} tables is read or decided{told}", "")
+    told = [f"every column of {len(tables)} tables is read or decided"]
+    if others:
+        told.append(f"of tables that neither direction knows all stays in the new shop: {_listed(others)}")
+    return Gate(name, True, "; ".join(told), "")
 
 
 def find_undecided(

@@ -19,9 +19,9 @@ _HEADROOM = 0.25  # of max_slot_wal_keep_size, as watch_sync complains of
 _NAMED = 5
 _GIB = 1024**3
 _TOLD = {
-    "open": "session {} has a transaction open for {:.0f} s",
-    "idle": "session {} is idle in a transaction for {:.0f} s",
-    "prepared": "transaction {} is prepared for {:.0f} s",
+    "open": "session {number} has a transaction open for {seconds:.0f} s",
+    "idle": "session {number} is idle in a transaction for {seconds:.0f} s",
+    "prepared": "transaction {number} is prepared for {seconds:.0f} s",
 }
 
 
@@ -30,7 +30,7 @@ def old_transactions(s: Stores, terms: Terms) -> Gate:
     name, old = s.names[0], terms.old_transaction_seconds
     rows = s.source.execute(_Q["transactions"], {"old": old, "idle": min(IDLE_S, old)}).fetchall()
     unseen = sum(what == "unseen" for what, _, _ in rows)
-    told = [_TOLD[what].format(number, seconds) for what, number, seconds in rows if what in _TOLD]
+    told = [_TOLD[what].format(number=number, seconds=seconds) for what, number, seconds in rows if what in _TOLD]
     listed = told[:_NAMED] + ([f"and {len(told) - _NAMED} more"] if len(told) > _NAMED else [])
     if unseen:
         listed.append(f"{unseen} sessions of other roles may not be looked into")
@@ -49,12 +49,14 @@ def connections(s: Stores) -> Gate:
     (most, free, others), (open_most, open_free, open_others) = (_counted(conn) for conn in (s.source, s.target))
     moving = max(0, others - open_others)  # sessions that the application has in the one, and has not in the other yet
     closes, opens = s.names
-    evidence = f"{closes}: {free} of {most} free, {SESSIONS} wanted; {opens}: {open_free} of {open_most} free, "
-    evidence += f"{SESSIONS} wanted and {moving} for sessions that will move there"
+    told = [
+        f"{closes}: {free} of {most} free, {SESSIONS} wanted",
+        f"{opens}: {open_free} of {open_most} free, {SESSIONS} wanted and {moving} for sessions that will move there",
+    ]
     return Gate(
         "connections to spare",
         free >= SESSIONS and open_free >= SESSIONS + moving,
-        evidence,
+        "; ".join(told),
         "end idle sessions, or raise max_connections (restart) or the limit of database or role",
     )
 
@@ -132,7 +134,7 @@ def disk(s: Stores, terms: Terms) -> Gate:
     return Gate(
         "disk to spare",
         met,
-        f"{'; '.join(told)}; {terms.free_disk_gib:g} GiB wanted",
+        "; ".join([*told, f"{terms.free_disk_gib:g} GiB wanted"]),
         "free or add disk; where the server's disk cannot be looked at, state its size in route.toml: [cutover.disk_gib]",
     )
 

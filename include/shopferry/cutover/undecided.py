@@ -24,7 +24,7 @@ def judge(s: Stores, terms: Terms) -> list[Gate]:
         met = not left
         evidence = f"{left:,} of {similarity.SURE:g} or more undecided, {decided:,} decided; looked for {last.at:%Y-%m-%d %H:%M}"
     if not met and terms.pairs_left_by:
-        met, evidence = True, f"{evidence}; left by {terms.pairs_left_by}"
+        met, evidence = True, "; ".join([evidence, f"left by {terms.pairs_left_by}"])
     return [
         Gate(
             "pairs decided",

@@ -11,6 +11,8 @@ from shopferry.control.pairs import Count, Pair, Search, Wanted
 from shopferry.insight import pair_files, pair_search, similarity
 from shopferry.insight.similarity import Account
 from shopferry.orchestration.connections import load_settings
+from shopferry.pages.languages import Language
+from shopferry.route import language as route_language
 from shopferry.route.route import Route
 from shopferry.shapes import mask
 
@@ -47,24 +49,26 @@ def build() -> str:
     """Build the page from what `pair find` has found and people have decided."""
     settings = load_settings()
     route = Route.load(settings.route)
+    language = route_language.load(route.name)
     if not pair_files.has_rules(route):
-        return render(route.base_name, None, [], [], {}, has_rules=False)
+        return render(route.base_name, language, None, [], [], {}, has_rules=False)
     rules = pair_files.load(route)
     entity = rules.identity.identity
     with db.connect(settings.target_dsn, "page") as shop:
         # Ahead of `phase init`, and after `finish`, there are none.
         if not db.exists(shop, "ferry.pair"):
-            return render(route.base_name, None, [], [], {})
+            return render(route.base_name, language, None, [], [], {})
         counted = pairs.count(shop, route.base_name, entity, similarity.SURE)
         shown = pairs.find(shop, route.base_name, entity, Wanted(state="new", above=similarity.SURE), SHOWN)
         keys = [key for pair in shown for key in (pair.a, pair.b)]
         accounts = pair_search.read_accounts(shop, rules, keys) if keys else {}
         last = pairs.load_search(shop, route.base_name)
-    return render(route.base_name, last, counted, shown, accounts)
+    return render(route.base_name, language, last, counted, shown, accounts)
 
 
 def render(
     route: str,
+    language: Language,
     last: Search | None,
     counted: Sequence[Count],
     shown: Sequence[Pair],
@@ -77,6 +81,7 @@ def render(
     table = {(c.rule, c.state): c.pairs for c in counted}
     return pages.render(
         "duplicates.html",
+        language,
         route=route,
         has_rules=has_rules,
         last=last,

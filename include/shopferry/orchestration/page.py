@@ -7,7 +7,6 @@ are for those who may run them.
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity
@@ -15,15 +14,17 @@ from airflow.api_fastapi.core_api.security import requires_access_dag, requires_
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from shopferry import pages
 from shopferry.control.differences import Latest
 from shopferry.orchestration import duplicates_page, quality_page, requests_page, segments_page
 from shopferry.orchestration.connections import load_settings
+from shopferry.pages.languages import Language
 from shopferry.retry import describe
+from shopferry.route import language as route_language
 from shopferry.route.route import Route
 from shopferry.settings import Settings
 
 PREFIX = "/shopferry"
-_HTML = Path(__file__).with_name("page.html")
 
 
 def build_application() -> FastAPI:
@@ -38,11 +39,11 @@ def build_application() -> FastAPI:
 
     @app.get("/", response_class=HTMLResponse)
     def page() -> str:
-        return _HTML.read_text()
+        return pages.render("overview.html", route_language.load(load_settings().route))
 
     @app.get("/api/status")
     def status() -> dict[str, Any]:
-        return build_overview()
+        return translate(build_overview(), route_language.load(load_settings().route))
 
     may_run = requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=requests_page.DAG_ID)
 
@@ -106,6 +107,16 @@ def build_overview() -> dict[str, Any]:
             for p in phases.load_all(shop, route.name)
         ]
     return found
+
+
+def translate(overview: dict[str, Any], language: Language) -> dict[str, Any]:
+    """Return the overview with its sentences in a language: problems, gates, and how the last rehearsal ended."""
+    tell, rehearsal = language.tell, overview["rehearsal"]
+    return overview | {
+        "complaints": [c | {"text": tell(c["text"])} for c in overview["complaints"]],
+        "gates": [g | {word: tell(g[word]) for word in ("gate", "evidence", "remedy")} for g in overview["gates"]],
+        "rehearsal": rehearsal and rehearsal | {"told": tell(rehearsal["told"])},
+    }
 
 
 def _read_rehearsal(settings: Settings, route: Route) -> dict[str, Any] | None:

@@ -11,6 +11,8 @@ from shopferry.control.audits import Value
 from shopferry.insight import audits, quality
 from shopferry.insight.audits import Audit
 from shopferry.orchestration.connections import load_settings
+from shopferry.pages.languages import Language
+from shopferry.route import language as route_language
 from shopferry.route.route import Route
 
 
@@ -22,15 +24,18 @@ def build() -> str:
         # Ahead of `phase init`, and after `finish`, nothing is counted.
         there = db.exists(shop, "ferry.audit_run")
         history = books.load_since(shop, route.base_name, now - timedelta(days=quality.DAYS), now) if there else []
-    return render(route.base_name, audits.load(route), history, now)
+    return render(route.base_name, route_language.load(route.name), audits.load(route), history, now)
 
 
-def render(route: str, loaded: Sequence[Audit], history: Sequence[Value], now: datetime) -> str:
+def render(
+    route: str, language: Language, loaded: Sequence[Audit], history: Sequence[Value], now: datetime
+) -> str:
     """Render the page of these audits and what they have counted; `history` is in the order of its runs."""
     panels = quality.build(loaded, history, now)
     states = [s.judged.state for p in panels for s in p.segments]
     return pages.render(
         "quality.html",
+        language,
         route=route,
         panels=panels,
         last=history[-1].at if history else None,

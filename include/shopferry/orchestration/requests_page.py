@@ -10,6 +10,8 @@ from shopferry import db, pages
 from shopferry.control import requests
 from shopferry.control.requests import Request
 from shopferry.orchestration.connections import load_settings
+from shopferry.pages.languages import Language
+from shopferry.route import language as route_language
 from shopferry.route.route import Route
 
 DAG_ID = "privacy_request"  # who may start it may see the page
@@ -31,16 +33,6 @@ class Line:
         return "late" if self.left < 0 else "soon" if self.left <= _SOON_DAYS else "running"
 
     @property
-    def clock(self) -> str:
-        """The days that are left, in words."""
-        if self.left is None:
-            return "–"
-        if self.left == 0:
-            return "due today"
-        days = f"{abs(self.left)} day{'s' if abs(self.left) != 1 else ''}"
-        return f"{days} left" if self.left > 0 else f"late by {days}"
-
-    @property
     def next(self) -> str:
         """What is to be done with it."""
         number = self.request.id
@@ -60,16 +52,17 @@ def build() -> str:
     with db.connect(settings.target_dsn, "page") as shop:
         # Ahead of `phase init`, and after `finish`, there are none.
         found = requests.load_all(shop, route.base_name) if db.exists(shop, "ferry.request") else []
-    return render(route.base_name, found, date.today())
+    return render(route.base_name, route_language.load(route.name), found, date.today())
 
 
-def render(route: str, found: Sequence[Request], today: date) -> str:
+def render(route: str, language: Language, found: Sequence[Request], today: date) -> str:
     """Render the page: those whose clock runs first, the latest of them at the top, then those that are closed, newest first."""
     lines = [Line(r, (r.due - today).days if r.closed is None else None) for r in found]
     running = sorted((x for x in lines if x.left is not None), key=lambda x: (x.request.due, x.request.id))
     closed = sorted((x for x in lines if x.left is None), key=lambda x: x.request.id, reverse=True)
     return pages.render(
         "requests.html",
+        language,
         route=route,
         running=running,
         closed=closed,

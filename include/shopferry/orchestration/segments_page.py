@@ -6,6 +6,8 @@ from shopferry import db, pages
 from shopferry.insight import picture
 from shopferry.insight.picture import Picture
 from shopferry.orchestration.connections import load_settings
+from shopferry.pages.languages import Language
+from shopferry.route import language as route_language
 from shopferry.route.route import Route
 
 
@@ -14,9 +16,9 @@ def build() -> str:
     settings = load_settings()
     route = Route.load(settings.route)
     with db.connect(settings.target_dsn, "page") as shop:
-        return render(route.base_name, picture.load(shop, route))
+        return render(route.base_name, route_language.load(route.name), picture.load(shop, route))
 
 
-def render(route: str, drawn: Picture | None) -> str:
+def render(route: str, language: Language, drawn: Picture | None) -> str:
     """Render the page of what is drawn."""
-    return pages.render("segments.html", route=route, picture=drawn)
+    return pages.render("segments.html", language, route=route, picture=drawn)

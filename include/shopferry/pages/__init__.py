@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from shopferry.pages.formats import Formats
+from shopferry.pages.languages import Language
 
-def render(template: str, **values: Any) -> str:
-    """Fill one of the templates beside this module; everything put into it is escaped."""
-    return _make_environment().get_template(template).render(**values)
+_ENGLISH = Formats()
+render_size, render_duration = _ENGLISH.size, _ENGLISH.duration
+
+
+def render(template: str, language: Language, **values: Any) -> str:
+    """Fill one of the templates beside this module in a language; everything put into it is escaped."""
+    return _make_environment(language).get_template(template).render(**values)
 
 
 def write(html: str, file: Path) -> None:
@@ -25,20 +32,34 @@ def write(html: str, file: Path) -> None:
 
 
 @cache
-def _make_environment() -> Environment:
+def _make_environment(language: Language) -> Environment:
     made = Environment(
         loader=PackageLoader("shopferry", "pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    told = language.translations
+    made.install_gettext_callables(  # type: ignore[attr-defined]  # the extension's
+        told.gettext, told.ngettext, newstyle=True, pgettext=told.pgettext, npgettext=told.npgettext
+    )
+    formats = language.formats
+    made.globals["language"] = language.code
     made.filters |= {
-        "number": render_number,
-        "money": render_money,
+        "number": formats.number,
+        "decimal": formats.decimal,
+        "money": formats.money,
+        "share": formats.share,
+        "size": formats.size,
+        "time": formats.duration,
+        "day": lambda at: formats.day(date.fromisoformat(at[:10]) if isinstance(at, str) else at),
+        "moment": lambda at: formats.moment(datetime.fromisoformat(at) if isinstance(at, str) else at),
+        "second": lambda at: formats.moment(at, seconds=True),
         "name": allow_breaks,
-        "size": render_size,
-        "time": render_duration,
+        "tell": language.tell,
+        "word": language.word,
     }
     return made
 
@@ -46,31 +67,3 @@ def _make_environment() -> Environment:
 def allow_breaks(name: str) -> Markup:
     """Return a name, escaped, that may go on in the next line behind each of its parts."""
     return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_.:])", name))
-
-
-def render_number(value: float) -> str:
-    """Render a count with its thousands apart, by blanks that do not break."""
-    return f"{value:,.0f}".replace(",", "\u202f")
-
-
-def render_money(value: float) -> str:
-    """Render an amount with two decimals."""
-    return f"{value:,.2f}".replace(",", "\u202f")
-
-
-def render_size(count: float) -> str:
-    """Render bytes as people read them."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(count) < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} TB"
-
-
-def render_duration(seconds: float) -> str:
-    """Render seconds as people read them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

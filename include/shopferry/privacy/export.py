@@ -22,8 +22,10 @@ from shopferry.control.activations import HandedOver
 from shopferry.control.requests import Request
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import PhaseError
+from shopferry.pages.languages import Language
 from shopferry.privacy import columns, consents, export_page, held_files, person, told
 from shopferry.privacy.holdings import Holdings, Rows
+from shopferry.route import language as route_language
 from shopferry.route import personal
 from shopferry.route import settings as route_settings
 from shopferry.route.personal import DataMap
@@ -70,7 +72,7 @@ def run(
             seen = {f"{store}.person": keys for store, keys in persons.items() if keys}
             looks.book(target, route.base_name, who, "request run", f"request {number}", seen)
         file, password = data_dir() / held_files.REQUESTS / f"{number}.zip", make_password()
-        write(file, document, password)
+        write(file, document, password, route_language.load(route.base_name))
         hand_over(file, password)
         certificate = _certify(request, route, who, document, counts)
         with target.transaction():
@@ -202,7 +204,9 @@ def _list_copies(stores: Stores, data_map: DataMap) -> Iterable[Document]:
     }
     for backup in (b for b in backups.list_all(stores.target, stores.route.base_name) if b.removed is None):
         yield {
-            "place": f"backup {backup.id} of the {'old' if backup.store == 'legacy' else 'new'} shop",
+            "place": f"backup {backup.id} of the old shop"
+            if backup.store == "legacy"
+            else f"backup {backup.id} of the new shop",
             "what": f"all of that shop as it was on {backup.taken:%Y-%m-%d}",
             "until": f"{backup.keep_until:%Y-%m-%d}, and as long as it is the newest that was tried",
         }
@@ -218,7 +222,7 @@ def make_password() -> str:
     return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(5)) for _ in range(5))
 
 
-def write(file: Path, document: Document, password: str) -> None:
+def write(file: Path, document: Document, password: str, language: Language) -> None:
     """Write the zip, AES-256, whole or not at all, for the account that runs this and nobody else."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     unfinished = file.with_name(f".{file.name}.tmp")
@@ -227,7 +231,7 @@ def write(file: Path, document: Document, password: str) -> None:
         with pyzipper.AESZipFile(raw, "w", pyzipper.ZIP_DEFLATED, encryption=pyzipper.WZ_AES) as made:
             made.setpassword(password.encode())
             made.writestr("person.json", json.dumps(document, indent=2, ensure_ascii=False))
-            made.writestr("person.html", export_page.render(document))
+            made.writestr("person.html", export_page.render(document, language))
         raw.flush()
         os.fsync(raw.fileno())
     unfinished.replace(file)

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shopferry import pages
+from shopferry.pages.languages import Language
 from shopferry.privacy import columns
 from shopferry.route import personal
 from shopferry.route import settings as route_settings
@@ -151,9 +152,9 @@ def as_json(record: Record) -> dict[str, Any]:
     return asdict(record) | {"at": record.at.isoformat(timespec="seconds")}
 
 
-def as_html(record: Record) -> str:
-    """Return the record as one page that needs nothing else."""
-    return pages.render("record.html", r=record, lined=_count_columns(record.rules))
+def as_html(record: Record, language: Language) -> str:
+    """Return the record as one page in a language; it needs nothing else."""
+    return pages.render("record.html", language, r=record, lined=_count_columns(record.rules))
 
 
 def _count_columns(rules: Iterable[Rule]) -> int:

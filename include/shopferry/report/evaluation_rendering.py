@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shopferry import pages
+from shopferry.pages.languages import Language
 from shopferry.report.evaluation import USUAL_DAYS, Evaluation
 from shopferry.report.rendering import make_plain
 
@@ -22,9 +23,9 @@ def as_json(made: Evaluation) -> dict[str, Any]:
     return plain | {"days": made.days}
 
 
-def as_html(made: Evaluation) -> str:
-    """Return the evaluation as one page that needs nothing else."""
-    return pages.render("evaluation.html", e=made, usual=USUAL_DAYS)
+def as_html(made: Evaluation, language: Language) -> str:
+    """Return the evaluation as one page in a language; it needs nothing else."""
+    return pages.render("evaluation.html", language, e=made, usual=USUAL_DAYS)
 
 
 def show(made: Evaluation, console: Console) -> None:

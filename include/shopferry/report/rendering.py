@@ -16,7 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from shopferry import pages
+from shopferry.pages.languages import Language
 from shopferry.report import Report, build, charts
+from shopferry.route import language as route_language
 from shopferry.settings import Settings, data_dir
 
 FOLDER = "reports"
@@ -30,7 +32,7 @@ def publish(settings: Settings, occasion: str) -> Path:
     report = build(settings, occasion)
     stem = f"{report.route}-{report.at:%Y%m%dT%H%M%SZ}-{occasion.replace(' ', '-')}"
     page = data_dir() / FOLDER / f"{stem}.html"
-    pages.write(as_html(report), page)
+    pages.write(as_html(report, route_language.load(report.route)), page)
     pages.write(json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n", page.with_suffix(".json"))
     return page
 
@@ -45,19 +47,20 @@ def as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def as_html(report: Report) -> str:
-    """Return the report as one page that needs nothing else."""
+def as_html(report: Report, language: Language) -> str:
+    """Return the report as one page in a language; it needs nothing else."""
+    draw = charts.Charts(language)
     drawn = {
-        "outcomes": charts.draw_outcomes(report.phases),
-        "waiting": charts.draw_waiting(report.reasons),
-        "differing": charts.draw_differing(report.differences),
-        "lag": charts.draw_lag(report.lag),
-        "downtime": charts.draw_downtime(report.steps),
+        "outcomes": draw.outcomes(report.phases),
+        "waiting": draw.waiting(report.reasons),
+        "differing": draw.differing(report.differences),
+        "lag": draw.lag(report.lag),
+        "downtime": draw.downtime(report.steps),
     }
     # The drawings are ours, and escape what they are labelled with; everything else is escaped by the template.
     safe: dict[str, Any] = {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
-    safe["sums"] = [Markup(charts.draw_before_and_after(s)) for s in report.sums]  # noqa: S704
-    return pages.render("report.html", r=report, charts=safe)
+    safe["sums"] = [Markup(draw.before_and_after(s)) for s in report.sums]  # noqa: S704
+    return pages.render("report.html", language, r=report, charts=safe)
 
 
 def show(report: Report, console: Console) -> None:

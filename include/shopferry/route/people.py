@@ -26,8 +26,8 @@ class Stage:
     told: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        told = f"; told: {', '.join(self.told)}" if self.told else ""
-        return f"{self.name}, {self.first} to {self.last}: {self.who}{told}"
+        when = f"{self.name}, {self.first} to {self.last}: {self.who}"
+        return f"{when}; told: {', '.join(self.told)}" if self.told else when
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,7 @@ class RouteSettings:
     settings: tuple[Setting, ...] = ()  # of the installation, for mappings and functions
     retention: Retention = field(default_factory=Retention)
     people: People = field(default_factory=People)
+    language: str = "en"  # of the pages
 
     def find_today(self, now: datetime) -> date:
         """Find the day it is where the cutover has its window; in UTC where it has none."""
@@ -189,6 +190,7 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
     top.require_known(
         "owner",
         "contact",
+        "language",
         "way_back_days",
         "shop_schema",
         "settings",
@@ -207,7 +209,21 @@ def load(route: str, root: Path | None = None) -> RouteSettings:
         tuple(_read_setting(top.read_table("settings"), name) for name in top.read_table("settings").held),
         _read_retention(top.read_table("retention")),
         known,
+        _read_language(top),
     )
+
+
+def _read_language(top: Table) -> str:
+    if "language" not in top.held:
+        return RouteSettings.language
+    # Loading the catalogues' library takes a moment, which a command without pages need not wait for.
+    from shopferry.pages.languages import LANGUAGES
+
+    code = top.read_text("language")
+    if code not in LANGUAGES:
+        known = ", ".join(LANGUAGES)
+        raise top.make_error("language", f"the pages are not in {code!r}: write one of {known}")
+    return code
 
 
 def _read_retention(given: Table) -> Retention:
