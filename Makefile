@@ -8,7 +8,7 @@ RUN := @exec $(VENV)/bin/python tests/book.py run
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-stream test-switch test-stack test-airflow test-kafka test-platforms test-all test-long \
-  crash-matrix death-table cutover-drill mutation lint install clean
+  crash-matrix death-table cutover-drill mutation catalogues lint install clean
 
 help: ## this list, and when each target was last green
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ cutover-drill: install ## 20 cutovers and rollbacks under the writer; writes the
 mutation: install ## mutants of replay, envelope and merge: prints what no test notices (hours); ARGS=envelope SINCE=<commit>
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
 	@mkdir -p build; exec tests/mutation/run.sh $(or $(ARGS),envelope replay merge)
+
+catalogues: install ## refresh the catalogues of the pages' languages, and print what waits for a translation
+	@exec $(VENV)/bin/python tests/catalogues.py
 
 lint: install ## ruff, mypy, and the rules of who imports whom
 	$(VENV)/bin/ruff check .

@@ -1,8 +1,9 @@
-"""Refresh the catalogues of the pages' languages: `.venv/bin/python tests/catalogues.py`.
+"""Refresh the catalogues of the pages' languages: `make catalogues`, or `.venv/bin/python tests/catalogues.py`.
 
-Messages come from the templates (gettext), from Python (`_("…")`, and the sentences of the functions that SENTENCES names), and from
-the words of `shopferry.pages.words`. A new message gets an empty translation, one that is gone is taken out. With `--missing` the
-messages that wait for a translation are printed. A route's own catalogues (`include/sql/<route>/locale`) are its author's.
+Messages come from the templates (gettext), from Python (`_("…")`, and the sentences of the functions that SENTENCES
+names), and from the words of `shopferry.pages.words`. A new message gets an empty translation, and one that is gone is
+taken out. What waits for a translation is printed. A route's own catalogues (`include/sql/<route>/locale`) are its
+author's.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "cutover/sequences.py": ("",),
     "cutover/servers.py": ("",),
     "cutover/undecided.py": ("judge",),
-    "cutover/way_back.py": ("gate",),
+    "cutover/way_back.py": ("_GATE", "gate"),
     "health/measure.py": ("",),
     "health/problems.py": ("",),
     "privacy/export.py": ("_list_copies",),
@@ -61,9 +62,24 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "verify/returned.py": ("REMEDY",),
     "verify/unlogged.py": ("",),
 }
-_SQL = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE|SET|SHOW|COPY|EXISTS|CREATE|LOCK|BEGIN|AND|OR|FROM|WHERE|NOT)\b")
+_SQL = re.compile(
+    r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE|SET|SHOW|COPY|EXISTS|CREATE|LOCK|BEGIN|AND|OR|FROM|WHERE|NOT)\b"
+)
 _NONE = re.compile(r"[\n\\]|\}[\[{]|^(double precision|character varying|character)$|~|\{\d|\{\}")
-_SILENT = ("execute", "read_value", "connect", "SQL", "load_queries", "info", "warning", "debug", "say", "compile", "read", "error")
+_SILENT = (
+    "execute",
+    "read_value",
+    "connect",
+    "SQL",
+    "load_queries",
+    "info",
+    "warning",
+    "debug",
+    "say",
+    "compile",
+    "read",
+    "error",
+)
 
 
 def extract() -> Catalog:
@@ -83,7 +99,13 @@ def extract() -> Catalog:
                 _add(found, file, line, "gettext", message)
     for context, listed in words.WORDS.items():
         for word in listed:
-            _add(found, ROOT / "pages/words.py", 0, "pgettext" if context else "gettext", (context, word) if context else word)
+            _add(
+                found,
+                ROOT / "pages/words.py",
+                0,
+                "pgettext" if context else "gettext",
+                (context, word) if context else word,
+            )
     return found
 
 
@@ -121,11 +143,12 @@ def _find_part(tree: ast.Module, name: str) -> ast.AST:
 
 def _find_sentences(node: ast.AST) -> Iterator[tuple[int, str]]:
     """Find the texts of several words, but for docstrings, errors, SQL and what goes to a log."""
-    if isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and (_name(node) in _SILENT or _name(node).endswith("Error"))):
+    if isinstance(node, ast.Raise) or (
+        isinstance(node, ast.Call) and (_name(node) in _SILENT or _name(node).endswith("Error"))
+    ):
         return
-    if isinstance(node, ast.Constant | ast.JoinedStr):
-        if (text := _write(node)) and _is_sentence(text):
-            yield node.lineno, text
+    if isinstance(node, ast.Constant | ast.JoinedStr) and _is_sentence(text := _write(node)):
+        yield node.lineno, text
     for child in _list_children(node):
         yield from _find_sentences(child)
 
@@ -159,8 +182,14 @@ def _place(value: ast.expr, places: dict[str, str]) -> str:
     """Name the place of a value by the last name in it."""
     source = ast.dump(value)
     if source not in places:
-        names = _list_keys(value) or [n.attr if isinstance(n, ast.Attribute) else n.id for n in ast.walk(value) if isinstance(n, ast.Attribute | ast.Name)]
-        names = [n for n in names if n not in {"join", "len", "sorted", "sum", "max", "replace", "s", "astimezone"}] or ["value"]
+        names = _list_keys(value) or [
+            n.attr if isinstance(n, ast.Attribute) else n.id
+            for n in ast.walk(value)
+            if isinstance(n, ast.Attribute | ast.Name)
+        ]
+        names = [
+            n for n in names if n not in {"join", "len", "sorted", "sum", "max", "replace", "s", "astimezone"}
+        ] or ["value"]
         name, number = names[0].strip("_").lower(), 1
         while f"{name}{number if number > 1 else ''}" in places.values():
             number += 1
@@ -170,7 +199,9 @@ def _place(value: ast.expr, places: dict[str, str]) -> str:
 
 def _list_keys(value: ast.expr) -> list[str]:
     """List the constant keys by which a value is looked up: `p["phase"]` is called by its key."""
-    keys = [n.slice.value for n in ast.walk(value) if isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Constant)]
+    keys = [
+        n.slice.value for n in ast.walk(value) if isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Constant)
+    ]
     return [re.sub(r"\W", "_", k) for k in keys if isinstance(k, str)]
 
 
@@ -196,5 +227,17 @@ def refresh(catalogue: Catalog) -> None:
             write_po(out, made, width=0, omit_header=False, sort_output=True, include_lineno=False)
 
 
+def list_missing() -> Iterator[str]:
+    """List the messages that wait for a translation, by file."""
+    for code in languages.LANGUAGES:
+        for message in languages.read(languages.FOLDER / f"{code}.po", code) if code != languages.DEFAULT else ():
+            forms = [message.string] if isinstance(message.string, str) else message.string
+            if message.id and not all(forms):
+                yield f"{code}.po: {message.id}"
+
+
 if __name__ == "__main__":
     refresh(extract())
+    missing = list(list_missing())
+    print("\n".join([*missing, f"{len(missing)} translations are missing"]))
+    sys.exit(bool(missing))

@@ -34,6 +34,7 @@ from shopferry.errors import ConfigError, GateError, TransientError
 from shopferry.insight import activation_file
 from shopferry.insight.push import Receiver
 from shopferry.kafka_security import KafkaSecurity
+from shopferry.pages import languages
 from shopferry.rehearsal import note
 from shopferry.route.route import Route
 from shopferry.settings import PROJECT, Settings, data_dir
@@ -43,6 +44,7 @@ from stacks import EMPTY, SharedStack
 pytestmark = pytest.mark.airflow
 
 PHASES = Route.load("demo").phases
+ENGLISH = languages.load("en")
 SWITCHES = ("cutover", "rollback")
 DAILY = ("watch_sync", "verify", "audit", "tick", "activate", "keep_clean")
 EVERY = (*PHASES, *DAILY, "rehearse", "privacy_request", *SWITCHES, "finish")
@@ -218,7 +220,7 @@ def test_the_page_of_requests_has_those_that_are_late_at_the_top(dags: dict[str,
         make(3, date(2026, 3, 20), "objection"),
         make(4, date(2026, 1, 1), closed=datetime(2026, 1, 1, tzinfo=UTC)),
     ]
-    page = requests_page.render("demo", found, today)
+    page = requests_page.render("demo", ENGLISH, found, today)
     for words in ("1 request is late", "late by 10 days", "due today", "12 days left", "shopferry request run 2"):
         assert words in page
     for words in ("shopferry request close 3", "DAG privacy_request"):
@@ -227,7 +229,7 @@ def test_the_page_of_requests_has_those_that_are_late_at_the_top(dags: dict[str,
     assert numbers == [2, 3, 1, 4]
     assert page.count('class="late"') == 1
     assert "passport" not in page
-    assert "Nothing is waiting." in requests_page.render("demo", found[3:], today)
+    assert "Nothing is waiting." in requests_page.render("demo", ENGLISH, found[3:], today)
 
 
 def test_audits_run_daily_and_after_each_phase(dags: dict[str, Any]) -> None:
@@ -311,7 +313,7 @@ def test_the_page_quality_has_the_worst_first_and_asks_nobody_for_anything(dags:
         see(0, "phone_missing", 90, "error"),
         see(0, "reachable", 400, "good", "<sms>"),
     ]
-    page = quality_page.render("demo", loaded, history, now)
+    page = quality_page.render("demo", ENGLISH, loaded, history, now)
     assert "1 value is in error, 1 to be looked at." in page
     order = re.findall(r'<span class="badge (\w+)">', page)
     assert order == ["error", "warn", "good", *["none"] * 17]
@@ -326,9 +328,11 @@ def test_the_page_quality_has_the_worst_first_and_asks_nobody_for_anything(dags:
     assert "&lt;sms&gt;" in page and "<sms>" not in page
     assert page.count("<polyline") == 3
     assert re.findall(r"""(?:src|href|url)\s*[=(]|https?:|<script""", page) == []
-    assert "more than a day and a half old" in quality_page.render("demo", loaded, history, now + timedelta(hours=37))
-    assert "Nothing was counted yet." in quality_page.render("demo", loaded, [], now)
-    assert "The route has no audits." in quality_page.render("demo", (), [], now)
+    assert "more than a day and a half old" in quality_page.render(
+        "demo", ENGLISH, loaded, history, now + timedelta(hours=37)
+    )
+    assert "Nothing was counted yet." in quality_page.render("demo", ENGLISH, loaded, [], now)
+    assert "The route has no audits." in quality_page.render("demo", ENGLISH, (), [], now)
 
 
 def test_the_page_duplicates_shows_shapes_side_by_side_and_no_value(dags: dict[str, Any]) -> None:
@@ -342,7 +346,7 @@ def test_the_page_duplicates_shows_shapes_side_by_side_and_no_value(dags: dict[s
     pair = Pair(4, 9, 0.97, {"name": 0.9, "email": 1.0, "phone": 1.0}, "<phone>", "new", None, None, None)
     counted = [Count("<phone>", "new", 2, 1), Count("email", "same", 3, 3)]
     last = Search(now, "anna", 2.0, 40, 5, {"phone": 1})
-    page = duplicates_page.render("demo", last, counted, [pair], {4: one, 9: other})
+    page = duplicates_page.render("demo", ENGLISH, last, counted, [pair], {4: one, 9: other})
     assert "1 pair that scores 0.95 or more is undecided." in page
     assert "Xxx Xxxxxxxx" in page and "xxx@xxxxxxx.xxx" in page and "+99999999999" in page and "X999" in page
     assert not any(value in page for value in ("Kowalsk", "jan@", "601234567", "Długa", "K100"))
@@ -351,10 +355,10 @@ def test_the_page_duplicates_shows_shapes_side_by_side_and_no_value(dags: dict[s
     assert "phone 1." in page  # blocks that were passed over
     assert re.findall(r"""(?:src|href|url)\s*[=(]|https?:|<script""", page) == []
     assert "Every pair that scores 0.95 or more is decided." in duplicates_page.render(
-        "demo", last, counted[1:], [], {}
+        "demo", ENGLISH, last, counted[1:], [], {}
     )
-    assert "Nobody has looked for pairs yet." in duplicates_page.render("demo", None, [], [], {})
-    assert "The route looks for no pairs." in duplicates_page.render("demo", None, [], [], {}, has_rules=False)
+    assert "Nobody has looked for pairs yet." in duplicates_page.render("demo", ENGLISH, None, [], [], {})
+    assert "The route looks for no pairs." in duplicates_page.render("demo", ENGLISH, None, [], [], {}, has_rules=False)
 
 
 def test_only_the_first_phase_asks_for_a_rehearsal_and_only_a_person_rehearses(dags: dict[str, Any]) -> None:

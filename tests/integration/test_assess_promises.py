@@ -15,6 +15,7 @@ from rich.console import Console
 from shopferry import assess, cli, db
 from shopferry.assess import readiness, report
 from shopferry.demo import leaks
+from shopferry.pages import languages
 from shopferry.settings import Settings
 from test_assess import Stores, clean_template, no_broker, stores_  # noqa: F401
 
@@ -64,7 +65,7 @@ def test_no_person_is_in_what_it_says(filled: Pair) -> None:
     assert sum(len(f.examples) for f in found.findings) > 30
     out = io.StringIO()
     report.show(found, Console(file=out, width=160))
-    page = report.as_html(found)
+    page = report.as_html(found, languages.load("en"))
     texts = [
         ("terminal", out.getvalue()),
         ("json", json.dumps(report.as_json(found), ensure_ascii=False)),

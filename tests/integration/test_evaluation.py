@@ -16,6 +16,7 @@ from shopferry.control.audits import Counted
 from shopferry.demo import leaks
 from shopferry.errors import MappingError, PhaseError
 from shopferry.insight import audits
+from shopferry.pages import languages
 from shopferry.report import build as build_report
 from shopferry.report import evaluation, evaluation_rendering, rendering
 from shopferry.settings import SQL_ROOT
@@ -117,7 +118,7 @@ def test_the_audience_of_then_is_that_of_the_report_nearest_to_the_cutover(moved
     assert {r.channel: r.now for r in made.reach} == now and len(now) > 2
     assert {r.channel: r.then for r in made.reach} == {channel: may + 1 for channel, may in now.items()}
     assert not [line for line in made.unknown if "could be written to" in line]
-    assert '<td class="n">−1</td>' in evaluation_rendering.as_html(made)
+    assert '<td class="n">−1</td>' in evaluation_rendering.as_html(made, languages.load("en"))
 
 
 def test_what_nobody_can_know_is_said(moved: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +128,7 @@ def test_what_nobody_can_know_is_said(moved: Pair, tmp_path: Path, monkeypatch: 
     said = "\n".join(made.unknown)
     for part in ("mail tool", "no report of that time", "no audit was ever counted"):
         assert part in said
-    page = evaluation_rendering.as_html(made)
+    page = evaluation_rendering.as_html(made, languages.load("en"))
     assert all(line.split(":")[0] in page for line in made.unknown) and "not known" in page
     shutil.copytree(SQL_ROOT / "demo", tmp_path / "demo")
     for name in ("evaluation.sql", "audience.sql"):

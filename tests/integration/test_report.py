@@ -19,6 +19,7 @@ from shopferry import cli, db
 from shopferry.control import phases
 from shopferry.demo import leaks
 from shopferry.errors import ConfigError, MappingError
+from shopferry.pages import languages
 from shopferry.report import build, charts, rendering, standing, sums
 from shopferry.settings import SQL_ROOT, Settings
 from test_verify import damage
@@ -89,7 +90,7 @@ def test_before_the_first_phase_there_is_nothing_to_sum_up(pair: Pair) -> None:
     report = build(settings_of(pair))
     assert report.sums == () and report.total("legacy_rows") == 0 and report.closed_ms is None
     assert "The phase contacts is new" in report.next[-1]
-    assert "nobody has done anything yet" in rendering.as_html(report)
+    assert "nobody has done anything yet" in rendering.as_html(report, languages.load("en"))
 
 
 def test_a_store_that_was_never_installed_says_what_to_do(make_db: Callable[..., str]) -> None:
@@ -136,7 +137,7 @@ def test_a_sum_that_does_not_meet_is_said(
     assert (odd.name, odd.measure) == (name, measure)
     assert sum(x.unexplained or 0 for x in odd.lines) == unexplained
     assert "Sums that do not meet" in report.next[0]
-    assert "do not meet" in rendering.as_html(report)
+    assert "do not meet" in rendering.as_html(report, languages.load("en"))
 
 
 def test_differences_are_told_by_segment(moved: Pair) -> None:
@@ -149,7 +150,7 @@ def test_differences_are_told_by_segment(moved: Pair) -> None:
     assert found == [("orders", "shop.order_line", 3)]
     total = sum(d.rows for d in report.differences)  # the checks that they break among them
     assert report.open_differences == total > 3 and f"{total} differences" in report.next[0]
-    page = rendering.as_html(report)
+    page = rendering.as_html(report, languages.load("en"))
     assert (
         f"{total} differences between the stores are open" in page
         and 'aria-label="Open differences by segment"' in page
@@ -169,7 +170,7 @@ def test_after_the_cutover_it_says_who_and_for_how_long(moved: Pair) -> None:
     again = build(settings_of(moved), "after the rollback")
     assert [(what, who) for what, who, _ in again.decisions] == [("cutover", "anna"), ("rollback", "bert")]
     assert again.closed_ms == 50
-    page = rendering.as_html(report)
+    page = rendering.as_html(report, languages.load("en"))
     assert "The new shop takes the writes since" in page and "anna" in page and "made after the cutover" in page
     assert 'aria-label="The cutover, step by step, while no store took writes"' in page
     damage(
@@ -178,7 +179,7 @@ def test_after_the_cutover_it_says_who_and_for_how_long(moved: Pair) -> None:
     later = build(settings_of(moved))
     assert later.unbalanced == (), "the new shop goes on alone: that is no fault"
     assert sum(x.unexplained or 0 for s in later.sums if s.measure == "total" for x in s.lines) == -1
-    assert "since the cutover" in rendering.as_html(later)
+    assert "since the cutover" in rendering.as_html(later, languages.load("en"))
 
 
 def test_the_lag_is_drawn(moved: Pair) -> None:
@@ -191,7 +192,7 @@ def test_the_lag_is_drawn(moved: Pair) -> None:
     report = build(settings_of(moved))
     assert 90 <= len(report.lag) <= 110 and sum(m.events for m in report.lag) == 6000
     assert {m.lag_ms_p50 for m in report.lag} == {200.0}
-    assert 'aria-label="From a change in legacy to the new shop"' in rendering.as_html(report)
+    assert 'aria-label="From a change in legacy to the new shop"' in rendering.as_html(report, languages.load("en"))
 
 
 def test_the_lag_of_a_busy_day_is_that_of_a_sample(moved: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +230,7 @@ def test_a_legacy_store_that_is_gone_leaves_its_columns_empty(moved: Pair) -> No
     report = build(Settings("postgresql://nobody@127.0.0.1:1/none", settings.target_dsn, ""))
     assert not report.legacy_asked and report.unbalanced == ()
     assert all(x.legacy is None for s in report.sums for x in s.lines)
-    assert "could not be asked" in rendering.as_html(report)
+    assert "could not be asked" in rendering.as_html(report, languages.load("en"))
 
 
 def test_who_has_which_role_and_the_stage_it_is_stand_in_it(
@@ -248,7 +249,7 @@ def test_who_has_which_role_and_the_stage_it_is_stand_in_it(
     assert ("platform", "The platform team") in report.roles
     assert report.areas == (("points", "The platform team (platform)"),)
     assert report.stage_now.startswith("now the <last> week")
-    page = rendering.as_html(report)
+    page = rendering.as_html(report, languages.load("en"))
     assert (
         "Now the &lt;last&gt; week" in page and "the shops" in page and "<td>The platform team (platform)</td>" in page
     )
@@ -280,7 +281,7 @@ def test_no_person_is_in_it_and_nothing_is_changed(moved: Pair) -> None:
         for where, text in (
             ("terminal", out.getvalue()),
             ("json", json.dumps(rendering.as_json(report))),
-            ("html", rendering.as_html(report)),
+            ("html", rendering.as_html(report, languages.load("en"))),
         )
     ]
     assert leaks.search(known, texts)[0] == []
@@ -290,7 +291,7 @@ def test_no_person_is_in_it_and_nothing_is_changed(moved: Pair) -> None:
 def test_the_page_needs_nothing_else_and_escapes(moved: Pair) -> None:
     switched(moved)
     moved.shop.execute("UPDATE ferry.cutover_step SET who = '<b>anna</b>'")
-    page = rendering.as_html(build(settings_of(moved)))
+    page = rendering.as_html(build(settings_of(moved)), languages.load("en"))
     assert "&lt;b&gt;anna&lt;/b&gt;" in page and "<b>anna" not in page
     assert "<script" not in page and "@import" not in page
     bare = re.sub(r'xmlns(?::\w+)?="[^"]+"', "", page)
@@ -307,7 +308,7 @@ def test_the_page_needs_nothing_else_and_escapes(moved: Pair) -> None:
 def test_the_lag_is_drawn_for_any_length_of_time(seconds: int) -> None:
     start = datetime(2026, 11, 29, 5, tzinfo=UTC)
     moments = [standing.Moment(start + timedelta(seconds=seconds * n / 9), 5.0, 9.0, 1) for n in range(10)]
-    assert charts.draw_lag(moments).startswith("<svg")
+    assert charts.Charts(languages.load("en")).draw_lag(moments).startswith("<svg")
 
 
 def test_it_is_written_beside_the_data(

@@ -138,7 +138,7 @@ def test_a_window_of_moments(tmp_path: Path) -> None:
         ('owner = 5\ncontact = "x"\n', "demo/route.toml: owner is missing or no text"),
         (
             WHO + 'phone = "1"\n',
-            "demo/route.toml: unknown key 'phone', known are owner, contact, way_back_days, shop_schema, settings,",
+            "demo/route.toml: unknown key 'phone', known are owner, contact, language, way_back_days, shop_schema, settings,",
         ),
         (WHO + "cutover = 5\n", r"demo/route.toml: cutover: it is a table: write it as `\[cutover\]`"),
         (RETENTION + "inactive = 5\n", "unknown key 'retention.inactive', known are "),

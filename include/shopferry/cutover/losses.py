@@ -20,7 +20,7 @@ def judge_accepted(route: Route, by: str | None) -> Gate:
     lost = [d for d in load_decisions(back) if d.how != "carried"] if back else []
     told = f"{len(lost)} columns ({_listed(d.name for d in lost)})" if lost else "none"
     if lost and by:
-        told += f", accepted by {by}"
+        told += f"; accepted by {by}"
     return Gate(
         "way back's losses accepted",
         not lost or bool(by),

@@ -27,9 +27,7 @@ def build() -> str:
     return render(route.base_name, route_language.load(route.name), audits.load(route), history, now)
 
 
-def render(
-    route: str, language: Language, loaded: Sequence[Audit], history: Sequence[Value], now: datetime
-) -> str:
+def render(route: str, language: Language, loaded: Sequence[Audit], history: Sequence[Value], now: datetime) -> str:
     """Render the page of these audits and what they have counted; `history` is in the order of its runs."""
     panels = quality.build(loaded, history, now)
     states = [s.judged.state for p in panels for s in p.segments]

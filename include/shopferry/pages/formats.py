@@ -1,4 +1,4 @@
-"""How numbers, sizes, durations and days are written: in English as on the command line, in other languages as people there do."""
+"""How numbers, sizes, durations and days are written: in English as on the command line, else as the language does."""
 
 from __future__ import annotations
 
@@ -97,4 +97,5 @@ class LocalFormats(Formats):
     def moment(self, at: datetime, *, seconds: bool = False) -> str:
         """Write a day with the time, joined as the language joins them."""
         time = format_time(at, "HH:mm:ss" if seconds else "HH:mm", locale=self.locale)
-        return get_datetime_format("medium", locale=self.locale).replace("{1}", self.day(at)).replace("{0}", time)
+        joined = str(get_datetime_format("medium", locale=self.locale))
+        return joined.replace("{1}", self.day(at)).replace("{0}", time)

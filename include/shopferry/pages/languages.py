@@ -8,7 +8,7 @@ the message whose form it has, `{table} does not exist` for `shop.customer does 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -33,6 +33,7 @@ _PLACES = re.compile(r"\{[a-z_0-9]+\}|%\([a-z_0-9]+\)s")
 _COUNT = re.compile(r"-?\d{1,3}(,\d{3})+|\d+\.\d+")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_WEAK = 6  # letters
 _CLAUSES = ("; ", ", ")
 
 
@@ -42,6 +43,18 @@ class Form:
 
     message: str
     pattern: re.Pattern[str]
+    ours: bool  # not the route's
+
+    @property
+    def weak(self) -> bool:
+        """Whether many a sentence has this form by chance, as `{phase} is {state}`."""
+        return sum(letter.isalpha() for letter in _PLACE.sub("", self.message)) < _WEAK
+
+    def is_plain(self, text: str) -> bool:
+        """Whether a text has this form, surely and with plain values."""
+        if (found := self.pattern.fullmatch(text)) is None:
+            return False
+        return not any("; " in v or (self.weak and not _is_single(v)) for v in found.groups())
 
     @property
     def rank(self) -> tuple[int, str]:
@@ -71,11 +84,12 @@ class Language:
 
     def word(self, name: str, context: str = "") -> str:
         """Translate a name of an enumeration, as `cut_over`, a reason code or a column; unknown ones stay, as words."""
-        for text in (name, name.replace("_", " ")):
+        words = name.replace("_", " ")
+        for text in (name, words, words.rpartition(".")[2]):
             found = self.pgettext(context, text) if context else self.gettext(text)
             if found != text:
                 return found
-        return name.replace("_", " ")
+        return words
 
     def tell(self, text: str) -> str:
         """Translate a sentence made elsewhere: as it stands, by its form, or clause by clause; values stay as they are."""
@@ -92,21 +106,36 @@ class Language:
         return self._fill(text, within=False) or self._write(text)
 
     def _knows(self, clause: str) -> bool:
-        return clause in self.messages or any(form.pattern.fullmatch(clause) for form in self.forms)
+        """Tell whether a clause is a message by itself, its values no clauses."""
+        return clause in self.messages or any(form.is_plain(clause) for form in self.forms)
 
     def _fill(self, text: str, *, within: bool) -> str | None:
         """Translate a sentence by its form; `within`: only where no value holds the end of a clause."""
         for form in self.forms:
             found = form.pattern.fullmatch(text)
-            if found and not (within and any("; " in value for value in found.groups())):
-                return self.gettext(form.message).format(**{k: self._tell_value(v) for k, v in found.groupdict().items()})
+            if not found or (within and any("; " in v and not self._knows(v) for v in found.groups())):
+                continue
+            if form.weak and not self._fits(found.groups()):
+                continue
+            told = {name: self._tell_value(value, form) for name, value in found.groupdict().items()}
+            return self.gettext(form.message).format(**told)
         return None
 
-    def _tell_value(self, value: str) -> str:
-        """Translate what stands in a sentence: a clause or a known word; a name, a key or a command stays."""
-        if value in self.words:
+    def _fits(self, values: Sequence[str]) -> bool:
+        """Tell whether a sentence has a weak form not by chance: its values are single words, or one is a known clause."""
+        return all(map(_is_single, values)) or any(map(self._knows, values))
+
+    def _tell_value(self, value: str, form: Form) -> str:
+        """Translate what stands in a sentence: a clause or a known word; a name, a key or a command stays.
+
+        In our own sentences a single word is one of ours: `orders` is a phase there, and not what a route calls orders.
+        """
+        if value in self.words or (not form.ours and value in self.messages):
             return self.gettext(value)
-        return self.tell(value) if " " in value and "`" not in value else self._write(value)
+        if " " not in value:
+            return self._write(value)
+        start = value[: len(value) - len(value.lstrip(" ;,"))]
+        return start + self.tell(value[len(start) :])
 
     def _write(self, value: str) -> str:
         """Write a count or a day as the language does."""
@@ -123,6 +152,11 @@ class Language:
             if _DAY.fullmatch(value):
                 return self.formats.day(date.fromisoformat(value))
         return value
+
+
+def _is_single(value: str) -> bool:
+    """Tell whether a value is one word, or a moment."""
+    return " " not in value or bool(_MOMENT.fullmatch(value))
 
 
 def load(code: str, own: Path | None = None) -> Language:
@@ -146,7 +180,7 @@ def read(file: Path, code: str) -> Catalog:
     except (PoFileError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"{file.name} is no catalogue: {error}") from None
     for message in found:
-        for text in (message.string,) if isinstance(message.string, str) else message.string:
+        for text in (message.string,) if isinstance(message.string, str) else message.string or ():
             if extra := list_places(text) - list_places("".join(message.id)):
                 raise ConfigError(f"{file.name}:{message.lineno}: the message gives no {', '.join(sorted(extra))}")
     return found
@@ -171,8 +205,10 @@ def make(code: str, catalogues: Iterable[Catalog]) -> Language:
     known = [text for catalogue in found for text in _list_texts(catalogue)]
     words = [text for text in _list_texts(found[-1]) if " " not in text] if found and code != DEFAULT else []
     formats = Formats() if code == DEFAULT else LocalFormats(Locale.parse(code))
-    forms = tuple(sorted({make_form(text) for text in known if _PLACE.search(text)}, key=lambda form: form.rank))
-    return Language(code, translations, frozenset(known), frozenset(words), forms, formats)
+    of_ours = set(_list_texts(found[-1])) if words else set()
+    forms = {make_form(text, ours=text in of_ours) for text in known if _PLACE.search(text)}
+    ordered = tuple(sorted(forms, key=lambda form: form.rank))
+    return Language(code, translations, frozenset(known), frozenset(words), ordered, formats)
 
 
 def _list_texts(catalogue: Catalog) -> Iterator[str]:
@@ -186,14 +222,21 @@ def _is_done(message: Message) -> bool:
     return bool(message.string) and not message.fuzzy
 
 
-def make_form(message: str) -> Form:
-    """Make the form of a message: what is between its places is given, each place holds something."""
+def make_form(message: str, *, ours: bool = True) -> Form:
+    """Make the form of a message: what is between its places is given; each place holds something, but one glued to a word."""
     parts, seen = [], set()
     at = 0
     for place in _PLACE.finditer(message):
         parts.append(re.escape(message[at : place.start()]))
         name = place[1]
-        parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>.+?)")
+        optional = _is_glued(message, place)
+        parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>.{'*' if optional else '+'}?)")
         seen.add(name)
         at = place.end()
-    return Form(message, re.compile("".join([*parts, re.escape(message[at:])]), re.DOTALL))
+    return Form(message, re.compile("".join([*parts, re.escape(message[at:])]), re.DOTALL), ours)
+
+
+def _is_glued(message: str, place: re.Match[str]) -> bool:
+    """Tell whether a place has a word or the end of a sentence right beside it: what stands there may be left out."""
+    before, after = message[: place.start()][-2:], message[place.end() :][:1]
+    return before[-1:].isalpha() or after.isalpha() or (before[-1:] == "." and before[:1].isalpha())

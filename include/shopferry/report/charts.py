@@ -89,9 +89,15 @@ class Charts:
         def draw(axes: Axes) -> None:
             at = range(len(lines))
             axes.barh(
-                [a + 0.19 for a in at], [float(x.legacy or 0) for x in lines], height=0.36, color=LEGACY, label=_("legacy")
+                [a + 0.19 for a in at],
+                [float(x.legacy or 0) for x in lines],
+                height=0.36,
+                color=LEGACY,
+                label=_("legacy"),
             )
-            axes.barh([a - 0.19 for a in at], [float(x.shop) for x in lines], height=0.36, color=SHOP, label=_("new shop"))
+            axes.barh(
+                [a - 0.19 for a in at], [float(x.shop) for x in lines], height=0.36, color=SHOP, label=_("new shop")
+            )
             axes.set_yticks(list(at), [_shorten(self.language.tell(x.segment)) for x in lines])
             self._count_axis(axes)
             axes.set_xlabel(measure)
@@ -116,9 +122,16 @@ class Charts:
             times: list[Any] = [m.at.astimezone(UTC) for m in moments]
             marker = "o" if len(moments) < 30 else ""
             axes.plot(
-                times, [m.lag_ms_p99 for m in moments], color=LEGACY, label=_("slowest in a hundred"), marker=marker, ms=3
+                times,
+                [m.lag_ms_p99 for m in moments],
+                color=LEGACY,
+                label=_("slowest in a hundred"),
+                marker=marker,
+                ms=3,
             )
-            axes.plot(times, [m.lag_ms_p50 for m in moments], color=SHOP, label=_("half of them within"), marker=marker, ms=3)
+            axes.plot(
+                times, [m.lag_ms_p50 for m in moments], color=SHOP, label=_("half of them within"), marker=marker, ms=3
+            )
             axes.set_ylim(bottom=0)
             axes.set_xlim(times[0] - timedelta(seconds=10), times[-1] + timedelta(seconds=10))
             axes.set_ylabel(_("milliseconds"))

@@ -49,17 +49,17 @@ def as_json(report: Report) -> dict[str, Any]:
 
 def as_html(report: Report, language: Language) -> str:
     """Return the report as one page in a language; it needs nothing else."""
-    draw = charts.Charts(language)
+    drawing = charts.Charts(language)
     drawn = {
-        "outcomes": draw.outcomes(report.phases),
-        "waiting": draw.waiting(report.reasons),
-        "differing": draw.differing(report.differences),
-        "lag": draw.lag(report.lag),
-        "downtime": draw.downtime(report.steps),
+        "outcomes": drawing.draw_outcomes(report.phases),
+        "waiting": drawing.draw_waiting(report.reasons),
+        "differing": drawing.draw_differing(report.differences),
+        "lag": drawing.draw_lag(report.lag),
+        "downtime": drawing.draw_downtime(report.steps),
     }
     # The drawings are ours, and escape what they are labelled with; everything else is escaped by the template.
     safe: dict[str, Any] = {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
-    safe["sums"] = [Markup(draw.before_and_after(s)) for s in report.sums]  # noqa: S704
+    safe["sums"] = [Markup(drawing.draw_before_and_after(s)) for s in report.sums]  # noqa: S704
     return pages.render("report.html", language, r=report, charts=safe)
 
 

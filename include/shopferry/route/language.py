@@ -7,7 +7,8 @@ from pathlib import Path
 from shopferry.pages import languages
 from shopferry.pages.languages import Language
 from shopferry.route import settings
-from shopferry.route.route import REVERSE, find_folder
+from shopferry.route.route import find_folder
+from shopferry.settings import REVERSE
 
 FOLDER = "locale"
 
