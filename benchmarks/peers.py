@@ -3,8 +3,8 @@
     python benchmarks/peers.py [--customers 30000] [--turns 1]
 
 It brings up an embedded stack of its own and fills legacy. In each turn the peers copy legacy into databases beside the new
-shop's. Then shopferry moves all phases once; its verification is timed apart. A peer that is not installed is left out, and that is said.
-Prints one JSON object: rows, seconds, shopferry's ratio to each peer (1 would be as fast), and how fast the machine was.
+shop's. Then shopferry moves all phases once; its verification is timed apart. A peer that is not installed is left out, and that
+is said. Prints one JSON object: rows, seconds, shopferry's ratio to each peer (1 would be as fast), and how fast the machine was.
 
 A copy cleans, joins and proves nothing; the ratio says what that costs.
 """

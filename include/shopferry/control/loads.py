@@ -33,6 +33,12 @@ def finish(conn: Connection, route: str, unit: str) -> None:
     conn.execute(_Q["finish"], {"route": route, "unit": unit})
 
 
+def has_touched(conn: Connection, route: str) -> bool:
+    """Tell whether any key waits that the stream touched during a load."""
+    row = conn.execute(_Q["has_touched"], {"route": route}).fetchone()
+    return bool(row and row[0])
+
+
 def take_touched(conn: Connection, route: str, unit: str, limit: int) -> list[str]:
     """Take up to `limit` of the keys that were noted for a unit."""
     return [r[0] for r in conn.execute(_Q["take_touched"], {"route": route, "unit": unit, "limit": limit}).fetchall()]

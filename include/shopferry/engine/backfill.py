@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Map
 from itertools import groupby
 
@@ -271,7 +271,7 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
     """
     started = time.monotonic()
     shop, route = stores.target, stores.route
-    stores.merger.stage(route.units)
+    stores.merger.stage(_find_merging(stores, phase))
     with shop.transaction():
         states = phases.lock(shop, route.name)
         chunk = chunks.claim(shop, route.name, phase, "merge")
@@ -305,6 +305,18 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
             worker=worker,
         )
     return chunk
+
+
+def _find_merging(stores: Stores, phase: str) -> Sequence[Unit]:
+    """Find the units that a chunk of the phase may have to merge: of a first load its own, unless others follow from them."""
+    route = stores.route
+    own = route.of(phase)
+    live = {p.phase for p in phases.load_all(stores.target, route.name) if State(p.state).live} - {phase}
+    moving = live and any(isinstance(u, IdentityMapping) for u in own)
+    unloaded = loads.load_units(stores.target, route.name)
+    if moving or loads.has_touched(stores.target, route.name) or not any(u.name in unloaded for u in own):
+        return route.units
+    return own
 
 
 def is_merged(stores: Stores, phase: str) -> bool:
@@ -360,6 +372,8 @@ def _finish_load(stores: Stores, unit: Unit) -> bool:
     if loads.are_done(shop, route.name, [unit.name]):
         return True
     stores.merger.hold()
+    if loads.has_touched(shop, route.name) and not stores.merger.has_staged(route.units):
+        return False  # the next time they are
     loads.finish(shop, route.name, unit.name)
     keys = loads.take_touched(shop, route.name, unit.name, SLICE)
     if keys:

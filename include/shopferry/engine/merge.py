@@ -88,6 +88,10 @@ class Merger:
             tables += [Identifier("pg_temp", name) for name in sorted(self._changed_tables().values())]
             changes.tidy(self.conn, tables)
 
+    def has_staged(self, units: Iterable[Unit]) -> bool:
+        """Tell whether the units' statements are composed in this session."""
+        return all(u.name in self._staged for u in units)
+
     def hold(self, *, alone: bool = True) -> None:
         """Wait until no other session propagates in this route, and keep it so until this transaction ends; `alone`, until
         none merges a chunk either. To be called before the first of the shop's rows is written.
@@ -324,7 +328,8 @@ class Merger:
             self._note(own.before if note else None)
             merged = bisection.merge(others) if others else Merged(keys=count)
         self._note(own.after if note else None)
-        self.empty(unit, count)
+        self._do(own.empty)
+        self._rows += count
         return merged
 
     def _read_keys(self, unit: Unit) -> frozenset[str]:
@@ -386,11 +391,6 @@ class Merger:
             for relation, name in sorted(self._changed_tables().items()):
                 if relation in filled:
                     self._do(f"DELETE FROM pg_temp.{name}")
-
-    def empty(self, unit: Unit, count: int) -> None:
-        """Let go of the affected keys, of which there were `count`, and of what they yielded."""
-        self._do(self.statements(unit).empty)
-        self._rows += count
 
     def write(self, unit: Unit, count: int) -> Merged:
         """Make one pass over the affected keys; returns what it did. Raises what the database refuses."""

@@ -14,6 +14,9 @@ UPDATE ferry.unloaded SET loading = true WHERE route = %(route)s AND unit = %(un
 -- From this commit on the stream merges the unit itself.
 DELETE FROM ferry.unloaded WHERE route = %(route)s AND unit = %(unit)s;
 
+-- name: has_touched
+SELECT EXISTS (SELECT FROM ferry.touched WHERE route = %(route)s);
+
 -- name: take_touched
 -- Some of the keys that were noted for the unit; they are noted no more.
 WITH chosen AS MATERIALIZED (
