@@ -110,6 +110,16 @@ def main() -> None:
                 "WHERE m.legacy_customer_id = ANY(%s)",
                 (anew,),
             ).fetchall()
+            [(left,)] = legacy.execute(
+                "SELECT count(*) FROM unnest(%s::int[]) AS n (id) WHERE NOT EXISTS (SELECT FROM customers c "
+                "WHERE c.id = n.id AND c.deleted = 'N')",
+                (anew,),
+            ).fetchall()
+            waiting = new.execute(
+                "SELECT reasons, count(*) FROM ferry.quarantine WHERE row_key = ANY(%s) AND entity LIKE 'shop.customer%%' "
+                "GROUP BY 1",
+                ([str(key) for key in anew],),
+            ).fetchall()
             found = ledger.check(book, legacy, new)
     print(
         json.dumps(
@@ -120,6 +130,8 @@ def main() -> None:
                 "lag_ms": lag,
                 "registered anew": len(anew),
                 "of them in the shop": there,
+                "left again": left,
+                "in quarantine": {" ".join(reasons): n for reasons, n in waiting},
                 "rows that differ": differing,
                 "acknowledged": found.acknowledged,
                 "missing": len(found.missing),

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
+from unittest.mock import patch
 
 import psycopg
 from events import Log, Tap
 from psycopg.conninfo import make_conninfo
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier
 from shopferry import installation
 from shopferry.cdc.applied import Applied
 from shopferry.cdc.envelope import Change, decode
@@ -25,6 +26,7 @@ from shopferry.control.phases import State
 from shopferry.db import NEVER_BY_ITSELF, Connection
 from shopferry.engine import backfill, mirror
 from shopferry.engine.pair import Stores
+from shopferry.engine.relay import relay
 from shopferry.engine.statements import load_columns, select_keys_between
 from shopferry.engine.writes import RESERVED
 from shopferry.route.entities import IdentityMapping
@@ -437,17 +439,24 @@ class Late:
         if self._failed:
             raise self._failed[0]
 
-    def _pause(self, statement: str) -> None:
-        if statement.startswith("ANALYZE pg_temp.incoming"):
+    def _work(self) -> None:
+        def relay_late(source: Connection, out: Composed, target: Connection, into: Composed) -> int:
+            if target is not mine:
+                return relay(source, out, target, into)
+            with source.cursor().copy(out) as found:
+                rows = b"".join(found)
             self._read.set()
             self._go.wait()
             if self._die:
                 raise KilledError
+            with target.cursor() as cursor:
+                with cursor.copy(into) as copy:
+                    copy.write(rows)
+                return cursor.rowcount
 
-    def _work(self) -> None:
         try:
-            with self.open() as stores:
-                cast("Watched", stores.target).before = self._pause
+            with self.open() as stores, patch.object(backfill, "relay", relay_late):
+                mine = stores.target
                 backfill.copy_next(stores, self.phase, "late", self.span)
         except KilledError:
             pass

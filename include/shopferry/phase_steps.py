@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from shopferry import db, installation
 from shopferry.backup import backup
@@ -18,7 +19,7 @@ from shopferry.control import chunks, continuity, differences, locks, phases, re
 from shopferry.control.chunks import Span
 from shopferry.control.differences import Difference
 from shopferry.control.phases import State
-from shopferry.engine import backfill, changed_settings, erased, mirror
+from shopferry.engine import backfill, changed_settings, erased, mirror, pace
 from shopferry.engine.pair import open_stores
 from shopferry.errors import VerificationError
 from shopferry.retry import retrying
@@ -104,7 +105,7 @@ def copy(
     rows = 0
     with open_stores(settings, f"copy {phase}") as s:
         while not (stop and stop.is_set()):
-            backfill.pace(s, phase)
+            pace.keep(s, phase)
             if retrying(lambda: backfill.copy_next(s, phase, worker, span), s.source, s.target):
                 continue
             if not chunks.has_open(s.target, s.route.name, phase, "copy", span):
@@ -118,16 +119,23 @@ def copy(
 
 def go_live(settings: Settings, phase: str) -> None:
     """Make the phase's entities live: the stream merges them from now on, and the merge is planned."""
+    # First, else an event would merge its row by values without a verdict; what comes meanwhile is judged after it.
+    standardize(settings, phase)
     with open_stores(settings, f"go live {phase}") as s:
-        # First, else an event would merge its row by values without a verdict; what comes meanwhile is judged after it.
-        backfill.standardize(s, phase)
         backfill.begin_merge(s, phase)
 
 
 def standardize(settings: Settings, phase: str) -> int:
-    """Judge all raw values of the phase; returns how many were new."""
-    with open_stores(settings, f"standardize {phase}") as s:
-        return backfill.standardize(s, phase)
+    """Judge all raw values of the phase, some kinds beside others; returns how many were new."""
+    kinds, judged = iter(backfill.list_columns(Route.load(settings.route), phase)), list[int]()
+
+    def judge(worker: str, stop: threading.Event) -> int:
+        with open_stores(settings, f"standardize {phase}") as s:
+            judged.append(backfill.judge(s, takewhile(lambda _: not stop.is_set(), kinds)))
+        return 0
+
+    in_threads(judge)
+    return sum(judged)
 
 
 def merge(settings: Settings, phase: str, worker: str, stop: threading.Event | None = None) -> int:
@@ -135,7 +143,7 @@ def merge(settings: Settings, phase: str, worker: str, stop: threading.Event | N
     merged = 0
     with open_stores(settings, f"merge {phase}") as s:
         while not (stop and stop.is_set()) and not backfill.is_merged(s, phase):
-            backfill.pace(s, phase)
+            pace.keep(s, phase)
             chunk = retrying(lambda: backfill.merge_next(s, phase, worker), s.target)
             if chunk is None:
                 time.sleep(0.1)

@@ -56,6 +56,8 @@ def test_every_transaction_takes_its_locks_in_the_stated_order(pair: Pair, monke
     pair.write("INSERT INTO customers (id, login, email) VALUES (1, 'a@example.com', 'a@example.com')")
     with watched(monkeypatch) as taken:
         pair.pass_phases()
+        pair.merge(ROUTE.phases[0])  # again, beside a stream that merges the same rows
+        pair.finish(ROUTE.phases[0])
         pair.write(
             "INSERT INTO customers (id, login, email) VALUES (2, 'b@example.com', 'b@example.com')",
             "UPDATE customers SET email = 'c@example.com' WHERE id = 1",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 import psycopg
 import pytest
-from pair import ROUTE, Pair
+from pair import ROUTE, Pair, open_more
 from shopferry import db
 from shopferry.control import quarantine
 from shopferry.engine import backfill, merge
@@ -295,8 +296,8 @@ def test_a_release_goes_slice_by_slice_and_tries_each_key_once(pair: Pair, monke
     pair.check()
 
 
-def test_a_customer_merged_before_anyone_judged_his_address_leaves_nothing_behind(pair: Pair) -> None:
-    """An event of his consent merges him alone, for nobody knows yet whose the address is; then he joins the other."""
+def test_what_comes_while_units_wait_for_their_load_is_merged_with_it(pair: Pair) -> None:
+    """Three accounts are one customer: none is merged alone, by an event of his consent, before the load knows that."""
     pair.write(
         *[
             f"INSERT INTO customers (id, email, full_name) VALUES ({key}, 'jan@example.com', 'Jan Nowak')"
@@ -313,7 +314,7 @@ def test_a_customer_merged_before_anyone_judged_his_address_leaves_nothing_behin
             f"VALUES ({key}, {key}, 'email', 'T', '2024-05-01')"
         )
     pair.sync()
-    assert len(pair.quarantine("shop.customer")) == 2
+    assert (pair.quarantine("shop.customer"), pair.one("SELECT count(*) FROM shop.customer")) == ({}, 0)
     backfill.standardize(pair.stores, "contacts")
     while not backfill.is_merged(pair.stores, "contacts"):
         backfill.merge_next(pair.stores, "contacts", "test")
@@ -335,11 +336,8 @@ def test_a_session_that_merges_marks_its_writes_from_the_first_on(pair: Pair) ->
 )
 def test_chunks_go_side_by_side_and_a_batch_goes_alone(pair: Pair, theirs: str, wait: set[str]) -> None:
     pair.write(order(1))
-    pair.pass_phases(["contacts"])
-    pair.start("orders")
-    pair.copy("orders")
-    backfill.begin_merge(pair.stores, "orders")
-    backfill.standardize(pair.stores, "orders")
+    pair.pass_phases(["contacts", "orders"])
+    backfill.begin_merge(pair.stores, "orders")  # again: the stream merges its rows meanwhile
     pair.write(order(2))
     ours = {
         "chunk": lambda: backfill.merge_next(pair.stores, "orders", "test"),
@@ -360,6 +358,75 @@ def test_chunks_go_side_by_side_and_a_batch_goes_alone(pair: Pair, theirs: str, 
             work()
             pair.shop.execute("SET lock_timeout = '50ms'")
     pair.shop.execute("SET lock_timeout = 0")
+
+
+def test_a_first_load_and_the_stream_do_not_wait_for_each_other(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "LOAD_KEYS", 1)
+    pair.write(order(1), order(2), order(3))
+    pair.pass_phases(["contacts"])
+    pair.start("orders")
+    pair.copy("orders")
+    backfill.begin_merge(pair.stores, "orders")
+    backfill.standardize(pair.stores, "orders")
+    assert backfill.merge_next(pair.stores, "orders", "test")
+    pair.shop.execute("SET lock_timeout = '50ms'")
+    with ExitStack() as ending:
+        slow = ending.enter_context(open_more(*dsns(pair)))
+        slow.merger.stage(ROUTE.units)
+        ending.enter_context(slow.target.transaction())
+        assert backfill.merge_next(slow, "orders", "slow")  # and does not commit yet
+        pair.write(
+            "UPDATE orders SET status_code = 'SENT' WHERE id IN (1, 2)", "DELETE FROM orders WHERE id = 3", order(4)
+        )
+        pair.sync()
+        assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY 1") == [(1, "pending")]
+        Merger(pair.shop, ROUTE).hold()  # a batch goes on while another chunk is loaded
+    assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY 1") == [(1, "pending"), (2, "pending")]
+    assert pair.ask("SELECT DISTINCT unit, key FROM ferry.touched ORDER BY 2") == [
+        ("orders/customer_order", key) for key in "1234"
+    ]
+    while not backfill.is_merged(pair.stores, "orders"):
+        backfill.merge_next(pair.stores, "orders", "test")
+    assert pair.one("SELECT count(*) FROM ferry.touched") == 0
+    assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY 1") == [
+        (1, "shipped"),
+        (2, "shipped"),
+        (4, "pending"),
+    ]
+    pair.finish("orders")
+    pair.check()
+
+
+@pytest.mark.fresh
+def test_a_load_that_the_shop_refuses_in_part_brings_all_other_rows(pair: Pair) -> None:
+    pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_dear CHECK (total < 14)")
+    pair.write(order(1), order(2, total="15"), order(3), order(4, status="??"))
+    pair.pass_phases(["contacts"])
+    pair.start("orders")
+    pair.copy("orders")
+    pair.merge("orders")
+    assert pair.ask("SELECT id FROM shop.customer_order ORDER BY 1") == [(1,), (3,)]
+    assert pair.quarantine("shop.customer_order") == {"2": ["refused_by_constraint"], "4": ["status_unknown"]}
+    pair.finish("orders")
+    pair.check()
+
+
+def test_a_load_that_is_broken_off_is_done_again_over_what_stands(pair: Pair) -> None:
+    pair.write(order(1), order(2))
+    pair.pass_phases(["contacts"])
+    pair.start("orders")
+    pair.copy("orders")
+    backfill.begin_merge(pair.stores, "orders")
+    backfill.standardize(pair.stores, "orders")
+    backfill.merge_next(pair.stores, "orders", "test")
+    assert pair.one("SELECT count(*) FROM shop.customer_order") == 2
+    pair.write("UPDATE orders SET status_code = 'SENT' WHERE id = 1", "DELETE FROM orders WHERE id = 2")
+    pair.sync()
+    assert pair.one("SELECT count(*) FROM shop.customer_order") == 2  # noted, not merged
+    pair.merge("orders")
+    assert pair.ask("SELECT id, status::text FROM shop.customer_order") == [(1, "shipped")]
+    pair.finish("orders")
+    pair.check()
 
 
 @pytest.mark.fresh

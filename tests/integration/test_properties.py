@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import ClassVar
 
 import history
@@ -20,7 +20,7 @@ from history import Operation
 from hypothesis import note, seed
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from pair import ROUTE, Late, Pair, connect, open_more, read_dsn
+from pair import ROUTE, KilledError, Late, Pair, connect, open_more, read_dsn
 from profiles import LONG
 from shopferry.cdc.envelope import Change
 from shopferry.cdc.replay import Replay
@@ -250,6 +250,24 @@ class Ferry(RuleBasedStateMachine):
             else:
                 pair.finish(phase)
 
+    @precondition(lambda self: self._merging() and not self.late)
+    @rule(operations=history.writes, die=st.booleans())
+    def merge_slowly(self, operations: list[Operation], die: bool) -> None:
+        """A chunk is merged, and legacy and the stream go on before it commits; or its worker dies."""
+        pair, phase = self.pair, self._phase()
+        assert phase
+        self.slow.merger.stage(ROUTE.units)
+        backfill.standardize(pair.stores, phase)
+        with suppress(KilledError), self.slow.target.transaction():
+            backfill.merge_next(self.slow, phase, "slow")
+            self._write(pair.legacy, operations)
+            pair.shop.execute("SET lock_timeout = '100ms'")
+            with suppress(psycopg.errors.LockNotAvailable):  # where the chunk is no first load, or a parent goes
+                pair.sync()
+            pair.shop.execute("SET lock_timeout = 0")
+            if die:
+                raise KilledError
+
     @precondition(lambda self: self._copying() and not self.late)
     @rule(operations=history.writes, applied=st.booleans())
     def read_late(self, operations: list[Operation], applied: bool) -> None:
@@ -331,6 +349,12 @@ class Ferry(RuleBasedStateMachine):
             and chunks.has_open(self.pair.shop, ROUTE.name, phase, "copy")
         )
 
+    def _merging(self) -> bool:
+        phase = self._phase()
+        return bool(
+            phase and self.pair.state(phase) is State.MERGING and not backfill.is_merged(self.pair.stores, phase)
+        )
+
     def _in_transaction(self) -> bool:
         return self.other.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE
 
@@ -358,6 +382,7 @@ def test_invariants_hold_whatever_happens(
     share: int, make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backfill, "MERGE_KEYS", 2)
+    monkeypatch.setattr(backfill, "LOAD_KEYS", 2)
     pair = make_pair()
     dsns = [read_dsn(c) for c in (pair.legacy, pair.shop)]
 

@@ -181,7 +181,7 @@ def _run(
     _load(target, route, reached)
     for one in route.units:
         for column in one.standardize:
-            verdicts.ensure(target, column, one.schema)
+            verdicts.ensure(target, [column], one.schema)
     merger = Merger(target, route)
     merger.stage(route.units)
     notes = [*reached.notes, *lookups.copy(shop, target, route)]

@@ -8,7 +8,7 @@ from shopferry.control import locks
 from shopferry.db import Connection, exists
 from shopferry.errors import ConfigError
 
-VERSION = 15
+VERSION = 16
 SQL = Path(__file__).parent / "sql"
 
 

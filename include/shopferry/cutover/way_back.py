@@ -26,6 +26,7 @@ from shopferry.cutover.sequences import Numbering
 from shopferry.db import Connection
 from shopferry.engine import backfill
 from shopferry.engine.pair import Stores, open_stores
+from shopferry.engine.relay import relay
 from shopferry.errors import MappingError, ShopferryError
 from shopferry.route import headed as headed_files
 from shopferry.route.route import Route, find_folder
@@ -229,7 +230,7 @@ def _copy_standardized(settings: Settings) -> None:
         legacy.transaction(),
     ):
         legacy.execute("CREATE TEMP TABLE told (LIKE ferry.standardized) ON COMMIT DROP")
-        backfill.relay(
+        relay(
             shop,
             SQL("COPY ferry.standardized TO STDOUT (FORMAT binary)").format(),
             legacy,

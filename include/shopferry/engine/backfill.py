@@ -8,32 +8,34 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Map
-from datetime import timedelta
+from itertools import groupby
 
 import psycopg
-from psycopg import pq
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from shopferry.control import chunks, continuity, identity, locks, offsets, phases, quarantine
+from shopferry.control import chunks, continuity, identity, loads, locks, offsets, phases, quarantine
 from shopferry.control.chunks import Chunk, Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.db import Connection
-from shopferry.engine import erased, mirror, mirror_rows, verdicts, witness
+from shopferry.engine import erased, first_load, mirror, mirror_rows, verdicts, witness
+from shopferry.engine.merge import SLICE
 from shopferry.engine.mirror import MirrorTable
 from shopferry.engine.pair import Stores
+from shopferry.engine.relay import relay
 from shopferry.engine.statements import select_keys_between
 from shopferry.engine.writes import target_of
-from shopferry.errors import MappingError, TransientError
+from shopferry.errors import MappingError
 from shopferry.keys import key_range, key_ranges
-from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
+from shopferry.route.entities import EntityMapping, IdentityMapping, Standardize, Unit
+from shopferry.route.route import Route
 
 log = logging.getLogger(__name__)
 
 MERGE_KEYS = 1_000  # affected keys of one merge chunk: what the stream may have to wait for, well under a second
-_RELAY = 256 * 1024  # bytes handed on at once; larger is no faster
+LOAD_KEYS = 10_000  # of one chunk of a first load, which the stream never waits for
 
 
 def plan_copy(stores: Stores, phase: str) -> int:
@@ -114,7 +116,15 @@ def copy_next(
 ) -> Chunk | None:
     """Claim and copy one chunk, in one transaction; None when none is left to claim."""
     started = time.monotonic()
-    stores.merger.stage(stores.route.units)
+    read = {f"{stores.route.schema}.{name}" for name in stores.route.tables_of(phase)}
+    if any(
+        s.relation in read
+        for p in phases.load_all(stores.target, stores.route.name)
+        if State(p.state).live
+        for u in stores.route.of(p.phase)
+        for s in u.sources
+    ):
+        stores.merger.stage(stores.route.units)  # what is copied may change what stands in the shop already
     with stores.target.transaction():
         states = phases.lock(stores.target, stores.route.name)
         chunk = chunks.claim(stores.target, stores.route.name, phase, kind, span)
@@ -139,15 +149,18 @@ def copy_next(
 def _copy(stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, live: list[Unit]) -> tuple[int, str]:
     shop = stores.target
     within = key_range(table.key, chunk.low, chunk.high)
+    columns = stores.route.witnessed.get(table.name)
+    affecting = [u for u in live if any(s.relation == table.relation for s in u.sources)]
+    if not columns and not affecting and not erased.lists(shop, stores.route.base_name, table):
+        copied = _copy_straight(stores, table, within, generation)
+        if copied is not None:
+            return copied, _read_position(stores.source)
     [(lsn, known)] = stores.source.execute("SELECT pg_current_wal_lsn()::text, clock_timestamp()::text").fetchall()
     fetch(stores, table, within)
-    columns = stores.route.witnessed.get(table.name)
     booked = witness.book_copied(shop, table, columns, lsn, known) if columns else []
-    row = stores.source.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-    watermark = str(row[0]) if row else "0/0"
+    watermark = _read_position(stores.source)
     shop.execute("ANALYZE pg_temp.incoming")
     count = shop.execute("SELECT count(*) FROM pg_temp.incoming").fetchone()
-    affecting = [u for u in live if any(s.relation == table.relation for s in u.sources)]
     if affecting:
         # Replay holds this lock shared: no batch changes the table between our two notes of its rows.
         locks.lock_mirror(shop, table.name)
@@ -160,22 +173,39 @@ def _copy(stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, liv
 
 
 def fetch(stores: Stores, table: MirrorTable, within: Composed) -> None:
-    """Bring the source's rows that the condition selects into the temp table `incoming`, which is made for them.
+    """Bring the source's rows that the condition selects into the temp table `incoming`, which is made for them."""
+    mirror_rows.stage(stores.target, table)
+    _relay_rows(stores, table, within, Identifier("pg_temp", "incoming"), {})
+    erased.bar_incoming(stores.target, stores.route.base_name, table)
+
+
+def _copy_straight(stores: Stores, table: MirrorTable, within: Composed, generation: int) -> int | None:
+    """Copy a range into the mirror itself, where that holds no row of it; returns the rows, None where it does hold one."""
+    shop = stores.target
+    if shop.execute(SQL("SELECT FROM {} WHERE {} LIMIT 1").format(table.base, within)).fetchone():
+        return None
+    try:
+        with shop.transaction():
+            return _relay_rows(stores, table, within, table.base, {"_generation": generation - 1})
+    except psycopg.errors.UniqueViolation:  # the stream was there meanwhile
+        return None
+
+
+def _relay_rows(stores: Stores, table: MirrorTable, within: Composed, into: Identifier, added: Map[str, int]) -> int:
+    """Copy the source's rows that the condition selects into a table, each with what is added; returns how many.
 
     Raises MappingError when legacy lacks a column that a mapping reads.
     """
-    shop = stores.target
-    mirror_rows.stage(shop, table)
-    key = SQL(", ").join(map(Identifier, table.key))
+    values = [mirror.select_values(table), *(SQL("{}::integer").format(Literal(v)) for v in added.values())]
     try:
-        relay(
+        return relay(
             stores.source,
             SQL("COPY (SELECT {} FROM {} WHERE {} ORDER BY {}) TO STDOUT (FORMAT binary)").format(
-                mirror.select_values(table), table.captured, within, key
+                SQL(", ").join(values), table.captured, within, SQL(", ").join(map(Identifier, table.key))
             ),
-            shop,
-            SQL("COPY pg_temp.incoming ({}) FROM STDIN (FORMAT binary)").format(
-                SQL(", ").join(map(Identifier, table.names))
+            stores.target,
+            SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+                into, SQL(", ").join(map(Identifier, (*table.names, *added)))
             ),
         )
     except psycopg.errors.UndefinedColumn as error:
@@ -183,75 +213,54 @@ def fetch(stores: Stores, table: MirrorTable, within: Composed) -> None:
             f"legacy table {table.name}: {error.diag.message_primary}, but a mapping reads it: mend the mapping, "
             "then copy the phase anew"
         ) from None
-    erased.bar_incoming(shop, stores.route.base_name, table)
 
 
-def relay(source: Connection, out: Composed, target: Connection, into: Composed) -> None:
-    """Pipe `COPY … TO STDOUT` of one server into `COPY … FROM STDIN` of the other; no row becomes a Python object."""
-    reader, writer = source.pgconn, target.pgconn
-    _expect(reader.exec_(out.as_string(source).encode()), pq.ExecStatus.COPY_OUT)
-    _expect(writer.exec_(into.as_string(target).encode()), pq.ExecStatus.COPY_IN)
-    buffer = bytearray()
-    while True:
-        size, data = reader.get_copy_data(0)
-        if size < 0:
-            break
-        buffer += data
-        if len(buffer) >= _RELAY:
-            writer.put_copy_data(bytes(buffer))
-            buffer.clear()
-    broken = size == -2
-    if buffer and not broken:
-        writer.put_copy_data(bytes(buffer))
-    writer.put_copy_end(b"the source broke off" if broken else None)
-    # Both are read to their end in every case: the target's side must be able to roll back.
-    if failed := [error for error in (_finish(reader), _finish(writer)) if error]:
-        raise failed[0]
-
-
-def _expect(result: pq.abc.PGresult, status: pq.ExecStatus) -> None:
-    if result.status != status:
-        raise _error(result)
-
-
-def _error(result: pq.abc.PGresult) -> psycopg.Error:
-    """Make an error of what the server said; if it said nothing, the connection is gone, which another try may mend."""
-    error = psycopg.errors.error_from_result(result)
-    return error if error.sqlstate else psycopg.OperationalError(str(error))
-
-
-def _finish(connection: pq.abc.PGconn) -> psycopg.Error | None:
-    """Read the results to their end, so that the connection is usable again; returns what went wrong."""
-    failed = None
-    while (result := connection.get_result()) is not None:
-        if result.status == pq.ExecStatus.FATAL_ERROR:
-            failed = _error(result)
-    return failed
+def _read_position(source: Connection) -> str:
+    """Read the source's present log position."""
+    [(lsn,)] = source.execute("SELECT pg_current_wal_lsn()::text").fetchall()
+    return str(lsn)
 
 
 def standardize(stores: Stores, phase: str) -> int:
     """Judge every raw value of the phase that has no verdict yet; returns how many were new."""
+    return judge(stores, iter(list_columns(stores.route, phase)))
+
+
+def list_columns(route: Route, phase: str) -> list[tuple[Standardize, ...]]:
+    """List what the phase's mappings want standardized, the columns of one kind together."""
+    wanted = sorted({w for u in route.of(phase) for w in u.standardize}, key=lambda w: w.kind)
+    return [tuple(columns) for _, columns in groupby(wanted, key=lambda w: w.kind)]
+
+
+def judge(stores: Stores, kinds: Iterator[tuple[Standardize, ...]]) -> int:
+    """Judge the raw values of these columns, of which other sessions may take some; returns how many were new."""
     judged = 0
-    for wanted in sorted({w for u in stores.route.of(phase) for w in u.standardize}, key=lambda w: w.kind):
+    for columns in kinds:
         # No transaction around it: verdicts are true by themselves, and the stream must not wait for a whole column.
-        if new := verdicts.ensure(stores.target, wanted, stores.route.schema):
-            judged += new
-            # The next column's query is planned by these: a kind thought to be empty would be read once for each row.
-            stores.target.execute("ANALYZE ferry.standardized")
+        judged += verdicts.ensure(stores.target, columns, stores.route.schema)
+    if judged:  # a kind thought to be empty would be read once for each row that a mapping joins with it
+        stores.target.execute("ANALYZE ferry.standardized")
     return judged
 
 
 def begin_merge(stores: Stores, phase: str) -> None:
     """Make the phase's entities live: from this commit on the stream merges them too. Forgets the last merge plan.
 
-    A sample is merged to look at, but never goes live: it lacks rows.
+    Units of a phase that was never live are loaded first, one after the other, and go live each when its load is done. A
+    sample is merged to look at, but never goes live: it lacks rows.
     """
     # Tables that were just filled have no statistics yet, and autovacuum comes too late for what reads them now.
     for name in stores.route.tables_of(phase):
         stores.target.execute(SQL("ANALYZE {}").format(Identifier("mirror", name)))
     with stores.target.transaction():
-        if phases.load(stores.target, stores.route.name, phase).sample is None:
+        found = phases.load(stores.target, stores.route.name, phase)
+        if found.sample is None:
             phases.move(stores.target, stores.route.name, phase, State.MERGING)
+        if found.state == State.COPYING:
+            stores.merger.hold()
+            for unit in stores.route.of(phase):  # a row of a sample may go before its unit is loaded
+                held = stores.target.execute(SQL("SELECT FROM {} LIMIT 1").format(_name_filled(unit))).fetchall()
+                loads.plan(stores.target, stores.route.name, phase, unit.name, noted=bool(held))
         chunks.plan(stores.target, stores.route.name, phase, "merge", [])
 
 
@@ -262,7 +271,7 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
     """
     started = time.monotonic()
     shop, route = stores.target, stores.route
-    stores.merger.stage(route.units)
+    stores.merger.stage(_find_merging(stores, phase))
     with shop.transaction():
         states = phases.lock(shop, route.name)
         chunk = chunks.claim(shop, route.name, phase, "merge")
@@ -273,14 +282,20 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
             if chunk is None:
                 return None
         unit = next(u for u in route.units if u.name == chunk.target)
+        keys = select_keys_between(unit, chunk.low, chunk.high)
+        others = {p for p, state, _ in states if state.live and p != phase}
+        if unit.name in loads.load_units(shop, route.name):
+            if others and isinstance(unit, IdentityMapping):
+                stores.merger.hold()
+            merged = first_load.load(stores.merger, unit, keys)
+        else:
+            if isinstance(unit, IdentityMapping):
+                stores.merger.hold()
+            merged = stores.merger.merge(unit, keys, disjoint=True)
+            if isinstance(unit, IdentityMapping) and identity.has_left(shop, unit.identity, unit.changed):
+                others.add(phase)  # whose chunks are planned from the keys that identity has, and so miss these
         if isinstance(unit, IdentityMapping):
-            stores.merger.hold()
-        merged = stores.merger.merge(unit, select_keys_between(unit, chunk.low, chunk.high), disjoint=True)
-        if isinstance(unit, IdentityMapping):
-            affected = {p for p, state, _ in states if state.live and p != phase}
-            if identity.has_left(shop, unit.identity, unit.changed):
-                affected.add(phase)  # whose chunks are planned from the keys that identity has, and so miss these
-            stores.merger.propagate([u for u in route.units if u.phase in affected], {unit.relation})
+            stores.merger.propagate([u for u in route.units if u.phase in others], {unit.relation})
         chunks.mark_done(
             shop,
             route.name,
@@ -292,9 +307,23 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
     return chunk
 
 
+def _find_merging(stores: Stores, phase: str) -> Sequence[Unit]:
+    """Find the units that a chunk of the phase may have to merge: of a first load its own, unless others follow from them."""
+    route = stores.route
+    own = route.of(phase)
+    live = {p.phase for p in phases.load_all(stores.target, route.name) if State(p.state).live} - {phase}
+    moving = live and any(isinstance(u, IdentityMapping) for u in own)
+    unloaded = loads.load_units(stores.target, route.name)
+    if moving or loads.has_touched(stores.target, route.name) or not any(u.name in unloaded for u in own):
+        return route.units
+    return own
+
+
 def is_merged(stores: Stores, phase: str) -> bool:
-    """Whether every unit of the phase is planned and every chunk of the plan is done."""
-    return chunks.is_merged(stores.target, stores.route.name, phase, [u.name for u in stores.route.of(phase)])
+    """Whether every unit of the phase is planned, every chunk of the plan is done, and every unit is live."""
+    route, names = stores.route.name, [u.name for u in stores.route.of(phase)]
+    # In this order: no unit is planned any more when the second is asked.
+    return chunks.is_merged(stores.target, route, phase, names) and loads.are_done(stores.target, route, names)
 
 
 def _plan_unit(stores: Stores, phase: str) -> bool:
@@ -304,55 +333,55 @@ def _plan_unit(stores: Stores, phase: str) -> bool:
     if chunks.has_open(shop, route.name, phase, "merge"):
         return False
     planned = {p.target for p in chunks.load_progress(shop, route.name) if (p.phase, p.kind) == (phase, "merge")}
-    for position, unit in enumerate(route.of(phase)):
-        if unit.name in planned:
-            last = unit
-            continue
-        if planned:
-            filled = target_of(last) if isinstance(last, EntityMapping) else Identifier("ferry", "identity")
-            shop.execute(SQL("ANALYZE {}").format(filled))
-        keys = SQL("(SELECT DISTINCT key FROM ({}) u WHERE key IS NOT NULL)").format(
-            select_keys_between(unit, None, None)
-        )
-        if isinstance(unit, EntityMapping) and quarantine.has_any(shop, unit.entity):
-            # Merged again, as after a rollback: what an echo has deleted meanwhile was merged by nobody, and is no key here.
-            stores.merger.hold()
-            quarantine.forget_gone(shop, unit.entity, keys)
-        ranges = key_ranges(shop, keys, ["key"], MERGE_KEYS)
-        chunks.add(
-            shop, route.name, [Chunk(phase, "merge", unit.name, position, no, *r) for no, r in enumerate(ranges)]
-        )
-        return True
-    return False
+    units = route.of(phase)
+    if planned:
+        last = units[len(planned) - 1]
+        shop.execute(SQL("ANALYZE {}").format(_name_filled(last)))
+        if not _finish_load(stores, last):
+            return False
+    if len(planned) == len(units):
+        return False
+    unit = units[len(planned)]
+    if first := unit.name in loads.load_units(shop, route.name):
+        stores.merger.hold()
+        loads.begin(shop, route.name, unit.name)
+    keys = SQL("(SELECT DISTINCT key FROM ({}) u WHERE key IS NOT NULL)").format(select_keys_between(unit, None, None))
+    if isinstance(unit, EntityMapping) and quarantine.has_any(shop, unit.entity):
+        # Merged again, as after a rollback: what an echo has deleted meanwhile was merged by nobody, and is no key here.
+        stores.merger.hold()
+        quarantine.forget_gone(shop, unit.entity, keys)
+    # Of an identity that others read already, a chunk makes the stream wait.
+    whole = first and (isinstance(unit, EntityMapping) or not _find_live(stores) - {phase})
+    size = LOAD_KEYS if whole else MERGE_KEYS
+    planned_now = enumerate(key_ranges(shop, keys, ["key"], size))
+    chunks.add(shop, route.name, [Chunk(phase, "merge", unit.name, len(planned), no, *r) for no, r in planned_now])
+    return True
 
 
-def pace(stores: Stores, phase: str, *, lag_limit_s: float = 10.0, patience_s: float = 600.0) -> None:
-    """Wait while the phase is over its rows per second, or while the stream lags more than the limit.
+def _name_filled(unit: Unit) -> Identifier:
+    """Return the table that a unit fills."""
+    return target_of(unit) if isinstance(unit, EntityMapping) else Identifier("ferry", "identity")
 
-    Raises TransientError when the stream does not catch up within `patience_s`.
+
+def _finish_load(stores: Stores, unit: Unit) -> bool:
+    """Let a unit go live whose load is done, and merge some of the keys that the stream touched meanwhile.
+
+    Returns whether all of them are merged. Does nothing for a unit that was live before.
     """
-    window = timedelta(seconds=5)
-    deadline = time.monotonic() + patience_s
-    phases.renew(stores.target, stores.route.name, phase)
-    settings = phases.load(stores.target, stores.route.name, phase)
-    while True:
-        lag = measure_lag(stores.target, stores.route.name)
-        over = settings.rows_per_second and (
-            chunks.measure_rate(stores.target, stores.route.name, phase, window) > settings.rows_per_second
-        )
-        if lag <= lag_limit_s and not over:
-            return
-        if time.monotonic() > deadline:
-            raise TransientError(f"backfill of {phase} paused for {patience_s:.0f} s: the stream lags {lag:.0f} s")
-        time.sleep(0.2)
+    shop, route = stores.target, stores.route
+    if loads.are_done(shop, route.name, [unit.name]):
+        return True
+    stores.merger.hold()
+    if loads.has_touched(shop, route.name) and not stores.merger.has_staged(route.units):
+        return False  # the next time they are
+    loads.finish(shop, route.name, unit.name)
+    keys = loads.take_touched(shop, route.name, unit.name, SLICE)
+    if keys:
+        live = _find_live(stores)
+        stores.merger.propagate([u for u in route.units if u.phase in live], (), {unit.name: keys})
+    return len(keys) < SLICE
 
 
-def measure_lag(target: Connection, route: str) -> float:
-    """Measure the seconds from commit in the source to application, of the newest batches; 0 if none came in 10 s."""
-    row = target.execute(
-        """SELECT coalesce(max(lag), 0) / 1000.0 FROM (
-               SELECT (SELECT max(l) FROM unnest(lag_ms) AS l) AS lag FROM ferry.replay_batch
-               WHERE route = %s AND at > clock_timestamp() - interval '10 seconds' ORDER BY at DESC LIMIT 3) b""",
-        (route,),
-    ).fetchone()
-    return float(row[0]) if row else 0.0
+def _find_live(stores: Stores) -> set[str]:
+    """Find the phases that the stream merges, and keep them so until the transaction ends."""
+    return {p for p, state, _ in phases.lock(stores.target, stores.route.name) if state.live}

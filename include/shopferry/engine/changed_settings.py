@@ -32,7 +32,9 @@ def merge_readers(stores: Stores) -> list[str]:
         )
         for low, high in key_ranges(target, keys, ["key"], merge.SLICE):
             with target.transaction():
-                stores.merger.merge(unit, select_keys_between(unit, low, high), disjoint=False)
-                stores.merger.propagate(units, {unit.relation})
+                found = SQL("SELECT DISTINCT key::text FROM ({}) k WHERE key IS NOT NULL").format(
+                    select_keys_between(unit, low, high)
+                )
+                stores.merger.propagate(units, (), {unit.name: [k for (k,) in target.execute(found).fetchall()]})
     installed_settings.mark_merged(target, changed)
     return changed

@@ -81,6 +81,14 @@ def _write(clears: Mapping[str, Any]) -> dict[str, str | None]:
     return {name: left if left is None or isinstance(left, str) else json.dumps(left) for name, left in clears.items()}
 
 
+def lists(target: Connection, route: str, table: MirrorTable) -> bool:
+    """Tell whether any row of a table is in the ledger."""
+    listed = SQL("SELECT FROM shopferry.erased WHERE (route, relation) = ({}, {}) LIMIT 1").format(
+        Literal(route), Literal(table.relation)
+    )
+    return target.execute(listed).fetchone() is not None
+
+
 def bar_incoming(target: Connection, route: str, table: MirrorTable) -> None:
     """Bar what stands in the temp table `incoming`: it goes, or is emptied, before anything reads it."""
     key = key_text(table.key, "i")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from shopferry.control import identity, locks, quarantine
+from shopferry.control import identity, loads, locks, quarantine
 from shopferry.db import Connection
 from shopferry.engine import changes, constraints, references, statements, verdicts
 from shopferry.engine.outcome import Merged
@@ -67,6 +67,7 @@ class Merger:
     route: Route
     _staged: dict[str, Statements] = field(default_factory=dict)
     _rows: int = 0
+    _loading: frozenset[str] = frozenset()  # units whose touched keys are noted in this transaction, not merged
 
     def stage(self, units: Iterable[Unit]) -> None:
         """Make the units' temp tables and compose their statements. Call it outside of a transaction.
@@ -87,6 +88,10 @@ class Merger:
             tables += [Identifier("pg_temp", name) for name in sorted(self._changed_tables().values())]
             changes.tidy(self.conn, tables)
 
+    def has_staged(self, units: Iterable[Unit]) -> bool:
+        """Tell whether the units' statements are composed in this session."""
+        return all(u.name in self._staged for u in units)
+
     def hold(self, *, alone: bool = True) -> None:
         """Wait until no other session propagates in this route, and keep it so until this transaction ends; `alone`, until
         none merges a chunk either. To be called before the first of the shop's rows is written.
@@ -105,17 +110,21 @@ class Merger:
         `changed` names relations ('legacy.orders') whose rows before and after stand in their `changed_…` temp
         tables, which are empty afterwards. An identity that moves becomes a changed relation itself. `again` names keys, by
         unit, that are merged whatever has changed, and count as changed. What waits as still referenced and is not any more
-        goes too. Runs in the caller's transaction: at first everything at once, and only if the data is refused unit by unit.
+        goes too. Of a unit that is being loaded the keys are noted instead. Runs in the caller's transaction: at first
+        everything at once, and only if the data is refused unit by unit.
         """
         touched, named = set(changed), dict(again or {})
         if not units:  # nothing to merge: no reason to wait for others who propagate
             self._forget_changes(units, touched)
             return {}
         for unit in units:
-            self._statements(unit)
+            self.statements(unit)
         self.hold()
         self._do(_SESSION)
-        self.judge(units, touched)
+        self.judge(units, touched)  # those of units that wait for their load, too: their values come by no other way
+        if unloaded := loads.load_units(self.conn, self.route.name):
+            units = [u for u in units if unloaded.get(u.name, True)]
+        self._loading = frozenset(unloaded)
         done = self._merge_all(units, touched, named)
         tried: set[tuple[str, str]] = set()
         while freed := self._find_freed(units, tried):
@@ -144,12 +153,12 @@ class Merger:
 
     def _find_freed(self, units: Iterable[Unit], tried: set[tuple[str, str]]) -> dict[str, list[str]]:
         """Find the keys, by unit, that wait as still referenced, are not any more, and were not tried yet."""
-        holding = [u for u in units if self._statements(u).free]
+        holding = [u for u in units if self.statements(u).free]
         if not holding or not quarantine.holds_referenced(self.conn):
             return {}
         freed = {}
         for unit in holding:
-            keys = sorted(r[0] for r in self._do(str(self._statements(unit).free)).fetchall())
+            keys = sorted(r[0] for r in self._do(str(self.statements(unit).free)).fetchall())
             if new := [k for k in keys if (unit.name, k) not in tried][:SLICE]:
                 freed[unit.name] = new
         return freed
@@ -168,7 +177,7 @@ class Merger:
         following: set[str] = set()
         with self.conn.pipeline():
             for unit in units:
-                own = self._statements(unit)
+                own = self.statements(unit)
                 if count := self._take_changed(unit, touched, following, again):
                     self._note(own.before)
                     sent.append((unit, self._write(unit, count)))
@@ -198,7 +207,7 @@ class Merger:
 
     def _let_stay(self, run: Callable[[Stays], _T], units: Iterable[Unit]) -> _T:
         """Run a merge of these units, and leave what others still reference: see `references.let_stay`."""
-        held = [(u, self._statements(u).references) for u in units if isinstance(u, EntityMapping)]
+        held = [(u, self.statements(u).references) for u in units if isinstance(u, EntityMapping)]
         return references.let_stay(self.conn, run, held)
 
     def _merge_in_turn(
@@ -208,7 +217,7 @@ class Merger:
         following: set[str] = set()
         for unit in units:
             if count := self._take_changed(unit, touched, following, again):
-                following |= self._statements(unit).followers
+                following |= self.statements(unit).followers
                 # A refusal changes who stands in the shop without a change of the keys' own sources; and what the shop
                 # refused may be that a parent went without its children. So all that read these keys are merged again.
                 keys = self._read_keys(unit)
@@ -223,13 +232,13 @@ class Merger:
         not wait for one another, only for the stream.
         """
         self.hold(alone=not disjoint)
-        take = statements.compose_take(self._statements(unit).affected, keys).as_string(self.conn)
+        take = statements.compose_take(self.statements(unit).affected, keys).as_string(self.conn)
         if not (count := self._take(unit, take)):
             return None
         if not disjoint:  # what refers to these rows is merged behind them, in this transaction
             return self._merge_with_followers(unit, count, Stays(), note=True)
         # When a unit's chunks are planned, the units that read its entity are merged afterwards.
-        followers = [u for u in self.route.units if u.name in self._statements(unit).followers]
+        followers = [u for u in self.route.units if u.name in self.statements(unit).followers]
         return self._let_stay(
             lambda stays: self._merge_with_followers(unit, count, stays, note=False), [unit, *followers]
         )
@@ -237,9 +246,9 @@ class Merger:
     def _merge_with_followers(self, unit: Unit, count: int, stays: Stays, *, note: bool) -> Merged:
         """Merge the affected keys of a unit, and what foreign keys of the target have touched with them."""
         merged = self._merge_taken(unit, count, stays, note=note)
-        followers = self._statements(unit).followers
+        followers = self.statements(unit).followers
         for other in [u for u in self.route.units if u.name in followers]:
-            if count := self._take_followed(self._statements(other)):
+            if count := self._take_followed(self.statements(other)):
                 self._merge_taken(other, count, stays, note=False)
         return merged
 
@@ -249,7 +258,7 @@ class Merger:
         For a phase that is cut over: its rows are the application's, and what that has written since is not ours to merge.
         What the mapping still refuses stays in quarantine, and what the database refuses too, with its own reason.
         """
-        own = self._statements(unit)
+        own = self.statements(unit)
         listed = SQL("SELECT {}::{} AS key").format(Literal(key), SQL(own.key_type))
         self._take(unit, statements.compose_take(own.affected, listed).as_string(self.conn))
         try:
@@ -276,7 +285,7 @@ class Merger:
         self, unit: Unit, touched: set[str], following: set[str], again: Mapping[str, Sequence[str]]
     ) -> int:
         """Put the keys that changed relations affect, that a foreign key has touched, and that are named into `affected`."""
-        own = self._statements(unit)
+        own = self.statements(unit)
         by_sources = not touched.isdisjoint(s.relation for s in unit.sources)
         count = self._count(own.take) if by_sources else 0
         if unit.name in following:
@@ -286,6 +295,10 @@ class Merger:
                 Literal(list(again[unit.name])), SQL(own.key_type), own.affected
             )
             count += self._count(statements.compose_take(own.affected, named).as_string(self.conn))
+        if count and unit.name in self._loading:
+            self._do(own.note_touched)
+            self._do(own.empty)
+            return 0
         return count
 
     def _take_followed(self, own: Statements) -> int:
@@ -301,13 +314,13 @@ class Merger:
 
     def _merge_taken(self, unit: Unit, count: int, stays: Stays, *, note: bool = True) -> Merged:
         """Merge the affected keys as far as the shop lets their rows in, and empty `affected`; `note` what that changes."""
-        own = self._statements(unit)
+        own = self.statements(unit)
         if isinstance(unit, IdentityMapping):
             self._note(own.before if note else None)
-            merged = self._write(unit, count).result(unit)
+            merged = self.write(unit, count)
         else:
             assert isinstance(unit, EntityMapping)
-            bisection = Bisection(self.conn, unit, own, lambda keys: self._write(unit, keys).result(unit))
+            bisection = Bisection(self.conn, unit, own, lambda keys: self.write(unit, keys))
             others = bisection.let_stay(held) if (held := stays.keys.get(unit.name)) else count
             if stays.noting and own.references:
                 references.note_stood(self.conn, unit, own.affected)
@@ -321,7 +334,7 @@ class Merger:
 
     def _read_keys(self, unit: Unit) -> frozenset[str]:
         """Read the affected keys, as text."""
-        rows = self.conn.execute(SQL("SELECT key::text FROM {}").format(self._statements(unit).affected)).fetchall()
+        rows = self.conn.execute(SQL("SELECT key::text FROM {}").format(self.statements(unit).affected)).fetchall()
         return frozenset(r[0] for r in rows)
 
     def ripple(self, unit: Unit, keys: frozenset[str]) -> set[str]:
@@ -330,7 +343,7 @@ class Merger:
         A refused row leaves the shop without a change of its identity or its parents; those after it must see it go.
         """
         touched = set()
-        key_type = self._statements(unit).key_type
+        key_type = self.statements(unit).key_type
         for source in unit.simple_sources if keys else ():
             relation: Composable = Identifier(unit.schema, source.name)
             if source.is_identity:
@@ -349,7 +362,8 @@ class Merger:
             touched.add(source.relation)
         return touched
 
-    def _statements(self, unit: Unit) -> Statements:
+    def statements(self, unit: Unit) -> Statements:
+        """Return the unit's statements, composed at first use."""
         if unit.name not in self._staged:
             self.stage([unit])
         return self._staged[unit.name]
@@ -378,9 +392,13 @@ class Merger:
                 if relation in filled:
                     self._do(f"DELETE FROM pg_temp.{name}")
 
+    def write(self, unit: Unit, count: int) -> Merged:
+        """Make one pass over the affected keys; returns what it did. Raises what the database refuses."""
+        return self._write(unit, count).result(unit)
+
     def _write(self, unit: Unit, count: int) -> _Written:
         """Make one pass over the affected keys: outcomes into quarantine and left_out, rows into the target."""
-        own, few = self._statements(unit), count < _MANY
+        own, few = self.statements(unit), count < _MANY
         self._do(own.fill, prepare=few)
         refused = None if isinstance(unit, IdentityMapping) else self._do(own.settle, prepare=few)
         self._note(own.follow)

@@ -75,4 +75,4 @@ def _judge_again(stores: Stores, unit: EntityMapping) -> None:
     """Judge the values that came after the cutover, when the stream only mirrors and judges nothing."""
     if phases.load(stores.target, stores.route.name, unit.phase).state == State.CUT_OVER:
         for column in unit.standardize:
-            verdicts.ensure(stores.target, column, unit.schema)
+            verdicts.ensure(stores.target, [column], unit.schema)

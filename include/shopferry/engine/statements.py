@@ -43,6 +43,7 @@ class Statements:
     settle: str  # quarantine and left-out rows; yields how many of the keys the database had refused before
     writes: tuple[str, ...]  # delete, update, insert; of an identity: lock, before, leave, join, after
     empty: str
+    note_touched: str  # the affected keys as touched, where the unit is being loaded
     deferrable: tuple[Identifier, ...]  # the target's constraints that are checked at commit
     held: Identifier | None = None  # where others read the entity: its rows as they were before a merge
     before: str | None = None  # note its rows under the affected keys there
@@ -55,6 +56,8 @@ class Statements:
     forget_followed: str | None = None
     references: tuple[Reference, ...] = ()  # the foreign keys that hold rows of its target
     free: str | None = None  # yields the keys that wait as still referenced and may go now
+    find_standing: str = ""  # yields a row where one of the affected keys has rows in the target
+    insert: str = ""  # every good row, where none of the affected keys has any
 
 
 def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str, tuple[Follower, ...]]) -> Statements:
@@ -77,6 +80,11 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
             reads[relation] += reads[booked]
     take = compose_take(affected, _select_changed_keys(unit, reads))
     settle: Composable = SQL("SELECT 0")
+    note_touched = SQL("INSERT INTO ferry.touched (route, unit, key) SELECT {}, {}, key::text FROM {}").format(
+        Literal(route.name), Literal(unit.name), affected
+    )
+    find_standing: Composable = SQL("")
+    insert: Composable = SQL("")
     deferrable: tuple[Identifier, ...] = ()
     held = before = after = follow = follow_all = take_followed = forget_followed = free = None
     park: list[Composed] = []
@@ -110,6 +118,10 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
             unit, yielded, casts, tuple(names), tuple(loose), tuple(find_numbered(conn, unit.entity, unit.key))
         )
         writes = rows.compose(affected)
+        insert = rows.compose_plain_insert()
+        find_standing = SQL("SELECT FROM {} t JOIN {} a ON t.{} = a.key LIMIT 1").format(
+            target_of(unit), affected, Identifier(unit.scope)
+        )
         deferrable = _find_deferrable(conn, unit)
         holding = references.find_references(conn, unit.entity)
         free = references.compose_free(unit, key_type, holding, route)
@@ -141,6 +153,7 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
         settle.as_string(conn),
         tuple(w.as_string(conn) for w in writes),
         empty.as_string(conn),
+        note_touched.as_string(conn),
         deferrable,
         held,
         before,
@@ -153,6 +166,8 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
         forget_followed,
         holding,
         free.as_string(conn) if free else None,
+        find_standing.as_string(conn),
+        insert.as_string(conn),
     )
 
 

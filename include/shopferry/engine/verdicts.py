@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
@@ -16,16 +16,19 @@ _BATCH = 2_000  # raw values judged between two inserts: who needs one of them w
 Raw = tuple[str, str]  # kind, raw value
 
 
-def ensure(conn: Connection, column: Standardize, schema: str) -> int:
-    """Judge every raw value of a column of the mirror or a witness that has no verdict of this version yet; return how many.
+def ensure(conn: Connection, columns: Sequence[Standardize], schema: str) -> int:
+    """Judge every raw value of columns of the mirror or a witness that has no verdict of this version yet; return how many.
 
     `schema` is that of the mirror's views. Commits as it goes: verdicts are true by themselves.
     """
+
+    def locate(column: Standardize) -> Identifier:
+        return Identifier(*(("ferry", name_witness(column.table)) if column.of_witness else (schema, column.table)))
+
     new = 0
-    # A column may have millions: they stay at the server, and outlive the commits in between.
+    # There may be millions: they stay at the server, and outlive the commits in between.
     with conn.cursor("raw_values", withhold=True) as found:
-        of = ("ferry", name_witness(column.table)) if column.of_witness else (schema, column.table)
-        found.execute(select_missing((column,), Identifier(*of), VERSION))
+        found.execute(select_missing(columns, locate, VERSION))
         while raws := found.fetchmany(_BATCH):
             judge(conn, raws)
             new += len(raws)
@@ -42,15 +45,16 @@ def find_missing(conn: Connection, wanted: Iterable[Standardize]) -> list[Raw]:
 
 @cache
 def _find_in_changed(columns: tuple[Standardize, ...]) -> bytes:
-    return select_missing(columns).as_string(None).encode() + b" ORDER BY 1, 2"
+    found = select_missing(columns, lambda column: Identifier("pg_temp", name_changed_table(f".{column.table}")))
+    return found.as_string(None).encode() + b" ORDER BY 1, 2"
 
 
-def select_missing(columns: Sequence[Standardize], relation: Composable | None = None, version: int = 0) -> Composed:
-    """Compose the query for raw values without a verdict of this version, in a relation or else among the changed rows."""
+def select_missing(
+    columns: Sequence[Standardize], locate: Callable[[Standardize], Composable], version: int = 0
+) -> Composed:
+    """Compose the query for raw values without a verdict of this version; `locate` says which relation has a column."""
     raws = SQL(" UNION ALL ").join(
-        SQL("SELECT {} AS kind, ({})::text AS raw FROM {}").format(
-            Literal(c.kind), SQL(c.expression), relation or Identifier("pg_temp", name_changed_table(f".{c.table}"))
-        )
+        SQL("SELECT {} AS kind, ({})::text AS raw FROM {}").format(Literal(c.kind), SQL(c.expression), locate(c))
         for c in columns
     )
     return SQL(

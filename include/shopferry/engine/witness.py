@@ -143,7 +143,7 @@ def _compose_unjudged(table: MirrorTable, wanted: tuple[Standardize, ...]) -> by
     states = SQL(
         "WITH state AS (SELECT w.* FROM {} w JOIN json_to_recordset(%s::json) AS k ({}, _lsn pg_lsn) USING ({}, _lsn)) "
     ).format(_base(table.name), shape, SQL(", ").join(map(Identifier, table.key)))
-    missing = verdicts.select_missing(wanted, SQL("state")).as_string(None).replace("%", "%%")
+    missing = verdicts.select_missing(wanted, lambda _: SQL("state")).as_string(None).replace("%", "%%")
     return (states.as_string(None) + missing).encode()
 
 

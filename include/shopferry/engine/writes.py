@@ -132,6 +132,16 @@ class Writes:
             )
         return leaves
 
+    def compose_plain_insert(self) -> Composed:
+        """Compose the INSERT of all good rows, where no row of their keys stands in the target."""
+        return SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} y WHERE {}").format(
+            target_of(self.unit),
+            SQL(", ").join(map(Identifier, self.cast)),
+            SQL(", ").join(self.cast.values()),
+            self.yielded,
+            self.good,
+        )
+
     def _compose_insert(self) -> Composed:
         """Compose the INSERT of the good rows that do not stand in the target yet; one that came meanwhile is updated."""
         table, cast = target_of(self.unit), self.cast

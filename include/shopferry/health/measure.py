@@ -22,7 +22,7 @@ from shopferry.control import chunks, continuity, offsets, phases, quarantine, r
 from shopferry.control.offsets import Consumer, Partition, Position
 from shopferry.control.phases import State
 from shopferry.db import Connection
-from shopferry.engine import backfill, mirror
+from shopferry.engine import mirror, pace
 from shopferry.errors import ConfigError, ShopferryError
 from shopferry.retry import describe
 from shopferry.route import settings as route_settings
@@ -222,7 +222,7 @@ def _measure(settings: Settings, route: Route, shop: Connection, away: dict[str,
         target_changed=tuple(_find_changed_columns(shop, route)) if begun and active == "legacy" else (),
         lost=continuity.load(shop, name).lost,
         position=offsets.load_position(shop, name),
-        applied_lag_s=backfill.measure_lag(shop, name),
+        applied_lag_s=pace.measure_lag(shop, name),
         events_per_s=recent.events / _MINUTE.total_seconds(),
         lag_ms_p50=recent.lag_ms_p50,
         lag_ms_p99=recent.lag_ms_p99,

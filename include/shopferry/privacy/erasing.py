@@ -17,7 +17,7 @@ from shopferry.db import Connection
 from shopferry.engine import erased
 from shopferry.engine.pair import Stores
 from shopferry.keys import match_keys
-from shopferry.privacy import erasure_plan
+from shopferry.privacy import behind, erasure_plan
 from shopferry.privacy.erasure_plan import TableErasure
 from shopferry.privacy.person import Questions
 from shopferry.route import personal
@@ -52,6 +52,11 @@ class Erasure:
     def persons(self) -> dict[str, list[str]]:
         """The keys of the person in each store, as they were when the request came in."""
         return requests.load_persons(self.stores.target, self.number)
+
+    def look_behind(self) -> None:
+        """Name among the person's keys the rows of legacy that only the new shop knows as theirs."""
+        behind.name(self.stores, self.asked, self.number)
+        self.__dict__.pop("persons", None)
 
     @cached_property
     def plans(self) -> dict[str, list[TableErasure]]:

@@ -85,6 +85,7 @@ def _require_still(target: Connection, route: str) -> None:
 def _note_rows(one: Erasure) -> dict[str, Any]:
     """Note all their rows in both ledgers, and keep the values by which copies are found, until the request is closed."""
     counts = {}
+    one.look_behind()
     for store in STORES:
         conn = one.connection(store)
         with conn.transaction():
@@ -130,6 +131,7 @@ def _keys_by_table(one: Erasure) -> dict[str, list[str]]:
 
 def _erase_open(one: Erasure) -> dict[str, Any]:
     """Erase them in the store that is open, in one transaction; what was born since they were noted, too."""
+    one.look_behind()
     with writing(one, one.open) as conn:
         person.stage(conn, one.asked, one.open, one.persons[one.open])
         rows, contacts = _read_rows(one, conn, one.open)

@@ -23,7 +23,7 @@ from shopferry.control.requests import Request
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import PhaseError
 from shopferry.pages.languages import Language
-from shopferry.privacy import columns, consents, export_page, held_files, person, told
+from shopferry.privacy import behind, columns, consents, export_page, held_files, person, told
 from shopferry.privacy.holdings import Holdings, Rows
 from shopferry.route import language as route_language
 from shopferry.route import personal
@@ -66,6 +66,7 @@ def run(
         if not locks.try_request(target, number):
             raise PhaseError(f"request {number} is run by somebody else now")
         requests.begin(target, number)
+        behind.name(stores, person.load(route), number)
         document, counts = collect(stores, request)
         with target.transaction():  # before there is a file: who opens it looks at all of the person
             persons = requests.load_persons(target, number)

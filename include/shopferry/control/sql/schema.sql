@@ -73,6 +73,23 @@ CREATE TABLE IF NOT EXISTS ferry.chunk (
 -- A claim takes the first that waits: without this it would look at every chunk of a plan of thousands, once for each.
 CREATE INDEX IF NOT EXISTS chunk_planned ON ferry.chunk (route, phase, kind, position, no) WHERE state = 'planned';
 
+-- Units of a phase that were not loaded yet, in the order of the merge. Of the one that is being loaded the stream notes the keys
+-- it touches; those behind it wait, and the stream passes them over.
+CREATE TABLE IF NOT EXISTS ferry.unloaded (
+    route    text NOT NULL,
+    phase    text NOT NULL,
+    unit     text NOT NULL,                  -- mapping name
+    loading  boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (route, unit)
+);
+-- Keys that the stream touched while their unit was being loaded: merged once more after it.
+CREATE TABLE IF NOT EXISTS ferry.touched (
+    route text NOT NULL,
+    unit  text NOT NULL,
+    key   text NOT NULL
+);
+CREATE INDEX IF NOT EXISTS touched_unit ON ferry.touched (route, unit);
+
 -- The next offset to apply, per partition: committed with the rows it stands for.
 CREATE TABLE IF NOT EXISTS ferry.kafka_offset (
     route     text NOT NULL,

@@ -1,0 +1,50 @@
+"""First loads: units of a phase that were never merged, and the keys that the stream touches while one is being loaded.
+
+Whether a unit waits, is being loaded or is loaded changes only under the propagation lock, so a batch sees it stand still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shopferry.control.schema import SQL
+from shopferry.db import Connection, load_queries
+
+_Q = load_queries(SQL / "loads.sql")
+
+
+def plan(conn: Connection, route: str, phase: str, unit: str, *, noted: bool) -> None:
+    """Let a unit of a phase wait for its load; `noted`, what the stream touches of it is noted already."""
+    conn.execute(_Q["plan"], {"route": route, "phase": phase, "unit": unit, "noted": noted})
+
+
+def load_units(conn: Connection, route: str) -> dict[str, bool]:
+    """Load the units that are not loaded yet, each with whether it is being loaded now."""
+    return dict(conn.execute(_Q["units"], {"route": route}, prepare=True).fetchall())
+
+
+def begin(conn: Connection, route: str, unit: str) -> None:
+    """Have the stream note what it touches of a unit."""
+    conn.execute(_Q["begin"], {"route": route, "unit": unit})
+
+
+def finish(conn: Connection, route: str, unit: str) -> None:
+    """Have the stream merge a unit itself again."""
+    conn.execute(_Q["finish"], {"route": route, "unit": unit})
+
+
+def has_touched(conn: Connection, route: str) -> bool:
+    """Tell whether any key waits that the stream touched during a load."""
+    row = conn.execute(_Q["has_touched"], {"route": route}).fetchone()
+    return bool(row and row[0])
+
+
+def take_touched(conn: Connection, route: str, unit: str, limit: int) -> list[str]:
+    """Take up to `limit` of the keys that were noted for a unit."""
+    return [r[0] for r in conn.execute(_Q["take_touched"], {"route": route, "unit": unit, "limit": limit}).fetchall()]
+
+
+def are_done(conn: Connection, route: str, units: Sequence[str]) -> bool:
+    """Tell whether these units are loaded and nothing waits that the stream touched meanwhile."""
+    row = conn.execute(_Q["are_done"], {"route": route, "units": list(units)}).fetchone()
+    return bool(row and row[0])

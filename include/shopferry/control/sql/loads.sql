@@ -1,0 +1,31 @@
+-- name: plan
+-- A unit waits for its first load. One whose target has rows already is noted from now on.
+INSERT INTO ferry.unloaded (route, phase, unit, loading) VALUES (%(route)s, %(phase)s, %(unit)s, %(noted)s)
+ON CONFLICT (route, unit) DO UPDATE SET loading = excluded.loading;
+
+-- name: units
+SELECT unit, loading FROM ferry.unloaded WHERE route = %(route)s;
+
+-- name: begin
+-- From this commit on the stream notes what it touches of the unit.
+UPDATE ferry.unloaded SET loading = true WHERE route = %(route)s AND unit = %(unit)s;
+
+-- name: finish
+-- From this commit on the stream merges the unit itself.
+DELETE FROM ferry.unloaded WHERE route = %(route)s AND unit = %(unit)s;
+
+-- name: has_touched
+SELECT EXISTS (SELECT FROM ferry.touched WHERE route = %(route)s);
+
+-- name: take_touched
+-- Some of the keys that were noted for the unit; they are noted no more.
+WITH chosen AS MATERIALIZED (
+    SELECT DISTINCT key FROM ferry.touched WHERE route = %(route)s AND unit = %(unit)s ORDER BY key LIMIT %(limit)s
+), gone AS (
+    DELETE FROM ferry.touched t USING chosen c WHERE t.route = %(route)s AND t.unit = %(unit)s AND t.key = c.key
+)
+SELECT key FROM chosen;
+
+-- name: are_done
+SELECT NOT EXISTS (SELECT FROM ferry.unloaded WHERE route = %(route)s AND unit = ANY(%(units)s))
+   AND NOT EXISTS (SELECT FROM ferry.touched WHERE route = %(route)s AND unit = ANY(%(units)s));
