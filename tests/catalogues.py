@@ -12,6 +12,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -66,6 +67,14 @@ _SQL = re.compile(
     r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE|SET|SHOW|COPY|EXISTS|CREATE|LOCK|BEGIN|AND|OR|FROM|WHERE|NOT)\b"
 )
 _NONE = re.compile(r"[\n\\]|\}[\[{]|^(double precision|character varying|character)$|~|\{\d|\{\}")
+_LEFT_OUT = (
+    "POT-Creation-Date",
+    "PO-Revision-Date",
+    "Last-Translator",
+    "Language-Team",
+    "Report-Msgid-Bugs-To",
+    "Generated-By",
+)
 _SILENT = (
     "execute",
     "read_value",
@@ -217,14 +226,23 @@ def refresh(catalogue: Catalog) -> None:
             continue
         file = languages.FOLDER / f"{code}.po"
         known = languages.read(file, code) if file.exists() else Catalog(locale=code)
-        made = Catalog(locale=code, charset="utf-8", project="shopferry", header_comment=f"# shopferry's pages: {code}")
+        made = Catalog(
+            fuzzy=False,
+            locale=code,
+            charset="utf-8",
+            project="shopferry",
+            header_comment=f"# shopferry's pages: {code}",
+        )
         for message in catalogue:
             if not message.id:
                 continue
             old = known.get(message.id, message.context)
             made.add(message.id, old.string if old else "", locations=message.locations, context=message.context)
-        with file.open("wb") as out:
-            write_po(out, made, width=0, omit_header=False, sort_output=True, include_lineno=False)
+        written = BytesIO()
+        write_po(written, made, width=0, sort_output=True, include_lineno=False)
+        # What changes with every run, and what nobody fills in.
+        text = re.sub(rf'^"({"|".join(_LEFT_OUT)}): .*\n', "", written.getvalue().decode(), flags=re.MULTILINE)
+        file.write_text(text, encoding="utf-8")
 
 
 def list_missing() -> Iterator[str]:
