@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -27,6 +29,7 @@ from shopferry.privacy import export, export_page, record
 from shopferry.report import build, charts, evaluation, evaluation_rendering, rendering
 from shopferry.route import people
 from shopferry.route.settings import Terms, Window
+from shopferry.settings import SQL_ROOT
 from test_evaluation import NO_REPORTS, act, ask, cut_over
 from test_export import find_settings, open_access
 from test_report import settings_of, switched
@@ -92,6 +95,22 @@ def test_the_report_is_wholly_in_its_language(moved: Pair) -> None:
     report = build(settings_of(moved))
     assert report.gates and report.reasons and report.sums and report.audience and report.segments
     require_translated(rendering.as_html(report, PSEUDO), VALUES)
+
+
+def test_what_is_published_is_in_the_language_of_route_toml_and_json_is_not(
+    moved: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routes = shutil.copytree(SQL_ROOT, tmp_path / "sql")
+    toml = routes / "demo" / "route.toml"
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(routes))
+    monkeypatch.setenv("SHOPFERRY_DATA", str(tmp_path))
+    told = {}
+    for code, title in (("en", "The move of demo"), ("pl", "Przenosiny demo"), ("ro", "Mutarea demo")):
+        toml.write_text(f'language = "{code}"\n' + (SQL_ROOT / "demo" / "route.toml").read_text())
+        page = rendering.publish(settings_of(moved), f"in {code}")
+        assert f'<html lang="{code}">' in page.read_text() and f"<h1>{title}: " in page.read_text()
+        told[code] = json.loads(page.with_suffix(".json").read_text())
+    assert told["pl"]["next"] == told["en"]["next"] and told["pl"]["sums"] == told["ro"]["sums"] == told["en"]["sums"]
 
 
 def test_the_report_after_the_cutover_is_too(moved: Pair) -> None:
@@ -278,6 +297,7 @@ SCRIPT = {
     "pill ",
     "card figure",
     "card alarm",
+    "always",
     "api/status",
     "application/json",
     " KiB",
