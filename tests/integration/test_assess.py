@@ -291,7 +291,7 @@ DEFECTS = [  # (where, statement, subject, severity, words, count): made all tog
         "UPDATE orders SET status_code = 'WAIT' WHERE id < 3",
         "legacy orders.status_code",
         WARNING,
-        "a code that",
+        "a code not known to",
         2,
     ),
     (

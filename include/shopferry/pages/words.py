@@ -71,6 +71,8 @@ WORDS: dict[str, tuple[str, ...]] = {
         # what a value looks like
         *("e-mail addresses", "phone numbers", "national numbers", "bank account numbers", "card numbers"),
         *("words about health",),
+        # what looks like a query, and is a remedy
+        "SELECT pg_drop_replication_slot('{name}'), if nobody wants it any more",
         # places of copies
         *("mirror", "verdicts", "witnesses"),
         # people and recipients of data, as shopferry's own data map says
