@@ -37,7 +37,7 @@ from test_verify import damage
 
 PSEUDO = make_pseudo()
 # The route's identifiers, and the people of these tests.
-VALUES = {"demo", "anna", "bert", *ROUTE.phases, *ROUTE.tables, "care", "dpo", "Sklep Demo sp. z o.o."}
+VALUES = {"demo", "anna", "bert", *ROUTE.phases, *ROUTE.tables, "care", "dpo", "Sklep Demo sp. z o.o.", "sync forward"}
 
 
 def require_translated(page: str, values: Collection[str]) -> None:
