@@ -44,6 +44,27 @@ def test_the_catalogues_of_the_demo_hold_the_same_messages() -> None:
     assert keys(DEMO["pl"]) == keys(DEMO["ro"]) == keys(DEMO["it"])
 
 
+def test_what_the_files_of_the_demo_say_is_in_its_catalogues() -> None:
+    """Else write it into all of include/sql/demo/locale."""
+    from shopferry.assess import own_checks
+    from shopferry.insight import audits
+    from shopferry.report import audience, sums
+    from shopferry.route import personal
+    from shopferry.route.route import Route
+
+    route = Route.load("demo")
+    said = [t for a in audits.load(route) for t in (a.meaning, a.owner, a.unit, a.remedy)]
+    said += [t for q in sums.load(route) for t in (q.title, q.about)]
+    said += [t for c in own_checks.load(route) for t in (c.subject, c.finding, c.consequence, c.remedy)]
+    said += [t for line in personal.load(route).lines for t in (*line.purposes, *line.see, *line.recipients, line.keep)]
+    addressed, settings = audience.load(route), route_settings.load("demo")
+    assert addressed
+    said += [*(rule.wants for rule in addressed.rules), settings.responsible.owner, *settings.people.roles.values()]
+    assert len(said) > 200
+    language = languages.load("pl", SQL_ROOT / "demo" / "locale")
+    assert {text for text in said if text and text not in language.messages} == set()
+
+
 @pytest.mark.parametrize("code", OTHERS)
 @pytest.mark.parametrize("whose", ["ours", "the demo's"])
 def test_every_message_is_translated_with_its_places_in_all_forms(code: str, whose: str) -> None:
