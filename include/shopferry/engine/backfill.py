@@ -223,7 +223,7 @@ def _read_position(source: Connection) -> str:
 
 def standardize(stores: Stores, phase: str) -> int:
     """Judge every raw value of the phase that has no verdict yet; returns how many were new."""
-    return judge(stores, iter(list_columns(stores.route, phase)))
+    return judge(stores, iter(list_columns(stores.route, phase)), moved=False)
 
 
 def list_columns(route: Route, phase: str) -> list[tuple[Standardize, ...]]:
@@ -232,12 +232,15 @@ def list_columns(route: Route, phase: str) -> list[tuple[Standardize, ...]]:
     return [tuple(columns) for _, columns in groupby(wanted, key=lambda w: w.kind)]
 
 
-def judge(stores: Stores, kinds: Iterator[tuple[Standardize, ...]]) -> int:
-    """Judge the raw values of these columns, of which other sessions may take some; returns how many were new."""
+def judge(stores: Stores, kinds: Iterator[tuple[Standardize, ...]], *, moved: bool) -> int:
+    """Judge the raw values of these columns, of which other sessions may take some; returns how many were new.
+
+    `moved`, only those of rows that the stream has brought: all others are judged.
+    """
     judged = 0
     for columns in kinds:
         # No transaction around it: verdicts are true by themselves, and the stream must not wait for a whole column.
-        judged += verdicts.ensure(stores.target, columns, stores.route.schema)
+        judged += verdicts.ensure(stores.target, columns, stores.route.schema, moved=moved)
     if judged:  # a kind thought to be empty would be read once for each row that a mapping joins with it
         stores.target.execute("ANALYZE ferry.standardized")
     return judged
