@@ -120,18 +120,23 @@ def copy(
 def go_live(settings: Settings, phase: str) -> None:
     """Make the phase's entities live: the stream merges them from now on, and the merge is planned."""
     # First, else an event would merge its row by values without a verdict; what comes meanwhile is judged after it.
-    standardize(settings, phase)
+    _judge(settings, phase, moved=False)
     with open_stores(settings, f"go live {phase}") as s:
         backfill.begin_merge(s, phase)
 
 
 def standardize(settings: Settings, phase: str) -> int:
-    """Judge all raw values of the phase, some kinds beside others; returns how many were new."""
+    """Judge the raw values that have come while the phase went live; returns how many were new."""
+    return _judge(settings, phase, moved=True)
+
+
+def _judge(settings: Settings, phase: str, *, moved: bool) -> int:
+    """Judge raw values of the phase, some kinds beside others."""
     kinds, judged = iter(backfill.list_columns(Route.load(settings.route), phase)), list[int]()
 
     def judge(worker: str, stop: threading.Event) -> int:
         with open_stores(settings, f"standardize {phase}") as s:
-            judged.append(backfill.judge(s, takewhile(lambda _: not stop.is_set(), kinds)))
+            judged.append(backfill.judge(s, takewhile(lambda _: not stop.is_set(), kinds), moved=moved))
         return 0
 
     in_threads(judge)

@@ -18,7 +18,7 @@ from shopferry.control import phases
 from shopferry.control.phases import State
 from shopferry.cutover import sequences
 from shopferry.demo import generator, ledger, writer
-from shopferry.engine.backfill import begin_merge, copy_next, merge_next, plan_copy, standardize
+from shopferry.engine.backfill import begin_merge, copy_next, is_merged, merge_next, plan_copy, standardize
 from shopferry.engine.pair import Stores
 from shopferry.errors import StackError
 from shopferry.route.route import Route
@@ -83,8 +83,8 @@ def ferry(stores: Stores) -> None:
             pass
         standardize(stores, phase)
         begin_merge(stores, phase)
-        while merge_next(stores, phase, "test"):
-            pass
+        while not is_merged(stores, phase):
+            merge_next(stores, phase, "test")
         phases.move(stores.target, ROUTE.name, phase, State.IN_SYNC)
         phases.move(stores.target, ROUTE.name, phase, State.VERIFIED)
 

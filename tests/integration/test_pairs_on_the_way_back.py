@@ -45,8 +45,8 @@ def test_what_is_merged_back_leaves_legacys_accounts_as_they_are(joined: Pair) -
             pass
         backfill.begin_merge(back, phase)
         backfill.standardize(back, phase)
-        while backfill.merge_next(back, phase, "test"):
-            pass
+        while not backfill.is_merged(back, phase):
+            backfill.merge_next(back, phase, "test")
         phases.move(back.target, back.route.name, phase, State.IN_SYNC)
         phases.move(back.target, back.route.name, phase, State.VERIFIED)
     assert joined.legacy.execute(ACCOUNTS).fetchall() == before

@@ -30,7 +30,7 @@ from shopferry.control.pairs import Decision
 from shopferry.control.phases import State
 from shopferry.db import Connection
 from shopferry.engine import clock
-from shopferry.engine.backfill import begin_merge, copy_next, merge_next, plan_copy, resync, standardize
+from shopferry.engine.backfill import begin_merge, copy_next, is_merged, merge_next, plan_copy, resync, standardize
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import ConfigError, MappingError
 from shopferry.insight import pair_decisions, pair_files
@@ -183,8 +183,8 @@ def pass_phases(stores: Stores, last: str) -> None:
             pass
         standardize(stores, phase)
         begin_merge(stores, phase)
-        while merge_next(stores, phase, _WHO):
-            pass
+        while not is_merged(stores, phase):
+            merge_next(stores, phase, _WHO)
         phases.move(stores.target, route.name, phase, State.IN_SYNC)
         phases.move(stores.target, route.name, phase, State.VERIFIED)
 

@@ -105,6 +105,12 @@ def has_open(conn: Connection, route: str, phase: str, kind: str, span: Span = E
     return bool(row and row[0])
 
 
+def list_open(conn: Connection, route: str, phase: str, kind: str) -> set[str]:
+    """List the targets of which a chunk is not done."""
+    rows = conn.execute(_Q["open_targets"], {"route": route, "phase": phase, "kind": kind}).fetchall()
+    return {target for (target,) in rows}
+
+
 def is_merged(conn: Connection, route: str, phase: str, targets: Sequence[str]) -> bool:
     """Whether all of these targets are planned for the merge and every chunk of the plan is done."""
     row = conn.execute(_Q["merged"], {"route": route, "phase": phase, "targets": list(targets)}).fetchone()

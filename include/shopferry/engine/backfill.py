@@ -116,14 +116,7 @@ def copy_next(
 ) -> Chunk | None:
     """Claim and copy one chunk, in one transaction; None when none is left to claim."""
     started = time.monotonic()
-    read = {f"{stores.route.schema}.{name}" for name in stores.route.tables_of(phase)}
-    if any(
-        s.relation in read
-        for p in phases.load_all(stores.target, stores.route.name)
-        if State(p.state).live
-        for u in stores.route.of(p.phase)
-        for s in u.sources
-    ):
+    if _is_read_live(stores, phase):
         stores.merger.stage(stores.route.units)  # what is copied may change what stands in the shop already
     with stores.target.transaction():
         states = phases.lock(stores.target, stores.route.name)
@@ -144,6 +137,13 @@ def copy_next(
             watermark=watermark,
         )
     return chunk
+
+
+def _is_read_live(stores: Stores, phase: str) -> bool:
+    """Tell whether a unit that the stream merges reads a table of the phase."""
+    copied = {f"{stores.route.schema}.{name}" for name in stores.route.tables_of(phase)}
+    live = {p.phase for p in phases.load_all(stores.target, stores.route.name) if State(p.state).live}
+    return any(s.relation in copied for u in stores.route.units if u.phase in live for s in u.sources)
 
 
 def _copy(stores: Stores, table: MirrorTable, chunk: Chunk, generation: int, live: list[Unit]) -> tuple[int, str]:
@@ -223,7 +223,7 @@ def _read_position(source: Connection) -> str:
 
 def standardize(stores: Stores, phase: str) -> int:
     """Judge every raw value of the phase that has no verdict yet; returns how many were new."""
-    return judge(stores, iter(list_columns(stores.route, phase)))
+    return judge(stores, iter(list_columns(stores.route, phase)), moved=False)
 
 
 def list_columns(route: Route, phase: str) -> list[tuple[Standardize, ...]]:
@@ -232,12 +232,15 @@ def list_columns(route: Route, phase: str) -> list[tuple[Standardize, ...]]:
     return [tuple(columns) for _, columns in groupby(wanted, key=lambda w: w.kind)]
 
 
-def judge(stores: Stores, kinds: Iterator[tuple[Standardize, ...]]) -> int:
-    """Judge the raw values of these columns, of which other sessions may take some; returns how many were new."""
+def judge(stores: Stores, kinds: Iterator[tuple[Standardize, ...]], *, moved: bool) -> int:
+    """Judge the raw values of these columns, of which other sessions may take some; returns how many were new.
+
+    `moved`, only those of rows that the stream has brought: all others are judged.
+    """
     judged = 0
     for columns in kinds:
         # No transaction around it: verdicts are true by themselves, and the stream must not wait for a whole column.
-        judged += verdicts.ensure(stores.target, columns, stores.route.schema)
+        judged += verdicts.ensure(stores.target, columns, stores.route.schema, moved=moved)
     if judged:  # a kind thought to be empty would be read once for each row that a mapping joins with it
         stores.target.execute("ANALYZE ferry.standardized")
     return judged
@@ -288,6 +291,8 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
             if others and isinstance(unit, IdentityMapping):
                 stores.merger.hold()
             merged = first_load.load(stores.merger, unit, keys)
+        elif not stores.merger.has_staged(route.units):
+            return None  # the next time they are
         else:
             if isinstance(unit, IdentityMapping):
                 stores.merger.hold()
@@ -308,15 +313,13 @@ def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
 
 
 def _find_merging(stores: Stores, phase: str) -> Sequence[Unit]:
-    """Find the units that a chunk of the phase may have to merge: of a first load its own, unless others follow from them."""
-    route = stores.route
+    """Find the units that may have to be merged with the next chunk: all, but during a first load the phase's own."""
+    route, shop = stores.route, stores.target
     own = route.of(phase)
-    live = {p.phase for p in phases.load_all(stores.target, route.name) if State(p.state).live} - {phase}
+    live = {p.phase for p in phases.load_all(shop, route.name) if State(p.state).live} - {phase}
     moving = live and any(isinstance(u, IdentityMapping) for u in own)
-    unloaded = loads.load_units(stores.target, route.name)
-    if moving or loads.has_touched(stores.target, route.name) or not any(u.name in unloaded for u in own):
-        return route.units
-    return own
+    loading = chunks.list_open(shop, route.name, phase, "merge") <= loads.load_units(shop, route.name).keys()
+    return own if loading and not moving and not loads.has_touched(shop, route.name) else route.units
 
 
 def is_merged(stores: Stores, phase: str) -> bool:

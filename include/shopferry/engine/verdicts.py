@@ -16,14 +16,21 @@ _BATCH = 2_000  # raw values judged between two inserts: who needs one of them w
 Raw = tuple[str, str]  # kind, raw value
 
 
-def ensure(conn: Connection, columns: Sequence[Standardize], schema: str) -> int:
+def ensure(conn: Connection, columns: Sequence[Standardize], schema: str, *, moved: bool = False) -> int:
     """Judge every raw value of columns of the mirror or a witness that has no verdict of this version yet; return how many.
 
-    `schema` is that of the mirror's views. Commits as it goes: verdicts are true by themselves.
+    `schema` is that of the mirror's views. Of the mirror's rows only those that the stream has brought are looked at if `moved`.
+    Commits as it goes: verdicts are true by themselves.
     """
 
-    def locate(column: Standardize) -> Identifier:
-        return Identifier(*(("ferry", name_witness(column.table)) if column.of_witness else (schema, column.table)))
+    def locate(column: Standardize) -> Composable:
+        if column.of_witness:
+            return Identifier("ferry", name_witness(column.table))
+        if moved:
+            return SQL("(SELECT * FROM {} WHERE _lsn > '0/0' AND NOT _gone) m").format(
+                Identifier("mirror", column.table)
+            )
+        return Identifier(schema, column.table)
 
     new = 0
     # There may be millions: they stay at the server, and outlive the commits in between.

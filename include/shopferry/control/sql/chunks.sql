@@ -32,6 +32,10 @@ SELECT EXISTS (
       AND (%(target)s::text IS NULL OR target = %(target)s)
       AND (%(first)s::integer IS NULL OR no >= %(first)s) AND (%(last)s::integer IS NULL OR no <= %(last)s));
 
+-- name: open_targets
+SELECT DISTINCT target FROM ferry.chunk
+WHERE route = %(route)s AND phase = %(phase)s AND kind = %(kind)s AND state = 'planned';
+
 -- name: merged
 -- One look for both: between two another worker could plan the next target. The targets of a plan of thousands are looked at
 -- only when none of its chunks waits.
