@@ -46,6 +46,7 @@ KEYS = {
     "loyalty_accounts": {"id": "loyalty_accounts", "customer_id": "customers"},
     "loyalty_log": {"id": "loyalty_log", "account_id": "loyalty_accounts", "order_id": "orders"},
     "loyalty_redemptions": {"id": "loyalty_redemptions", "account_id": "loyalty_accounts", "order_id": "orders"},
+    "loyalty_rewards": {"id": "loyalty_rewards", "customer_id": "customers", "order_id": "orders"},
 }
 OTHERS_MAIL = r"left(regexp_replace({column}, '([[:alnum:]])', 'c{copy}\1'), 96)"
 OTHERS = {

@@ -51,6 +51,10 @@ SELECT g, g, 10 FROM generate_series(1, %(customers)s, 2) g;
 
 INSERT INTO shop.loyalty_entry (account_id, kind, points, happened_at)
 SELECT g, 'earned', 5, now() FROM generate_series(1, %(customers)s, 2) g, generate_series(1, 2);
+
+INSERT INTO shop.loyalty_reward (customer_id, reward, points, state, earned_at, valid_until)
+SELECT g, 'Thing', 10, 'open', now() - interval '1 year', current_date + CASE WHEN g % 50 = 17 THEN -30 ELSE 300 END
+FROM generate_series(1, %(customers)s, 2) g;
 """
 
 # Each makes a hundredth of the rows worse, in the audits that are named.

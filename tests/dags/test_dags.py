@@ -55,6 +55,7 @@ SELECT c.id, c.legacy_customer_id FROM shop.customer c
 WHERE c.legacy_customer_id IS NOT NULL AND EXISTS (SELECT FROM shop.consent s WHERE s.customer_id = c.id)
   AND (SELECT count(*) FROM ferry.identity i WHERE i.entity = 'customer' AND i.shop_key = c.id) = 1
   AND NOT EXISTS (SELECT FROM shop.loyalty_account l WHERE l.customer_id = c.id AND l.balance > 0)
+  AND NOT EXISTS (SELECT FROM shop.loyalty_reward r WHERE r.customer_id = c.id AND r.state = 'open')
   AND NOT EXISTS (SELECT FROM shop.customer_order o WHERE o.customer_id = c.id AND o.status IN ('pending', 'paid', 'shipped'))
 ORDER BY c.id LIMIT 1
 """

@@ -23,11 +23,13 @@ CHECKS = {  # what the demo route asks in SQL: (statement that makes it, rows)
     "login_is_not_email": ("UPDATE customers SET login = 'jan' WHERE id = 1", 1),
     "names_too_long": ("UPDATE customers SET full_name = repeat('Jan ', 40) WHERE id = 1", 1),
     "newsletter_flags": ("UPDATE customers SET newsletter = 'T' WHERE id = 1; DELETE FROM consents WHERE id = 1", 1),
+    "news_wishes_unread": ("UPDATE customers SET news_frequency = 'czasem', news_topics = 'dom;xyz' WHERE id = 1", 2),
     "numbers_twice": ("UPDATE orders SET number = 'N1' WHERE id = 2", 2),
     "password_schemes": ("UPDATE customers SET pass_hash = repeat('a', 32) WHERE id = 1", 5),
     "passwords_nobody_can_verify": ("UPDATE customers SET pass_hash = 'tajne' WHERE id = 1", 1),
     "phones_shared": ("UPDATE customers SET phone = '601 234 002' WHERE id = 1", 2),
     "points_differ": ("UPDATE loyalty_accounts SET points = 8 WHERE id = 1", 1),
+    "promotions_twice": ("INSERT INTO promotions (code) VALUES ('LATO'), ('lato ')", 1),
     "silent_accounts": (
         "UPDATE customers SET created_at = '2011-01-01', last_login = NULL WHERE id = 1; "
         "DELETE FROM orders WHERE customer_id = 1; "

@@ -82,8 +82,8 @@ def count_all(pair: Pair) -> list[tuple[Audit, Counted]]:
     return [(a, c) for a in AUDITS for c in runs.count(pair.shop, a)]
 
 
-def test_the_demo_has_twenty_audits_and_each_counts_something(shop: Pair) -> None:
-    assert len(AUDITS) == 20
+def test_the_demo_has_twenty_one_audits_and_each_counts_something(shop: Pair) -> None:
+    assert len(AUDITS) == 21
     due = runs.find_due(shop.shop, ROUTE)
     assert list(AUDITS) == due
     done = runs.run(shop.shop, ROUTE, due, "test", NOW)
@@ -94,7 +94,7 @@ def test_the_demo_has_twenty_audits_and_each_counts_something(shop: Pair) -> Non
     assert {j.state for j in done.judged} == {"good"}
 
 
-def test_a_drift_of_one_per_cent_in_ten_of_twenty_is_found_at_the_next_run(shop: Pair) -> None:
+def test_a_drift_of_one_per_cent_in_ten_of_twenty_one_is_found_at_the_next_run(shop: Pair) -> None:
     for day in range(8):
         done = runs.run(shop.shop, ROUTE, AUDITS, "test", NOW + day * DAY)
         assert runs.tell(shop.shop, ROUTE, done.number) == []
@@ -329,7 +329,7 @@ def test_the_page_has_the_worst_first_and_draws_a_point_for_each_day(shop: Pair)
     now = NOW + 10 * DAY
     runs.book(shop.shop, ROUTE, worse, "test", now, 1.0)
     panels = quality.build(AUDITS, books.load_since(shop.shop, "demo", now - 90 * DAY, now), now)
-    assert [p.state for p in panels] == ["error"] + ["good"] * 19
+    assert [p.state for p in panels] == ["error"] + ["good"] * 20
     [bad] = panels[0].segments
     assert panels[0].audit.name == "password_missing"
     assert len(bad.points.split()) == 11 and bad.end and bad.end.state == "error"

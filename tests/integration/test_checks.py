@@ -50,6 +50,11 @@ LEGACY_IS_ODD = (
     "(910006, 0, 'Guest@example.com', 'email', 'N', '2024-01-01', 'v1'), "
     "(910016, 910016, NULL, 'email', 'T', '2019-01-01', 'v1'), "
     "(910017, 910017, NULL, 'email', 'T', '2019-01-01', 'v1')",
+    # One wants no news, and has left; another has consented by the same address.
+    "INSERT INTO customers (id, email, full_name, news_frequency, deleted) VALUES "
+    "(920001, 'quiet@example.com', 'Ada Lis', 'W', 'N'), (920002, 'Quiet@example.com ', 'Ada Lis', 'Nigdy.', 'T')",
+    "INSERT INTO consents (id, customer_id, channel, granted, granted_at, wording) VALUES "
+    "(920001, 920001, 'email', 'T', '2020-01-01', 'v1')",
     "INSERT INTO orders (id, number, customer_id, status_code, total, currency, payment_code, delivery_code, created_at) VALUES "
     "(900001, 'N-1', 900002, 'PAID', 10.005, 'PLN', 'CARD', 'DPD', '2020-03-29 02:30'), "
     "(900002, 'N-2', 900002, 'PAID', 20, 'zł', 'CARD', 'DPD', '2020-12-31 23:59')",
@@ -112,6 +117,9 @@ def test_changes_that_the_stream_brings_break_none_either(moved: Pair) -> None:
         "UPDATE order_invoices SET total = total + 1, order_id = order_id + 1 WHERE id % 11 = 0",
         "UPDATE customers SET email = 'odd@example.com' WHERE id % 29 = 0",
         "UPDATE loyalty_accounts SET points = points + 5 WHERE id % 2 = 0",
+        "UPDATE loyalty_rewards SET state = 'W', taken_at = '2025-01-01' WHERE id % 3 = 0",
+        "UPDATE customers SET news_frequency = 'nigdy' WHERE id % 7 = 0",
+        "UPDATE promotions SET code = 'lato' WHERE id % 3 = 0",
         "UPDATE customers SET newsletter = 'N', newsletter_date = '2024-01-01' WHERE id % 17 = 0",
     )
     moved.sync()
@@ -186,6 +194,8 @@ OF_CONSENT = (
     "(SELECT legacy_consent_id FROM shop.consent WHERE state = 'withdrawn' AND purpose = 'marketing' "
     "AND channel = 'post' ORDER BY id LIMIT 1)"
 )
+NEVER = "(SELECT shop_key FROM ferry.identity WHERE entity = 'customer' AND legacy_key = 920001)"
+REWARD = "(SELECT min(id) FROM shop.loyalty_reward WHERE state = 'open')"
 ODD = "(SELECT shop_key FROM ferry.identity WHERE entity = 'customer' AND legacy_key = 900001)"
 
 
@@ -407,6 +417,30 @@ def keys(pair: Pair, expression: str) -> set[str]:
             "loyalty_orphans",
             "shop.loyalty_redemption",
             "99",
+        ),
+        (
+            f"UPDATE shop.loyalty_reward SET customer_id = 99999999 WHERE id = {REWARD}",
+            "loyalty_orphans",
+            "shop.loyalty_reward",
+            REWARD,
+        ),
+        (
+            f"UPDATE shop.loyalty_reward SET state = 'cancelled' WHERE id = {REWARD}",
+            "loyalty_rewards",
+            "shop.loyalty_reward",
+            f"(SELECT to_char(earned_at AT TIME ZONE 'Europe/Warsaw', 'YYYY') FROM shop.loyalty_reward WHERE id = {REWARD})",
+        ),
+        (
+            f"UPDATE mirror.loyalty_rewards SET points = points + 1 WHERE id = {REWARD}",
+            "loyalty_rewards",
+            "shop.loyalty_reward",
+            f"(SELECT to_char(earned_at AT TIME ZONE 'Europe/Warsaw', 'YYYY') FROM shop.loyalty_reward WHERE id = {REWARD})",
+        ),
+        (
+            f"UPDATE shop.communication_preference SET frequency = 'weekly', wanted = true WHERE customer_id = {NEVER}",
+            "contacts_never",
+            "shop.customer",
+            NEVER,
         ),
         (
             "SELECT setval('shop.loyalty_entry_id_seq', 1, false)",

@@ -45,8 +45,11 @@ PEOPLE = (
     "(50, 1, '2800000000001', 5, 'standard', '2020-01-01'), (51, 2, '2800000000002', 5, 'standard', '2020-01-01')",
     "INSERT INTO loyalty_log (id, account_id, kind, points, note, created_at) VALUES "
     "(60, 50, 'E', 5, 'dla Ewy', '2020-01-01'), (61, 51, 'E', 5, NULL, '2020-01-01')",
+    "INSERT INTO loyalty_rewards (id, customer_id, code, reward, points, earned_at, state) VALUES "
+    "(70, 1, 'R-EWA-70', 'Kubek', 40, '2020-01-01', 'W'), (71, 2, 'R-JAN-71', 'Kubek', 40, '2020-01-01', 'O')",
+    "INSERT INTO promotions (id, code, kind, value) VALUES (80, 'LATO', '%', 10)",
 )
-EWA = ("ewa.lis@example.com", "601234567", "Krótka 3", "Długa 33", "dla Ewy", "dzwonić do Ewy", "192.0.2.7")
+EWA = ("ewa.lis@example.com", "601234567", "Krótka 3", "Długa 33", "dla Ewy", "dzwonić do Ewy", "192.0.2.7", "R-EWA-70")
 
 
 @pytest.fixture
@@ -129,6 +132,8 @@ def test_nothing_of_the_person_is_left_and_all_else_is_as_it_was(moved: Pair) ->
     ]
     assert moved.ask("SELECT buyer_name FROM shop.order_invoice") == [("Ewa Lisowska",)]
     assert moved.ask("SELECT balance FROM shop.loyalty_account") == [(5,)]
+    assert moved.ask("SELECT code FROM shop.loyalty_reward") == [("R-JAN-71",)]
+    assert moved.ask("SELECT code FROM shop.promotion") == [("LATO",)]
 
 
 GUEST = (
@@ -213,7 +218,7 @@ def test_an_old_event_of_a_former_key_or_of_who_had_the_value_before_brings_noth
     """An account whose key was changed is erased; so is one whose number was another account's before."""
     moved.write("UPDATE customers SET id = 91 WHERE id = 1", "UPDATE customers SET phone = '601234567' WHERE id = 2")
     moved.write("UPDATE customers SET phone = '601234568' WHERE id = 2")
-    for table in ("addresses", "consents", "orders", "loyalty_accounts"):
+    for table in ("addresses", "consents", "orders", "loyalty_accounts", "loyalty_rewards"):
         moved.write(f"UPDATE {table} SET customer_id = 91 WHERE customer_id = 1")
     moved.sync()
     states = [row for row in moved.ask("SELECT id, phone FROM ferry.witness_customers WHERE phone = '601234567'")]

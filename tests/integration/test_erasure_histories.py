@@ -30,7 +30,7 @@ from test_erasure import open_erasure
 
 _SHARES = 4 if LONG else 1
 _PROFILE = profiles.choose(short=12, long=1_000, shares=_SHARES)
-_BELONGING = ("customers", "addresses", "consents", "loyalty_accounts")
+_BELONGING = ("customers", "addresses", "consents", "loyalty_accounts", "loyalty_rewards")
 
 
 def empty(pair: Pair) -> None:

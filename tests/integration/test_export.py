@@ -29,6 +29,7 @@ PERSONS = 5
 # Columns whose form leaves no room for a word, or that have a value only in somebody else's rows.
 NO_WORDS = {
     "shop.consent.basis",
+    "shop.communication_preference.frequency",
     "shop.customer.email_key",
     "shop.customer_segment.scheme",
     "shop.customer_address.country_code",
@@ -392,6 +393,8 @@ def people(number: int) -> list[str]:
         f"VALUES ({n}, {n}, 'E', 5, 'for{n}', '2020-01-01')",
         f"INSERT INTO loyalty_redemptions (id, account_id, order_id, reward, points, status, created_at) "
         f"VALUES ({n}, {n}, {n}, 'Mug{n}', 1, 'DONE', '2020-01-01')",
+        "INSERT INTO loyalty_rewards (id, customer_id, code, reward, points, earned_at, valid_until, state) "
+        f"VALUES ({n}, {number}, 'code{n}', 'Gift{n}', 1, '2020-01-01', '2021-01-01', 'O')",
     ]
 
 

@@ -43,6 +43,8 @@ WHERE greatest(c.created_at, c.last_login) >= %(since)s
    OR EXISTS (SELECT FROM loyalty_accounts l WHERE l.customer_id = c.id AND l.points > 0)
    OR EXISTS (SELECT FROM loyalty_accounts l JOIN loyalty_redemptions r ON r.account_id = l.id
               WHERE l.customer_id = c.id AND r.created_at >= %(since)s)
+   OR EXISTS (SELECT FROM loyalty_rewards r WHERE r.customer_id = c.id AND (greatest(r.earned_at, r.taken_at) >= %(since)s
+              OR (r.state = 'O' AND r.taken_at IS NULL AND (r.valid_until IS NULL OR r.valid_until ~ '202[1-9]'))))
 """
 
 LINES = tuple(s for s in ROUTE.settings if s.name != INACTIVE_SINCE)  # between segments

@@ -210,6 +210,7 @@ def test_a_sample_is_whole_in_itself(filled: Pair, make_db: object) -> None:
             ("consents", "customer_id"),
             ("orders", "customer_id"),
             ("loyalty_accounts", "customer_id"),
+            ("loyalty_rewards", "customer_id"),
         ):
             query = f"SELECT id FROM {table} WHERE {owner} = ANY(%s) ORDER BY id".encode()
             assert (
@@ -267,6 +268,7 @@ def test_no_persons_data_is_in_a_pseudonymised_sample_and_what_belonged_together
             ("ip", "consents"),
             ("pass_hash", "customers"),
             ("card_number", "loyalty_accounts"),
+            ("code", "loyalty_rewards"),
         ):
             query = f"SELECT DISTINCT lower(btrim({column})) FROM {of} WHERE length(btrim({column})) > 9".encode()
             known |= {r[0] for r in filled.legacy.execute(query).fetchall()}

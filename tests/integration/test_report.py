@@ -70,7 +70,8 @@ def test_every_row_and_every_sum_is_told(moved: Pair) -> None:
     assert {(r.entity, r.reason, r.rows) for r in report.reasons} == set(asked)
     assert {s.title for s in report.sums} == {q.title for q in sums.load(ROUTE)}
     assert [s for s in report.sums if s.balanced is False] == []
-    assert {s.name for s in report.sums if s.balanced} == {"consents", "customers", "invoices", "orders", "points"}
+    balanced = {"consents", "customers", "invoices", "orders", "points", "rewards"}
+    assert {s.name for s in report.sums if s.balanced} == balanced
     orders = {x.segment: x for s in report.sums if s.name == "orders" and s.measure == "total" for x in s.lines}
     pln = moved.one("SELECT sum(total) FROM shop.customer_order WHERE currency = 'PLN'")
     assert orders["PLN"].shop == pln and orders["PLN"].legacy == pln + orders["PLN"].held

@@ -96,6 +96,18 @@ def test_seeding_twice_adds(legacy: db.Connection) -> None:
                                      AND EXISTS (SELECT FROM order_invoices WHERE tax_number ~ '^[0-9]{3}-')""",
         ),
         (
+            "frequencies in many spellings",
+            """SELECT 1 FROM customers WHERE news_frequency = 'tyg.'
+                                     AND EXISTS (SELECT FROM customers WHERE news_frequency = '0')""",
+        ),
+        ("topics that nobody knows", "SELECT 1 FROM customers WHERE news_topics ~ '(wędkarstwo|xyz)'"),
+        ("rewards without a letter", "SELECT 1 FROM loyalty_rewards WHERE state IS NULL AND taken_at IS NULL"),
+        (
+            "rewards that are open past their day",
+            "SELECT 1 FROM loyalty_rewards WHERE state = 'O' AND valid_until ~ '20(0|1)[0-9]'",
+        ),
+        ("codes given again", "SELECT 1 FROM promotions GROUP BY upper(code) HAVING count(*) > 1"),
+        (
             "points that differ",
             """SELECT 1 FROM loyalty_accounts a JOIN loyalty_log l ON l.account_id = a.id GROUP BY a.id
                                   HAVING a.points <> sum(CASE l.kind WHEN 'E' THEN abs(l.points) ELSE -abs(l.points) END)""",

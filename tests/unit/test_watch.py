@@ -22,10 +22,12 @@ TABLES = (
     "loyalty_accounts",
     "loyalty_log",
     "loyalty_redemptions",
+    "loyalty_rewards",
     "order_items",
     "order_status_log",
     "order_invoices",
     "orders",
+    "promotions",
 )
 TOPICS = (*(Topic(f"demo.public.{t}", 0, 0.0, 0) for t in TABLES), Topic("demo.shopferry.marker", 0, 0.0, 0))
 WELL = SyncHealth(

@@ -64,6 +64,14 @@ class Rates:
     tier_unknown: float = 0.002
     entry_kind_unknown: float = 0.001
     account_orphan: float = 0.002
+    frequency_unknown: float = 0.003  # per account
+    topic_unknown: float = 0.02  # of those who chose topics
+    end_invalid: float = 0.005  # of rewards and promotions
+    reward_without_points: float = 0.002
+    reward_without_letter: float = 0.2  # of those that are open or taken
+    reward_contradicts: float = 0.002
+    promotion_twice: float = 0.1
+    promotion_kind_unknown: float = 0.02
 
 
 def misread(text: str) -> str:

@@ -6,20 +6,18 @@ for a million customers. The same seed gives the same shop; its last day is fixe
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from random import Random
 from typing import Final
 
-from faker import Faker
 from psycopg.sql import SQL, Identifier
 
 from shopferry.db import Connection, exists
-from shopferry.demo import defects
+from shopferry.demo import defects, offers
 from shopferry.demo.defects import Rates
+from shopferry.demo.pools import WORDS, Pools, make_pools
 from shopferry.settings import SQL_ROOT
 
 FIRST_DAY = datetime(2005, 3, 1)
@@ -28,7 +26,6 @@ _OLD_TEXT_ENDS = datetime(2011, 12, 31)  # v0, which counsel lets nobody use
 _CONFIRMED_FROM = datetime(2024, 11, 10)  # v7, which wants a confirmation
 _SECONDS = int((LAST_DAY - FIRST_DAY).total_seconds())
 _CUSTOMERS_AT_ONCE = 5_000
-_WORDS: Final = tomllib.loads((Path(__file__).with_name("words.toml")).read_text(encoding="utf-8"))
 _NAME_CHARS = 240  # of a name that is too long: its column holds 255, and others add to it
 
 _STATUS_PATHS: Final = (
@@ -45,7 +42,7 @@ _PATH_WEIGHTS: Final = (2, 2, 3, 25, 40, 20, 6, 2)
 
 _COLUMNS: Final = {
     "customers": "id login email full_name phone pass_hash salt bill_company bill_street bill_postcode bill_city bill_country "
-    "newsletter newsletter_date active deleted last_ip last_login created_at",
+    "newsletter newsletter_date news_frequency news_topics active deleted last_ip last_login created_at",
     "addresses": "id customer_id full_name company street postcode city country phone is_default deleted created_at",
     "consents": "id customer_id channel granted granted_at ip wording withdrawn_at email confirmed_at",
     "orders": "id number customer_id email status_code total currency payment_code delivery_code delivery_cost ship_name "
@@ -57,6 +54,8 @@ _COLUMNS: Final = {
     "loyalty_accounts": "id customer_id card_number points tier created_at",
     "loyalty_log": "id account_id kind points order_id note created_at",
     "loyalty_redemptions": "id account_id order_id reward points status created_at",
+    "loyalty_rewards": "id customer_id code reward points earned_at valid_until taken_at state order_id",
+    "promotions": "id code kind value currency min_order valid_from valid_to once active max_uses used",
 }
 TABLES: Final = tuple(_COLUMNS)
 
@@ -75,8 +74,8 @@ def seed(conn: Connection, *, customers: int, seed: int = 7, rates: Rates | None
     with conn.transaction():
         if not exists(conn, "public.customers"):
             create(conn)
-        streams = Random(seed), Random(seed + 1), Random(seed + 2)  # noqa: S311
-        shop = _Shop(*streams, rates or Rates(), _make_pools(seed))
+        streams = Random(seed), Random(seed + 1), Random(seed + 2), Random(seed + 3)  # noqa: S311
+        shop = _Shop(*streams, rates or Rates(), make_pools(seed))
         for table in TABLES:
             row = conn.execute(SQL("SELECT coalesce(max(id), 0) FROM {}").format(Identifier(table))).fetchone()
             shop.last[table] = int(row[0]) if row else 0
@@ -86,6 +85,7 @@ def seed(conn: Connection, *, customers: int, seed: int = 7, rates: Rates | None
                 shop.add_customer()
             if start + _CUSTOMERS_AT_ONCE >= customers:
                 shop.add_declared_later()
+                shop.add_promotions(max(12, customers // 200))
             for table in TABLES:
                 _copy(conn, table, shop.rows[table])
                 shop.rows[table].clear()
@@ -116,31 +116,6 @@ def _render_line(values: Iterable[object]) -> str:
     )
 
 
-@dataclass(frozen=True)
-class _Pools:
-    """Names and places of one country."""
-
-    names: list[tuple[str, str]]
-    streets: list[str]
-    places: list[tuple[str, str]]  # (postcode, city)
-
-
-def _make_pools(seed: int) -> dict[str, _Pools]:
-    pools = {}
-    for country, locale in _WORDS["locales"].items():
-        fake = Faker(locale)
-        fake.seed_instance(seed)
-        size = 1500 if country == "PL" else 200
-        names = [(fake.first_name_female(), fake.last_name_female()) for _ in range(size)]
-        names += [(fake.first_name_male(), fake.last_name_male()) for _ in range(size)]
-        pools[country] = _Pools(
-            names,
-            [fake.street_name() for _ in range(size)],
-            [(fake.postcode(), fake.city()) for _ in range(size // 2)],
-        )
-    return pools
-
-
 _ASCII = str.maketrans("ąćęłńóśźżäöüßáčďéěíňřšťúůýž", "acelnoszzaousacdeeinrstuuyz")
 
 
@@ -151,8 +126,9 @@ class _Shop:
     rng: Random
     of_invoices: Random  # of their own: the rest of the shop is the same with and without them
     of_consents: Random  # those of `later`, too
+    of_offers: Random
     rates: Rates
-    pools: dict[str, _Pools]
+    pools: dict[str, Pools]
     last: dict[str, int] = field(default_factory=dict)
     rows: dict[str, list[str]] = field(default_factory=lambda: {table: [] for table in TABLES})
     later: list[tuple[object, ...]] = field(default_factory=list)  # consents that come after all others
@@ -187,7 +163,7 @@ class _Shop:
         if (dice := rng.random()) < rates.country_unknown:
             written = rng.choice(("Inny", "??", "Jugosławia"))
         elif dice < rates.country_unknown + rates.country_by_name:
-            written = rng.choice(_WORDS["countries"][country])
+            written = rng.choice(WORDS["countries"][country])
         street = f"{rng.choice(pool.streets)} {rng.randrange(1, 160)}"
         if rng.random() < 0.4:
             street += f"/{rng.randrange(1, 90)}"
@@ -217,7 +193,7 @@ class _Shop:
             full_name = self.write_name(given, family)
             handle = f"{given}.{family}".lower().translate(_ASCII)
             handle = "".join(c for c in handle if c.isascii() and (c.isalnum() or c == "."))
-            email = f"{handle}{self.last['customers'] + 1}@{rng.choice(_WORDS['domains'])}"
+            email = f"{handle}{self.last['customers'] + 1}@{rng.choice(WORDS['domains'])}"
             self.known.append((email, full_name, country))
             if len(self.known) > 20_000:
                 self.known = self.known[10_000:]
@@ -242,6 +218,8 @@ class _Shop:
             *self.draw_place(country),
             "T" if newsletter else "N",
             said,
+            offers.draw_frequency(self.of_offers, rates),
+            offers.draw_topics(self.of_offers, rates, WORDS["topics"]),
             "N" if rng.random() < rates.blocked else "T",
             "T" if rng.random() < rates.soft_deleted else "N",
             f"10.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(256)}",
@@ -252,8 +230,12 @@ class _Shop:
         self.add_consents(key, created)
         self.declare_later(key, email, created)
         orders = [self.add_order(key, email, full_name, country, created) for _ in range(int(rng.expovariate(1 / 3.5)))]
+        theirs = [o for o in orders if o]
         if rng.random() < 0.4:
-            self.add_loyalty(key, created, [o for o in orders if o])
+            self.add_loyalty(key, created, theirs)
+        for reward in offers.draw_rewards(self.of_offers, rates, theirs, WORDS["rewards"], LAST_DAY):
+            owner = key + 50_000_000 if self.of_offers.random() < rates.account_orphan else key
+            self.add("loyalty_rewards", owner, *reward)
 
     def add_addresses(self, customer: int, full_name: str, country: str, created: datetime) -> None:
         rng, rates = self.rng, self.rates
@@ -314,7 +296,7 @@ class _Shop:
             self.later.append(row)
 
         if rng.random() < rates.consent_of_guest:
-            of_guest = f"gosc.news{customer}@{rng.choice(_WORDS['domains'])}"
+            of_guest = f"gosc.news{customer}@{rng.choice(WORDS['domains'])}"
             whose = defects.vary_email(rng, email) if rng.random() < rates.guest_with_account and email else of_guest
             keep(0, "email", rng.choice("TTN"), draw(created), "v4", email=whose)
         if rng.random() < rates.consent_refuses_all:
@@ -334,6 +316,11 @@ class _Shop:
             self.add("consents", *row)
         self.later.clear()
 
+    def add_promotions(self, count: int) -> None:
+        """Add so many promotions, the last of them at the shop's last day."""
+        for promotion in offers.draw_promotions(self.of_offers, self.rates, count, LAST_DAY):
+            self.add("promotions", *promotion)
+
     def add_order(
         self, customer: int, email: str, name: str, country: str, since: datetime
     ) -> tuple[int, datetime, float] | None:
@@ -344,7 +331,7 @@ class _Shop:
         if rng.random() < rates.guest:
             owner = rng.choice((0, None))
             if rng.random() >= rates.guest_with_account:
-                email = f"gosc{self.last['orders'] + 1}@{rng.choice(_WORDS['domains'])}"
+                email = f"gosc{self.last['orders'] + 1}@{rng.choice(WORDS['domains'])}"
             else:
                 email = defects.vary_email(rng, email)
         elif rng.random() < rates.order_orphan:
@@ -352,7 +339,7 @@ class _Shop:
         path = list(rng.choices(_STATUS_PATHS, _PATH_WEIGHTS)[0])
         is_paid = "PAID" in path or "DONE" in path
         if rng.random() < rates.status_old_code:
-            path = [_WORDS["old_codes"][code] for code in path]
+            path = [WORDS["old_codes"][code] for code in path]
         currency = self.draw_currency(country)
         order = self.last["orders"] + 1
         total = delivery = rng.choice((0.0, 9.99, 12.5, 14.99))
@@ -372,8 +359,8 @@ class _Shop:
             rng.choice(("99", "TEST", "???")) if rng.random() < rates.status_unknown else path[-1],
             f"{total:.2f}",
             currency,
-            "XYZ" if rng.random() < rates.payment_unknown else rng.choice(_WORDS["payments"]),
-            rng.choice(_WORDS["deliveries"]),
+            "XYZ" if rng.random() < rates.payment_unknown else rng.choice(WORDS["payments"]),
+            rng.choice(WORDS["deliveries"]),
             delivery,
             name,
             *(place := self.draw_place(country)),
@@ -418,7 +405,7 @@ class _Shop:
     def draw_currency(self, country: str) -> str:
         """Draw the country's currency as somebody typed it."""
         rng, rates = self.rng, self.rates
-        currency: str = _WORDS["currencies"][country]
+        currency: str = WORDS["currencies"][country]
         if (dice := rng.random()) < rates.currency_unknown:
             return rng.choice(("", "XBT?", "$"))
         if dice < rates.currency_unknown + rates.currency_odd:
@@ -428,7 +415,7 @@ class _Shop:
     def add_line(self, order: int) -> float:
         """Add one line to an order; returns what it costs."""
         rng, rates = self.rng, self.rates
-        goods, kinds = _WORDS["goods"], _WORDS["kinds"]
+        goods, kinds = WORDS["goods"], WORDS["kinds"]
         quantity, price = rng.choices((1, 2, 3, 5), (70, 20, 7, 3))[0], rng.randrange(499, 29_999) / 100
         article = rng.randrange(len(goods) * len(kinds))
         name = f"{goods[article % len(goods)]} {kinds[article // len(goods)]}"
@@ -465,7 +452,7 @@ class _Shop:
                 spent = rng.randrange(10, balance)
                 balance -= spent
                 entry("S", spent, order, "Wymiana na nagrodę", placed)
-                self.add("loyalty_redemptions", account, order, rng.choice(_WORDS["rewards"]), spent, "done", placed)
+                self.add("loyalty_redemptions", account, order, rng.choice(WORDS["rewards"]), spent, "done", placed)
         if balance > 20 and rng.random() < 0.1:
             entry("X", balance // 2, 0, "Punkty wygasły", self.draw_moment(created))
             balance -= balance // 2

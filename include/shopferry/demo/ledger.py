@@ -29,6 +29,8 @@ _CARRIED_BY: Final = {
     "loyalty_accounts": "loyalty_account",
     "loyalty_log": "loyalty_entry",
     "loyalty_redemptions": "loyalty_redemption",
+    "loyalty_rewards": "loyalty_reward",
+    "promotions": "promotion",
 }
 _LED_BACK_TO: Final = {shop: legacy for legacy, shop in _CARRIED_BY.items()}
 _LED_BY_NUMBER: Final = {"customer", "customer_address", "consent", "loyalty_entry"}  # all others keep their keys

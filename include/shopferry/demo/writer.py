@@ -48,11 +48,16 @@ _WEIGHTS: Final = {
     "delete_address": 2,
     "consent": 6,
     "withdraw": 3,
+    "wish": 3,
     "order": 22,
     "status": 24,
     "delete_order": 1,
     "earn": 6,
     "spend": 4,
+    "reward": 3,
+    "take_reward": 2,
+    "promotion": 1,
+    "use_promotion": 2,
 }
 _GIVEN = ("Anna", "Jan", "Zofia", "Łukasz", "Małgorzata", "Stanisław", "Żaneta", "Paweł")
 _FAMILY = ("Kowalska", "Nowak", "Wiśniewska", "Wójcik", "Żółtowska", "Lewandowski", "Dąbrowska", "Szymański")
@@ -166,6 +171,7 @@ class Worker:
             "city": city,
             "hash": f"$2y$10${token:.<53}",
             "channel": self.rng.choice(("sms", "phone", "post")),
+            "frequency": self.rng.choice(("never", "monthly", "weekly", "all")),
             "price": self.rng.randrange(500, 20_000) / 100,
             "points": self.rng.randrange(1, 30),
         }

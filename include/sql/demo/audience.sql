@@ -25,12 +25,12 @@ WITH spelling(written, channel) AS (VALUES
 ), met AS (
     SELECT coalesce(s.channel, m.channel) AS channel, s.person IS NOT NULL AS said, m.person IS NOT NULL AS may,
            c.id IS NOT NULL AS carried, c.status::text AS status, coalesce(g.state, n.state)::text AS state, coalesce(g.why, n.why) AS why,
-           EXISTS (SELECT FROM shop.communication_preference w
-                   WHERE w.customer_id = c.id AND w.channel::text = s.channel AND NOT w.wanted) AS unwanted,
+           w.wanted IS FALSE AS unwanted, w.frequency = 'never' AS never,
            (g.expires_at <= now()) IS TRUE AS expired
     FROM said s
     FULL JOIN may m ON m.person = s.person AND m.channel = s.channel
     LEFT JOIN shop.customer c ON c.id = s.person
+    LEFT JOIN shop.communication_preference w ON w.customer_id = c.id AND w.channel::text = s.channel
     LEFT JOIN shop.consent g ON g.customer_id = c.id AND g.purpose = 'marketing' AND g.channel::text = s.channel
     LEFT JOIN shop.consent n ON n.customer_id = c.id AND n.purpose = 'newsletter' AND n.channel::text = s.channel
 ), lost AS (
@@ -41,6 +41,7 @@ WITH spelling(written, channel) AS (VALUES
                 WHEN state = 'unproven' AND why <> 'consent_not_confirmed' THEN 'not proven: ' || why
                 WHEN state = 'withdrawn' THEN 'refused: ' || why
                 WHEN state = 'unproven' THEN 'not confirmed'
+                WHEN never THEN 'refused: wants no news'
                 WHEN unwanted THEN 'refused: for another purpose'
                 WHEN expired THEN 'expired: its text gave it a period'
                 WHEN status <> 'active' THEN 'not reachable: blocked'

@@ -2,7 +2,11 @@
 
 -- name: legacy.customers
 SELECT id, jsonb_build_object('email', email, 'phone', phone, 'deleted', deleted = 'T', 'blocked', active = 'N',
-                              'newsletter', upper(newsletter) IN ('T', 'Y', '1'))
+                              'newsletter', upper(newsletter) IN ('T', 'Y', '1'),
+                              'frequency', CASE lower(btrim(news_frequency, ' .'))
+                                  WHEN 'nigdy' THEN 'never' WHEN '0' THEN 'never' WHEN 'n' THEN 'never'
+                                  WHEN 'm' THEN 'monthly' WHEN 'mies' THEN 'monthly' WHEN 'w' THEN 'weekly' WHEN 'tyg' THEN 'weekly'
+                                  WHEN 'a' THEN 'all' WHEN 'codziennie' THEN 'all' ELSE lower(news_frequency) END)
 FROM customers WHERE id = ANY(%(ids)s)
 
 -- name: legacy.addresses
@@ -45,6 +49,13 @@ SELECT id, jsonb_build_object('points', points) FROM loyalty_log WHERE id = ANY(
 -- name: legacy.loyalty_redemptions
 SELECT id, jsonb_build_object('points', points) FROM loyalty_redemptions WHERE id = ANY(%(ids)s)
 
+-- name: legacy.loyalty_rewards
+SELECT id, jsonb_build_object('points', points, 'state', CASE WHEN taken_at IS NOT NULL THEN 'taken' ELSE 'open' END)
+FROM loyalty_rewards WHERE id = ANY(%(ids)s)
+
+-- name: legacy.promotions
+SELECT id, jsonb_build_object('uses', used) FROM promotions WHERE id = ANY(%(ids)s)
+
 -- name: carried.customers
 SELECT legacy_customer_id, id FROM shop.customer WHERE legacy_customer_id = ANY(%(ids)s)
 
@@ -75,6 +86,12 @@ SELECT legacy_log_id, id FROM shop.loyalty_entry WHERE legacy_log_id = ANY(%(ids
 -- name: carried.loyalty_redemptions
 SELECT id, id FROM shop.loyalty_redemption WHERE id = ANY(%(ids)s)
 
+-- name: carried.loyalty_rewards
+SELECT id, id FROM shop.loyalty_reward WHERE id = ANY(%(ids)s)
+
+-- name: carried.promotions
+SELECT id, id FROM shop.promotion WHERE id = ANY(%(ids)s)
+
 -- name: back.customer
 -- The old rows that a shop row is led back to, the one that decides first; of the others only the named columns follow.
 SELECT m.customer_id, array_agg(m.legacy_customer_id ORDER BY m.legacy_customer_id <> c.legacy_customer_id)
@@ -102,8 +119,10 @@ UNION
 SELECT row_key::bigint FROM ferry.left_out WHERE entity = %(entity)s AND row_key = ANY(%(keys)s)
 
 -- name: shop.customer
-SELECT id, jsonb_build_object('email', email, 'phone', phone, 'blocked', status = 'blocked')
-FROM shop.customer WHERE id = ANY(%(ids)s)
+SELECT c.id, jsonb_build_object('email', c.email, 'phone', c.phone, 'blocked', c.status = 'blocked', 'frequency', w.frequency)
+FROM shop.customer c
+LEFT JOIN shop.communication_preference w ON w.customer_id = c.id AND w.channel = 'email'
+WHERE c.id = ANY(%(ids)s)
 
 -- name: shop.customer_address
 SELECT id, jsonb_build_object('street', street, 'city', city) FROM shop.customer_address WHERE id = ANY(%(ids)s)
@@ -134,6 +153,12 @@ SELECT id, jsonb_build_object('points', points) FROM shop.loyalty_entry WHERE id
 
 -- name: shop.loyalty_redemption
 SELECT id, jsonb_build_object('points', points) FROM shop.loyalty_redemption WHERE id = ANY(%(ids)s)
+
+-- name: shop.loyalty_reward
+SELECT id, jsonb_build_object('points', points, 'state', state) FROM shop.loyalty_reward WHERE id = ANY(%(ids)s)
+
+-- name: shop.promotion
+SELECT id, jsonb_build_object('uses', uses) FROM shop.promotion WHERE id = ANY(%(ids)s)
 
 -- name: erased
 -- What requests have erased: the ledger of erasures is the same in both stores.

@@ -17,6 +17,8 @@ CREATE TABLE customers (
     bill_country    varchar(64),
     newsletter      char(1) DEFAULT 'N',   -- T/N
     newsletter_date varchar(32),           -- "2011-03-05", "05.03.2011", "0000-00-00", …
+    news_frequency  varchar(16),           -- how often news may come: "W", "weekly", "tyg.", "mies.", "never", "0", …
+    news_topics     varchar(255),          -- "Książki; zabawki", "books|sale", "home,,HOME", …
     active          char(1) DEFAULT 'T',
     deleted         char(1) DEFAULT 'N',
     last_ip         varchar(64),
@@ -184,3 +186,32 @@ CREATE TABLE loyalty_redemptions (
     created_at timestamp
 );
 CREATE INDEX loyalty_redemptions_account ON loyalty_redemptions (account_id);
+
+CREATE TABLE loyalty_rewards (
+    id          bigserial PRIMARY KEY,
+    customer_id integer NOT NULL DEFAULT 0,
+    code        varchar(32),               -- by which it is taken
+    reward      varchar(128),
+    points      integer,                   -- what it took of the card
+    earned_at   timestamp,
+    valid_until varchar(32),               -- "2026-12-31", "31.12.2026", "0000-00-00", …
+    taken_at    timestamp,
+    state       char(1),                   -- O open, W handed out, X expired, A cancelled; none in the oldest rows
+    order_id    bigint DEFAULT 0           -- that it was used with
+);
+CREATE INDEX loyalty_rewards_customer ON loyalty_rewards (customer_id);
+
+CREATE TABLE promotions (
+    id         serial PRIMARY KEY,
+    code       varchar(32),                -- typed at the checkout in any case; some were given out again years later
+    kind       varchar(16),                -- percent or amount: "P", "%", "proc", "K", "kwota", …
+    value      numeric(14,4),
+    currency   varchar(8),
+    min_order  numeric(14,4) DEFAULT 0,
+    valid_from varchar(32),
+    valid_to   varchar(32),
+    once       char(1) DEFAULT 'N',        -- T/N: once for each customer
+    active     char(1) DEFAULT 'T',
+    max_uses   integer DEFAULT 0,          -- 0: as many as come
+    used       integer DEFAULT 0
+);

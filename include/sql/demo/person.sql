@@ -23,7 +23,10 @@ SELECT 'order ' || o.number || ' is under way' AS what FROM orders o JOIN their_
 WHERE o.status_code IN ('NEW', 'PAID', 'SENT')
 UNION ALL
 SELECT 'card ' || l.id || ' has ' || l.points || ' points' FROM loyalty_accounts l JOIN person p ON p.id = l.customer_id
-WHERE l.points > 0;
+WHERE l.points > 0
+UNION ALL
+SELECT 'reward ' || r.id || ' was not taken' FROM loyalty_rewards r JOIN person p ON p.id = r.customer_id
+WHERE upper(btrim(coalesce(r.state, ''))) IN ('', 'O') AND r.taken_at IS NULL;
 
 -- name: legacy.customers
 SELECT id FROM person;
@@ -64,6 +67,9 @@ SELECT l.id FROM loyalty_log l JOIN their_loyalty_accounts a ON a.id = l.account
 -- name: legacy.loyalty_redemptions
 SELECT l.id FROM loyalty_redemptions l JOIN their_loyalty_accounts a ON a.id = l.account_id;
 
+-- name: legacy.loyalty_rewards
+SELECT r.id FROM loyalty_rewards r JOIN person p ON p.id = r.customer_id;
+
 -- name: shop.person
 SELECT c.id, concat_ws(' ', c.given_name, c.family_name) AS called
 FROM shop.customer c JOIN asked a ON c.email = a.email OR c.phone = a.phone;
@@ -79,7 +85,10 @@ SELECT 'order ' || o.number || ' is under way' AS what FROM shop.customer_order 
 WHERE o.status IN ('pending', 'paid', 'shipped')
 UNION ALL
 SELECT 'card ' || l.id || ' has ' || l.balance || ' points' FROM shop.loyalty_account l JOIN person p ON p.id = l.customer_id
-WHERE l.balance > 0;
+WHERE l.balance > 0
+UNION ALL
+SELECT 'reward ' || r.id || ' was not taken' FROM shop.loyalty_reward r JOIN person p ON p.id = r.customer_id
+WHERE r.state = 'open' AND (r.valid_until >= current_date) IS NOT FALSE;
 
 -- name: shop.derived
 SELECT 'may be written to by ' || a.channel || ' for ' || a.purpose || CASE a.basis WHEN 'consent' THEN ', by consent' ELSE ', as a customer' END
@@ -146,3 +155,6 @@ SELECT l.id FROM shop.loyalty_entry l JOIN their_loyalty_account a ON a.id = l.a
 
 -- name: shop.loyalty_redemption
 SELECT l.id FROM shop.loyalty_redemption l JOIN their_loyalty_account a ON a.id = l.account_id;
+
+-- name: shop.loyalty_reward
+SELECT r.id FROM shop.loyalty_reward r JOIN person p ON p.id = r.customer_id;

@@ -63,7 +63,14 @@ SELECT l.customer_id, 'points differ from log'
 FROM loyalty_accounts l
 JOIN (SELECT account_id, sum(CASE WHEN upper(kind) = 'E' THEN abs(points) ELSE -abs(points) END) AS points
       FROM loyalty_log GROUP BY 1) g ON g.account_id = l.id
-WHERE l.points <> g.points;
+WHERE l.points <> g.points
+UNION ALL
+SELECT customer_id, 'reward without customer' FROM loyalty_rewards r
+WHERE NOT EXISTS (SELECT FROM customers c WHERE c.id = r.customer_id)
+UNION ALL
+SELECT customer_id, 'reward that was not taken' FROM loyalty_rewards WHERE coalesce(state, 'O') IN ('O', 'o') AND taken_at IS NULL
+UNION ALL
+SELECT id, 'wants no news' FROM customers WHERE lower(btrim(news_frequency)) IN ('never', 'nigdy', '0', 'n');
 
 -- name: kin
 -- The other accounts of whoever is chosen.
@@ -122,3 +129,10 @@ UNION
 SELECT id FROM loyalty_redemptions WHERE account_id IN (SELECT id FROM sample_loyalty_accounts)
 UNION
 (SELECT t.id FROM loyalty_redemptions t WHERE NOT EXISTS (SELECT FROM loyalty_accounts p WHERE p.id = t.account_id) ORDER BY t.id LIMIT 20);
+
+-- name: loyalty_rewards
+SELECT id FROM loyalty_rewards WHERE customer_id IN (SELECT id FROM chosen);
+
+-- name: promotions
+-- All of them: they are of nobody.
+SELECT id FROM promotions;

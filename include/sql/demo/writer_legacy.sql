@@ -84,6 +84,17 @@ WHERE id = (SELECT id FROM consents WHERE id >= (%(dice)s * (SELECT max(id) FROM
             AND id %% %(workers)s = %(worker)s AND withdrawn_at IS NULL ORDER BY id LIMIT 1)
 RETURNING jsonb_build_array('consents', id, jsonb_build_object('state', 'withdrawn'))
 
+-- name: wish
+-- Of who has no other account by that address, deleted ones too: never, said in any of them, would hold for all.
+UPDATE customers SET news_frequency = %(frequency)s, news_topics = 'Książki; offers'
+WHERE id = (SELECT id FROM (SELECT id, email FROM customers WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint
+                            AND id %% %(workers)s = %(worker)s AND deleted = 'N' ORDER BY id LIMIT 20) c
+            WHERE NOT EXISTS (SELECT FROM customers o
+                              WHERE lower(btrim(o.email)) IN (lower(btrim(c.email)), lower(replace(c.email, ' ', '')),
+                                                              replace(lower(btrim(c.email)), '@', ' @')) AND o.id <> c.id)
+            ORDER BY id LIMIT 1)
+RETURNING jsonb_build_array('customers', id, jsonb_build_object('frequency', news_frequency))
+
 -- name: order
 WITH c AS (
     SELECT id, email, full_name FROM customers
@@ -181,3 +192,30 @@ WITH a AS (
 SELECT jsonb_build_array('loyalty_accounts', id, jsonb_build_object('points', points)) FROM a
 UNION ALL SELECT jsonb_build_array('loyalty_log', id, jsonb_build_object('points', points)) FROM l
 UNION ALL SELECT jsonb_build_array('loyalty_redemptions', id, jsonb_build_object('points', points)) FROM r
+
+-- name: reward
+INSERT INTO loyalty_rewards (customer_id, code, reward, points, earned_at, valid_until, state)
+SELECT id, 'R' || %(token)s, 'Bon 20 zł', %(points)s, now() AT TIME ZONE 'Europe/Warsaw', to_char(now() + interval '1 year', 'DD.MM.YYYY'), 'O'
+FROM customers
+WHERE id >= (%(dice)s * (SELECT max(id) FROM customers))::bigint AND id %% %(workers)s = %(worker)s AND deleted = 'N'
+ORDER BY id LIMIT 1
+RETURNING jsonb_build_array('loyalty_rewards', id, jsonb_build_object('state', 'open', 'points', points))
+
+-- name: take_reward
+UPDATE loyalty_rewards SET state = 'W', taken_at = now() AT TIME ZONE 'Europe/Warsaw'
+WHERE id = (SELECT id FROM (SELECT id, state FROM loyalty_rewards
+                            WHERE id >= (%(dice)s * (SELECT max(id) FROM loyalty_rewards))::bigint
+                            AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 500) r
+            WHERE state = 'O' ORDER BY id LIMIT 1)
+RETURNING jsonb_build_array('loyalty_rewards', id, jsonb_build_object('state', 'taken'))
+
+-- name: promotion
+INSERT INTO promotions (code, kind, value, currency, valid_from, valid_to)
+VALUES ('p' || %(token)s, '%%', %(points)s, 'PLN', to_char(now(), 'YYYY-MM-DD'), to_char(now() + interval '30 days', 'DD.MM.YYYY'))
+RETURNING jsonb_build_array('promotions', id, jsonb_build_object('uses', used))
+
+-- name: use_promotion
+UPDATE promotions SET used = coalesce(used, 0) + 1
+WHERE id = (SELECT id FROM promotions WHERE id >= (%(dice)s * (SELECT max(id) FROM promotions))::bigint
+            AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
+RETURNING jsonb_build_array('promotions', id, jsonb_build_object('uses', used))

@@ -102,6 +102,26 @@ RETURNING id, customer_id, purpose, channel, state, legacy_consent_id
 )
 SELECT jsonb_build_array('consent', id, jsonb_build_object('state', state), legacy_consent_id) FROM taken
 
+-- name: wish
+-- Over a never none is said that a way back would keep, but never itself: see reverse/losses.txt.
+WITH c AS (
+    SELECT c.id, c.legacy_customer_id FROM shop.customer c
+    WHERE c.id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint AND c.id %% %(workers)s = %(worker)s
+      AND NOT EXISTS (SELECT FROM shop.communication_preference w
+                      WHERE w.customer_id = c.id AND w.channel = 'email' AND w.frequency = 'never')
+    ORDER BY c.id LIMIT 1
+), w AS (
+    INSERT INTO shop.communication_preference AS w (customer_id, channel, wanted, since, frequency, topics)
+    SELECT c.id, 'email', CASE WHEN %(frequency)s = 'never' THEN false END, CASE WHEN %(frequency)s = 'never' THEN now()::date END,
+           %(frequency)s, '{books,offers}' FROM c
+    ON CONFLICT (customer_id, channel) DO UPDATE
+    SET wanted = CASE WHEN EXCLUDED.wanted IS FALSE THEN false ELSE w.wanted END, since = coalesce(EXCLUDED.since, w.since),
+        frequency = EXCLUDED.frequency, topics = EXCLUDED.topics
+    RETURNING customer_id, frequency
+)
+SELECT jsonb_build_array('customer', c.id, jsonb_build_object('frequency', w.frequency), c.legacy_customer_id)
+FROM c JOIN w ON w.customer_id = c.id
+
 -- name: order
 WITH c AS (
     SELECT id FROM shop.customer
@@ -161,7 +181,8 @@ WITH o AS (
                 WHERE status = 'cancelled'
                 AND NOT EXISTS (SELECT FROM shop.order_invoice v WHERE v.order_id = r.id)
                 AND NOT EXISTS (SELECT FROM shop.loyalty_entry e WHERE e.order_id = r.id)
-                AND NOT EXISTS (SELECT FROM shop.loyalty_redemption e WHERE e.order_id = r.id) ORDER BY id LIMIT 1)
+                AND NOT EXISTS (SELECT FROM shop.loyalty_redemption e WHERE e.order_id = r.id)
+                AND NOT EXISTS (SELECT FROM shop.loyalty_reward e WHERE e.order_id = r.id) ORDER BY id LIMIT 1)
     RETURNING id
 ), i AS (
     DELETE FROM shop.order_line t USING o WHERE t.order_id = o.id RETURNING t.id
@@ -207,3 +228,30 @@ WITH a AS (
 SELECT jsonb_build_array('loyalty_account', id, jsonb_build_object('points', balance)) FROM a
 UNION ALL SELECT jsonb_build_array('loyalty_entry', id, jsonb_build_object('points', points), legacy_log_id) FROM l
 UNION ALL SELECT jsonb_build_array('loyalty_redemption', id, jsonb_build_object('points', points)) FROM r
+
+-- name: reward
+INSERT INTO shop.loyalty_reward (customer_id, code, reward, points, state, earned_at, valid_until)
+SELECT id, 'R' || %(token)s, 'Bon 20 zł', %(points)s, 'open', now(), (now() + interval '1 year')::date
+FROM shop.customer
+WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.customer))::bigint AND id %% %(workers)s = %(worker)s
+ORDER BY id LIMIT 1
+RETURNING jsonb_build_array('loyalty_reward', id, jsonb_build_object('state', state, 'points', points))
+
+-- name: take_reward
+UPDATE shop.loyalty_reward SET state = 'taken', taken_at = now()
+WHERE id = (SELECT id FROM (SELECT id, state FROM shop.loyalty_reward
+                            WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.loyalty_reward))::bigint
+                            AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 500) r
+            WHERE state = 'open' ORDER BY id LIMIT 1)
+RETURNING jsonb_build_array('loyalty_reward', id, jsonb_build_object('state', state))
+
+-- name: promotion
+INSERT INTO shop.promotion (code, kind, value, currency, valid_from, valid_to)
+VALUES (upper('p' || %(token)s), 'percent', %(points)s, 'PLN', now()::date, (now() + interval '30 days')::date)
+RETURNING jsonb_build_array('promotion', id, jsonb_build_object('uses', uses))
+
+-- name: use_promotion
+UPDATE shop.promotion SET uses = uses + 1
+WHERE id = (SELECT id FROM shop.promotion WHERE id >= (%(dice)s * (SELECT max(id) FROM shop.promotion))::bigint
+            AND id %% %(workers)s = %(worker)s ORDER BY id LIMIT 1)
+RETURNING jsonb_build_array('promotion', id, jsonb_build_object('uses', uses))

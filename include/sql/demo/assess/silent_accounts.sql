@@ -19,6 +19,9 @@ WITH sign(id, email, at, unsettled) AS (
     UNION ALL
     SELECT c.id, c.email, r.created_at, false
     FROM customers c JOIN loyalty_accounts l ON l.customer_id = c.id JOIN loyalty_redemptions r ON r.account_id = l.id
+    UNION ALL
+    SELECT c.id, c.email, x.at, upper(r.state) IN ('W', 'X', 'A') IS NOT TRUE AND r.taken_at IS NULL
+    FROM customers c JOIN loyalty_rewards r ON r.customer_id = c.id CROSS JOIN LATERAL (VALUES (r.earned_at), (r.taken_at)) x (at)
 ), silent AS (  -- of all accounts with one e-mail the last sign counts
     SELECT max(g.at) FILTER (WHERE g.at >= '1995-01-01') AS at, count(DISTINCT g.id) FILTER (WHERE upper(c.deleted) IN ('T', 'Y', '1') IS NOT TRUE) AS accounts
     FROM sign g

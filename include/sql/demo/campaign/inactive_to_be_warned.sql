@@ -6,6 +6,7 @@ WITH life AS (
     SELECT c.id,
            greatest(c.registered_at, c.last_seen_at,
                     (SELECT max(o.placed_at) FROM shop.customer_order o WHERE o.customer_id = c.id),
+                    (SELECT max(greatest(w.earned_at, w.taken_at)) FROM shop.loyalty_reward w WHERE w.customer_id = c.id),
                     (SELECT max(r.redeemed_at) FROM shop.loyalty_redemption r
                      JOIN shop.loyalty_account l ON l.id = r.account_id WHERE l.customer_id = c.id)) AS last_sign
     FROM shop.customer c

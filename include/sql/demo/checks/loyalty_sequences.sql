@@ -1,10 +1,10 @@
--- check:    the sequences of cards, redemptions and entries are ahead of every key in use
+-- check:    the sequences of cards, redemptions, rewards, promotions and entries are ahead of every key in use
 -- severity: error
 -- phase:    loyalty
 -- target:   shop.loyalty_account
 -- remedy:   set the sequence named past the largest key: SELECT setval('<sequence>', <largest key>)
--- Old cards and redemptions keep their ids; the cutover sets those sequences past them, so for them this holds once the
--- new shop is open. Entries take theirs out of the sequence.
+-- Old cards, redemptions, rewards and promotions keep their ids; the cutover sets those sequences past them, so for them this holds
+-- once the new shop is open. Entries take theirs out of the sequence.
 WITH used AS (
     SELECT 'shop.loyalty_account' AS target, 'shop.loyalty_account_id_seq' AS sequence,
            s.last_value + s.is_called::integer AS next,
@@ -14,6 +14,14 @@ WITH used AS (
     SELECT 'shop.loyalty_redemption', 'shop.loyalty_redemption_id_seq', s.last_value + s.is_called::integer,
            (SELECT max(id) FROM shop.loyalty_redemption)
     FROM shop.loyalty_redemption_id_seq s
+    UNION ALL
+    SELECT 'shop.loyalty_reward', 'shop.loyalty_reward_id_seq', s.last_value + s.is_called::integer,
+           (SELECT max(id) FROM shop.loyalty_reward)
+    FROM shop.loyalty_reward_id_seq s
+    UNION ALL
+    SELECT 'shop.promotion', 'shop.promotion_id_seq', s.last_value + s.is_called::integer,
+           (SELECT max(id) FROM shop.promotion)
+    FROM shop.promotion_id_seq s
     UNION ALL
     SELECT 'shop.loyalty_entry', 'shop.loyalty_entry_id_seq', s.last_value + s.is_called::integer,
            (SELECT max(id) FROM shop.loyalty_entry)

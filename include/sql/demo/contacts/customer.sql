@@ -9,10 +9,21 @@
 -- standardize: phone legacy.customers (coalesce(bill_country, '') || '|' || phone)
 -- standardize: country legacy.customers (bill_country)
 -- standardize: postcode legacy.customers (coalesce(bill_country, '') || '|' || bill_postcode)
+-- standardize: text legacy.customers (news_frequency)
+-- standardize: text legacy.customers (news_topics)
 -- One customer per person: of its accounts that may sign in the oldest leads, the others are left out as merged_duplicate.
 -- Nobody becomes the leader by signing in: whoever has registered somebody else's address last would get what is theirs.
 -- Dates outside 1995–2034 cannot be true here; the line is fixed because the same row must always map the same way.
-WITH member AS (
+-- Words for news that nobody knows are noted, of any of the accounts; what the others say is in communication_preference.sql.
+WITH often(written) AS (VALUES
+    ('never'), ('nigdy'), ('0'), ('n'), ('no'), ('nie'), ('none'), ('off'), ('wcale'), ('brak'),
+    ('m'), ('monthly'), ('mies'), ('miesięcznie'), ('co miesiąc'), ('w'), ('weekly'), ('tyg'), ('tydzień'), ('co tydzień'),
+    ('a'), ('all'), ('daily'), ('codziennie'), ('każdy'), ('wszystkie'), ('')
+), about(written) AS (VALUES
+    ('books'), ('książki'), ('ksiazki'), ('clothing'), ('clothes'), ('odzież'), ('odziez'), ('ubrania'), ('home'), ('dom'),
+    ('dom i ogród'), ('novelties'), ('new'), ('nowości'), ('nowosci'), ('offers'), ('sale'), ('promocje'), ('wyprzedaż'),
+    ('wyprzedaz'), ('toys'), ('zabawki'), ('')
+), member AS (
     SELECT a.key, c.id, c.email, c.full_name, i.cluster LIKE '#% other name' AS other_name, i.cluster LIKE '#% inactive' AS inactive,
            upper(c.deleted) IN ('T', 'Y', '1') IS TRUE AS deleted,
            upper(c.active) IN ('N', '0') IS NOT TRUE AS active,
@@ -22,6 +33,9 @@ WITH member AS (
            CASE WHEN c.last_login >= '1995-01-01' AND c.last_login < '2035-01-01'
                 THEN c.last_login AT TIME ZONE 'Europe/Warsaw' END AS seen,
            p.value AS phone,
+           lower(btrim(q.value, ' .!')) NOT IN (SELECT written FROM often) AS frequency_unknown,
+           EXISTS (SELECT FROM regexp_split_to_table(lower(t.value), '[,;|/]') x
+                   WHERE btrim(x) NOT IN (SELECT written FROM about)) AS topic_unknown,
            array_remove(ARRAY[
                CASE WHEN p.value IS NULL AND p.problem <> 'phone_missing' THEN p.problem END,
                CASE WHEN p.value IS NOT NULL AND p.problem = 'phone_several' THEN p.problem END,
@@ -41,12 +55,16 @@ WITH member AS (
     LEFT JOIN ferry.standardized k ON k.kind = 'country' AND k.raw = c.bill_country
     LEFT JOIN ferry.standardized z ON z.kind = 'postcode'
                                   AND z.raw = coalesce(c.bill_country, '') || '|' || c.bill_postcode
+    LEFT JOIN ferry.standardized q ON q.kind = 'text' AND q.raw = c.news_frequency
+    LEFT JOIN ferry.standardized t ON t.kind = 'text' AND t.raw = c.news_topics
 ), ranked AS (
     SELECT m.*,
            row_number() OVER best AS rank,
            count(*) OVER (PARTITION BY m.key) AS accounts,
            min(m.registered) OVER (PARTITION BY m.key) AS first_registered,
            max(m.seen) OVER (PARTITION BY m.key) AS last_seen,
+           bool_or(m.frequency_unknown) OVER (PARTITION BY m.key) AS any_frequency_unknown,
+           bool_or(m.topic_unknown) OVER (PARTITION BY m.key) AS any_topic_unknown,
            (array_agg(m.phone) FILTER (WHERE m.phone IS NOT NULL)
                OVER (best ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING))[1] AS any_phone
     FROM member m
@@ -61,7 +79,11 @@ SELECT r.key AS id,
        CASE WHEN r.active THEN 'active' ELSE 'blocked' END::shop.customer_status AS status,
        r.first_registered AS registered_at,
        r.last_seen AS last_seen_at,
-       r.notes || CASE WHEN r.accounts > 1 THEN ARRAY['password_of_several'] ELSE '{}' END AS notes,
+       r.notes || array_remove(ARRAY[
+           CASE WHEN r.accounts > 1 THEN 'password_of_several' END,
+           CASE WHEN r.any_frequency_unknown THEN 'news_frequency_unknown' END,
+           CASE WHEN r.any_topic_unknown THEN 'news_topic_unknown' END
+       ], NULL) AS notes,
        r.id::bigint AS legacy_customer_id,
        CASE WHEN r.deleted OR r.inactive THEN '{}'::text[] ELSE array_remove(ARRAY[
            CASE WHEN btrim(coalesce(r.email, '')) = '' THEN 'email_missing'

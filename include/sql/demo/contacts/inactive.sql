@@ -2,11 +2,12 @@
 -- key:    account_id
 -- scope:  account_id
 -- source: legacy.customers(id), legacy.orders, legacy.consents, legacy.loyalty_accounts, legacy.loyalty_redemptions
--- source: ferry.setting
+-- source: legacy.loyalty_rewards, ferry.setting
 -- standardize: email legacy.customers (email)
 -- standardize: email legacy.orders (email)
 -- standardize: email legacy.consents (email)
 -- standardize: date legacy.customers (newsletter_date)
+-- standardize: date legacy.loyalty_rewards (valid_until)
 -- index:  legacy.customers(email)
 -- index:  legacy.consents(customer_id)
 -- index:  legacy.consents(email)
@@ -14,11 +15,13 @@
 -- index:  legacy.orders(email)
 -- index:  legacy.loyalty_accounts(customer_id)
 -- index:  legacy.loyalty_redemptions(account_id)
+-- index:  legacy.loyalty_rewards(customer_id)
 -- Accounts whose last sign of life is before the day that [retention] in route.toml gives; without that day it is empty, and
 -- no change leads here but those of accounts themselves. A sign of life is whatever the person did: signing up or in, an order,
 -- a consent given, confirmed or taken back, a reward taken; as a guest with this e-mail, too. A time that cannot be true is none if
 -- it is before 1995, and is one if it is to come. An account of which no time is known stays: nobody can say that it is old.
--- What is not settled keeps the account: an order that is not delivered, cancelled or refunded, goods sent back, points.
+-- What is not settled keeps the account: an order that is not delivered, cancelled or refunded, goods sent back, points, a reward
+-- that had not run out by that day.
 -- Whether the person has other accounts is judged where accounts are joined: customer.identity.sql.
 WITH closed(code) AS (VALUES
     ('DONE'), ('5'), ('D'), ('DELIVERED'), ('COMPLETED'), ('CANC'), ('6'), ('C'), ('CANCELED'), ('CANCELLED'),
@@ -56,6 +59,12 @@ WITH closed(code) AS (VALUES
     SELECT k.id, k.created_at, k.points <> 0 FROM card k
     UNION ALL
     SELECT k.id, r.created_at, false FROM card k JOIN legacy.loyalty_redemptions r ON r.account_id = k.card_id
+    UNION ALL
+    SELECT a.id, x.at, upper(r.state) IN ('W', 'X', 'A') IS NOT TRUE AND r.taken_at IS NULL AND (v.value::timestamp < a.since) IS NOT TRUE
+    FROM account a
+    JOIN legacy.loyalty_rewards r ON r.customer_id = a.id
+    LEFT JOIN ferry.standardized v ON v.kind = 'date' AND v.raw = r.valid_until
+    CROSS JOIN LATERAL (VALUES (r.earned_at), (r.taken_at)) x (at)
 )
 SELECT a.id AS account_id,
        '{}'::text[] AS problems
@@ -94,3 +103,6 @@ SELECT l.customer_id
 FROM changed c
 JOIN ferry.setting p ON p.name = 'inactive_since' AND p.value <> ''
 JOIN legacy.loyalty_accounts l ON l.id = c.account_id;
+
+-- lineage: legacy.loyalty_rewards
+SELECT c.customer_id FROM changed c JOIN ferry.setting p ON p.name = 'inactive_since' AND p.value <> '';

@@ -3,7 +3,7 @@
 -- scope:  customer_id
 -- source: identity.customer(shop_key), shop.customer(id), shop.customer_order(customer_id), shop.payment, shop.delivery
 -- source: shop.consent(customer_id), shop.communication_preference(customer_id), shop.customer_address(customer_id)
--- source: shop.loyalty_account(customer_id), shop.loyalty_entry
+-- source: shop.loyalty_account(customer_id), shop.loyalty_entry, shop.loyalty_reward(customer_id)
 -- source: ferry.clock, ferry.setting
 -- What is known of a customer, counted together: facts, no forecast. It reads the new shop alone, and the day that the clock
 -- shows. What depends on the day changes on a day that can be told beforehand; the first of them is next_change, so that a tick
@@ -79,6 +79,11 @@ WITH today AS (
            min(c.expire_on - 60) FILTER (WHERE c.balance > 0 AND c.expire_on - 60 > t.as_of) AS next_expiring
     FROM card c CROSS JOIN today t
     GROUP BY c.id
+), rewarded AS (  -- the last day of each counts still
+    SELECT w.customer_id AS id, count(*) AS open, min(w.valid_until + 1) AS next_end
+    FROM person p JOIN shop.loyalty_reward w ON w.customer_id = p.id CROSS JOIN today t
+    WHERE w.state = 'open' AND (w.valid_until >= t.as_of) IS NOT FALSE
+    GROUP BY w.customer_id
 ), allowed AS (
     SELECT s.customer_id AS id, s.channel, (s.expires_at AT TIME ZONE 'Europe/Warsaw')::date AS ends_on
     FROM person p JOIN shop.consent s ON s.customer_id = p.id
@@ -112,12 +117,14 @@ SELECT p.id AS customer_id,
        coalesce(k.points, 0)::integer AS points,
        coalesce(k.points_expiring, 0)::integer AS points_expiring,
        k.points_expire_on,
+       coalesce(g.open, 0)::integer AS rewards_open,
        coalesce(r.channels, '{}') AS reachable_channels,
        GREATEST(p.last_seen_at, o.last_order_at, k.last_at, e.last_at) AS last_sign_of_life,
        (SELECT min(x.day)
         FROM today t
         CROSS JOIN LATERAL (
-            SELECT unnest(ARRAY[o.next_year_end, q.next_order_on, k.next_expiring, r.next_end, o.first_on + 60, o.last_on + 180, o.last_on + 365])
+            SELECT unnest(ARRAY[o.next_year_end, q.next_order_on, k.next_expiring, g.next_end, r.next_end, o.first_on + 60, o.last_on + 180,
+                                o.last_on + 365])
             UNION ALL
             SELECT o.last_on + n FROM unnest(t.recency) n
         ) x (day)
@@ -130,6 +137,7 @@ LEFT JOIN worth w ON w.id = p.id
 LEFT JOIN delivered d ON d.id = p.id
 LEFT JOIN paid m ON m.id = p.id
 LEFT JOIN cards k ON k.id = p.id
+LEFT JOIN rewarded g ON g.id = p.id
 LEFT JOIN reached r ON r.id = p.id
 LEFT JOIN declared e ON e.id = p.id;
 

@@ -4,8 +4,8 @@
 -- numbers: public.addresses(id) as ferry.legacy_addresses_id
 -- numbers: public.consents(id) as ferry.legacy_consents_id
 -- numbers: public.loyalty_log(id) as ferry.legacy_loyalty_log_id
--- Texts of consents, orders, lines, events, invoices, loyalty accounts and redemptions have the same keys in both stores. Their
--- numbers go on where legacy's stand as well: the newest may be in quarantine, and must not be given out again.
+-- Texts of consents, orders, lines, events, invoices, loyalty accounts, redemptions, rewards and promotions have the same keys in both
+-- stores. Their numbers go on where legacy's stand as well: the newest may be in quarantine, and must not be given out again.
 -- numbers: public.consent_texts(id) as shop.consent_text_id_seq
 -- numbers: public.orders(id) as shop.customer_order_id_seq
 -- numbers: public.order_items(id) as shop.order_line_id_seq
@@ -13,6 +13,8 @@
 -- numbers: public.order_invoices(id) as shop.order_invoice_id_seq
 -- numbers: public.loyalty_accounts(id) as shop.loyalty_account_id_seq
 -- numbers: public.loyalty_redemptions(id) as shop.loyalty_redemption_id_seq
+-- numbers: public.loyalty_rewards(id) as shop.loyalty_reward_id_seq
+-- numbers: public.promotions(id) as shop.promotion_id_seq
 -- Where a trigger finds that our own flow writes, it leaves the row as it is. The functions run with the rights of who
 -- installed them: the application needs none on schema ferry.
 
@@ -184,6 +186,16 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- A wish that is said here is no more what was made of the old shop, and takes the place of what stands there.
+CREATE OR REPLACE FUNCTION ferry.wish_is_said() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT ferry.is_ours() THEN
+        NEW.source := NULL;
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE OR REPLACE FUNCTION ferry.entry_is_born() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -206,5 +218,10 @@ CREATE OR REPLACE TRIGGER shopferry_declared BEFORE INSERT OR UPDATE ON shop.con
     FOR EACH ROW WHEN (NEW.purpose = 'marketing') EXECUTE FUNCTION ferry.consent_is_declared();
 CREATE OR REPLACE TRIGGER shopferry_flagged BEFORE INSERT OR UPDATE ON shop.consent
     FOR EACH ROW WHEN (NEW.purpose = 'newsletter') EXECUTE FUNCTION ferry.newsletter_is_flagged();
+CREATE OR REPLACE TRIGGER shopferry_said BEFORE INSERT ON shop.communication_preference
+    FOR EACH ROW EXECUTE FUNCTION ferry.wish_is_said();
+CREATE OR REPLACE TRIGGER shopferry_said_again BEFORE UPDATE ON shop.communication_preference
+    FOR EACH ROW WHEN (ROW(NEW.frequency, NEW.topics) IS DISTINCT FROM ROW(OLD.frequency, OLD.topics))
+    EXECUTE FUNCTION ferry.wish_is_said();
 CREATE OR REPLACE TRIGGER shopferry_born BEFORE INSERT ON shop.loyalty_entry
     FOR EACH ROW EXECUTE FUNCTION ferry.entry_is_born();

@@ -2,17 +2,32 @@
 -- key:    id
 -- scope:  id
 -- source: shop.customer_account(legacy_customer_id), shop.customer, shop.customer_credential, shop.customer_address, shop.consent
+-- source: shop.communication_preference
 -- index:  shop.customer_account(customer_id)
 -- index:  shop.customer_address(source_key)
 -- index:  shop.consent(customer_id)
 -- E-mail and whether they may sign in go to all old accounts of a person; the rest goes to the one that leads. Where the shop
--- still holds what the old value became there, the old value stays.
-WITH account AS (
+-- still holds what the old value became there, the old value stays. How often news may come, and what about, goes to all accounts
+-- once it was said in the shop.
+WITH often(written, frequency) AS (VALUES
+    ('never', 'never'), ('nigdy', 'never'), ('0', 'never'), ('n', 'never'), ('no', 'never'), ('nie', 'never'), ('none', 'never'),
+    ('off', 'never'), ('wcale', 'never'), ('brak', 'never'),
+    ('m', 'monthly'), ('monthly', 'monthly'), ('mies', 'monthly'), ('miesięcznie', 'monthly'), ('co miesiąc', 'monthly'),
+    ('w', 'weekly'), ('weekly', 'weekly'), ('tyg', 'weekly'), ('tydzień', 'weekly'), ('co tydzień', 'weekly'),
+    ('a', 'all'), ('all', 'all'), ('daily', 'all'), ('codziennie', 'all'), ('każdy', 'all'), ('wszystkie', 'all')
+), about(written, topic) AS (VALUES
+    ('books', 'books'), ('książki', 'books'), ('ksiazki', 'books'),
+    ('clothing', 'clothing'), ('clothes', 'clothing'), ('odzież', 'clothing'), ('odziez', 'clothing'), ('ubrania', 'clothing'),
+    ('home', 'home'), ('dom', 'home'), ('dom i ogród', 'home'),
+    ('novelties', 'novelties'), ('new', 'novelties'), ('nowości', 'novelties'), ('nowosci', 'novelties'),
+    ('offers', 'offers'), ('sale', 'offers'), ('promocje', 'offers'), ('wyprzedaż', 'offers'), ('wyprzedaz', 'offers'),
+    ('toys', 'toys'), ('zabawki', 'toys')
+), account AS (
     SELECT a.key, m.customer_id, c.legacy_customer_id = a.key AS leads, l.id IS NOT NULL AS old,
            coalesce(m.email, c.email) AS email, c.given_name, c.family_name, c.phone, c.status, c.notes, c.registered_at, c.last_seen_at,
            r.customer_id IS NOT NULL AS has_password, r.login, r.scheme, r.hash, r.salt,
            b.source_key IS NOT NULL AS has_billing, b.company, b.street, b.postcode, b.city, b.country_code,
-           n.evidence AS newsletter
+           n.evidence AS newsletter, w.source IS NOT NULL AS wish_stands, w.frequency, w.topics
     FROM affected a
     JOIN shop.customer_account m ON m.legacy_customer_id = a.key
     JOIN shop.customer c ON c.id = m.customer_id
@@ -20,6 +35,7 @@ WITH account AS (
     LEFT JOIN shop.customer_credential r ON r.customer_id = c.id
     LEFT JOIN shop.customer_address b ON b.source_key = 'billing:' || a.key
     LEFT JOIN shop.consent n ON n.customer_id = c.id AND n.purpose = 'newsletter' AND n.channel = 'email'
+    LEFT JOIN shop.communication_preference w ON w.customer_id = c.id AND w.channel = 'email'
 )
 SELECT t.key AS id,
        CASE WHEN NOT t.leads OR btrim(l.login) = t.login OR (NOT t.has_password AND t.old) THEN l.login
@@ -52,6 +68,9 @@ SELECT t.key AS id,
        CASE WHEN s.said IS NULL AND NOT t.old THEN 'N' WHEN s.said IS NULL OR s.said = upper(l.newsletter) THEN l.newsletter
             ELSE s.said END AS newsletter,
        CASE WHEN s.said IS NULL THEN l.newsletter_date ELSE s.date END AS newsletter_date,
+       CASE WHEN t.wish_stands OR u.frequency IS NOT DISTINCT FROM t.frequency THEN l.news_frequency ELSE t.frequency END AS news_frequency,
+       CASE WHEN t.wish_stands OR u.topics IS NOT DISTINCT FROM t.topics THEN l.news_topics
+            ELSE array_to_string(t.topics, ', ') END AS news_topics,
        CASE WHEN t.old AND (upper(l.active) IN ('N', '0') IS NOT TRUE) = (t.status = 'active') THEN l.active
             WHEN t.status = 'active' THEN 'T' ELSE 'N' END AS active,
        CASE WHEN t.old THEN l.deleted ELSE 'N' END AS deleted,
@@ -81,6 +100,18 @@ LEFT JOIN LATERAL (
     SELECT x.e->>'newsletter' AS said, x.e->>'date' AS date
     FROM jsonb_array_elements(t.newsletter) x (e) WHERE (x.e->>'account')::bigint = t.key
 ) s ON true
+CROSS JOIN LATERAL (
+    -- What the account itself says of news.
+    SELECT o.frequency,
+           (SELECT array_agg(DISTINCT b.topic ORDER BY b.topic)
+            FROM ferry.standardized y
+            CROSS JOIN regexp_split_to_table(lower(y.value), '[,;|/]') z
+            JOIN about b ON b.written = btrim(z)
+            WHERE y.kind = 'text' AND y.raw = l.news_topics) AS topics
+    FROM (VALUES (1)) one (x)
+    LEFT JOIN ferry.standardized q ON q.kind = 'text' AND q.raw = l.news_frequency
+    LEFT JOIN often o ON o.written = lower(btrim(q.value, ' .!'))
+) u
 CROSS JOIN LATERAL (
     -- Without a billing address in the shop, what legacy has of one stays only if it never became one.
     SELECT t.old AND (l.bill_company IS NULL OR co.raw IS NOT NULL) AND co.value IS NOT DISTINCT FROM t.company
@@ -112,4 +143,7 @@ SELECT m.legacy_customer_id FROM changed c JOIN shop.customer_account m ON m.cus
 SELECT c.legacy_customer_id FROM changed c WHERE c.source_key LIKE 'billing:%';
 
 -- lineage: shop.consent
+SELECT m.legacy_customer_id FROM changed c JOIN shop.customer_account m ON m.customer_id = c.customer_id;
+
+-- lineage: shop.communication_preference
 SELECT m.legacy_customer_id FROM changed c JOIN shop.customer_account m ON m.customer_id = c.customer_id;
