@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from shopferry import db
-from shopferry.control import segments
+from shopferry.control import installed_settings, segments
 from shopferry.control.segments import Counted
 from shopferry.db import Connection
 from shopferry.route.route import Route
 
 DAYS = 90
+SIGNED_BY = "segments_signed_by"  # the setting in route.toml
 WIDTH, HEIGHT = 160, 28
 _MARGIN = 3
 _AGO = timedelta(days=7)
@@ -46,6 +47,7 @@ class Picture:
     day: date
     since: date
     schemes: tuple[Scheme, ...]
+    signed: str | None = None  # who has signed the lines between segments
     width: int = WIDTH  # of a line's picture
     height: int = HEIGHT
 
@@ -54,10 +56,11 @@ def load(shop: Connection, route: Route) -> Picture | None:
     """Draw what ticks have counted in the last 90 days; None ahead of `phase init`, after `finish`, and before the first."""
     if not db.exists(shop, "ferry.segment_count"):
         return None
-    return draw(segments.load_since(shop, route.base_name, datetime.now(UTC).date() - timedelta(days=DAYS)))
+    history = segments.load_since(shop, route.base_name, datetime.now(UTC).date() - timedelta(days=DAYS))
+    return draw(history, installed_settings.load(shop).get(SIGNED_BY))
 
 
-def draw(history: Mapping[date, Sequence[Counted]]) -> Picture | None:
+def draw(history: Mapping[date, Sequence[Counted]], signed: str | None = None) -> Picture | None:
     """Draw what the days have counted, given oldest first; None where nothing was counted."""
     if not history:
         return None
@@ -72,7 +75,7 @@ def draw(history: Mapping[date, Sequence[Counted]]) -> Picture | None:
         total = sum(c.customers for c in own)
         lines = [_draw_line(c, history, before if before < day else None, total) for c in own]
         schemes.append(Scheme(scheme, total, tuple(sorted(lines, key=lambda x: -x.customers))))
-    return Picture(day, min(history), tuple(schemes))
+    return Picture(day, min(history), tuple(schemes), signed)
 
 
 def _draw_line(counted: Counted, history: Mapping[date, Sequence[Counted]], before: date | None, total: int) -> Line:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from shopferry import db
-from shopferry.control import gates, routes, segments
+from shopferry.control import gates, installed_settings, routes, segments
 from shopferry.control.gates import Gate
 from shopferry.db import Connection
 from shopferry.engine import clock
@@ -164,7 +164,7 @@ def _draw_segments(shop: Connection, route: Route, seen: set[str]) -> Picture | 
         return None
     day = clock.load(shop)
     booked = segments.load_since(shop, route.base_name, day - timedelta(days=picture.DAYS))
-    return picture.draw(booked | {day: counted})
+    return picture.draw(booked | {day: counted}, installed_settings.load(shop).get(picture.SIGNED_BY))
 
 
 def _open_legacy(settings: Settings) -> Connection | None:
