@@ -94,7 +94,7 @@ class _Reader(HTMLParser):
             self.look(outside)
 
     def look(self, outside: str) -> None:
-        for value in self.values:
+        for value in sorted(self.values, key=len, reverse=True):
             outside = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", " ", outside)
         words = [w for w in _WORD.findall(_IDENTIFIER.sub(" ", outside)) if w not in NAMES]
         if words:

@@ -28,6 +28,7 @@ from shopferry.insight import run as auditing
 from shopferry.privacy import export, export_page, record
 from shopferry.report import build, charts, evaluation, evaluation_rendering, rendering
 from shopferry.route import people
+from shopferry.route import settings as route_settings
 from shopferry.route.settings import Terms, Window
 from shopferry.settings import SQL_ROOT
 from test_evaluation import NO_REPORTS, act, ask, cut_over
@@ -35,9 +36,14 @@ from test_export import find_settings, open_access
 from test_report import settings_of, switched
 from test_verify import damage
 
-PSEUDO = make_pseudo()
+PSEUDO, ROUTE_SETTINGS = make_pseudo(), route_settings.load("demo")
 # The route's identifiers, and the people of these tests.
-VALUES = {"demo", "anna", "bert", *ROUTE.phases, *ROUTE.tables, "care", "dpo", "Sklep Demo sp. z o.o.", "sync forward"}
+SIGNER = next(s.value for s in ROUTE_SETTINGS.settings if s.name == picture.SIGNED_BY)
+VALUES = {
+    *{"demo", "anna", "bert", "care", "dpo", "Sklep Demo sp. z o.o.", "sync forward", SIGNER},
+    *ROUTE.phases,
+    *ROUTE.tables,
+}
 
 
 def require_translated(page: str, values: Collection[str]) -> None:
