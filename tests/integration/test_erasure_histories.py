@@ -187,9 +187,12 @@ def test_who_is_erased_between_cutover_and_rollback_stays_so(
                     values = erasing.find_searched(one)
                     assert held(pair, values) == {}, "somebody is still there"
                     turns.roll_back(pair, back)
+                    pair.sync()
+                    assert held(pair, values) == {}, "the rollback has brought somebody back"
                     write(pair, [o for o in later if not is_of(one, o)])
                     pair.sync()
                     pair.check()
+                    values = erasing.find_searched(one)  # but for what somebody else has by now
                     restore(pair, old)
                     pair.sync()
                     assert held(pair, values) == {}, "a backup has brought somebody back"
