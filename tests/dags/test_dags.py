@@ -297,7 +297,6 @@ def test_a_webhooks_address_and_secret_are_a_connection_of_airflow(
 
 
 def test_the_page_quality_has_the_worst_first_and_asks_nobody_for_anything(dags: dict[str, Any]) -> None:
-    from shopferry.insight import audits
     from shopferry.orchestration import quality_page
 
     loaded = audits.load(Route.load("demo"))
