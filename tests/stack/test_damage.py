@@ -27,7 +27,7 @@ SEED = 20261124
 MANY = 100  # in the mirror, and as many in the shop
 _FLIPS = {
     "text": "reverse({0}) || 'x'",
-    "integer": "{0} + 1",
+    "integer": "{0} + 1000",  # not what the writer may add meanwhile
     "bigint": "{0} + 1",
     "smallint": "{0} + 1",
     "boolean": "NOT {0}",

@@ -17,6 +17,14 @@ RUN = Path(__file__).with_name("ended_run.py")
 HOW = [signal.SIGTERM, signal.SIGINT, signal.SIGKILL]
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process still runs; it may go between two questions about it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def ended(how: signal.Signals, wanted: str, tmp_path: Path) -> tuple[set[str], list[Path]]:
     """Start such a run and end it; returns the names of its servers and their directories, once all are gone."""
     told, log = tmp_path / "told.json", tmp_path / "log"
@@ -35,7 +43,7 @@ def ended(how: signal.Signals, wanted: str, tmp_path: Path) -> tuple[set[str], l
         run.wait()
     finally:
         run.kill()
-    until(lambda: not [s for s in servers if s.is_running() and s.status() != psutil.STATUS_ZOMBIE])
+    until(lambda: not any(map(is_alive, servers)))
     homes = [Path(home) for home in found["homes"]]
     until(lambda: not [home for home in homes if home.exists()])
     return {name for _, name in found["servers"]}, homes

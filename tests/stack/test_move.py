@@ -54,7 +54,7 @@ def test_nothing_is_lost_whoever_is_killed(empty: Flow, tmp_path: Path) -> None:
             empty.kill(name)
         until(lambda: all(g.met for g in judged(settings) if g.gate in {"consumer alive", "stream caught up"}))
         assert not empty.differences()
-        with pytest.raises(GateError, match="backup fresh and restored: legacy: none, shop: none"):
+        with pytest.raises(GateError, match="backup fresh and restored: legacy: none; shop: none"):
             switch.cut_over(settings, "test")
         empty.prepare_switch()
         done = switch.cut_over(settings, "test")
