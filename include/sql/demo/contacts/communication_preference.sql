@@ -46,14 +46,17 @@ WITH often(written, frequency) AS (VALUES
         FROM regexp_split_to_table(lower(n.value), '[,;|/]') x JOIN about b ON b.written = btrim(x)
     ) s
     WHERE t.own OR o.frequency = 'never'
+), topic AS (
+    SELECT h.key, array_agg(DISTINCT x ORDER BY x) AS topics FROM stated h, unnest(h.topics) x GROUP BY h.key
 ), wish AS (
     SELECT g.key, 'email'::shop.contact_channel AS channel,
            CASE WHEN bool_or(g.frequency = 'never') THEN 'never'
                 ELSE (array_agg(g.frequency ORDER BY g.leads DESC, g.id) FILTER (WHERE g.frequency IS NOT NULL))[1] END AS frequency,
-           (SELECT array_agg(DISTINCT x ORDER BY x) FROM stated h, unnest(h.topics) x WHERE h.key = g.key) AS topics
+           t.topics
     FROM stated g
+    LEFT JOIN topic t ON t.key = g.key
     WHERE g.frequency IS NOT NULL OR g.topics IS NOT NULL
-    GROUP BY g.key
+    GROUP BY g.key, t.topics
 ), said AS (
     SELECT s.customer_id AS key, s.channel, bool_or(s.state = 'withdrawn') AS refused,
            (CASE WHEN bool_or(s.state = 'withdrawn') THEN max(s.withdrawn_at) FILTER (WHERE s.state = 'withdrawn')
