@@ -2,11 +2,10 @@
 
     python benchmarks/erasures.py [--people 100] [--rate 50] [--customers 2000]
 
-It brings up an embedded stack of its own, moves a generated shop, and has the writer at work all the time: in turns alone for a
-while, and with ten erasures one after the other, since the shop grows meanwhile. Each person registers anew once they are erased.
-Prints, as one JSON object, the milliseconds from `request run` to the certificate, the stream's lag in all turns alone and in all
-others, who of those who registered anew is in the shop, how many rows differ in the end, and how many acknowledged writes are
-missing.
+It brings up an embedded stack of its own and moves a generated shop, with the writer at work all the time. Half a minute without
+erasures and ten erasures take turns, since the shop grows meanwhile. Each person registers anew once they are erased. Prints one
+JSON object: the milliseconds from `request run` to the certificate, the stream's lag without and with erasures, how many of those
+who registered anew are in the shop, how many rows differ in the end, and how many acknowledged writes are missing.
 """
 
 from __future__ import annotations

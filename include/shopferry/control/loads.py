@@ -13,9 +13,9 @@ from shopferry.db import Connection, load_queries
 _Q = load_queries(SQL / "loads.sql")
 
 
-def plan(conn: Connection, route: str, phase: str, unit: str, *, noted: bool) -> None:
-    """Let a unit of a phase wait for its load; `noted`, what the stream touches of it is noted already."""
-    conn.execute(_Q["plan"], {"route": route, "phase": phase, "unit": unit, "noted": noted})
+def plan(conn: Connection, route: str, unit: str, *, noted: bool) -> None:
+    """Let a unit wait for its load; `noted`, what the stream touches of it is noted already."""
+    conn.execute(_Q["plan"], {"route": route, "unit": unit, "noted": noted})
 
 
 def load_units(conn: Connection, route: str) -> dict[str, bool]:

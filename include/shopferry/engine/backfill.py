@@ -263,7 +263,7 @@ def begin_merge(stores: Stores, phase: str) -> None:
             stores.merger.hold()
             for unit in stores.route.of(phase):  # a row of a sample may go before its unit is loaded
                 held = stores.target.execute(SQL("SELECT FROM {} LIMIT 1").format(_name_filled(unit))).fetchall()
-                loads.plan(stores.target, stores.route.name, phase, unit.name, noted=bool(held))
+                loads.plan(stores.target, stores.route.name, unit.name, noted=bool(held))
         chunks.plan(stores.target, stores.route.name, phase, "merge", [])
 
 

@@ -1,6 +1,6 @@
 -- name: plan
 -- A unit waits for its first load. One whose target has rows already is noted from now on.
-INSERT INTO ferry.unloaded (route, phase, unit, loading) VALUES (%(route)s, %(phase)s, %(unit)s, %(noted)s)
+INSERT INTO ferry.unloaded (route, unit, loading) VALUES (%(route)s, %(unit)s, %(noted)s)
 ON CONFLICT (route, unit) DO UPDATE SET loading = excluded.loading;
 
 -- name: units

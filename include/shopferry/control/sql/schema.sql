@@ -73,11 +73,10 @@ CREATE TABLE IF NOT EXISTS ferry.chunk (
 -- A claim takes the first that waits: without this it would look at every chunk of a plan of thousands, once for each.
 CREATE INDEX IF NOT EXISTS chunk_planned ON ferry.chunk (route, phase, kind, position, no) WHERE state = 'planned';
 
--- Units of a phase that were not loaded yet, in the order of the merge. Of the one that is being loaded the stream notes the keys
--- it touches; those behind it wait, and the stream passes them over.
+-- Units of live phases that were not loaded yet. Of the one that is being loaded the stream notes the keys it touches; the others
+-- wait, and the stream passes them over.
 CREATE TABLE IF NOT EXISTS ferry.unloaded (
     route    text NOT NULL,
-    phase    text NOT NULL,
     unit     text NOT NULL,                  -- mapping name
     loading  boolean NOT NULL DEFAULT false,
     PRIMARY KEY (route, unit)
