@@ -8,19 +8,20 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pair import ROUTE, Pair, other_flow, read_dsn
+from psycopg.sql import Composed
 from shopferry import cli, installation
 from shopferry.backup import backup
 from shopferry.cdc import broker as broker_module
 from shopferry.control import backups
 from shopferry.engine import verdicts
-from shopferry.engine.pair import open_stores
+from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import ConfigError
 from shopferry.health import measure
 from shopferry.health.problems import Code, find_problems
@@ -165,6 +166,57 @@ def test_a_verdict_that_a_batch_has_found_stays_until_the_batch_is_committed(pai
     pair.sync()
     assert pair.ask("SELECT currency, note FROM shop.customer_order") == [("PLN", "x")]
     pair.check()
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_no_batch_waits_while_rows_are_looked_through_for_a_verdict(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    pair.write(JAN)
+    pair.pass_phases()
+    raws = [("email", "back@planted.example"), ("email", "gone@planted.example"), ("email", "jan@example.com")]
+    verdicts.judge(pair.shop, raws)
+    look = copies._find_held
+
+    def look_beside_a_batch(s: Stores, held: Composed | None, values: Sequence[str]) -> set[str]:
+        found = set() if before else look(s, held, values)
+        pair.write("INSERT INTO customers (id, email, full_name) VALUES (2, 'back@planted.example', 'Ola Lis')")
+        pair.sync()
+        return look(s, held, values) if before else found
+
+    monkeypatch.setattr(copies, "_find_held", look_beside_a_batch)
+    pair.shop.execute("SET lock_timeout = '5s'")
+    with open_stores(settings_of(pair), "test") as other:
+        assert copies.forget_verdicts(other, raws) == 1
+    pair.shop.execute("RESET lock_timeout")
+    assert pair.ask("SELECT raw FROM ferry.standardized WHERE kind = 'email' AND judged_by < 0") == []
+    assert verdicts_on(pair, "%@planted.example") == {"back@planted.example"}
+    assert verdicts_on(pair, "jan@example.com") == {"jan@example.com"}
+    pair.check()
+
+
+def test_of_two_sweeps_that_meet_none_deletes_what_a_batch_has_found(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.write(JAN)
+    pair.pass_phases()
+    raws = [("email", "back@planted.example")]
+    verdicts.judge(pair.shop, raws)
+    look = copies._find_held
+
+    def look_beside_the_other(s: Stores, held: Composed | None, values: Sequence[str]) -> set[str]:
+        found = look(s, held, values)
+        monkeypatch.setattr(copies, "_find_held", look)
+        verdicts.judge(pair.shop, raws)  # as a batch does that needs it
+        with pair.shop.transaction():
+            pair.shop.execute(copies._CONDEMN, (-7, "email", [raws[0][1]], [raws[0][1]]))  # the other sweep begins
+        return found
+
+    monkeypatch.setattr(copies, "_find_held", look_beside_the_other)
+    with open_stores(settings_of(pair), "test") as other:
+        assert copies.forget_verdicts(other, raws) == 0
+        assert verdicts_on(pair, "back@planted.example") == {"back@planted.example"}
+        assert copies.forget_verdicts(other, raws) == 1
 
 
 def test_what_a_witness_still_holds_and_what_no_mapping_judges_any_more(pair: Pair) -> None:

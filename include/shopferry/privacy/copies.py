@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,12 @@ from shopferry.verify import checksums
 Keys = Mapping[str, Sequence[str]]  # the keys of somebody's rows, by the relation's name in the ledger
 Contacts = Mapping[str, Sequence[str]]  # columns of e-mails, numbers and the like, by the relation's name in the ledger
 _NONE = SQL("SELECT NULL::text AS raw").format()
+# By the token of its sweep a condemned verdict is told from one that a batch has judged anew, or another sweep has condemned.
+# A verdict that is pardoned counts as one of an older version, which the next run of a phase judges again.
+_THESE = "v.kind = %s AND md5(v.raw) IN (SELECT md5(r) FROM unnest(%s::text[]) r) AND v.raw = ANY(%s)"
+_CONDEMN = f"UPDATE ferry.standardized v SET judged_by = %s WHERE {_THESE}"
+_FORGET = f"DELETE FROM ferry.standardized v WHERE {_THESE} AND v.judged_by = %s"
+_PARDON = f"UPDATE ferry.standardized v SET judged_by = 0 WHERE {_THESE} AND v.judged_by = %s"
 
 
 def list_flows(s: Stores) -> list[Stores]:
@@ -80,9 +87,9 @@ def forget_states(s: Stores, keys: Keys, values: Sequence[str], contacts: Contac
     """Delete the states of their rows from the flow's witnesses, and merge what was made of them.
 
     A state of another row goes, too, if one of its contact columns holds one of the values: an account that is gone had them.
+    What goes is looked for first, so that batches wait for its deletion only.
     """
     tables, count = mirror.load(s.target), 0
-    s.merger.stage(s.route.units)
     for name, columns in s.route.witnessed.items():
         table = tables[name]
         matches = [checksums.match_keys(table, mine, in_source=False)] if (mine := keys.get(table.relation)) else []
@@ -90,18 +97,26 @@ def forget_states(s: Stores, keys: Keys, values: Sequence[str], contacts: Contac
             matches.append(search.match(held, values))
         if not matches:
             continue
+        witness, theirs = Identifier("ferry", name_witness(name)), SQL(" OR ").join(matches)
+        found = s.target.execute(
+            SQL("SELECT DISTINCT {} FROM {} t WHERE {}").format(key_text(table.key, "t"), witness, theirs)
+        ).fetchall()
+        if not found:
+            continue
         # By what they said their changes are followed, for nothing else is left to follow.
         names = SQL(", ").join(map(Identifier, dict.fromkeys((*table.key, *columns))))
+        s.merger.stage(s.route.units)
         with s.target.transaction():
             live = {p for p, state, _ in phases.lock(s.target, s.route.name) if state.live}
             s.merger.hold()
             count += s.target.execute(
                 SQL(
-                    "WITH gone AS (DELETE FROM {} WHERE {} RETURNING {names}), noted AS (INSERT INTO {} ({names}) "
+                    "WITH gone AS (DELETE FROM {} WHERE {} AND ({}) RETURNING {names}), noted AS (INSERT INTO {} ({names}) "
                     "SELECT DISTINCT {names} FROM gone RETURNING 1) SELECT FROM gone"
                 ).format(
-                    Identifier("ferry", name_witness(name)),
-                    SQL(" OR ").join(matches),
+                    witness,
+                    checksums.match_keys(table, [key for (key,) in found], in_source=False),
+                    theirs,
                     Identifier("pg_temp", name_changed_table(table.relation)),
                     names=names,
                 )
@@ -121,26 +136,29 @@ def find_verdicts(s: Stores, values: Sequence[str]) -> list[tuple[str, str]]:
 def forget_verdicts(s: Stores, raws: Sequence[tuple[str, str]]) -> int:
     """Delete the verdicts on these raw values, as (kind, raw), but for those that any row still holds.
 
-    Nothing is merged in the route meanwhile: a batch that finds a verdict must find it until it has committed its rows.
+    They are condemned first: a batch that needs a condemned one judges the value anew, which saves it. When the batches that
+    may have found it before are committed, what no row holds is deleted, and nothing has waited while rows were looked through.
     """
     by_kind: dict[str, list[str]] = {}
     for kind, value in raws:
         by_kind.setdefault(kind, []).append(value)
-    held, count = _select_held(s), 0
-    for kind, values in by_kind.items():
-        wanted = sorted(set(values) - _find_told(s, kind, values))
-        used = held.get(kind, _NONE)
-        with s.target.transaction():
-            locks.lock_propagation(s.target, s.route.name)
-            locks.lock_verdicts(s.target)
-            count += s.target.execute(
-                SQL(
-                    "DELETE FROM ferry.standardized v WHERE v.kind = {} "
-                    "AND md5(v.raw) IN (SELECT md5(r) FROM unnest(%s::text[]) r) AND v.raw = ANY(%s) "
-                    "AND v.raw NOT IN (SELECT u.raw FROM ({}) u WHERE u.raw = ANY(%s))"
-                ).format(Literal(kind), used),
-                (wanted, wanted, wanted),
-            ).rowcount
+    condemned = {kind: sorted(set(values) - _find_told(s, kind, values)) for kind, values in by_kind.items()}
+    if not any(condemned.values()):
+        return 0
+    token = -random.SystemRandom().randrange(1, 2**31)
+    with s.target.transaction():
+        locks.lock_verdicts(s.target)
+        for kind, values in condemned.items():
+            s.target.execute(_CONDEMN, (token, kind, values, values))
+    with s.target.transaction():
+        locks.lock_propagation(s.target, s.route.name)
+    held = _select_held(s)
+    left = {kind: sorted(set(values) - _find_held(s, held.get(kind), values)) for kind, values in condemned.items()}
+    with s.target.transaction():
+        locks.lock_verdicts(s.target)
+        count = sum(s.target.execute(_FORGET, (kind, values, values, token)).rowcount for kind, values in left.items())
+        for kind, values in condemned.items():
+            s.target.execute(_PARDON, (kind, values, values, token))
     return count
 
 
@@ -151,12 +169,8 @@ def count_orphans(s: Stores, values: Sequence[str]) -> int:
     for kind, raw in find_verdicts(s, values):
         by_kind.setdefault(kind, []).append(raw)
     for kind, raws in by_kind.items():
-        query = SQL(
-            "SELECT count(DISTINCT r) FROM unnest(%s::text[]) r WHERE r NOT IN (SELECT u.raw FROM ({}) u WHERE u.raw = ANY(%s))"
-        )
         mine = sorted(set(raws) - _find_told(s, kind, raws))
-        row = s.target.execute(query.format(held.get(kind, _NONE)), (mine, mine)).fetchone()
-        count += int(row[0]) if row else 0
+        count += len(set(mine) - _find_held(s, held.get(kind), mine))
     return count
 
 
@@ -192,6 +206,14 @@ def _select_held(s: Stores) -> dict[str, Composed]:
                 SQL("SELECT ({})::text AS raw FROM {}").format(SQL(wanted.expression), held)
             )
     return {kind: SQL(" UNION ALL ").join(parts) for kind, parts in kinds.items()}
+
+
+def _find_held(s: Stores, held: Composed | None, raws: Sequence[str]) -> set[str]:
+    """Find which of these raw values of one kind rows hold; `held` selects those that rows of the flow hold."""
+    if not raws or held is None:
+        return set()
+    query = SQL("SELECT DISTINCT u.raw FROM ({}) u WHERE u.raw = ANY(%s)").format(held)
+    return {raw for (raw,) in s.target.execute(query, (list(raws),)).fetchall()}
 
 
 def _find_told(s: Stores, kind: str, raws: Sequence[str]) -> set[str]:
