@@ -8,15 +8,18 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+from pair import Pair, read_dsn
 from psycopg.sql import SQL, Identifier, Literal
 from shopferry import db
 from shopferry.cdc import flow
 from shopferry.db import Connection
 from shopferry.engine import mirror
 from shopferry.engine.mirror import MirrorTable
+from shopferry.engine.pair import open_stores
 from shopferry.errors import TransientError
 from shopferry.route.route import Route
 from shopferry.settings import Settings
+from waiting import until
 
 ODD = {
     "DateStyle": "German",
@@ -118,3 +121,22 @@ def test_the_sessions_of_a_flow_are_called_as_its_command_is(
         f"shopferry sync {direction} in {names[target]}",
         f"shopferry sync {direction} re-read in {names[source]}",
     ]
+
+
+def test_a_session_that_ends_leaves_the_plans_of_others_alone(pair: Pair) -> None:
+    settings = Settings(read_dsn(pair.legacy), read_dsn(pair.shop), kafka="")
+    with db.connect(settings.target_dsn, "other") as other:
+        other.execute("SET join_collapse_limit = 10; SET geqo = off")
+        joined = " ".join(f"JOIN ferry.identity i{n} ON i{n}.shop_key = i.shop_key" for n in range(9))
+        other.execute(f"PREPARE many AS SELECT 1 FROM ferry.identity i {joined}".encode())
+
+        def plan() -> float:
+            [(planned,)] = other.execute("EXPLAIN (SUMMARY, FORMAT JSON) EXECUTE many").fetchall()
+            return float(planned[0]["Planning Time"])
+
+        with open_stores(settings, "test") as s:
+            s.merger.stage(s.route.units)
+            fresh = max(plan(), plan())  # the first session of its number makes a schema for its temp tables
+            assert plan() < fresh / 4, "it is not planned once and for all"
+        until(lambda: not pair.ask("SELECT FROM pg_stat_activity WHERE application_name = 'shopferry test'"))
+        assert plan() < fresh / 4

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from shopferry import db
 from shopferry.db import Connection
-from shopferry.engine import marks
+from shopferry.engine import changes, marks
 from shopferry.engine.merge import Merger
 from shopferry.route.route import Route
 from shopferry.settings import Settings
@@ -46,3 +46,5 @@ def open_stores(settings: Settings, role: str) -> Iterator[Stores]:
     with db.connect(settings.source_dsn, role) as source, db.connect(settings.target_dsn, role) as target:
         marks.require_key(target, route)
         yield Stores(source, target, route)
+        for conn in (source, target):
+            changes.drop_tables(conn)
