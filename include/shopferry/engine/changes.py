@@ -159,28 +159,31 @@ def find_columns_read(
     return None if hidden else found
 
 
-def tidy(conn: Connection, tables: Sequence[Identifier]) -> None:
-    """Empty temp tables for good, and have the planner believe that a page of them holds few rows.
-
-    One that was never looked at is planned as if it had ten full pages, for which reading whole tables looks cheap. Those
-    that have their one page are left as they are: each takes a millisecond, and most are not used every time.
-    """
+def find_untidy(conn: Connection, tables: Sequence[Identifier]) -> list[Identifier]:
+    """Find those of these temp tables that have not their one page: others are left as they are, as most are seldom used."""
     rows = conn.execute(
         """SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'
            AND pg_relation_size(oid) <> current_setting('block_size')::integer"""
     ).fetchall()
     found = [Identifier("pg_temp", name) for (name,) in rows]
-    untidy = [table for table in tables if table in found]
-    if not untidy:
+    return [table for table in tables if table in found]
+
+
+def tidy(conn: Connection, tables: Sequence[Identifier]) -> None:
+    """Empty temp tables for good, and have the planner believe that a page of them holds few rows; takes some ms for each.
+
+    One that was never looked at is planned as if it had ten full pages, for which reading whole tables looks cheap.
+    """
+    if not tables:
         return
-    listed = SQL(", ").join(untidy)
+    listed = SQL(", ").join(tables)
     with conn.pipeline():
         conn.execute(SQL("TRUNCATE {}").format(listed))
-        for table in untidy:
+        for table in tables:
             conn.execute(SQL("INSERT INTO {} SELECT FROM generate_series(1, 5)").format(table))
     conn.execute(SQL("VACUUM {}").format(listed))
     with conn.pipeline():
-        for table in untidy:
+        for table in tables:
             conn.execute(SQL("DELETE FROM {}").format(table))
 
 

@@ -33,6 +33,9 @@ _SESSION = (
 _TIDY_AFTER = (
     10_000  # keys that went through the temp tables: dead rows are read again and again until they are cleared
 )
+_TIDIED = (
+    4  # temp tables that are cleared before one unit of work: all of them take 0.3 s, which a batch would wait for
+)
 SLICE = 1_000  # keys merged again in one transaction: what the stream may have to wait for, well under a second
 _MANY = 300  # keys: a plan made for few would join so many with each other, so these are planned for themselves
 
@@ -67,6 +70,7 @@ class Merger:
     route: Route
     _staged: dict[str, Statements] = field(default_factory=dict)
     _rows: int = 0
+    _untidy: list[Identifier] = field(default_factory=list)
     _loading: frozenset[str] = frozenset()  # units whose touched keys are noted in this transaction, not merged
 
     def stage(self, units: Iterable[Unit]) -> None:
@@ -82,11 +86,14 @@ class Merger:
         followers = constraints.find_followers(self.conn, self.route) if fresh else {}
         for unit in fresh:
             self._staged[unit.name] = statements.stage(self.conn, self.route, unit, followers)
-        if fresh or self._rows > _TIDY_AFTER:
+        if fresh or (self._rows > _TIDY_AFTER and not self._untidy):
             self._rows = 0
             tables = [t for s in self._staged.values() for t in (s.affected, s.yielded, s.held) if t]
             tables += [Identifier("pg_temp", name) for name in sorted(self._changed_tables().values())]
-            changes.tidy(self.conn, tables)
+            self._untidy = changes.find_untidy(self.conn, tables)
+        now = len(self._untidy) if fresh else _TIDIED
+        changes.tidy(self.conn, self._untidy[:now])
+        self._untidy = self._untidy[now:]
 
     def has_staged(self, units: Iterable[Unit]) -> bool:
         """Tell whether the units' statements are composed in this session."""
