@@ -3,9 +3,10 @@
     python benchmarks/erasures.py [--people 100] [--rate 50] [--customers 2000]
 
 It brings up an embedded stack of its own and moves a generated shop, with the writer at work all the time. Half a minute without
-erasures and ten erasures take turns, since the shop grows meanwhile. Each person registers anew once they are erased. Prints one
-JSON object: the milliseconds from `request run` to the certificate, the stream's lag without and with erasures, how many of those
-who registered anew are in the shop, how many rows differ in the end, and how many acknowledged writes are missing.
+erasures, half a minute beside a process that only computes, and ten erasures take turns, since the shop grows meanwhile. Each
+person registers anew once they are erased. Prints one JSON object: the milliseconds from `request run` to the certificate, the
+stream's lag in each kind of turn, how many of those who registered anew are in the shop, how many rows differ in the end, and how
+many acknowledged writes are missing.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,6 +69,16 @@ def register(legacy: db.Connection, email: str) -> int:
     return int(row[0])
 
 
+@contextmanager
+def computing() -> Iterator[None]:
+    """Keep one core busy meanwhile, by a process that takes no lock and no disk."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            yield
+        finally:
+            busy.kill()
+
+
 def read_lags(settings: Settings, since: datetime) -> list[float]:
     """Read the stream's lags since then, in ms."""
     with db.connect(settings.target_dsn, "benchmark") as conn:
@@ -79,7 +93,7 @@ def main() -> None:
     options.add_argument("--customers", type=int, default=2_000)
     given = options.parse_args()
     seconds: list[float] = []
-    lags: dict[str, list[float]] = {"alone": [], "with erasures": []}
+    lags: dict[str, list[float]] = {"alone": [], "beside a busy core": [], "with erasures": []}
     with own_stack() as settings, TemporaryDirectory() as folder:
         book = Path(folder) / "ledger.jsonl"
         shop.seed(settings, given.customers)
@@ -96,6 +110,10 @@ def main() -> None:
                 since = datetime.now(UTC)
                 time.sleep(_CALM_S)
                 lags["alone"] += read_lags(settings, since)
+                since = datetime.now(UTC)
+                with computing():
+                    time.sleep(_CALM_S)
+                lags["beside a busy core"] += read_lags(settings, since)
                 since = datetime.now(UTC)
                 for _ in range(min(_TURN, given.people - began)):
                     [(person, email)] = new.execute(_SOMEBODY).fetchall()
