@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from pair import ROUTE, Pair, open_more
 from shopferry import db
-from shopferry.control import quarantine
+from shopferry.control import phases, quarantine
 from shopferry.engine import backfill, merge
 from shopferry.engine.merge import Merger
 from shopferry.engine.outcome import Merged
@@ -425,6 +425,26 @@ def test_a_load_that_is_broken_off_is_done_again_over_what_stands(pair: Pair) ->
     assert pair.one("SELECT count(*) FROM shop.customer_order") == 2  # noted, not merged
     pair.merge("orders")
     assert pair.ask("SELECT id, status::text FROM shop.customer_order") == [(1, "shipped")]
+    pair.finish("orders")
+    pair.check()
+
+
+def test_what_a_sample_has_left_and_nothing_yields_any_more_goes_with_the_load(pair: Pair) -> None:
+    item = "INSERT INTO order_items (id, order_id, sku, name, quantity, unit_price) VALUES ({0}, 1, 'S', 'Kubek', 1, 1)"
+    pair.write(order(1), item.format(1))
+    pair.pass_phases(["contacts"])
+    pair.start("orders")
+    with pair.shop.transaction():
+        phases.configure(pair.shop, ROUTE.name, "orders", chunk_size=10_000, rows_per_second=None, sample=1)
+    pair.copy("orders")
+    pair.merge("orders")
+    assert pair.ask("SELECT id FROM shop.order_line") == [(1,)]
+    pair.write("DELETE FROM order_items", item.format(2))
+    pair.sync()
+    pair.start("orders")
+    pair.copy("orders")
+    pair.merge("orders")
+    assert pair.ask("SELECT id FROM shop.order_line") == [(2,)]
     pair.finish("orders")
     pair.check()
 

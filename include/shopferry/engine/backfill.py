@@ -182,7 +182,7 @@ def fetch(stores: Stores, table: MirrorTable, within: Composed) -> None:
 def _copy_straight(stores: Stores, table: MirrorTable, within: Composed, generation: int) -> int | None:
     """Copy a range into the mirror itself, where that holds no row of it; returns the rows, None where it does hold one."""
     shop = stores.target
-    if shop.execute(SQL("SELECT FROM {} WHERE {} LIMIT 1").format(table.base, within)).fetchone():
+    if shop.execute(SQL("SELECT FROM {} WHERE {} LIMIT 1").format(table.base, within)).fetchall():
         return None
     try:
         with shop.transaction():
