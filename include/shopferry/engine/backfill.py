@@ -270,20 +270,27 @@ def begin_merge(stores: Stores, phase: str) -> None:
 def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
     """Claim and merge one chunk of the phase, in one transaction; None if no chunk is free now.
 
-    A unit's key ranges are planned when everything before it is merged, since identity makes keys.
+    A unit's key ranges are planned when everything before it is merged, since identity makes keys. The plan is committed before
+    the first of them is claimed, so that other workers have their share of it at once.
     """
+    stores.merger.stage(_find_merging(stores, phase))
+    if chunk := _merge_claimed(stores, phase, worker):
+        return chunk
+    with stores.target.transaction():
+        phases.lock(stores.target, stores.route.name)
+        planned = _plan_unit(stores, phase)
+    return _merge_claimed(stores, phase, worker) if planned else None
+
+
+def _merge_claimed(stores: Stores, phase: str, worker: str) -> Chunk | None:
+    """Claim and merge one of the planned chunks; None if none is free, or its statements are not composed yet."""
     started = time.monotonic()
     shop, route = stores.target, stores.route
-    stores.merger.stage(_find_merging(stores, phase))
     with shop.transaction():
         states = phases.lock(shop, route.name)
         chunk = chunks.claim(shop, route.name, phase, "merge")
         if chunk is None:
-            if not _plan_unit(stores, phase):
-                return None
-            chunk = chunks.claim(shop, route.name, phase, "merge")
-            if chunk is None:
-                return None
+            return None
         unit = next(u for u in route.units if u.name == chunk.target)
         keys = select_keys_between(unit, chunk.low, chunk.high)
         others = {p for p, state, _ in states if state.live and p != phase}
