@@ -362,10 +362,17 @@ def _plan_unit(stores: Stores, phase: str) -> bool:
         quarantine.forget_gone(shop, unit.entity, keys)
     # Of an identity that others read already, a chunk makes the stream wait.
     whole = first and (isinstance(unit, EntityMapping) or not _find_live(stores) - {phase})
-    size = LOAD_KEYS if whole else MERGE_KEYS
+    size = _size_evenly(shop, keys) if whole else MERGE_KEYS
     planned_now = enumerate(key_ranges(shop, keys, ["key"], size))
     chunks.add(shop, route.name, [Chunk(phase, "merge", unit.name, len(planned), no, *r) for no, r in planned_now])
     return True
+
+
+def _size_evenly(shop: Connection, keys: Composed) -> int:
+    """Size the ranges of a first load so that two workers end together: an even number of them, none tiny."""
+    [(count,)] = shop.execute(SQL("SELECT count(*) FROM {} k").format(keys)).fetchall()
+    ranges = 2 * -(-int(count) // (2 * LOAD_KEYS)) or 1
+    return max(min(MERGE_KEYS, LOAD_KEYS), -(-int(count) // ranges))
 
 
 def _name_filled(unit: Unit) -> Identifier:
