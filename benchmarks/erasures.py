@@ -4,7 +4,7 @@
 
 It brings up an embedded stack of its own and moves a generated shop, with the writer at work all the time. Half a minute without
 erasures, half a minute beside a process that only computes, and ten erasures take turns, since the shop grows meanwhile.
-`--pause` are seconds after each erasure. Each person registers anew once they are erased. Prints one JSON object: the milliseconds
+`--pause` are seconds after each erasure. Each person registers anew once they are erased. Prints one JSON object: milliseconds
 from `request run` to the certificate, the lag in each kind of turn, how many of those who registered anew are in the shop,
 how many rows differ in the end, and how many acknowledged writes are missing.
 """
