@@ -11,7 +11,8 @@
 -- of several currencies are never added. An order counts from the day on which it was placed, in Warsaw.
 WITH today AS (
     SELECT c.as_of,
-           (SELECT string_to_array(value, ' ')::int[] FROM ferry.setting WHERE name = 'segment_recency_days') AS recency,
+           (SELECT array_agg(n::int ORDER BY n::int) FROM ferry.setting CROSS JOIN LATERAL string_to_table(value, ' ') n
+            WHERE name = 'segment_recency_days') AS recency,
            (SELECT value::int FROM ferry.setting WHERE name = 'points_expire_after_months') AS expire_months
     FROM ferry.clock c
 ), person AS (
@@ -120,17 +121,14 @@ SELECT p.id AS customer_id,
        coalesce(g.open, 0)::integer AS rewards_open,
        coalesce(r.channels, '{}') AS reachable_channels,
        GREATEST(p.last_seen_at, o.last_order_at, k.last_at, e.last_at) AS last_sign_of_life,
-       (SELECT min(x.day)
-        FROM today t
-        CROSS JOIN LATERAL (
-            SELECT unnest(ARRAY[o.next_year_end, q.next_order_on, k.next_expiring, g.next_end, r.next_end, o.first_on + 60, o.last_on + 180,
-                                o.last_on + 365])
-            UNION ALL
-            SELECT o.last_on + n FROM unnest(t.recency) n
-        ) x (day)
-        WHERE x.day > t.as_of) AS next_change,
+       LEAST(o.next_year_end, q.next_order_on, k.next_expiring, g.next_end, r.next_end,
+             CASE WHEN o.first_on + 60 > t.as_of THEN o.first_on + 60 END,
+             CASE WHEN o.last_on + 180 > t.as_of THEN o.last_on + 180 END,
+             CASE WHEN o.last_on + 365 > t.as_of THEN o.last_on + 365 END,
+             o.last_on + t.recency[1 + width_bucket(t.as_of - o.last_on, t.recency)]) AS next_change,
        '{}'::text[] AS problems
 FROM person p
+CROSS JOIN today t
 LEFT JOIN ordered o ON o.id = p.id
 LEFT JOIN coming q ON q.id = p.id
 LEFT JOIN worth w ON w.id = p.id
