@@ -1,12 +1,12 @@
 """How long an erasure takes beside a running shop, and what the stream feels of it.
 
-    python benchmarks/erasures.py [--people 100] [--rate 50] [--customers 2000]
+    python benchmarks/erasures.py [--people 100] [--rate 50] [--customers 2000] [--pause 0]
 
 It brings up an embedded stack of its own and moves a generated shop, with the writer at work all the time. Half a minute without
-erasures, half a minute beside a process that only computes, and ten erasures take turns, since the shop grows meanwhile. Each
-person registers anew once they are erased. Prints one JSON object: the milliseconds from `request run` to the certificate, the
-stream's lag in each kind of turn, how many of those who registered anew are in the shop, how many rows differ in the end, and how
-many acknowledged writes are missing.
+erasures, half a minute beside a process that only computes, and ten erasures take turns, since the shop grows meanwhile.
+`--pause` are seconds after each erasure. Each person registers anew once they are erased. Prints one JSON object: milliseconds
+from `request run` to the certificate, the lag in each kind of turn, how many of those who registered anew are in the shop,
+how many rows differ in the end, and how many acknowledged writes are missing.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ def main() -> None:
     options.add_argument("--people", type=int, default=100)
     options.add_argument("--rate", type=float, default=50.0)
     options.add_argument("--customers", type=int, default=2_000)
+    options.add_argument("--pause", type=float, default=0.0)
     given = options.parse_args()
     seconds: list[float] = []
     lags: dict[str, list[float]] = {"alone": [], "beside a busy core": [], "with erasures": []}
@@ -120,6 +121,7 @@ def main() -> None:
                     seconds.append(erase(settings, person))
                     anew.append(register(legacy, email))
                     print(f"{len(seconds)} of {given.people}: {seconds[-1]:.1f} s", file=sys.stderr, flush=True)
+                    time.sleep(given.pause)
                 lags["with erasures"] += read_lags(settings, since)
         differing = settled(settings)
         with db.connect(settings.source_dsn, "b") as legacy, db.connect(settings.target_dsn, "b") as new:

@@ -37,7 +37,7 @@ INSERT INTO ferry.identity (entity, legacy_key, cluster, shop_key)
 SELECT 'customer', {first} + n, 'p' || n || '@example.com', {first} + n FROM generate_series(1, {many}) n;
 INSERT INTO shop.customer_order (id, number, customer_id, status, currency, total, placed_at)
 SELECT {first} + n * 3 + o, 'B' || n || '-' || o, {first} + n, 'delivered', CASE n % 9 WHEN 0 THEN 'EUR' ELSE 'PLN' END,
-       20 + n % 500, now() - (n * 7919 + o * 104729) % 1200 * interval '1 day'
+       20 + n % 500, now() - (n::bigint * 7919 + o * 104729) % 1200 * interval '1 day'
 FROM generate_series(1, {many}) n, generate_series(0, 2) o;
 INSERT INTO shop.payment (order_id, method, state, amount, currency)
 SELECT id, 'blik', 'paid', total, currency FROM shop.customer_order WHERE id >= {first};

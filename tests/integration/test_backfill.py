@@ -251,6 +251,20 @@ def test_a_resync_brings_what_the_stream_has_lost_and_old_events_do_not_undo_it(
     pair.check()
 
 
+def test_a_resync_takes_away_rows_of_a_range_in_which_legacy_has_none_any_more(pair: Pair) -> None:
+    pair.write(order(1), "INSERT INTO order_items (id, order_id, sku, name, quantity) VALUES (1, 1, 'S', 'Kubek', 1)")
+    pair.pass_phases(["contacts"])  # the stream has brought the line, too
+    pair.start("orders")
+    pair.write("DELETE FROM order_items")
+    pair.tap.skip()
+    backfill.resync(pair.stores, "test", pair.log.ends)
+    assert pair.ask("SELECT id FROM legacy.order_items") == []
+    pair.copy("orders")
+    pair.merge("orders")
+    pair.finish("orders")
+    pair.check()
+
+
 def test_after_a_resync_a_restored_legacy_may_count_its_log_from_the_beginning(pair: Pair) -> None:
     pair.write(order(1), order(2))
     pair.pass_phases()

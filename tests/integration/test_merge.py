@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from pair import ROUTE, Pair, open_more
 from shopferry import db
-from shopferry.control import quarantine
+from shopferry.control import phases, quarantine
 from shopferry.engine import backfill, merge
 from shopferry.engine.merge import Merger
 from shopferry.engine.outcome import Merged
@@ -397,6 +397,34 @@ def test_a_first_load_and_the_stream_do_not_wait_for_each_other(pair: Pair, monk
     pair.check()
 
 
+def test_what_is_planned_is_there_for_others_while_its_first_range_is_loaded(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill, "LOAD_KEYS", 1)
+    pair.write(order(1), order(2), order(3))
+    pair.pass_phases(["contacts"])
+    pair.start("orders")
+    pair.copy("orders")
+    backfill.begin_merge(pair.stores, "orders")
+    backfill.standardize(pair.stores, "orders")
+    taken: list[int] = []
+    with open_more(*dsns(pair)) as other:
+        other.merger.stage(ROUTE.of("orders"))
+        other.target.execute("SET lock_timeout = '1s'")
+
+        def beside(statement: str) -> None:
+            if "yielded_orders_customer_order" in statement and not taken:
+                taken.append(-1)
+                chunk = backfill.merge_next(other, "orders", "other")
+                assert chunk
+                taken[0] = chunk.no
+
+        pair.shop.before = beside
+        first = backfill.merge_next(pair.stores, "orders", "test")
+        pair.shop.before = None
+    assert first and (first.no, taken) == (0, [1])
+
+
 @pytest.mark.fresh
 def test_a_load_that_the_shop_refuses_in_part_brings_all_other_rows(pair: Pair) -> None:
     pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_dear CHECK (total < 14)")
@@ -425,6 +453,26 @@ def test_a_load_that_is_broken_off_is_done_again_over_what_stands(pair: Pair) ->
     assert pair.one("SELECT count(*) FROM shop.customer_order") == 2  # noted, not merged
     pair.merge("orders")
     assert pair.ask("SELECT id, status::text FROM shop.customer_order") == [(1, "shipped")]
+    pair.finish("orders")
+    pair.check()
+
+
+def test_what_a_sample_has_left_and_nothing_yields_any_more_goes_with_the_load(pair: Pair) -> None:
+    item = "INSERT INTO order_items (id, order_id, sku, name, quantity, unit_price) VALUES ({0}, 1, 'S', 'Kubek', 1, 1)"
+    pair.write(order(1), item.format(1))
+    pair.pass_phases(["contacts"])
+    pair.start("orders")
+    with pair.shop.transaction():
+        phases.configure(pair.shop, ROUTE.name, "orders", chunk_size=10_000, rows_per_second=None, sample=1)
+    pair.copy("orders")
+    pair.merge("orders")
+    assert pair.ask("SELECT id FROM shop.order_line") == [(1,)]
+    pair.write("DELETE FROM order_items", item.format(2))
+    pair.sync()
+    pair.start("orders")
+    pair.copy("orders")
+    pair.merge("orders")
+    assert pair.ask("SELECT id FROM shop.order_line") == [(2,)]
     pair.finish("orders")
     pair.check()
 

@@ -110,8 +110,8 @@ def require_sound(
     slot is another one under the old name.
     """
     before = continuity.load(target, route)
-    row = source.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", (name,)).fetchone()
-    if row is None and before == continuity.Continuity():
+    rows = source.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", (name,)).fetchall()
+    if not rows and before == continuity.Continuity():
         return  # the connector has not begun yet
     found = find_faults(source, name, tables)
     if found and not before.lost:

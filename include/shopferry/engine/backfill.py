@@ -182,7 +182,7 @@ def fetch(stores: Stores, table: MirrorTable, within: Composed) -> None:
 def _copy_straight(stores: Stores, table: MirrorTable, within: Composed, generation: int) -> int | None:
     """Copy a range into the mirror itself, where that holds no row of it; returns the rows, None where it does hold one."""
     shop = stores.target
-    if shop.execute(SQL("SELECT FROM {} WHERE {} LIMIT 1").format(table.base, within)).fetchone():
+    if shop.execute(SQL("SELECT FROM {} WHERE {} LIMIT 1").format(table.base, within)).fetchall():
         return None
     try:
         with shop.transaction():
@@ -270,20 +270,27 @@ def begin_merge(stores: Stores, phase: str) -> None:
 def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
     """Claim and merge one chunk of the phase, in one transaction; None if no chunk is free now.
 
-    A unit's key ranges are planned when everything before it is merged, since identity makes keys.
+    A unit's key ranges are planned when everything before it is merged, since identity makes keys. The plan is committed before
+    the first of them is claimed, so that other workers have their share of it at once.
     """
+    stores.merger.stage(_find_merging(stores, phase))
+    if chunk := _merge_claimed(stores, phase, worker):
+        return chunk
+    with stores.target.transaction():
+        phases.lock(stores.target, stores.route.name)
+        planned = _plan_unit(stores, phase)
+    return _merge_claimed(stores, phase, worker) if planned else None
+
+
+def _merge_claimed(stores: Stores, phase: str, worker: str) -> Chunk | None:
+    """Claim and merge one of the planned chunks; None if none is free, or its statements are not composed yet."""
     started = time.monotonic()
     shop, route = stores.target, stores.route
-    stores.merger.stage(_find_merging(stores, phase))
     with shop.transaction():
         states = phases.lock(shop, route.name)
         chunk = chunks.claim(shop, route.name, phase, "merge")
         if chunk is None:
-            if not _plan_unit(stores, phase):
-                return None
-            chunk = chunks.claim(shop, route.name, phase, "merge")
-            if chunk is None:
-                return None
+            return None
         unit = next(u for u in route.units if u.name == chunk.target)
         keys = select_keys_between(unit, chunk.low, chunk.high)
         others = {p for p, state, _ in states if state.live and p != phase}
@@ -355,10 +362,17 @@ def _plan_unit(stores: Stores, phase: str) -> bool:
         quarantine.forget_gone(shop, unit.entity, keys)
     # Of an identity that others read already, a chunk makes the stream wait.
     whole = first and (isinstance(unit, EntityMapping) or not _find_live(stores) - {phase})
-    size = LOAD_KEYS if whole else MERGE_KEYS
+    size = _size_evenly(shop, keys) if whole else MERGE_KEYS
     planned_now = enumerate(key_ranges(shop, keys, ["key"], size))
     chunks.add(shop, route.name, [Chunk(phase, "merge", unit.name, len(planned), no, *r) for no, r in planned_now])
     return True
+
+
+def _size_evenly(shop: Connection, keys: Composed) -> int:
+    """Size the ranges of a first load so that two workers end together: an even number of them, none tiny."""
+    [(count,)] = shop.execute(SQL("SELECT count(*) FROM {} k").format(keys)).fetchall()
+    ranges = 2 * -(-int(count) // (2 * LOAD_KEYS)) or 1
+    return max(min(MERGE_KEYS, LOAD_KEYS), -(-int(count) // ranges))
 
 
 def _name_filled(unit: Unit) -> Identifier:

@@ -43,7 +43,7 @@ def load(merger: Merger, unit: Unit, keys: Composed) -> Merged | None:
 def _load(merger: Merger, unit: EntityMapping, own: Statements, count: int) -> Merged:
     """Merge the affected keys of an entity: all at once, or where rows stand or are refused, as any merge does it."""
     conn = merger.conn
-    if not conn.execute(own.find_standing.encode()).fetchone() and (merged := _insert(conn, own, count)):
+    if not conn.execute(own.find_standing.encode()).fetchall() and (merged := _insert(conn, own, count)):
         return merged
     conn.execute("SELECT set_config('enable_seqscan', 'off', true)")
     return Bisection(conn, unit, own, lambda keys: merger.write(unit, keys)).merge(count)

@@ -8,39 +8,36 @@
 -- else happens, `since` the last day on which something changed that it is judged by.
 WITH today AS (
     SELECT c.as_of,
-           (SELECT string_to_array(value, ' ')::int[] FROM ferry.setting WHERE name = 'segment_recency_days') AS recency,
-           (SELECT string_to_array(value, ' ')::int[] FROM ferry.setting WHERE name = 'segment_orders') AS orders
+           (SELECT array_agg(n::int ORDER BY n::int) FROM ferry.setting CROSS JOIN LATERAL string_to_table(value, ' ') n
+            WHERE name = 'segment_recency_days') AS recency,
+           (SELECT array_agg(n::int ORDER BY n::int) FROM ferry.setting CROSS JOIN LATERAL string_to_table(value, ' ') n
+            WHERE name = 'segment_orders') AS orders
     FROM ferry.clock c
-), line AS (  -- 'PLN 200 500 1000 2500, EUR 50 120 250 600'
-    SELECT split_part(btrim(x.part), ' ', 1) AS currency, (string_to_array(btrim(x.part), ' '))[2:]::numeric[] AS value
-    FROM ferry.setting s CROSS JOIN LATERAL regexp_split_to_table(s.value, ',') x (part)
+), line AS MATERIALIZED (  -- 'PLN 200 500 1000 2500, EUR 50 120 250 600'
+    SELECT split_part(btrim(x.part), ' ', 1) AS currency, array_agg(n::numeric ORDER BY n::numeric) AS value
+    FROM ferry.setting s
+    CROSS JOIN LATERAL regexp_split_to_table(s.value, ',') WITH ORDINALITY x (part, no)
+    CROSS JOIN LATERAL unnest((string_to_array(btrim(x.part), ' '))[2:]) n
     WHERE s.name = 'segment_value'
+    GROUP BY x.no, x.part
 ), person AS (
     SELECT p.customer_id, p.orders, p.orders_in_year, p.value_by_currency, p.value_in_year, p.tier, p.reachable_channels,
            (p.first_order_at AT TIME ZONE 'Europe/Warsaw')::date AS first_on,
            (p.last_order_at AT TIME ZONE 'Europe/Warsaw')::date AS last_on
     FROM affected a JOIN shop.customer_profile p ON p.customer_id = a.key
-), scored AS (
-    SELECT p.*, t.as_of, t.recency,
-           (SELECT 1 + count(*) FROM unnest(t.recency) n WHERE p.last_on + n > t.as_of) AS r,
-           (SELECT 1 + count(*) FROM unnest(t.orders) n WHERE p.orders >= n) AS f,
-           (SELECT coalesce(max(x.score), 1)
-            FROM (SELECT (SELECT 1 + count(*) FROM unnest(l.value) n WHERE v.value::numeric >= n) AS score
-                  FROM jsonb_each_text(p.value_by_currency) v JOIN line l ON l.currency = v.key) x) AS m,
-           (SELECT coalesce(max(x.score), 1)
-            FROM (SELECT (SELECT 1 + count(*) FROM unnest(l.value) n WHERE v.value::numeric >= n) AS score
-                  FROM jsonb_each_text(p.value_in_year) v JOIN line l ON l.currency = v.key) x) AS in_year
+), scored AS MATERIALIZED (  -- `crossed` is how many lines of recency the last order is behind
+    SELECT p.*, t.as_of, t.recency, w.crossed,
+           1 + coalesce(cardinality(t.recency) - w.crossed, 0) AS r,
+           1 + coalesce(width_bucket(p.orders, t.orders), 0) AS f,
+           (SELECT coalesce(max(1 + width_bucket(v.value::numeric, l.value)), 1)
+            FROM jsonb_each_text(p.value_by_currency) v JOIN line l ON l.currency = v.key) AS m,
+           (SELECT coalesce(max(1 + width_bucket(v.value::numeric, l.value)), 1)
+            FROM jsonb_each_text(p.value_in_year) v JOIN line l ON l.currency = v.key) AS in_year
     FROM person p CROSS JOIN today t
-), day AS (  -- the lines of recency: the last that was crossed, and the next
-    SELECT s.customer_id,
-           max(s.last_on + n) FILTER (WHERE s.last_on + n <= s.as_of) AS crossed,
-           min(s.last_on + n) FILTER (WHERE s.last_on + n > s.as_of) AS coming
-    FROM scored s CROSS JOIN LATERAL unnest(s.recency) n
-    GROUP BY s.customer_id
+    CROSS JOIN LATERAL (SELECT width_bucket(t.as_of - p.last_on, t.recency) AS crossed) w
 )
 SELECT s.customer_id, x.scheme, x.segment, x.since, x.until, '{}'::text[] AS problems
 FROM scored s
-JOIN day d ON d.customer_id = s.customer_id
 CROSS JOIN LATERAL (
     SELECT 'lifecycle' AS scheme,
            CASE WHEN s.orders = 0 THEN 'never_bought' WHEN s.first_on + 60 > s.as_of THEN 'new'
@@ -61,8 +58,8 @@ CROSS JOIN LATERAL (
                ARRAY['promising', 'potentially_loyal', 'loyal', 'loyal', 'champions'],
                ARRAY['recent', 'potentially_loyal', 'potentially_loyal', 'champions', 'champions']
            ])[s.r][(s.f + s.m + 1) / 2] END,
-           CASE WHEN s.orders > 0 THEN coalesce(d.crossed, s.last_on) END,
-           CASE WHEN s.orders > 0 THEN d.coming END
+           CASE WHEN s.orders > 0 THEN s.last_on + coalesce(s.recency[s.crossed], 0) END,
+           CASE WHEN s.orders > 0 THEN s.last_on + s.recency[s.crossed + 1] END
     UNION ALL
     SELECT 'tier', coalesce(s.tier::text, 'no_card'), NULL, NULL
     UNION ALL
