@@ -7,6 +7,7 @@ and then, and at the end all of that is taken back. Then both new shops are the 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ def open_shop(pair: Pair, opening: list[Operation], *, tidy: bool) -> None:
 
 
 def write(pair: Pair, operations: list[Operation]) -> None:
+    """Write in a millisecond of its own: what an account said by a commit is asked by that time, in both stores alike."""
+    time.sleep(0.002)
     with pair.legacy.transaction():
         for operation in operations:
             operation.run(pair.legacy)
