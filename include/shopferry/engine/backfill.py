@@ -35,7 +35,9 @@ from shopferry.route.route import Route
 log = logging.getLogger(__name__)
 
 MERGE_KEYS = 1_000  # affected keys of one merge chunk: what the stream may have to wait for, well under a second
-LOAD_KEYS = 10_000  # of one chunk of a first load, which the stream never waits for
+LOAD_KEYS = (
+    10_000  # of one chunk of a first load, which the stream never waits for: at least, and at most ten times as many
+)
 
 
 def plan_copy(stores: Stores, phase: str) -> int:
@@ -369,9 +371,13 @@ def _plan_unit(stores: Stores, phase: str) -> bool:
 
 
 def _size_evenly(shop: Connection, keys: Composed) -> int:
-    """Size the ranges of a first load so that two workers end together: an even number of them, none tiny."""
+    """Size the ranges of a first load: a tenth of the keys, within bounds, and an even number, so that two workers end together.
+
+    Each range reads some tables as a whole, so their number must not grow with the shop.
+    """
     [(count,)] = shop.execute(SQL("SELECT count(*) FROM {} k").format(keys)).fetchall()
-    ranges = 2 * -(-int(count) // (2 * LOAD_KEYS)) or 1
+    most = min(max(int(count) // 10, LOAD_KEYS), 10 * LOAD_KEYS)
+    ranges = 2 * -(-int(count) // (2 * most)) or 1
     return max(min(MERGE_KEYS, LOAD_KEYS), -(-int(count) // ranges))
 
 
