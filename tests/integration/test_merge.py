@@ -360,14 +360,19 @@ def test_chunks_go_side_by_side_and_a_batch_goes_alone(pair: Pair, theirs: str, 
     pair.shop.execute("SET lock_timeout = 0")
 
 
-def test_a_first_load_and_the_stream_do_not_wait_for_each_other(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "LOAD_KEYS", 1)
-    pair.write(order(1), order(2), order(3))
+def begin_load(pair: Pair) -> None:
+    """Bring the phase orders to where its first range is loaded."""
     pair.pass_phases(["contacts"])
     pair.start("orders")
     pair.copy("orders")
     backfill.begin_merge(pair.stores, "orders")
     backfill.standardize(pair.stores, "orders")
+
+
+def test_a_first_load_and_the_stream_do_not_wait_for_each_other(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "LOAD_KEYS", 1)
+    pair.write(order(1), order(2), order(3))
+    begin_load(pair)
     assert backfill.merge_next(pair.stores, "orders", "test")
     pair.shop.execute("SET lock_timeout = '50ms'")
     with ExitStack() as ending:
@@ -402,11 +407,7 @@ def test_what_is_planned_is_there_for_others_while_its_first_range_is_loaded(
 ) -> None:
     monkeypatch.setattr(backfill, "LOAD_KEYS", 1)
     pair.write(order(1), order(2), order(3))
-    pair.pass_phases(["contacts"])
-    pair.start("orders")
-    pair.copy("orders")
-    backfill.begin_merge(pair.stores, "orders")
-    backfill.standardize(pair.stores, "orders")
+    begin_load(pair)
     taken: list[int] = []
     with open_more(*dsns(pair)) as other:
         other.merger.stage(ROUTE.of("orders"))
@@ -441,11 +442,7 @@ def test_a_load_that_the_shop_refuses_in_part_brings_all_other_rows(pair: Pair) 
 
 def test_a_load_that_is_broken_off_is_done_again_over_what_stands(pair: Pair) -> None:
     pair.write(order(1), order(2))
-    pair.pass_phases(["contacts"])
-    pair.start("orders")
-    pair.copy("orders")
-    backfill.begin_merge(pair.stores, "orders")
-    backfill.standardize(pair.stores, "orders")
+    begin_load(pair)
     backfill.merge_next(pair.stores, "orders", "test")
     assert pair.one("SELECT count(*) FROM shop.customer_order") == 2
     pair.write("UPDATE orders SET status_code = 'SENT' WHERE id = 1", "DELETE FROM orders WHERE id = 2")

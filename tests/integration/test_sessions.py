@@ -140,3 +140,9 @@ def test_a_session_that_ends_leaves_the_plans_of_others_alone(pair: Pair) -> Non
             assert plan() < fresh / 4, "it is not planned once and for all"
         until(lambda: not pair.ask("SELECT FROM pg_stat_activity WHERE application_name = 'shopferry test'"))
         assert plan() < fresh / 4
+
+
+def test_a_session_that_the_server_has_ended_ends_without_an_error(pair: Pair) -> None:
+    with open_stores(Settings(read_dsn(pair.legacy), read_dsn(pair.shop), kafka=""), "test") as s:
+        s.merger.stage(s.route.units)
+        pair.ask("SELECT pg_terminate_backend(%s)", s.target.info.backend_pid)

@@ -22,8 +22,8 @@ from shopferry.verify import checksums
 Keys = Mapping[str, Sequence[str]]  # the keys of somebody's rows, by the relation's name in the ledger
 Contacts = Mapping[str, Sequence[str]]  # columns of e-mails, numbers and the like, by the relation's name in the ledger
 _NONE = SQL("SELECT NULL::text AS raw").format()
-# By the token of its sweep a condemned verdict is told from one that a batch has judged anew, or another sweep has condemned.
-# A verdict that is pardoned counts as one of an older version, which the next run of a phase judges again.
+# Each sweep condemns with a token of its own, so it deletes no verdict that a batch has judged anew or another sweep condemned.
+# A pardoned verdict counts as one of an older version: the next run of a phase judges its value again.
 _THESE = "v.kind = %s AND md5(v.raw) IN (SELECT md5(r) FROM unnest(%s::text[]) r) AND v.raw = ANY(%s)"
 _CONDEMN = f"UPDATE ferry.standardized v SET judged_by = %s WHERE {_THESE}"
 _FORGET = f"DELETE FROM ferry.standardized v WHERE {_THESE} AND v.judged_by = %s"
@@ -136,8 +136,8 @@ def find_verdicts(s: Stores, values: Sequence[str]) -> list[tuple[str, str]]:
 def forget_verdicts(s: Stores, raws: Sequence[tuple[str, str]]) -> int:
     """Delete the verdicts on these raw values, as (kind, raw), but for those that any row still holds.
 
-    They are condemned first: a batch that needs a condemned one judges the value anew, which saves it. When the batches that
-    may have found it before are committed, what no row holds is deleted, and nothing has waited while rows were looked through.
+    They are condemned first, and a batch that needs a condemned verdict judges its value anew, which saves it. Batches that began
+    earlier are waited for. Then the rows are searched without a lock, and condemned verdicts that no row holds are deleted.
     """
     by_kind: dict[str, list[str]] = {}
     for kind, value in raws:
