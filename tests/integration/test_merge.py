@@ -249,6 +249,45 @@ def test_rows_that_cannot_both_be_are_told_apart(pair: Pair) -> None:
 
 
 @pytest.mark.fresh
+@pytest.mark.parametrize(
+    "index",
+    [
+        "ALTER TABLE shop.customer_order ADD CONSTRAINT number_once UNIQUE (number)",
+        "ALTER TABLE shop.customer_order ADD CONSTRAINT number_once UNIQUE (number) DEFERRABLE INITIALLY DEFERRED",
+        "CREATE UNIQUE INDEX number_once ON shop.customer_order (lower(number), currency) WHERE total > 0",
+    ],
+    ids=["plain", "deferred", "partial"],
+)
+@pytest.mark.parametrize(
+    "letting_go",
+    [
+        "UPDATE orders SET number = 'other' WHERE id = 1",
+        "DELETE FROM orders WHERE id = 1",
+        "UPDATE orders SET total = 13 WHERE id = 1",
+    ],
+    ids=["changed", "deleted", "refused"],
+)
+def test_a_row_refused_for_a_unique_value_comes_in_when_another_lets_go_of_it(
+    pair: Pair, index: str, letting_go: str
+) -> None:
+    pair.shop.execute(index.encode())
+    pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total <> 13)")
+    pair.pass_phases()
+    pair.write(order(1), order(2), order(3), "UPDATE orders SET number = 'same' WHERE id IN (1, 2, 3)")
+    pair.sync()
+    held = "SELECT row_key, key, held_by FROM ferry.quarantine WHERE entity = 'shop.customer_order' ORDER BY 1"
+    assert pair.ask(held) == [("2", "2", "1"), ("3", "3", "1")]
+    pair.write("UPDATE orders SET ship_name = 'Ola Nowak' WHERE id = 1")  # merged, and lets go of nothing
+    pair.sync()
+    assert pair.ask(held) == [("2", "2", "1"), ("3", "3", "1")]
+    pair.write(letting_go)
+    pair.sync()
+    assert (2,) in pair.ask("SELECT id FROM shop.customer_order WHERE number = 'same'")
+    assert ("3", "3", "2") in pair.ask(held)
+    assert pair.verify("orders").clean
+
+
+@pytest.mark.fresh
 def test_what_was_refused_is_released_once_the_shop_can_hold_it(pair: Pair) -> None:
     pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total <> 13)")
     item = "INSERT INTO order_items (id, order_id, name, quantity, unit_price) VALUES (1, 1, 'K', 1, 1)"

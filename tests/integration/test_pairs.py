@@ -209,6 +209,27 @@ def test_a_wall_keeps_accounts_of_one_address_apart(pair: Pair, run: Run) -> Non
     pair.check()
 
 
+def test_a_person_of_several_has_the_address_of_an_account_whose_own_it_is(pair: Pair, run: Run) -> None:
+    """Account 7 has Ewa's address and is not hers; then it is joined with 5, which has one of its own."""
+    pair.write(account(7, "Ewa Lis", "ewa.lis@example.com"))
+    pair.write("UPDATE customers SET created_at = '2010-01-01' WHERE id = 7")  # the oldest, who would lead
+    pair.write("UPDATE customers SET created_at = '2020-01-01' WHERE id = 5")
+    pair.sync()
+    assert decide(run, 6, 7, "different")[0] == 0
+    assert decide(run, 5, 7)[0] == 0
+    assert persons(pair)[5] == persons(pair)[7] != persons(pair)[6]
+    assert "shop.customer" not in {
+        e for (e,) in pair.ask("SELECT entity FROM ferry.quarantine WHERE sqlstate IS NOT NULL")
+    }
+    led = "SELECT legacy_customer_id, email FROM shop.customer WHERE legacy_customer_id IN (5, 6, 7) ORDER BY 1"
+    assert pair.ask(led) == [(5, "aniaz@onet.pl"), (6, "ewa.lis@example.com")]
+    pair.check()
+    pair.write("UPDATE customers SET email = 'ewa.new@example.com' WHERE id = 6")  # so that 7 has it alone
+    pair.sync()
+    assert pair.ask(led) == [(6, "ewa.new@example.com"), (7, "ewa.lis@example.com")]
+    pair.check()
+
+
 def test_an_account_that_cannot_be_carried_makes_no_pair(pair: Pair, run: Run) -> None:
     pair.write("UPDATE customers SET deleted = 'T' WHERE id = 2")
     pair.sync()

@@ -68,8 +68,9 @@ def refuse(
     reasons: Sequence[str],
     sqlstate: str | None,
     constraint: str | None,
+    held_by: str | None = None,
 ) -> None:
-    """Put one row into quarantine because the database refused it."""
+    """Put one row into quarantine because the database refused it; `held_by` is the aggregate that has its unique value."""
     conn.execute(
         _Q["refuse"],
         {
@@ -79,6 +80,7 @@ def refuse(
             "reasons": list(reasons),
             "sqlstate": sqlstate,
             "constraint_name": constraint,
+            "held_by": held_by,
         },
     )
 
@@ -91,11 +93,22 @@ def refuse_key(
     reasons: Sequence[str],
     sqlstate: str | None,
     constraint: str | None,
+    held_by: str | None = None,
 ) -> None:
     """Put all rows of one aggregate key into quarantine, in the place of what was known of them."""
     conn.execute(_Q["clear_key"], {"entity": entity, "key": key, "rows": list(rows)})
     for row in rows:
-        refuse(conn, entity, row, key, reasons, sqlstate, constraint)
+        refuse(conn, entity, row, key, reasons, sqlstate, constraint, held_by)
+
+
+def let_go(conn: Connection, entity: str, key: str) -> None:
+    """Have the rows tried again that an aggregate's rows kept out, since these have gone."""
+    conn.execute(_Q["let_go"], {"entity": entity, "key": key})
+
+
+def find_freed(conn: Connection, entity: str) -> list[str]:
+    """Find the aggregate keys of an entity whose unique values may be free now."""
+    return [r[0] for r in conn.execute(_Q["freed"], {"entity": entity}).fetchall()]
 
 
 def restate(conn: Connection, entity: str, key: str, reason: str, sqlstate: str | None, constraint: str | None) -> None:
@@ -136,9 +149,10 @@ def find_refused(conn: Connection, entity: str, since: datetime, keys: Iterable[
     return [r[0] for r in conn.execute(_Q["refused"], given).fetchall()]
 
 
-def holds_referenced(conn: Connection) -> bool:
-    """Whether any row waits in quarantine because others still reference it."""
-    return conn.execute(_Q["still_referenced"]).fetchone() is not None
+def wait_for_others(conn: Connection) -> tuple[bool, bool]:
+    """Tell whether rows wait for references to go, and whether rows wait whose unique values may be free now."""
+    [(referenced, freed)] = conn.execute(_Q["wait_for_others"]).fetchall()
+    return referenced, freed
 
 
 def count(conn: Connection, *, entity: str | None = None, reason: str | None = None) -> int:

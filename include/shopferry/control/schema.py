@@ -8,7 +8,7 @@ from shopferry.control import locks
 from shopferry.db import Connection, exists
 from shopferry.errors import ConfigError
 
-VERSION = 16
+VERSION = 17
 SQL = Path(__file__).parent / "sql"
 
 

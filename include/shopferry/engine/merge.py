@@ -117,8 +117,9 @@ class Merger:
         `changed` names relations ('legacy.orders') whose rows before and after stand in their `changed_…` temp
         tables, which are empty afterwards. An identity that moves becomes a changed relation itself. `again` names keys, by
         unit, that are merged whatever has changed, and count as changed. What waits as still referenced and is not any more
-        goes too. Of a unit that is being loaded the keys are noted instead. Runs in the caller's transaction: at first
-        everything at once, and only if the data is refused unit by unit.
+        goes too, and what was refused for a unique value comes in when that is free. Of a unit that is being loaded the keys
+        are noted instead. Runs in the caller's transaction: at first everything at once, and only if the data is refused
+        unit by unit.
         """
         touched, named = set(changed), dict(again or {})
         if not units:  # nothing to merge: no reason to wait for others who propagate
@@ -159,13 +160,18 @@ class Merger:
         return done
 
     def _find_freed(self, units: Iterable[Unit], tried: set[tuple[str, str]]) -> dict[str, list[str]]:
-        """Find the keys, by unit, that wait as still referenced, are not any more, and were not tried yet."""
-        holding = [u for u in units if self.statements(u).free]
-        if not holding or not quarantine.holds_referenced(self.conn):
+        """Find the keys, by unit, that waited for a reference to go or a value to be free, and were not tried yet."""
+        referenced, values = quarantine.wait_for_others(self.conn)
+        if not referenced and not values:
             return {}
         freed = {}
-        for unit in holding:
-            keys = sorted(r[0] for r in self._do(str(self.statements(unit).free)).fetchall())
+        for unit in units:
+            if not isinstance(unit, EntityMapping):
+                continue
+            found = set(quarantine.find_freed(self.conn, unit.entity) if values else ())
+            if referenced and (free := self.statements(unit).free):
+                found |= {r[0] for r in self._do(free).fetchall()}
+            keys = sorted(found)
             if new := [k for k in keys if (unit.name, k) not in tried][:SLICE]:
                 freed[unit.name] = new
         return freed

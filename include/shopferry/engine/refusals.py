@@ -10,14 +10,14 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from shopferry.control import quarantine
 from shopferry.db import Connection
+from shopferry.engine import holders
+from shopferry.engine.holders import NOT_UNIQUE
 from shopferry.engine.outcome import Merged
 from shopferry.engine.references import STATE, STILL_REFERENCED, is_held
 from shopferry.engine.statements import Statements, row_key
 from shopferry.engine.writes import target_of
 from shopferry.keys import name_or_expression
 from shopferry.route.entities import EntityMapping
-
-_NOT_UNIQUE = "23505"
 
 
 def is_refusal(error: psycopg.Error) -> bool:
@@ -59,7 +59,7 @@ class Bisection:
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
-            parking = error.sqlstate == _NOT_UNIQUE and bool(self.own.park)
+            parking = error.sqlstate == NOT_UNIQUE and bool(self.own.park)
         if parking and (moved := self._change_places(count)):
             return moved
         keys = [
@@ -161,11 +161,14 @@ class Bisection:
     def _refuse(self, error: psycopg.Error) -> None:
         """Quarantine the one affected key whose rows the database refused, and take its rows out of the shop if they may go."""
         gone, held = self._take_out(), is_held(error, self.unit.entity)
+        holder = holders.find_holder(self.conn, self.unit, self.own, error)
         reasons = [] if held else [find_reason(error)]
         if held or not gone:
             reasons.append(STILL_REFERENCED)
         row = self.conn.execute(SQL("SELECT key::text FROM {}").format(self.own.affected)).fetchone()
-        self._quarantine(str(row[0]) if row else "", reasons, error.sqlstate, error.diag.constraint_name)
+        key = str(row[0]) if row else ""
+        quarantine.let_go(self.conn, self.unit.entity, key)
+        self._quarantine(key, reasons, error.sqlstate, error.diag.constraint_name, holder)
 
     def let_stay(self, held: Mapping[str, str]) -> int:
         """Leave these keys' rows as they stand and quarantine them, each with the foreign key that holds it.
@@ -183,8 +186,11 @@ class Bisection:
         self._affect(others)
         return len(others)
 
-    def _quarantine(self, key: str, reasons: Sequence[str], sqlstate: str | None, constraint: str | None) -> None:
-        quarantine.refuse_key(self.conn, self.unit.entity, self._row_keys(key), key, reasons, sqlstate, constraint)
+    def _quarantine(
+        self, key: str, reasons: Sequence[str], sqlstate: str | None, constraint: str | None, holder: str | None = None
+    ) -> None:
+        rows = self._row_keys(key)
+        quarantine.refuse_key(self.conn, self.unit.entity, rows, key, reasons, sqlstate, constraint, holder)
 
     def _row_keys(self, key: str) -> list[str]:
         """Find the rows that a refused key stands for: what the mapping yields, or where even that fails, what it counts."""

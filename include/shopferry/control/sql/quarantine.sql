@@ -1,7 +1,8 @@
 -- name: settle
 -- Bring quarantine and left-out rows of the affected keys to what the mapping says of them. `outcome` is a SELECT of
--- (row_key, key, reasons, left_out), one row for each that may not enter the shop. Tells how many rows of these keys the
--- database itself had refused before. The caller says which entry is one of an affected key.
+-- (row_key, key, reasons, left_out), one row for each that may not enter the shop. Rows that one of these keys kept out are
+-- tried again. Tells how many rows of these keys the database itself had refused before. The caller says which entry is one
+-- of an affected key.
 WITH outcome AS MATERIALIZED ({outcome}), released AS (
     DELETE FROM ferry.quarantine q USING {affected} a
     WHERE q.entity = {entity} AND {of_quarantine}
@@ -14,13 +15,16 @@ WITH outcome AS MATERIALIZED ({outcome}), released AS (
     INSERT INTO ferry.quarantine AS q (entity, row_key, key, reasons)
     SELECT {entity}, row_key, key, reasons FROM outcome WHERE reasons IS NOT NULL
     ON CONFLICT (entity, row_key) DO UPDATE
-    SET key = excluded.key, reasons = excluded.reasons, sqlstate = NULL, constraint_name = NULL
+    SET key = excluded.key, reasons = excluded.reasons, sqlstate = NULL, constraint_name = NULL, held_by = NULL
     WHERE (q.key, q.reasons, q.sqlstate) IS DISTINCT FROM (excluded.key, excluded.reasons, NULL)
 ), left_out AS (
     INSERT INTO ferry.left_out AS l (entity, row_key, key, reason)
     SELECT {entity}, row_key, key, left_out FROM outcome WHERE left_out IS NOT NULL
     ON CONFLICT (entity, row_key) DO UPDATE SET key = excluded.key, reason = excluded.reason
     WHERE (l.key, l.reason) IS DISTINCT FROM (excluded.key, excluded.reason)
+), let_go AS (
+    UPDATE ferry.quarantine q SET held_by = '' FROM {affected} a
+    WHERE q.entity = {entity} AND q.held_by = a.key::text AND q.key NOT IN (SELECT o.key::text FROM {affected} o)
 )
 SELECT count(*) FROM ferry.quarantine q JOIN {affected} a ON {of_quarantine}
 WHERE q.entity = {entity} AND q.sqlstate IS NOT NULL;
@@ -31,14 +35,15 @@ SELECT entity, count(*), min(since) FROM ferry.quarantine GROUP BY entity ORDER 
 
 -- name: refuse
 -- One row that the shop's own constraints refuse.
-INSERT INTO ferry.quarantine (entity, row_key, key, reasons, sqlstate, constraint_name)
-VALUES (%(entity)s, %(row_key)s, %(key)s, %(reasons)s, %(sqlstate)s, %(constraint_name)s)
+INSERT INTO ferry.quarantine (entity, row_key, key, reasons, sqlstate, constraint_name, held_by)
+VALUES (%(entity)s, %(row_key)s, %(key)s, %(reasons)s, %(sqlstate)s, %(constraint_name)s, %(held_by)s)
 ON CONFLICT (entity, row_key) DO UPDATE
-SET key = excluded.key, reasons = excluded.reasons, sqlstate = excluded.sqlstate, constraint_name = excluded.constraint_name;
+SET key = excluded.key, reasons = excluded.reasons, sqlstate = excluded.sqlstate, constraint_name = excluded.constraint_name,
+    held_by = excluded.held_by;
 
 -- name: restate
 -- Rows of a key that wait, and that the shop's own constraints refuse now.
-UPDATE ferry.quarantine SET reasons = %(reasons)s, sqlstate = %(sqlstate)s, constraint_name = %(constraint_name)s
+UPDATE ferry.quarantine SET reasons = %(reasons)s, sqlstate = %(sqlstate)s, constraint_name = %(constraint_name)s, held_by = NULL
 WHERE entity = %(entity)s AND key = %(key)s;
 
 -- name: drop
@@ -99,8 +104,17 @@ SELECT DISTINCT key FROM ferry.quarantine
 WHERE entity = %(entity)s AND sqlstate IS NOT NULL AND (since >= %(since)s OR key = ANY(%(keys)s))
 ORDER BY key;
 
--- name: still_referenced
-SELECT FROM ferry.quarantine WHERE reasons @> '{still_referenced}' LIMIT 1;
+-- name: wait_for_others
+-- Whether any row waits for a reference to go, and whether any for a unique value that may be free now.
+SELECT EXISTS (SELECT FROM ferry.quarantine WHERE reasons @> '{still_referenced}'),
+       EXISTS (SELECT FROM ferry.quarantine WHERE held_by = '');
+
+-- name: let_go
+-- The rows that a key's rows kept out, when these have gone.
+UPDATE ferry.quarantine SET held_by = '' WHERE entity = %(entity)s AND held_by = %(key)s;
+
+-- name: freed
+SELECT DISTINCT key FROM ferry.quarantine WHERE entity = %(entity)s AND held_by = '' ORDER BY key;
 
 -- name: count
 SELECT count(*) FROM ferry.quarantine

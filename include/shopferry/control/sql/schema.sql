@@ -295,7 +295,11 @@ CREATE TABLE IF NOT EXISTS ferry.quarantine (
     since           timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (entity, row_key)
 );
+-- The aggregate key of the row that has the unique value for which this one is refused; empty once that row was merged, so
+-- that this one is tried again.
+ALTER TABLE ferry.quarantine ADD COLUMN IF NOT EXISTS held_by text;
 CREATE INDEX IF NOT EXISTS quarantine_key ON ferry.quarantine (entity, key);
+CREATE INDEX IF NOT EXISTS quarantine_held_by ON ferry.quarantine (entity, held_by) WHERE held_by IS NOT NULL;
 CREATE INDEX IF NOT EXISTS quarantine_still_referenced ON ferry.quarantine (entity, key)
     WHERE reasons @> '{still_referenced}';  -- each batch looks whether one of these may go now
 

@@ -1,7 +1,7 @@
 -- entity: shop.customer
 -- key:    id
 -- scope:  id
--- source: identity.customer(shop_key), legacy.customers
+-- source: identity.customer(shop_key), identity.account, legacy.customers
 -- counts: legacy.customers(id) as legacy_customer_id
 -- standardize: email legacy.customers (email)
 -- standardize: given_name legacy.customers (full_name)
@@ -12,6 +12,7 @@
 -- standardize: text legacy.customers (news_frequency)
 -- standardize: text legacy.customers (news_topics)
 -- One customer per person: of its accounts that may sign in the oldest leads, the others are left out as merged_duplicate.
+-- But not one whose address is another person's, while there is any other (people may have decided that two are the same).
 -- Nobody becomes the leader by signing in: whoever has registered somebody else's address last would get what is theirs.
 -- Dates outside 1995–2034 cannot be true here; the line is fixed because the same row must always map the same way.
 -- Words for news that nobody knows are noted, of any of the accounts; what the others say is in communication_preference.sql.
@@ -24,7 +25,8 @@ WITH often(written) AS (VALUES
     ('dom i ogród'), ('novelties'), ('new'), ('nowości'), ('nowosci'), ('offers'), ('sale'), ('promocje'), ('wyprzedaż'),
     ('wyprzedaz'), ('toys'), ('zabawki'), ('')
 ), member AS (
-    SELECT a.key, c.id, c.email, c.full_name, i.cluster LIKE '#% other name' AS other_name, i.cluster LIKE '#% inactive' AS inactive,
+    SELECT a.key, c.id, c.email, c.full_name,
+           coalesce(o.cluster, i.cluster) LIKE '#% other name' AS other_name, i.cluster LIKE '#% inactive' AS inactive,
            upper(c.deleted) IN ('T', 'Y', '1') IS TRUE AS deleted,
            upper(c.active) IN ('N', '0') IS NOT TRUE AS active,
            e.value AS address, e.problem AS address_problem, g.value AS given, f.value AS family,
@@ -48,6 +50,7 @@ WITH often(written) AS (VALUES
     FROM affected a
     JOIN ferry.identity i ON i.entity = 'customer' AND i.shop_key = a.key
     JOIN legacy.customers c ON c.id = i.legacy_key
+    LEFT JOIN ferry.identity o ON o.entity = 'account' AND o.legacy_key = c.id
     LEFT JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = c.email
     LEFT JOIN ferry.standardized g ON g.kind = 'given_name' AND g.raw = c.full_name
     LEFT JOIN ferry.standardized f ON f.kind = 'family_name' AND f.raw = c.full_name
@@ -69,7 +72,7 @@ WITH often(written) AS (VALUES
                OVER (best ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING))[1] AS any_phone
     FROM member m
     WINDOW best AS (PARTITION BY m.key
-                    ORDER BY m.active DESC, m.family IS NULL, m.registered NULLS LAST, m.id)
+                    ORDER BY m.active DESC, m.other_name, m.family IS NULL, m.registered NULLS LAST, m.id)
 )
 SELECT r.key AS id,
        r.address AS email,
@@ -95,6 +98,9 @@ SELECT r.key AS id,
             WHEN r.inactive THEN 'inactive_by_policy'
             WHEN r.rank > 1 THEN 'merged_duplicate' END AS left_out
 FROM ranked r;
+
+-- lineage: identity.account
+SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.legacy_key;
 
 -- lineage: legacy.customers
 SELECT i.shop_key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.id;
