@@ -24,7 +24,7 @@ from shopferry.control.chunks import Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
 from shopferry.db import NEVER_BY_ITSELF, Connection
-from shopferry.engine import backfill, mirror
+from shopferry.engine import backfill, merge_chunks, mirror
 from shopferry.engine.pair import Stores
 from shopferry.engine.relay import relay
 from shopferry.engine.statements import load_columns, select_keys_between
@@ -216,10 +216,10 @@ class Pair:
 
     def merge(self, phase: str) -> None:
         """Go live and merge everything."""
-        backfill.begin_merge(self.stores, phase)
+        merge_chunks.begin_merge(self.stores, phase)
         backfill.standardize(self.stores, phase)
-        while not backfill.is_merged(self.stores, phase):
-            backfill.merge_next(self.stores, phase, "test")
+        while not merge_chunks.is_merged(self.stores, phase):
+            merge_chunks.merge_next(self.stores, phase, "test")
 
     def finish(self, phase: str) -> None:
         """Catch up and declare the phase verified, so that the next may start."""

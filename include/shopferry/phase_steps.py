@@ -19,7 +19,7 @@ from shopferry.control import chunks, continuity, differences, locks, phases, re
 from shopferry.control.chunks import Span
 from shopferry.control.differences import Difference
 from shopferry.control.phases import State
-from shopferry.engine import backfill, changed_settings, erased, mirror, pace
+from shopferry.engine import backfill, changed_settings, erased, merge_chunks, mirror, pace
 from shopferry.engine.pair import open_stores
 from shopferry.errors import VerificationError
 from shopferry.retry import retrying
@@ -122,7 +122,7 @@ def go_live(settings: Settings, phase: str) -> None:
     # First, else an event would merge its row by values without a verdict; what comes meanwhile is judged after it.
     _judge(settings, phase, moved=False)
     with open_stores(settings, f"go live {phase}") as s:
-        backfill.begin_merge(s, phase)
+        merge_chunks.begin_merge(s, phase)
 
 
 def standardize(settings: Settings, phase: str) -> int:
@@ -147,9 +147,9 @@ def merge(settings: Settings, phase: str, worker: str, stop: threading.Event | N
     """Merge chunks until the whole phase is merged, beside other workers, or until told to stop; returns this worker's chunks."""
     merged = 0
     with open_stores(settings, f"merge {phase}") as s:
-        while not (stop and stop.is_set()) and not backfill.is_merged(s, phase):
+        while not (stop and stop.is_set()) and not merge_chunks.is_merged(s, phase):
             pace.keep(s, phase)
-            chunk = retrying(lambda: backfill.merge_next(s, phase, worker), s.target)
+            chunk = retrying(lambda: merge_chunks.merge_next(s, phase, worker), s.target)
             if chunk is None:
                 time.sleep(0.1)
             else:

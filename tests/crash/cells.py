@@ -22,7 +22,7 @@ CHUNK = {
     "copied, not loaded": "shopferry.engine.backfill:relay#after",
     "loaded, not committed": "shopferry.engine.mirror_rows:load_chunk#after",
     "chunk committed": "shopferry.engine.backfill:copy_next#after",
-    "live, nothing merged": "shopferry.engine.backfill:begin_merge#after",
+    "live, nothing merged": "shopferry.engine.merge_chunks:begin_merge#after",
     "merge chunk before commit": "shopferry.engine.first_load:load#after",
     "in sync, not verified": "shopferry.phase_steps:verify_phase#before",
     "verified, not finished": "shopferry.phase_steps:verify_phase#after",

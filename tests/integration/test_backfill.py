@@ -13,7 +13,7 @@ from pair import ROUTE, KilledError, Late, Pair, connect, open_more, read_dsn
 from psycopg.sql import SQL
 from shopferry.control import chunks, offsets
 from shopferry.control.chunks import Span
-from shopferry.engine import backfill, verdicts
+from shopferry.engine import backfill, merge_chunks, verdicts
 from shopferry.engine.backfill import relay
 from shopferry.engine.pair import Stores
 from shopferry.engine.standardize import standardize
@@ -171,17 +171,17 @@ def test_two_workers_never_take_the_same_chunk(filled: Pair) -> None:
 def test_a_merge_is_done_when_all_is_planned_and_nothing_waits(filled: Pair) -> None:
     filled.start("contacts")
     filled.copy("contacts")
-    backfill.begin_merge(filled.stores, "contacts")
+    merge_chunks.begin_merge(filled.stores, "contacts")
     backfill.standardize(filled.stores, "contacts")
     merged = []
-    while not backfill.is_merged(filled.stores, "contacts"):
-        if chunk := backfill.merge_next(filled.stores, "contacts", "test"):  # who comes first plans what is next
+    while not merge_chunks.is_merged(filled.stores, "contacts"):
+        if chunk := merge_chunks.merge_next(filled.stores, "contacts", "test"):  # who comes first plans what is next
             merged.append(chunk.target)
         else:
             assert len(merged) == len(ROUTE.of("contacts"))  # nothing is left but to let the last unit go live
     assert merged == [u.name for u in ROUTE.of("contacts")]
     filled.shop.execute("UPDATE ferry.chunk SET state = 'planned' WHERE target = %s", (merged[-1],))
-    assert not backfill.is_merged(filled.stores, "contacts")
+    assert not merge_chunks.is_merged(filled.stores, "contacts")
 
 
 def test_a_chunk_read_before_a_delete_and_loaded_after_it_does_not_bring_the_row_back(pair: Pair) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pair import ROUTE, Pair, open_more
 from shopferry import db
 from shopferry.control import phases, quarantine
-from shopferry.engine import backfill, merge
+from shopferry.engine import backfill, merge, merge_chunks
 from shopferry.engine.merge import Merger
 from shopferry.engine.outcome import Merged
 from shopferry.engine.pair import Stores
@@ -346,7 +346,7 @@ def test_what_comes_while_units_wait_for_their_load_is_merged_with_it(pair: Pair
     pair.start("contacts")
     pair.copy("contacts")
     pair.sync()
-    backfill.begin_merge(pair.stores, "contacts")
+    merge_chunks.begin_merge(pair.stores, "contacts")
     for key in (2, 3):
         pair.write(
             "INSERT INTO consents (id, customer_id, channel, granted, granted_at) "
@@ -355,8 +355,8 @@ def test_what_comes_while_units_wait_for_their_load_is_merged_with_it(pair: Pair
     pair.sync()
     assert (pair.quarantine("shop.customer"), pair.one("SELECT count(*) FROM shop.customer")) == ({}, 0)
     backfill.standardize(pair.stores, "contacts")
-    while not backfill.is_merged(pair.stores, "contacts"):
-        backfill.merge_next(pair.stores, "contacts", "test")
+    while not merge_chunks.is_merged(pair.stores, "contacts"):
+        merge_chunks.merge_next(pair.stores, "contacts", "test")
     assert pair.quarantine("shop.customer") == {}
     assert pair.one("SELECT count(*) FROM shop.customer") == 1
     pair.finish("contacts")
@@ -376,10 +376,10 @@ def test_a_session_that_merges_marks_its_writes_from_the_first_on(pair: Pair) ->
 def test_chunks_go_side_by_side_and_a_batch_goes_alone(pair: Pair, theirs: str, wait: set[str]) -> None:
     pair.write(order(1))
     pair.pass_phases(["contacts", "orders"])
-    backfill.begin_merge(pair.stores, "orders")  # again: the stream merges its rows meanwhile
+    merge_chunks.begin_merge(pair.stores, "orders")  # again: the stream merges its rows meanwhile
     pair.write(order(2))
     ours = {
-        "chunk": lambda: backfill.merge_next(pair.stores, "orders", "test"),
+        "chunk": lambda: merge_chunks.merge_next(pair.stores, "orders", "test"),
         "batch": pair.sync,
         "release": lambda: release(pair.stores),
     }
@@ -404,21 +404,21 @@ def begin_load(pair: Pair) -> None:
     pair.pass_phases(["contacts"])
     pair.start("orders")
     pair.copy("orders")
-    backfill.begin_merge(pair.stores, "orders")
+    merge_chunks.begin_merge(pair.stores, "orders")
     backfill.standardize(pair.stores, "orders")
 
 
 def test_a_first_load_and_the_stream_do_not_wait_for_each_other(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "LOAD_KEYS", 1)
+    monkeypatch.setattr(merge_chunks, "LOAD_KEYS", 1)
     pair.write(order(1), order(2), order(3))
     begin_load(pair)
-    assert backfill.merge_next(pair.stores, "orders", "test")
+    assert merge_chunks.merge_next(pair.stores, "orders", "test")
     pair.shop.execute("SET lock_timeout = '50ms'")
     with ExitStack() as ending:
         slow = ending.enter_context(open_more(*dsns(pair)))
         slow.merger.stage(ROUTE.units)
         ending.enter_context(slow.target.transaction())
-        assert backfill.merge_next(slow, "orders", "slow")  # and does not commit yet
+        assert merge_chunks.merge_next(slow, "orders", "slow")  # and does not commit yet
         pair.write(
             "UPDATE orders SET status_code = 'SENT' WHERE id IN (1, 2)", "DELETE FROM orders WHERE id = 3", order(4)
         )
@@ -429,8 +429,8 @@ def test_a_first_load_and_the_stream_do_not_wait_for_each_other(pair: Pair, monk
     assert pair.ask("SELECT DISTINCT unit, key FROM ferry.touched ORDER BY 2") == [
         ("orders/customer_order", key) for key in "1234"
     ]
-    while not backfill.is_merged(pair.stores, "orders"):
-        backfill.merge_next(pair.stores, "orders", "test")
+    while not merge_chunks.is_merged(pair.stores, "orders"):
+        merge_chunks.merge_next(pair.stores, "orders", "test")
     assert pair.one("SELECT count(*) FROM ferry.touched") == 0
     assert pair.ask("SELECT id, status::text FROM shop.customer_order ORDER BY 1") == [
         (1, "shipped"),
@@ -444,7 +444,7 @@ def test_a_first_load_and_the_stream_do_not_wait_for_each_other(pair: Pair, monk
 def test_what_is_planned_is_there_for_others_while_its_first_range_is_loaded(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backfill, "LOAD_KEYS", 1)
+    monkeypatch.setattr(merge_chunks, "LOAD_KEYS", 1)
     pair.write(order(1), order(2), order(3))
     begin_load(pair)
     taken: list[int] = []
@@ -455,14 +455,58 @@ def test_what_is_planned_is_there_for_others_while_its_first_range_is_loaded(
         def beside(statement: str) -> None:
             if "yielded_orders_customer_order" in statement and not taken:
                 taken.append(-1)
-                chunk = backfill.merge_next(other, "orders", "other")
+                chunk = merge_chunks.merge_next(other, "orders", "other")
                 assert chunk
                 taken[0] = chunk.no
 
         pair.shop.before = beside
-        first = backfill.merge_next(pair.stores, "orders", "test")
+        first = merge_chunks.merge_next(pair.stores, "orders", "test")
         pair.shop.before = None
     assert first and (first.no, taken) == (0, [1])
+
+
+@pytest.mark.fresh
+@pytest.mark.parametrize(
+    ("more", "unit"),
+    [
+        ("", "orders/order_event"),
+        (
+            "CREATE FUNCTION shop.look() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'; "
+            "CREATE TRIGGER look BEFORE INSERT ON shop.order_event FOR EACH ROW EXECUTE FUNCTION shop.look()",
+            "orders/order_invoice",
+        ),
+        (
+            "ALTER TABLE shop.order_event ADD delivered bigint REFERENCES shop.delivery (order_id)",
+            "orders/order_invoice",
+        ),
+    ],
+    ids=["alone", "a trigger may ask for it", "references it"],
+)
+def test_units_that_build_on_nothing_of_each_other_are_loaded_side_by_side(pair: Pair, more: str, unit: str) -> None:
+    """While delivery is loaded the next unit is begun, but one that may need its rows."""
+    pair.shop.execute(more.encode())
+    pair.write(order(1), order(2), order(3))
+    begin_load(pair)
+    taken: list[str] = []
+    with open_more(*dsns(pair)) as other:
+        other.merger.stage(ROUTE.of("orders"))
+        other.target.execute("SET lock_timeout = '1s'")
+
+        def beside(statement: str) -> None:
+            if "yielded_orders_delivery" in statement and not taken:
+                taken.append("")
+                chunk = merge_chunks.merge_next(other, "orders", "other")
+                assert chunk
+                taken[0] = chunk.target
+
+        pair.shop.before = beside
+        targets = [c.target for _ in range(2) if (c := merge_chunks.merge_next(pair.stores, "orders", "test"))]
+        pair.shop.before = None
+        assert (targets, taken) == (["orders/customer_order", "orders/delivery"], [unit])
+    while not merge_chunks.is_merged(pair.stores, "orders"):
+        merge_chunks.merge_next(pair.stores, "orders", "test")
+    pair.finish("orders")
+    pair.check()
 
 
 @pytest.mark.fresh
@@ -482,7 +526,7 @@ def test_a_load_that_the_shop_refuses_in_part_brings_all_other_rows(pair: Pair) 
 def test_a_load_that_is_broken_off_is_done_again_over_what_stands(pair: Pair) -> None:
     pair.write(order(1), order(2))
     begin_load(pair)
-    backfill.merge_next(pair.stores, "orders", "test")
+    merge_chunks.merge_next(pair.stores, "orders", "test")
     assert pair.one("SELECT count(*) FROM shop.customer_order") == 2
     pair.write("UPDATE orders SET status_code = 'SENT' WHERE id = 1", "DELETE FROM orders WHERE id = 2")
     pair.sync()

@@ -10,7 +10,7 @@ from shopferry import installation
 from shopferry.control import phases
 from shopferry.control.pairs import Decision
 from shopferry.control.phases import State
-from shopferry.engine import backfill, verdicts
+from shopferry.engine import backfill, merge_chunks, verdicts
 from shopferry.insight import pair_decisions, pair_files
 from shopferry.route.route import find_folder
 from shopferry.stores import fence
@@ -43,10 +43,10 @@ def test_what_is_merged_back_leaves_legacys_accounts_as_they_are(joined: Pair) -
         backfill.plan_copy(back, phase)
         while backfill.copy_next(back, phase, "test"):
             pass
-        backfill.begin_merge(back, phase)
+        merge_chunks.begin_merge(back, phase)
         backfill.standardize(back, phase)
-        while not backfill.is_merged(back, phase):
-            backfill.merge_next(back, phase, "test")
+        while not merge_chunks.is_merged(back, phase):
+            merge_chunks.merge_next(back, phase, "test")
         phases.move(back.target, back.route.name, phase, State.IN_SYNC)
         phases.move(back.target, back.route.name, phase, State.VERIFIED)
     assert joined.legacy.execute(ACCOUNTS).fetchall() == before

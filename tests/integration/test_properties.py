@@ -28,7 +28,7 @@ from shopferry.control import chunks, installed_settings, offsets, phases
 from shopferry.control.chunks import Span
 from shopferry.control.offsets import Partition
 from shopferry.control.phases import State
-from shopferry.engine import backfill, changed_settings
+from shopferry.engine import backfill, changed_settings, merge_chunks
 from shopferry.engine.pair import Stores
 from shopferry.errors import FencedError, ReplayError
 from shopferry.retry import retrying
@@ -238,15 +238,15 @@ class Ferry(RuleBasedStateMachine):
                 self.load_late(False)
             else:
                 self._dies(crash, lambda: backfill.copy_next(pair.stores, phase, "test"))
-        elif state is State.MERGING and not backfill.is_merged(pair.stores, phase):
+        elif state is State.MERGING and not merge_chunks.is_merged(pair.stores, phase):
             self._dies(crash, lambda: backfill.standardize(pair.stores, phase))
-            self._dies(crash, lambda: backfill.merge_next(pair.stores, phase, "test"))
+            self._dies(crash, lambda: merge_chunks.merge_next(pair.stores, phase, "test"))
         else:
             self._settle()
             if state is State.NEW:
                 pair.start(phase, chunk_size=2)
             elif state is State.COPYING:
-                backfill.begin_merge(pair.stores, phase)
+                merge_chunks.begin_merge(pair.stores, phase)
             else:
                 pair.finish(phase)
 
@@ -259,7 +259,7 @@ class Ferry(RuleBasedStateMachine):
         self.slow.merger.stage(ROUTE.units)
         backfill.standardize(pair.stores, phase)
         with suppress(KilledError), self.slow.target.transaction():
-            backfill.merge_next(self.slow, phase, "slow")
+            merge_chunks.merge_next(self.slow, phase, "slow")
             self._write(pair.legacy, operations)
             pair.shop.execute("SET lock_timeout = '100ms'")
             with suppress(psycopg.errors.LockNotAvailable):  # where the chunk is no first load, or a parent goes
@@ -307,9 +307,9 @@ class Ferry(RuleBasedStateMachine):
                     theirs, ours = self.pair.mirrored(table)
                     assert ours == theirs, f"mirror of {table}"
         elif phase and self.pair.state(phase) is State.MERGING:
-            while not backfill.is_merged(self.pair.stores, phase):
+            while not merge_chunks.is_merged(self.pair.stores, phase):
                 backfill.standardize(self.pair.stores, phase)
-                backfill.merge_next(self.pair.stores, phase, "test")
+                merge_chunks.merge_next(self.pair.stores, phase, "test")
         self.pair.check()
 
     def teardown(self) -> None:
@@ -352,7 +352,7 @@ class Ferry(RuleBasedStateMachine):
     def _merging(self) -> bool:
         phase = self._phase()
         return bool(
-            phase and self.pair.state(phase) is State.MERGING and not backfill.is_merged(self.pair.stores, phase)
+            phase and self.pair.state(phase) is State.MERGING and not merge_chunks.is_merged(self.pair.stores, phase)
         )
 
     def _in_transaction(self) -> bool:
@@ -381,8 +381,8 @@ class Ferry(RuleBasedStateMachine):
 def test_invariants_hold_whatever_happens(
     share: int, make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backfill, "MERGE_KEYS", 2)
-    monkeypatch.setattr(backfill, "LOAD_KEYS", 2)
+    monkeypatch.setattr(merge_chunks, "MERGE_KEYS", 2)
+    monkeypatch.setattr(merge_chunks, "LOAD_KEYS", 2)
     pair = make_pair()
     dsns = [read_dsn(c) for c in (pair.legacy, pair.shop)]
 

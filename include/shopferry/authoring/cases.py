@@ -30,7 +30,8 @@ from shopferry.control.pairs import Decision
 from shopferry.control.phases import State
 from shopferry.db import Connection
 from shopferry.engine import clock
-from shopferry.engine.backfill import begin_merge, copy_next, is_merged, merge_next, plan_copy, resync, standardize
+from shopferry.engine.backfill import copy_next, plan_copy, resync, standardize
+from shopferry.engine.merge_chunks import begin_merge, is_merged, merge_next
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import ConfigError, MappingError
 from shopferry.insight import pair_decisions, pair_files

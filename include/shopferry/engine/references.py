@@ -37,6 +37,15 @@ FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n O
 WHERE c.contype = 'f' AND c.confdeltype IN ('a', 'r') AND c.conparentid = 0 AND c.confrelid = to_regclass(%s)
 ORDER BY n.nspname, t.relname, c.conname
 """
+# What the rows of a table reference, and whether it has triggers that do not return at once for us, as those of our names do.
+_PARENTS = """
+SELECT DISTINCT n.nspname || '.' || t.relname
+FROM pg_constraint c JOIN pg_class t ON t.oid = c.confrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+WHERE c.contype = 'f' AND c.conrelid = to_regclass(%s)
+"""
+_TRIGGERS = """
+SELECT FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal AND tgname NOT LIKE 'shopferry\\_%%'
+"""
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,16 @@ def find_references(conn: Connection, entity: str) -> tuple[Reference, ...]:
         Reference(name, waits, Identifier(schema, table), f"{schema}.{table}", tuple(columns), tuple(referenced))
         for name, waits, schema, table, columns, referenced in conn.execute(_REFERENCES, (entity,)).fetchall()
     )
+
+
+def find_parents(conn: Connection, entity: str) -> set[str]:
+    """Find the tables whose rows an entity's rows reference."""
+    return {name for (name,) in conn.execute(_PARENTS, (entity,)).fetchall()}
+
+
+def has_triggers(conn: Connection, entity: str) -> bool:
+    """Tell whether an entity's table has a trigger of the target's own, which may ask for rows of any table."""
+    return bool(conn.execute(_TRIGGERS, (entity,)).fetchall())
 
 
 def is_held(error: psycopg.Error, entity: str | None = None) -> bool:

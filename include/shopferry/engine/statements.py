@@ -58,6 +58,7 @@ class Statements:
     free: str | None = None  # yields the keys that wait as still referenced and may go now
     find_standing: str = ""  # yields a row where one of the affected keys has rows in the target
     insert: str = ""  # every good row, where none of the affected keys has any
+    reads_more: bool = False  # than its header declares, or what no catalogue tells
 
 
 def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str, tuple[Follower, ...]]) -> Statements:
@@ -168,6 +169,7 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
         free.as_string(conn) if free else None,
         find_standing.as_string(conn),
         insert.as_string(conn),
+        reads is None,
     )
 
 

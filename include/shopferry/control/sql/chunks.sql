@@ -7,17 +7,13 @@ INSERT INTO ferry.chunk (route, phase, kind, target, position, no, low, high)
 VALUES (%(route)s, %(phase)s, %(kind)s, %(target)s, %(position)s, %(no)s, %(low)s, %(high)s);
 
 -- name: claim
--- The next chunk nobody works on whose predecessors in merge order are all done; its row lock is the claim, so a
--- worker that dies gives it back by dying.
+-- The next chunk nobody works on; its row lock is the claim, so a worker that dies gives it back by dying. The chunks of a
+-- merge are planned when it is their turn.
 SELECT phase, kind, target, position, no, low, high, state, rows
 FROM ferry.chunk c
 WHERE route = %(route)s AND phase = %(phase)s AND kind = %(kind)s AND state = 'planned'
   AND (%(target)s::text IS NULL OR target = %(target)s)
   AND (%(first)s::integer IS NULL OR no >= %(first)s) AND (%(last)s::integer IS NULL OR no <= %(last)s)
-  AND (kind <> 'merge' OR NOT EXISTS (
-        SELECT FROM ferry.chunk e
-        WHERE e.route = c.route AND e.phase = c.phase AND e.kind = c.kind
-          AND e.position < c.position AND e.state = 'planned'))
 ORDER BY position, no LIMIT 1 FOR UPDATE OF c SKIP LOCKED;
 
 -- name: done
