@@ -87,6 +87,21 @@ def test_raw_values_are_judged_batch_by_batch_and_verdicts_stay_when_it_dies(
     assert pair.ask("SELECT value FROM ferry.standardized ORDER BY 1") == [(f"n{n}",) for n in range(6)]
 
 
+def test_verdicts_that_are_there_stay_and_older_ones_are_replaced(pair: Pair) -> None:
+    """Of one batch another session has judged a value meanwhile, and one has a verdict of an older version."""
+    verdicts.judge(pair.shop, [("text", "there"), ("text", "old")])
+    pair.shop.execute("UPDATE ferry.standardized SET value = 'as it was', judged_by = 9 WHERE raw = 'there'")
+    pair.shop.execute("UPDATE ferry.standardized SET value = 'as it was', judged_by = 0 WHERE raw = 'old'")
+    verdicts.judge(pair.shop, [("text", raw) for raw in ("there", "old", "new", "tab\tand \\N")] + [("currency", "??")])
+    assert pair.ask('SELECT raw, value, problem FROM ferry.standardized ORDER BY raw COLLATE "C"') == [
+        ("??", None, "currency_unknown"),
+        ("new", "new", None),
+        ("old", "old", None),
+        ("tab\tand \\N", "tab and \\N", None),
+        ("there", "as it was", None),
+    ]
+
+
 def test_verdicts_of_an_older_version_stand_until_their_phase_is_run_again(filled: Pair) -> None:
     filled.pass_phases()
     live = filled.live()

@@ -6,6 +6,7 @@ find the keys; the mapping's SELECT then says what the shop has to hold for thos
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -37,7 +38,8 @@ _TIDIED = (
     4  # temp tables that are cleared before one unit of work: all of them take 0.3 s, which a batch would wait for
 )
 SLICE = 1_000  # keys merged again in one transaction: what the stream may have to wait for, well under a second
-_MANY = 300  # keys: a plan made for few would join so many with each other, so these are planned for themselves
+# Keys from which on a statement has another plan: one that is made for few would join so many with each other.
+_SIZES = (300, 3_000)
 
 _T = TypeVar("_T")
 
@@ -386,8 +388,8 @@ class Merger:
         if statement:
             self._do(statement)
 
-    def _do(self, statement: str, *, prepare: bool = True) -> psycopg.Cursor[Any]:
-        return self.conn.execute(statement.encode(), prepare=prepare)
+    def _do(self, statement: str) -> psycopg.Cursor[Any]:
+        return self.conn.execute(statement.encode(), prepare=True)
 
     def _changed_tables(self) -> dict[str, str]:
         """The temp tables of changed rows that the staged units read or fill, by relation."""
@@ -411,8 +413,12 @@ class Merger:
 
     def _write(self, unit: Unit, count: int) -> _Written:
         """Make one pass over the affected keys: outcomes into quarantine and left_out, rows into the target."""
-        own, few = self.statements(unit), count < _MANY
-        self._do(own.fill, prepare=few)
-        refused = None if isinstance(unit, IdentityMapping) else self._do(own.settle, prepare=few)
+        own, size = self.statements(unit), bisect(_SIZES, count)
+
+        def do(statement: str) -> psycopg.Cursor[Any]:
+            return self._do(f"/* {size} */ {statement}")  # prepared, and so planned, for each size
+
+        do(own.fill)
+        refused = None if isinstance(unit, IdentityMapping) else do(own.settle)
         self._note(own.follow)
-        return _Written(count, refused, [self._do(write, prepare=few) for write in own.writes])
+        return _Written(count, refused, [do(write) for write in own.writes])

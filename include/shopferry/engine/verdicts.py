@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
+import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from shopferry.control import locks
@@ -14,6 +15,7 @@ from shopferry.route.entities import Standardize, name_changed_table, name_witne
 
 _BATCH = 2_000  # raw values judged between two inserts: who needs one of them waits for no more than these
 Raw = tuple[str, str]  # kind, raw value
+Verdict = tuple[str, str, str | None, str | None]  # kind, raw value, value, problem
 
 
 def ensure(conn: Connection, columns: Sequence[Standardize], schema: str, *, moved: bool = False) -> int:
@@ -73,22 +75,40 @@ def select_missing(
 def judge(conn: Connection, raws: Sequence[Raw]) -> None:
     """Judge raw values and keep the verdicts."""
     for batch in _batches(raws):
-        verdicts = [standardize(kind, raw) for kind, raw in batch]
+        verdicts = [(kind, raw, *_judge(kind, raw)) for kind, raw in batch]
         with conn.transaction():
             locks.lock_verdicts(conn)
-            conn.execute(
-                "INSERT INTO ferry.standardized AS s (judged_by, kind, raw, value, problem) SELECT %s, * FROM "
-                "unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS u (k, r, v, p) ON CONFLICT (kind, md5(raw)) "
-                "DO UPDATE SET value = excluded.value, problem = excluded.problem, judged_by = excluded.judged_by "
-                "WHERE s.judged_by < excluded.judged_by",
-                (
-                    VERSION,
-                    [kind for kind, _ in batch],
-                    [raw for _, raw in batch],
-                    [v.value for v in verdicts],
-                    [v.problem for v in verdicts],
-                ),
-            )
+            try:
+                with conn.transaction():
+                    _copy(conn, verdicts)
+            except psycopg.errors.UniqueViolation:  # another session was first, or there is one of an older version
+                _upsert(conn, verdicts)
+
+
+def _judge(kind: str, raw: str) -> tuple[str | None, str | None]:
+    verdict = standardize(kind, raw)
+    return verdict.value, verdict.problem
+
+
+def _copy(conn: Connection, verdicts: Sequence[Verdict]) -> None:
+    """Keep verdicts that are new: it costs half of looking at each whether it is."""
+    with (
+        conn.cursor() as cur,
+        cur.copy("COPY ferry.standardized (judged_by, kind, raw, value, problem) FROM STDIN") as copy,
+    ):
+        for verdict in verdicts:
+            copy.write_row((VERSION, *verdict))
+
+
+def _upsert(conn: Connection, verdicts: Sequence[Verdict]) -> None:
+    """Keep verdicts some of which may be there, of this version or of an older one."""
+    conn.execute(
+        "INSERT INTO ferry.standardized AS s (judged_by, kind, raw, value, problem) SELECT %s, * FROM "
+        "unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS u (k, r, v, p) ON CONFLICT (kind, md5(raw)) "
+        "DO UPDATE SET value = excluded.value, problem = excluded.problem, judged_by = excluded.judged_by "
+        "WHERE s.judged_by < excluded.judged_by",
+        (VERSION, *(list(column) for column in zip(*verdicts, strict=True))),
+    )
 
 
 def _batches(raws: Sequence[Raw]) -> Iterator[Sequence[Raw]]:
