@@ -23,7 +23,9 @@ CHUNK = {
     "loaded, not committed": "shopferry.engine.mirror_rows:load_chunk#after",
     "chunk committed": "shopferry.engine.backfill:copy_next#after",
     "live, nothing merged": "shopferry.engine.merge_chunks:begin_merge#after",
+    "unit planned, not committed": "shopferry.control.loads:begin#after",
     "merge chunk before commit": "shopferry.engine.first_load:load#after",
+    "unit loaded, not live": "shopferry.control.loads:finish#after",
     "in sync, not verified": "shopferry.phase_steps:verify_phase#before",
     "verified, not finished": "shopferry.phase_steps:verify_phase#after",
 }
