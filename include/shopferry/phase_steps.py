@@ -332,8 +332,9 @@ def run(
         if backed_up := backup.take_before_merge(settings, holder):
             say(f"the new shop held rows, backed up before the first merge: {backed_up.file}")
         groups = plan(settings, phase)
-        say(f"copying {len({g.target for g in groups})} tables")
-        in_threads(lambda worker, stop: copy(settings, phase, worker, stop=stop))
+        if groups:
+            say(f"copying {len({g.target for g in groups})} tables")
+            in_threads(lambda worker, stop: copy(settings, phase, worker, stop=stop))
         say("merging")
         go_live(settings, phase)
         standardize(settings, phase)

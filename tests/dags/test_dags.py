@@ -440,7 +440,7 @@ def test_the_form_shows_the_last_rehearsal(
         "The last rehearsal: 250 customers and the oddest ones, 2026-03-01 12:00: contacts has 2 differ"
     )
     note.write(replace(held, green=True), "demo")
-    assert "2026-03-01 12:00: green; all of legacy may take 60 min. Empty: " in shown()
+    assert "2026-03-01 12:00: green; all of legacy takes at most 60 min. Empty: " in shown()
 
 
 def test_a_trigger_is_a_few_scalars(dags: dict[str, Any]) -> None:

@@ -15,7 +15,9 @@ from own_shop import own_pair
 from pair import ROUTE, Pair
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from shopferry import cli, db, phase_steps
+from shopferry.assess import sizing
 from shopferry.control import rehearsals
+from shopferry.control.rehearsals import Rehearsed
 from shopferry.engine import captured, mirror
 from shopferry.errors import ConfigError, MappingError, PhaseError, TransientError
 from shopferry.phase_steps import Options
@@ -68,12 +70,38 @@ def test_a_sample_passes_all_phases_and_leaves_nothing(filled: Pair, real_data: 
         assert p["quarantined"] + p["left_out"] > 0 or p["phase"] in {"loyalty", "insight"}, "the oddest must be in it"
         assert p["expected_s"] >= p["copy_s"] + p["merge_s"] + p["verify_s"]
     assert rehearsals.load_all(filled.shop, "demo") == [done]
-    assert note.read("demo").startswith(f"25 customers and the oddest ones, {done.told}; all of legacy may take ")
+    assert note.read("demo").startswith(f"25 customers and the oddest ones, {done.told}; all of legacy takes at most ")
     assert note.read("another") == "none yet"
     assert filled.ask(SCRATCH) == []
     assert legacy_state(filled) == before
     assert filled.one("SELECT count(*) FROM shop.customer") == 0
     assert filled.state("contacts") == "new"
+
+
+@pytest.mark.fresh
+def test_the_time_for_all_of_legacy_is_worked_out_from_two_samples(
+    filled: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a phase a part goes with the rows, and a part does not; `assess` then tells what the rehearsal has told."""
+    monkeypatch.setattr(rehearsals, "MEASURED", 25)
+    monkeypatch.setattr(rehearsal, "_FEW", 3)
+    few, ran = list[Rehearsed](), rehearsal._rehearse_phase
+
+    def note_few(*args: object) -> Rehearsed:
+        few.append(ran(*args))  # type: ignore[arg-type]
+        return few[-1]
+
+    monkeypatch.setattr(rehearsal, "_rehearse_phase", note_few)
+    done = rehearsal.rehearse(settings_of(filled), "me", Form(25))
+    assert done.green and done.is_measured and "all of legacy may take" in note.read("demo")
+    for large, small in zip((Rehearsed(**p) for p in done.phases), few[: len(ROUTE.phases)], strict=True):
+        assert small.rows < large.rows
+        slope = max(large.seconds - small.seconds, 0) / (large.rows - small.rows)
+        assert large.expected_s == pytest.approx(large.seconds + slope * (large.legacy_rows - large.rows))
+    tables = mirror.reflect(filled.legacy, ROUTE.tables)
+    told = sizing.estimate(filled.legacy, filled.shop, ROUTE, tables, tables)
+    assert [p.basis for p in told.phases] == [f"as the rehearsal of {done.at:%Y-%m-%d} tells"] * len(ROUTE.phases)
+    assert [p.seconds for p in told.phases] == pytest.approx([p["expected_s"] for p in done.phases])
 
 
 KEPT = "shopferry_demo_rehearsal_shop"

@@ -1,7 +1,8 @@
 """How much there is, how fast it grows, how long the phases will take and what disk they need; each figure says its basis.
 
 What is measured here is the copy out of legacy, on a sample of each table. Merge and verification cannot be timed without
-writing: where a phase has run before, its own chunks tell; else the speed seen elsewhere is used, and called that.
+writing: where a phase has run before, its own chunks tell; else a rehearsal that was large enough; else the speed seen elsewhere
+is used, and called that.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from psycopg.sql import SQL, Identifier
 from shopferry import pages
 from shopferry.assess.findings import Finding, Severity, read_value
 from shopferry.assess.rights import LEGACY
-from shopferry.control import differences
+from shopferry.control import differences, rehearsals
 from shopferry.db import Connection, exists
 from shopferry.engine import mirror
 from shopferry.engine.mirror import MirrorTable
@@ -107,10 +108,12 @@ def estimate(
 
 
 def _expect_phase(shop: Connection | None, route: Route, phase: str, sizes: Sequence[Size], copy_s: float) -> Expected:
-    """Estimate the phase: as its last run took, else by the timed copy and the speed of the demo."""
+    """Estimate the phase: as its last run took, else as rehearsed, else by the timed copy and the speed of the demo."""
     rows, size = sum(s.rows for s in sizes), sum(s.bytes for s in sizes)
     if shop and (last := _read_last_run(shop, route, phase)):
         return Expected(phase, rows, size, *last, "as its last run took")
+    if shop and (told := _read_rehearsal(shop, route, phase)):
+        return Expected(phase, rows, size, *told)
     return Expected(
         phase,
         rows,
@@ -129,7 +132,8 @@ def _explain_method(hours: float, wal_hours: float) -> tuple[str, ...]:
         f"statistics began, {_render_hours(hours)} ago, bulk loads included.{_warn_of_youth(hours)}",
         f"Copy: up to {SAMPLE:,} rows of each table copied out and thrown away, the rest extrapolated in proportion to rows.",
         f"Merge and verification of phases that have not run: {MERGED_PER_S:,} and {VERIFIED_PER_S:,} rows per second, as "
-        "the demo was seen to take on two cores. Your mappings, machine and load decide; a rehearsal tells.",
+        "the demo was seen to take on two cores. Your mappings, machine and load decide; a rehearsal of a thousand customers "
+        "or more tells, and is used where there is one.",
         f"Log: bytes written by the whole server in the last {_render_hours(wal_hours)}, per hour; while the phases run "
         f"the slot may keep as much, and more where the connector stops.{_warn_of_youth(wal_hours)}",
         f"Disk of the new shop: mirror and tables as large as the mapped tables of legacy each, and {_ROOM - 1:.0%} more. "
@@ -205,3 +209,16 @@ def _read_last_run(shop: Connection, route: Route, phase: str) -> tuple[float, f
         (route.name, phase),
     ).fetchone()
     return (float(row[0]), float(row[1]), last.seconds) if row and last else None
+
+
+def _read_rehearsal(shop: Connection, route: Route, phase: str) -> tuple[float, float, float, str] | None:
+    """Read what the last measured rehearsal tells of the phase: copy, merge, verification, and which rehearsal that was."""
+    if not exists(shop, "ferry.rehearsal"):
+        return None
+    for done in rehearsals.load_all(shop, route.name):
+        if done.green and done.is_measured:
+            told = next(p for p in done.phases if p["phase"] == phase)
+            parts = [told[part] for part in ("copy_s", "merge_s", "verify_s")]
+            copy_s, merge_s, verify_s = (part * told["expected_s"] / sum(parts) for part in parts)
+            return copy_s, merge_s, verify_s, f"as the rehearsal of {done.at:%Y-%m-%d} tells"
+    return None

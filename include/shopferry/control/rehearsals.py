@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,8 @@ from shopferry.db import Connection, load_queries
 from shopferry.errors import PhaseError
 
 _Q = load_queries(SQL / "rehearsals.sql")
+# Customers of a sample from which on the time for all of legacy is worked out from two samples; of fewer it is a bound.
+MEASURED = 1_000
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Rehearsed:
     copy_s: float
     merge_s: float
     verify_s: float
-    expected_s: float  # for all rows, if time grows as they do: small samples make it too long, not too short
+    expected_s: float  # for all rows; if time grows as they do, which is too long for a small sample
     differences: int
     breaches: int
     quarantined: int
@@ -38,6 +40,16 @@ class Rehearsed:
     def clean(self) -> bool:
         """Whether nothing differs and no rule is broken."""
         return not self.differences and not self.breaches
+
+    @property
+    def seconds(self) -> float:
+        """All parts together."""
+        return self.copy_s + self.merge_s + self.verify_s
+
+    def expect(self, few: Rehearsed) -> Rehearsed:
+        """Work out the time for all rows from that of few: a part of it goes with the rows, and a part does not."""
+        per_row = max(self.seconds - few.seconds, 0.0) / max(self.rows - few.rows, 1)
+        return replace(self, expected_s=self.seconds + per_row * max(self.legacy_rows - self.rows, 0))
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,11 @@ class Rehearsal:
             if p["differences"] or p["breaches"]
         )
         return f"{self.at:%Y-%m-%d %H:%M}: {'green' if self.green else wrong or 'not green'}"
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the time for all of legacy was worked out from two samples."""
+        return self.customers >= MEASURED
 
 
 def record(

@@ -60,9 +60,10 @@ def build_rehearse_dag() -> DAG:
             done = rehearsal.rehearse(load_settings(), name_this_run(), form, log.info)
             if not done.green:
                 raise VerificationError(f"rehearsal {done.id} of {done.told}")
+            takes = "may take" if done.is_measured else "take at most"
             return [
                 f"{p['phase']}: {p['rows']:,} of {p['legacy_rows']:,} rows, {p['quarantined']} in quarantine, "
-                f"{p['left_out']} left out; all of them may take {p['expected_s']:.0f} s"
+                f"{p['left_out']} left out; all of them {takes} {p['expected_s']:.0f} s"
                 for p in done.phases
             ]
 

@@ -20,7 +20,8 @@ def write(rehearsal: Rehearsal, route: str) -> None:
     expected = sum(p["expected_s"] for p in rehearsal.phases)
     told = f"{rehearsal.customers:,} customers and the oddest ones, {rehearsal.told}"
     if rehearsal.green:
-        told += f"; all of legacy may take {pages.render_duration(expected)}"
+        takes = "may take" if rehearsal.is_measured else "takes at most"
+        told += f"; all of legacy {takes} {pages.render_duration(expected)}"
     try:
         pages.write(told, _find_file(route))
     except OSError as error:

@@ -40,6 +40,7 @@ from shopferry.verify.verification import verify
 _OURS = ("ferry", "ferry_masked", "mirror", "legacy", "shopferry")
 _HOLDER = "rehearsal"
 _EXAMPLES = 5  # of what was found, per phase
+_FEW = 10  # customers of the sample that tells what a phase takes whatever its rows
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,13 @@ def rehearse(settings: Settings, who: str, form: Form, say: Callable[[str], None
         if form.keep_hours:
             roles.ensure(shop, route)  # now, since who may not make them should not hear it at the end
     started, done, problem = time.monotonic(), list[Rehearsed](), None
+    few = list[Rehearsed]()
     try:
+        if form.customers >= rehearsals.MEASURED:
+            say("a few customers first, to know what a phase takes whatever its rows")
+            _run(settings, route, plan, Form(_FEW, form.real_data), few, lambda _: None)
         _run(settings, route, plan, form, done, say)
+        done = [large.expect(small) for large, small in zip(done, few, strict=True)] if few else done
         return _record(settings, route, who, form, time.monotonic() - started, done, None)
     except (ShopferryError, psycopg.Error) as error:
         problem = describe(error)
@@ -123,7 +129,11 @@ def _run(
         for phase in route.phases:
             say(f"phase {phase}")
             own = route.tables_of(phase) or route.tables  # what reads the new shop alone grows with all of it
-            done.append(_rehearse_phase(there, phase, sum(rows[t] for t in own), sum(sizes[t] for t in own)))
+            options = Options(without_rehearsal=_HOLDER)
+            if form.customers < rehearsals.MEASURED:
+                options = replace(options, chunk_size=1_000)  # else there would be one
+            sizes_of = sum(rows[t] for t in own), sum(sizes[t] for t in own)
+            done.append(_rehearse_phase(there, phase, options, *sizes_of))
         if form.keep_hours:
             say(_keep(there, route, form.keep_hours))
 
@@ -173,10 +183,10 @@ def _fill(
             return rows, sample.estimate_sizes(legacy, tables)
 
 
-def _rehearse_phase(there: Settings, phase: str, rows: int, legacy_rows: int) -> Rehearsed:
+def _rehearse_phase(there: Settings, phase: str, options: Options, rows: int, legacy_rows: int) -> Rehearsed:
     """Run one phase as it will be, but for the stream, which has nothing to bring."""
     laps = [time.monotonic()]
-    phase_steps.begin(there, phase, _HOLDER, Options(chunk_size=1_000, without_rehearsal=_HOLDER))
+    phase_steps.begin(there, phase, _HOLDER, options)
     with pair.open_stores(there, f"rehearse {phase}") as s:
         backfill.plan_copy(s, phase)
     phase_steps.in_threads(lambda worker, stop: phase_steps.copy(there, phase, worker, stop=stop))
