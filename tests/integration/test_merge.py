@@ -288,6 +288,24 @@ def test_a_row_refused_for_a_unique_value_comes_in_when_another_lets_go_of_it(
 
 
 @pytest.mark.fresh
+@pytest.mark.parametrize("index", ["(extra)", "((1 / (total - 13)))"], ids=["a column of the shop's", "a wrong sum"])
+def test_of_a_unique_value_that_cannot_be_told_no_holder_is_known(pair: Pair, index: str) -> None:
+    """Such a row waits for its own data to change, or for a release."""
+    pair.shop.execute("ALTER TABLE shop.customer_order ADD extra text DEFAULT 'the same'")
+    pair.pass_phases()
+    pair.write(order(1))
+    pair.sync()
+    pair.shop.execute(f"CREATE UNIQUE INDEX once ON shop.customer_order {index}".encode())
+    pair.write(order(2, total="1" if "extra" in index else "13"))
+    pair.sync()
+    held = "SELECT row_key, held_by FROM ferry.quarantine WHERE entity = 'shop.customer_order'"
+    assert pair.ask(held) == [("2", None)]
+    pair.write("UPDATE orders SET ship_name = 'Ola Nowak' WHERE id = 1")
+    pair.sync()
+    assert pair.ask(held) == [("2", None)]
+
+
+@pytest.mark.fresh
 def test_what_was_refused_is_released_once_the_shop_can_hold_it(pair: Pair) -> None:
     pair.shop.execute("ALTER TABLE shop.customer_order ADD CONSTRAINT order_is_not_unlucky CHECK (total <> 13)")
     item = "INSERT INTO order_items (id, order_id, name, quantity, unit_price) VALUES (1, 1, 'K', 1, 1)"

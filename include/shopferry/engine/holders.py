@@ -26,8 +26,8 @@ GROUP BY i.indexrelid, i.indpred, i.indrelid
 def find_holder(conn: Connection, unit: EntityMapping, own: Statements, error: psycopg.Error) -> str | None:
     """Find the aggregate whose row keeps out what the one affected key yields, as text.
 
-    None where the database refused it for another reason, where its own rows are in each other's way, and where the index is
-    over a column that the mapping does not yield.
+    None where the database refused it for another reason, where its own rows are in each other's way, and where the index
+    cannot be computed from what the mapping yields.
     """
     if error.sqlstate != NOT_UNIQUE:
         return None
@@ -65,6 +65,6 @@ def find_holder(conn: Connection, unit: EntityMapping, own: Statements, error: p
             conn.execute(own.fill.encode())
             found = conn.execute(held).fetchone()
             conn.execute(SQL("DELETE FROM {}").format(own.yielded))
-    except psycopg.errors.UndefinedColumn:
+    except (psycopg.errors.UndefinedColumn, psycopg.DataError):
         return None
     return found[0] if found else None

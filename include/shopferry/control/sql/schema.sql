@@ -299,7 +299,7 @@ CREATE TABLE IF NOT EXISTS ferry.quarantine (
 -- that this one is tried again.
 ALTER TABLE ferry.quarantine ADD COLUMN IF NOT EXISTS held_by text;
 CREATE INDEX IF NOT EXISTS quarantine_key ON ferry.quarantine (entity, key);
-CREATE INDEX IF NOT EXISTS quarantine_held_by ON ferry.quarantine (entity, held_by) WHERE held_by IS NOT NULL;
+CREATE INDEX IF NOT EXISTS quarantine_held_by ON ferry.quarantine (held_by, entity) WHERE held_by IS NOT NULL;
 CREATE INDEX IF NOT EXISTS quarantine_still_referenced ON ferry.quarantine (entity, key)
     WHERE reasons @> '{still_referenced}';  -- each batch looks whether one of these may go now
 
