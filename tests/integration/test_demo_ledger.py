@@ -18,7 +18,8 @@ from shopferry.control import phases
 from shopferry.control.phases import State
 from shopferry.cutover import sequences
 from shopferry.demo import generator, ledger, writer
-from shopferry.engine.backfill import begin_merge, copy_next, is_merged, merge_next, plan_copy, standardize
+from shopferry.engine.backfill import copy_next, plan_copy, standardize
+from shopferry.engine.merge_chunks import begin_merge, is_merged, merge_next
 from shopferry.engine.pair import Stores
 from shopferry.errors import StackError
 from shopferry.route.route import Route
