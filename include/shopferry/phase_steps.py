@@ -151,7 +151,7 @@ def merge(settings: Settings, phase: str, worker: str, stop: threading.Event | N
             pace.keep(s, phase)
             chunk = retrying(lambda: merge_chunks.merge_next(s, phase, worker), s.target)
             if chunk is None:
-                time.sleep(0.1)
+                time.sleep(0.05)  # another worker has what the next is built on
             else:
                 merged += 1
     return merged

@@ -53,16 +53,17 @@ def begin_merge(stores: Stores, phase: str) -> None:
 def merge_next(stores: Stores, phase: str, worker: str) -> Chunk | None:
     """Claim and merge one chunk of the phase, in one transaction; None if no chunk is free now.
 
-    The plan of a unit is committed before the first of its chunks is claimed, so that other workers have their share of it at
-    once.
+    Before that it lets units go live and plans units, each in a transaction of its own: so other workers have their share of a
+    plan at once, and the stream waits for one slice at most.
     """
-    stores.merger.stage(_find_merging(stores, phase))
-    if chunk := _merge_claimed(stores, phase, worker):
-        return chunk
-    with stores.target.transaction():
-        phases.lock(stores.target, stores.route.name)
-        planned = _plan_next(stores, phase)
-    return _merge_claimed(stores, phase, worker) if planned else None
+    while True:
+        stores.merger.stage(_find_merging(stores, phase))
+        if chunk := _merge_claimed(stores, phase, worker):
+            return chunk
+        with stores.target.transaction():
+            phases.lock(stores.target, stores.route.name)
+            if not _advance(stores, phase):
+                return None
 
 
 def _merge_claimed(stores: Stores, phase: str, worker: str) -> Chunk | None:
@@ -119,18 +120,20 @@ def is_merged(stores: Stores, phase: str) -> bool:
     return chunks.is_merged(stores.target, route, phase, names) and loads.are_done(stores.target, route, names)
 
 
-def _plan_next(stores: Stores, phase: str) -> bool:
-    """Let units go live whose load is done, and plan the next one whose turn it is; returns whether there is one."""
+def _advance(stores: Stores, phase: str) -> bool:
+    """Let a unit go live whose load is done, or plan one whose turn it is; returns whether there was one."""
     shop, route = stores.target, stores.route
     locks.lock_plan(shop)
     of_phase = [p for p in chunks.load_progress(shop, route.name) if (p.phase, p.kind) == (phase, "merge")]
     planned, merged = {p.target for p in of_phase}, {p.target for p in of_phase if p.done == p.total}
     before, done = list[Unit](), set[str]()
     for unit in route.of(phase):
-        if unit.name in planned:
-            if unit.name in merged and _finish_load(stores, unit):
-                done.add(unit.name)
-        elif _find_awaited(stores, unit, before) <= done:
+        if unit.name in merged:
+            if not loads.are_done(shop, route.name, [unit.name]):
+                _finish_load(stores, unit)
+                return True
+            done.add(unit.name)
+        elif unit.name not in planned and _find_awaited(stores, unit, before) <= done:
             _plan_unit(stores, unit, len(planned))
             return True
         before.append(unit)
@@ -184,25 +187,19 @@ def _name_filled(unit: Unit) -> Identifier:
     return target_of(unit) if isinstance(unit, EntityMapping) else Identifier("ferry", "identity")
 
 
-def _finish_load(stores: Stores, unit: Unit) -> bool:
-    """Let a unit go live whose load is done, and merge some of the keys that the stream touched meanwhile.
-
-    Returns whether all of them are merged. Does nothing for a unit that was live before.
-    """
+def _finish_load(stores: Stores, unit: Unit) -> None:
+    """Let a unit go live whose load is done, and merge some of the keys that the stream touched meanwhile."""
     shop, route = stores.target, stores.route
-    if loads.are_done(shop, route.name, [unit.name]):
-        return True
-    if unit.name in loads.load_units(shop, route.name):
+    if loading := unit.name in loads.load_units(shop, route.name):
         shop.execute(SQL("ANALYZE {}").format(_name_filled(unit)))  # others read it now
     stores.merger.hold()
     if loads.has_touched(shop, route.name) and not stores.merger.has_staged(route.units):
-        return False  # the next time they are
-    loads.finish(shop, route.name, unit.name)
-    keys = loads.take_touched(shop, route.name, unit.name, SLICE)
-    if keys:
+        return  # the next time they are
+    if loading:
+        loads.finish(shop, route.name, unit.name)
+    if keys := loads.take_touched(shop, route.name, unit.name, SLICE):
         live = _find_live(stores)
         stores.merger.propagate([u for u in route.units if u.phase in live], (), {unit.name: keys})
-    return len(keys) < SLICE
 
 
 def _find_live(stores: Stores) -> set[str]:
