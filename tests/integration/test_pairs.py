@@ -230,6 +230,22 @@ def test_a_person_of_several_has_the_address_of_an_account_whose_own_it_is(pair:
     pair.check()
 
 
+@pytest.mark.parametrize("column", ["full_name = 'Jan Kowalski'", "phone = '609 111 222'"])
+def test_a_guest_is_known_by_the_account_that_leads_though_the_order_has_the_address_of_another(
+    pair: Pair, run: Run, column: str
+) -> None:
+    """The order is by the address of 5, which is joined with 4; then 4, which leads, changes."""
+    pair.write(order(21, 0, "aniaz@onet.pl"), "UPDATE orders SET ship_country = 'PL', ship_phone = '609111222' WHERE id = 21")
+    pair.sync()
+    assert decide(run, 4, 5)[0] == 0
+    known = "SELECT customer_id IS NOT NULL FROM shop.customer_order WHERE id = 21"
+    assert pair.one(known) is False
+    pair.write(f"UPDATE customers SET {column} WHERE id = 4")
+    pair.sync()
+    assert pair.one(known) is True
+    pair.check()
+
+
 def test_an_account_that_cannot_be_carried_makes_no_pair(pair: Pair, run: Run) -> None:
     pair.write("UPDATE customers SET deleted = 'T' WHERE id = 2")
     pair.sync()

@@ -11,8 +11,9 @@
 -- standardize: name_words legacy.orders (ship_name)
 -- standardize: name_words legacy.customers (full_name)
 -- standardize: phone legacy.orders (coalesce(ship_country, '') || '|' || ship_phone)
--- Orders as they were; a guest whose e-mail is that of an account is that customer if name or phone agree, too, for an e-mail
--- may be mistyped into somebody else's. Orders of customers who have left stay, detached and without what they wrote. The total
+-- standardize: phone legacy.customers (coalesce(bill_country, '') || '|' || phone)
+-- Orders as they were; a guest whose e-mail is that of an account is that customer if name or phone agree with the account that
+-- leads, too, for an e-mail may be mistyped into somebody else's. Orders of customers who have left stay, detached and without what they wrote. The total
 -- is never recomputed: where the lines do not add up to it, the difference is shown.
 WITH status(code, status) AS (VALUES
     ('NEW', 'pending'), ('1', 'pending'), ('N', 'pending'), ('PAID', 'paid'), ('2', 'paid'), ('P', 'paid'),
@@ -65,12 +66,13 @@ LEFT JOIN shop.customer sc ON sc.id = i.shop_key
 LEFT JOIN LATERAL (
     SELECT mc.id AS shop_key,
            coalesce(string_to_array(w.value, ' ') && string_to_array(v.value, ' '), false)
-               OR coalesce(p.value = mc.phone, false) AS known
+               OR coalesce(p.value = q.value, false) AS known
     FROM shop.customer mc
     JOIN legacy.customers lc ON lc.id = mc.legacy_customer_id
     LEFT JOIN ferry.standardized w ON w.kind = 'name_words' AND w.raw = lc.full_name
     LEFT JOIN ferry.standardized v ON v.kind = 'name_words' AND v.raw = o.ship_name
     LEFT JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = coalesce(o.ship_country, '') || '|' || o.ship_phone
+    LEFT JOIN ferry.standardized q ON q.kind = 'phone' AND q.raw = coalesce(lc.bill_country, '') || '|' || lc.phone
     WHERE mc.id = (SELECT min(m.shop_key)
                    FROM ferry.identity k
                    JOIN ferry.identity m ON m.entity = 'customer' AND m.legacy_key = k.legacy_key
@@ -114,6 +116,8 @@ JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;
 -- lineage: legacy.customers
 SELECT o.id
 FROM changed c
-JOIN ferry.identity i ON i.entity = 'account' AND i.legacy_key = c.id
+JOIN ferry.identity m ON m.entity = 'customer' AND m.legacy_key = c.id
+JOIN ferry.identity n ON n.entity = 'customer' AND n.shop_key = m.shop_key
+JOIN ferry.identity i ON i.entity = 'account' AND i.legacy_key = n.legacy_key
 JOIN ferry.standardized s ON s.kind = 'email' AND s.value = i.cluster
 JOIN legacy.orders o ON o.email = s.raw AND coalesce(o.customer_id, 0) <= 0;
