@@ -24,8 +24,8 @@ from shopferry.route.route import Route
 
 SAMPLE = 20_000  # rows copied out of each table to time it
 # Legacy rows per second of the demo's mappings on two cores that ran everything, through Airflow and under live writes:
-# with these its three phases come to 129 s, and they took 135 s.
-MERGED_PER_S, VERIFIED_PER_S = 5_000, 40_000
+# with these its three phases of legacy's rows come to 65 s, and they took 64 s.
+MERGED_PER_S, VERIFIED_PER_S = 14_000, 40_000
 YOUNG_H = 0.25  # hours: statistics younger than this say nothing about an hour
 _ROOM = 1.3  # tables that have just been written are larger than those long settled
 
