@@ -14,7 +14,7 @@ from shopferry.errors import ConfigError
 Connection: TypeAlias = psycopg.Connection[Any]
 NEVER_BY_ITSELF = 2**31 - 1  # as many executions until psycopg prepares a statement unasked
 _TRIES = 20
-PREPARED = 1_000  # a route's statements, with room: one that must go has to be planned again
+PREPARED = 3_000  # a route's statements, with room: one that must go has to be planned again
 
 # A value's text, and a SELECT that casts, must mean the same on both servers and in every process, so ours count.
 TEXT_FORM = (

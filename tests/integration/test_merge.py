@@ -491,7 +491,7 @@ def test_what_is_planned_is_there_for_others_while_its_first_range_is_loaded(
         (
             "CREATE FUNCTION shop.look() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'; "
             "CREATE TRIGGER look BEFORE INSERT ON shop.order_event FOR EACH ROW EXECUTE FUNCTION shop.look()",
-            "orders/order_invoice",
+            "",  # those behind it wait for what its trigger writes
         ),
         (
             "ALTER TABLE shop.order_event ADD delivered bigint REFERENCES shop.delivery (order_id)",
@@ -501,7 +501,7 @@ def test_what_is_planned_is_there_for_others_while_its_first_range_is_loaded(
     ids=["alone", "a trigger may ask for it", "references it"],
 )
 def test_units_that_build_on_nothing_of_each_other_are_loaded_side_by_side(pair: Pair, more: str, unit: str) -> None:
-    """While delivery is loaded the next unit is begun, but one that may need its rows."""
+    """While delivery is loaded the next unit is begun, but none that may need its rows."""
     pair.shop.execute(more.encode())
     pair.write(order(1), order(2), order(3))
     begin_load(pair)
@@ -513,9 +513,8 @@ def test_units_that_build_on_nothing_of_each_other_are_loaded_side_by_side(pair:
         def beside(statement: str) -> None:
             if "yielded_orders_delivery" in statement and not taken:
                 taken.append("")
-                chunk = merge_chunks.merge_next(other, "orders", "other")
-                assert chunk
-                taken[0] = chunk.target
+                if chunk := merge_chunks.merge_next(other, "orders", "other"):
+                    taken[0] = chunk.target
 
         pair.shop.before = beside
         targets = [c.target for _ in range(2) if (c := merge_chunks.merge_next(pair.stores, "orders", "test"))]

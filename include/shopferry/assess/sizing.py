@@ -216,8 +216,8 @@ def _read_rehearsal(shop: Connection, route: Route, phase: str) -> tuple[float, 
     if not exists(shop, "ferry.rehearsal"):
         return None
     for done in rehearsals.load_all(shop, route.name):
-        if done.green and done.is_measured:
-            told = next(p for p in done.phases if p["phase"] == phase)
+        told = next((p for p in done.phases if p["phase"] == phase), None)
+        if told and done.green and done.is_measured and done.fingerprint == route.fingerprint:
             parts = [told[part] for part in ("copy_s", "merge_s", "verify_s")]
             copy_s, merge_s, verify_s = (part * told["expected_s"] / sum(parts) for part in parts)
             return copy_s, merge_s, verify_s, f"as the rehearsal of {done.at:%Y-%m-%d} tells"

@@ -15,7 +15,7 @@ from shopferry.db import Connection, load_queries
 from shopferry.errors import PhaseError
 
 _Q = load_queries(SQL / "rehearsals.sql")
-# Customers of a sample from which on the time for all of legacy is worked out from two samples; of fewer it is a bound.
+# From so many customers on, the time for all of legacy is worked out from two samples; for fewer it is a bound.
 MEASURED = 1_000
 
 
@@ -47,8 +47,13 @@ class Rehearsed:
         return self.copy_s + self.merge_s + self.verify_s
 
     def expect(self, few: Rehearsed) -> Rehearsed:
-        """Work out the time for all rows from that of few: a part of it goes with the rows, and a part does not."""
-        per_row = max(self.seconds - few.seconds, 0.0) / max(self.rows - few.rows, 1)
+        """Work out the time for all rows from that of few: a part of it goes with the rows, and a part does not.
+
+        Where the two samples hardly differ the bound stays.
+        """
+        if self.rows < 2 * few.rows or self.seconds <= few.seconds:
+            return self
+        per_row = (self.seconds - few.seconds) / (self.rows - few.rows)
         return replace(self, expected_s=self.seconds + per_row * max(self.legacy_rows - self.rows, 0))
 
 

@@ -1,6 +1,6 @@
-"""Holders: whose row in the target has the unique value for which another row is refused.
+"""The holder of a unique value: the aggregate whose row keeps another row out of the target.
 
-The refused row is tried again when its holder was merged. The value itself is not kept: it may be a person's.
+The refused row is tried again when its holder has been merged. The value itself is not kept: it may be a person's.
 """
 
 from __future__ import annotations

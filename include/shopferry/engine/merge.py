@@ -38,7 +38,7 @@ _TIDIED = (
     4  # temp tables that are cleared before one unit of work: all of them take 0.3 s, which a batch would wait for
 )
 SLICE = 1_000  # keys merged again in one transaction: what the stream may have to wait for, well under a second
-# Keys from which on a statement has another plan: one that is made for few would join so many with each other.
+# A statement has a plan for fewer keys than the first number, one up to the second, and one beyond.
 _SIZES = (300, 3_000)
 
 _T = TypeVar("_T")

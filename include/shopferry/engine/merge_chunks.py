@@ -146,6 +146,7 @@ def _find_awaited(stores: Stores, unit: Unit, before: Sequence[Unit]) -> set[str
     if unit.name not in loads.load_units(shop, stores.route.name) or stores.merger.statements(unit).reads_more:
         return everything
     needed = {s.relation for s in unit.sources}
+    needed |= {w.entity for w in before if isinstance(w, EntityMapping) and references.has_triggers(shop, w.entity)}
     if isinstance(unit, EntityMapping):
         if references.has_triggers(shop, unit.entity):
             return everything

@@ -37,7 +37,8 @@ FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n O
 WHERE c.contype = 'f' AND c.confdeltype IN ('a', 'r') AND c.conparentid = 0 AND c.confrelid = to_regclass(%s)
 ORDER BY n.nspname, t.relname, c.conname
 """
-# What the rows of a table reference, and whether it has triggers that do not return at once for us, as those of our names do.
+# Which tables the rows of a table reference, and whether it has triggers. Those whose names begin with shopferry_ do nothing when
+# we write.
 _PARENTS = """
 SELECT DISTINCT n.nspname || '.' || t.relname
 FROM pg_constraint c JOIN pg_class t ON t.oid = c.confrelid JOIN pg_namespace n ON n.oid = t.relnamespace

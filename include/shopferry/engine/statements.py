@@ -58,7 +58,7 @@ class Statements:
     free: str | None = None  # yields the keys that wait as still referenced and may go now
     find_standing: str = ""  # yields a row where one of the affected keys has rows in the target
     insert: str = ""  # every good row, where none of the affected keys has any
-    reads_more: bool = False  # than its header declares, or what no catalogue tells
+    reads_more: bool = False  # it may read more than its header declares
 
 
 def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str, tuple[Follower, ...]]) -> Statements:

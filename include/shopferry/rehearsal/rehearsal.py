@@ -67,12 +67,14 @@ def rehearse(settings: Settings, who: str, form: Form, say: Callable[[str], None
         if form.keep_hours:
             roles.ensure(shop, route)  # now, since who may not make them should not hear it at the end
     started, done, problem = time.monotonic(), list[Rehearsed](), None
-    few = list[Rehearsed]()
+    few, options = list[Rehearsed](), Options(without_rehearsal=_HOLDER)
+    if form.customers < rehearsals.MEASURED:
+        options = replace(options, chunk_size=1_000)  # so that a small sample has several chunks, too
     try:
         if form.customers >= rehearsals.MEASURED:
             say("a few customers first, to know what a phase takes whatever its rows")
-            _run(settings, route, plan, Form(_FEW, form.real_data), few, lambda _: None)
-        _run(settings, route, plan, form, done, say)
+            _run(settings, route, plan, Form(_FEW, form.real_data), options, few, lambda _: None)
+        _run(settings, route, plan, form, options, done, say)
         done = [large.expect(small) for large, small in zip(done, few, strict=True)] if few else done
         return _record(settings, route, who, form, time.monotonic() - started, done, None)
     except (ShopferryError, psycopg.Error) as error:
@@ -113,7 +115,13 @@ def _record(
 
 
 def _run(
-    settings: Settings, route: Route, plan: sample.Plan, form: Form, done: list[Rehearsed], say: Callable[[str], None]
+    settings: Settings,
+    route: Route,
+    plan: sample.Plan,
+    form: Form,
+    options: Options,
+    done: list[Rehearsed],
+    say: Callable[[str], None],
 ) -> None:
     with (
         scratch.create(settings.target_dsn, scratch.name_scratch(route.name, "rehearsal_legacy")) as old,
@@ -129,9 +137,6 @@ def _run(
         for phase in route.phases:
             say(f"phase {phase}")
             own = route.tables_of(phase) or route.tables  # what reads the new shop alone grows with all of it
-            options = Options(without_rehearsal=_HOLDER)
-            if form.customers < rehearsals.MEASURED:
-                options = replace(options, chunk_size=1_000)  # else there would be one
             sizes_of = sum(rows[t] for t in own), sum(sizes[t] for t in own)
             done.append(_rehearse_phase(there, phase, options, *sizes_of))
         if form.keep_hours:

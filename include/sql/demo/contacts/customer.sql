@@ -12,7 +12,7 @@
 -- standardize: text legacy.customers (news_frequency)
 -- standardize: text legacy.customers (news_topics)
 -- One customer per person: of its accounts that may sign in the oldest leads, the others are left out as merged_duplicate.
--- But not one whose address is another person's, while there is any other (people may have decided that two are the same).
+-- One whose address is another person's leads only where no other may sign in (people may have decided that two are the same).
 -- Nobody becomes the leader by signing in: whoever has registered somebody else's address last would get what is theirs.
 -- Dates outside 1995–2034 cannot be true here; the line is fixed because the same row must always map the same way.
 -- Words for news that nobody knows are noted, of any of the accounts; what the others say is in communication_preference.sql.
@@ -63,6 +63,7 @@ WITH often(written) AS (VALUES
 ), ranked AS (
     SELECT m.*,
            row_number() OVER best AS rank,
+           first_value(m.other_name) OVER best AS lead_other_name,
            count(*) OVER (PARTITION BY m.key) AS accounts,
            min(m.registered) OVER (PARTITION BY m.key) AS first_registered,
            max(m.seen) OVER (PARTITION BY m.key) AS last_seen,
@@ -92,7 +93,7 @@ SELECT r.key AS id,
            CASE WHEN btrim(coalesce(r.email, '')) = '' THEN 'email_missing'
                 WHEN r.address IS NULL THEN coalesce(r.address_problem, 'email_invalid') END,
            CASE WHEN length(r.given) > 100 OR length(r.family) > 100 THEN 'name_too_long' END,
-           CASE WHEN r.other_name THEN 'same_email_other_name' END
+           CASE WHEN r.lead_other_name THEN 'same_email_other_name' END
        ], NULL) END AS problems,
        CASE WHEN r.deleted THEN 'soft_deleted'
             WHEN r.inactive THEN 'inactive_by_policy'

@@ -12,8 +12,8 @@
 -- standardize: name_words legacy.customers (full_name)
 -- standardize: phone legacy.orders (coalesce(ship_country, '') || '|' || ship_phone)
 -- standardize: phone legacy.customers (coalesce(bill_country, '') || '|' || phone)
--- Orders as they were; a guest whose e-mail is that of an account is that customer if name or phone agree with the account that
--- leads, too, for an e-mail may be mistyped into somebody else's. Orders of customers who have left stay, detached and without what they wrote. The total
+-- Orders as they were; a guest whose e-mail is that of an account is that customer if the name or the phone, too, agrees with the
+-- account that leads, for an e-mail may be mistyped into somebody else's. Orders of customers who have left stay, detached and without what they wrote. The total
 -- is never recomputed: where the lines do not add up to it, the difference is shown.
 WITH status(code, status) AS (VALUES
     ('NEW', 'pending'), ('1', 'pending'), ('N', 'pending'), ('PAID', 'paid'), ('2', 'paid'), ('P', 'paid'),
