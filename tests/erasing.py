@@ -10,6 +10,7 @@ from shopferry.engine.pair import open_stores
 from shopferry.privacy import reception, search
 from shopferry.settings import Settings
 
+# No guest has ordered by their e-mail: should they change it before they are erased, such an order would keep the old one.
 _ALONE = """
 SELECT c.id, c.email FROM shop.customer c
 JOIN shop.customer_address o ON o.customer_id = c.id AND o.phone IS NOT NULL
@@ -17,6 +18,7 @@ WHERE c.email IS NOT NULL AND c.status = 'active'
   AND (SELECT count(*) FROM shop.customer_account m WHERE m.customer_id = c.id) = 1
   AND EXISTS (SELECT FROM shop.customer_order x WHERE x.customer_id = c.id)
   AND EXISTS (SELECT FROM shop.consent s WHERE s.customer_id = c.id)
+  AND NOT EXISTS (SELECT FROM legacy.orders g WHERE lower(btrim(g.email)) = c.email AND coalesce(g.customer_id, 0) <= 0)
 GROUP BY c.id ORDER BY c.id LIMIT %s
 """
 
