@@ -94,13 +94,13 @@ def test_the_time_for_all_of_legacy_is_worked_out_from_two_samples(
     monkeypatch.setattr(rehearsal, "_rehearse_phase", note_few)
     done = rehearsal.rehearse(settings_of(filled), "me", Form(25))
     assert done.green and done.is_measured and "all of legacy may take" in note.read("demo")
-    for large, small in zip((Rehearsed(**p) for p in done.phases), few[: len(ROUTE.phases)], strict=True):
-        assert small.rows < large.rows
-        if large.rows >= 2 * small.rows and large.seconds > small.seconds:
-            slope = (large.seconds - small.seconds) / (large.rows - small.rows)
-            assert large.expected_s == pytest.approx(large.seconds + slope * (large.legacy_rows - large.rows))
-        else:
-            assert large.expected_s == pytest.approx(large.seconds * large.legacy_rows / large.rows)
+    for large, small, made in zip(few[len(ROUTE.phases) :], few, done.phases, strict=False):
+        assert large.expect(small) == Rehearsed(**made)
+    steady = replace(few[0], rows=1_000, legacy_rows=100_000, copy_s=1.0, merge_s=2.0, verify_s=1.0, expected_s=400.0)
+    start = replace(steady, rows=100, merge_s=0.2, expected_s=2_200.0)
+    assert steady.expect(start).expected_s == pytest.approx(4.0 + 0.002 * 99_000)
+    assert steady.expect(replace(start, rows=600)).expected_s == 400.0  # hardly more rows
+    assert steady.expect(replace(start, merge_s=2.1)).expected_s == 400.0  # no slower
     tables = mirror.reflect(filled.legacy, ROUTE.tables)
     told = sizing.estimate(filled.legacy, filled.shop, ROUTE, tables, tables)
     assert [p.basis for p in told.phases] == [f"as the rehearsal of {done.at:%Y-%m-%d} tells"] * len(ROUTE.phases)
