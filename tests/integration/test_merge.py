@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import psycopg
@@ -10,6 +11,7 @@ import pytest
 from pair import ROUTE, Pair, open_more
 from shopferry import db
 from shopferry.control import phases, quarantine
+from shopferry.control.chunks import Chunk
 from shopferry.engine import backfill, merge, merge_chunks
 from shopferry.engine.merge import Merger
 from shopferry.engine.outcome import Merged
@@ -459,28 +461,33 @@ def test_a_first_load_and_the_stream_do_not_wait_for_each_other(pair: Pair, monk
     pair.check()
 
 
+@contextmanager
+def merging_beside(pair: Pair, part: str) -> Iterator[list[Chunk | None]]:
+    """Let another worker merge while ours runs a statement with this part; yields the chunk that it got."""
+    taken: list[Chunk | None] = []
+    with open_more(*dsns(pair)) as other:
+        other.merger.stage(ROUTE.of("orders"))
+        other.target.execute("SET lock_timeout = '1s'")
+
+        def beside(statement: str) -> None:
+            if part in statement and not taken:
+                taken.append(None)
+                taken[0] = merge_chunks.merge_next(other, "orders", "other")
+
+        pair.shop.before = beside
+        yield taken
+        pair.shop.before = None
+
+
 def test_what_is_planned_is_there_for_others_while_its_first_range_is_loaded(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(merge_chunks, "LOAD_KEYS", 1)
     pair.write(order(1), order(2), order(3))
     begin_load(pair)
-    taken: list[int] = []
-    with open_more(*dsns(pair)) as other:
-        other.merger.stage(ROUTE.of("orders"))
-        other.target.execute("SET lock_timeout = '1s'")
-
-        def beside(statement: str) -> None:
-            if "yielded_orders_customer_order" in statement and not taken:
-                taken.append(-1)
-                chunk = merge_chunks.merge_next(other, "orders", "other")
-                assert chunk
-                taken[0] = chunk.no
-
-        pair.shop.before = beside
+    with merging_beside(pair, "yielded_orders_customer_order") as taken:
         first = merge_chunks.merge_next(pair.stores, "orders", "test")
-        pair.shop.before = None
-    assert first and (first.no, taken) == (0, [1])
+    assert first and (first.no, [c and c.no for c in taken]) == (0, [1])
 
 
 @pytest.mark.fresh
@@ -505,21 +512,9 @@ def test_units_that_build_on_nothing_of_each_other_are_loaded_side_by_side(pair:
     pair.shop.execute(more.encode())
     pair.write(order(1), order(2), order(3))
     begin_load(pair)
-    taken: list[str] = []
-    with open_more(*dsns(pair)) as other:
-        other.merger.stage(ROUTE.of("orders"))
-        other.target.execute("SET lock_timeout = '1s'")
-
-        def beside(statement: str) -> None:
-            if "yielded_orders_delivery" in statement and not taken:
-                taken.append("")
-                if chunk := merge_chunks.merge_next(other, "orders", "other"):
-                    taken[0] = chunk.target
-
-        pair.shop.before = beside
+    with merging_beside(pair, "yielded_orders_delivery") as taken:
         targets = [c.target for _ in range(2) if (c := merge_chunks.merge_next(pair.stores, "orders", "test"))]
-        pair.shop.before = None
-        assert (targets, taken) == (["orders/customer_order", "orders/delivery"], [unit])
+    assert (targets, [c.target if c else "" for c in taken]) == (["orders/customer_order", "orders/delivery"], [unit])
     while not merge_chunks.is_merged(pair.stores, "orders"):
         merge_chunks.merge_next(pair.stores, "orders", "test")
     pair.finish("orders")

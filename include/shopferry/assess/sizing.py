@@ -218,7 +218,8 @@ def _read_rehearsal(shop: Connection, route: Route, phase: str) -> tuple[float, 
     for done in rehearsals.load_all(shop, route.name):
         told = next((p for p in done.phases if p["phase"] == phase), None)
         if told and done.green and done.is_measured and done.fingerprint == route.fingerprint:
-            parts = [told[part] for part in ("copy_s", "merge_s", "verify_s")]
-            copy_s, merge_s, verify_s = (part * told["expected_s"] / sum(parts) for part in parts)
+            sample = rehearsals.Rehearsed(**told)
+            grown = sample.expected_s / sample.seconds
+            copy_s, merge_s, verify_s = (s * grown for s in (sample.copy_s, sample.merge_s, sample.verify_s))
             return copy_s, merge_s, verify_s, f"as the rehearsal of {done.at:%Y-%m-%d} tells"
     return None

@@ -126,38 +126,40 @@ def _advance(stores: Stores, phase: str) -> bool:
     locks.lock_plan(shop)
     of_phase = [p for p in chunks.load_progress(shop, route.name) if (p.phase, p.kind) == (phase, "merge")]
     planned, merged = {p.target for p in of_phase}, {p.target for p in of_phase if p.done == p.total}
+    loading = loads.load_units(shop, route.name)
+    triggered = references.find_triggered(shop, [u.entity for u in route.of(phase) if isinstance(u, EntityMapping)])
     before, done = list[Unit](), set[str]()
     for unit in route.of(phase):
         if unit.name in merged:
             if not loads.are_done(shop, route.name, [unit.name]):
-                _finish_load(stores, unit)
+                _finish_load(stores, unit, loading=unit.name in loading)
                 return True
             done.add(unit.name)
-        elif unit.name not in planned and _find_awaited(stores, unit, before) <= done:
-            _plan_unit(stores, unit, len(planned))
-            return True
+        elif unit.name not in planned:
+            first = unit.name in loading
+            if (_find_awaited(stores, unit, before, triggered) if first else {w.name for w in before}) <= done:
+                _plan_unit(stores, unit, len(planned), first=first)
+                return True
         before.append(unit)
     return False
 
 
-def _find_awaited(stores: Stores, unit: Unit, before: Sequence[Unit]) -> set[str]:
-    """Find which of the units before this one must be merged first: all, but for a first load only what it builds on."""
-    shop, everything = stores.target, {w.name for w in before}
-    if unit.name not in loads.load_units(shop, stores.route.name) or stores.merger.statements(unit).reads_more:
-        return everything
-    needed = {s.relation for s in unit.sources}
-    needed |= {w.entity for w in before if isinstance(w, EntityMapping) and references.has_triggers(shop, w.entity)}
+def _find_awaited(stores: Stores, unit: Unit, before: Sequence[Unit], triggered: set[str]) -> set[str]:
+    """Find which of the units before this one must be live before its first load: what it reads or references.
+
+    A trigger may read and write any table: a unit of such a table waits for all before it, and all behind wait for it.
+    """
+    needed = triggered | {s.relation for s in unit.sources}
     if isinstance(unit, EntityMapping):
-        if references.has_triggers(shop, unit.entity):
-            return everything
-        needed |= references.find_parents(shop, unit.entity)
-    return {w.name for w in before if w.relation in needed}
+        needed |= references.find_parents(stores.target, unit.entity)
+    everything = stores.merger.statements(unit).reads_more or unit.relation in triggered
+    return {w.name for w in before if everything or w.relation in needed}
 
 
-def _plan_unit(stores: Stores, unit: Unit, position: int) -> None:
-    """Cut the keys of a unit into chunks; of a first load the stream notes what it touches from here on."""
+def _plan_unit(stores: Stores, unit: Unit, position: int, *, first: bool) -> None:
+    """Cut the keys of a unit into chunks; during a first load the stream notes from here on what it touches."""
     shop, route = stores.target, stores.route
-    if first := unit.name in loads.load_units(shop, route.name):
+    if first:
         stores.merger.hold()
         loads.begin(shop, route.name, unit.name)
     keys = SQL("(SELECT DISTINCT key FROM ({}) u WHERE key IS NOT NULL)").format(select_keys_between(unit, None, None))
@@ -188,10 +190,10 @@ def _name_filled(unit: Unit) -> Identifier:
     return target_of(unit) if isinstance(unit, EntityMapping) else Identifier("ferry", "identity")
 
 
-def _finish_load(stores: Stores, unit: Unit) -> None:
+def _finish_load(stores: Stores, unit: Unit, *, loading: bool) -> None:
     """Let a unit go live whose load is done, and merge some of the keys that the stream touched meanwhile."""
     shop, route = stores.target, stores.route
-    if loading := unit.name in loads.load_units(shop, route.name):
+    if loading:
         shop.execute(SQL("ANALYZE {}").format(_name_filled(unit)))  # others read it now
     stores.merger.hold()
     if loads.has_touched(shop, route.name) and not stores.merger.has_staged(route.units):

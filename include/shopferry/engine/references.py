@@ -44,8 +44,9 @@ SELECT DISTINCT n.nspname || '.' || t.relname
 FROM pg_constraint c JOIN pg_class t ON t.oid = c.confrelid JOIN pg_namespace n ON n.oid = t.relnamespace
 WHERE c.contype = 'f' AND c.conrelid = to_regclass(%s)
 """
-_TRIGGERS = """
-SELECT FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal AND tgname NOT LIKE 'shopferry\\_%%'
+_TRIGGERED = """
+SELECT e FROM unnest(%s::text[]) e
+WHERE EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass(e) AND NOT tgisinternal AND tgname NOT LIKE 'shopferry\\_%%')
 """
 
 
@@ -140,9 +141,9 @@ def find_parents(conn: Connection, entity: str) -> set[str]:
     return {name for (name,) in conn.execute(_PARENTS, (entity,)).fetchall()}
 
 
-def has_triggers(conn: Connection, entity: str) -> bool:
-    """Tell whether an entity's table has a trigger of the target's own, which may ask for rows of any table."""
-    return bool(conn.execute(_TRIGGERS, (entity,)).fetchall())
+def find_triggered(conn: Connection, entities: Sequence[str]) -> set[str]:
+    """Find those of these tables that have a trigger of the target's own."""
+    return {name for (name,) in conn.execute(_TRIGGERED, (list(entities),)).fetchall()}
 
 
 def is_held(error: psycopg.Error, entity: str | None = None) -> bool:

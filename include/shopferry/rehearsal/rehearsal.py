@@ -40,7 +40,7 @@ from shopferry.verify.verification import verify
 _OURS = ("ferry", "ferry_masked", "mirror", "legacy", "shopferry")
 _HOLDER = "rehearsal"
 _EXAMPLES = 5  # of what was found, per phase
-_FEW = 10  # customers of the sample that tells what a phase takes whatever its rows
+_FEW = 10  # customers of the small sample, which tells the part of a phase's time that does not grow with its rows
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def rehearse(settings: Settings, who: str, form: Form, say: Callable[[str], None
         options = replace(options, chunk_size=1_000)  # so that a small sample has several chunks, too
     try:
         if form.customers >= rehearsals.MEASURED:
-            say("a few customers first, to know what a phase takes whatever its rows")
+            say("a few customers first, to know which part of the time does not grow with the rows")
             _run(settings, route, plan, Form(_FEW, form.real_data), options, few, lambda _: None)
         _run(settings, route, plan, form, options, done, say)
         done = [large.expect(small) for large, small in zip(done, few, strict=True)] if few else done

@@ -12,9 +12,9 @@
 -- standardize: name_words legacy.customers (full_name)
 -- standardize: phone legacy.orders (coalesce(ship_country, '') || '|' || ship_phone)
 -- standardize: phone legacy.customers (coalesce(bill_country, '') || '|' || phone)
--- Orders as they were; a guest whose e-mail is that of an account is that customer if the name or the phone, too, agrees with the
--- account that leads, for an e-mail may be mistyped into somebody else's. Orders of customers who have left stay, detached and without what they wrote. The total
--- is never recomputed: where the lines do not add up to it, the difference is shown.
+-- Orders as they were. A guest with the e-mail of an account is that customer if the name or the phone agrees with the account that
+-- leads; an e-mail alone may be mistyped into somebody else's. Orders of customers who have left stay, detached and without what
+-- they wrote. The total is never recomputed: where the lines do not add up to it, the difference is shown.
 WITH status(code, status) AS (VALUES
     ('NEW', 'pending'), ('1', 'pending'), ('N', 'pending'), ('PAID', 'paid'), ('2', 'paid'), ('P', 'paid'),
     ('PROC', 'processing'), ('3', 'processing'), ('SENT', 'shipped'), ('4', 'shipped'), ('S', 'shipped'),
