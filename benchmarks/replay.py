@@ -40,6 +40,7 @@ from shopferry.control import offsets
 from shopferry.control.offsets import Partition
 from shopferry.demo import shop
 from shopferry.engine import mirror, pair
+from shopferry.engine.noted import find_waiting
 from shopferry.phase_steps import Options
 from shopferry.route.route import Route
 from shopferry.settings import Settings
@@ -143,13 +144,13 @@ def _reached(stored: Mapping[Partition, int], goal: Mapping[Partition, int]) -> 
 
 def applied(settings: Settings) -> float:
     """Seconds that the consumer takes to apply what is in the broker now."""
-    goal = ends(settings)
+    goal, route = ends(settings), Route.load(settings.route)
     stop = threading.Event()
     worker = threading.Thread(target=Flow(settings, stop, "benchmark").run)
     with db.connect(settings.target_dsn, "benchmark") as conn:
         started = time.perf_counter()
         worker.start()
-        while not _reached(offsets.load(conn, settings.route), goal):
+        while not _reached(offsets.load(conn, settings.route), goal) or find_waiting(conn, route):
             time.sleep(0.05)
         took = time.perf_counter() - started
     stop.set()

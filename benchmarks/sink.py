@@ -52,7 +52,9 @@ from servers import Broker, Connect  # as the tests start them
 
 NOT_INSTALLED = "not installed: sh tests/kafka/jars.sh FOLDER benchmarks/pom.xml, then SHOPFERRY_KAFKA_JARS=FOLDER"
 _DOES = "copies three tables as they are, at least once, three tasks side by side, offsets beside the rows"
-_WE_DO = "keeps the mirror, runs every mapping of every phase, books outcomes, commits the offsets with the rows, one session"
+_WE_DO = (
+    "keeps the mirror, runs every mapping of every phase, books outcomes, offsets with mirror and keys, two sessions"
+)
 _CONVERTER = "org.apache.kafka.connect.json.JsonConverter"
 _JAVA = ("-Xms256m", "-Xmx2g")  # as Kafka's own script for Connect
 _PATIENCE_S, _LOOK_S = 600, 5

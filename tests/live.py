@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Identifier
 from shopferry import db, phase_steps, stack
 from shopferry.backup import backup
 from shopferry.cdc import proof
-from shopferry.control import offsets
+from shopferry.control import differences, offsets
 from shopferry.control.differences import Difference
 from shopferry.cutover import way_back
 from shopferry.db import Connection
@@ -205,8 +205,11 @@ class Flow:
                     raise
 
     def differences(self) -> list[Difference]:
-        """What any phase's verification finds."""
-        return [d for p in self.route.phases for d in phase_steps.compare(self.settings, p).differences]
+        """What any phase's verification finds, all of it."""
+        for phase in self.route.phases:
+            phase_steps.compare(self.settings, phase)
+        with db.connect(self.settings.target_dsn, "test") as conn:
+            return [e.difference for e in differences.load(conn, self.route.name)]
 
     def clean(self) -> None:
         """All is applied, nothing differs anywhere, every row is accounted for."""

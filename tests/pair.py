@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Composed, Identifier
 from shopferry import installation
 from shopferry.cdc.applied import Applied
+from shopferry.cdc.behind import NotedKeys
 from shopferry.cdc.envelope import Change, decode
 from shopferry.cdc.replay import Replay
 from shopferry.control import chunks, offsets, phases
@@ -166,16 +167,19 @@ class Pair:
         """Have the connector bring what legacy committed since into the log; returns the number of events."""
         return self.log.append(self.tap.read())
 
-    def pending(self) -> dict[Partition, int]:
-        """How many messages of each partition are not applied."""
-        stored = offsets.load(self.shop, self.route.name)
+    def pending(self, shop: Connection | None = None) -> dict[Partition, int]:
+        """How many messages of each partition are not applied; read by another connection."""
+        stored = offsets.load(shop or self.shop, self.route.name)
         left = {p: len(held) - stored.get(p, 0) for p, held in self.log.partitions.items()}
         return {p: n for p, n in sorted(left.items()) if n > 0}
 
-    def batch(self, take: dict[Partition, int]) -> tuple[list[Change], dict[Partition, tuple[int, int]]]:
-        """The next messages of some partitions, decoded, with the steps that applying them makes."""
+    def batch(
+        self, take: dict[Partition, int], shop: Connection | None = None
+    ) -> tuple[list[Change], dict[Partition, tuple[int, int]]]:
+        """The next messages of some partitions, decoded, with the steps that applying them makes; read by another connection."""
+        shop = shop or self.shop
         captured = frozenset(self.consumer.tables)
-        stored = offsets.load(self.shop, self.route.name)
+        stored = offsets.load(shop, self.route.name)
         changes, steps = [], {}
         for partition, count in take.items():
             at = stored.get(partition, 0)
@@ -183,14 +187,24 @@ class Pair:
                 change = decode(held, captured, self.route.captured_schema)
                 if change is not None:
                     changes.append(change)
-            with self.shop.transaction():
-                offsets.begin(self.shop, self.route.name, partition, 0)
+            with shop.transaction():
+                offsets.begin(shop, self.route.name, partition, 0)
             steps[partition] = (at, min(at + count, len(self.log.partitions[partition])))
         return changes, steps
 
-    def replay(self, take: dict[Partition, int] | None = None) -> Applied:
-        """Apply the next messages of some partitions, or all there are, in one batch."""
-        return self.consumer.apply(*self.batch(self.pending() if take is None else take))
+    def replay(self, take: dict[Partition, int] | None = None, *, ahead: bool = False) -> Applied:
+        """Apply the next messages of some partitions, or all there are, in one batch, which may run ahead."""
+        return self.consumer.apply(*self.batch(self.pending() if take is None else take), ahead=ahead)
+
+    @cached_property
+    def noted(self) -> NotedKeys:
+        """The keys that batches which ran ahead have noted."""
+        return NotedKeys(self.shop, self.route, self.consumer.installed)
+
+    def merge_noted(self) -> None:
+        """Merge all that batches have noted."""
+        while self.noted.merge([]):
+            pass
 
     def sync(self) -> None:
         """Capture and apply everything that legacy has committed."""

@@ -83,6 +83,7 @@ SELECT 'a session (' || coalesce(nullif(application_name, ''), 'without a name')
 FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> ALL(%(own)s)
 UNION ALL SELECT 'an advisory lock' FROM pg_locks
 WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND pid = ANY(%(own)s) -- of another session it goes with that
 UNION ALL SELECT 'the slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
 UNION ALL SELECT 'a prepared transaction' FROM pg_prepared_xacts WHERE database = current_database()
 UNION ALL SELECT 'a large object' FROM pg_largeobject_metadata

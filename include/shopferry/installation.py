@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from psycopg.sql import SQL, Composable, Identifier
 
-from shopferry.control import installed_settings, mark_key, phases, preexisting, routes, schema, target_shape
+from shopferry.control import installed_settings, loads, mark_key, phases, preexisting, routes, schema, target_shape
 from shopferry.db import Connection
 from shopferry.engine import captured, marks, mirror
 from shopferry.engine.mirror import MirrorTable
@@ -53,6 +53,7 @@ def install(source: Connection, target: Connection, route: Route) -> None:
         publish(source, route, tables)
         _require_version(target, route)
         target_shape.record(target, route.name, route.entities)
+        loads.forget_gone(target, route.name, [u.name for u in route.units])
         routes.record_installed(target, route.name, route.fingerprint)
 
 

@@ -14,6 +14,8 @@ CONSUMER = {
     "merged": "shopferry.engine.merge:Merger.propagate#after",
     "before commit": "shopferry.control.offsets:record_batch#after",
     "committed, Kafka not told": "shopferry.cdc.replay:Replay.apply#after",
+    "ran ahead, nothing merged": "shopferry.cdc.behind:MergeBehind.take#before",
+    "ran ahead, merged, not committed": "shopferry.cdc.applied:Noted.book#before",
     "resync: positions moved, nothing copied": "shopferry.engine.backfill:copy_next#before",
     "resync: chunk loaded, not committed": "shopferry.engine.mirror_rows:load_chunk#after",
 }
@@ -82,6 +84,7 @@ SHORT_ERASURES = (
 SHORT = (
     Cell("consumer", "before commit", "SIGKILL"),
     Cell("consumer", "committed, Kafka not told", "SIGKILL"),
+    Cell("consumer", "ran ahead, merged, not committed", "SIGKILL"),
     Cell("consumer", "resync: positions moved, nothing copied", "SIGKILL"),
     Cell("chunk worker", "loaded, not committed", "SIGKILL"),
     Cell("chunk worker", "merge chunk before commit", "SIGTERM"),

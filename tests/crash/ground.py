@@ -135,6 +135,12 @@ class Ground:
         if self._info(name)["statename"] not in {"STOPPED", "EXITED", "FATAL"}:
             supervisor.rpc(self.state).stopProcess(name)
 
+    def pile_up(self) -> None:
+        """More changes wait than a batch takes at first."""
+        with db.connect(self.settings.source_dsn, "test") as legacy:
+            for _ in range(1 + 2_000 // CUSTOMERS):
+                legacy.execute("UPDATE customers SET last_login = coalesce(last_login, now()) + interval '1 second'")
+
     def empty_broker(self) -> None:
         """The broker forgets everything; the connector goes on from what it had acknowledged."""
         self.stop("broker")

@@ -38,6 +38,8 @@ def test_consumer(land: Ground, cell: Cell) -> None:
     with land.writer() as book:
         if cell.point.startswith("resync"):
             land.empty_broker()  # with changes in it that nobody had applied
+        if cell.point.startswith("ran ahead"):
+            land.pile_up()
         with land.paused(CONSUMER[cell.point], *FORWARD) as consumer:
             consumer.reach()
             if cell.signal == "SIGSTOP":

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
-from pair import ROUTE, Pair
+from pair import ROUTE, Pair, connect, read_dsn
 from psycopg.sql import SQL, Identifier
 from shopferry.engine import changes
 from shopferry.engine.merge import Merger
@@ -158,3 +159,21 @@ def test_a_mapping_that_reads_an_entity_without_saying_so_is_merged_for_every_ch
     shop.__dict__["consumer"] = replace(shop.consumer, route=route)
     assert "orders/payment" in merged(shop, "UPDATE orders SET ship_city = 'Łódź'")
     assert isinstance(silent, EntityMapping) and Merger(shop.shop, route)
+
+
+def test_commits_wait_for_the_disk_again_once_temp_tables_are_made_or_dropped(pair: Pair) -> None:
+    with connect(read_dsn(pair.shop)) as shop:
+
+        def setting() -> str:
+            [(told,)] = shop.execute("SHOW synchronous_commit").fetchall()
+            return str(told)
+
+        assert setting() == "on"
+        Merger(shop, ROUTE).stage(ROUTE.units)
+        assert setting() == "on"
+        with pytest.raises(psycopg.errors.DivisionByZero), changes.commit_unflushed(shop):
+            assert setting() == "off"
+            shop.execute("SELECT 1 / 0")
+        assert setting() == "on"
+        changes.drop_tables(shop)
+        assert setting() == "on"

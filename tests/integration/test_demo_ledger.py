@@ -62,6 +62,7 @@ def acknowledge(path: Path, writes: dict[str, tuple[str, int, list[Any]]]) -> No
                     "store": store,
                     "version": version,
                     "worker": 0,
+                    "xact": at,
                     "started": at,
                     "acknowledged": at,
                     "ms": 1.0,
@@ -151,6 +152,23 @@ def test_what_is_lost_is_told(settings: Settings, tmp_path: Path) -> None:
                 missing = ledger.check(path, legacy, shop).missing
                 assert any(re.search(told, m) for m in missing), (loss, missing)
         assert ledger.check(path, legacy, shop).missing == []
+
+
+def test_what_made_a_row_comes_before_its_changes_though_another_worker_notes_it_later(
+    settings: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with db.connect(settings.source_dsn, "test") as legacy, db.connect(settings.target_dsn, "test") as shop:
+        [(key,)] = legacy.execute(
+            "UPDATE customers SET phone = '2' WHERE id = (SELECT min(id) FROM customers) RETURNING id"
+        )
+        ferry(Stores(legacy, shop, ROUTE))
+        made, changed = (("legacy", 1, ["customers", key, {"phone": phone}]) for phone in "12")
+        acknowledge(path, {"sign_up": made, "change_phone": changed})
+        path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+        assert [m for m in ledger.check(path, legacy, shop).missing if ":legacy." in m] == []
+        acknowledge(path, {"change_phone": changed, "sign_up": made})
+        assert f"sign_up:legacy.customers/{key} phone differs" in ledger.check(path, legacy, shop).missing
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["in the shop", "left"])

@@ -283,6 +283,15 @@ def test_only_a_granted_access_request_is_exported(pair: Pair, run: Run) -> None
         export.run(find_settings(pair), int(number), "care", lambda *_: None)
 
 
+def test_an_answer_waits_while_a_phase_is_merged(pair: Pair) -> None:
+    """An order of the new shop may be another person's in legacy by then, and its merge waits for the load."""
+    number = open_access(pair, "1")
+    pair.shop.execute("UPDATE ferry.phase SET state = 'merging' WHERE phase = 'orders'")
+    with pytest.raises(PhaseError, match="phase orders is merging: an answer waits until it is in sync"):
+        export.run(find_settings(pair), number, "care", lambda *_: None)
+    assert requests.load(pair.shop, "demo", number).state == "granted"
+
+
 def test_every_column_that_an_erasure_takes_or_keeps_is_told_or_named(pair: Pair, run: Run) -> None:  # noqa: F811
     document, _ = export_now(pair, "1")
     known = {*document["columns"], *(n["column"] for n in document["not_told"])}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from pair import ROUTE, Pair
+from pair import ROUTE, Pair, connect, read_dsn
 from psycopg import Connection
-from shopferry.control import locks
+from shopferry.control import locks, phases
 from shopferry.engine import backfill
 from shopferry.verify import repair, verification
+from waiting import until
 
 # The clusters' lock, the last one, is taken by a statement.
 PLACES = {
@@ -69,3 +71,20 @@ def test_every_transaction_takes_its_locks_in_the_stated_order(pair: Pair, monke
         repair.repair(pair.stores, ROUTE.phases[0], pair.sync, "test")
         backfill.resync(pair.stores, "test")
     assert taken == set(PLACES) - {"lock_schema"}
+
+
+def test_a_resync_waits_for_a_batch_that_holds_the_phases(pair: Pair) -> None:
+    """A batch comes to its offsets with the phases in hand: a resync that had the offsets first would wait for it in a circle."""
+    pair.pass_phases()
+    with connect(read_dsn(pair.shop)) as other, ThreadPoolExecutor(1) as beside:
+        with other.transaction():
+            phases.lock(other, ROUTE.name)
+            done = beside.submit(backfill.resync, pair.stores, "test")
+            until(lambda: is_blocked(other, pair.shop.info.backend_pid))
+            other.execute("UPDATE ferry.kafka_offset SET next = next WHERE route = %s", (ROUTE.name,))
+        assert done.result() >= 0
+
+
+def is_blocked(conn: Connection, pid: int) -> bool:
+    [(blocked,)] = conn.execute("SELECT pg_blocking_pids(%s) <> '{}'", (pid,)).fetchall()
+    return bool(blocked)

@@ -16,6 +16,7 @@ from shopferry.errors import ConfigError
 from shopferry.privacy import roles
 from shopferry.settings import PROJECT, Settings
 from shopferry.stores import origin
+from waiting import until
 
 pytestmark = pytest.mark.fresh
 SCRIPT = (PROJECT / "docker" / "postgres" / "role.sql").read_text()
@@ -40,6 +41,9 @@ def plain(make_db: Callable[..., str]) -> Iterator[tuple[str, str]]:
     try:
         yield tuple(make_conninfo(dsn, user="plain", password="secret") for dsn in dsns)  # type: ignore[misc]
     finally:
+        # A session that was closed drops its temp tables, which are the role's, as it ends.
+        with db.connect(dsns[0], "test") as conn:
+            until(lambda: conn.execute("SELECT FROM pg_stat_activity WHERE usename = 'plain'").rowcount == 0)
         for dsn in dsns:
             with db.connect(dsn, "test") as conn:
                 conn.execute("REASSIGN OWNED BY plain TO CURRENT_USER")

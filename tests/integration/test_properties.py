@@ -94,19 +94,43 @@ class Ferry(RuleBasedStateMachine):
 
     # -- the stream ------------------------------------------------------------------------------------------------
 
-    @rule(operations=history.writes, cuts=st.lists(st.integers(0, 9), min_size=1, max_size=8), crash=_crash)
-    def replay(self, operations: list[Operation], cuts: list[int], crash: int | None) -> None:
-        """A batch of whatever partitions the broker gives, cut anywhere."""
+    @rule(
+        operations=history.writes,
+        cuts=st.lists(st.integers(0, 9), min_size=1, max_size=8),
+        crash=_crash,
+        ahead=st.booleans(),
+    )
+    def replay(self, operations: list[Operation], cuts: list[int], crash: int | None, ahead: bool) -> None:
+        """A batch of any partitions is applied, cut anywhere; it may run ahead of its merge."""
         self._write(self.pair.legacy, operations)
         self.pair.capture()
         take = {p: min(n, cuts[i % len(cuts)]) for i, (p, n) in enumerate(self.pair.pending().items())}
         before = offsets.load(self.pair.shop, ROUTE.name)
         versions = self._versions()
-        if not self._dies(crash, lambda: self.pair.replay({p: n for p, n in take.items() if n})):
+        if not self._dies(crash, lambda: self.pair.replay({p: n for p, n in take.items() if n}, ahead=ahead)):
             self._only_forward(versions)
             return
         after = offsets.load(self.pair.shop, ROUTE.name)
         assert {p: n for p, n in after.items() if n} == {p: n for p, n in before.items() if n}
+
+    @rule(crash=_crash)
+    def merge_noted(self, crash: int | None) -> None:
+        """The noted keys are merged, or the process that merges them dies."""
+        self._dies(crash, self.pair.merge_noted)
+
+    @rule(operations=st.one_of(history.writes, history.takeovers))
+    def merge_noted_beside(self, operations: list[Operation]) -> None:
+        """What batches have noted is merged while the next one runs ahead."""
+        self._write(self.pair.legacy, operations)
+        self.pair.capture()
+        changes, steps = self.pair.batch(self.pair.pending())
+        noted, consumer = self.pair.noted, self.second
+        with ThreadPoolExecutor(2) as both:
+            for done in [
+                both.submit(self._apply_patiently, consumer, changes, steps, ahead=True),
+                both.submit(lambda: retrying(lambda: noted.merge([]), noted.target)),
+            ]:
+                done.result()
 
     @rule(count=st.integers(1, 40), size=st.integers(1, 5))
     def deliver_again(self, count: int, size: int) -> None:
@@ -198,9 +222,11 @@ class Ferry(RuleBasedStateMachine):
         self._only_forward(versions)
 
     @staticmethod
-    def _apply_patiently(consumer: Replay, changes: list[Change], steps: dict[Partition, tuple[int, int]]) -> None:
+    def _apply_patiently(
+        consumer: Replay, changes: list[Change], steps: dict[Partition, tuple[int, int]], *, ahead: bool = False
+    ) -> None:
         """As the consumer's loop does it: a deadlock is resolved against one of them, which tries again."""
-        retrying(lambda: consumer.apply(changes, steps), consumer.target)
+        retrying(lambda: consumer.apply(changes, steps, ahead=ahead), consumer.target)
 
     @rule(since=_since, crash=_crash)
     def decide(self, since: str, crash: int | None) -> None:
@@ -298,6 +324,7 @@ class Ferry(RuleBasedStateMachine):
         self._settle()
         self.pair.capture()
         self.pair.replay()
+        self.pair.merge_noted()
         if not look:
             return
         phase = self._phase()

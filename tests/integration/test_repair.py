@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 from pair import ROUTE, Pair
+from psycopg.sql import SQL
 from shopferry.control import differences
 from shopferry.engine import merge
 from shopferry.errors import PhaseError
 from shopferry.verify import differ
 from shopferry.verify.repair import Repair, repair
-from test_verify import damage, moved_template  # noqa: F401
+from test_verify import BORN, damage, moved_template  # noqa: F401
 
 
 def mend(pair: Pair, phase: str) -> Repair:
@@ -204,3 +205,36 @@ def test_a_parent_that_goes_unseen_takes_its_children_along_and_both_come_back(m
     mend(moved, "contacts")
     moved.check()
     assert moved.one("SELECT count(*) FROM shop.order_event WHERE order_id = 1") == 1
+
+
+@pytest.mark.fresh
+@pytest.mark.parametrize("swapped", [False, True])
+def test_who_had_a_row_wrongly_is_counted_again(moved: Pair, swapped: bool) -> None:
+    """A merge that takes a row from another aggregate tells those, too, who read it there; also where unique values swap."""
+    for n in (11, 12):
+        moved.write(
+            BORN.format(n),
+            f"INSERT INTO loyalty_accounts (id, customer_id, card_number, points) VALUES ({n}, {n}, 'K{n}', 5)",
+            f"INSERT INTO loyalty_log (id, account_id, kind, points, created_at) VALUES ({n}, {n}, 'E', 5, '2020-01-{n}')",
+        )
+    moved.write(
+        "INSERT INTO loyalty_log (id, account_id, kind, points, created_at) VALUES (13, 11, 'E', 7, '2020-01-13')"
+    )
+    moved.sync()
+    damage(
+        moved, "UPDATE shop.loyalty_entry SET account_id = 12, happened_at = '2024-01-01' WHERE source_key = 'log:11'"
+    )
+    if swapped:
+        damage(moved, "UPDATE shop.loyalty_entry SET points = 12 - points WHERE source_key IN ('log:11', 'log:13')")
+        moved.shop.execute(
+            "CREATE UNIQUE INDEX ON shop.loyalty_entry (points, kind, reason) NULLS NOT DISTINCT "
+            "WHERE account_id > 0 AND source_key IN ('log:11', 'log:13')"
+        )
+    profile = next(u for u in ROUTE.mappings if u.entity == "shop.customer_profile")
+    moved.stores.merger.stage(ROUTE.units)
+    with moved.shop.transaction():  # a change of theirs came by meanwhile, so they are counted with the wrong row
+        moved.stores.merger.merge(profile, SQL("SELECT id AS key FROM shop.customer"), disjoint=True)
+    assert moved.verify("insight").clean
+    assert mend(moved, "loyalty").remaining == []
+    for each in ROUTE.phases:
+        assert moved.verify(each).clean

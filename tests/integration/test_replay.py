@@ -386,7 +386,7 @@ def test_the_values_of_what_the_other_flow_has_written_are_judged_though_nothing
 
 def test_no_table_of_the_session_grows_with_what_went_through_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that were deleted from it are read again and again until it is cleared."""
-    monkeypatch.setattr("shopferry.engine.merge._TIDY_AFTER", 0)
+    monkeypatch.setattr("shopferry.engine.staging._TIDY_AFTER", 0)
     pair.pass_phases()
     tables = "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'"
     grown = f"{tables} AND pg_relation_size(oid) > 8192"
@@ -440,3 +440,14 @@ def test_batches_are_remembered_for_a_day(filled: Pair) -> None:
     offsets.forget_batches(filled.shop, "demo")
     assert filled.one("SELECT array_agg(id) FROM ferry.replay_batch WHERE route = 'demo'") == [newest]
     assert filled.one("SELECT count(*) FROM ferry.replay_batch WHERE route = 'other'") == 1
+
+
+def test_a_batch_tells_whether_a_phase_is_being_loaded(pair: Pair) -> None:
+    """While one is, the consumer gathers more for each batch."""
+    pair.write(order(1))
+    pair.capture()
+    assert not pair.replay().loading
+    pair.start(ROUTE.phases[0])
+    pair.write("UPDATE orders SET status_code = 'PAID' WHERE id = 1")
+    pair.capture()
+    assert pair.replay().loading

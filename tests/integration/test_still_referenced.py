@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,9 @@ def test_release_and_repair_leave_a_held_row_and_let_it_go_once_it_is_free(pair:
     require_clean(pair)
 
 
-def test_on_the_way_back_too(pair: Pair) -> None:
+@contextmanager
+def way_back(pair: Pair) -> Iterator[Pair]:
+    """The same stores the other way round, moved."""
     route = pair.route.back
     assert route
     installation.install(pair.shop, pair.legacy, route)
@@ -212,6 +215,14 @@ def test_on_the_way_back_too(pair: Pair) -> None:
     try:
         back.pass_phases()
         fence.lift_fence(pair.shop, pair.route.shop_tables)
+        yield back
+    finally:
+        back.close_tap(back.legacy)
+        back.close()
+
+
+def test_on_the_way_back_too(pair: Pair) -> None:
+    with way_back(pair) as back:
         hold(back, table="old_remark")
         back.write("DELETE FROM shop.line WHERE client_id = 2", "DELETE FROM shop.client WHERE id = 2")
         back.sync()
@@ -227,6 +238,65 @@ def test_on_the_way_back_too(pair: Pair) -> None:
         back.sync()
         assert waiting(back) == []
         assert not {"c2", "l4"} & standing(back, "public")
-    finally:
-        back.close_tap(back.legacy)
-        back.close()
+
+
+def test_on_the_way_back_a_row_that_may_not_be_written_holds_another(pair: Pair) -> None:
+    with way_back(pair) as back:
+        pair.shop.execute("ALTER TABLE shop.line DROP CONSTRAINT line_name_check")
+        pair.legacy.execute("ALTER TABLE line ADD CHECK (name <> 'never')")
+        back.write("UPDATE shop.line SET client_id = 3, name = 'never' WHERE id = 4")
+        back.write("DELETE FROM shop.line WHERE client_id = 2", "DELETE FROM shop.client WHERE id = 2")
+        back.sync()
+        assert waiting(back) == [
+            ("public.client", "2", ["still_referenced"]),
+            ("public.line", "4", ["refused_by_constraint"]),
+        ]
+        client = next(u for u in back.route.mappings if u.entity == "public.client")
+        free_now = back.consumer.merger.staging.statements(client).free
+        assert free_now
+        assert back.ask(free_now) == []
+        back.write("UPDATE shop.line SET name = 'may be' WHERE id = 4")
+        back.sync()
+        assert waiting(back) == []
+
+
+ITEMS = {
+    "all/item.sql": """-- entity: shop.item
+-- key: id
+-- scope: line_id
+-- counts: legacy.item(id) as id
+-- source: legacy.item(line_id), shop.line(id)
+-- after: all/line
+SELECT i.id, i.line_id, i.name, array_remove(ARRAY[
+    CASE WHEN l.id IS NULL THEN 'line_missing' END, CASE WHEN i.name IS NULL THEN 'name_missing' END], NULL) AS problems
+FROM affected a JOIN legacy.item i ON i.line_id = a.key LEFT JOIN shop.line l ON l.id = a.key
+"""
+}
+
+
+def test_a_row_goes_with_its_own_rows_though_one_of_these_waits_for_another_reason(
+    make_db: MakeDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOPFERRY_ROUTES", str(tmp_path))
+    legacy = LEGACY + "CREATE TABLE item (id integer PRIMARY KEY, line_id integer NOT NULL, name text);"
+    legacy += "INSERT INTO item VALUES (40, 4, 'good'), (41, 4, NULL)"
+    shop = SHOP + "CREATE TABLE shop.item (id integer PRIMARY KEY, name text NOT NULL,"
+    shop += "line_id integer NOT NULL REFERENCES shop.line DEFERRABLE INITIALLY DEFERRED)"
+    mappings = {name: text for name, text in MAPPINGS.items() if not name.startswith("reverse")} | ITEMS
+    with own_pair(make_db, tmp_path, legacy.format(timing=""), shop.format(timing=""), mappings) as pair:
+        pair.pass_phases()
+        nameless = ("shop.item", "4", ["name_missing"])
+        assert waiting(pair) == [nameless]
+        hold(pair)
+        pair.write("DELETE FROM line WHERE id = 4")
+        pair.sync()
+        assert waiting(pair) == [nameless, LINE]
+        free(pair)
+        pair.write("UPDATE line SET name = 'x' WHERE id = 5")
+        pair.sync()
+        assert waiting(pair) == [
+            ("shop.item", "4", ["line_missing"]),
+            ("shop.item", "4", ["line_missing", "name_missing"]),
+        ]
+        assert "l4" not in standing(pair)
+        require_clean(pair)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
+import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from line import Line
 from shopferry import db, phase_steps
+from shopferry.cdc import consumer as cdc_consumer
 from shopferry.cdc.broker import group, topics
+from shopferry.cdc.consumer import Stream, open_stream
 from shopferry.cdc.proof import has_reached, send_mark
 from shopferry.control.differences import Difference
 from shopferry.demo import ledger
+from shopferry.errors import TransientError
 from shopferry.phase_steps import Options
 from shopferry.route.route import Route
 from waiting import until
@@ -133,6 +138,43 @@ def test_two_consumers_share_the_partitions_and_nothing_falls_between_them(line:
     orders = "SELECT count(*) FROM shop.customer_order WHERE id >= 700000 AND customer_id IS NOT NULL"
     assert line.shop(orders) == [(1_500,)]
     assert min(held_by(line).values()) > 0
+
+
+def poll(stream: Stream) -> bool:
+    """Poll once; returns whether the stream has partitions then."""
+    stream.poll(10, Event())
+    return stream.count_waiting() >= 0 and len(stream.list_ends()) > 0
+
+
+def test_no_end_is_asked_of_partitions_that_another_member_has_now(line: Line) -> None:
+    one = line.consumer("one")
+    ferry(line, "contacts")
+    one.stop()
+    with (
+        db.connect(line.settings.target_dsn, "test") as shop,
+        open_stream(line.settings, tuple(TOPICS), shop, "one") as stream,
+    ):
+        until(lambda: poll(stream))
+        alone = set(stream.position)
+        line.consumer("two")
+        until(lambda: poll(stream) and alone - stream.position.keys())
+
+
+def test_a_member_to_which_nothing_is_dealt_joins_anew(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group waits for a member that does not poll; a deal that is lost in the client looks the same."""
+    monkeypatch.setattr(cdc_consumer, "_PATIENCE_S", 5.0)
+    one = line.consumer("one")
+    ferry(line, "contacts")
+    one.stop()
+    with (
+        db.connect(line.settings.target_dsn, "test") as shop,
+        db.connect(line.settings.target_dsn, "test") as other,
+        open_stream(line.settings, tuple(TOPICS), shop, "one") as busy,
+        open_stream(line.settings, tuple(TOPICS), other, "two") as waiting,
+    ):
+        until(lambda: poll(busy))
+        with pytest.raises(TransientError, match="has not dealt its partitions: joining anew"):
+            until(lambda: poll(waiting))
 
 
 def test_what_the_connector_loses_in_a_copy_is_found_and_brought(line: Line) -> None:

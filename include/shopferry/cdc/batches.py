@@ -56,7 +56,10 @@ class BatchReader:
 
     @contextmanager
     def read_ahead(self, most: int) -> Iterator[None]:
-        """Read the next batch for as long as the block lasts, or until it is full. The block must not use the stream."""
+        """Read the next batch for as long as the block lasts, or until it is full. The block must not use the stream's consumer.
+
+        While a group deals its partitions, it polls on, since a member that does not may miss what it is dealt.
+        """
         if self.stream.must_look:  # which wants to know where we are: not before this batch is applied
             yield
             return
@@ -70,7 +73,7 @@ class BatchReader:
 
     def _fill(self, most: int, enough: threading.Event) -> Batch:
         batch = Batch()
-        while batch.messages < most and not enough.is_set() and not self.stream.must_look:
+        while batch.messages < most and not enough.is_set() and (self.stream.is_dealing or not self.stream.must_look):
             self._take(batch, self.stream.fetch(most - batch.messages))
         return batch
 

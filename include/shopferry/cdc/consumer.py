@@ -38,7 +38,7 @@ _POLL_S = 1.0  # at most; records are taken as they come. Short polls run into w
 _NO_LIMIT = 2**31 - 1
 _LOOK_EVERY_S = 5.0
 _SECOND_LOOK_S = 5.0
-_PATIENCE_S = 10.0
+_PATIENCE_S = 30.0  # longer than a batch takes, for which a group waits that deals its partitions
 
 
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -91,15 +91,24 @@ class Stream:
         Raises GapError when records are missing, ReplayError when a topic has got more partitions, TransientError when
         the group has dealt too little.
         """
+        self.look(stop)
+        return self.fetch(most)
+
+    def look(self, stop: threading.Event) -> None:
+        """Look where we are and what the broker has, if that is due. Raises what `poll` does."""
         if self.must_look:
             self._look(stop)
             self._place()
-        return self.fetch(most)
 
     @property
     def must_look(self) -> bool:
-        """Whether a `poll`, which asks the target where we are, is due before more is fetched."""
+        """Whether a `look`, which asks the target where we are, is due before more is fetched."""
         return self._assignment.changed or time.monotonic() - self._looked > _LOOK_EVERY_S
+
+    @property
+    def is_dealing(self) -> bool:
+        """Whether the group deals its partitions now: a member that does not poll then may miss what it is dealt."""
+        return self._assignment.waiting_since is not None
 
     def fetch(self, most: int) -> dict[Partition, list[Any]]:
         """Do the same without a look. Another thread may call it while no one else uses this stream."""
@@ -110,12 +119,10 @@ class Stream:
             left = until - time.monotonic() if waits else 0.0
             # With a limit the client would keep what is over, and of a paused partition lose sight of it (kafka-python 3.0).
             polled = self.consumer.poll(timeout_ms=max(0, int(left * 1000)), max_records=_NO_LIMIT)
+            if time.monotonic() - (self._assignment.waiting_since or float("inf")) > _PATIENCE_S:
+                # kafka-python forgets a rejoin that ends between two polls, and then waits for ever, no heartbeat.
+                raise TransientError(f"group {group(self.settings.route)} has not dealt its partitions: joining anew")
             if self._assignment.changed:
-                if time.monotonic() - (self._assignment.waiting_since or float("inf")) > _PATIENCE_S:
-                    # kafka-python forgets a rejoin that ends between two polls, and then waits for ever, no heartbeat.
-                    raise TransientError(
-                        f"group {group(self.settings.route)} has not dealt its partitions: joining anew"
-                    )
                 return {}
             for source, records in polled.items():
                 self._backlog.put((source.topic, source.partition), records)
@@ -129,14 +136,21 @@ class Stream:
 
     def _coming(self) -> set[Partition]:
         """Find our partitions of which the broker holds more than was fetched."""
-        coming = set()
+        coming, reached = set(), self._list_highwaters(self._fetched)
         for partition, fetched in self._fetched.items():
-            source = TopicPartition(*partition)
-            end = max(self._ends.get(partition, 0), self.consumer.highwater(source) or 0)
+            end = max(self._ends.get(partition, 0), reached[partition])
             # The client's position also passes what holds no record, but asking for it is work.
-            if fetched < end and (self.consumer.position(source) or 0) < end:
+            if fetched < end and (self.consumer.position(TopicPartition(*partition)) or 0) < end:
                 coming.add(partition)
         return coming
+
+    def _list_highwaters(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """List the end of each of these partitions as far as fetching has told; 0 where it has not, and of those of others."""
+        ours = self.consumer.assignment()
+        return {
+            p: (self.consumer.highwater(source) or 0) if (source := TopicPartition(*p)) in ours else 0
+            for p in partitions
+        }
 
     def _hold(self) -> None:
         """Fetch no more of a partition while something of it waits here."""
@@ -260,9 +274,14 @@ class Stream:
         with closing(EndOffsets(self.settings, self.names)) as ends:
             return ends()
 
+    def count_waiting(self) -> int:
+        """Count the records that wait behind those handed out, as far as fetching and the last look have told."""
+        ends = self._list_highwaters(self._next)
+        return sum(max(0, self._ends.get(p, 0) - following, ends[p] - following) for p, following in self._next.items())
+
     def list_ends(self) -> dict[Partition, int | None]:
         """List the end of each of our partitions as far as fetching has told."""
-        return {p: self.consumer.highwater(TopicPartition(*p)) for p in self.position}
+        return {p: end or None for p, end in self._list_highwaters(self.position).items()}
 
     def leave(self) -> None:
         """Leave the group now: a member with a lasting name is else missed only after its session."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
@@ -36,6 +36,7 @@ from shopferry.retry import describe
 
 if TYPE_CHECKING:
     from shopferry.cdc.applied import Applied
+    from shopferry.engine.outcome import Merged
 
 log = logging.getLogger(__name__)
 _COUNT_EVERY_S = 15.0  # quarantine is counted by reading all of it
@@ -167,14 +168,19 @@ def time_batch() -> Iterator[Callable[[Applied], None]]:
         for (topic, _), tally in applied.tallies.items():
             EVENTS.labels(topic, table_of(topic)).inc(tally.events)
             BYTES.labels(topic, table_of(topic)).inc(tally.bytes)
-        for mapping, merged in applied.merged.items():
-            SHOP_ROWS.labels(mapping, "written").inc(merged.written)
-            SHOP_ROWS.labels(mapping, "deleted").inc(merged.deleted)
-        for lag in applied.lag_ms:
-            LAG_SECONDS.observe(lag / 1000)
+        report_merged(applied.merged, applied.lag_ms)
         health.HEALTH.note_answer("shop")
 
     yield book
+
+
+def report_merged(merged: Mapping[str, Merged], lag_ms: Iterable[int]) -> None:
+    """Report what a merge that is committed did, and the lags of what it has brought into the shop."""
+    for mapping, did in merged.items():
+        SHOP_ROWS.labels(mapping, "written").inc(did.written)
+        SHOP_ROWS.labels(mapping, "deleted").inc(did.deleted)
+    for lag in lag_ms:
+        LAG_SECONDS.observe(lag / 1000)
 
 
 def count_retry(error: BaseException) -> None:

@@ -17,6 +17,7 @@ from shopferry.cdc.slot import send_beat
 from shopferry.control import chunks, continuity, offsets
 from shopferry.control.offsets import Partition
 from shopferry.db import Connection
+from shopferry.engine.noted import find_waiting
 from shopferry.engine.pair import Stores, open_stores
 from shopferry.errors import GapError, TransientError
 from shopferry.settings import Settings
@@ -104,16 +105,8 @@ def await_applied(
             marked = time.monotonic()
     passed = time.monotonic()
     goal = _await_goal(s, ends, started, timeout_s)
-    while (left := count_behind(offsets.load(s.target, route), goal)) or (
-        rest := chunks.count_resyncing(s.target, route)
-    ):
-        _require_in_time(
-            started,
-            timeout_s,
-            f"the consumer is {sum(left.values())} events behind{_describe_stop(s.target, route)}"
-            if left
-            else f"a resync has still to copy {rest} chunks",
-        )
+    while waits := _find_unapplied(s, goal):
+        _require_in_time(started, timeout_s, waits)
         time.sleep(_LOOK_EVERY_S)
     while (came := continuity.load(s.target, route).beat or 0) < due.beat:
         _require_in_time(
@@ -124,6 +117,18 @@ def await_applied(
         )
         time.sleep(_LOOK_EVERY_S)
     return Watermark(due.lsn, passed - started, time.monotonic() - passed)
+
+
+def _find_unapplied(s: Stores, goal: Mapping[Partition, int]) -> str | None:
+    """Find what keeps the events up to these ends from being applied; None once they are."""
+    route = s.route.name
+    if left := count_behind(offsets.load(s.target, route), goal):
+        return f"the consumer is {sum(left.values())} events behind{_describe_stop(s.target, route)}"
+    if rest := chunks.count_resyncing(s.target, route):
+        return f"a resync has still to copy {rest} chunks"
+    if units := find_waiting(s.target, s.route):  # after the offsets: what they stand for was noted with them
+        return f"keys that events affect wait to be merged, of {', '.join(units)}{_describe_stop(s.target, route)}"
+    return None
 
 
 def _await_goal(

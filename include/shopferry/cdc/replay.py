@@ -1,7 +1,8 @@
 """Replay one batch of changes: mirror, merge and offsets in one transaction. No Kafka in here.
 
 Order and locks are in docs/explanation/how-it-works.md; the short of it is: states of all phases are held still, offsets
-must be where we left them, each table's changes go in by one statement, and lineage tells what to merge.
+must be where we left them, each table's changes go in by one statement, and lineage tells what to merge. A batch that runs
+ahead notes that instead.
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import msgspec
 import psycopg
 
 from shopferry.cdc import metrics
-from shopferry.cdc.applied import Applied
+from shopferry.cdc.applied import Applied, Noted
 from shopferry.cdc.envelope import Change, collapse, cut, fill, find_drift
 from shopferry.cdc.fidelity import Fidelity, Wanted, load_standing, read_again
 from shopferry.control import erasures, locks, offsets, phases, quarantine, routes
 from shopferry.control.offsets import Partition, Tally
+from shopferry.control.phases import State
 from shopferry.db import Connection
 from shopferry.engine import erased, mirror, mirror_rows, witness
 from shopferry.engine.merge import Merger
@@ -33,8 +35,6 @@ from shopferry.route.entities import IdentityMapping, Unit
 from shopferry.route.route import Route
 
 log = logging.getLogger(__name__)
-_LAG_SAMPLE = 50
-_LAG_MAX = 2**31 - 1  # milliseconds that the control table can hold: 24 days
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,18 @@ class Replay:
             self._tables.update(mirror.load(self.target))
         return self._tables
 
-    def apply(self, changes: Sequence[Change], steps: Mapping[Partition, tuple[int, int]]) -> Applied:
+    def can_run_ahead(self) -> bool:
+        """Tell whether batches of this route may run ahead: note what they affect, and leave the merge to `MergeBehind`."""
+        self.merger.stage(self.route.units)
+        return self.merger.can_note()
+
+    def apply(
+        self, changes: Sequence[Change], steps: Mapping[Partition, tuple[int, int]], *, ahead: bool = False
+    ) -> Applied:
         """Apply changes and move partitions from their expected to their next offset, in one transaction.
+
+        `ahead` only notes the keys of entities that the changes affect, unless a session keeps mirror and shop together; the
+        caller sees to it that they are merged and books the batch.
 
         Raises FencedError when another consumer was there first, ReplayError for schema drift; psycopg's transient
         errors go up for the caller's retry. In every case nothing of the batch stays.
@@ -89,6 +99,7 @@ class Replay:
             if routes.find_installed(self.target, self.route.name) != self.installed:
                 raise FencedError("other mappings were installed since this consumer read its own")
             offsets.advance(self.target, self.route.name, steps)
+            ahead = ahead and locks.try_ahead(self.target, self.route.name)
             changes = self._bar(changes)
             collapsed = collapse(changes)
             booked = self._book_witnessed(changes)
@@ -100,19 +111,16 @@ class Replay:
             }
             # An echo changes the mirror, and who is who by it; the rows it was made of stand in the target already.
             written, _ = self._carry(
-                [u for u in units if isinstance(u, IdentityMapping)], whole, generations, {}, echo=True
+                [u for u in units if isinstance(u, IdentityMapping)], whole, generations, {}, echo=True, ahead=ahead
             )
-            count, merged = self._carry(units, whole, generations, booked, echo=False)
+            count, merged = self._carry(units, whole, generations, booked, echo=False, ahead=ahead)
             written += count
+            noted = Noted.of(changes, started)
             if changes:
-                now = time.time() * 1000
-                step = -(-len(changes) // _LAG_SAMPLE)
-                lags = [min(max(0, int(now - c.committed_ms)), _LAG_MAX) for c in changes[::step]]
-                took = int((time.monotonic() - started) * 1000)
-                offsets.record_batch(
-                    self.target, self.route.name, events=len(changes), lag_ms=lags, apply_ms=took, tallies=tallies
-                )
-        return Applied(len(changes), written, merged, tallies, lags)
+                offsets.count(self.target, self.route.name, tallies)
+                lags = [] if ahead else noted.book(self.target, self.route.name)
+        loading = any(state in (State.COPYING, State.MERGING) for _, state, _ in states)
+        return Applied(len(changes), written, merged, tallies, lags, noted if ahead else None, loading)
 
     def _carry(
         self,
@@ -122,6 +130,7 @@ class Replay:
         booked: dict[str, list[bytes]],
         *,
         echo: bool,
+        ahead: bool,
     ) -> tuple[int, dict[str, Merged]]:
         """Bring the changes that are an echo, or those that are none, into the mirror, and merge what they affect.
 
@@ -139,12 +148,13 @@ class Replay:
         if not parts:
             return 0, {}
         written, changed = self._mirror(parts), {p.table.relation for p in parts}
+        hold = partial(self.merger.hold_ahead, units) if ahead else self.merger.hold
         for table in (p.table for p in parts if p.noted and p.table.name in booked):
-            witness.follow(self.target, self.route, table, booked.pop(table.name), self.merger.hold)
+            witness.follow(self.target, self.route, table, booked.pop(table.name), hold)
         if echo:
-            self.merger.hold()  # before the verdicts, as in a merge: one that is found must stay until this batch is committed
+            hold()  # before the verdicts, as in a merge: one that is found must stay until this batch is committed
             self.merger.judge(looked_at, changed)
-        return written, self.merger.propagate(units, changed)
+        return written, self.merger.propagate(units, changed, ahead=ahead)
 
     def _bar(self, changes: Sequence[Change]) -> list[Change]:
         """Bar rows that were erased: what they hold comes no further than here."""

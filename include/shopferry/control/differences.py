@@ -17,6 +17,7 @@ from shopferry.shapes import mask
 _Q = load_queries(SQL / "differences.sql")
 _MEMORY = "6 hours"  # a verification that was broken off longer ago starts again from nothing
 _KEPT = "30 days"  # what is gone or repaired, after it was settled
+NO_KEY = "(no key)"  # of a check's rows without a key: who explained one would explain all that come later
 EXAMPLES = 1_000  # of what a verification has found: one wrong mapping makes millions
 STATES = ("open", "explained", "repaired", "gone")
 
@@ -211,8 +212,8 @@ def load_explainers(conn: Connection, route: str) -> dict[str, int]:
 
 
 def explain(conn: Connection, route: str, target: str, key: str | None, why: str, who: str) -> int:
-    """Mark differences of a target, or of one of its rows, as explained; returns how many."""
-    given = {"route": route, "target": target, "key": key, "why": why, "who": who}
+    """Mark differences of a target, or of one of its rows, as explained; returns how many. One without a key stays open."""
+    given = {"route": route, "target": target, "key": key, "why": why, "who": who, "no_key": NO_KEY}
     return len(conn.execute(_Q["explain"], given).fetchall())
 
 

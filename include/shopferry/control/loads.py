@@ -1,6 +1,7 @@
 """First loads: units of a phase that were never merged, and the keys that the stream touches while one is being loaded.
 
-Whether a unit waits, is being loaded or is loaded changes only under the propagation lock, so a batch sees it stand still.
+Whether a unit waits, is being loaded or is loaded changes only under the locks of propagation and of merging, so that a batch and
+the merge behind it see it stand still.
 """
 
 from __future__ import annotations
@@ -37,6 +38,27 @@ def has_touched(conn: Connection, route: str) -> bool:
     """Tell whether any key waits that the stream touched during a load."""
     row = conn.execute(_Q["has_touched"], {"route": route}).fetchone()
     return bool(row and row[0])
+
+
+def find_last_noted(conn: Connection, route: str, units: Sequence[str], about: int) -> tuple[int | None, int | None]:
+    """Find the number up to which whole transactions have noted keys of these units, about so many; and the last number.
+
+    Both are None when nothing is noted.
+    """
+    given = {"route": route, "units": list(units), "about": about}
+    [(last, newest)] = conn.execute(_Q["last_noted"], given, prepare=True).fetchall()
+    return last, newest
+
+
+def forget_gone(conn: Connection, route: str, units: Sequence[str]) -> None:
+    """Forget the keys that were noted for units which the route has no more."""
+    conn.execute(_Q["forget_gone"], {"route": route, "units": list(units)})
+
+
+def list_noted(conn: Connection, route: str, units: Sequence[str]) -> list[str]:
+    """List which of these units have keys that wait to be merged, and are not being loaded."""
+    given = {"route": route, "units": list(units)}
+    return [name for (name,) in conn.execute(_Q["noted"], given, prepare=True).fetchall()]
 
 
 def take_touched(conn: Connection, route: str, unit: str, limit: int) -> list[str]:

@@ -5,7 +5,8 @@ is hashed by PostgreSQL. All locks are taken in the target's database but two: `
 `try_scratch` in the database beside which the scratch database is made.
 
 A session takes at most one of the locks that outlast transactions (switch, resync, sync, verify, scratch, request,
-activation), and takes it outside of any transaction. Within a transaction come first the rows of ferry.phase
+activation), and takes it outside of any transaction; one that verifies also keeps mirror and shop together, for which a
+batch never waits. Within a transaction come first the rows of ferry.phase
 (`phases.lock`), then the locks of `ORDER`, in that order. One case departs from it: a batch that holds echoes of the
 other flow takes its tables' locks for the echoes, goes on to `propagate`, and takes the tables' locks for all other
 changes after that. A chunk of the same table may then meet it in a deadlock, which PostgreSQL resolves, and `retrying`
@@ -21,12 +22,12 @@ from shopferry.db import Connection
 
 SWITCH = 0x5F20
 RESYNC, SYNC, VERIFY, SCRATCH, REQUEST = "resync ", "sync forward ", "verify ", "scratch ", "request "
-ACTIVATION = "activation "
+ACTIVATION, TOGETHER = "activation ", "together "
 
 SCHEMA, PLAN = 0x5F0F, 0x5F10
-MIRROR, PROPAGATE, VERDICTS, CLUSTER = "mirror.", "propagate ", "ferry.standardized", "cluster "
+MIRROR, PROPAGATE, MERGE, VERDICTS, CLUSTER = "mirror.", "propagate ", "merge ", "ferry.standardized", "cluster "
 # CLUSTER is taken by control/sql/identity.sql, for all clusters of a merge in one statement, sorted.
-ORDER: tuple[int | str, ...] = (SCHEMA, PLAN, MIRROR, PROPAGATE, VERDICTS, CLUSTER)
+ORDER: tuple[int | str, ...] = (SCHEMA, PLAN, MIRROR, PROPAGATE, MERGE, VERDICTS, CLUSTER)
 
 
 # -- held until the session ends or lets go ---------------------------------------------------------------------------
@@ -64,6 +65,20 @@ def verifying(target: Connection, route: str, phase: str) -> Iterator[None]:
     finally:
         if not target.closed:
             target.execute("SELECT pg_advisory_unlock(hashtext(%s))", (f"{VERIFY}{route} {phase}",))
+
+
+@contextmanager
+def keeping_together(target: Connection, route: str) -> Iterator[None]:
+    """Keep batches from running ahead of what they affect, so that each snapshot shows mirror and shop as they belong together.
+
+    What was noted before may still wait to be merged when the block begins. Sessions share it.
+    """
+    target.execute("SELECT pg_advisory_lock_shared(hashtext(%s))", (TOGETHER + route,))
+    try:
+        yield
+    finally:
+        if not target.closed:
+            target.execute("SELECT pg_advisory_unlock_shared(hashtext(%s))", (TOGETHER + route,))
 
 
 def try_scratch(conn: Connection, name: str) -> bool:
@@ -109,9 +124,24 @@ def share_propagation(target: Connection, route: str) -> None:
     target.execute("SELECT pg_advisory_xact_lock_shared(hashtext(%s))", (PROPAGATE + route,))
 
 
+def share_merging(target: Connection, route: str) -> None:
+    """Keep out those who merge entities in the route, for a chunk's merge; chunks share it."""
+    target.execute("SELECT pg_advisory_xact_lock_shared(hashtext(%s))", (MERGE + route,))
+
+
 def lock_propagation(target: Connection, route: str) -> None:
     """Keep out all others who propagate or merge a chunk in the route."""
     target.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (PROPAGATE + route,))
+
+
+def lock_merging(target: Connection, route: str) -> None:
+    """Keep out all others who merge entities in the route: who propagates takes it too, but a batch that runs ahead."""
+    target.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (MERGE + route,))
+
+
+def try_ahead(target: Connection, route: str) -> bool:
+    """Let mirror and shop part, if no session keeps them together; until this transaction ends none can begin to."""
+    return _ask(target, "SELECT pg_try_advisory_xact_lock(hashtext(%s))", TOGETHER + route)
 
 
 def lock_verdicts(target: Connection) -> None:

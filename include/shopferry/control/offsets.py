@@ -106,17 +106,13 @@ def reset(conn: Connection, route: str, ends: Callable[[], Mapping[Partition, in
         begin(conn, route, partition, offset)
 
 
-def record_batch(
-    conn: Connection,
-    route: str,
-    *,
-    events: int,
-    lag_ms: Sequence[int],
-    apply_ms: int,
-    tallies: Mapping[Partition, Tally],
-) -> None:
-    """Book one replayed batch with a sample of its lags, and per partition what it applied."""
+def record_batch(conn: Connection, route: str, *, events: int, lag_ms: Sequence[int], apply_ms: int) -> None:
+    """Book one replayed batch with a sample of its lags."""
     conn.execute(_Q["batch"], {"route": route, "events": events, "lag_ms": list(lag_ms), "apply_ms": apply_ms})
+
+
+def count(conn: Connection, route: str, tallies: Mapping[Partition, Tally]) -> None:
+    """Book per partition what one batch took in."""
     ordered = sorted(tallies.items())
     given = {
         "route": route,

@@ -153,6 +153,15 @@ def lock(conn: Connection, route: str) -> list[tuple[str, State, int]]:
     return [(phase, State(state), generation) for phase, state, generation in rows]
 
 
+def share(conn: Connection, route: str) -> list[tuple[str, State]]:
+    """Keep out those who want all phases for themselves, until this transaction ends: (phase, state), in order.
+
+    Unlike `lock` it lets a state change meanwhile: who changes one would else wait for two sessions that take turns.
+    """
+    rows = conn.execute(_Q["share_all"], {"route": route}).fetchall()
+    return [(phase, State(state)) for phase, state in rows]
+
+
 def next_generation(conn: Connection, route: str, phase: str) -> int:
     """Begin the next generation of this phase's mirror rows (a resync)."""
     row = conn.execute(_Q["next_generation"], {"route": route, "phase": phase}).fetchone()

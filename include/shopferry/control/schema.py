@@ -8,7 +8,7 @@ from shopferry.control import locks
 from shopferry.db import Connection, exists
 from shopferry.errors import ConfigError
 
-VERSION = 17
+VERSION = 18
 SQL = Path(__file__).parent / "sql"
 
 

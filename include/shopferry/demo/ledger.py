@@ -84,9 +84,10 @@ def check(path: Path, legacy: db.Connection, shop: db.Connection) -> LedgerRepor
     """
     records = read(path)
     acknowledged = [r for r in records if r["acknowledged"] is not None]
-    # A row's facts within a store come from one worker, who notes them in order, even if the machine's clock is set back;
-    # a store switched to is later than the one before.
-    acknowledged.sort(key=lambda r: r["version"])
+    # One worker changes a row, and another may have made it: then a change may be noted before what made the row. So the order
+    # is that of the transactions' numbers, which no clock sets back. A store switched to is later than the one before; 0 and 1
+    # are legacy's versions, before and after the route is installed.
+    acknowledged.sort(key=lambda r: (max(r["version"], 1), r["xact"]))
     expectations = _Expectations(_Kinship.read(acknowledged, legacy, shop))
     for record in acknowledged:
         for fact in record["facts"]:

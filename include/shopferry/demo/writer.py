@@ -120,13 +120,15 @@ class Worker:
         """Do one action, tried again until it is acknowledged or the user would have gone, and note it."""
         kind = self.rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
         started, clock = time.time(), time.monotonic()
-        attempts, facts, error = 0, [], None
+        attempts, error = 0, None
+        facts: list[Any] = []
+        xact: int | None = None
         while True:
             attempts += 1
             store = self._router.ask_store()
             version = self._router.version
             try:
-                facts = self._attempt(store, kind)
+                facts, xact = self._attempt(store, kind)
                 error = None
                 break
             except (psycopg.Error, OSError) as fault:
@@ -145,6 +147,7 @@ class Worker:
                 "store": store,
                 "version": version,
                 "worker": self.number,
+                "xact": xact,
                 "facts": facts,
                 "started": round(started, 4),
                 "acknowledged": None if error else round(time.time(), 4),
@@ -154,7 +157,8 @@ class Worker:
             }
         )
 
-    def _attempt(self, store: str, kind: str) -> list[Any]:
+    def _attempt(self, store: str, kind: str) -> tuple[list[Any], int]:
+        """Do it in a transaction of its own; returns the facts and the transaction's number in that store."""
         postcode, city = self.rng.choice(_PLACES)
         token = uuid.uuid4().hex[:14]
         values = {
@@ -175,10 +179,11 @@ class Worker:
             "price": self.rng.randrange(500, 20_000) / 100,
             "points": self.rng.randrange(1, 30),
         }
-        # One statement, and so a transaction of its own.
-        return [
-            row[0] for row in self._connect(store).execute(self._queries[store][kind], values, prepare=True).fetchall()
-        ]
+        conn = self._connect(store)
+        with conn.transaction(), conn.pipeline():
+            facts = conn.execute(self._queries[store][kind], values, prepare=True)
+            xact = conn.execute("SELECT pg_current_xact_id()::text::bigint", prepare=True)
+        return [fact for (fact,) in facts.fetchall()], xact.fetchall()[0][0]
 
     def _connect(self, store: str) -> db.Connection:
         if store not in self._connections or self._connections[store].closed:

@@ -73,6 +73,10 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
         p.phase: cut(stores, p.phase, "resync") for p in phases.load_all(stores.target, route) if p.state != State.NEW
     }
     with stores.target.transaction():
+        # First, since a batch holds the phases when it comes to its offsets. Also of a phase that is new: the stream keeps its
+        # rows too, and its copy must not take them for the newest.
+        for phase in phases.load_all(stores.target, route):
+            phases.next_generation(stores.target, route, phase.phase)
         offsets.reset(stores.target, route, ends)
         continuity.reset(stores.target, route)
         # From here on no consumer applies what the source had committed before.
@@ -81,8 +85,6 @@ def resync(stores: Stores, worker: str, ends: Callable[[], Map[Partition, int]] 
             mirror_rows.forget_positions(stores.target, table, now)
         # With the positions goes all that could tell of the gap: so what is left to do is booked with them.
         for phase in phases.load_all(stores.target, route):
-            # Also of a phase that is new: the stream keeps its rows too, and its copy must not take them for the newest.
-            phases.next_generation(stores.target, route, phase.phase)
             if phase.state != State.NEW:
                 planned = known[phase.phase] if phase.phase in known else cut(stores, phase.phase, "resync")
                 chunks.plan(stores.target, route, phase.phase, "resync", planned)

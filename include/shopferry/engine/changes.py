@@ -7,8 +7,8 @@ SELECT is not run for a change of columns that it does not read, which only Post
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
@@ -145,10 +145,7 @@ def find_columns_read(
     route itself writes, and of which it must read none that is not known. Other tables of the store do not change by what we
     do.
     """
-    with conn.transaction(force_rollback=True):
-        conn.execute(SQL("CREATE TEMP VIEW reading AS {}").format(select))
-        hidden = reads_hidden(conn)
-        rows = find_dependencies(conn, "reading")
+    hidden, rows = _look_into(conn, select)
     found: dict[str, list[str]] = {name: [] for name in known}
     for schema, name, column, plain, temporary in rows:
         relation = f"{schema}.{name}"
@@ -160,14 +157,52 @@ def find_columns_read(
     return None if hidden else found
 
 
+def find_read(conn: Connection, select: Composed, mirrored: str) -> set[str] | None:
+    """Find the relations that a SELECT reads, temp tables left out; None if it may read more than the catalogue names.
+
+    `mirrored` is the schema of the mirror's views; another view may read anything.
+    """
+    hidden, rows = _look_into(conn, select)
+    if hidden or any(not plain and schema != mirrored for schema, _, _, plain, temporary in rows if not temporary):
+        return None
+    return {f"{schema}.{name}" for schema, name, _, _, temporary in rows if not temporary}
+
+
+def _look_into(conn: Connection, select: Composed) -> tuple[bool, list[tuple[str, str, str | None, bool, bool]]]:
+    """Look into a SELECT: whether it reads what no catalogue names, and what it reads as `find_dependencies` tells."""
+    with conn.transaction(force_rollback=True):
+        conn.execute(SQL("CREATE TEMP VIEW reading AS {}").format(select))
+        return reads_hidden(conn), find_dependencies(conn, "reading")
+
+
+@contextmanager
+def commit_unflushed(conn: Connection) -> Iterator[None]:
+    """Have commits in the block not wait for the disk, as temp tables are made and dropped, which no crash survives anyway.
+
+    A session makes two hundred of them, and each commit would wait for the WAL of its catalogue rows.
+    """
+    [(setting,)] = conn.execute("SHOW synchronous_commit").fetchall()
+    conn.execute("SET synchronous_commit = off")
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.execute("SELECT set_config('synchronous_commit', %s, false)", (setting,))
+
+
 def find_untidy(conn: Connection, tables: Sequence[Identifier]) -> list[Identifier]:
     """Find those of these temp tables that have not their one page: others are left as they are, as most are seldom used."""
+    block = "current_setting('block_size')::integer"
+    found = _find_temp_tables(conn, f"pg_relation_size(oid) <> {block}")
+    return [table for table in tables if table.as_string() in found]
+
+
+def _find_temp_tables(conn: Connection, condition: str = "true") -> set[str]:
+    """Find the session's temp tables by a condition on their row of pg_class; returns their names as SQL writes them."""
     rows = conn.execute(
-        """SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'
-           AND pg_relation_size(oid) <> current_setting('block_size')::integer"""
+        f"SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r' AND {condition}".encode()
     ).fetchall()
-    found = [Identifier("pg_temp", name) for (name,) in rows]
-    return [table for table in tables if table in found]
+    return {Identifier("pg_temp", name).as_string() for (name,) in rows}
 
 
 def tidy(conn: Connection, tables: Sequence[Identifier]) -> None:
@@ -177,15 +212,17 @@ def tidy(conn: Connection, tables: Sequence[Identifier]) -> None:
     """
     if not tables:
         return
-    listed = SQL(", ").join(tables)
-    with conn.pipeline():
-        conn.execute(SQL("TRUNCATE {}").format(listed))
-        for table in tables:
-            conn.execute(SQL("INSERT INTO {} SELECT FROM generate_series(1, 5)").format(table))
-    conn.execute(SQL("VACUUM {}").format(listed))
-    with conn.pipeline():
-        for table in tables:
-            conn.execute(SQL("DELETE FROM {}").format(table))
+    filled = _find_temp_tables(conn, "pg_relation_size(oid) > 0")
+    with commit_unflushed(conn):
+        with conn.pipeline():
+            if used := [table for table in tables if table.as_string() in filled]:
+                conn.execute(SQL("TRUNCATE {}").format(SQL(", ").join(used)))
+            for table in tables:
+                conn.execute(SQL("INSERT INTO {} SELECT FROM generate_series(1, 5)").format(table))
+        conn.execute(SQL("VACUUM (PROCESS_TOAST false) {}").format(SQL(", ").join(tables)))
+        with conn.pipeline():
+            for table in tables:
+                conn.execute(SQL("DELETE FROM {}").format(table))
 
 
 def drop_tables(conn: Connection) -> None:
@@ -196,10 +233,8 @@ def drop_tables(conn: Connection) -> None:
     """
     if conn.closed or conn.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
         return
-    with suppress(psycopg.OperationalError):  # a session that the server has ended meanwhile has none any more
-        rows = conn.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'"
-        ).fetchall()
-        for start in range(0, len(rows), _DROPPED):
-            names = [Identifier("pg_temp", name) for (name,) in rows[start : start + _DROPPED]]
-            conn.execute(SQL("DROP TABLE {}").format(SQL(", ").join(names)))
+    # A session that the server has ended meanwhile has none any more.
+    with suppress(psycopg.OperationalError), commit_unflushed(conn):
+        names = sorted(_find_temp_tables(conn))
+        for start in range(0, len(names), _DROPPED):
+            conn.execute(f"DROP TABLE {', '.join(names[start : start + _DROPPED])}".encode())

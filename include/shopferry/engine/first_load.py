@@ -28,7 +28,7 @@ _SESSION = (
 
 def load(merger: Merger, unit: Unit, keys: Composed) -> Merged | None:
     """Merge a range of keys, which a SELECT yields, of a unit that is being loaded; None when it yields none."""
-    own, conn = merger.statements(unit), merger.conn
+    own, conn = merger.staging.statements(unit), merger.conn
     conn.execute(_SESSION)
     [(count,)] = conn.execute(compose_take(own.affected, keys)).fetchall()
     if not count:

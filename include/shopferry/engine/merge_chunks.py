@@ -82,7 +82,7 @@ def _merge_claimed(stores: Stores, phase: str, worker: str) -> Chunk | None:
             if others and isinstance(unit, IdentityMapping):
                 stores.merger.hold()
             merged = first_load.load(stores.merger, unit, keys)
-        elif not stores.merger.has_staged(route.units):
+        elif not stores.merger.staging.has_staged(route.units):
             return None  # the next time they are
         else:
             if isinstance(unit, IdentityMapping):
@@ -152,7 +152,7 @@ def _find_awaited(stores: Stores, unit: Unit, before: Sequence[Unit], triggered:
     needed = triggered | {s.relation for s in unit.sources}
     if isinstance(unit, EntityMapping):
         needed |= references.find_parents(stores.target, unit.entity)
-    everything = stores.merger.statements(unit).reads_more or unit.relation in triggered
+    everything = stores.merger.staging.statements(unit).reads_more or unit.relation in triggered
     return {w.name for w in before if everything or w.relation in needed}
 
 
@@ -196,7 +196,7 @@ def _finish_load(stores: Stores, unit: Unit, *, loading: bool) -> None:
     if loading:
         shop.execute(SQL("ANALYZE {}").format(_name_filled(unit)))  # others read it now
     stores.merger.hold()
-    if loads.has_touched(shop, route.name) and not stores.merger.has_staged(route.units):
+    if loads.has_touched(shop, route.name) and not stores.merger.staging.has_staged(route.units):
         return  # the next time they are
     if loading:
         loads.finish(shop, route.name, unit.name)

@@ -193,7 +193,8 @@ def compose_free(unit: EntityMapping, key_type: str, references: Sequence[Refere
     """Compose a SELECT of the keys that wait as still referenced and may go now; None where no foreign key holds any.
 
     Of a key with several rows it is enough that one is free: whether that one should go, the merge says. Rows of the route's
-    own tables may go with it, so they hold it only while they wait themselves, or where the foreign key waits for nothing.
+    own tables may go with it, so they hold it only while they wait themselves, or where the foreign key waits for nothing. On
+    the way back a row that may not be written stays as it is, so there any row in quarantine holds it.
     """
     if not references:
         return None
@@ -202,8 +203,8 @@ def compose_free(unit: EntityMapping, key_type: str, references: Sequence[Refere
         child = next((u for u in route.mappings if u.entity == r.entity and r.waits), None)
         waits: Composable = SQL("")
         if child:
-            waits = SQL("JOIN ferry.quarantine w ON w.entity = {} AND w.key = c.{}::text ").format(
-                Literal(child.entity), Identifier(child.scope)
+            waits = SQL("JOIN ferry.quarantine w ON w.entity = {} AND w.key = c.{}::text AND w.reasons @> {} ").format(
+                Literal(child.entity), Identifier(child.scope), Literal([] if unit.reverse else [STILL_REFERENCED])
             )
         holding.append(
             SQL("NOT EXISTS (SELECT FROM {} c {}WHERE {})").format(r.table, waits, r.compose_match("c", "t"))

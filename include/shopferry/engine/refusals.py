@@ -41,13 +41,15 @@ def find_reason(error: psycopg.Error) -> str:
 class Bisection:
     """Merges the affected keys of one unit as far as the target lets their rows in.
 
-    `write` makes one pass over so many affected keys, and raises what the database refuses.
+    `write` makes one pass over so many affected keys, and raises what the database refuses. `moved` is the statement that notes
+    what comes from other aggregates, where that is noted.
     """
 
     conn: Connection
     unit: EntityMapping
     own: Statements
     write: Callable[[int], Merged]
+    moved: str | None = None
 
     def merge(self, count: int) -> Merged:
         """Merge all affected keys at once; if the data is refused, find the refused keys and merge the others."""
@@ -132,6 +134,8 @@ class Bisection:
     def _park(self) -> None:
         """Give rows whose unique values change others that nobody has."""
         self.conn.execute(self.own.fill.encode())
+        if self.moved:  # before its columns change here
+            self.conn.execute(self.moved.encode())
         for statement in self.own.park:
             self.conn.execute(statement.encode())
         self.conn.execute(SQL("DELETE FROM {}").format(self.own.yielded))

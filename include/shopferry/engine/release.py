@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import psycopg
+from psycopg.sql import SQL, Literal
+
 from shopferry.control import phases, quarantine
 from shopferry.control.phases import State
-from shopferry.engine import merge, verdicts
+from shopferry.engine import constraints, merge, verdicts
+from shopferry.engine.merge import Merger
 from shopferry.engine.pair import Stores
+from shopferry.engine.refusals import find_reason, is_refusal
+from shopferry.engine.statements import compose_passing_over
 from shopferry.errors import PhaseError
 from shopferry.route.entities import EntityMapping
 
@@ -59,11 +65,34 @@ def _slice(stores: Stores, unit: EntityMapping, reason: str | None, after: str |
         keys = quarantine.next_keys(stores.target, unit.entity, reason, after, merge.SLICE)
         if own == State.CUT_OVER:
             for key in keys:
-                stores.merger.enter(unit, key)
+                _enter(stores.merger, unit, key)
         elif keys:
             live = [u for phase, state in states.items() if state.live for u in stores.route.of(phase)]
             stores.merger.propagate(live[live.index(unit) :], (), {unit.name: keys})
         return keys[-1] if keys else None
+
+
+def _enter(merger: Merger, unit: EntityMapping, key: str) -> None:
+    """Insert those of an aggregate's held rows that may enter now; all its other rows stay as they are.
+
+    For a phase that is cut over: its rows are the application's, and what that has written since is not ours to merge.
+    What the mapping still refuses stays in quarantine, and what the database refuses too, with its own reason.
+    """
+    own, conn = merger.staging.statements(unit), merger.conn
+    listed = SQL("SELECT {}::{} AS key").format(Literal(key), SQL(own.key_type))
+    merger.take(unit, listed)
+    try:
+        with conn.transaction():
+            conn.execute(own.fill.encode(), prepare=True)
+            conn.execute(compose_passing_over(unit, own.yielded))
+            conn.execute(own.settle.encode(), prepare=True)
+            conn.execute(own.writes[-1].encode(), prepare=True)
+            constraints.check_deferred(conn)
+    except psycopg.Error as error:
+        if not is_refusal(error):
+            raise
+        quarantine.restate(conn, unit.entity, key, find_reason(error), error.sqlstate, error.diag.constraint_name)
+    conn.execute(own.empty.encode(), prepare=True)
 
 
 def _lock_states(stores: Stores) -> dict[str, State]:

@@ -43,10 +43,13 @@ class Statements:
     settle: str  # quarantine and left-out rows; yields how many of the keys the database had refused before
     writes: tuple[str, ...]  # delete, update, insert; of an identity: lock, before, leave, join, after
     empty: str
-    note_touched: str  # the affected keys as touched, where the unit is being loaded
+    note_touched: str  # the affected keys as touched, where the unit is being loaded or merged behind a batch
+    select_noted: str  # all that are noted of the unit
+    take_noted: str  # those of them up to a number, %s, into `affected`; yields how many came
     deferrable: tuple[Identifier, ...]  # the target's constraints that are checked at commit
     held: Identifier | None = None  # where others read the entity: its rows as they were before a merge
     before: str | None = None  # note its rows under the affected keys there
+    moved: str | None = None  # and those of what is yielded that still stand under another key
     after: str | None = None  # and note as changed those that are not as they were
     park: tuple[str, ...] = ()  # let go of unique values that change: where two rows change places
     follow: str | None = None  # note the aggregates that a foreign key touches when rows are deleted
@@ -59,6 +62,9 @@ class Statements:
     find_standing: str = ""  # yields a row where one of the affected keys has rows in the target
     insert: str = ""  # every good row, where none of the affected keys has any
     reads_more: bool = False  # it may read more than its header declares
+    lineage_reads: frozenset[str] | None = (
+        None  # entities, to find whom events affect; None: perhaps more than is known
+    )
 
 
 def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str, tuple[Follower, ...]]) -> Statements:
@@ -84,10 +90,19 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
     note_touched = SQL("INSERT INTO ferry.touched (route, unit, key) SELECT {}, {}, key::text FROM {}").format(
         Literal(route.name), Literal(unit.name), affected
     )
+    select_noted = SQL("SELECT key::{} FROM ferry.touched WHERE route = {} AND unit = {}").format(
+        SQL(key_type), Literal(route.name), Literal(unit.name)
+    )
+    take_noted = SQL(
+        "WITH noted AS (DELETE FROM ferry.touched WHERE ctid = ANY (ARRAY("
+        "SELECT ctid FROM ferry.touched WHERE route = {} AND unit = {} AND no <= %s)) RETURNING key), "
+        "found AS (INSERT INTO {} SELECT key::{} FROM noted EXCEPT SELECT key FROM {} RETURNING key) "
+        "SELECT count(*) FROM found"
+    ).format(Literal(route.name), Literal(unit.name), affected, SQL(key_type), affected)
     find_standing: Composable = SQL("")
     insert: Composable = SQL("")
     deferrable: tuple[Identifier, ...] = ()
-    held = before = after = follow = follow_all = take_followed = forget_followed = free = None
+    held = before = moved = after = follow = follow_all = take_followed = forget_followed = free = None
     park: list[Composed] = []
     followers: frozenset[str] = frozenset()
     holding: tuple[Reference, ...] = ()
@@ -145,6 +160,7 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
         if any(s.relation == unit.entity for u in route.units for s in u.sources):
             held = Identifier("pg_temp", f"before_{unit.slug}")
             before, after = (s.as_string(conn) for s in _compose_notes(conn, unit, affected, held))
+            moved = m.as_string(conn) if (m := _compose_moved_note(rows, held)) else None
     return Statements(
         affected,
         yielded,
@@ -155,9 +171,12 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
         tuple(w.as_string(conn) for w in writes),
         empty.as_string(conn),
         note_touched.as_string(conn),
+        select_noted.as_string(conn),
+        take_noted.as_string(conn),
         deferrable,
         held,
         before,
+        moved,
         after,
         tuple(p.as_string(conn) for p in park),
         follow,
@@ -170,7 +189,22 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
         find_standing.as_string(conn),
         insert.as_string(conn),
         reads is None,
+        _find_entities_in_lineage(conn, unit, route),
     )
+
+
+def _find_entities_in_lineage(conn: Connection, unit: Unit, route: Route) -> frozenset[str] | None:
+    """Find the entities that the lineage of what events change reads; None if it may read more than the catalogue names."""
+    entities = {m.entity for m in route.mappings}
+    found: set[str] = set()
+    for source in unit.sources:
+        if source.lineage is None or source.is_entity or source.is_ours:
+            continue
+        read = changes.find_read(conn, _keys_of(source, None), unit.schema)
+        if read is None:
+            return None
+        found |= read & entities
+    return frozenset(found)
 
 
 def _require_whole_keys(conn: Connection, unit: IdentityMapping) -> None:
@@ -227,6 +261,30 @@ def _compose_notes(
         held, table, scope, noted
     )
     return before, after
+
+
+def _compose_moved_note(rows: Writes, held: Identifier) -> Composed | None:
+    """Compose what notes, once its SELECT is filled in, the good rows that stand under other keys than the affected ones.
+
+    They come from other aggregates, and who read them there must see them go. None where the key tells the aggregate.
+    """
+    unit = rows.unit
+    if unit.scope in unit.key:
+        return None
+    # NOT IN is hashed however large the planner believes the temp tables to be.
+    return SQL(
+        "INSERT INTO {} SELECT t.* FROM {} y JOIN {} t ON {} "
+        "WHERE {} AND (ROW({}) NOT IN (SELECT {} FROM {} b)) IS NOT FALSE"
+    ).format(
+        held,
+        rows.yielded,
+        target_of(unit),
+        rows.same,
+        rows.good,
+        SQL(", ").join(rows.cast[k] for k in unit.key),
+        SQL(", ").join(Identifier("b", k) for k in unit.key),
+        held,
+    )
 
 
 def stage_changed(conn: Connection, relation: str, name: str) -> None:

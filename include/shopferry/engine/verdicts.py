@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
@@ -10,6 +11,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from shopferry.control import locks
 from shopferry.db import Connection
+from shopferry.engine import changes
 from shopferry.engine.standardize import VERSION, standardize
 from shopferry.route.entities import Standardize, name_changed_table, name_witness
 
@@ -45,7 +47,7 @@ def ensure(conn: Connection, columns: Sequence[Standardize], schema: str, *, mov
 
 
 def find_missing(conn: Connection, wanted: Iterable[Standardize]) -> list[Raw]:
-    """Find the raw values among the changed rows, as their temp tables hold them, that have no verdict yet.
+    """Find the raw values among the changed rows, as their temp tables hold them, that are new and have no verdict yet.
 
     One of an older version stands until a phase is run: other rows, which have not changed, were merged by it.
     """
@@ -54,8 +56,36 @@ def find_missing(conn: Connection, wanted: Iterable[Standardize]) -> list[Raw]:
 
 @cache
 def _find_in_changed(columns: tuple[Standardize, ...]) -> bytes:
-    found = select_missing(columns, lambda column: Identifier("pg_temp", name_changed_table(f".{column.table}")))
-    return found.as_string(None).encode() + b" ORDER BY 1, 2"
+    """Compose the query of `find_missing`. Each table is looked through once: most changes touch none of these columns."""
+    words = {c: _list_words(c) for c in columns}
+    numbers = {table: Identifier(f"table {n}") for n, table in enumerate(sorted({c.table for c in columns}))}
+    looked_at = SQL(", ").join(
+        SQL("{} AS MATERIALIZED ({})").format(
+            number,
+            changes.select_touching(
+                Identifier("pg_temp", name_changed_table(f".{table}")),
+                _join([words[c] for c in columns if c.table == table]),
+            ),
+        )
+        for table, number in numbers.items()
+    )
+    found = select_missing(columns, lambda c: SQL("({}) c").format(changes.select_touching(numbers[c.table], words[c])))
+    return SQL("WITH {} {} ORDER BY 1, 2").format(looked_at, found).as_string(None).encode()
+
+
+def _list_words(column: Standardize) -> list[str] | None:
+    """List the words of a column's expression: what a change of none of them touches was judged before.
+
+    Every word may be a column's name. None where one may be quoted, or folded as only PostgreSQL does it.
+    """
+    plain = column.expression.isascii() and '"' not in column.expression
+    return sorted(set(re.findall(r"[\w$]+", column.expression.lower()))) if plain else None
+
+
+def _join(lists: Sequence[list[str] | None]) -> list[str] | None:
+    """Join lists of words; None, which stands for any word, if one of them is."""
+    known = [words for words in lists if words is not None]
+    return sorted({w for words in known for w in words}) if len(known) == len(lists) else None
 
 
 def select_missing(

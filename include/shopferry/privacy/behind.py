@@ -9,20 +9,35 @@ from __future__ import annotations
 
 from psycopg.sql import SQL, Identifier
 
-from shopferry.control import requests
+from shopferry.control import phases, requests
+from shopferry.control.phases import State
+from shopferry.db import Connection
 from shopferry.engine import mirror
+from shopferry.engine.noted import keep_together
 from shopferry.engine.pair import Stores
 from shopferry.engine.statements import counted_key, load_columns
 from shopferry.engine.writes import target_of
+from shopferry.errors import PhaseError
 from shopferry.keys import match_keys
 from shopferry.privacy import person
 from shopferry.privacy.person import Questions
 
 
+def require_still(target: Connection, route: str, what: str) -> None:
+    """Raise PhaseError while a phase is copied or merged: rows of the new shop may be old then, and another person's by now.
+
+    `what` waits for the phase.
+    """
+    for phase in phases.load_all(target, route):
+        if State(phase.state) in {State.COPYING, State.MERGING}:
+            raise PhaseError(f"phase {phase.phase} is {phase.state}: {what} waits until it is in sync")
+
+
 def name(s: Stores, asked: Questions, request: int) -> None:
     """Name such rows among those that a request is about, as `orders/48`."""
     persons = requests.load_persons(s.target, request)
-    found = find(s, asked, persons["legacy"], person.follow(s.target, asked, persons)["shop"])
+    with keep_together(s.target, s.route):  # a row of the shop is made of the mirror's as it stands
+        found = find(s, asked, persons["legacy"], person.follow(s.target, asked, persons)["shop"])
     if found:
         requests.name_persons(s.target, request, "legacy", found)
 

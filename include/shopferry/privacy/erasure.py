@@ -25,7 +25,7 @@ from shopferry.engine import erased, marks, mirror
 from shopferry.engine.pair import open_stores
 from shopferry.errors import PhaseError, VerificationError
 from shopferry.keys import key_text
-from shopferry.privacy import columns, copies, exports, held_files, person, search
+from shopferry.privacy import behind, columns, copies, exports, held_files, person, search
 from shopferry.privacy.copies import WitnessState
 from shopferry.privacy.erasing import CONTACT, Erasure, erase_noted, execute, writing
 from shopferry.route import personal
@@ -57,7 +57,7 @@ def run(settings: Settings, number: int, who: str, say: Callable[[str], None] = 
             )
         if not locks.try_request(target, number):
             raise PhaseError(f"request {number} is run by somebody else now")
-        _require_still(target, route.name)
+        behind.require_still(target, route.name, "an erasure")
         for conn in (target, *([source] if exists(source, "ferry.mark_key") else [])):
             mark_key.record(conn, marks.require_same(target))
         one = Erasure(settings, stores, number, person.load(route), routes.find_active(target, route.name))
@@ -73,13 +73,6 @@ def run(settings: Settings, number: int, who: str, say: Callable[[str], None] = 
         with target.transaction():
             requests.close(target, number, certificate)
         return certificate
-
-
-def _require_still(target: Connection, route: str) -> None:
-    """Raise PhaseError while a phase is copied or merged: its workers read what is erased meanwhile."""
-    for phase in phases.load_all(target, route):
-        if State(phase.state) in {State.COPYING, State.MERGING}:
-            raise PhaseError(f"phase {phase.phase} is {phase.state}: an erasure waits until it is in sync")
 
 
 def _note_rows(one: Erasure) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def run(
             )
         if not locks.try_request(target, number):
             raise PhaseError(f"request {number} is run by somebody else now")
+        behind.require_still(target, route.name, "an answer")
         requests.begin(target, number)
         behind.name(stores, person.load(route), number)
         document, counts = collect(stores, request)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 
+from shopferry.control.differences import NO_KEY
 from shopferry.db import Connection
 from shopferry.errors import MappingError
 from shopferry.route import headed
@@ -79,9 +80,14 @@ def find_breaches(target: Connection, check: Check) -> list[Breach]:
             f"{check.file}:{check.line}: a check yields `key, found` or `target, key, found`, not `{', '.join(columns)}`"
         )
     rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
-    if any(row["key"] is None for row in rows):
-        raise MappingError(f"{check.file}:{check.line}: a check yields a row without a key: nobody could find it")
-    found = [Breach(check, str(row.get("target") or check.target), str(row["key"]), row["found"]) for row in rows]
+    keyed, lost = list[Breach](), dict[str, list[str | None]]()
+    for row in rows:
+        target_named = str(row.get("target") or check.target)
+        if row["key"] is None:  # a damaged row may have lost it; what it breaks must be told all the same
+            lost.setdefault(target_named, []).append(row["found"])
+        else:
+            keyed.append(Breach(check, target_named, str(row["key"]), row["found"]))
+    found = keyed + [Breach(check, t, NO_KEY, f"rows: {len(told)}, one: {told[0]}") for t, told in lost.items()]
     return sorted(found, key=lambda b: (b.target, b.key))
 
 
@@ -157,9 +163,10 @@ SELECT … AS key, … AS found FROM …;
 
 All five are needed. The `SELECT` reads `legacy.*` (live rows of the mirror), the new shop's tables and `ferry.*`, and runs in
 psql, in the shop's database, as it stands. It yields `key` and `found` as text, or `target`, `key` and `found` where one rule
-is about several tables. `found` tells counts, sums and states, never whose they are: it is shown to everybody. All checks of
-a phase run in one snapshot, in which mirror and shop belong together: they are exact while the stream goes on. They compare
-with legacy as long as it is the store that is written to; after the cutover the new shop has rows of its own.
+is about several tables. Rows whose key is null are told together as `(no key)`, which stays open until there are none.
+`found` tells counts, sums and states, never whose they are: it is shown to everybody. All checks of a phase run in one
+snapshot, in which mirror and shop belong together: they are exact while the stream goes on. They compare with legacy as long
+as it is the store that is written to; after the cutover the new shop has rows of its own.
 
 One check is every route's and no file: `privacy_erased`, severity `error`. No row of legacy, mirror or new shop holds what
 [was erased](../howto/requests.md#a-store-that-was-restored-from-a-backup); if one does, `shopferry request reapply`.

@@ -1,4 +1,4 @@
-"""Layer 2: shop = mapping(mirror), by the very SELECT that merges. Mirror and shop commit together, so one snapshot
+"""Layer 2: shop = mapping(mirror), by the very SELECT that merges. No batch runs ahead meanwhile, so one snapshot
 of the shop's database compares them exactly while everything goes on."""
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from shopferry.control import differences, locks, phases, quarantine
 from shopferry.control.differences import Difference
 from shopferry.engine import backfill, merge, mirror, mirror_rows
 from shopferry.engine.mirror import MirrorTable
+from shopferry.engine.noted import keep_together
 from shopferry.engine.pair import Stores
 from shopferry.engine.writes import target_of
 from shopferry.errors import PhaseError
@@ -67,7 +68,8 @@ def repair(
         open_now = verify_rows(stores.source, shop, route, phase, to_mend, await_applied)
     remaining = open_now
     if len(to_mend) < len(found):
-        remaining = open_now + judge(stores.source, shop, route, phase)[1]
+        with keep_together(shop, route):
+            remaining = open_now + judge(stores.source, shop, route, phase)[1]
     left = {_row(d) for d in remaining}
     mended, seconds = sorted({_row(d) for d in found} - left), time.monotonic() - started
     with shop.transaction():

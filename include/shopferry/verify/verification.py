@@ -24,6 +24,7 @@ from shopferry.control import differences, locks, target_shape
 from shopferry.control.differences import Difference, Run
 from shopferry.db import Connection
 from shopferry.engine import mirror
+from shopferry.engine.noted import keep_together
 from shopferry.errors import PhaseError
 from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
 from shopferry.route.route import Route
@@ -77,7 +78,7 @@ def verify(
     Raises ConfigError without the key of marks where somebody was erased. Commits what it books itself, as the comparison
     spans several snapshots. One of a phase at a time: a second one waits.
     """
-    with locks.verifying(target, route.name, phase):
+    with locks.verifying(target, route.name, phase), keep_together(target, route):
         if lost := target_shape.find_lost(target, route.name, [u.target for u in route.of(phase)]):
             raise PhaseError(
                 f"the tables that phase {phase} fills are others than when it was installed: {'; '.join(lost)}. Mend the "
@@ -169,15 +170,16 @@ def verify_rows(
     for d in found:
         if d.aggregate is not None:
             aggregates.setdefault(d.target, set()).add(d.aggregate)
-    for name in route.tables_of(phase):
-        for keys in _cut_slices(aggregates.get(name, ())):
-            left += checksums.compare_keys(source, target, tables[name], keys, await_applied)
-    for unit in route.of(phase):
-        for keys in _cut_slices(aggregates.get(unit.target, ())):
-            if isinstance(unit, IdentityMapping):
-                left += identities.compare(target, unit, keys)[1]
-            elif isinstance(unit, EntityMapping):
-                left += differ.compare_keys(target, unit, keys)
+    with keep_together(target, route):
+        for name in route.tables_of(phase):
+            for keys in _cut_slices(aggregates.get(name, ())):
+                left += checksums.compare_keys(source, target, tables[name], keys, await_applied)
+        for unit in route.of(phase):
+            for keys in _cut_slices(aggregates.get(unit.target, ())):
+                if isinstance(unit, IdentityMapping):
+                    left += identities.compare(target, unit, keys)[1]
+                elif isinstance(unit, EntityMapping):
+                    left += differ.compare_keys(target, unit, keys)
     return left
 
 

@@ -84,7 +84,7 @@ WHERE route = %(route)s GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5;
 -- name: explain
 UPDATE ferry.difference SET state = 'explained', explanation = %(why)s, who = %(who)s, settled = now()
 WHERE route = %(route)s AND state IN ('open', 'explained') AND target = %(target)s
-  AND (%(key)s::text IS NULL OR key = %(key)s)
+  AND (%(key)s::text IS NULL OR key = %(key)s) AND key <> %(no_key)s
 RETURNING key;
 
 -- name: repaired

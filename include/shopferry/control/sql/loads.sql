@@ -17,6 +17,23 @@ DELETE FROM ferry.unloaded WHERE route = %(route)s AND unit = %(unit)s;
 -- name: has_touched
 SELECT EXISTS (SELECT FROM ferry.touched WHERE route = %(route)s);
 
+-- name: noted
+-- Units of these that have keys waiting to be merged.
+SELECT u.name FROM unnest(%(units)s::text[]) AS u (name)
+WHERE EXISTS (SELECT FROM ferry.touched t WHERE t.route = %(route)s AND t.unit = u.name)
+  AND NOT EXISTS (SELECT FROM ferry.unloaded l WHERE l.route = %(route)s AND l.unit = u.name);
+
+-- name: last_noted
+-- The number up to which whole transactions have noted keys of these units, about so many of them; and the last number.
+WITH noted AS MATERIALIZED (
+    SELECT no, noted_by FROM ferry.touched WHERE route = %(route)s AND unit = ANY(%(units)s)
+)
+SELECT coalesce((SELECT max(no) FROM noted WHERE noted_by = (SELECT noted_by FROM noted ORDER BY no OFFSET %(about)s LIMIT 1)),
+                max(no)), max(no) FROM noted;
+
+-- name: forget_gone
+DELETE FROM ferry.touched WHERE route = %(route)s AND unit <> ALL(%(units)s);
+
 -- name: take_touched
 -- Some of the keys that were noted for the unit; they are noted no more.
 WITH chosen AS MATERIALIZED (

@@ -48,5 +48,8 @@ UPDATE ferry.phase SET seconds = seconds + %(seconds)s WHERE route = %(route)s A
 -- The share lock makes a change of state wait for the batch that is being applied.
 SELECT phase, state, generation FROM ferry.phase WHERE route = %(route)s ORDER BY position FOR SHARE;
 
+-- name: share_all
+SELECT phase, state FROM ferry.phase WHERE route = %(route)s ORDER BY position FOR KEY SHARE;
+
 -- name: next_generation
 UPDATE ferry.phase SET generation = generation + 1 WHERE route = %(route)s AND phase = %(phase)s RETURNING generation;

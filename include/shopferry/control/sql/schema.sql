@@ -81,12 +81,16 @@ CREATE TABLE IF NOT EXISTS ferry.unloaded (
     loading  boolean NOT NULL DEFAULT false,
     PRIMARY KEY (route, unit)
 );
--- Keys that the stream touched while their unit was being loaded: merged once more after it.
+-- Keys that the stream touched while their unit was being loaded, merged once more after it; and keys that a batch which ran
+-- ahead has left to be merged behind it.
 CREATE TABLE IF NOT EXISTS ferry.touched (
     route text NOT NULL,
     unit  text NOT NULL,
     key   text NOT NULL
 );
+ALTER TABLE ferry.touched
+    ADD COLUMN IF NOT EXISTS no bigint GENERATED ALWAYS AS IDENTITY,  -- batches note one after the other, so theirs rise
+    ADD COLUMN IF NOT EXISTS noted_by xid8 NOT NULL DEFAULT pg_current_xact_id();  -- the transaction: keys of one are merged together
 CREATE INDEX IF NOT EXISTS touched_unit ON ferry.touched (route, unit);
 
 -- The next offset to apply, per partition: committed with the rows it stands for.

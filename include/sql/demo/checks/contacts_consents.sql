@@ -38,8 +38,9 @@ WITH declared AS (
     FROM legacy.customers a
     JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = a.id
     JOIN shop.customer c ON c.id = i.shop_key
-    WHERE upper(a.newsletter) IN ('T', 'Y', '1')
-       OR (upper(a.newsletter) IN ('N', '0') AND btrim(a.newsletter_date, ' 0-/.:T') <> '')
+    WHERE upper(a.deleted) IN ('T', 'Y', '1') IS NOT TRUE  -- who is deleted may still stand there, for an order's sake
+      AND (upper(a.newsletter) IN ('T', 'Y', '1')
+           OR (upper(a.newsletter) IN ('N', '0') AND btrim(a.newsletter_date, ' 0-/.:T') <> ''))
     GROUP BY 1
 ), refusing AS (  -- every e-mail and number that anything was refused for: all that a refusing account has ever had
     SELECT e.value AS email, p.value AS phone

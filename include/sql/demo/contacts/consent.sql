@@ -244,16 +244,20 @@ WITH spelling(written, channel) AS (VALUES
     FROM sharing h
     JOIN ferry.standardized m ON m.kind = CASE WHEN h.by_email THEN 'email_mark' ELSE 'phone_mark' END AND m.raw = h.raw
     JOIN ferry.optout o ON o.mark = m.value
-), answer AS (  -- the last grant with proof of each account, be it for another number than the person's
-    SELECT j.key, j.channel, j.legacy_key, max(j.at) AS at
-    FROM judged j WHERE j.account_why = 'proven' AND NOT j.deleted
-    GROUP BY j.key, j.channel, j.legacy_key
+), answered AS (  -- and of each account the last grant with proof, be it for another number than the person's
+    SELECT x.*, max(x.proven_at) OVER (PARTITION BY x.key, x.channel, x.account_id) AS answered_at
+    FROM (
+        SELECT f.key, f.channel, f.account_id, f.at, f.said, f.evidence, NULL::timestamp AS proven_at FROM refusal f
+        UNION ALL
+        SELECT j.key, j.channel, j.legacy_key, NULL, NULL, NULL, j.at
+        FROM judged j WHERE j.account_why = 'proven' AND NOT j.deleted
+    ) x
 ), overruled AS (  -- by joins and no subqueries: verification asks for all people at once
     SELECT d.key, d.id, max(f.said) AS at, jsonb_agg(f.evidence ORDER BY f.evidence) AS evidence
     FROM decided d
-    JOIN refusal f ON f.key = d.key AND f.channel = d.channel
-    LEFT JOIN answer w ON w.key = f.key AND w.channel = f.channel AND w.legacy_key = f.account_id
-    WHERE d.state = 3 OR f.at >= d.at OR (f.account_id IS DISTINCT FROM d.legacy_key AND (f.at < w.at) IS NOT TRUE)
+    JOIN answered f ON f.key = d.key AND f.channel = d.channel
+    WHERE f.at IS NOT NULL
+      AND (d.state = 3 OR f.at >= d.at OR (f.account_id IS DISTINCT FROM d.legacy_key AND (f.at < f.answered_at) IS NOT TRUE))
     GROUP BY d.key, d.id
 ), by_email AS (
     SELECT f.key, max(f.said) AS at FROM refusal f WHERE f.channel = 'email' GROUP BY f.key
@@ -361,16 +365,18 @@ SELECT a.key FROM (
     SELECT i.shop_key AS key FROM said s JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = s.customer_id
     UNION
     SELECT i.shop_key
-    FROM address d
+    FROM (SELECT DISTINCT email FROM address) d
     JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = d.email
     JOIN ferry.standardized r ON r.kind = 'email' AND r.value = e.value
     JOIN legacy.customers o ON o.email = r.raw
     JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = o.id
     UNION
-    SELECT sc.id
-    FROM address d
+    SELECT i.shop_key
+    FROM (SELECT DISTINCT called FROM address) d
     JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = d.called
-    JOIN shop.customer sc ON sc.phone = p.value
+    JOIN ferry.standardized r ON r.kind = 'phone' AND r.value = p.value
+    JOIN legacy.customers o ON o.phone = substr(r.raw, strpos(r.raw, '|') + 1) AND coalesce(o.bill_country, '') || '|' || o.phone = r.raw
+    JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = o.id
 ) a
 
 -- lineage: legacy.customers
@@ -383,16 +389,18 @@ SELECT a.key FROM (
     SELECT i.shop_key AS key FROM changed c JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = c.id
     UNION
     SELECT i.shop_key
-    FROM address d
+    FROM (SELECT DISTINCT email FROM address) d
     JOIN ferry.standardized e ON e.kind = 'email' AND e.raw = d.email
     JOIN ferry.standardized r ON r.kind = 'email' AND r.value = e.value
     JOIN legacy.customers o ON o.email = r.raw
     JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = o.id
     UNION
-    SELECT sc.id
-    FROM address d
+    SELECT i.shop_key
+    FROM (SELECT DISTINCT called FROM address) d
     JOIN ferry.standardized p ON p.kind = 'phone' AND p.raw = d.called
-    JOIN shop.customer sc ON sc.phone = p.value
+    JOIN ferry.standardized r ON r.kind = 'phone' AND r.value = p.value
+    JOIN legacy.customers o ON o.phone = substr(r.raw, strpos(r.raw, '|') + 1) AND coalesce(o.bill_country, '') || '|' || o.phone = r.raw
+    JOIN ferry.identity i ON i.entity = 'customer' AND i.legacy_key = o.id
 ) a
 
 -- lineage: shop.consent_text

@@ -1,0 +1,30 @@
+"""A backlog: batches run ahead of the merge, and what they note is merged behind them."""
+
+from __future__ import annotations
+
+import pytest
+from live import Flow, order
+from shopferry import db
+from shopferry.control import locks
+from test_orphans import in_broker
+from waiting import until
+
+pytestmark = pytest.mark.stack
+
+
+def test_the_last_batch_of_a_backlog_does_not_wait_for_the_merge_behind_it(flow: Flow) -> None:
+    """What it brings is in the mirror while the orders before it are still merged."""
+    orders = range(5_200_000, 5_204_000)  # 1,000, 1,000 and the rest
+    flow.applied()
+    with db.connect(flow.settings.target_dsn, "test") as other, other.transaction():
+        with flow.paused("sync"):
+            before = in_broker(flow)
+            for first in orders[::100]:
+                flow.write(*(order(n) for n in range(first, first + 100)))
+            until(lambda: in_broker(flow) >= before + len(orders))
+            locks.lock_merging(other, flow.route.name)
+        # On a slow machine batches become smaller: then only the last ones, of less than 500, wait.
+        until(lambda: flow.one("SELECT count(*) FROM legacy.orders WHERE id >= %s", orders[0]) > 3_000)
+        assert flow.one("SELECT count(*) FROM shop.customer_order WHERE id >= %s", orders[0]) == 0
+    flow.clean()
+    assert flow.one("SELECT count(*) FROM shop.customer_order WHERE id >= %s", orders[0]) == len(orders)
