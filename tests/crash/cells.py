@@ -15,7 +15,7 @@ CONSUMER = {
     "before commit": "shopferry.control.offsets:record_batch#after",
     "committed, Kafka not told": "shopferry.cdc.replay:Replay.apply#after",
     "ran ahead, nothing merged": "shopferry.cdc.behind:MergeBehind.take#before",
-    "ran ahead, merged, not committed": "shopferry.cdc.applied:Noted.book#before",
+    "ran ahead, merged, not committed": "shopferry.cdc.behind:NotedKeys._book#before",
     "resync: positions moved, nothing copied": "shopferry.engine.backfill:copy_next#before",
     "resync: chunk loaded, not committed": "shopferry.engine.mirror_rows:load_chunk#after",
 }

@@ -18,6 +18,7 @@ import psutil
 from live import Flow
 from shopferry import db, phase_steps, stack
 from shopferry.cdc.broker import EndOffsets, topics
+from shopferry.cdc.proof import has_reached, send_mark
 from shopferry.control import phases
 from shopferry.demo import ledger, shop, writer
 from shopferry.phase_steps import Options
@@ -136,10 +137,13 @@ class Ground:
             supervisor.rpc(self.state).stopProcess(name)
 
     def pile_up(self) -> None:
-        """More changes wait than a batch takes at first."""
+        """More changes wait in the broker than a batch takes at first."""
+        slot = Route.load(self.settings.route).publication
         with db.connect(self.settings.source_dsn, "test") as legacy:
             for _ in range(1 + 2_000 // CUSTOMERS):
                 legacy.execute("UPDATE customers SET last_login = coalesce(last_login, now()) + interval '1 second'")
+            due = send_mark(legacy)
+            until(lambda: send_mark(legacy) and has_reached(legacy, slot, due.lsn))
 
     def empty_broker(self) -> None:
         """The broker forgets everything; the connector goes on from what it had acknowledged."""

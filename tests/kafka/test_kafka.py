@@ -5,20 +5,26 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from time import sleep
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from line import Line
 from shopferry import db, phase_steps
 from shopferry.cdc import consumer as cdc_consumer
+from shopferry.cdc.batches import BatchReader
+from shopferry.cdc.broker import beats as beats_of
 from shopferry.cdc.broker import group, topics
+from shopferry.cdc.clients import open_client
 from shopferry.cdc.consumer import Stream, open_stream
+from shopferry.cdc.health import HEALTH
 from shopferry.cdc.proof import has_reached, send_mark
 from shopferry.control.differences import Difference
 from shopferry.demo import ledger
 from shopferry.errors import TransientError
 from shopferry.phase_steps import Options
 from shopferry.route.route import Route
+from shopferry.settings import Settings
 from waiting import until
 
 ROUTE = Route.load("demo")
@@ -162,7 +168,6 @@ def test_no_end_is_asked_of_partitions_that_another_member_has_now(line: Line) -
 
 def test_a_member_to_which_nothing_is_dealt_joins_anew(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """The group waits for a member that does not poll; a deal that is lost in the client looks the same."""
-    monkeypatch.setattr(cdc_consumer, "_PATIENCE_S", 5.0)
     one = line.consumer("one")
     ferry(line, "contacts")
     one.stop()
@@ -173,8 +178,34 @@ def test_a_member_to_which_nothing_is_dealt_joins_anew(line: Line, monkeypatch: 
         open_stream(line.settings, tuple(TOPICS), other, "two") as waiting,
     ):
         until(lambda: poll(busy))
+        monkeypatch.setattr(cdc_consumer, "_PATIENCE_S", 5.0)
         with pytest.raises(TransientError, match="has not dealt its partitions: joining anew"):
             until(lambda: poll(waiting))
+
+
+def test_a_consumer_that_waits_for_a_merge_keeps_its_partitions(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It polls on when it has read enough: the group puts out who does not for a minute, which is less here."""
+
+    def open_impatient(kind: type, settings: Settings, **options: object) -> object:
+        return open_client(
+            kind, settings, **options | {"max_poll_interval_ms": 11_000} if "group_id" in options else options
+        )
+
+    one = line.consumer("one")
+    ferry(line, "contacts")
+    one.stop()
+    monkeypatch.setattr(cdc_consumer, "open_client", open_impatient)
+    with (
+        db.connect(line.settings.target_dsn, "test") as shop,
+        open_stream(line.settings, tuple(TOPICS), shop, "one") as stream,
+        BatchReader(stream, beats_of(ROUTE), frozenset(ROUTE.tables), ROUTE.captured_schema) as reader,
+    ):
+        until(lambda: poll(stream) and held_by(line) == {"one": len(held(line))})
+        asked = HEALTH.looks["broker"]
+        with reader.read_ahead(1):
+            sleep(20)
+            assert held_by(line) == {"one": len(held(line))}
+        assert HEALTH.looks["broker"] > asked + 10
 
 
 def test_what_the_connector_loses_in_a_copy_is_found_and_brought(line: Line) -> None:

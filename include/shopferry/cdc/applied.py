@@ -30,7 +30,9 @@ class Noted:
         return cls(len(changes), [c.committed_ms for c in changes[:: -(-len(changes) // _LAG_SAMPLE) or 1]], started)
 
     def book(self, target: Connection, route: str) -> list[int]:
-        """Book the batch as merged by now, and return the lags of its sample in milliseconds."""
+        """Book the batch as merged by now, if it held changes, and return the lags of its sample in milliseconds."""
+        if not self.events:
+            return []
         now = time.time() * 1000
         lags = [min(max(0, int(now - committed)), _LAG_MAX) for committed in self.committed_ms]
         took = int((time.monotonic() - self.started) * 1000)

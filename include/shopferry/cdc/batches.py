@@ -13,6 +13,8 @@ from shopferry.cdc.consumer import Stream
 from shopferry.cdc.envelope import Change, Message, decode
 from shopferry.control.offsets import Partition
 
+_STAY_EVERY_S = 1.0
+
 
 @dataclass
 class Batch:
@@ -58,11 +60,8 @@ class BatchReader:
     def read_ahead(self, most: int) -> Iterator[None]:
         """Read the next batch for as long as the block lasts, or until it is full. The block must not use the stream's consumer.
 
-        While a group deals its partitions, it polls on, since a member that does not may miss what it is dealt.
+        It polls on to its end, however long that takes: the group would put a member out that does not.
         """
-        if self.stream.must_look:  # which wants to know where we are: not before this batch is applied
-            yield
-            return
         enough = threading.Event()
         self._ahead = self._thread.submit(self._fill, most, enough)
         try:
@@ -73,8 +72,11 @@ class BatchReader:
 
     def _fill(self, most: int, enough: threading.Event) -> Batch:
         batch = Batch()
+        # A look wants to know where we are: not before this batch is applied.
         while batch.messages < most and not enough.is_set() and (self.stream.is_dealing or not self.stream.must_look):
             self._take(batch, self.stream.fetch(most - batch.messages))
+        while not enough.wait(_STAY_EVERY_S):
+            self.stream.stay()
         return batch
 
     def _take(self, batch: Batch, polled: Mapping[Partition, Sequence[Any]]) -> None:

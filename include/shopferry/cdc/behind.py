@@ -7,6 +7,7 @@ These keys are merged here, of several batches at once, and the batches are book
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,8 +23,10 @@ from shopferry.errors import FencedError
 from shopferry.retry import retrying
 from shopferry.route.route import Route
 
-_WAITING = 4  # batches that may wait to be merged: no batch runs further ahead
+_WAITING = 4  # batches that may wait to be merged, beside the one that waits to be taken
 _REPORT_EVERY_S = 1.0
+LEAST, MOST = 2_000, 50_000  # keys, about, that one transaction merges
+_QUICK_S, _SLOW_S = 2.0, 5.0  # one that took less may merge more, one that took more has to merge less
 
 
 @dataclass(frozen=True)
@@ -39,22 +42,25 @@ class NotedKeys:
         """The route's merge on that connection."""
         return Merger(self.target, self.route)
 
-    def merge(self, batches: Sequence[Noted]) -> bool:
-        """Merge what was noted, in one transaction, and book these batches; returns whether more had been noted by then.
+    def merge(self, batches: Sequence[Noted], about: int = MOST) -> bool:
+        """Merge about so many of the keys that were noted, in one transaction; returns whether more are left.
 
-        Raises FencedError when other mappings were installed.
+        These batches, whose keys are among them, are booked when none are. Raises FencedError when other mappings were installed.
         """
-        units = self.merger.list_behind(self.route.units)
+        units = self.route.mappings
         self.merger.stage(units)
         with self.target.transaction():
             states = phases.share(self.target, self.route.name)
             if routes.find_installed(self.target, self.route.name) != self.installed:
                 raise FencedError("other mappings were installed since this consumer read its own")
             live = {phase for phase, state in states if state.live}
-            merged, more = self.merger.merge_noted([u for u in units if u.phase in live])
-            lags = [lag for batch in batches for lag in batch.book(self.target, self.route.name)]
+            merged, more = self.merger.merge_noted([u for u in units if u.phase in live], about)
+            lags = self._book(batches) if batches and not more else []
         metrics.report_merged(merged, lags)
         return more
+
+    def _book(self, batches: Sequence[Noted]) -> list[int]:
+        return [lag for batch in batches for lag in batch.book(self.target, self.route.name)]
 
 
 @dataclass
@@ -77,6 +83,7 @@ class MergeBehind:
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "merge behind"))
     _merging: Future[None] | None = None
     _keys: NotedKeys | None = None
+    _about: int = MOST
 
     @property
     def is_behind(self) -> bool:
@@ -101,7 +108,10 @@ class MergeBehind:
             self._go_on()
 
     def finish(self) -> None:
-        """Wait until what is noted by now is merged, by this consumer or one before. Raises what the merge has raised."""
+        """Wait until what is noted by now is merged, by this consumer or one before, or until told to stop.
+
+        Raises what the merge has raised.
+        """
         self.begin()
         self._await(lambda: not self._at_work)
         merging, self._merging = self._merging, None
@@ -124,13 +134,20 @@ class MergeBehind:
 
     def _merge(self) -> None:
         """Merge until nothing waits."""
-        more = True
+        batches, more = list[Noted](), True
         try:
-            while (batches := self._next(more)) is not None:
+            while (waiting := self._next(more)) is not None:
                 if self._keys is None:
                     self._keys = NotedKeys(self.connect(), self.route, self.installed)
-                work = partial(self._keys.merge, batches)
+                batches, started = [*batches, *waiting], time.monotonic()
+                work = partial(self._keys.merge, batches, self._about)
                 more = retrying(work, self._keys.target, notice=metrics.count_retry, stop=self.stop)
+                batches = batches if more else []
+                took = time.monotonic() - started
+                if took > _SLOW_S:
+                    self._about = max(LEAST, self._about // 2)
+                elif took < _QUICK_S and more:
+                    self._about = min(MOST, self._about * 2)
         except BaseException:
             self._rest()
             raise

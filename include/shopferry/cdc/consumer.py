@@ -78,7 +78,7 @@ class Stream:
 
     def __post_init__(self) -> None:
         self._assignment = _Assignment(self.consumer)
-        self._looked = float("-inf")
+        self._looked = self._answered = float("-inf")
         self._left_out: set[TopicPartition] = set()
         self._next: dict[Partition, int] = {}  # to be handed out: ahead of `position` by what is being applied
         self._fetched: dict[Partition, int] = {}  # to be fetched: ahead of `_next` by what waits in the backlog
@@ -134,10 +134,29 @@ class Stream:
             if taken or not in_time:
                 return self._require_sequence(taken)
 
+    def stay(self) -> None:
+        """Poll and take nothing, so that the group does not put this member out; now and then ask the broker whether it is there.
+
+        Another thread may call it as `fetch`.
+        """
+        self.consumer.pause(*self.consumer.assignment())
+        self.consumer.poll(timeout_ms=0)
+        if not self._assignment.changed:
+            self._hold()
+        if time.monotonic() - self._answered > _LOOK_EVERY_S:
+            self._read_held()
+            self._note_answer()
+
+    def _note_answer(self) -> None:
+        self._answered = time.monotonic()
+        health.HEALTH.note_answer("broker")
+
     def _coming(self) -> set[Partition]:
         """Find our partitions of which the broker holds more than was fetched."""
-        coming, reached = set(), self._list_highwaters(self._fetched)
+        coming, reached, ours = set(), self._list_highwaters(self._fetched), self.consumer.assignment()
         for partition, fetched in self._fetched.items():
+            if TopicPartition(*partition) not in ours:
+                continue  # lost, and not looked for yet
             end = max(self._ends.get(partition, 0), reached[partition])
             # The client's position also passes what holds no record, but asking for it is work.
             if fetched < end and (self.consumer.position(TopicPartition(*partition)) or 0) < end:
@@ -203,7 +222,7 @@ class Stream:
             self.consumer.assign(sorted(sources))
             self._assignment.on_partitions_assigned(sources)
         self._looked = time.monotonic()
-        health.HEALTH.note_answer("broker")
+        self._note_answer()
 
     def _require_all_dealt(self, sources: set[TopicPartition]) -> None:
         """Leave a group that has left some partitions to no member, so as to join it again.

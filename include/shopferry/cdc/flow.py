@@ -140,16 +140,23 @@ class Flow:
                 # A large one, too, while the merge behind those before it is at work: it would wait for that.
                 more = max(stream.count_waiting(), batch.messages if behind.is_at_work else 0)
                 ahead = can_run_ahead and more >= _BACKLOG
-                if behind.is_behind and not ahead and (batch.changes or not behind.is_at_work):
+                due = behind.is_behind and not ahead
+                if due and not behind.is_at_work:
                     behind.finish()
                 for value in batch.beats:
                     slot.follow(shop, route.name, value)
                 if not batch.steps:
                     continue
-                full, started = batch.messages >= most, time.monotonic()
-                with reader.read_ahead(most) if full or ahead else nullcontext(), metrics.time_batch() as booked:
-                    applied = self._apply(replay, batch, ahead=ahead)
-                    booked(applied)
+                full = batch.messages >= most
+                with reader.read_ahead(most) if full or ahead or due else nullcontext():
+                    if due and batch.changes:
+                        behind.finish()
+                        if self.stop.is_set():
+                            return  # perhaps before all was merged: this batch is the next consumer's
+                    started = time.monotonic()
+                    with metrics.time_batch() as booked:
+                        applied = self._apply(replay, batch, ahead=ahead)
+                        booked(applied)
                     took = time.monotonic() - started
                     if applied.noted:
                         behind.take(applied.noted)

@@ -1,8 +1,9 @@
 """The proof that everything the source committed up to a position is applied in the target.
 
 The proof goes link by link: the source's log position, the slot's confirmed position (which moves only after the broker
-has acknowledged everything before it), the broker's end offsets, the offsets stored in the target's database. And that
-these are links of one chain, that the broker which acknowledged is the one that is asked, shows a beat that came through.
+has acknowledged everything before it), the broker's end offsets, the offsets stored in the target's database, and that no key
+waits which a batch that ran ahead has noted. And that these are links of one chain, that the broker which acknowledged is the
+one that is asked, shows a beat that came through.
 """
 
 from __future__ import annotations

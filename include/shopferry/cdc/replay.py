@@ -99,7 +99,6 @@ class Replay:
             if routes.find_installed(self.target, self.route.name) != self.installed:
                 raise FencedError("other mappings were installed since this consumer read its own")
             offsets.advance(self.target, self.route.name, steps)
-            ahead = ahead and locks.try_ahead(self.target, self.route.name)
             changes = self._bar(changes)
             collapsed = collapse(changes)
             booked = self._book_witnessed(changes)
@@ -110,10 +109,9 @@ class Replay:
                 for n, rows in sorted(collapsed.items())
             }
             # An echo changes the mirror, and who is who by it; the rows it was made of stand in the target already.
-            written, _ = self._carry(
-                [u for u in units if isinstance(u, IdentityMapping)], whole, generations, {}, echo=True, ahead=ahead
-            )
-            count, merged = self._carry(units, whole, generations, booked, echo=False, ahead=ahead)
+            identities = [u for u in units if isinstance(u, IdentityMapping)]
+            written, _, _ = self._carry(identities, whole, generations, {}, echo=True, ahead=ahead)
+            count, merged, ahead = self._carry(units, whole, generations, booked, echo=False, ahead=ahead)
             written += count
             noted = Noted.of(changes, started)
             if changes:
@@ -131,10 +129,11 @@ class Replay:
         *,
         echo: bool,
         ahead: bool,
-    ) -> tuple[int, dict[str, Merged]]:
+    ) -> tuple[int, dict[str, Merged], bool]:
         """Bring the changes that are an echo, or those that are none, into the mirror, and merge what they affect.
 
-        `booked` are the states that are new in witnesses, by table.
+        `booked` are the states that are new in witnesses, by table. Returns the rows written, what the merge did, and whether
+        it ran ahead.
         """
         # Of an echo nothing is merged, but when its keys are merged another time its values must have been judged.
         looked_at = self.route.units if echo else units
@@ -146,15 +145,16 @@ class Replay:
             if (rows := [c for c in changes if (c.echo, c.mixed) == (echo, mixed)])
         ]
         if not parts:
-            return 0, {}
+            return 0, {}, False
         written, changed = self._mirror(parts), {p.table.relation for p in parts}
+        ahead = ahead and bool(units) and self.merger.try_ahead()
         hold = partial(self.merger.hold_ahead, units) if ahead else self.merger.hold
         for table in (p.table for p in parts if p.noted and p.table.name in booked):
             witness.follow(self.target, self.route, table, booked.pop(table.name), hold)
         if echo:
             hold()  # before the verdicts, as in a merge: one that is found must stay until this batch is committed
             self.merger.judge(looked_at, changed)
-        return written, self.merger.propagate(units, changed, ahead=ahead)
+        return written, self.merger.propagate(units, changed, ahead=ahead), ahead
 
     def _bar(self, changes: Sequence[Change]) -> list[Change]:
         """Bar rows that were erased: what they hold comes no further than here."""

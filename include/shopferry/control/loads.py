@@ -61,6 +61,12 @@ def list_noted(conn: Connection, route: str, units: Sequence[str]) -> list[str]:
     return [name for (name,) in conn.execute(_Q["noted"], given, prepare=True).fetchall()]
 
 
+def list_waiting(conn: Connection, route: str, units: Sequence[str]) -> list[str]:
+    """List which of these units have keys waiting that a batch which ran ahead has noted, and are not being loaded."""
+    given = {"route": route, "units": list(units)}
+    return [name for (name,) in conn.execute(_Q["waiting"], given, prepare=True).fetchall()]
+
+
 def take_touched(conn: Connection, route: str, unit: str, limit: int) -> list[str]:
     """Take up to `limit` of the keys that were noted for a unit."""
     return [r[0] for r in conn.execute(_Q["take_touched"], {"route": route, "unit": unit, "limit": limit}).fetchall()]

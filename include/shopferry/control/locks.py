@@ -5,12 +5,12 @@ is hashed by PostgreSQL. All locks are taken in the target's database but two: `
 `try_scratch` in the database beside which the scratch database is made.
 
 A session takes at most one of the locks that outlast transactions (switch, resync, sync, verify, scratch, request,
-activation), and takes it outside of any transaction; one that verifies also keeps mirror and shop together, for which a
-batch never waits. Within a transaction come first the rows of ferry.phase
+activation), and takes it outside of any transaction; one that verifies, repairs, erases or exports also keeps mirror and shop
+together, for which a batch never waits. Within a transaction come first the rows of ferry.phase
 (`phases.lock`), then the locks of `ORDER`, in that order. One case departs from it: a batch that holds echoes of the
-other flow takes its tables' locks for the echoes, goes on to `propagate`, and takes the tables' locks for all other
-changes after that. A chunk of the same table may then meet it in a deadlock, which PostgreSQL resolves, and `retrying`
-plays the loser again.
+other flow takes its tables' locks for the echoes, goes on to `propagate`, and takes the tables' locks, and where it runs ahead
+perhaps the lock of merging, for all other changes after that. A chunk of the same table may then meet it in a deadlock, which
+PostgreSQL resolves, and `retrying` plays the loser again.
 """
 
 from __future__ import annotations

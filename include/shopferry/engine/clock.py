@@ -86,7 +86,7 @@ def _merge_due(stores: Stores, unit: Unit, source: Source) -> int:
 def _merge_slice(stores: Stores, unit: Unit, keys: list[str]) -> bool:
     """Merge some keys of a mapping, and what follows from them; returns False where its phase is not live."""
     units = _list_following(stores.route, unit)
-    stores.merger.stage(units)
+    stores.merger.stage(stores.route.units)
     with stores.target.transaction():
         live = {phase for phase, state, _ in phases.lock(stores.target, stores.route.name) if state.live}
         if unit.phase in live:

@@ -23,6 +23,7 @@ from shopferry.engine.references import Stays
 from shopferry.engine.refusals import Bisection, is_refusal
 from shopferry.engine.staging import Staging
 from shopferry.engine.statements import Statements
+from shopferry.errors import TransientError
 from shopferry.route.entities import EntityMapping, IdentityMapping, Unit
 from shopferry.route.route import Route
 from shopferry.stores import origin
@@ -32,7 +33,7 @@ _SESSION = (
     f"SELECT {origin.WRITER}, set_config('enable_seqscan', 'off', true), "
     f"set_config('random_page_cost', '1.1', true), {origin.MARK}"
 )
-_NOTED_AT_ONCE = 50_000  # keys, about, that are merged in one transaction behind batches
+_ALL = 2**63 - 1  # a number that no noted key has
 SLICE = 1_000  # keys merged again in one transaction: what the stream may have to wait for, well under a second
 # A statement has a plan for fewer keys than the first number, one up to the second, and one beyond.
 _SIZES = (300, 3_000)
@@ -67,7 +68,8 @@ class _Asked:
     again: Mapping[str, Sequence[str]] = field(default_factory=dict)
     noted: frozenset[str] = frozenset()
     last: int = 0  # the number up to which those were noted
-    only_noted: frozenset[str] = frozenset()  # units whose affected keys are noted in ferry.touched, not merged
+    loading: frozenset[str] = frozenset()  # units whose affected keys are noted in ferry.touched, not merged
+    behind: frozenset[str] = frozenset()  # and others, which are merged behind this batch
 
 
 @dataclass
@@ -97,6 +99,12 @@ class Merger:
         (locks.lock_propagation if alone else locks.share_propagation)(self.conn, self.route.name)
         (locks.lock_merging if alone else locks.share_merging)(self.conn, self.route.name)
 
+    def try_ahead(self) -> bool:
+        """Let mirror and shop part until this transaction's keys are merged, if no session keeps them together."""
+        # First, so that batches of two consumers do not take each other for such a session.
+        locks.lock_propagation(self.conn, self.route.name)
+        return locks.try_ahead(self.conn, self.route.name)
+
     def hold_ahead(self, units: Iterable[Unit]) -> None:
         """Do the same ahead of a merge of noted keys, which may go on meanwhile.
 
@@ -121,8 +129,8 @@ class Merger:
         tables, which are empty afterwards. An identity that moves becomes a changed relation itself. `again` names keys, by
         unit, that are merged whatever has changed, and count as changed. What waits as still referenced and is not any more
         goes too, and what was refused for a unique value comes in when that is free. Of a unit that is being loaded the keys
-        are noted instead. Runs in the caller's transaction: at first everything at once, and only if the data is refused
-        unit by unit.
+        are noted instead. What batches that ran ahead have noted is merged along: parents of these rows may be among it. Runs in
+        the caller's transaction: at first everything at once, and only if the data is refused unit by unit.
 
         `ahead` merges identities alone and notes the keys of entities, for `merge_noted` in a transaction after this one; the
         units must be such that it `can_note` them.
@@ -138,10 +146,26 @@ class Merger:
         self.judge(units, touched)  # those of units that wait for their load, too: their values come by no other way
         if unloaded := loads.load_units(self.conn, self.route.name):
             units = [u for u in units if unloaded.get(u.name, True)]
-        behind = {u.name for u in self.list_behind(units)} if ahead else set()
-        asked = _Asked(dict(again or {}), only_noted=frozenset({*unloaded, *behind}))
-        done = self._merge_all(units, touched, asked)
-        return done if ahead else done | self._merge_freed(units, asked)
+        asked = _Asked(dict(again or {}), loading=frozenset(unloaded))
+        if ahead:
+            behind = frozenset(u.name for u in self.list_behind(units))
+            return self._merge_all(units, touched, replace(asked, behind=behind))
+        if any(isinstance(u, EntityMapping) for u in units) and (waiting := self._list_waiting()):
+            asked_for = {u.name for u in units}
+            units = [u for u in self.route.units if u.name in asked_for | waiting]
+            done = self._merge_all(units, touched, replace(asked, noted=waiting, last=_ALL))
+        else:
+            done = self._merge_all(units, touched, asked)
+        return done | self._merge_freed(units, asked)
+
+    def _list_waiting(self) -> frozenset[str]:
+        """List the units of which batches that ran ahead have noted keys; while propagation is held, no more come."""
+        waiting = frozenset(loads.list_waiting(self.conn, self.route.name, [u.name for u in self.route.units]))
+        if not self.staging.has_staged(u for u in self.route.units if u.name in waiting):
+            raise TransientError(
+                "keys that events affect wait to be merged, and this session has not their statements yet"
+            )
+        return waiting
 
     def can_note(self) -> bool:
         """Tell whether keys of this route may be looked for before those noted earlier are merged."""
@@ -155,15 +179,22 @@ class Merger:
 
     def list_behind(self, units: Iterable[Unit]) -> list[EntityMapping]:
         """List which of these are merged behind a batch that runs ahead: all entities but those that tell who is who."""
-        ahead, read = set[str](), set[str]()
-        for unit in reversed(self.route.units):  # what a unit reads stands before it
-            if isinstance(unit, IdentityMapping) or unit.relation in read:
-                ahead.add(unit.name)
-                read |= {s.relation for s in unit.sources}
-        return [u for u in units if isinstance(u, EntityMapping) and u.name not in ahead]
+        return [u for u in units if isinstance(u, EntityMapping) and u.name not in self._ahead]
 
-    def merge_noted(self, units: Sequence[Unit]) -> tuple[dict[str, Merged], bool]:
-        """Merge keys that were noted of these units; returns what that did, and whether more had been noted by then.
+    @cached_property
+    def _ahead(self) -> frozenset[str]:
+        """The units that cannot be left to a merge behind: identities, what they read, and what the rows of that reference."""
+        ahead, needed = set[str](), set[str]()
+        for unit in reversed(self.route.units):  # what a unit reads or references stands before it
+            if isinstance(unit, IdentityMapping) or unit.relation in needed:
+                ahead.add(unit.name)
+                needed |= {s.relation for s in unit.sources}
+                if isinstance(unit, EntityMapping):
+                    needed |= references.find_parents(self.conn, unit.entity)
+        return frozenset(ahead)
+
+    def merge_noted(self, units: Sequence[Unit], about: int) -> tuple[dict[str, Merged], bool]:
+        """Merge about so many of the keys that were noted of these units; returns what that did, and whether more are left.
 
         They are taken as whole transactions have noted them, so that none comes without its parents; of what is being loaded
         they stay noted. The mirror may be further by now: then what came since is noted, too, and merged again.
@@ -171,13 +202,13 @@ class Merger:
         locks.lock_merging(self.conn, self.route.name)
         unloaded = loads.load_units(self.conn, self.route.name)
         loaded = [u.name for u in units if u.name not in unloaded]
-        last, newest = loads.find_last_noted(self.conn, self.route.name, loaded, _NOTED_AT_ONCE)
+        last, newest = loads.find_last_noted(self.conn, self.route.name, loaded, about)
         if last is None:
             return {}, False
         self._do(_SESSION)
         units = [u for u in units if unloaded.get(u.name, True)]
         noted = frozenset(loads.list_noted(self.conn, self.route.name, loaded))
-        asked = _Asked(noted=noted, last=last, only_noted=frozenset(unloaded))
+        asked = _Asked(noted=noted, last=last, loading=frozenset(unloaded))
         done = self._merge_all(units, set(), asked)
         return done | self._merge_freed(units, replace(asked, noted=frozenset())), last != newest
 
@@ -331,8 +362,9 @@ class Merger:
                 Literal(list(asked.again[unit.name])), SQL(own.key_type), own.affected
             )
             count += self._count(statements.compose_take(own.affected, named).as_string(self.conn))
-        if count and unit.name in asked.only_noted:
-            self._do(own.note_touched)
+        if count and unit.name in asked.loading | asked.behind:
+            ahead = unit.name not in asked.loading
+            self.conn.execute(own.note_touched.encode(), (ahead,), prepare=True)
             self._do(own.empty)
             return 0
         return count

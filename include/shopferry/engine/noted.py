@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shopferry.control import loads, locks, phases
-from shopferry.control.phases import State
+from shopferry.control import loads, locks
 from shopferry.db import Connection
 from shopferry.errors import TransientError
 from shopferry.route.route import Route
@@ -17,11 +16,8 @@ _LOOK_EVERY_S = 0.02
 
 
 def find_waiting(target: Connection, route: Route) -> list[str]:
-    """Find the units of phases in sync of which noted keys wait to be merged; those of a load are its workers' affair."""
-    settled = {
-        p.phase for p in phases.load_all(target, route.name) if State(p.state) in (State.IN_SYNC, State.VERIFIED)
-    }
-    return loads.list_noted(target, route.name, [u.name for u in route.units if u.phase in settled])
+    """Find the units of which such keys wait; what the stream touched during a load is the affair of that load's workers."""
+    return loads.list_waiting(target, route.name, [u.name for u in route.units])
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Statements:
     settle: str  # quarantine and left-out rows; yields how many of the keys the database had refused before
     writes: tuple[str, ...]  # delete, update, insert; of an identity: lock, before, leave, join, after
     empty: str
-    note_touched: str  # the affected keys as touched, where the unit is being loaded or merged behind a batch
+    note_touched: str  # the affected keys as touched, where the unit is being loaded or, %s, merged behind a batch
     select_noted: str  # all that are noted of the unit
     take_noted: str  # those of them up to a number, %s, into `affected`; yields how many came
     deferrable: tuple[Identifier, ...]  # the target's constraints that are checked at commit
@@ -87,9 +87,9 @@ def stage(conn: Connection, route: Route, unit: Unit, followers_of: Mapping[str,
             reads[relation] += reads[booked]
     take = compose_take(affected, _select_changed_keys(unit, reads))
     settle: Composable = SQL("SELECT 0")
-    note_touched = SQL("INSERT INTO ferry.touched (route, unit, key) SELECT {}, {}, key::text FROM {}").format(
-        Literal(route.name), Literal(unit.name), affected
-    )
+    note_touched = SQL(
+        "INSERT INTO ferry.touched (route, unit, key, ahead) SELECT {}, {}, key::text, %s FROM {}"
+    ).format(Literal(route.name), Literal(unit.name), affected)
     select_noted = SQL("SELECT key::{} FROM ferry.touched WHERE route = {} AND unit = {}").format(
         SQL(key_type), Literal(route.name), Literal(unit.name)
     )

@@ -100,7 +100,7 @@ def select_all_keys(mapping: EntityMapping) -> Composed:
 
 
 def _merge(stores: Stores, mapping: EntityMapping, keys: Sequence[str]) -> None:
-    stores.merger.stage([mapping])
+    stores.merger.stage(stores.route.units)
     with stores.target.transaction():
         stores.merger.hold()
         stores.merger.propagate([mapping], set(), {mapping.name: keys})

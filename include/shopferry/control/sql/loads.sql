@@ -23,6 +23,12 @@ SELECT u.name FROM unnest(%(units)s::text[]) AS u (name)
 WHERE EXISTS (SELECT FROM ferry.touched t WHERE t.route = %(route)s AND t.unit = u.name)
   AND NOT EXISTS (SELECT FROM ferry.unloaded l WHERE l.route = %(route)s AND l.unit = u.name);
 
+-- name: waiting
+-- Units of these that have keys waiting which a batch that ran ahead has noted.
+SELECT u.name FROM unnest(%(units)s::text[]) AS u (name)
+WHERE EXISTS (SELECT FROM ferry.touched t WHERE t.route = %(route)s AND t.unit = u.name AND t.ahead)
+  AND NOT EXISTS (SELECT FROM ferry.unloaded l WHERE l.route = %(route)s AND l.unit = u.name);
+
 -- name: last_noted
 -- The number up to which whole transactions have noted keys of these units, about so many of them; and the last number.
 WITH noted AS MATERIALIZED (

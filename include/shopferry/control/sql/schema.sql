@@ -82,7 +82,7 @@ CREATE TABLE IF NOT EXISTS ferry.unloaded (
     PRIMARY KEY (route, unit)
 );
 -- Keys that the stream touched while their unit was being loaded, merged once more after it; and keys that a batch which ran
--- ahead has left to be merged behind it.
+-- `ahead` has left to be merged behind it.
 CREATE TABLE IF NOT EXISTS ferry.touched (
     route text NOT NULL,
     unit  text NOT NULL,
@@ -90,7 +90,8 @@ CREATE TABLE IF NOT EXISTS ferry.touched (
 );
 ALTER TABLE ferry.touched
     ADD COLUMN IF NOT EXISTS no bigint GENERATED ALWAYS AS IDENTITY,  -- batches note one after the other, so theirs rise
-    ADD COLUMN IF NOT EXISTS noted_by xid8 NOT NULL DEFAULT pg_current_xact_id();  -- the transaction: keys of one are merged together
+    ADD COLUMN IF NOT EXISTS noted_by xid8 NOT NULL DEFAULT pg_current_xact_id(),  -- the transaction: keys of one are merged together
+    ADD COLUMN IF NOT EXISTS ahead boolean NOT NULL DEFAULT false;
 CREATE INDEX IF NOT EXISTS touched_unit ON ferry.touched (route, unit);
 
 -- The next offset to apply, per partition: committed with the rows it stands for.
