@@ -14,6 +14,7 @@ from shopferry.control.erasures import Erased
 from shopferry.control.requests import Opening
 from shopferry.engine import backfill, erased, mirror
 from shopferry.engine.mirror import Column
+from shopferry.errors import VerificationError
 from shopferry.privacy import erasing, erasure, person
 from shopferry.privacy.erasing import Erasure
 from shopferry.settings import Settings
@@ -110,6 +111,41 @@ def test_a_guests_order_that_only_the_new_shop_knows_as_theirs_is_erased_too(pai
     assert requests.load_persons(pair.shop, one.number)["legacy"] == ["1", "orders/21"]
     assert count_places(pair, *EWA, "ewa.lis @example.com") == {}
     pair.check()
+
+
+LATE = (
+    "INSERT INTO orders (id, number, customer_id, email, status_code, total, currency, ship_name, created_at) "
+    "VALUES ({0}, 'L{0}', 1, 'ewa.lis@example.com', 'NEW', 10, 'PLN', 'Ewa Lisowska', '2026-01-01')"
+)
+
+
+def test_what_a_session_writes_that_had_read_the_person_is_erased_too(moved: Pair) -> None:
+    one = open_erasure(moved)
+    for name in erase(moved, one):
+        if name == "await the stream":
+            moved.write(LATE.format(23))
+    assert count_places(moved, *EWA) == {}
+    moved.check()
+
+
+def test_what_is_written_later_still_is_found_and_erased_by_the_next_run(moved: Pair) -> None:
+    """Their own row is not somebody else's who has the same e-mail."""
+    one = open_erasure(moved)
+    steps = erase(moved, one)
+    for name in steps:
+        if name == "erase in the other store":
+            moved.write(LATE.format(23))
+        if name == "search":
+            break
+    with pytest.raises(VerificationError, match=r"public\.orders"):
+        next(steps)
+    assert erasure.list_left(erasure.STEPS.keys() - {"search"}) == [
+        "erase what was written meanwhile",
+        "await what came of it",
+        "sweep our copies",
+        "trim the topics",
+        "search",
+    ]
 
 
 def test_nothing_of_the_person_is_left_and_all_else_is_as_it_was(moved: Pair) -> None:

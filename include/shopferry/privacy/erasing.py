@@ -17,7 +17,7 @@ from shopferry.db import Connection
 from shopferry.engine import erased
 from shopferry.engine.pair import Stores
 from shopferry.keys import match_keys
-from shopferry.privacy import behind, erasure_plan
+from shopferry.privacy import behind, erasure_plan, person
 from shopferry.privacy.erasure_plan import TableErasure
 from shopferry.privacy.person import Questions
 from shopferry.route import personal
@@ -92,17 +92,21 @@ def find_searched(one: Erasure) -> list[str]:
     """Find the values to search for: e-mails, numbers and the like that nobody else has."""
     values = {v.strip() for kind, v in requests.load_values(one.stores.target, one.number) if kind == CONTACT}
     for store in STORES:
-        for plan in one.plans[store]:
-            kept = {k.column for k in plan.kept}
-            for column in (c for c in plan.contacts if c not in kept):
-                rows = one.connection(store).execute(
-                    SQL(
-                        "SELECT v FROM unnest(%s::text[]) v "
-                        "WHERE EXISTS (SELECT FROM {} t WHERE strpos(lower(t.{}::text), lower(v)) > 0)"
-                    ).format(plan.name, Identifier(column)),
-                    (sorted(values),),
-                )
-                values -= {v for (v,) in rows.fetchall()}
+        conn = one.connection(store)
+        with conn.transaction(force_rollback=True):
+            person.stage(conn, one.asked, store, one.persons[store])
+            for plan in one.plans[store]:
+                kept = {k.column for k in plan.kept}
+                for column in (c for c in plan.contacts if c not in kept):
+                    rows = conn.execute(
+                        SQL(
+                            "SELECT v FROM unnest(%s::text[]) v "
+                            "WHERE EXISTS (SELECT FROM {} t WHERE strpos(lower(t.{}::text), lower(v)) > 0 "
+                            "AND NOT EXISTS (SELECT FROM {} p WHERE {}))"
+                        ).format(plan.name, Identifier(column), plan.theirs, plan.matches),
+                        (sorted(values),),
+                    )
+                    values -= {v for (v,) in rows.fetchall()}
     return sorted(values)
 
 

@@ -1,14 +1,15 @@
 """Erasing one person in the middle of a move: in the store that is open, then wherever the move has brought their data.
 
 The order of the steps: their rows are noted in the ledger of both stores, which bars them from the mirrors; they are erased
-in the open store, by one transaction, and the stream carries that like any other change; what no mapping reaches is erased in
-the other store; our own copies are swept, the topics trimmed; then everything is searched, and the certificate written. Each
-step may be broken off and is done again, or is found done.
+in the open store, by one transaction, and the stream carries that like any other change; what sessions have written that had
+read them before is erased there, too; what no mapping reaches is erased in the other store; our own copies are swept, the
+topics trimmed; then everything is searched, and the certificate written. Each step may be broken off and is done again, or is
+found done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +36,7 @@ from shopferry.settings import Settings, data_dir
 PATIENCE_S = 60.0
 _KEPT_UNTIL_CLOSED = [("ferry", "request_value")]
 _VERDICTS = ("ferry", "standardized")
+_AGAIN = frozenset({"erase what was written meanwhile", "await what came of it", "sweep our copies", "trim the topics"})
 _FOLDERS = ("log", held_files.REPORTS, held_files.EXPORTS)
 
 
@@ -63,11 +65,9 @@ def run(settings: Settings, number: int, who: str, say: Callable[[str], None] = 
         one = Erasure(settings, stores, number, person.load(route), routes.find_active(target, route.name))
         requests.begin(target, number)
         done = requests.load_steps(target, number)
-        for name, step in STEPS.items():
-            if name in done:
-                continue
+        for name in list_left(done):
             say(name)
-            done[name] = step(one)
+            done[name] = STEPS[name](one)
             requests.note_step(target, number, name, done[name])
         certificate = _write_certificate(one, who, done)
         with target.transaction():
@@ -123,7 +123,10 @@ def _keys_by_table(one: Erasure) -> dict[str, list[str]]:
 
 
 def _erase_open(one: Erasure) -> dict[str, Any]:
-    """Erase them in the store that is open, in one transaction; what was born since they were noted, too."""
+    """Erase them in the store that is open, in one transaction; what was born since they were noted, too.
+
+    Once more a while later: a session of the application that had read them may have written their rows, or an order, after that.
+    """
     one.look_behind()
     with writing(one, one.open) as conn:
         person.stage(conn, one.asked, one.open, one.persons[one.open])
@@ -286,9 +289,19 @@ STEPS: Mapping[str, Callable[[Erasure], dict[str, Any]]] = {
     "note their rows": _note_rows,
     "erase in the open store": _erase_open,
     "await the stream": _await,
+    "erase what was written meanwhile": _erase_open,
     "erase in the other store": _erase_other,
     "await what came of it": _await,
     "sweep our copies": _sweep,
     "trim the topics": _trim,
     "search": _search,
 }
+
+
+def list_left(done: Collection[str]) -> list[str]:
+    """List the steps that a run has still to take.
+
+    They are more after a search that has found something: that may have been written since.
+    """
+    again = _AGAIN if set(done) == STEPS.keys() - {"search"} else frozenset()
+    return [name for name in STEPS if name not in done or name in again]
