@@ -83,7 +83,7 @@ def _note_rows(one: Erasure) -> dict[str, Any]:
         conn = one.connection(store)
         with conn.transaction():
             person.stage(conn, one.asked, store, one.persons[store])
-            rows, contacts = _read_rows(one, conn, store)
+            rows, contacts = _read_rows(one, conn, store, open_only=False)
         requests.keep_values(one.stores.target, one.number, [(CONTACT, v) for v in sorted(contacts)])
         one.note(rows)
         counts[store] = len(rows)
@@ -92,16 +92,23 @@ def _note_rows(one: Erasure) -> dict[str, Any]:
     return counts
 
 
-def _read_rows(one: Erasure, conn: Connection, store: str) -> tuple[list[Erased], set[str]]:
-    """Read the staged person's rows: as the ledger notes them, and the values of their contact columns."""
+def _read_rows(one: Erasure, conn: Connection, store: str, *, open_only: bool) -> tuple[list[Erased], set[str]]:
+    """Read the staged person's rows: as the ledger notes them, and the values of their contact columns.
+
+    `open_only` are those that are not erased yet.
+    """
     rows, contacts = [], set()
     # A mirror holds fewer texts of a row than the store, so all of them together have another mark there.
     copied = {
         t.relation: erased.list_texts(t) for s in copies.list_flows(one.stores) for t in mirror.load(s.target).values()
     }
     for plan in one.plans[store]:
-        query = SQL("SELECT {}, to_jsonb(t) FROM {} t JOIN {} p ON {}").format(
-            key_text(plan.key, "t"), plan.name, plan.theirs, plan.matches
+        query = SQL("SELECT {}, to_jsonb(t) FROM {} t JOIN {} p ON {} WHERE {}").format(
+            key_text(plan.key, "t"),
+            plan.name,
+            plan.theirs,
+            plan.matches,
+            plan.is_open if open_only else SQL("true"),
         )
         for key, row in conn.execute(query).fetchall():
             contacts |= {str(row[c]) for c in plan.contacts if row[c]}
@@ -130,7 +137,8 @@ def _erase_open(one: Erasure) -> dict[str, Any]:
     one.look_behind()
     with writing(one, one.open) as conn:
         person.stage(conn, one.asked, one.open, one.persons[one.open])
-        rows, contacts = _read_rows(one, conn, one.open)
+        # What is emptied already has no marks any more but of what may stay.
+        rows, contacts = _read_rows(one, conn, one.open, open_only=True)
         counts = execute(conn, one.plans[one.open])
     requests.keep_values(one.stores.target, one.number, [(CONTACT, v) for v in sorted(contacts)])
     one.note(rows)

@@ -78,10 +78,23 @@ class TableErasure:
             return SQL("DELETE FROM {} t USING {} p WHERE {}").format(self.name, self.theirs, self.matches)
         if not self.clears and not self.leaves:
             return None
-        values = [(c, SQL("{}").format(Literal(v))) for c, v in self.clears.items()]
-        values += [(c, _compose_left(c, paths)) for c, paths in self.leaves.items()]
-        assign = SQL(", ").join(SQL("{} = {}").format(Identifier(c), v) for c, v in values)
+        assign = SQL(", ").join(SQL("{} = {}").format(Identifier(c), v) for c, v in self._compose_values())
         return SQL("UPDATE {} t SET {} FROM {} p WHERE {}").format(self.name, assign, self.theirs, self.matches)
+
+    @property
+    def is_open(self) -> Composed:
+        """The condition that a row `t` of theirs is not erased yet."""
+        if self.deletes:
+            return Composed([SQL("true")])
+        differ = [
+            SQL("{}::text IS DISTINCT FROM ({})::text").format(Identifier("t", c), v) for c, v in self._compose_values()
+        ]
+        return SQL("({})").format(SQL(" OR ").join([SQL("false"), *differ]))
+
+    def _compose_values(self) -> list[tuple[str, Composed]]:
+        """Compose what is put into each column that is cleared."""
+        values = [(c, SQL("{}").format(Literal(v))) for c, v in self.clears.items()]
+        return values + [(c, _compose_left(c, paths)) for c, paths in self.leaves.items()]
 
     def is_of_another(self, noted: Erased) -> bool:
         """Tell whether the ledger notes a row as somebody else's: it loses the value that was theirs once, and stays."""
