@@ -156,6 +156,8 @@ def test_nothing_of_the_person_is_left_and_all_else_is_as_it_was(moved: Pair) ->
     for _ in erase(moved, one):
         pass
     assert count_places(moved, *EWA) == {}
+    late = requests.load_steps(moved.shop, one.number)["erase what was written meanwhile"]
+    assert {n for counts in late.values() for what, n in counts.items() if what != "kept"} == {0}
     invoiced = moved.ask("SELECT DISTINCT raw FROM ferry.standardized WHERE raw LIKE '%Lisow%' OR raw LIKE '%Jasna 7%'")
     assert sorted(invoiced) == [("Ewa Lisowska",), ("Jasna 7",)]
     assert count_places(moved, *jan) == before

@@ -73,13 +73,15 @@ class TableErasure:
 
     @property
     def statement(self) -> Composed | None:
-        """The statement that erases a person's rows; None where nothing is erased."""
+        """The statement that erases those of a person's rows that are not erased yet; None where nothing is erased."""
         if self.deletes:
             return SQL("DELETE FROM {} t USING {} p WHERE {}").format(self.name, self.theirs, self.matches)
         if not self.clears and not self.leaves:
             return None
         assign = SQL(", ").join(SQL("{} = {}").format(Identifier(c), v) for c, v in self._compose_values())
-        return SQL("UPDATE {} t SET {} FROM {} p WHERE {}").format(self.name, assign, self.theirs, self.matches)
+        return SQL("UPDATE {} t SET {} FROM {} p WHERE {} AND {}").format(
+            self.name, assign, self.theirs, self.matches, self.is_open
+        )
 
     @property
     def is_open(self) -> Composed:
