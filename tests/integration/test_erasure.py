@@ -129,7 +129,7 @@ def test_what_a_session_writes_that_had_read_the_person_is_erased_too(moved: Pai
 
 
 def test_what_is_written_later_still_is_found_and_erased_by_the_next_run(moved: Pair) -> None:
-    """Their own row is not somebody else's who has the same e-mail."""
+    """A row of the person's own does not count as another person's with the same e-mail."""
     one = open_erasure(moved)
     steps = erase(moved, one)
     for name in steps:

@@ -25,7 +25,7 @@ from shopferry.route.route import Route
 
 _WAITING = 4  # batches that may wait to be merged, beside the one that waits to be taken
 _REPORT_EVERY_S = 1.0
-LEAST, MOST = 2_000, 50_000  # keys, about, that one transaction merges
+_LEAST, MOST = 2_000, 50_000  # keys, about, that one transaction merges
 _QUICK_S, _SLOW_S = 2.0, 5.0  # one that took less may merge more, one that took more has to merge less
 
 
@@ -145,7 +145,7 @@ class MergeBehind:
                 batches = batches if more else []
                 took = time.monotonic() - started
                 if took > _SLOW_S:
-                    self._about = max(LEAST, self._about // 2)
+                    self._about = max(_LEAST, self._about // 2)
                 elif took < _QUICK_S and more:
                     self._about = min(MOST, self._about * 2)
         except BaseException:

@@ -99,12 +99,6 @@ class Merger:
         (locks.lock_propagation if alone else locks.share_propagation)(self.conn, self.route.name)
         (locks.lock_merging if alone else locks.share_merging)(self.conn, self.route.name)
 
-    def try_ahead(self) -> bool:
-        """Let mirror and shop part until this transaction's keys are merged, if no session keeps them together."""
-        # First, so that batches of two consumers do not take each other for such a session.
-        locks.lock_propagation(self.conn, self.route.name)
-        return locks.try_ahead(self.conn, self.route.name)
-
     def hold_ahead(self, units: Iterable[Unit]) -> None:
         """Do the same ahead of a merge of noted keys, which may go on meanwhile.
 
@@ -114,6 +108,12 @@ class Merger:
         locks.lock_propagation(self.conn, self.route.name)
         if any(self.staging.statements(u).lineage_reads for u in units):
             locks.lock_merging(self.conn, self.route.name)
+
+    def try_ahead(self) -> bool:
+        """Let mirror and shop part until this transaction's keys are merged, if no session keeps them together."""
+        # First, so that batches of two consumers do not take each other for such a session.
+        locks.lock_propagation(self.conn, self.route.name)
+        return locks.try_ahead(self.conn, self.route.name)
 
     def propagate(
         self,
